@@ -1,1 +1,30 @@
-//! Being built.
+//! The nouns of the orchestrator and the rules that hold for each of them alone: typed ids, ARNs,
+//! the task lifecycle, and the rows that the store keeps.
+//!
+//! **Invariant:** no clock, no randomness, no I/O, no async, and nothing that knows a wire format of
+//! AWS. A value that exists here is valid: text is parsed at the edge, by the constructors below.
+
+pub mod account_setting;
+pub mod arn;
+pub mod cluster;
+pub mod container_instance;
+pub mod deployment;
+pub mod ids;
+pub mod lifecycle;
+pub mod network;
+pub mod node;
+pub mod service;
+pub mod tag;
+pub mod task;
+pub mod task_definition;
+
+pub use arn::Arn;
+pub use ids::{
+    AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NodeId, Region, Revision,
+    Scope, ServiceName, TaskId,
+};
+pub use lifecycle::{DesiredStatus, Owner, TaskStatus};
+pub use tag::Tags;
+
+/// Milliseconds since the Unix epoch, as handed in by whoever has a clock.
+pub type TimestampMs = i64;

@@ -1,0 +1,128 @@
+//! A deployment of a service: the roll-out of one service revision.
+
+use serde::{Deserialize, Serialize};
+
+use crate::network::AwsvpcConfiguration;
+use crate::task_definition::LaunchType;
+use crate::{ClusterName, DeploymentId, Family, Revision, Scope, ServiceName, TimestampMs};
+
+/// What `deployments[]` of a service shows, without its counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub status: DeploymentStatus,
+    pub family: Family,
+    pub revision: Revision,
+    pub launch_type: LaunchType,
+    pub platform_version: Option<String>,
+    pub network: AwsvpcConfiguration,
+    pub rollout_state: RolloutState,
+    pub rollout_state_reason: String,
+    /// Tasks of it that stopped before RUNNING since the last one that ran.
+    pub failed_tasks: u32,
+    /// Whether one of its tasks ever reached RUNNING.
+    pub has_run: bool,
+    /// Image reference to digest, resolved by the first task that pulled it; later tasks use it.
+    /// Source: "Container image resolution" (version consistency).
+    pub image_digests: Vec<(String, String)>,
+    pub created_at_ms: TimestampMs,
+    pub updated_at_ms: TimestampMs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeploymentStatus {
+    Primary,
+    Active,
+    Inactive,
+}
+
+impl DeploymentStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "PRIMARY",
+            Self::Active => "ACTIVE",
+            Self::Inactive => "INACTIVE",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RolloutState {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl RolloutState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// The history row that ListServiceDeployments and DescribeServiceDeployments show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceDeployment {
+    pub scope: Scope,
+    pub cluster: ClusterName,
+    pub service: ServiceName,
+    /// The last part of its ARN: 21 letters and digits, as AWS's are.
+    pub id: String,
+    pub target_revision: DeploymentId,
+    pub source_revisions: Vec<DeploymentId>,
+    pub status: ServiceDeploymentStatus,
+    pub status_reason: Option<String>,
+    pub created_at_ms: TimestampMs,
+    pub started_at_ms: Option<TimestampMs>,
+    pub finished_at_ms: Option<TimestampMs>,
+    pub updated_at_ms: TimestampMs,
+    /// The JSON of AWS's `DeploymentConfiguration` shape at the time.
+    pub configuration: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ServiceDeploymentStatus {
+    Pending,
+    InProgress,
+    Successful,
+    Stopped,
+    StopRequested,
+    RollbackRequested,
+    RollbackInProgress,
+    RollbackSuccessful,
+    RollbackFailed,
+}
+
+impl ServiceDeploymentStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Successful => "SUCCESSFUL",
+            Self::Stopped => "STOPPED",
+            Self::StopRequested => "STOP_REQUESTED",
+            Self::RollbackRequested => "ROLLBACK_REQUESTED",
+            Self::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
+            Self::RollbackSuccessful => "ROLLBACK_SUCCESSFUL",
+            Self::RollbackFailed => "ROLLBACK_FAILED",
+        }
+    }
+}
+
+/// The workload settings of a service at one moment; never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRevision {
+    pub scope: Scope,
+    pub cluster: ClusterName,
+    pub service: ServiceName,
+    pub id: DeploymentId,
+    /// The JSON of AWS's `ServiceRevision` shape.
+    pub document: String,
+    pub created_at_ms: TimestampMs,
+}

@@ -1,0 +1,96 @@
+//! Typed ids. A function that takes a `ClusterName` cannot be handed a `ServiceName`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is; the caller has checked it against AWS's rules.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id! {
+    /// An AWS account: 12 digits.
+    AccountId
+}
+text_id! {
+    /// An AWS region, such as `us-east-1`.
+    Region
+}
+text_id! {
+    /// 1 to 255 letters, digits, hyphens and underscores.
+    ClusterName
+}
+text_id! {
+    /// 1 to 255 letters, digits, hyphens and underscores; unique in its cluster.
+    ServiceName
+}
+text_id! {
+    /// The family of a task definition: 1 to 255 letters, digits, hyphens and underscores.
+    Family
+}
+text_id! {
+    /// 32 lower-case hexadecimal digits, the last part of a task's ARN.
+    TaskId
+}
+text_id! {
+    /// 32 lower-case hexadecimal digits, the last part of a container instance's ARN.
+    ContainerInstanceId
+}
+text_id! {
+    /// The digits of `ecs-svc/<digits>`: one deployment of a service and, as AWS does it, also the
+    /// last part of the ARN of the service revision that it rolls out.
+    DeploymentId
+}
+text_id! {
+    /// A machine that runs tasks: 32 lower-case hexadecimal digits, made by the node once.
+    NodeId
+}
+
+/// The number behind the colon in `family:revision`; 1 and up, never used twice in a family.
+pub type Revision = u32;
+
+/// The account and region that a row belongs to. Every key of the store starts with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    pub account: AccountId,
+    pub region: Region,
+}
+
+impl Scope {
+    pub fn new(account: AccountId, region: Region) -> Self {
+        Self { account, region }
+    }
+}

@@ -1,1 +1,42 @@
-//! Being built.
+//! What the control plane and a node say to each other: JSON over HTTP, five calls, all made by the node.
+//!
+//! ```text
+//! POST /_outport/node/v1/register             Registration        -> Registered
+//! POST /_outport/node/v1/assignment           AssignmentRequest   -> Assignment, or 204 after `POLL_MS_MAX`
+//! POST /_outport/node/v1/report               Report              -> 204
+//! POST /_outport/node/v1/logs                 LogBatch            -> LogCursor
+//! POST /_outport/node/v1/registry-credential  CredentialRequest   -> RegistryCredential
+//! ```
+//!
+//! Each request is signed (SigV4, service `outport-node`) with a key derived from the join token.
+//!
+//! **Invariant:** a node is told the whole set of tasks that it should run, with a generation, and
+//! refuses an older one; it reports what it sees. Nothing here is a command that could be lost.
+//! These types are a promise between versions: fields are only added, with a default.
+
+pub mod assignment;
+pub mod link;
+pub mod report;
+
+pub use assignment::{
+    Assignment, AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment,
+    TaskLimits, TaskNetwork,
+};
+pub use link::{
+    AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogEvent, Registered, Registration,
+    RegistryCredential,
+};
+pub use report::{ContainerReport, Report, StopCause, TaskReport};
+
+/// Where the calls live on the control plane's address.
+pub const PATH_PREFIX: &str = "/_outport/node/v1";
+/// The SigV4 service name that nodes sign with.
+pub const SIGNING_SERVICE: &str = "outport-node";
+/// How long the control plane holds an assignment request that has nothing new.
+pub const POLL_MS_MAX: u64 = 20_000;
+/// A node reports at least this often, changed or not: it is also its heartbeat.
+pub const REPORT_INTERVAL_MS: u64 = 10_000;
+/// The most log events in one batch. Source: quotas of PutLogEvents.
+pub const LOG_EVENTS_PER_BATCH_MAX: usize = 10_000;
+/// The most bytes of log messages in one batch, 26 bytes an event included. Source: as above.
+pub const LOG_BATCH_BYTES_MAX: usize = 1_048_576;

@@ -1,0 +1,81 @@
+//! Joining, asking for work, logs and credentials.
+
+use outport_model::node::{Architecture, NodeCapacity};
+use outport_model::{NodeId, TaskId, TimestampMs};
+use serde::{Deserialize, Serialize};
+
+/// A node joins, or comes back after a restart of either side. Repeating it is harmless.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Registration {
+    pub node: NodeId,
+    pub host_name: String,
+    pub agent_version: String,
+    pub boot_id: String,
+    pub architecture: Architecture,
+    pub capacity: NodeCapacity,
+    /// The cluster that its container instance joins.
+    pub cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Where images of this installation are pulled from, such as `127.0.0.1:4566`.
+    pub registry_host: String,
+    /// Image hosts that mean this registry, such as `000000000000.dkr.ecr.us-east-1.amazonaws.com`.
+    pub registry_aliases: Vec<String>,
+    /// The address range of the default VPC, which the node routes.
+    pub vpc_cidr: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignmentRequest {
+    pub node: NodeId,
+    /// 0 when it has none.
+    pub known_generation: u64,
+}
+
+/// What a container wrote, in order, from a byte position of its log on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogBatch {
+    pub node: NodeId,
+    pub task: TaskId,
+    pub container: String,
+    /// The cursor that this batch begins at; a batch from elsewhere than the committed cursor is
+    /// answered with that cursor and changes nothing.
+    pub from_cursor: u64,
+    /// The cursor behind the last event.
+    pub to_cursor: u64,
+    /// Empty asks for the committed cursor.
+    pub events: Vec<LogEvent>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEvent {
+    pub timestamp_ms: TimestampMs,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogCursor {
+    pub committed: u64,
+}
+
+/// A node needs to pull an image of one of its tasks from this installation's registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRequest {
+    pub node: NodeId,
+    pub task: TaskId,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryCredential {
+    pub user: String,
+    pub password: String,
+    pub expires_at_ms: TimestampMs,
+}
+
+impl std::fmt::Debug for RegistryCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryCredential").field("user", &self.user).finish_non_exhaustive()
+    }
+}

@@ -111,10 +111,7 @@ mod tests {
         let context = call.with_global_keys(context);
         assert_eq!(context.get("aws:SourceIp"), Some(&call.source_ip.into()));
         assert_eq!(context.get("aws:EpochTime"), Some(&1_i64.into()));
-        assert_eq!(
-            context.get("aws:PrincipalArn"),
-            Some(&"arn:aws:iam::000000000000:root".into())
-        );
+        assert_eq!(context.get("aws:PrincipalArn"), Some(&"arn:aws:iam::000000000000:root".into()));
         assert_eq!(context.get("aws:UserAgent"), None);
         assert_eq!(call.authorize("ecs:ListClusters", "*", &context), Ok(()));
     }

@@ -1,6 +1,6 @@
 //! Signed requests with something changed: none may pass.
-
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use outport_identity::sigv4::{
     PresentedSignature, RequestHead, SKEW_MAX_MS, SignatureExpectation, SignatureStyle, Signer,
     SigningKey, sha256_hex,

@@ -6,9 +6,11 @@
 
 pub mod account_setting;
 pub mod arn;
+pub mod capacity;
 pub mod cluster;
 pub mod container_instance;
 pub mod deployment;
+pub mod idempotency;
 pub mod ids;
 pub mod lifecycle;
 pub mod network;

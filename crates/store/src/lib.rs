@@ -1,1 +1,34 @@
-//! Being built.
+//! The only place where components meet: consistent snapshots, all-or-nothing writes, durable before
+//! they are acknowledged, and a wake-up after every commit.
+//!
+//! ```text
+//! let snapshot = store.snapshot();                      // free, never changes, all of it on disk
+//! store.write(|transaction| { transaction.put(row); Ok(answer) }).await?   // on disk when it returns
+//! store.watch().changed().await                         // something was committed: look again
+//! ```
+//!
+//! **Invariant:** acknowledged means on disk, visible means on disk. The store keeps rules of shape
+//! (keys, indexes, formats), never of policy: it depends on nothing that decides.
+
+pub mod commit;
+pub mod error;
+pub mod host;
+pub mod identifiers;
+mod indexes;
+pub mod journal;
+pub mod keys;
+pub mod row;
+mod snapshot;
+mod store;
+mod table;
+mod tables;
+mod transaction;
+
+pub use error::{Fault, FaultKind, OpenError, WriteError};
+pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
+pub use row::Row;
+pub use snapshot::{Closed, Snapshot, Watch};
+pub use store::Store;
+pub use table::{Grouping, Rows, Table};
+pub use tables::{InTables, Tables};
+pub use transaction::Transaction;

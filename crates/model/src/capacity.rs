@@ -1,0 +1,60 @@
+//! What a node has left, and the place that a task gets on one.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Scope;
+use crate::container_instance::ContainerInstance;
+use crate::node::Node;
+use crate::task::Reservation;
+use crate::task_definition::TransportProtocol;
+
+/// The sum of what the live tasks of one node hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeUse {
+    pub cpu_units: u64,
+    pub memory_mib: u64,
+    pub host_ports: BTreeSet<(u16, TransportProtocol)>,
+    /// Live tasks.
+    pub tasks: u32,
+}
+
+impl NodeUse {
+    pub fn add(&mut self, held: &Reservation) {
+        self.cpu_units += u64::from(held.cpu_units);
+        self.memory_mib += u64::from(held.memory_mib);
+        self.host_ports.extend(held.host_ports.iter().copied());
+        self.tasks += 1;
+    }
+
+    /// Takes back what `add` added.
+    pub fn subtract(&mut self, held: &Reservation) {
+        self.cpu_units = self.cpu_units.saturating_sub(u64::from(held.cpu_units));
+        self.memory_mib = self.memory_mib.saturating_sub(u64::from(held.memory_mib));
+        for port in &held.host_ports {
+            self.host_ports.remove(port);
+        }
+        self.tasks = self.tasks.saturating_sub(1);
+    }
+}
+
+/// A node as placement looks at it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub node: Arc<Node>,
+    /// The node's container instance in the cluster that is asked for, if it has one.
+    pub container_instance: Option<Arc<ContainerInstance>>,
+    pub used: NodeUse,
+}
+
+/// The address that a subnet gave out last. The next task gets the one behind it, so that an address
+/// rests for as long as possible before it means another task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressCursor {
+    pub scope: Scope,
+    pub subnet_id: String,
+    pub last: Ipv4Addr,
+}

@@ -1,0 +1,199 @@
+//! From an accepted write to a durable, visible one.
+//!
+//! ```text
+//! writer:   closure on `head` -> queue ----------------------------------> reply
+//! journal:                        take all -> one commit -> publish --------^
+//! ```
+//!
+//! Writers run one after the other on `head`, the newest accepted state; readers see `durable`. While
+//! one commit is on its way to the disk the next writes queue up and share the next one.
+//!
+//! **Invariant:** no answer rests on a write that is not on disk. A write that changed nothing, or was
+//! rejected, still waits for the writes that it has seen. When a commit fails, it and every write
+//! accepted on top of it are taken back, and `head` is `durable` again.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::error::{Fault, FaultKind};
+use crate::journal::{Change, Journal};
+use crate::snapshot::Snapshot;
+use crate::tables::Tables;
+
+/// Writes that may wait for the disk at once; more are refused as overload.
+pub const WRITES_WAITING_MAX: usize = 65_536;
+/// Writes that share one commit at most: a commit must not grow without bound.
+pub const WRITES_PER_COMMIT_MAX: usize = 4_096;
+
+pub(crate) struct Pipeline {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    durable: RwLock<Snapshot>,
+    version: watch::Sender<u64>,
+}
+
+struct Queue {
+    head: Tables,
+    waiting: VecDeque<Waiting>,
+    /// Whether a commit is being written now.
+    committing: bool,
+    closed: bool,
+}
+
+struct Waiting {
+    /// The state with this write and all before it.
+    tables: Tables,
+    changes: Vec<Change>,
+    done: oneshot::Sender<Result<(), Fault>>,
+}
+
+/// Resolves when what a write did or saw is durable.
+pub(crate) type Settled = Option<oneshot::Receiver<Result<(), Fault>>>;
+
+impl Pipeline {
+    pub(crate) fn new(tables: Tables) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                head: tables.clone(),
+                waiting: VecDeque::new(),
+                committing: false,
+                closed: false,
+            }),
+            wake: Condvar::new(),
+            durable: RwLock::new(Snapshot::new(0, tables)),
+            version: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.durable.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// A closure that panicked has left `head` as it was, so a poisoned lock is a good one.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `write` on the newest state, alone, and queues what it changed.
+    pub(crate) fn accept<T>(
+        &self,
+        write: impl FnOnce(Tables) -> (T, Option<(Tables, Vec<Change>)>),
+    ) -> Result<(T, Settled), Fault> {
+        let mut queue = self.queue();
+        if queue.closed {
+            return Err(Fault::new(FaultKind::Closed, "the store is closed"));
+        }
+        if queue.waiting.len() >= WRITES_WAITING_MAX {
+            return Err(Fault::new(FaultKind::Overloaded, "too many writes wait for the disk"));
+        }
+        let (answer, changed) = write(queue.head.clone());
+        let (tables, changes) = changed.unwrap_or_else(|| (queue.head.clone(), Vec::new()));
+        let nothing_under_way = queue.waiting.is_empty() && !queue.committing;
+        if changes.is_empty() && nothing_under_way {
+            return Ok((answer, None));
+        }
+        let (done, settled) = oneshot::channel();
+        queue.head = tables.clone();
+        queue.waiting.push_back(Waiting { tables, changes, done });
+        drop(queue);
+        self.wake.notify_one();
+        Ok((answer, Some(settled)))
+    }
+
+    /// Commits what waits, if anything, as one; for journals that are done at once.
+    pub(crate) fn commit_waiting(&self, journal: &mut dyn Journal) {
+        let batch = take_batch(&mut self.queue());
+        if !batch.is_empty() {
+            self.commit(batch, journal);
+        }
+    }
+
+    /// The journal's thread: commits until the store is closed and nothing waits.
+    pub(crate) fn run(&self, journal: &mut dyn Journal) {
+        let _closer = CloseOnExit(self);
+        loop {
+            let batch = {
+                let mut queue = self.queue();
+                while queue.waiting.is_empty() && !queue.closed {
+                    queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                }
+                take_batch(&mut queue)
+            };
+            if batch.is_empty() {
+                return;
+            }
+            self.commit(batch, journal);
+        }
+    }
+
+    /// No write is accepted from now on; those that wait are still committed.
+    pub(crate) fn close(&self) {
+        self.queue().closed = true;
+        self.wake.notify_all();
+    }
+
+    fn commit(&self, mut batch: Vec<Waiting>, journal: &mut dyn Journal) {
+        let changes: Vec<Change> =
+            batch.iter_mut().flat_map(|write| std::mem::take(&mut write.changes)).collect();
+        let outcome = if changes.is_empty() { Ok(()) } else { journal.commit(&changes) };
+        if let Err(error) = outcome {
+            let fault = Fault::from(&error);
+            tracing::error!(%error, writes = batch.len(), "a commit failed; its writes are taken back");
+            self.take_back(batch, &fault);
+            return;
+        }
+        if !changes.is_empty()
+            && let Some(last) = batch.last()
+        {
+            self.publish(last.tables.clone());
+        }
+        self.queue().committing = false;
+        for write in batch {
+            // A caller that went away does not need the answer; the write stands.
+            let _ = write.done.send(Ok(()));
+        }
+    }
+
+    fn publish(&self, tables: Tables) {
+        let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
+        let version = durable.version() + 1;
+        *durable = Snapshot::new(version, tables);
+        drop(durable);
+        self.version.send_replace(version);
+    }
+
+    fn take_back(&self, batch: Vec<Waiting>, fault: &Fault) {
+        let durable = self.snapshot();
+        let mut queue = self.queue();
+        queue.head = durable.tables().clone();
+        queue.committing = false;
+        let later = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        for write in batch.into_iter().chain(later) {
+            let _ = write.done.send(Err(fault.clone()));
+        }
+    }
+}
+
+fn take_batch(queue: &mut Queue) -> Vec<Waiting> {
+    let count = queue.waiting.len().min(WRITES_PER_COMMIT_MAX);
+    queue.committing = count > 0;
+    queue.waiting.drain(..count).collect()
+}
+
+/// Should the journal's thread die, callers get an error instead of waiting for ever.
+struct CloseOnExit<'a>(&'a Pipeline);
+
+impl Drop for CloseOnExit<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.closed = true;
+        queue.waiting.clear();
+    }
+}

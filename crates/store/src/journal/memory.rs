@@ -1,0 +1,83 @@
+//! Journals without a disk, for tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Change, Journal, Loaded, StoredRow};
+use crate::error::{JournalError, OpenError};
+
+/// Keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullJournal;
+
+impl Journal for NullJournal {
+    fn load(&mut self) -> Result<Loaded, OpenError> {
+        Ok(Loaded { instance_id: "00000000".to_owned(), rows: Vec::new() })
+    }
+    fn commit(&mut self, _changes: &[Change]) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+/// Keeps what a disk would keep; a clone is the same disk. Another store on it is a restart.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryJournal {
+    disk: Arc<Mutex<Disk>>,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    rows: BTreeMap<(String, String), StoredRow>,
+    commits: u64,
+    broken: bool,
+}
+
+impl MemoryJournal {
+    fn disk(&self) -> std::sync::MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While it is broken, every commit fails as on a full disk.
+    pub fn set_broken(&self, broken: bool) {
+        self.disk().broken = broken;
+    }
+
+    /// Commits that succeeded.
+    pub fn commits(&self) -> u64 {
+        self.disk().commits
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn load(&mut self) -> Result<Loaded, OpenError> {
+        let rows = self.disk().rows.values().cloned().collect();
+        Ok(Loaded { instance_id: "00000000".to_owned(), rows })
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+        let mut disk = self.disk();
+        if disk.broken {
+            return Err(JournalError::Full);
+        }
+        let encoded = changes.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        for (change, stored) in changes.iter().zip(encoded) {
+            let place = (change.table.to_owned(), change.key.clone());
+            match stored {
+                Some(stored) => disk.rows.insert(place, stored),
+                None => disk.rows.remove(&place),
+            };
+        }
+        disk.commits += 1;
+        Ok(())
+    }
+}
+
+fn encode(change: &Change) -> Result<Option<StoredRow>, JournalError> {
+    let Some(row) = &change.row else { return Ok(None) };
+    Ok(Some(StoredRow {
+        table: change.table.to_owned(),
+        key: change.key.clone(),
+        version: row.version(),
+        bytes: row.encode().map_err(JournalError::Encode)?,
+    }))
+}

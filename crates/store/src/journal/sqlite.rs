@@ -1,0 +1,328 @@
+//! The embedded journal: one SQLite file in WAL mode, synchronous=FULL.
+//!
+//! ```text
+//! <directory>/lock                  flock while a store is open
+//! <directory>/journal.sqlite        meta(name, value) · rows(table_name, key, version, checksum, row)
+//! <directory>/journal.acknowledged  how many commits were acknowledged, as far as the kernel wrote it
+//! ```
+//!
+//! SQLite notices a torn commit; what it does not notice is noticed here, when the journal is opened:
+//! a changed byte in a row (a checksum a row), rows that are gone or come twice (a sum over all
+//! checksums), and a write-ahead log that lost its end (the count of acknowledged commits).
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use super::{Change, Journal, Loaded, StoredRow};
+use crate::error::{JournalError, OpenError};
+use crate::host::Ids;
+use crate::identifiers;
+
+/// The version of the schema and of what the checksums cover.
+const FORMAT: i64 = 1;
+/// `OutP`: what SQLite keeps in the header of the file to say whose it is.
+const APPLICATION_ID: i64 = 0x4F75_7450;
+const INSTANCE_ID_LENGTH: usize = 8;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+    CREATE TABLE rows (
+        table_name TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        row TEXT NOT NULL,
+        PRIMARY KEY (table_name, key)
+    ) WITHOUT ROWID;
+    INSERT INTO meta VALUES ('commits', 0), ('rows', 0), ('content', 0);
+";
+
+pub struct SqliteJournal {
+    connection: Connection,
+    path: PathBuf,
+    acknowledged: Acknowledged,
+    totals: Totals,
+    /// Held, not used: the lock goes with it.
+    _lock: File,
+}
+
+/// What the meta table keeps of all rows together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    commits: i64,
+    rows: i64,
+    /// The wrapping sum of the checksums of all rows.
+    content: i64,
+}
+
+impl SqliteJournal {
+    pub fn open(directory: &Path, ids: &dyn Ids) -> Result<Self, OpenError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| io("make", directory, &error))?;
+        let lock = lock(directory)?;
+        let path = directory.join("journal.sqlite");
+        let connection = connect(&path, ids).map_err(|error| open_error(&path, &error))??;
+        let acknowledged = Acknowledged::open(&directory.join("journal.acknowledged"))?;
+        Ok(Self { connection, path, acknowledged, totals: Totals::default(), _lock: lock })
+    }
+
+    fn read(&self) -> rusqlite::Result<(String, Totals, Vec<(StoredRow, i64)>)> {
+        let instance_id = meta(&self.connection, "instance_id")?;
+        let totals = Totals {
+            commits: meta(&self.connection, "commits")?,
+            rows: meta(&self.connection, "rows")?,
+            content: meta(&self.connection, "content")?,
+        };
+        let mut statement =
+            self.connection.prepare("SELECT table_name, key, version, row, checksum FROM rows")?;
+        let rows = statement.query_map([], |row| {
+            let stored = StoredRow {
+                table: row.get(0)?,
+                key: row.get(1)?,
+                version: row.get(2)?,
+                bytes: row.get(3)?,
+            };
+            Ok((stored, row.get(4)?))
+        })?;
+        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok((instance_id, totals, rows))
+    }
+
+    fn corrupt(&self, what: impl Into<String>) -> OpenError {
+        OpenError::Corrupt { path: self.path.clone(), what: what.into() }
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn load(&mut self) -> Result<Loaded, OpenError> {
+        let (instance_id, totals, stored) =
+            self.read().map_err(|error| open_error(&self.path, &error))?;
+        let mut found = Totals { commits: totals.commits, ..Totals::default() };
+        let mut rows = Vec::with_capacity(stored.len());
+        for (row, checksum) in stored {
+            if checksum_of(&row.table, &row.key, row.version, &row.bytes) != checksum {
+                return Err(self.corrupt(format!("wrong checksum of {} {}", row.table, row.key)));
+            }
+            found.rows += 1;
+            found.content = found.content.wrapping_add(checksum);
+            rows.push(row);
+        }
+        if found != totals {
+            let (found, expected) = (found.rows, totals.rows);
+            return Err(
+                self.corrupt(format!("{found} rows are not the {expected} that were written"))
+            );
+        }
+        let missing = self.acknowledged.commits - totals.commits;
+        if missing > 0 {
+            return Err(self.corrupt(format!("the last {missing} commits are missing")));
+        }
+        self.totals = totals;
+        Ok(Loaded { instance_id, rows })
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+        let transaction = self.connection.transaction().map_err(|error| journal_error(&error))?;
+        let mut totals = self.totals;
+        totals.commits += 1;
+        for change in changes {
+            apply(&transaction, change, &mut totals)?;
+        }
+        write_totals(&transaction, &totals).map_err(|error| journal_error(&error))?;
+        transaction.commit().map_err(|error| journal_error(&error))?;
+        self.totals = totals;
+        self.acknowledged.set(totals.commits);
+        Ok(())
+    }
+}
+
+fn apply(
+    connection: &Connection,
+    change: &Change,
+    totals: &mut Totals,
+) -> Result<(), JournalError> {
+    let failed = |error: rusqlite::Error| journal_error(&error);
+    let place = params![change.table, change.key];
+    let old: Option<i64> = connection
+        .prepare_cached("SELECT checksum FROM rows WHERE table_name = ?1 AND key = ?2")
+        .and_then(|mut statement| statement.query_row(place, |row| row.get(0)).optional())
+        .map_err(failed)?;
+    if let Some(old) = old {
+        totals.rows -= 1;
+        totals.content = totals.content.wrapping_sub(old);
+    }
+    let Some(row) = &change.row else {
+        connection
+            .prepare_cached("DELETE FROM rows WHERE table_name = ?1 AND key = ?2")
+            .and_then(|mut statement| statement.execute(place))
+            .map_err(failed)?;
+        return Ok(());
+    };
+    let bytes = row.encode().map_err(JournalError::Encode)?;
+    let checksum = checksum_of(change.table, &change.key, row.version(), &bytes);
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut statement| {
+            statement.execute(params![change.table, change.key, row.version(), checksum, bytes])
+        })
+        .map_err(failed)?;
+    totals.rows += 1;
+    totals.content = totals.content.wrapping_add(checksum);
+    Ok(())
+}
+
+fn write_totals(connection: &Connection, totals: &Totals) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("UPDATE meta SET value = ?2 WHERE name = ?1")?;
+    for (name, value) in
+        [("commits", totals.commits), ("rows", totals.rows), ("content", totals.content)]
+    {
+        statement.execute(params![name, value])?;
+    }
+    Ok(())
+}
+
+/// Covers where a row belongs as well as what it says.
+fn checksum_of(table: &str, key: &str, version: u32, bytes: &str) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in [table.as_bytes(), &[0], key.as_bytes(), &[0]] {
+        hasher.update(part);
+    }
+    hasher.update(&version.to_le_bytes());
+    hasher.update(bytes.as_bytes());
+    i64::from(hasher.finalize())
+}
+
+/// Opens the file and makes the schema in a new one.
+fn connect(path: &Path, ids: &dyn Ids) -> rusqlite::Result<Result<Connection, OpenError>> {
+    let connection = Connection::open(path)?;
+    // Exclusive: no other process can write behind our back, and no shared memory file is needed.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if format == 0 && owner == 0 && tables == 0 {
+        create(&connection, ids)?;
+        return Ok(Ok(connection));
+    }
+    if owner != APPLICATION_ID {
+        let what = "it is not a journal of outport".to_owned();
+        return Ok(Err(OpenError::Corrupt { path: path.to_owned(), what }));
+    }
+    if format > FORMAT {
+        let what = format!("format {format}, this version knows up to {FORMAT}");
+        return Ok(Err(OpenError::NewerVersion { path: path.to_owned(), what }));
+    }
+    Ok(Ok(connection))
+}
+
+fn create(connection: &Connection, ids: &dyn Ids) -> rusqlite::Result<()> {
+    let instance_id = identifiers::hex(ids, INSTANCE_ID_LENGTH);
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute("INSERT INTO meta VALUES ('instance_id', ?1)", [instance_id])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
+
+fn meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
+    connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
+}
+
+/// How many commits were acknowledged. Written after each commit and never synced, so it may be
+/// behind what is durable, never ahead of it.
+struct Acknowledged {
+    file: File,
+    commits: i64,
+}
+
+impl Acknowledged {
+    fn open(path: &Path) -> Result<Self, OpenError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| io("open", path, &error))?;
+        let mut bytes = [0; 12];
+        // A short or damaged count says nothing; it is only ever a second opinion.
+        let commits = match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => Self::parse(&bytes).unwrap_or(0),
+            Err(_) => 0,
+        };
+        Ok(Self { file, commits })
+    }
+
+    fn parse(bytes: &[u8; 12]) -> Option<i64> {
+        let (count, checksum) = bytes.split_at(8);
+        let intact = crc32fast::hash(count).to_le_bytes() == *checksum;
+        intact.then(|| count.try_into().map(i64::from_le_bytes).ok())?
+    }
+
+    fn set(&mut self, commits: i64) {
+        self.commits = commits;
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&commits.to_le_bytes());
+        let checksum = crc32fast::hash(&bytes[..8]);
+        bytes[8..].copy_from_slice(&checksum.to_le_bytes());
+        if let Err(error) = self.file.write_all_at(&bytes, 0) {
+            tracing::warn!(%error, "the count of acknowledged commits was not written");
+        }
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| io("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io("lock", &path, &error)),
+    }
+}
+
+fn io(action: &'static str, path: &Path, error: &std::io::Error) -> OpenError {
+    OpenError::Io { action, path: path.to_owned(), reason: error.to_string() }
+}
+
+fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            OpenError::Locked { directory: path }
+        }
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DiskFull,
+        ) => OpenError::Io { action: "open", path, reason: error.to_string() },
+        _ => OpenError::Corrupt { path, what: error.to_string() },
+    }
+}
+
+fn journal_error(error: &rusqlite::Error) -> JournalError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => JournalError::Full,
+        _ => JournalError::Io(error.to_string()),
+    }
+}

@@ -1,0 +1,193 @@
+//! The store itself: open, read, write, watch.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use outport_model::TimestampMs;
+
+use crate::commit::Pipeline;
+use crate::error::{Fault, FaultKind, OpenError, WriteError};
+use crate::host::{Clock, Ids};
+use crate::journal::{Journal, Loaded, NullJournal, SqliteJournal};
+use crate::snapshot::{Snapshot, Watch};
+use crate::tables::{Tables, Unreadable};
+use crate::transaction::Transaction;
+
+/// The one place where components meet. A clone is another handle of the same store; the journal is
+/// closed, and the data directory unlocked, when the last handle goes.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pipeline: Arc<Pipeline>,
+    committer: Committer,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    instance_id: String,
+}
+
+enum Committer {
+    /// The journal waits for a disk, so it has a thread, and writes share its commits.
+    Thread(Option<JoinHandle<()>>),
+    /// The journal is done at once: each write commits by itself, on the caller's thread.
+    Inline(Mutex<Box<dyn Journal>>),
+}
+
+impl Store {
+    /// Opens the store in a directory, which is made (0700) if need be and locked for as long as a
+    /// handle lives. All rows are read and checked before this returns.
+    pub fn open(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, OpenError> {
+        let journal = SqliteJournal::open(directory, ids.as_ref())?;
+        Self::with_journal_thread(journal, clock, ids)
+    }
+
+    /// A store that forgets everything with its last handle. It has no thread: a write is done when it
+    /// is first polled.
+    pub fn in_memory(clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        let journal = Box::new(NullJournal);
+        Self::assemble(Tables::default(), String::from("00000000"), clock, ids, |_| {
+            Committer::Inline(Mutex::new(journal))
+        })
+    }
+
+    /// A store on another journal, without a thread: a write is done when it is first polled.
+    pub fn with_journal(
+        mut journal: impl Journal,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, OpenError> {
+        let Loaded { instance_id, rows } = journal.load()?;
+        let tables = read_rows(rows)?;
+        Ok(Self::assemble(tables, instance_id, clock, ids, |_| {
+            Committer::Inline(Mutex::new(Box::new(journal)))
+        }))
+    }
+
+    /// A store on another journal, which gets a thread of its own and whole batches of writes.
+    pub fn with_journal_thread(
+        mut journal: impl Journal,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, OpenError> {
+        let Loaded { instance_id, rows } = journal.load()?;
+        let tables = read_rows(rows)?;
+        let mut spawned = Ok(());
+        let store = Self::assemble(tables, instance_id, clock, ids, |pipeline| {
+            let pipeline = Arc::clone(pipeline);
+            let thread = std::thread::Builder::new()
+                .name("journal".to_owned())
+                .spawn(move || pipeline.run(&mut journal));
+            let thread = thread.map_err(|error| {
+                spawned = Err(OpenError::Io {
+                    action: "start the journal of",
+                    path: "the store".into(),
+                    reason: error.to_string(),
+                });
+            });
+            Committer::Thread(thread.ok())
+        });
+        spawned.map(|()| store)
+    }
+
+    fn assemble(
+        tables: Tables,
+        instance_id: String,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        committer: impl FnOnce(&Arc<Pipeline>) -> Committer,
+    ) -> Self {
+        let pipeline = Arc::new(Pipeline::new(tables));
+        let committer = committer(&pipeline);
+        Self { inner: Arc::new(Inner { pipeline, committer, clock, ids, instance_id }) }
+    }
+
+    /// The newest durable state.
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.pipeline.snapshot()
+    }
+
+    /// Runs `change` once, alone, on the newest state. `Err` leaves no trace; `Ok` is returned when
+    /// the change is on disk, and from then on every reader sees it. Once polled, a write is done even
+    /// if its future is dropped.
+    pub async fn write<T, E>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, WriteError<E>> {
+        let (answer, settled) = self.accept(change).map_err(WriteError::Fault)?;
+        if let Committer::Inline(journal) = &self.inner.committer {
+            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+            self.inner.pipeline.commit_waiting(journal.as_mut());
+        }
+        if let Some(settled) = settled {
+            let closed = |_| Err(Fault::new(FaultKind::Closed, "the journal stopped"));
+            settled.await.unwrap_or_else(closed).map_err(WriteError::Fault)?;
+        }
+        answer.map_err(WriteError::Rejected)
+    }
+
+    fn accept<T, E>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<(Result<T, E>, crate::commit::Settled), Fault> {
+        let Inner { pipeline, clock, ids, .. } = self.inner.as_ref();
+        pipeline.accept(|head| {
+            let mut transaction = Transaction::new(head, clock.now_ms(), ids.as_ref());
+            let answer = change(&mut transaction);
+            let changed = answer.is_ok().then(|| transaction.into_parts());
+            (answer, changed)
+        })
+    }
+
+    /// A watch on commits, which has seen those until now.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.inner.pipeline.watch())
+    }
+
+    pub fn now_ms(&self) -> TimestampMs {
+        self.inner.clock.now_ms()
+    }
+
+    /// 8 lower-case hexadecimal digits, made with the data directory: what this installation puts into
+    /// the names of things on the host.
+    pub fn instance_id(&self) -> &str {
+        &self.inner.instance_id
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.pipeline.close();
+        if let Committer::Thread(thread) = &mut self.committer
+            && let Some(thread) = thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's thread had panicked");
+        }
+    }
+}
+
+fn read_rows(rows: Vec<crate::journal::StoredRow>) -> Result<Tables, OpenError> {
+    let mut tables = Tables::default();
+    for row in rows {
+        tables.load(&row).map_err(|reason| {
+            let path = "the journal".into();
+            let what = format!("{} {}: {reason}", row.table, row.key);
+            match reason {
+                Unreadable::Newer { .. } | Unreadable::UnknownTable => {
+                    OpenError::NewerVersion { path, what }
+                }
+                Unreadable::Malformed(_) | Unreadable::OtherKey(_) => {
+                    OpenError::Corrupt { path, what }
+                }
+            }
+        })?;
+    }
+    Ok(tables)
+}

@@ -1,0 +1,116 @@
+//! One kind of row, in the order of its keys, with the indexes that the store keeps for it.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::row::Row;
+
+/// Rows by key. A clone is free and never changes.
+pub type Rows<K, R> = OrdMap<K, Arc<R>>;
+
+/// The rows of one kind. Read-only outside a [`crate::Transaction`].
+#[derive(Clone, Debug)]
+pub struct Table<R: Row> {
+    rows: Rows<R::Key, R>,
+    pub(crate) index: R::Index,
+}
+
+impl<R: Row> Default for Table<R> {
+    fn default() -> Self {
+        Self { rows: OrdMap::new(), index: R::Index::default() }
+    }
+}
+
+impl<R: Row> Table<R> {
+    pub fn get(&self, key: &R::Key) -> Option<&Arc<R>> {
+        self.rows.get(key)
+    }
+    pub fn contains(&self, key: &R::Key) -> bool {
+        self.rows.contains_key(key)
+    }
+    /// Every row, in the order of the keys.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<R>> {
+        self.rows.values()
+    }
+    /// The rows whose keys lie in `range`, in order.
+    pub fn range(
+        &self,
+        range: impl RangeBounds<R::Key>,
+    ) -> impl DoubleEndedIterator<Item = &Arc<R>> {
+        self.rows.range(range).map(|(_, row)| row)
+    }
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(crate) fn insert(&mut self, row: Arc<R>) {
+        let key = row.key();
+        if let Some(old) = self.rows.get(&key).cloned() {
+            self.index.remove(&old);
+        }
+        self.index.add(&row);
+        self.rows.insert(key, row);
+    }
+
+    pub(crate) fn remove(&mut self, key: &R::Key) -> Option<Arc<R>> {
+        let old = self.rows.remove(key)?;
+        self.index.remove(&old);
+        Some(old)
+    }
+}
+
+/// Secondary indexes of a table; always exactly what its rows say.
+pub trait Index<R>: Clone + Default + Send + Sync + std::fmt::Debug {
+    fn add(&mut self, row: &Arc<R>);
+    fn remove(&mut self, row: &R);
+}
+
+/// A table without indexes.
+impl<R> Index<R> for () {
+    fn add(&mut self, _row: &Arc<R>) {}
+    fn remove(&mut self, _row: &R) {}
+}
+
+/// Rows under a group key, such as the tasks of a service.
+#[derive(Clone, Debug)]
+pub struct Grouping<G: Ord, K: Ord, R> {
+    groups: OrdMap<G, Rows<K, R>>,
+    empty: Rows<K, R>,
+}
+
+impl<G: Ord, K: Ord, R> Default for Grouping<G, K, R> {
+    fn default() -> Self {
+        Self { groups: OrdMap::new(), empty: OrdMap::new() }
+    }
+}
+
+impl<G: Ord + Clone, K: Ord + Clone, R> Grouping<G, K, R> {
+    /// The rows of a group; empty for a group that nobody is in.
+    pub fn get(&self, group: &G) -> &Rows<K, R> {
+        self.groups.get(group).unwrap_or(&self.empty)
+    }
+
+    pub(crate) fn add(&mut self, group: G, key: K, row: &Arc<R>) {
+        match self.groups.get_mut(&group) {
+            Some(rows) => {
+                rows.insert(key, Arc::clone(row));
+            }
+            None => {
+                self.groups.insert(group, OrdMap::unit(key, Arc::clone(row)));
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, group: &G, key: &K) {
+        let Some(rows) = self.groups.get_mut(group) else { return };
+        rows.remove(key);
+        if rows.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! All tables together: one consistent state of an installation.
+
+use std::sync::Arc;
+
+use outport_model::account_setting::AccountSetting;
+use outport_model::capacity::{AddressCursor, Candidate};
+use outport_model::cluster::Cluster;
+use outport_model::container_instance::ContainerInstance;
+use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::idempotency::IdempotencyToken;
+use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
+use outport_model::node::Node;
+use outport_model::service::Service;
+use outport_model::task::Task;
+use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
+
+use crate::journal::StoredRow;
+use crate::keys::ClusterKey;
+use crate::row::Row;
+use crate::table::Table;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $field:ident: $row:ty,)+) => {
+        /// Every table. A clone is cheap (one pointer a table and index) and never changes.
+        #[derive(Clone, Debug, Default)]
+        pub struct Tables {
+            $($(#[$doc])* pub $field: Table<$row>,)+
+        }
+
+        $(impl InTables for $row {
+            fn table(tables: &Tables) -> &Table<Self> {
+                &tables.$field
+            }
+            fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
+                &mut tables.$field
+            }
+        })+
+
+        impl Tables {
+            /// Puts a row of the journal where it belongs.
+            pub(crate) fn load(&mut self, stored: &StoredRow) -> Result<(), Unreadable> {
+                match stored.table.as_str() {
+                    $(<$row as Row>::TABLE => load_into::<$row>(self, stored),)+
+                    _ => Err(Unreadable::UnknownTable),
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    clusters: Cluster,
+    task_definitions: TaskDefinition,
+    /// The last revision of each family; outlives the revisions.
+    families: TaskDefinitionFamily,
+    services: Service,
+    service_deployments: ServiceDeployment,
+    service_revisions: ServiceRevision,
+    tasks: Task,
+    nodes: Node,
+    container_instances: ContainerInstance,
+    vpcs: Vpc,
+    subnets: Subnet,
+    security_groups: SecurityGroup,
+    network_interfaces: NetworkInterface,
+    address_cursors: AddressCursor,
+    account_settings: AccountSetting,
+    idempotency_tokens: IdempotencyToken,
+}
+
+/// A row that has a table here.
+pub trait InTables: Row {
+    fn table(tables: &Tables) -> &Table<Self>;
+    #[doc(hidden)]
+    fn table_mut(tables: &mut Tables) -> &mut Table<Self>;
+}
+
+/// Why a row of the journal does not become a row of a table.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("no table of this name is known")]
+    UnknownTable,
+    #[error("its format is {found}, this version knows up to {known}")]
+    Newer { found: u32, known: u32 },
+    #[error("{0}")]
+    Malformed(serde_json::Error),
+    #[error("it belongs under the key {0}")]
+    OtherKey(String),
+}
+
+fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(), Unreadable> {
+    if stored.version > R::VERSION {
+        return Err(Unreadable::Newer { found: stored.version, known: R::VERSION });
+    }
+    let row = R::read(stored.version, stored.bytes.as_bytes()).map_err(Unreadable::Malformed)?;
+    let key = row.key().to_string();
+    if key != stored.key {
+        return Err(Unreadable::OtherKey(key));
+    }
+    R::table_mut(tables).insert(Arc::new(row));
+    Ok(())
+}
+
+impl Tables {
+    /// Every node with what it holds, as placement for a task of `cluster` looks at it.
+    pub fn candidates(&self, cluster: &ClusterKey) -> Vec<Candidate> {
+        self.nodes
+            .iter()
+            .map(|node| Candidate {
+                node: Arc::clone(node),
+                container_instance: self
+                    .container_instances
+                    .of_node(&node.id)
+                    .get(cluster)
+                    .cloned(),
+                used: self.tasks.use_of_node(&node.id),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,92 @@
+//! One change of the state: reads what was accepted before it, collects what it puts and removes.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use outport_model::{ContainerInstanceId, DeploymentId, TaskId, TimestampMs};
+
+use crate::host::Ids;
+use crate::identifiers;
+use crate::journal::{Change, Encode};
+use crate::tables::{InTables, Tables};
+
+/// Reads see every write that was accepted before, and this one's own puts.
+pub struct Transaction<'a> {
+    tables: Tables,
+    changes: Vec<Change>,
+    now_ms: TimestampMs,
+    ids: &'a dyn Ids,
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Tables;
+    fn deref(&self) -> &Tables {
+        &self.tables
+    }
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(tables: Tables, now_ms: TimestampMs, ids: &'a dyn Ids) -> Self {
+        Self { tables, changes: Vec::new(), now_ms, ids }
+    }
+
+    pub(crate) fn into_parts(self) -> (Tables, Vec<Change>) {
+        (self.tables, self.changes)
+    }
+
+    /// Inserts the row or replaces the one under its key. Putting what is there already is no change.
+    pub fn put<R: InTables>(&mut self, row: R) {
+        let key = row.key();
+        if R::table(&self.tables).get(&key).is_some_and(|old| **old == row) {
+            return;
+        }
+        let row = Arc::new(row);
+        R::table_mut(&mut self.tables).insert(Arc::clone(&row));
+        let row: Arc<dyn Encode> = row;
+        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: Some(row) });
+    }
+
+    /// Removes the row and returns it; `None`, and no change, when there is none.
+    pub fn remove<R: InTables>(&mut self, key: &R::Key) -> Option<Arc<R>> {
+        let removed = R::table_mut(&mut self.tables).remove(key)?;
+        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: None });
+        Some(removed)
+    }
+
+    /// Changes a row in place; false when there is none. `change` must not change the key.
+    pub fn update<R: InTables>(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) -> bool {
+        let Some(row) = R::table(&self.tables).get(key) else { return false };
+        let mut row = R::clone(row);
+        change(&mut row);
+        debug_assert!(row.key().cmp(key).is_eq(), "an update keeps the key");
+        self.put(row);
+        true
+    }
+
+    /// The time of this transaction; the same for all of it.
+    pub fn now_ms(&self) -> TimestampMs {
+        self.now_ms
+    }
+
+    pub fn task_id(&self) -> TaskId {
+        identifiers::task_id(self.ids)
+    }
+    pub fn container_instance_id(&self) -> ContainerInstanceId {
+        identifiers::container_instance_id(self.ids)
+    }
+    pub fn uuid(&self) -> String {
+        identifiers::uuid(self.ids)
+    }
+    /// `prefix` and 17 lower-case hexadecimal digits, such as `eni-0123456789abcdef0`.
+    pub fn hex17(&self, prefix: &str) -> String {
+        format!("{prefix}{}", identifiers::hex(self.ids, 17))
+    }
+    /// The digits behind `ecs-svc/`.
+    pub fn deployment_id(&self) -> DeploymentId {
+        identifiers::deployment_id(self.ids)
+    }
+    /// The last part of a service deployment's ARN.
+    pub fn service_deployment_id(&self) -> String {
+        identifiers::service_deployment_id(self.ids)
+    }
+}

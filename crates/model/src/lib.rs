@@ -12,6 +12,7 @@ pub mod container_instance;
 pub mod deployment;
 pub mod idempotency;
 pub mod ids;
+pub mod image_reference;
 pub mod lifecycle;
 pub mod network;
 pub mod node;
@@ -25,6 +26,7 @@ pub use ids::{
     AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NodeId, Region, Revision,
     Scope, ServiceName, TaskId,
 };
+pub use image_reference::{ImageReference, LocalRepository};
 pub use lifecycle::{DesiredStatus, Owner, TaskStatus};
 pub use tag::Tags;
 

@@ -1,0 +1,41 @@
+//! The two questions that the endpoint asks of whoever knows the principals.
+
+use outport_model::{Scope, TimestampMs};
+
+/// Tells who is behind a user name and a password.
+pub trait RegistryAuthorizer: Send + Sync + 'static {
+    /// `user` is `AWS` and `password` a token of `GetAuthorizationToken`, as `docker login` sent them.
+    fn authenticate(
+        &self,
+        user: &str,
+        password: &str,
+        now_ms: TimestampMs,
+    ) -> Result<Box<dyn RegistryCaller>, AuthenticationError>;
+}
+
+/// A caller whose password was right.
+pub trait RegistryCaller: Send + Sync {
+    /// The account and region whose registry the caller logged in to.
+    fn scope(&self) -> &Scope;
+
+    /// `action` is an IAM action such as `ecr:PutImage`; `resource` is the ARN of a repository, or `*`.
+    fn authorize(&self, action: &'static str, resource: &str) -> Result<(), AccessDenied>;
+}
+
+/// Why a user name and password do not open the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthenticationError {
+    /// Not a token of this registry.
+    #[error("Not Authorized")]
+    Invalid,
+    /// Source of the text: ECR, as `docker push` prints it after 12 hours.
+    #[error("Your authorization token has expired. Reauthenticate and try again.")]
+    Expired,
+}
+
+/// The caller is known and may not; the text is for the caller, in IAM's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AccessDenied {
+    pub message: String,
+}

@@ -1,0 +1,104 @@
+//! `/v2/<name>/manifests/<reference>`: images.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+
+use super::Exchange;
+use super::reply::{self, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, Refusal};
+use crate::{Image, ImageSelector, MANIFEST_BYTES_MAX, PutImage, RepositoryName};
+
+/// `GET` and `HEAD`. Only a `GET` counts as a pull.
+pub(crate) async fn get(
+    exchange: &Exchange,
+    name: RepositoryName,
+    reference: ImageSelector,
+    pull: bool,
+) -> Result<Response, Refusal> {
+    exchange.authorize("ecr:BatchGetImage", &name)?;
+    let now_ms = exchange.now_ms;
+    let image = exchange
+        .blocking(move |registry, scope| {
+            let image = registry.image(scope, &name, &reference)?;
+            if pull {
+                registry.note_pull(scope, &name, &image.digest, now_ms)?;
+            }
+            Ok(image)
+        })
+        .await?;
+    Ok(describe(image))
+}
+
+fn describe(image: Image) -> Response {
+    let mut response = reply::empty(StatusCode::OK);
+    let digest = image.digest.to_string();
+    reply::set(&mut response, DOCKER_CONTENT_DIGEST, &digest);
+    reply::set(&mut response, header::ETAG, &format!("\"{digest}\""));
+    reply::set(&mut response, header::CONTENT_TYPE, image.media_type.as_str());
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(image.body.len()));
+    *response.body_mut() = Body::from(image.body);
+    response
+}
+
+pub(crate) async fn put(
+    exchange: &Exchange,
+    name: RepositoryName,
+    reference: ImageSelector,
+    request: &Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    exchange.authorize("ecr:PutImage", &name)?;
+    let media_type = request.headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let idle_max = exchange.service.registry.limits().body_idle_max;
+    let body = tokio::time::timeout(idle_max, Limited::new(body, MANIFEST_BYTES_MAX).collect());
+    let body = match body.await {
+        Err(_) => return Err(Refusal::timed_out()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let message = format!("a manifest has at most {MANIFEST_BYTES_MAX} bytes");
+            return Err(Refusal::manifest_too_large(message));
+        }
+        Ok(Err(error)) => {
+            return Err(Refusal::upload_invalid(format!("the body broke off: {error}")));
+        }
+        Ok(Ok(collected)) => collected.to_bytes(),
+    };
+    let (repository, now_ms) = (name.clone(), exchange.now_ms);
+    let stored = exchange
+        .blocking(move |registry, scope| {
+            let (tag, digest) = match &reference {
+                ImageSelector::Tag(tag) => (Some(tag), None),
+                ImageSelector::Digest(digest) => (None, Some(digest)),
+                ImageSelector::TagAndDigest(tag, digest) => (Some(tag), Some(digest)),
+            };
+            let put = PutImage { body: &body, media_type: media_type.as_deref(), tag, digest };
+            registry.put_image(scope, &repository, &put, now_ms)
+        })
+        .await?;
+    let mut response = reply::empty(StatusCode::CREATED);
+    let digest = stored.digest.to_string();
+    reply::set(&mut response, header::LOCATION, &format!("/v2/{name}/manifests/{digest}"));
+    reply::set(&mut response, DOCKER_CONTENT_DIGEST, &digest);
+    if let Some(subject) = stored.subject {
+        reply::set(&mut response, OCI_SUBJECT, &subject.to_string());
+    }
+    Ok(response)
+}
+
+/// By tag, the tag goes and the image stays; by digest, the image goes with all its tags.
+pub(crate) async fn delete(
+    exchange: &Exchange,
+    name: RepositoryName,
+    reference: ImageSelector,
+) -> Result<Response, Refusal> {
+    exchange.authorize("ecr:BatchDeleteImage", &name)?;
+    exchange
+        .blocking(move |registry, scope| match &reference {
+            ImageSelector::Tag(tag) => registry.delete_tag(scope, &name, tag),
+            by_digest => registry.delete_image(scope, &name, by_digest).map(|_| ()),
+        })
+        .await?;
+    Ok(reply::empty(StatusCode::ACCEPTED))
+}

@@ -1,0 +1,146 @@
+//! The OCI distribution protocol 1.1 over a [`Registry`].
+//!
+//! A request goes: path -> [`endpoint::Endpoint`] -> password -> authorization for the action and the
+//! repository -> the handler of the endpoint, which runs the registry on a thread that may block.
+//!
+//! **Invariant:** nothing about a repository, not even that it exists, is told before the caller was
+//! authorized for it; bodies of blobs are never in memory whole.
+
+mod authentication;
+mod blobs;
+mod byte_range;
+mod endpoint;
+mod manifests;
+mod pages;
+mod receive;
+mod reply;
+mod uploads;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::{Method, Request};
+use outport_model::{Scope, TimestampMs};
+use tokio::sync::Semaphore;
+
+use self::endpoint::Endpoint;
+use self::reply::Refusal;
+use crate::{
+    Registry, RegistryAuthorizer, RegistryCaller, RegistryError, RepositoryName, repository_arn,
+};
+
+/// Says what time it is.
+pub type Clock = Arc<dyn Fn() -> TimestampMs + Send + Sync>;
+
+/// Routes `/v2/…`. Every other path is the caller's own; no limit on bodies may be put before it.
+pub fn router(
+    registry: Arc<Registry>,
+    authorizer: Arc<dyn RegistryAuthorizer>,
+    clock: Clock,
+) -> Router {
+    let streams = Semaphore::new(registry.limits().upload_streams_max);
+    let service = Arc::new(Service { registry, authorizer, clock, streams });
+    Router::new()
+        .route("/v2", any(serve))
+        .route("/v2/", any(serve))
+        .route("/v2/{*path}", any(serve))
+        .with_state(service)
+}
+
+pub(crate) struct Service {
+    registry: Arc<Registry>,
+    authorizer: Arc<dyn RegistryAuthorizer>,
+    clock: Clock,
+    /// One permit for each upload body that is being read.
+    streams: Semaphore,
+}
+
+/// One request whose sender is known.
+pub(crate) struct Exchange {
+    service: Arc<Service>,
+    caller: Box<dyn RegistryCaller>,
+    scope: Scope,
+    now_ms: TimestampMs,
+}
+
+impl Exchange {
+    /// Asks whether the caller may do `action` to the repository.
+    fn authorize(&self, action: &'static str, name: &RepositoryName) -> Result<(), Refusal> {
+        Ok(self.caller.authorize(action, &repository_arn(&self.scope, name))?)
+    }
+
+    /// Runs `work` on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Registry>, &Scope) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (registry, scope) = (Arc::clone(&self.service.registry), self.scope.clone());
+        let done = tokio::task::spawn_blocking(move || work(&registry, &scope)).await;
+        Ok(done.map_err(Refusal::from_join)??)
+    }
+}
+
+async fn serve(State(service): State<Arc<Service>>, request: Request<Body>) -> Response {
+    let (realm, no_body) = (authentication::realm(&request), request.method() == Method::HEAD);
+    let answer = match answer(service, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response_for(&realm),
+    };
+    reply::finish(answer, no_body)
+}
+
+async fn answer(service: Arc<Service>, request: Request<Body>) -> Result<Response, Refusal> {
+    let now_ms = (service.clock)();
+    let caller = authentication::caller(&*service.authorizer, request.headers(), now_ms)?;
+    let scope = authentication::scope_of_host(&request).unwrap_or_else(|| caller.scope().clone());
+    let endpoint = Endpoint::parse(request.uri().path())?;
+    let exchange = Exchange { service, caller, scope, now_ms };
+    let (request, body) = request.into_parts();
+    let method = request.method.clone();
+    match (endpoint, method) {
+        (Endpoint::Base, Method::GET | Method::HEAD) => Ok(reply::json(&serde_json::json!({}))),
+        (Endpoint::Catalog, Method::GET) => pages::catalog(&exchange, &request).await,
+        (Endpoint::Tags(name), Method::GET) => pages::tags(&exchange, name, &request).await,
+        (Endpoint::Referrers(name, subject), Method::GET) => {
+            pages::referrers(&exchange, name, subject, &request).await
+        }
+        (Endpoint::Manifest(name, reference), Method::GET | Method::HEAD) => {
+            manifests::get(&exchange, name, reference, request.method == Method::GET).await
+        }
+        (Endpoint::Manifest(name, reference), Method::PUT) => {
+            manifests::put(&exchange, name, reference, &request, body).await
+        }
+        (Endpoint::Manifest(name, reference), Method::DELETE) => {
+            manifests::delete(&exchange, name, reference).await
+        }
+        (Endpoint::Blob(name, digest), Method::HEAD) => blobs::head(&exchange, name, digest).await,
+        (Endpoint::Blob(name, digest), Method::GET) => {
+            blobs::get(&exchange, name, digest, &request.headers).await
+        }
+        (Endpoint::Blob(name, digest), Method::DELETE) => {
+            blobs::delete(&exchange, name, digest).await
+        }
+        (Endpoint::Uploads(name), Method::POST) => {
+            uploads::start(&exchange, name, &request, body).await
+        }
+        (Endpoint::Upload(name, id), Method::GET) => uploads::status(&exchange, name, id).await,
+        (Endpoint::Upload(name, id), Method::PATCH) => {
+            uploads::append(&exchange, name, id, &request, body).await
+        }
+        (Endpoint::Upload(name, id), Method::PUT) => {
+            uploads::complete(&exchange, name, id, &request, body).await
+        }
+        (Endpoint::Upload(name, id), Method::DELETE) => uploads::cancel(&exchange, name, id).await,
+        (_, method) => Err(Refusal::unsupported(format!("{method} is not supported here"))),
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.into_response_for("registry")
+    }
+}

@@ -1,0 +1,250 @@
+//! Answers: headers that every one has, and refusals as the protocol writes them.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{AccessDenied, AuthenticationError, RegistryError, UploadId};
+
+pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
+    HeaderName::from_static("docker-content-digest");
+pub(crate) const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// An answer other than success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    detail: Value,
+    headers: HeaderMap,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (message, detail, headers) = (message.into(), Value::Null, HeaderMap::new());
+        Self { status, code, message, detail, headers }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn name_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "NAME_INVALID", message)
+    }
+
+    pub(crate) fn tag_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "TAG_INVALID", message)
+    }
+
+    pub(crate) fn digest_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message)
+    }
+
+    pub(crate) fn size_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", message)
+    }
+
+    pub(crate) fn upload_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message)
+    }
+
+    pub(crate) fn upload_unknown(id: impl std::fmt::Display) -> Self {
+        let message = format!("there is no upload {id}");
+        Self::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", message)
+    }
+
+    pub(crate) fn manifest_too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    }
+
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+    }
+
+    pub(crate) fn page_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", message)
+    }
+
+    pub(crate) fn timed_out() -> Self {
+        let message = "no bytes arrived for too long; the upload can be resumed";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", message)
+    }
+
+    pub(crate) fn too_many_uploads() -> Self {
+        let message = "too many uploads at once; try again";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message)
+            .with(header::RETRY_AFTER, "5")
+    }
+
+    pub(crate) fn range_not_satisfiable(size_bytes: u64) -> Self {
+        let message = format!("the blob has {size_bytes} bytes");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message)
+            .with(header::CONTENT_RANGE, &format!("bytes */{size_bytes}"))
+    }
+
+    /// A chunk that does not start where the last one ended; says where that is.
+    pub(crate) fn out_of_order(location: &str, id: UploadId, offset: u64) -> Self {
+        let message = format!("the next byte of this upload is {offset}");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message)
+            .with(header::LOCATION, location)
+            .with(header::RANGE, &received_range(offset))
+            .with(DOCKER_UPLOAD_UUID, &id.to_string())
+    }
+
+    /// A panic in the registry, or the end of the process.
+    pub(crate) fn from_join(error: tokio::task::JoinError) -> Self {
+        tracing::error!(%error, "a registry request did not finish");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "internal error of the registry")
+    }
+
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.insert(name, header_value(value));
+        self
+    }
+
+    /// The challenge goes to whoever has no good password. Source of its form: what ECR sends.
+    pub(crate) fn into_response_for(self, realm: &str) -> Response {
+        let error = json!({ "code": self.code, "message": self.message, "detail": self.detail });
+        let mut response = json_with_status(self.status, &json!({ "errors": [error] }));
+        response.headers_mut().extend(self.headers);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = format!("Basic realm=\"{realm}\",service=\"ecr.amazonaws.com\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, header_value(&challenge));
+        }
+        response
+    }
+}
+
+impl From<AuthenticationError> for Refusal {
+    fn from(error: AuthenticationError) -> Self {
+        match error {
+            AuthenticationError::Invalid => {
+                Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", error.to_string())
+            }
+            // ECR answers 403 here, so that clients show the text instead of asking for a password.
+            AuthenticationError::Expired => {
+                Self::new(StatusCode::FORBIDDEN, "DENIED", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<AccessDenied> for Refusal {
+    fn from(denied: AccessDenied) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "DENIED", denied.message)
+    }
+}
+
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Self {
+        let message = error.to_string();
+        let (status, code) = status_and_code(&error);
+        match error {
+            // Source of the text: ECR, as `docker pull` prints it.
+            RegistryError::ImageNotFound(_) => Self::new(status, code, "Requested image not found"),
+            RegistryError::Storage { .. }
+            | RegistryError::Metadata(_)
+            | RegistryError::FormatTooNew { .. } => {
+                tracing::error!(%error, "the registry's storage failed");
+                Self::new(status, code, "internal error of the registry")
+            }
+            RegistryError::LayersNotFound(digests)
+            | RegistryError::ReferencedImagesNotFound(digests) => {
+                let detail = digests.iter().map(|digest| json!({ "digest": digest.to_string() }));
+                let detail = Value::Array(detail.collect());
+                Self { detail, ..Self::new(status, code, message) }
+            }
+            _ => Self::new(status, code, message),
+        }
+    }
+}
+
+fn status_and_code(error: &RegistryError) -> (StatusCode, &'static str) {
+    match error {
+        RegistryError::RepositoryNotFound { .. } => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+        RegistryError::RepositoryAlreadyExists { .. }
+        | RegistryError::RepositoryNotEmpty { .. }
+        | RegistryError::TagDoesNotMatchDigest => (StatusCode::CONFLICT, "DENIED"),
+        RegistryError::ImageNotFound(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+        RegistryError::ReferencedByManifestList(_) | RegistryError::BlobInUse(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED")
+        }
+        RegistryError::TagImmutable { .. } => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
+        RegistryError::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+        RegistryError::ManifestDigestMismatch { .. } | RegistryError::BlobDigestMismatch { .. } => {
+            (StatusCode::BAD_REQUEST, "DIGEST_INVALID")
+        }
+        RegistryError::LayersNotFound(_) | RegistryError::ReferencedImagesNotFound(_) => {
+            (StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN")
+        }
+        RegistryError::BlobNotFound(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
+        RegistryError::UploadNotFound(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+        RegistryError::UploadBusy => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
+        RegistryError::UploadOutOfOrder { .. } => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
+        }
+        RegistryError::UploadEmpty => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+        RegistryError::BlobTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+        RegistryError::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+        RegistryError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "INSUFFICIENT_STORAGE"),
+        RegistryError::Storage { .. }
+        | RegistryError::Metadata(_)
+        | RegistryError::FormatTooNew { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+    }
+}
+
+/// `Range` of an upload: the first and last byte received; `0-0` also when there is none, which is what
+/// clients of the protocol expect.
+pub(crate) fn received_range(offset: u64) -> String {
+    format!("0-{}", offset.saturating_sub(1))
+}
+
+pub(crate) fn json(value: &Value) -> Response {
+    json_with_status(StatusCode::OK, value)
+}
+
+fn json_with_status(status: StatusCode, value: &Value) -> Response {
+    let body = value.to_string();
+    let mut response = empty(status);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+pub(crate) fn set(response: &mut Response, name: HeaderName, value: &str) {
+    response.headers_mut().insert(name, header_value(value));
+}
+
+/// What every answer carries; a HEAD keeps its headers and loses its body.
+pub(crate) fn finish(mut response: Response, no_body: bool) -> Response {
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    if no_body {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Texts that came from outside were checked before; should one still not fit, the header stays empty.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

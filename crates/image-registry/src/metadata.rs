@@ -1,0 +1,68 @@
+//! The SQLite file of a registry: one connection that writes, one that reads beside it.
+//!
+//! **Invariant:** a write that returned is on disk (WAL with `synchronous=FULL`), and a reader never sees
+//! half of one.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::{RegistryError, schema};
+
+/// How long a statement waits for another process that looks into the file.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const STATEMENTS_CACHED: usize = 64;
+
+pub(crate) struct Metadata {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Metadata {
+    pub(crate) fn open(directory: &Path) -> Result<Self, RegistryError> {
+        let path = directory.join("registry.sqlite");
+        let mut writer = connect(&path)?;
+        schema::migrate(&mut writer, directory)?;
+        let reader = connect(&path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// Runs `work` in a transaction, and commits what it did if it succeeds.
+    pub(crate) fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = lock(&self.writer);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// Runs `work` on one consistent state.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = lock(&self.reader);
+        let transaction = connection.transaction()?;
+        work(&transaction)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, RegistryError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    Ok(connection)
+}
+
+/// A panic in the middle of a transaction has rolled it back, so the connection is still good.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,63 @@
+//! The registry as a whole: where it lives, and its parts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use outport_model::Scope;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::blob_store::{self, BlobStore};
+use crate::metadata::Metadata;
+use crate::upload::Uploads;
+use crate::{Limits, RegistryError, RepositoryName};
+
+/// All repositories of all accounts and regions, in one directory.
+///
+/// Methods block while the disk works; call them from a thread that may block. Every write that returns
+/// is on disk. One process at a time may have a directory open.
+pub struct Registry {
+    pub(crate) metadata: Metadata,
+    pub(crate) blobs: BlobStore,
+    pub(crate) uploads: Uploads,
+    pub(crate) limits: Limits,
+}
+
+/// The row id of a repository. Never used twice, so an upload of a deleted repository finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RepositoryId(pub(crate) i64);
+
+impl Registry {
+    /// Opens the registry in `directory`, which is made if it is missing. Uploads that were under way
+    /// can go on. Fails if a newer version wrote the directory.
+    pub fn open(directory: &Path, limits: Limits) -> Result<Arc<Self>, RegistryError> {
+        blob_store::create_directory(directory)?;
+        let metadata = Metadata::open(directory)?;
+        let blobs = BlobStore::open(directory)?;
+        let uploads = Uploads::open(directory)?;
+        Ok(Arc::new(Self { metadata, blobs, uploads, limits }))
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Finds a repository, or says in ECR's words that there is none.
+pub(crate) fn find_repository(
+    transaction: &Transaction<'_>,
+    scope: &Scope,
+    name: &RepositoryName,
+) -> Result<RepositoryId, RegistryError> {
+    transaction
+        .prepare_cached(
+            "SELECT id FROM repository WHERE account = ?1 AND region = ?2 AND name = ?3",
+        )?
+        .query_row(params![scope.account.as_str(), scope.region.as_str(), name.as_str()], |row| {
+            row.get(0).map(RepositoryId)
+        })
+        .optional()?
+        .ok_or_else(|| RegistryError::RepositoryNotFound {
+            name: name.clone(),
+            account: scope.account.clone(),
+        })
+}

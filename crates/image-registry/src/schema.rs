@@ -1,0 +1,100 @@
+//! The tables of a registry and the versions of their layout.
+//!
+//! **Invariant:** a layout that was released is never edited: a change is another step at the end of
+//! [`STEPS`], and the step number is the version that `PRAGMA user_version` holds.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::RegistryError;
+
+/// Step n brings the tables from version n to version n + 1.
+const STEPS: &[&str] = &["
+CREATE TABLE repository (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    account         TEXT NOT NULL,
+    region          TEXT NOT NULL,
+    name            TEXT NOT NULL,
+    created_at_ms   INTEGER NOT NULL,
+    tag_mutability  TEXT NOT NULL,
+    tag_exclusions  TEXT NOT NULL,
+    scan_on_push    INTEGER NOT NULL,
+    resource_tags   TEXT NOT NULL,
+    UNIQUE (account, region, name)
+) STRICT;
+
+-- Every blob that exists as a file.
+CREATE TABLE blob (
+    digest          TEXT PRIMARY KEY,
+    size_bytes      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Which repository may serve which blob.
+CREATE TABLE repository_blob (
+    repository      INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    digest          TEXT NOT NULL REFERENCES blob (digest),
+    seen_at_ms      INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX repository_blob_by_digest ON repository_blob (digest);
+
+CREATE TABLE manifest (
+    repository      INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    digest          TEXT NOT NULL,
+    media_type      TEXT NOT NULL,
+    artifact_type   TEXT,
+    config_type     TEXT,
+    subject         TEXT,
+    annotations     TEXT,
+    image_bytes     INTEGER NOT NULL,
+    pushed_at_ms    INTEGER NOT NULL,
+    pulled_at_ms    INTEGER,
+    body            BLOB NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT;
+CREATE INDEX manifest_by_subject ON manifest (repository, subject) WHERE subject IS NOT NULL;
+
+-- What a manifest cannot do without: kind 'blob' or 'manifest'.
+CREATE TABLE manifest_reference (
+    repository      INTEGER NOT NULL,
+    manifest        TEXT NOT NULL,
+    kind            TEXT NOT NULL,
+    digest          TEXT NOT NULL,
+    PRIMARY KEY (repository, manifest, kind, digest),
+    FOREIGN KEY (repository, manifest) REFERENCES manifest (repository, digest) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX manifest_reference_by_digest ON manifest_reference (repository, kind, digest);
+
+CREATE TABLE tag (
+    repository      INTEGER NOT NULL,
+    name            TEXT NOT NULL,
+    digest          TEXT NOT NULL,
+    PRIMARY KEY (repository, name),
+    FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tag_by_digest ON tag (repository, digest);
+
+CREATE TABLE upload (
+    id              TEXT PRIMARY KEY,
+    repository      INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    created_at_ms   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the tables up to date, or refuses tables of a newer version.
+pub(crate) fn migrate(connection: &mut Connection, directory: &Path) -> Result<(), RegistryError> {
+    let known = STEPS.len() as i64;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        let directory = directory.display().to_string();
+        return Err(RegistryError::FormatTooNew { directory, found, known });
+    }
+    for (version, step) in STEPS.iter().enumerate().skip(found.max(0) as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! A pulled image, and the file that remembers it.
+
+use crate::digest::Digest;
+use crate::lease::Lease;
+use crate::manifest::ImageConfig;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// An image whose layers are all unpacked. While it (or a clone) lives, no sweep touches its layers.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What the reference resolved to: the digest of the index if there is one, as ECS reports in `imageDigest`.
+    pub digest: Digest,
+    /// The digest of this platform's manifest: the image's name in the store.
+    pub manifest_digest: Digest,
+    /// The image's defaults for its process.
+    pub config: ImageConfig,
+    /// The layers for overlayfs's `lowerdir`, **top first**. Short absolute paths (symlinks to the layers).
+    pub layers: Vec<PathBuf>,
+    /// Decompressed bytes of all layers.
+    pub bytes: u64,
+    pub(crate) _lease: Arc<Lease>,
+}
+
+/// `images/<manifest digest>.json`: a promise to later versions, see the test with the old bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImageRecord {
+    pub manifest_digest: Digest,
+    /// Digests of indexes that led here.
+    pub index_digests: Vec<Digest>,
+    /// References that last resolved to this image.
+    pub references: Vec<ReferenceRecord>,
+    pub config: ImageConfig,
+    /// Lowest first.
+    pub layers: Vec<LayerRecord>,
+    /// When a pull last used it, in seconds since 1970.
+    pub used_at_s: u64,
+    /// The boot in which it was written; another boot may only trust it when it is `durable`.
+    pub boot_id: String,
+    /// The layers were flushed to the disk.
+    pub durable: bool,
+}
+
+/// A reference and what it resolved to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReferenceRecord {
+    pub reference: String,
+    pub digest: Digest,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerRecord {
+    pub diff_id: Digest,
+    pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_an_older_version_is_read() {
+        let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let bytes = format!(
+            r#"{{"manifest_digest":"{digest}","index_digests":["{digest}"],
+            "references":[{{"reference":"h.x/a:1","digest":"{digest}"}}],
+            "config":{{"entrypoint":["/app"],"cmd":[],"env":["A=b"],"user":"","working_dir":"",
+            "stop_signal":null,"exposed_ports":["80/tcp"],"volumes":[],"labels":{{}},"architecture":"amd64"}},
+            "layers":[{{"diff_id":"{digest}","bytes":10}}],"used_at_s":1700000000,"boot_id":"b","durable":true}}"#
+        );
+        let record: ImageRecord = serde_json::from_str(&bytes).unwrap();
+        assert_eq!(record.references[0].reference, "h.x/a:1");
+        assert_eq!(record.layers[0].bytes, 10);
+        assert_eq!(record.config.entrypoint, ["/app"]);
+        let again: ImageRecord =
+            serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
+        assert_eq!(again, record);
+    }
+}

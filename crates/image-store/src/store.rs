@@ -1,0 +1,421 @@
+//! The directory on disk: opening it, finding images in it, recording them.
+
+use crate::digest::Digest;
+use crate::image::{Image, ImageRecord, LayerRecord, ReferenceRecord};
+use crate::layer::UnpackLimits;
+use crate::layer::process::Unpacker;
+use crate::lease::{Lease, Leases};
+use crate::manifest::{ImageConfig, Platform};
+use crate::reference::ImageReference;
+use crate::registry::RegistryClient;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Layers that are downloaded at once, by all pulls together.
+const DOWNLOADS_MAX: usize = 3;
+/// Hex digits of a layer's short name: 64 bits, and a clash is noticed.
+const SHORT_NAME_DIGITS: usize = 16;
+/// References remembered for one image; the oldest goes first.
+const REFERENCES_MAX: usize = 100;
+
+/// How a store behaves.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// What one layer may cost.
+    pub limits: UnpackLimits,
+    /// Where layers are unpacked.
+    pub unpacker: Unpacker,
+    /// Which platform's images are pulled.
+    pub platform: Platform,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            limits: UnpackLimits::default(),
+            unpacker: Unpacker::InProcess,
+            platform: Platform::native(),
+        }
+    }
+}
+
+/// Why a store could not be opened, read or swept.
+#[derive(Debug, thiserror::Error)]
+#[error("image store: {path}: {source}", path = path.display())]
+pub struct StoreError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The kernel's error.
+    pub source: io::Error,
+}
+
+impl StoreError {
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+        move |source| StoreError { path: path.to_owned(), source }
+    }
+}
+
+/// The images of this node. Cheap to clone; all clones are one store. One process may have a directory open.
+#[derive(Clone)]
+pub struct ImageStore {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub options: StoreOptions,
+    pub places: Places,
+    pub client: RegistryClient,
+    pub downloads: Semaphore,
+    pub leases: Arc<Leases>,
+    /// Held while a layer is made, so that it is made once.
+    pub layers_in_work: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    /// Decompressed sizes of the layers that are here.
+    pub layer_bytes: Mutex<HashMap<Digest, u64>>,
+    boot_id: String,
+    images: Mutex<BTreeMap<Digest, ImageRecord>>,
+}
+
+/// The directories of a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub images: PathBuf,
+    pub layers: PathBuf,
+    pub short: PathBuf,
+    pub tmp: PathBuf,
+    pub trash: PathBuf,
+}
+
+impl Places {
+    fn below(directory: &Path) -> Places {
+        Places {
+            images: directory.join("images"),
+            layers: directory.join("layers"),
+            short: directory.join("l"),
+            tmp: directory.join("tmp"),
+            trash: directory.join("trash"),
+        }
+    }
+
+    fn create(&self) -> Result<(), StoreError> {
+        for directory in [&self.images, &self.layers, &self.short, &self.tmp, &self.trash] {
+            fs::create_dir_all(directory).map_err(StoreError::at(directory))?;
+            // Images have setuid programs: nobody but root may reach them outside of a container.
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            fs::set_permissions(directory, private).map_err(StoreError::at(directory))?;
+        }
+        Ok(())
+    }
+
+    pub fn layer(&self, diff_id: &Digest) -> PathBuf {
+        self.layers.join(diff_id.hex())
+    }
+
+    fn record(&self, manifest_digest: &Digest) -> PathBuf {
+        self.images.join(format!("{}.json", manifest_digest.hex()))
+    }
+
+    /// A new name in `directory` that nobody has.
+    pub fn fresh(&self, directory: &Path) -> io::Result<PathBuf> {
+        let mut random = [0; 12];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(directory.join(hex::encode(random)))
+    }
+}
+
+impl ImageStore {
+    /// Opens the store in `directory`, making it if need be. What a crash left half-done is thrown away; after a
+    /// power loss (another boot), so is everything that had not been flushed to the disk.
+    pub fn open(directory: &Path, options: StoreOptions) -> Result<ImageStore, StoreError> {
+        let places = Places::below(directory);
+        places.create()?;
+        let boot_id = fs::read_to_string(BOOT_ID).map_err(StoreError::at(Path::new(BOOT_ID)))?;
+        let boot_id = boot_id.trim().to_owned();
+        let images = load(&places, &boot_id)?;
+        discard_unrecorded_layers(&places, &images)?;
+        discard_all(&places.tmp, &places)?;
+        let layers = images.values().flat_map(|image| &image.layers);
+        let layer_bytes = layers.map(|layer| (layer.diff_id, layer.bytes)).collect();
+        let store = ImageStore {
+            inner: Arc::new(Inner {
+                options,
+                places,
+                client: RegistryClient::new(),
+                downloads: Semaphore::new(DOWNLOADS_MAX),
+                leases: Arc::default(),
+                layers_in_work: Mutex::default(),
+                layer_bytes: Mutex::new(layer_bytes),
+                boot_id,
+                images: Mutex::new(images),
+            }),
+        };
+        let trash = store.inner.places.trash.clone();
+        std::thread::spawn(move || empty_trash(&trash));
+        Ok(store)
+    }
+
+    /// The image with this digest (of its manifest or of an index that led to it), if it is here.
+    pub fn image(&self, digest: Digest) -> Option<Image> {
+        let images = self.inner.images();
+        let record = images.get(&digest).or_else(|| {
+            images.values().find(|record| record.index_digests.contains(&digest))
+        })?;
+        Some(self.inner.handle(record, digest))
+    }
+
+    /// The image that this reference resolved to when it was last pulled, if it is still here. No registry is asked.
+    pub fn find(&self, reference: &ImageReference) -> Option<Image> {
+        if let Some(digest) = reference.digest() {
+            return self.image(digest);
+        }
+        let name = reference.to_string();
+        let images = self.inner.images();
+        images.values().find_map(|record| {
+            let found = record.references.iter().find(|entry| entry.reference == name)?;
+            Some(self.inner.handle(record, found.digest))
+        })
+    }
+
+    /// Digests of all images here, of their manifests.
+    pub fn digests(&self) -> Vec<Digest> {
+        self.inner.images().keys().copied().collect()
+    }
+}
+
+impl Inner {
+    pub fn images(&self) -> MutexGuard<'_, BTreeMap<Digest, ImageRecord>> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn handle(&self, record: &ImageRecord, digest: Digest) -> Image {
+        let held = record.layers.iter().map(|layer| layer.diff_id);
+        let held = held.chain([record.manifest_digest]).collect();
+        Image {
+            digest,
+            manifest_digest: record.manifest_digest,
+            config: record.config.clone(),
+            layers: record.layers.iter().rev().map(|layer| self.short_path(&layer.diff_id)).collect(),
+            bytes: record.layers.iter().map(|layer| layer.bytes).sum(),
+            _lease: Arc::new(self.leases.take(held)),
+        }
+    }
+
+    /// The layer's short name when it is there and leads to this layer, else its full path.
+    fn short_path(&self, diff_id: &Digest) -> PathBuf {
+        let short = self.places.short.join(&diff_id.hex()[..SHORT_NAME_DIGITS]);
+        match fs::read_link(&short) {
+            Ok(target) if target.ends_with(diff_id.hex()) => short,
+            _ => self.places.layer(diff_id),
+        }
+    }
+
+    /// Gives a layer its short name. A clash of short names is harmless: the full path is used then.
+    pub fn link_short_name(&self, diff_id: &Digest) -> io::Result<()> {
+        let short = self.places.short.join(&diff_id.hex()[..SHORT_NAME_DIGITS]);
+        let target = Path::new("../layers").join(diff_id.hex());
+        match std::os::unix::fs::symlink(target, &short) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Remembers a complete image. The lease must hold its layers until here.
+    pub fn record(
+        &self,
+        reference: &ImageReference,
+        resolved: Digest,
+        manifest_digest: Digest,
+        config: ImageConfig,
+        layers: Vec<LayerRecord>,
+        _lease: &Lease,
+    ) -> Result<Image, StoreError> {
+        let mut images = self.images();
+        let name = reference.to_string();
+        forget_reference(&mut images, &name, &self.places)?;
+        let mut record = images.get(&manifest_digest).cloned().unwrap_or_else(|| ImageRecord {
+            manifest_digest,
+            index_digests: Vec::new(),
+            references: Vec::new(),
+            config,
+            layers,
+            used_at_s: 0,
+            boot_id: self.boot_id.clone(),
+            durable: false,
+        });
+        if resolved != manifest_digest && !record.index_digests.contains(&resolved) {
+            record.index_digests.push(resolved);
+        }
+        record.references.push(ReferenceRecord { reference: name, digest: resolved });
+        if record.references.len() > REFERENCES_MAX {
+            record.references.remove(0);
+        }
+        record.used_at_s = now_s();
+        write_record(&self.places, &record)?;
+        let image = self.handle(&record, resolved);
+        images.insert(manifest_digest, record);
+        Ok(image)
+    }
+
+    /// Notes that an image which was there already was used again.
+    pub fn touch(&self, manifest_digest: &Digest) {
+        if let Some(record) = self.images().get_mut(manifest_digest) {
+            record.used_at_s = now_s();
+        }
+    }
+
+    /// Flushes the layers to the disk and notes it, so that another boot trusts the image. Blocks.
+    pub fn make_durable(&self, manifest_digest: &Digest) -> Result<(), StoreError> {
+        let layers = &self.places.layers;
+        if self.images().get(manifest_digest).is_none_or(|record| record.durable) {
+            return Ok(());
+        }
+        let flush = File::open(layers).and_then(|directory| Ok(rustix::fs::syncfs(&directory)?));
+        flush.map_err(StoreError::at(layers))?;
+        let mut images = self.images();
+        let Some(record) = images.get_mut(manifest_digest) else { return Ok(()) };
+        record.durable = true;
+        write_record(&self.places, record)
+    }
+
+    /// Takes an image out of the store; its layers stay until the next sweep.
+    pub fn forget(
+        images: &mut BTreeMap<Digest, ImageRecord>,
+        places: &Places,
+        manifest_digest: &Digest,
+    ) -> Result<(), StoreError> {
+        let path = places.record(manifest_digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::at(&path)(error)),
+            _ => {
+                images.remove(manifest_digest);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A reference names one image: the one it is being recorded for now.
+fn forget_reference(
+    images: &mut BTreeMap<Digest, ImageRecord>,
+    name: &str,
+    places: &Places,
+) -> Result<(), StoreError> {
+    for record in images.values_mut() {
+        let before = record.references.len();
+        record.references.retain(|entry| entry.reference != name);
+        if record.references.len() != before {
+            write_record(places, record)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_record(places: &Places, record: &ImageRecord) -> Result<(), StoreError> {
+    let path = places.record(&record.manifest_digest);
+    let write = || {
+        let bytes = serde_json::to_vec(record)?;
+        let tmp = places.fresh(&places.tmp)?;
+        let mut file = File::create_new(&tmp)?;
+        let written = file.write_all(&bytes).and_then(|()| fs::rename(&tmp, &path));
+        if written.is_err() {
+            // The first error is the one to report; opening the store clears tmp again.
+            let _ = fs::remove_file(&tmp);
+        }
+        written
+    };
+    write().map_err(StoreError::at(&path))
+}
+
+fn load(places: &Places, boot_id: &str) -> Result<BTreeMap<Digest, ImageRecord>, StoreError> {
+    let mut images = BTreeMap::new();
+    let listed = fs::read_dir(&places.images).map_err(StoreError::at(&places.images))?;
+    for entry in listed {
+        let path = entry.map_err(StoreError::at(&places.images))?.path();
+        let bytes = fs::read(&path).map_err(StoreError::at(&path))?;
+        match serde_json::from_slice::<ImageRecord>(&bytes) {
+            Ok(record) if is_whole(places, &record, boot_id) => {
+                images.insert(record.manifest_digest, record);
+            }
+            other => {
+                tracing::warn!(path = %path.display(), readable = other.is_ok(), "image dropped");
+                fs::remove_file(&path).map_err(StoreError::at(&path))?;
+            }
+        }
+    }
+    Ok(images)
+}
+
+fn is_whole(places: &Places, record: &ImageRecord, boot_id: &str) -> bool {
+    (record.durable || record.boot_id == boot_id)
+        && record.layers.iter().all(|layer| places.layer(&layer.diff_id).is_dir())
+}
+
+fn discard_unrecorded_layers(
+    places: &Places,
+    images: &BTreeMap<Digest, ImageRecord>,
+) -> Result<(), StoreError> {
+    let known: HashSet<String> =
+        images.values().flat_map(|image| &image.layers).map(|layer| layer.diff_id.hex()).collect();
+    for entry in fs::read_dir(&places.layers).map_err(StoreError::at(&places.layers))? {
+        let entry = entry.map_err(StoreError::at(&places.layers))?;
+        if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
+            discard(&entry.path(), places).map_err(StoreError::at(&entry.path()))?;
+        }
+    }
+    remove_dangling_short_names(places)
+}
+
+pub(crate) fn remove_dangling_short_names(places: &Places) -> Result<(), StoreError> {
+    for entry in fs::read_dir(&places.short).map_err(StoreError::at(&places.short))? {
+        let path = entry.map_err(StoreError::at(&places.short))?.path();
+        if !path.exists() {
+            fs::remove_file(&path).map_err(StoreError::at(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn discard_all(directory: &Path, places: &Places) -> Result<(), StoreError> {
+    for entry in fs::read_dir(directory).map_err(StoreError::at(directory))? {
+        let path = entry.map_err(StoreError::at(directory))?.path();
+        discard(&path, places).map_err(StoreError::at(&path))?;
+    }
+    Ok(())
+}
+
+/// Moves something to the trash: at once gone from its place, however large it is.
+pub(crate) fn discard(path: &Path, places: &Places) -> io::Result<()> {
+    fs::rename(path, places.fresh(&places.trash)?)
+}
+
+/// Deletes what is in the trash. Whatever cannot be deleted now is tried again at the next opening.
+pub(crate) fn empty_trash(trash: &Path) {
+    let entries = match fs::read_dir(trash) {
+        Ok(entries) => entries,
+        Err(error) => {
+            tracing::warn!(%error, path = %trash.display(), "trash not readable");
+            return;
+        }
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "trash not deleted");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn now_s() -> u64 {
+    // A clock before 1970 makes an image look unused, no more.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scope;
 use crate::container_instance::ContainerInstance;
+use crate::network::Subnet;
 use crate::node::Node;
 use crate::task::Reservation;
 use crate::task_definition::TransportProtocol;
@@ -48,6 +49,28 @@ pub struct Candidate {
     /// The node's container instance in the cluster that is asked for, if it has one.
     pub container_instance: Option<Arc<ContainerInstance>>,
     pub used: NodeUse,
+}
+
+/// A subnet as the choice of an address looks at it.
+pub struct SubnetSpace<'a> {
+    pub subnet: Arc<Subnet>,
+    /// The security group of a task that names none: the one called `default` of the VPC.
+    pub default_security_group: Option<String>,
+    /// How many of its addresses are taken.
+    pub taken: usize,
+    pub is_taken: Box<dyn Fn(Ipv4Addr) -> bool + 'a>,
+    /// The address that was given out last.
+    pub last: Option<Ipv4Addr>,
+}
+
+impl std::fmt::Debug for SubnetSpace<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SubnetSpace")
+            .field("subnet", &self.subnet.id)
+            .field("taken", &self.taken)
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The address that a subnet gave out last. The next task gets the one behind it, so that an address

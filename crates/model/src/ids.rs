@@ -82,6 +82,19 @@ text_id! {
 /// The number behind the colon in `family:revision`; 1 and up, never used twice in a family.
 pub type Revision = u32;
 
+/// Makes identifiers that never come twice. Handed in wherever a pure function makes a row.
+pub trait NewIds {
+    fn task_id(&self) -> TaskId;
+    /// A random UUID.
+    fn uuid(&self) -> String;
+    /// `prefix` and 17 lower-case hexadecimal digits, such as `eni-0123456789abcdef0`.
+    fn hex17(&self, prefix: &str) -> String;
+    /// The digits behind `ecs-svc/`.
+    fn deployment_id(&self) -> DeploymentId;
+    /// The last part of a service deployment's ARN: 21 letters and digits.
+    fn service_deployment_id(&self) -> String;
+}
+
 /// The account and region that a row belongs to. Every key of the store starts with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {

@@ -23,8 +23,8 @@ pub mod task_definition;
 
 pub use arn::Arn;
 pub use ids::{
-    AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NodeId, Region, Revision,
-    Scope, ServiceName, TaskId,
+    AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NewIds, NodeId, Region,
+    Revision, Scope, ServiceName, TaskId,
 };
 pub use image_reference::{ImageReference, LocalRepository};
 pub use lifecycle::{DesiredStatus, Owner, TaskStatus};

@@ -15,12 +15,16 @@ pub struct Node {
     /// Changes when the machine boots: nothing that ran before runs now.
     pub boot_id: String,
     pub registered_at_ms: TimestampMs,
-    /// The last report. A node that is silent for too long gets no new tasks.
+    /// The last report, written rarely: older than the truth by up to some minutes.
     pub last_seen_ms: TimestampMs,
     /// The generation of the last assignment that was made for it.
     pub assignment_generation: u64,
     /// False after the node said that it is going away.
     pub accepts_tasks: bool,
+    /// False while the node is silent. Its heartbeats are counted in memory; only the turn from one to
+    /// the other is written here.
+    #[serde(default)]
+    pub connected: bool,
 }
 
 /// 1,024 CPU units are one core.

@@ -57,6 +57,9 @@ pub struct Task {
     pub stopped_at_ms: Option<TimestampMs>,
     /// Grows with each change that AWS would emit an event for; begins at 1.
     pub version: u64,
+    /// Whether the service scheduler has taken note that it ended.
+    #[serde(default)]
+    pub end_noted: bool,
 }
 
 impl Task {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use outport_model::Scope;
 use outport_model::account_setting::AccountSetting;
-use outport_model::capacity::{AddressCursor, Candidate};
+use outport_model::capacity::{AddressCursor, Candidate, SubnetSpace};
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
@@ -15,7 +16,7 @@ use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 
 use crate::journal::StoredRow;
-use crate::keys::ClusterKey;
+use crate::keys::{ClusterKey, SubnetKey};
 use crate::row::Row;
 use crate::table::Table;
 
@@ -116,5 +117,27 @@ impl Tables {
                 used: self.tasks.use_of_node(&node.id),
             })
             .collect()
+    }
+
+    /// The subnets of these ids that exist, in the order given, as the choice of an address for a task
+    /// looks at them.
+    pub fn subnet_spaces(&self, scope: &Scope, subnet_ids: &[String]) -> Vec<SubnetSpace<'_>> {
+        let keys = subnet_ids.iter().map(|id| SubnetKey::new(scope, id.clone()));
+        keys.filter_map(|key| self.subnet_space(&key)).collect()
+    }
+
+    fn subnet_space(&self, key: &SubnetKey) -> Option<SubnetSpace<'_>> {
+        let subnet = Arc::clone(self.subnets.get(key)?);
+        let interfaces = self.network_interfaces.in_subnet(key);
+        let default_group = self.security_groups.iter().find(|group| {
+            group.scope == key.scope && group.vpc_id == subnet.vpc_id && group.name == "default"
+        });
+        Some(SubnetSpace {
+            default_security_group: default_group.map(|group| group.id.clone()),
+            taken: interfaces.len(),
+            is_taken: Box::new(|address| interfaces.contains_key(&address)),
+            last: self.address_cursors.get(key).map(|cursor| cursor.last),
+            subnet,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use outport_model::{ContainerInstanceId, DeploymentId, TaskId, TimestampMs};
+use outport_model::{ContainerInstanceId, DeploymentId, NewIds, TaskId, TimestampMs};
 
 use crate::host::Ids;
 use crate::identifiers;
@@ -68,25 +68,25 @@ impl<'a> Transaction<'a> {
         self.now_ms
     }
 
-    pub fn task_id(&self) -> TaskId {
-        identifiers::task_id(self.ids)
-    }
     pub fn container_instance_id(&self) -> ContainerInstanceId {
         identifiers::container_instance_id(self.ids)
     }
-    pub fn uuid(&self) -> String {
+}
+
+impl NewIds for Transaction<'_> {
+    fn task_id(&self) -> TaskId {
+        identifiers::task_id(self.ids)
+    }
+    fn uuid(&self) -> String {
         identifiers::uuid(self.ids)
     }
-    /// `prefix` and 17 lower-case hexadecimal digits, such as `eni-0123456789abcdef0`.
-    pub fn hex17(&self, prefix: &str) -> String {
+    fn hex17(&self, prefix: &str) -> String {
         format!("{prefix}{}", identifiers::hex(self.ids, 17))
     }
-    /// The digits behind `ecs-svc/`.
-    pub fn deployment_id(&self) -> DeploymentId {
+    fn deployment_id(&self) -> DeploymentId {
         identifiers::deployment_id(self.ids)
     }
-    /// The last part of a service deployment's ARN.
-    pub fn service_deployment_id(&self) -> String {
+    fn service_deployment_id(&self) -> String {
         identifiers::service_deployment_id(self.ids)
     }
 }

@@ -1,0 +1,69 @@
+//! One line for each request, and one for each fault.
+//!
+//! **Invariant**: no secret is written. Not the query (it may be signed), no header, no body; of a
+//! credential only its public id.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use outport_aws_wire::{Protocol, WireError};
+use outport_identity::RequestId;
+
+use crate::front_door::Summary;
+
+/// What the line of a request says.
+pub(crate) struct AccessRecord<'a> {
+    pub request_id: &'a str,
+    pub peer: SocketAddr,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub summary: &'a Summary,
+    pub status: u16,
+    pub took: Duration,
+}
+
+/// Writes the line of a request.
+pub(crate) fn write(record: &AccessRecord<'_>) {
+    let Summary { service, operation, code, access_key_id } = record.summary;
+    tracing::info!(
+        target: "outport::access",
+        request_id = record.request_id,
+        peer = %record.peer,
+        method = record.method,
+        path = record.path,
+        service,
+        operation,
+        status = record.status,
+        code,
+        access_key_id = access_key_id.as_deref().unwrap_or("-"),
+        took_us = u64::try_from(record.took.as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+}
+
+/// Writes what only the operator may know of a failed request.
+pub(crate) fn failed(
+    service: &str,
+    operation: &str,
+    request_id: &RequestId,
+    protocol: Protocol,
+    error: &WireError,
+) {
+    if let Some(reason) = &error.log_message {
+        tracing::error!(%request_id, service, operation, reason, "request failed");
+    } else if error.status_in(protocol) >= 500 {
+        let reason = &error.message;
+        tracing::warn!(%request_id, service, operation, reason, "request refused");
+    }
+}
+
+/// Writes that a handler panicked.
+pub(crate) fn panicked(service: &str, operation: &str, panic: &(dyn Any + Send)) {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| {
+        let text = panic.downcast_ref::<String>();
+        text.map(String::as_str)
+    });
+    let reason = text.unwrap_or("no message");
+    tracing::error!(service, operation, reason, "a handler panicked");
+}

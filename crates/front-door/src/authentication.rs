@@ -1,0 +1,98 @@
+//! Who sent this? Proves the signature of a request, in the order that costs a stranger most and us
+//! least: first what the head tells, then the key, last the body.
+
+use http::request::Parts;
+use outport_aws_wire::{Protocol, ServiceModel, WireError};
+use outport_identity::sigv4::{
+    CheckedSignature, ErrorDialect, PresentedSignature, RequestHead, SignatureExpectation,
+    SignatureStyle, SigningKeyCache,
+};
+use outport_identity::{Credential, CredentialSource, SignatureError};
+
+/// The services that are the same in every region answer to this one too.
+const GLOBAL_REGION: &str = "us-east-1";
+
+/// A caller whose key exists and whose claims fit; the signature over the body is still to prove.
+pub(crate) struct Claimed {
+    pub credential: Credential,
+    checked: CheckedSignature,
+}
+
+/// What authentication needs of the front door.
+pub(crate) struct Authentication<'a> {
+    pub credentials: &'a dyn CredentialSource,
+    pub keys: &'a SigningKeyCache,
+    pub region: &'a str,
+    pub skew_max_ms: i64,
+    pub now_ms: i64,
+}
+
+impl Authentication<'_> {
+    /// Checks all that can be checked without the body.
+    pub fn claim(
+        &self,
+        head: &Parts,
+        presented: PresentedSignature,
+        model: &ServiceModel,
+    ) -> Result<Claimed, SignatureError> {
+        let is_global = matches!(model.name, "iam" | "sts");
+        let regions = [self.region, if is_global { GLOBAL_REGION } else { self.region }];
+        let access_key_id = presented.access_key_id.clone();
+        let session_token = presented.session_token.clone();
+        let expected = SignatureExpectation {
+            now_ms: self.now_ms,
+            skew_max_ms: self.skew_max_ms,
+            service: model.signing_name,
+            regions: &regions,
+            style: SignatureStyle::STANDARD,
+        };
+        let checked = with_head(head, |head| presented.check(head, &expected))?;
+        let credential =
+            self.credentials.find(&access_key_id, session_token.as_deref(), self.now_ms)?;
+        Ok(Claimed { credential, checked })
+    }
+
+    /// Proves the signature. `body` is as it came, before any decompression.
+    pub fn prove(
+        &self,
+        head: &Parts,
+        claimed: &Claimed,
+        body: &[u8],
+    ) -> Result<(), SignatureError> {
+        let Claimed { credential, checked } = claimed;
+        let key = self.keys.key(
+            &credential.access_key_id,
+            &credential.secret_access_key,
+            checked.scope(),
+        );
+        let hash = outport_identity::sigv4::sha256_hex(body);
+        with_head(head, |head| checked.verify(head, &hash, &key))
+    }
+}
+
+/// Reads the signature of a request, if it carries one.
+pub(crate) fn present(head: &Parts) -> Result<Option<PresentedSignature>, SignatureError> {
+    with_head(head, PresentedSignature::parse)
+}
+
+/// The refusal in the words of a protocol.
+pub(crate) fn wire_error(error: &SignatureError, protocol: Protocol) -> WireError {
+    let dialect = match protocol {
+        Protocol::Json10 | Protocol::Json11 | Protocol::Cbor => ErrorDialect::Json,
+        Protocol::Query => ErrorDialect::Query,
+        Protocol::Ec2 => ErrorDialect::Ec2,
+    };
+    let (code, status) = error.code_and_status(dialect);
+    WireError::named(code, status, error.message(dialect))
+}
+
+pub(crate) fn with_head<R>(head: &Parts, look: impl FnOnce(&RequestHead<'_>) -> R) -> R {
+    let headers: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    look(&RequestHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &headers,
+    })
+}

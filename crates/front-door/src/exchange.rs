@@ -1,0 +1,289 @@
+//! One AWS request: recognised, authenticated, read, handed to its service.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Method;
+use http::request::Parts;
+use outport_aws_wire::{
+    CommonError, Exchange, Protocol, Reply, Request as WireRequest, ServiceModel, WireError,
+};
+use outport_identity::sigv4::PresentedSignature;
+use outport_identity::{Call, RequestId, SignatureError};
+
+use crate::authentication::{Authentication, present, wire_error};
+use crate::body::{BodyError, BufferedBody};
+use crate::front_door::{Inner, refused};
+use crate::recognition::{
+    FormHead, Recognised, Recognition, Wanted, apparent_protocol, form_of_query, recognise,
+    service_of_form,
+};
+use crate::{access_log, limits};
+
+/// A request on its way through the front door.
+pub(crate) struct AwsRequest<'a> {
+    pub inner: &'a Inner,
+    pub head: &'a Parts,
+    pub body: Body,
+    pub peer: SocketAddr,
+    pub request_id: &'a RequestId,
+    pub now_ms: i64,
+}
+
+/// How it ended.
+pub(crate) struct Outcome {
+    pub service: Option<&'static ServiceModel>,
+    pub protocol: Protocol,
+    /// As the request names it; empty before it is known.
+    pub operation: String,
+    pub access_key_id: Option<String>,
+    pub result: Result<Reply, WireError>,
+}
+
+/// What the request asks for, in the form that its protocol reads.
+struct Asked {
+    operation: String,
+    bytes: Vec<u8>,
+    /// Keeps the body's share of the memory for as long as its bytes are in use.
+    _body: BufferedBody,
+}
+
+impl AwsRequest<'_> {
+    /// Takes the request all the way.
+    pub async fn outcome(&mut self) -> Outcome {
+        let presented = present(self.head);
+        let scope_service = match &presented {
+            Ok(Some(presented)) => Some(presented.scope.service.as_str()),
+            _ => None,
+        };
+        let recognition = recognise(&self.inner.services, self.head, scope_service);
+        match (recognition, presented) {
+            (Recognition::Service(recognised), Ok(Some(presented))) => {
+                self.signed(recognised, presented).await
+            }
+            (Recognition::Service(Recognised { service, protocol, .. }), presented) => {
+                let error = presented.err().unwrap_or(SignatureError::MissingAuthenticationToken);
+                refused(Some(service.model()), protocol, wire_error(&error, protocol))
+            }
+            (_, Err(error)) => {
+                let protocol = apparent_protocol(&self.head.headers);
+                refused(None, protocol, wire_error(&error, protocol))
+            }
+            (Recognition::UnsignedForm, Ok(_)) => self.unsigned_form().await,
+            (Recognition::Refused(refusal), Ok(_)) => {
+                refused(refusal.service, refusal.protocol, refusal.error)
+            }
+        }
+    }
+
+    async fn signed(&mut self, recognised: Recognised, presented: PresentedSignature) -> Outcome {
+        let model = recognised.service.model();
+        let protocol = recognised.protocol;
+        let mut operation = match &recognised.wanted {
+            Wanted::Operation(name) => name.clone(),
+            Wanted::InForm => String::new(),
+        };
+        let access_key_id = Some(presented.access_key_id.to_string());
+        let result = match self.authenticated(&recognised, presented).await {
+            Ok((call, asked)) => {
+                operation.clone_from(&asked.operation);
+                self.perform(recognised, call, asked).await
+            }
+            Err(error) => Err(error),
+        };
+        Outcome { service: Some(model), protocol, operation, access_key_id, result }
+    }
+
+    /// Proves who is calling and reads what for.
+    async fn authenticated(
+        &mut self,
+        recognised: &Recognised,
+        presented: PresentedSignature,
+    ) -> Result<(Call, Asked), WireError> {
+        let Recognised { service, protocol, wanted } = recognised;
+        let inner = self.inner;
+        let authentication = Authentication {
+            credentials: &*inner.credentials,
+            keys: &inner.keys,
+            region: inner.region.as_str(),
+            skew_max_ms: inner.skew_max_ms,
+            now_ms: self.now_ms,
+        };
+        let distrust = |error| wire_error(&error, *protocol);
+        let claimed =
+            authentication.claim(self.head, presented, service.model()).map_err(distrust)?;
+        let encoding = self.content_encoding()?;
+        let bytes_max = limits::body_bytes_max(service.model());
+        let timeout = inner.limits.body_timeout;
+        let body = inner.budget.read(&mut self.body, bytes_max, timeout).await;
+        let mut body = body.map_err(|error| body_error(error, bytes_max))?;
+        authentication.prove(self.head, &claimed, &body.bytes).map_err(distrust)?;
+        if encoding == Encoding::Gzip {
+            let inflated = inner.budget.inflate(body, bytes_max);
+            body = inflated.map_err(|error| body_error(error, bytes_max))?;
+        }
+        let asked = self.asked(service.model(), *protocol, wanted, body)?;
+        let principal = claimed.credential.principal;
+        let call = Call {
+            account: principal.account().clone(),
+            principal,
+            region: inner.region.clone(),
+            request_id: self.request_id.clone(),
+            now_ms: self.now_ms,
+            source_ip: self.peer.ip(),
+            user_agent: self.user_agent(),
+            secure_transport: false,
+            access_key_id: claimed.credential.access_key_id,
+        };
+        Ok((call, asked))
+    }
+
+    fn asked(
+        &self,
+        model: &ServiceModel,
+        protocol: Protocol,
+        wanted: &Wanted,
+        mut body: BufferedBody,
+    ) -> Result<Asked, WireError> {
+        let bytes = std::mem::take(&mut body.bytes);
+        let (operation, bytes) = match wanted {
+            Wanted::Operation(name) => (name.clone(), bytes),
+            Wanted::InForm => {
+                let form = self.form(bytes)?;
+                (FormHead::read(&form)?.operation(model, protocol)?, form)
+            }
+        };
+        Ok(Asked { operation, bytes, _body: body })
+    }
+
+    /// The form of a request: its body, or its query if there is no body.
+    fn form(&self, body: Vec<u8>) -> Result<Vec<u8>, WireError> {
+        let query = form_of_query(self.head.uri.query().unwrap_or_default()).into_bytes();
+        let in_query = FormHead::read(&query)?.action.is_some();
+        match (body.is_empty(), in_query) {
+            (true, _) => Ok(query),
+            (false, false) if self.head.method == Method::POST => Ok(body),
+            (false, _) => Err(WireError::malformed(
+                "The parameters of a request must stand in its body or in its query, not in both",
+            )),
+        }
+    }
+
+    async fn perform(
+        &mut self,
+        recognised: Recognised,
+        call: Call,
+        asked: Asked,
+    ) -> Result<Reply, WireError> {
+        let Recognised { service, protocol, .. } = recognised;
+        let model = service.model();
+        let Some(operation) = model.operation(&asked.operation) else {
+            return Err(WireError::unknown_operation(&asked.operation, model.api_version));
+        };
+        if !operation.is_implemented {
+            return Err(WireError::not_implemented(model.name, operation.name));
+        }
+        let turns = Arc::clone(&self.inner.turns).acquire_owned();
+        let turn = match tokio::time::timeout(self.inner.limits.turn_timeout, turns).await {
+            Ok(Ok(turn)) => turn,
+            _ => return Err(unavailable("Too many requests are being answered")),
+        };
+        // In a task of its own: a client that goes away cannot stop an operation half-way, and a
+        // panic ends here.
+        let running = tokio::spawn(async move {
+            let request = WireRequest {
+                service: model,
+                protocol,
+                operation: operation.name,
+                body: &asked.bytes,
+                request_id: call.request_id.as_str(),
+            };
+            let mut exchange = Exchange::new(request)?;
+            service.call(&call, operation.name, &mut exchange).await?;
+            drop(turn);
+            Ok(exchange.into_reply())
+        });
+        match running.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                let panic = error.into_panic();
+                access_log::panicked(model.name, operation.name, &*panic);
+                Err(WireError::internal("the operation panicked"))
+            }
+            Err(_) => Err(WireError::internal("the operation was cancelled")),
+        }
+    }
+
+    /// No signature, but a form: an operation that needs none, or a caller who forgot to sign.
+    async fn unsigned_form(&mut self) -> Outcome {
+        let inner = self.inner;
+        let bytes_max = inner.limits.unsigned_form_bytes_max;
+        let timeout = inner.limits.body_timeout;
+        let form = match inner.budget.read(&mut self.body, bytes_max, timeout).await {
+            Ok(body) => self.form(body.bytes).and_then(|form| FormHead::read(&form)),
+            Err(error) => Err(body_error(error, bytes_max)),
+        };
+        let form = match form {
+            Ok(form) => form,
+            Err(error) => return refused(None, Protocol::Query, error),
+        };
+        let missing = SignatureError::MissingAuthenticationToken;
+        let Some((service, protocol)) = service_of_form(&inner.services, &form) else {
+            return refused(None, Protocol::Query, wire_error(&missing, Protocol::Query));
+        };
+        let model = service.model();
+        let operation = form.action.as_deref().and_then(|action| model.operation(action));
+        let error = match operation {
+            // Operations for those who have no key yet are none of those that are built.
+            Some(operation) if operation.is_anonymous => {
+                WireError::not_implemented(model.name, operation.name)
+            }
+            _ => wire_error(&missing, protocol),
+        };
+        refused(Some(model), protocol, error)
+    }
+
+    fn content_encoding(&self) -> Result<Encoding, WireError> {
+        let Some(value) = self.head.headers.get("content-encoding") else {
+            return Ok(Encoding::Identity);
+        };
+        match value.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Encoding::Identity),
+            "gzip" => Ok(Encoding::Gzip),
+            _ => Err(WireError::malformed("The only Content-Encoding that is taken is gzip")),
+        }
+    }
+
+    fn user_agent(&self) -> Option<String> {
+        let value = self.head.headers.get("user-agent")?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+}
+
+fn unavailable(text: &str) -> WireError {
+    WireError::common(CommonError::Unavailable, format!("{text}. Try again."))
+}
+
+fn body_error(error: BodyError, bytes_max: usize) -> WireError {
+    match error {
+        BodyError::TooLarge => WireError::common(
+            CommonError::TooLarge,
+            format!("The request body is larger than {bytes_max} bytes"),
+        ),
+        BodyError::TooSlow => WireError::named(
+            "RequestTimeout",
+            408,
+            "The request body was not received within the time allowed",
+        ),
+        BodyError::NoMemory => unavailable("Too many request bodies are being received"),
+        BodyError::Broken => WireError::malformed("The request body was cut off"),
+        BodyError::NotGzip => WireError::malformed("The request body is not valid gzip"),
+    }
+}

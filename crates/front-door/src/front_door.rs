@@ -1,0 +1,312 @@
+//! The front door itself: from a request to its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use outport_aws_wire::{Protocol, ServiceModel};
+use outport_identity::sigv4::{SKEW_MAX_MS, SigningKeyCache};
+use outport_identity::{CredentialSource, RequestId};
+use outport_model::Region;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use crate::access_log::{self, AccessRecord};
+use crate::body::{BodyBudget, IdleLimitedBody};
+use crate::exchange::{AwsRequest, Outcome};
+use crate::recognition::Services;
+use crate::{AwsService, Limits, Metrics, body, rendering};
+
+/// Unix milliseconds, by whoever has a clock.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Answers requests. Clones share everything.
+#[derive(Clone)]
+pub struct FrontDoor {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub services: Services,
+    pub credentials: Arc<dyn CredentialSource>,
+    pub region: Region,
+    pub reserved: Router,
+    pub limits: Limits,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    pub skew_max_ms: i64,
+    pub keys: SigningKeyCache,
+    pub budget: BodyBudget,
+    pub turns: Arc<Semaphore>,
+}
+
+/// Collects the parts of a front door.
+pub struct FrontDoorBuilder {
+    services: Services,
+    credentials: Arc<dyn CredentialSource>,
+    region: Region,
+    reserved: Router,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    skew_max_ms: i64,
+}
+
+/// Two services that no request could tell apart.
+#[derive(Debug, thiserror::Error)]
+#[error("the services {first} and {second} answer to the same {sign}")]
+pub struct AmbiguousServices {
+    pub first: &'static str,
+    pub second: &'static str,
+    pub sign: &'static str,
+}
+
+impl FrontDoor {
+    /// A front door of one region that believes the keys of `credentials`.
+    pub fn builder(region: Region, credentials: Arc<dyn CredentialSource>) -> FrontDoorBuilder {
+        FrontDoorBuilder {
+            services: Services::default(),
+            credentials,
+            region,
+            reserved: Router::new(),
+            limits: Limits::default(),
+            metrics: Arc::default(),
+            clock: Arc::new(system_clock),
+            skew_max_ms: SKEW_MAX_MS,
+        }
+    }
+
+    /// Answers one request. Never fails and never panics: whatever goes wrong is an answer.
+    pub async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let started = Instant::now();
+        let inner = &self.inner;
+        let _in_flight = inner.metrics.request_in_flight();
+        let request_id = RequestId::new(uuid::Uuid::new_v4().to_string());
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+
+        let (response, summary) = if is_reserved(&path) {
+            self.answer_reserved(request, peer).await
+        } else {
+            self.answer_aws(request, peer, &request_id).await
+        };
+        let took = started.elapsed();
+        inner.metrics.record(summary.service, summary.operation, &summary.code, took);
+        access_log::write(&AccessRecord {
+            request_id: request_id.as_str(),
+            peer,
+            method: method.as_str(),
+            path: &path,
+            summary: &summary,
+            status: response.status().as_u16(),
+            took,
+        });
+        if method == http::Method::HEAD { rendering::without_body(response) } else { response }
+    }
+
+    async fn answer_reserved(
+        &self,
+        request: Request<Body>,
+        peer: SocketAddr,
+    ) -> (Response<Body>, Summary) {
+        let inner = &self.inner;
+        let idle_timeout = inner.limits.streamed_body_idle_timeout;
+        let service = if request.uri().path().starts_with("/v2") { "registry" } else { "outport" };
+        let mut request = request.map(|body| Body::new(IdleLimitedBody::new(body, idle_timeout)));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answering = inner.reserved.clone().oneshot(request);
+        let response = match std::panic::AssertUnwindSafe(answering).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(panic) => {
+                access_log::panicked(service, "", &*panic);
+                let mut response = Response::new(Body::from("Internal Server Error\n"));
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        };
+        let code = response.status().as_str().to_owned();
+        (response, Summary { service, operation: "", code, access_key_id: None })
+    }
+
+    async fn answer_aws(
+        &self,
+        request: Request<Body>,
+        peer: SocketAddr,
+        request_id: &RequestId,
+    ) -> (Response<Body>, Summary) {
+        let inner = &self.inner;
+        let (head, body) = request.into_parts();
+        let now_ms = (inner.clock)();
+        let mut aws = AwsRequest { inner, head: &head, body, peer, request_id, now_ms };
+        let outcome = aws.outcome().await;
+        // A client that waits for "100 Continue" has not sent its body, and need not.
+        if !hyper::body::Body::is_end_stream(&aws.body) && !head.headers.contains_key("expect") {
+            body::discard(aws.body, &inner.limits).await;
+        }
+        let (reply, summary) = outcome.into_reply(request_id);
+        (rendering::response(reply), summary)
+    }
+}
+
+/// What the log and the metrics keep of an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    /// Short name; empty when no service was recognised.
+    pub service: &'static str,
+    /// Empty when the model has no such operation.
+    pub operation: &'static str,
+    /// `200`, or the error code.
+    pub code: String,
+    pub access_key_id: Option<String>,
+}
+
+impl FrontDoorBuilder {
+    /// Adds a service.
+    #[must_use]
+    pub fn service(mut self, service: Arc<dyn AwsService>) -> Self {
+        self.services.0.push(service);
+        self
+    }
+
+    /// Answers `/v2`, `/v2/…` (registry) and `/_outport/…` (health, metrics, node link). What
+    /// these routes let in is their own affair: no AWS signature is asked for.
+    #[must_use]
+    pub fn reserved(mut self, router: Router) -> Self {
+        self.reserved = router;
+        self
+    }
+
+    /// Instead of the default limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Counts into these metrics, so that a reserved route can show them.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Instead of the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How far a signature's time may be from ours, in milliseconds; 15 minutes by default.
+    #[must_use]
+    pub fn skew_max_ms(mut self, skew_max_ms: i64) -> Self {
+        self.skew_max_ms = skew_max_ms;
+        self
+    }
+
+    /// The front door.
+    ///
+    /// # Errors
+    /// [`AmbiguousServices`]: every service must be told by its signing name, its target prefix
+    /// and its form version.
+    pub fn build(self) -> Result<FrontDoor, AmbiguousServices> {
+        check_unambiguous(&self.services)?;
+        let budget = BodyBudget::new(self.limits.buffered_bytes_max);
+        let turns = Arc::new(Semaphore::new(self.limits.operations_max));
+        Ok(FrontDoor {
+            inner: Arc::new(Inner {
+                services: self.services,
+                credentials: self.credentials,
+                region: self.region,
+                reserved: self.reserved,
+                limits: self.limits,
+                metrics: self.metrics,
+                clock: self.clock,
+                skew_max_ms: self.skew_max_ms,
+                keys: SigningKeyCache::default(),
+                budget,
+                turns,
+            }),
+        })
+    }
+}
+
+fn check_unambiguous(services: &Services) -> Result<(), AmbiguousServices> {
+    let models: Vec<&'static ServiceModel> =
+        services.0.iter().map(|service| service.model()).collect();
+    for (position, first) in models.iter().enumerate() {
+        for second in models.iter().skip(position + 1) {
+            let is_form =
+                |model: &ServiceModel| model.protocols.iter().any(|protocol| protocol.is_form());
+            let same = [
+                ("signing name", first.signing_name == second.signing_name),
+                (
+                    "target prefix",
+                    first.target_prefix == second.target_prefix && !first.target_prefix.is_empty(),
+                ),
+                (
+                    "version",
+                    first.api_version == second.api_version && is_form(first) && is_form(second),
+                ),
+            ];
+            if let Some((sign, _)) = same.into_iter().find(|(_, is_same)| *is_same) {
+                return Err(AmbiguousServices { first: first.name, second: second.name, sign });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Paths that are ours and no AWS service's.
+fn is_reserved(path: &str) -> bool {
+    path == "/v2" || path.starts_with("/v2/") || path.starts_with("/_outport/")
+}
+
+fn system_clock() -> i64 {
+    // A clock before 1970 signs nothing that could be verified anyway.
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Outcome {
+    fn into_reply(self, request_id: &RequestId) -> (outport_aws_wire::Reply, Summary) {
+        let Outcome { service, protocol, operation, access_key_id, result } = self;
+        let service_name = service.map_or("", |model| model.name);
+        let operation = service
+            .and_then(|model| model.operation(&operation))
+            .map_or("", |operation| operation.name);
+        let (reply, code) = match result {
+            Ok(reply) => {
+                let code = reply.status.to_string();
+                (reply, code)
+            }
+            Err(error) => {
+                access_log::failed(service_name, operation, request_id, protocol, &error);
+                let code = error.code_in(protocol).to_owned();
+                let reply = outport_aws_wire::Reply::failure(
+                    service,
+                    protocol,
+                    request_id.as_str(),
+                    &error,
+                );
+                (reply, code)
+            }
+        };
+        (reply, Summary { service: service_name, operation, code, access_key_id })
+    }
+}
+
+/// An outcome before a service is known.
+pub(crate) fn refused(
+    service: Option<&'static ServiceModel>,
+    protocol: Protocol,
+    error: outport_aws_wire::WireError,
+) -> Outcome {
+    Outcome { service, protocol, operation: String::new(), access_key_id: None, result: Err(error) }
+}

@@ -1,0 +1,68 @@
+//! What the front door takes from a stranger, at most.
+
+use std::time::Duration;
+
+use outport_aws_wire::ServiceModel;
+
+const MIB: usize = 1024 * 1024;
+
+/// Limits of the listener. The defaults are the promise; tests make them small.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections; further ones wait in the listen queue.
+    pub connections_max: usize,
+    /// Bytes of a request line with its headers. hyper answers 431 above.
+    pub head_bytes_max: usize,
+    /// Headers of a request. hyper answers 431 above.
+    pub headers_max: usize,
+    /// From the first moment of a connection, or the end of a reply, to the end of the next head.
+    pub head_timeout: Duration,
+    /// For the whole body of an AWS request.
+    pub body_timeout: Duration,
+    /// Between two pieces of a body that is streamed (registry, node link).
+    pub streamed_body_idle_timeout: Duration,
+    /// Bytes of all bodies that are buffered at one time.
+    pub buffered_bytes_max: usize,
+    /// Operations that run at one time; further ones wait.
+    pub operations_max: usize,
+    /// How long a request waits for its turn before it is told to try again.
+    pub turn_timeout: Duration,
+    /// Bytes of an unsigned form that are read to find out what it wants.
+    pub unsigned_form_bytes_max: usize,
+    /// Bytes of a refused body that are still read, so that the client reads the answer.
+    pub discarded_bytes_max: usize,
+    /// Time for the same.
+    pub discard_timeout: Duration,
+    /// How long open connections may go on after the shutdown began.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections_max: 1024,
+            head_bytes_max: 64 * 1024,
+            headers_max: 100,
+            head_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+            streamed_body_idle_timeout: Duration::from_secs(120),
+            buffered_bytes_max: 128 * MIB,
+            operations_max: 256,
+            turn_timeout: Duration::from_secs(10),
+            unsigned_form_bytes_max: 64 * 1024,
+            discarded_bytes_max: 16 * MIB,
+            discard_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Bytes of a request body, as sent and after decompression.
+///
+/// 1 MiB, as AWS's JSON services take it; 2 MiB where one request carries a 1 MiB batch (PutLogEvents, PutMetricData).
+pub fn body_bytes_max(model: &ServiceModel) -> usize {
+    match model.name {
+        "logs" | "cloudwatch" => 2 * MIB,
+        _ => MIB,
+    }
+}

@@ -1,1 +1,47 @@
-//! Being built.
+//! Runs one container in a shim process of its own, and lets the node agent drive such shims.
+//!
+//! **Invariant:** nothing here keeps a container alive but its shim. The agent may be killed at any
+//! instant: the shim goes on running the container, keeping its log and, at the end, its exit
+//! record; [`Runtime::adopt`] finds all three again. Deliberately absent: threads, an async runtime,
+//! image pulling, network set-up, and any AWS request.
+//!
+//! The two sides:
+//!
+//! - **Library** ([`Runtime`], [`ShimHandle`], [`LogReader`]): synchronous functions for the agent.
+//!   They never fork by hand, never change the caller's directory, mounts or credentials.
+//! - **Shim** ([`shim::run`]): the hidden sub-command of the same binary. Single-threaded; owns the
+//!   container's output, reaps it, records its exit.
+//!
+//! ```text
+//! create ── intent on disk → shim → cgroup, mounts, namespaces → [Created] ── start → [Running]
+//!                                                                    │                    │
+//!                                                                    └──── kill ──────────┴→ [Exited]
+//! ```
+
+pub mod cgroup;
+mod container_key;
+mod error;
+mod handle;
+mod layout;
+mod listing;
+mod lock;
+pub mod log;
+mod protocol;
+mod record;
+mod removal;
+mod runtime;
+pub mod shim;
+mod signal_name;
+mod spec;
+mod task_cgroup;
+
+pub use cgroup::{CgroupLimits, CgroupUsage};
+pub use container_key::{ContainerKey, InvalidKey};
+pub use error::{FailureKind, RuntimeError, StartFailure};
+pub use handle::{ContainerState, ExitWait, ShimHandle};
+pub use listing::Found;
+pub use log::{LogContent, LogCursor, LogFrame, LogReader, LogStream, LogWatch};
+pub use record::ExitRecord;
+pub use runtime::{Adopted, Runtime, RuntimeSettings};
+pub use signal_name::{UnknownSignal, signal_number};
+pub use spec::*;

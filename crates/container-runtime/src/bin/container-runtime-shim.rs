@@ -1,0 +1,11 @@
+//! The shim alone, for the tests of this crate: what the `outport shim` sub-command is.
+
+use std::path::Path;
+
+fn main() {
+    let Some(dir) = std::env::args_os().nth(1) else {
+        eprintln!("usage: container-runtime-shim <container directory>");
+        std::process::exit(2);
+    };
+    outport_container_runtime::shim::run(Path::new(&dir));
+}

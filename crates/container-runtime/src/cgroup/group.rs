@@ -1,0 +1,353 @@
+//! One control group: the same path in every hierarchy.
+//!
+//! **Invariant:** every operation may be done again: making what is there and removing what is gone
+//! both succeed, so that recovery after a crash is the same code as the first time.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::devices::DeviceRule;
+use super::hierarchies::{CONTROLLERS_V2, Hierarchies, Hierarchy, Kind};
+use super::{CgroupLimits, devices_v2};
+use crate::error::RuntimeError;
+
+/// How long processes that were sent SIGKILL may take to leave their cgroup.
+const EMPTY_DEADLINE: Duration = Duration::from_secs(10);
+const EMPTY_POLL: Duration = Duration::from_millis(2);
+
+/// What a cgroup used so far and uses now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupUsage {
+    /// CPU time of all its processes ever, nanoseconds.
+    pub cpu_ns: u64,
+    pub memory_bytes: u64,
+    /// `None`: no limit.
+    pub memory_limit_bytes: Option<u64>,
+    pub pids: u64,
+}
+
+/// A cgroup by its path below the roots, such as `outport-1a2b/<task>/<container>`.
+#[derive(Debug, Clone)]
+pub struct Cgroup<'h> {
+    hierarchies: &'h Hierarchies,
+    path: PathBuf,
+}
+
+impl<'h> Cgroup<'h> {
+    pub fn new(hierarchies: &'h Hierarchies, path: impl Into<PathBuf>) -> Cgroup<'h> {
+        Cgroup { hierarchies, path: path.into() }
+    }
+
+    /// Makes it in every hierarchy that holds containers. Controllers are handed down on the way.
+    ///
+    /// # Errors
+    /// When the kernel refuses; on version 2 also when a process sits in a group on the way.
+    pub fn create(&self) -> Result<(), RuntimeError> {
+        self.hierarchies
+            .mounts
+            .iter()
+            .filter(|mount| mount.holds_containers())
+            .try_for_each(|mount| create_in(mount, &self.path))
+    }
+
+    /// # Errors
+    /// When a file of a limit is not there or the kernel refuses the value.
+    pub fn limit(&self, limits: &CgroupLimits) -> Result<(), RuntimeError> {
+        let v2 = |controller: &str| self.hierarchies.of(controller).is_some_and(|(_, v2)| v2);
+        for limit in limits.writes(v2) {
+            let (root, _) = self
+                .hierarchies
+                .of(limit.controller)
+                .ok_or(RuntimeError::MissingKernelFeature(missing_controller(limit.controller)))?;
+            let file = root.join(&self.path).join(limit.file);
+            match write_file(&file, &limit.value) {
+                Err(RuntimeError::Io { source, .. })
+                    if limit.may_be_missing && source.kind() == ErrorKind::NotFound => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Allows only the devices of `rules`.
+    ///
+    /// # Errors
+    /// When the kernel refuses; on version 2 also when it lacks device programs.
+    pub fn allow_devices(&self, rules: &[DeviceRule]) -> Result<(), RuntimeError> {
+        if let Some((root, _)) = self.hierarchies.of("devices") {
+            let group = root.join(&self.path);
+            write_file(&group.join("devices.deny"), "a")?;
+            return rules
+                .iter()
+                .try_for_each(|rule| write_file(&group.join("devices.allow"), &rule.to_string()));
+        }
+        let unified =
+            self.hierarchies.mounts.iter().find(|mount| matches!(mount.kind, Kind::V2(_)));
+        let unified = unified.ok_or(RuntimeError::MissingKernelFeature("device cgroups"))?;
+        let group = unified.path.join(&self.path);
+        devices_v2::attach(&group, rules)
+            .map_err(RuntimeError::io("attach a device program to", group))
+    }
+
+    /// Moves the calling process, which must have one thread, into this cgroup of every hierarchy,
+    /// also those that hold no containers: a service manager that ends a unit must not find it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn join_all(&self) -> Result<(), RuntimeError> {
+        for mount in &self.hierarchies.mounts {
+            create_in(mount, &self.path)?;
+            join_in(mount, &self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Like [`Cgroup::join_all`], only where containers have groups.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn join(&self) -> Result<(), RuntimeError> {
+        let mounts = self.hierarchies.mounts.iter().filter(|mount| mount.holds_containers());
+        mounts.into_iter().try_for_each(|mount| join_in(mount, &self.path))
+    }
+
+    /// How many of its processes the kernel killed for memory; 0 when it is gone.
+    pub fn oom_kills(&self) -> u64 {
+        let Some((root, v2)) = self.hierarchies.of("memory") else { return 0 };
+        let file = if v2 { "memory.events" } else { "memory.oom_control" };
+        let text = fs::read_to_string(root.join(&self.path).join(file)).unwrap_or_default();
+        field(&text, "oom_kill").unwrap_or(0)
+    }
+
+    /// # Errors
+    /// When the cgroup is not there.
+    pub fn usage(&self) -> io::Result<CgroupUsage> {
+        let mut usage = CgroupUsage::default();
+        let read = |root: &Path, file: &str| fs::read_to_string(root.join(&self.path).join(file));
+        if let Some((root, v2)) = self.hierarchies.of("memory") {
+            let (now, max) = match v2 {
+                true => ("memory.current", "memory.max"),
+                false => ("memory.usage_in_bytes", "memory.limit_in_bytes"),
+            };
+            usage.memory_bytes = number(&read(root, now)?);
+            usage.memory_limit_bytes = limit_of(&read(root, max)?);
+        }
+        if let Some((root, _)) = self.hierarchies.of("pids") {
+            usage.pids = number(&read(root, "pids.current")?);
+        }
+        if let Some((root, true)) = self.hierarchies.of("cpu") {
+            usage.cpu_ns = field(&read(root, "cpu.stat")?, "usage_usec").unwrap_or(0) * 1000;
+        } else if let Some((root, _)) = self.hierarchies.of("cpuacct") {
+            usage.cpu_ns = number(&read(root, "cpuacct.usage")?);
+        }
+        Ok(usage)
+    }
+
+    /// The processes in it and below it.
+    pub fn pids(&self) -> Vec<i32> {
+        let mut pids: Vec<i32> = self.places().iter().flat_map(|place| pids_below(place)).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    /// The direct children by name.
+    pub fn children(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .places()
+            .iter()
+            .flat_map(|place| directories(place))
+            .filter_map(file_name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    pub fn exists(&self) -> bool {
+        self.places().iter().any(|place| place.is_dir())
+    }
+
+    /// Kills everything in it and below it, and waits until it is empty.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Timeout`] when a process stays, stuck in the kernel, for 10 seconds.
+    pub fn kill(&self) -> Result<(), RuntimeError> {
+        let begun = Instant::now();
+        loop {
+            if self.kill_once() == 0 {
+                return Ok(());
+            }
+            if begun.elapsed() > EMPTY_DEADLINE {
+                return Err(self.timeout(begun));
+            }
+            std::thread::sleep(EMPTY_POLL);
+        }
+    }
+
+    /// Sends SIGKILL to everything in it and below it, and gives how many processes there were.
+    pub fn kill_once(&self) -> usize {
+        for place in self.places() {
+            // The kernel's own way ends a fork bomb at once. Version 1 and older kernels lack the
+            // file; then the loop of those who wait does it.
+            let _ = fs::write(place.join("cgroup.kill"), "1");
+        }
+        let pids = self.pids();
+        for pid in &pids {
+            // One that is gone already is as good; one that stays is seen by those who wait.
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        pids.len()
+    }
+
+    /// Kills what is in it and removes it, with what the container made below it.
+    ///
+    /// # Errors
+    /// When a process does not go or the kernel refuses.
+    pub fn remove(&self) -> Result<(), RuntimeError> {
+        if !self.exists() {
+            return Ok(());
+        }
+        self.kill()?;
+        let begun = Instant::now();
+        for place in self.places() {
+            loop {
+                match remove_below(&place) {
+                    Ok(()) => break,
+                    // A process that is gone may count for a moment more.
+                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+                    Err(error) => return Err(RuntimeError::io("remove", place)(error)),
+                }
+                if begun.elapsed() > EMPTY_DEADLINE {
+                    return Err(self.timeout(begun));
+                }
+                std::thread::sleep(EMPTY_POLL);
+            }
+        }
+        Ok(())
+    }
+
+    fn timeout(&self, begun: Instant) -> RuntimeError {
+        let what = format!("cgroup {}", self.path.display());
+        RuntimeError::Timeout { what, waited_ms: begun.elapsed().as_millis() as u64 }
+    }
+
+    fn places(&self) -> Vec<PathBuf> {
+        self.hierarchies.mounts.iter().map(|mount| mount.path.join(&self.path)).collect()
+    }
+}
+
+fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
+    let mut group = mount.path.clone();
+    for part in path.components() {
+        if let Kind::V2(available) = &mount.kind {
+            hand_down(&group, available)?;
+        }
+        let parent = group.clone();
+        group.push(part);
+        match fs::create_dir(&group) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            done => done.map_err(RuntimeError::io("make cgroup", &group))?,
+        }
+        if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset"))
+        {
+            // Version 1 begins with no CPU and no memory node, and takes no process then.
+            inherit(&parent, &group, "cpuset.cpus")?;
+            inherit(&parent, &group, "cpuset.mems")?;
+        }
+    }
+    Ok(())
+}
+
+fn hand_down(group: &Path, available: &[String]) -> Result<(), RuntimeError> {
+    let file = group.join("cgroup.subtree_control");
+    let on = fs::read_to_string(&file).map_err(RuntimeError::io("read", &file))?;
+    let wanted: Vec<String> = CONTROLLERS_V2
+        .iter()
+        .filter(|name| available.iter().any(|one| one == *name))
+        .filter(|name| !on.split_ascii_whitespace().any(|one| one == **name))
+        .map(|name| format!("+{name}"))
+        .collect();
+    if wanted.is_empty() { Ok(()) } else { write_file(&file, &wanted.join(" ")) }
+}
+
+fn inherit(parent: &Path, group: &Path, file: &str) -> Result<(), RuntimeError> {
+    let mine = group.join(file);
+    let value = fs::read_to_string(&mine).map_err(RuntimeError::io("read", &mine))?;
+    if !value.trim().is_empty() {
+        return Ok(());
+    }
+    let above = parent.join(file);
+    let value = fs::read_to_string(&above).map_err(RuntimeError::io("read", &above))?;
+    write_file(&mine, value.trim())
+}
+
+/// On version 1, a process that moves its own only thread through `tasks` spares the kernel the lock
+/// over all forks, which costs a grace period of several milliseconds.
+fn join_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
+    let file = if matches!(mount.kind, Kind::V2(_)) { "cgroup.procs" } else { "tasks" };
+    write_file(&mount.path.join(path).join(file), "0")
+}
+
+fn write_file(file: &Path, value: &str) -> Result<(), RuntimeError> {
+    let written = OpenOptions::new()
+        .write(true)
+        .open(file)
+        .and_then(|mut opened| opened.write_all(value.as_bytes()));
+    written.map_err(RuntimeError::io("write", file))
+}
+
+fn remove_below(place: &Path) -> io::Result<()> {
+    directories(place).iter().try_for_each(|below| remove_below(below))?;
+    match fs::remove_dir(place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn pids_below(place: &Path) -> Vec<i32> {
+    let procs = fs::read_to_string(place.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<i32> = procs.lines().filter_map(|line| line.parse().ok()).collect();
+    directories(place).iter().for_each(|below| pids.extend(pids_below(below)));
+    pids
+}
+
+fn directories(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn file_name(path: PathBuf) -> Option<String> {
+    Some(path.file_name()?.to_str()?.to_owned())
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
+    pairs.find(|(key, _)| *key == name)?.1.trim().parse().ok()
+}
+
+fn number(text: &str) -> u64 {
+    text.trim().parse().unwrap_or(0)
+}
+
+/// Version 2 says `max`, version 1 a number near 2^63, for no limit.
+fn limit_of(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|bytes| *bytes < 1 << 60)
+}
+
+fn missing_controller(name: &'static str) -> &'static str {
+    match name {
+        "cpu" => "the cpu cgroup controller",
+        "memory" => "the memory cgroup controller",
+        _ => "the pids cgroup controller",
+    }
+}

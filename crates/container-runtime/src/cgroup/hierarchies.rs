@@ -1,0 +1,164 @@
+//! Where the kernel's cgroup hierarchies are mounted, and which controller lives in which.
+//!
+//! ```text
+//! version 1   one mount per controller (or per co-mounted group of them)
+//! hybrid      the same, and a version 2 mount without controllers beside it
+//! version 2   one mount that has them all
+//! ```
+//!
+//! **Invariant:** each hierarchy is listed once, however often it is mounted.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Controllers that limits and accounting use. The rest of a version 1 host's hierarchies are only
+/// joined.
+pub(crate) const CONTROLLERS_V2: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
+/// All cgroup hierarchies of this mount namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchies {
+    pub(crate) mounts: Vec<Hierarchy>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hierarchy {
+    pub path: PathBuf,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Version 1 with these controllers.
+    V1(Vec<String>),
+    /// Version 1 without controllers, such as systemd's.
+    Named,
+    /// Version 2 with these controllers, none of them on a hybrid host.
+    V2(Vec<String>),
+}
+
+impl Hierarchies {
+    /// # Errors
+    /// When `/proc/self/mountinfo` cannot be read.
+    pub fn read() -> io::Result<Hierarchies> {
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
+        Ok(Hierarchies::parse(&mountinfo, |mount| {
+            fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
+        }))
+    }
+
+    /// `controllers_of` tells what a version 2 mount has.
+    fn parse(mountinfo: &str, controllers_of: impl Fn(&Path) -> String) -> Hierarchies {
+        let mut mounts: Vec<Hierarchy> = Vec::new();
+        for line in mountinfo.lines() {
+            let Some((place, kind)) = line.split_once(" - ") else { continue };
+            let (Some(root), Some(path)) = (place.split(' ').nth(3), place.split(' ').nth(4))
+            else {
+                continue;
+            };
+            let mut kind = kind.split(' ');
+            let (fs_type, options) = (kind.next(), kind.nth(1).unwrap_or_default());
+            let path = PathBuf::from(path);
+            let kind = match fs_type {
+                Some("cgroup") => v1_kind(options),
+                Some("cgroup2") => {
+                    let all = controllers_of(&path);
+                    Kind::V2(all.split_ascii_whitespace().map(str::to_owned).collect())
+                }
+                _ => continue,
+            };
+            // A bind mount of a part of a hierarchy is not its root.
+            if root != "/" && !root.starts_with("/..") || mounts.iter().any(|seen| seen.same(&kind))
+            {
+                continue;
+            }
+            mounts.push(Hierarchy { path, kind });
+        }
+        Hierarchies { mounts }
+    }
+
+    /// The mount that has `controller`, and whether it is of version 2.
+    pub(crate) fn of(&self, controller: &str) -> Option<(&Path, bool)> {
+        self.mounts.iter().find_map(|mount| match &mount.kind {
+            Kind::V1(all) if all.iter().any(|one| one == controller) => {
+                Some((mount.path.as_path(), false))
+            }
+            Kind::V2(all) if all.iter().any(|one| one == controller) => {
+                Some((mount.path.as_path(), true))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether everything is in one version 2 hierarchy.
+    pub fn is_unified(&self) -> bool {
+        matches!(self.mounts.as_slice(), [Hierarchy { kind: Kind::V2(_), .. }])
+    }
+
+    /// The controllers that limits need and this host does not have.
+    pub fn missing(&self) -> Vec<&'static str> {
+        ["cpu", "memory", "pids"].into_iter().filter(|name| self.of(name).is_none()).collect()
+    }
+}
+
+impl Hierarchy {
+    fn same(&self, kind: &Kind) -> bool {
+        match (&self.kind, kind) {
+            (Kind::V2(_), Kind::V2(_)) => true,
+            (Kind::V1(mine), Kind::V1(other)) => mine == other,
+            _ => false,
+        }
+    }
+
+    /// Whether containers get a cgroup of their own in this hierarchy.
+    pub fn holds_containers(&self) -> bool {
+        match &self.kind {
+            Kind::V1(_) => true,
+            Kind::Named => false,
+            Kind::V2(controllers) => !controllers.is_empty(),
+        }
+    }
+}
+
+fn v1_kind(options: &str) -> Kind {
+    const MOUNT_OPTIONS: [&str; 5] = ["rw", "ro", "xattr", "clone_children", "noprefix"];
+    let controllers: Vec<String> = options
+        .split(',')
+        .filter(|option| !MOUNT_OPTIONS.contains(option) && !option.contains('='))
+        .map(str::to_owned)
+        .collect();
+    if controllers.is_empty() { Kind::Named } else { Kind::V1(controllers) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(mountinfo: &str, v2_controllers: &str, memory: Option<(&str, bool)>, unified: bool) {
+        let found = Hierarchies::parse(mountinfo, |_| v2_controllers.to_owned());
+        let of = found.of("memory").map(|(path, v2)| (path.to_str().unwrap(), v2));
+        assert_eq!((of, found.is_unified()), (memory, unified), "{found:?}");
+    }
+
+    const V1: &str = "\
+30 25 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+32 30 0:28 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+33 30 0:29 / /sys/fs/cgroup/systemd rw,relatime - cgroup systemd rw,xattr,name=systemd
+34 30 0:28 / /mnt/again rw,relatime - cgroup cgroup rw,memory
+35 30 0:28 /sub /mnt/part rw,relatime - cgroup cgroup rw,pids
+";
+
+    #[test]
+    fn hosts_of_every_kind() {
+        check(V1, "", Some(("/sys/fs/cgroup/memory", false)), false);
+        let hybrid = format!("{V1}36 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+        check(&hybrid, "", Some(("/sys/fs/cgroup/memory", false)), false);
+        let v2 = "40 25 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+        check(v2, "cpuset cpu io memory pids", Some(("/sys/fs/cgroup", true)), true);
+        check("", "", None, false);
+        assert_eq!(Hierarchies::parse(V1, |_| String::new()).missing(), ["pids"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! Everything of this instance that is found on disk, in the run directory and in cgroups.
+//!
+//! **Invariant:** a container is found if any one of its traces is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::cgroup::Cgroup;
+use crate::error::RuntimeError;
+use crate::layout::{INTENT_FILE, Layout, Place};
+use crate::record::read_whole;
+use crate::runtime::{Intent, Runtime};
+
+/// A trace of a task or of one of its containers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    pub task: String,
+    /// `None`: only a cgroup of the task.
+    pub container: Option<String>,
+}
+
+impl Runtime {
+    /// All tasks and containers of this instance, by name, for adoption and cleaning up. A long
+    /// container name whose intent is lost is given as it stands on disk, and is removed by it too.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn list(&self) -> Result<Vec<Found>, RuntimeError> {
+        let mut found = BTreeSet::new();
+        for place in self.places()? {
+            let intent = self.layout.container_dir(&place).join(INTENT_FILE);
+            let known: Option<Intent> = read_whole(&intent).ok().flatten();
+            let name = known.map_or(place.path_name, |intent| intent.key.name().to_owned());
+            found.insert(Found { task: place.task, container: Some(name) });
+        }
+        for task in Cgroup::new(&self.hierarchies, &self.layout.cgroup_root).children() {
+            if Layout::is_task_cgroup(&task) {
+                found.insert(Found { task, container: None });
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    pub(crate) fn places(&self) -> Result<BTreeSet<Place>, RuntimeError> {
+        let mut places = BTreeSet::new();
+        for task in names(&self.layout.tasks_dir())? {
+            for path_name in names(&self.layout.task_containers_dir(&task))? {
+                places.insert(Place { task: task.clone(), path_name });
+            }
+        }
+        for run in names(&self.layout.runs_dir())? {
+            if let Some((task, name)) = run.split_once('.') {
+                places.insert(Place { task: task.to_owned(), path_name: name.to_owned() });
+            }
+        }
+        for task in Cgroup::new(&self.hierarchies, &self.layout.cgroup_root).children() {
+            if !Layout::is_task_cgroup(&task) {
+                continue;
+            }
+            for path_name in
+                Cgroup::new(&self.hierarchies, self.layout.task_cgroup(&task)).children()
+            {
+                places.insert(Place { task: task.clone(), path_name });
+            }
+        }
+        Ok(places)
+    }
+}
+
+fn names(directory: &Path) -> Result<Vec<String>, RuntimeError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(RuntimeError::io("read", directory))?,
+    };
+    Ok(entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect())
+}

@@ -1,0 +1,306 @@
+//! The agent's side: make containers, find them again, remove them.
+//!
+//! **Invariant:** the intent is on disk before anything of a container exists, so that a crash at any
+//! point leaves nothing that [`Runtime::list`] does not see.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::container_key::{ContainerKey, check_task};
+use crate::error::{FailureKind, RuntimeError, StartFailure};
+use crate::handle::ShimHandle;
+use crate::layout::{ERROR_FILE, INTENT_FILE, LOCK_FILE, Layout, PID_FILE, Place};
+use crate::lock;
+use crate::protocol::{Report, wait_readable};
+use crate::record::{ExitRecord, ShimRecord, read_whole, write_whole};
+use crate::spec::ContainerSpec;
+
+/// The version of [`Intent`] that this build writes.
+pub(crate) const INTENT_VERSION: u32 = 1;
+
+/// How long a shim may take to report; ECS's agent gives a container four minutes.
+const CREATE_DEADLINE: Duration = Duration::from_secs(240);
+
+/// How long a shim that lives may take to answer an agent that adopts it.
+const ADOPT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a dying shim's error file may add to a message.
+const ERROR_TEXT_MAX: u64 = 2048;
+
+/// Where a runtime works.
+#[derive(Debug, Clone)]
+pub struct RuntimeSettings {
+    /// The data directory; containers lie in `tasks/<task>/c/<name>` below it.
+    pub root_dir: PathBuf,
+    /// A directory of this instance on a memory file system, such as `/run/outport/<instance>`.
+    pub run_dir: PathBuf,
+    /// The top cgroup of this instance, such as `outport-<instance>`; one path component.
+    pub cgroup_root: String,
+    /// The binary whose sub-command is the shim, and the arguments before the shim's own.
+    pub shim_binary: PathBuf,
+    pub shim_args: Vec<String>,
+    pub allow_privileged: bool,
+}
+
+/// Makes and finds the containers of one Outport instance.
+#[derive(Debug)]
+pub struct Runtime {
+    pub(crate) layout: Layout,
+    pub(crate) hierarchies: Hierarchies,
+    settings: RuntimeSettings,
+}
+
+/// What became of a container while nobody looked.
+#[derive(Debug)]
+pub enum Adopted {
+    /// Its shim lives; the container is created or running.
+    Running(ShimHandle),
+    Exited(ExitRecord),
+    /// The shim is gone without a record: it was killed, or the host was booted. What was left of
+    /// the container has been killed.
+    Lost,
+}
+
+/// The whole of what a shim needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub version: u32,
+    pub key: ContainerKey,
+    pub container_dir: PathBuf,
+    pub run_dir: PathBuf,
+    pub cgroup: PathBuf,
+    pub shims_cgroup: PathBuf,
+    pub seccomp_dir: PathBuf,
+    pub spec: ContainerSpec,
+}
+
+impl Runtime {
+    /// # Errors
+    /// When cgroups are not mounted or directories cannot be made.
+    pub fn new(settings: RuntimeSettings) -> Result<Runtime, RuntimeError> {
+        let hierarchies =
+            Hierarchies::read().map_err(RuntimeError::io("read", "/proc/self/mountinfo"))?;
+        if !hierarchies.missing().is_empty() {
+            return Err(RuntimeError::MissingKernelFeature(
+                "mounted cgroup controllers cpu, memory and pids",
+            ));
+        }
+        let layout = Layout {
+            root_dir: settings.root_dir.clone(),
+            run_dir: settings.run_dir.clone(),
+            cgroup_root: settings.cgroup_root.clone(),
+        };
+        for directory in [layout.tasks_dir(), layout.runs_dir(), layout.seccomp_dir()] {
+            fs::create_dir_all(&directory).map_err(RuntimeError::io("make", &directory))?;
+        }
+        Ok(Runtime { layout, hierarchies, settings })
+    }
+
+    /// Makes a container whose process waits for [`ShimHandle::start`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::Start`] for what is wrong with the container; nothing of it is left then.
+    pub fn create(
+        &self,
+        task: &str,
+        name: &str,
+        spec: ContainerSpec,
+    ) -> Result<ShimHandle, RuntimeError> {
+        let key = ContainerKey::new(task, name)?;
+        if spec.privileged && !self.settings.allow_privileged {
+            return Err(RuntimeError::PrivilegedNotAllowed);
+        }
+        let place = Place::from(&key);
+        let intent = self.write_intent(&key, &place, spec)?;
+        let created = self.spawn(&intent);
+        match created {
+            Ok(record) => Ok(self.handle(&key, &place, record)),
+            Err(error) => {
+                // The reason of the failure counts more than what its clean-up says; `list` still
+                // finds what could not be removed.
+                let _ = self.remove_place(&place);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks for a container that an earlier agent made.
+    ///
+    /// # Errors
+    /// When the disk fails or what was left of a lost container cannot be killed.
+    pub fn adopt(&self, task: &str, name: &str) -> Result<Adopted, RuntimeError> {
+        let key = ContainerKey::new(task, name)?;
+        let place = Place::from(&key);
+        if self.is_locked(&place)?
+            && let Some(handle) = self.connect(&key, &place)?
+        {
+            return Ok(Adopted::Running(handle));
+        }
+        let exit = self.layout.container_dir(&place).join(crate::layout::EXIT_FILE);
+        if let Some(record) = read_whole(&exit).map_err(RuntimeError::io("read", &exit))? {
+            return Ok(Adopted::Exited(record));
+        }
+        Cgroup::new(&self.hierarchies, self.layout.container_cgroup(&place)).kill()?;
+        Ok(Adopted::Lost)
+    }
+
+    /// The directory of a container's log, for [`crate::LogReader`].
+    ///
+    /// # Errors
+    /// When the names are not valid.
+    pub fn log_dir(&self, task: &str, name: &str) -> Result<PathBuf, RuntimeError> {
+        let key = ContainerKey::new(task, name)?;
+        Ok(self.layout.container_dir(&Place::from(&key)).join(crate::layout::LOG_DIR))
+    }
+
+    /// Whether a live process holds the shim's lock.
+    pub(crate) fn is_locked(&self, place: &Place) -> Result<bool, RuntimeError> {
+        let path = self.layout.container_run_dir(place).join(LOCK_FILE);
+        lock::is_held(&path).map_err(RuntimeError::io("look at the lock", path))
+    }
+
+    /// A handle on a locked place; `None` when its shim ends while we look.
+    fn connect(
+        &self,
+        key: &ContainerKey,
+        place: &Place,
+    ) -> Result<Option<ShimHandle>, RuntimeError> {
+        let begun = Instant::now();
+        let path = self.layout.container_run_dir(place).join(PID_FILE);
+        while self.is_locked(place)? {
+            if let Some(record) = read_whole(&path).map_err(RuntimeError::io("read", &path))? {
+                let handle = self.handle(key, place, record);
+                if handle.state().is_ok() {
+                    return Ok(Some(handle));
+                }
+            }
+            if begun.elapsed() > ADOPT_DEADLINE {
+                let what = format!("a shim of {key} that does not answer");
+                let waited_ms = begun.elapsed().as_millis() as u64;
+                return Err(RuntimeError::Timeout { what, waited_ms });
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(None)
+    }
+
+    fn handle(&self, key: &ContainerKey, place: &Place, record: ShimRecord) -> ShimHandle {
+        ShimHandle {
+            key: key.clone(),
+            run_dir: self.layout.container_run_dir(place),
+            container_dir: self.layout.container_dir(place),
+            record,
+        }
+    }
+
+    fn write_intent(
+        &self,
+        key: &ContainerKey,
+        place: &Place,
+        spec: ContainerSpec,
+    ) -> Result<Intent, RuntimeError> {
+        let container_dir = self.layout.container_dir(place);
+        let parent = self.layout.task_containers_dir(&place.task);
+        fs::create_dir_all(&parent).map_err(RuntimeError::io("make", &parent))?;
+        make_new(&container_dir, key)?;
+        let intent = Intent {
+            version: INTENT_VERSION,
+            key: key.clone(),
+            container_dir: container_dir.clone(),
+            run_dir: self.layout.container_run_dir(place),
+            cgroup: self.layout.container_cgroup(place),
+            shims_cgroup: self.layout.shims_cgroup(),
+            seccomp_dir: self.layout.seccomp_dir(),
+            spec,
+        };
+        let path = container_dir.join(INTENT_FILE);
+        write_whole(&path, &intent, true).map_err(RuntimeError::io("write", path))?;
+        make_new(&intent.run_dir, key)?;
+        Ok(intent)
+    }
+
+    /// Starts the shim and waits for its report. The shim leaves this process's family at once, so
+    /// there is one child to reap, now.
+    fn spawn(&self, intent: &Intent) -> Result<ShimRecord, RuntimeError> {
+        let error_path = intent.run_dir.join(ERROR_FILE);
+        let errors = File::create(&error_path).map_err(RuntimeError::io("make", &error_path))?;
+        let (report, reports) = pipe().map_err(RuntimeError::io("make a pipe for", &error_path))?;
+        let mut command = Command::new(&self.settings.shim_binary);
+        command.args(&self.settings.shim_args).arg(&intent.container_dir);
+        command.env_clear().current_dir("/");
+        command.stdin(Stdio::null()).stdout(reports).stderr(errors);
+        let child = command.spawn();
+        // The command holds our copy of the pipe's end: without this the report never ends.
+        drop(command);
+        let binary = &self.settings.shim_binary;
+        let mut child = child.map_err(RuntimeError::io("execute", binary))?;
+        let report = read_report(report, &intent.key, &error_path);
+        child.wait().map_err(RuntimeError::io("wait for", binary))?;
+        match report? {
+            Report::Created(record) => Ok(record),
+            Report::Failed(failure) => Err(RuntimeError::Start(failure)),
+        }
+    }
+}
+
+/// Checks a task id, for the calls that take no container.
+pub(crate) fn valid_task(task: &str) -> Result<(), RuntimeError> {
+    Ok(check_task(task)?)
+}
+
+fn make_new(directory: &Path, key: &ContainerKey) -> Result<(), RuntimeError> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(RuntimeError::AlreadyExists(key.to_string()))
+        }
+        done => done.map_err(RuntimeError::io("make", directory)),
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
+}
+
+fn read_report(
+    report: OwnedFd,
+    key: &ContainerKey,
+    error_path: &Path,
+) -> Result<Report, RuntimeError> {
+    let begun = Instant::now();
+    let mut text = Vec::new();
+    let mut file = File::from(report);
+    let mut part = [0_u8; 4096];
+    loop {
+        let left = CREATE_DEADLINE.saturating_sub(begun.elapsed()).as_millis();
+        let ready = wait_readable(file.as_fd(), i32::try_from(left).unwrap_or(i32::MAX));
+        if !ready.map_err(RuntimeError::io("wait for the report of", error_path))? {
+            let failure =
+                StartFailure::new(FailureKind::Other, "the container was not ready in time");
+            return Ok(Report::Failed(failure));
+        }
+        match file.read(&mut part).map_err(RuntimeError::io("read the report of", error_path))? {
+            0 => break,
+            length => text.extend_from_slice(&part[..length]),
+        }
+        // Not the end of the pipe: the container's waiting process may still hold it.
+        if text.ends_with(b"\n") {
+            break;
+        }
+    }
+    serde_json::from_slice(&text).map_err(|_| {
+        let mut detail = String::new();
+        if let Ok(file) = File::open(error_path) {
+            // What it could not read it does not say.
+            let _ = file.take(ERROR_TEXT_MAX).read_to_string(&mut detail);
+        }
+        let detail = format!("it ended before it reported. {}", detail.trim());
+        RuntimeError::ShimGone { key: key.to_string(), detail }
+    })
+}

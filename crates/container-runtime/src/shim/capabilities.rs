@@ -1,0 +1,155 @@
+//! Which capabilities a container has.
+//!
+//! **Invariant:** a name that the kernel does not know is refused, never passed over.
+
+use crate::error::{FailureKind, StartFailure};
+use crate::spec::ContainerSpec;
+
+/// By the kernel's numbers, without `CAP_`.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// What Docker gives.
+const DEFAULT: [&str; 14] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "MKNOD",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
+];
+
+/// A set, one bit for each of the kernel's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Capabilities(pub u64);
+
+impl Capabilities {
+    pub const NONE: Capabilities = Capabilities(0);
+
+    pub fn all() -> Capabilities {
+        // What a kernel older than the table does not know it would refuse.
+        let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap");
+        let known = last.ok().and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(40);
+        Capabilities((1 << (known + 1).min(NAMES.len())) - 1)
+    }
+
+    /// The bounding set of a container.
+    pub fn of(spec: &ContainerSpec) -> Result<Capabilities, StartFailure> {
+        if spec.privileged {
+            return Ok(Capabilities::all());
+        }
+        let mut set = DEFAULT.iter().fold(0, |set, name| set | bit(name).unwrap_or(0));
+        for name in &spec.capabilities.drop {
+            set &= !parse(name)?;
+        }
+        for name in &spec.capabilities.add {
+            set |= parse(name)?;
+        }
+        // `ALL` dropped after one was added by name leaves that one, as in Docker.
+        Ok(Capabilities(set & Capabilities::all().0))
+    }
+
+    pub fn has(self, name: &str) -> bool {
+        bit(name).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    pub fn with(self, name: &str) -> Capabilities {
+        Capabilities(self.0 | bit(name).unwrap_or(0))
+    }
+
+    /// As the OCI document names them.
+    pub fn names(self) -> Vec<String> {
+        let held = NAMES.iter().enumerate().filter(|(number, _)| self.0 >> number & 1 == 1);
+        held.map(|(_, name)| format!("CAP_{name}")).collect()
+    }
+}
+
+fn parse(name: &str) -> Result<u64, StartFailure> {
+    let upper = name.to_ascii_uppercase();
+    let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    if short == "ALL" {
+        return Ok(u64::MAX);
+    }
+    bit(short).ok_or_else(|| {
+        StartFailure::new(FailureKind::Capability, format!("invalid capability: {name:?}"))
+    })
+}
+
+fn bit(short: &str) -> Option<u64> {
+    NAMES.iter().position(|name| *name == short).map(|number| 1 << number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Rootfs;
+
+    #[track_caller]
+    fn check(add: &[&str], drop: &[&str], expected: Option<u64>) {
+        let mut spec = ContainerSpec::new(Rootfs::Layers(Vec::new()), Vec::new());
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        (spec.capabilities.add, spec.capabilities.drop) = (owned(add), owned(drop));
+        let found = Capabilities::of(&spec).ok().map(|set| set.0);
+        assert_eq!(found, expected, "add {add:?} drop {drop:?}");
+    }
+
+    #[test]
+    fn sets_as_docker_makes_them() {
+        check(&[], &[], Some(0xa804_25fb));
+        check(&["CAP_SYS_PTRACE"], &[], Some(0xa804_25fb | 1 << 19));
+        check(&[], &["net_raw", "MKNOD"], Some(0xa804_25fb & !(1 << 13) & !(1 << 27)));
+        check(&["CHOWN"], &["ALL"], Some(1));
+        check(&["NOPE"], &[], None);
+        check(&[], &["NOPE"], None);
+        assert_eq!(Capabilities(1 | 1 << 21).names(), ["CAP_CHOWN", "CAP_SYS_ADMIN"]);
+    }
+}

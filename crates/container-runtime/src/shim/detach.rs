@@ -1,0 +1,104 @@
+//! Cuts every tie to the agent that started this process.
+//!
+//! **Invariant:** after `detach` the process has descriptors 0 to 2, all `/dev/null`, and the report;
+//! it is no child of the agent, and no signal to the agent's group or session reaches it.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{ForkResult, fork, setsid};
+
+/// The signals that reach the event loop, where all but SIGCHLD are passed over: a shim ends when its
+/// container does.
+pub(super) const HANDLED: [Signal; 4] =
+    [Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+
+/// Gives the agent's pipe for the report.
+pub(super) fn detach() -> io::Result<File> {
+    close_from(3)?;
+    // SAFETY: the process has one thread, so the child may go on like the parent would.
+    #[allow(unsafe_code)]
+    match unsafe { fork()? } {
+        ForkResult::Parent { .. } => exit_now(),
+        ForkResult::Child => {}
+    }
+    setsid()?;
+    nix::sys::prctl::set_child_subreaper(true)?;
+    // A name that shows in process lists; the container's processes get their own by exec.
+    nix::sys::prctl::set_name(c"outport-shim")?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    SigSet::from_iter(HANDLED).thread_set_mask()?;
+    let report = duplicate(1)?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for descriptor in 0..=1 {
+        replace(descriptor, null.as_raw_fd())?;
+    }
+    Ok(report)
+}
+
+/// Lets go of the agent's error file, once the report is made.
+pub(super) fn silence_errors() -> io::Result<()> {
+    let null = OpenOptions::new().write(true).open("/dev/null")?;
+    replace(2, null.as_raw_fd())
+}
+
+/// Writes the score by which the kernel chooses what to kill for memory.
+pub(super) fn oom_score(score: i32) -> io::Result<()> {
+    std::fs::write("/proc/self/oom_score_adj", score.to_string())
+}
+
+/// Closes every descriptor from `first` on.
+pub(super) fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: the caller owns none of these descriptors through a Rust value.
+    #[allow(unsafe_code)]
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if closed == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() != Some(libc::ENOSYS) {
+        return Err(error);
+    }
+    // Kernels before 5.9.
+    let listed: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in listed.into_iter().filter(|one| *one >= first as RawFd) {
+        // SAFETY: as above; the one of the listing itself is closed already.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::close(descriptor)
+        };
+    }
+    Ok(())
+}
+
+fn duplicate(descriptor: RawFd) -> io::Result<File> {
+    // SAFETY: a plain system call; the new descriptor is owned by what is returned.
+    #[allow(unsafe_code)]
+    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made, owned by nobody else.
+    #[allow(unsafe_code)]
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(copy) }))
+}
+
+fn replace(descriptor: RawFd, with: RawFd) -> io::Result<()> {
+    // SAFETY: 0, 1 and 2 are never owned by a Rust value here.
+    #[allow(unsafe_code)]
+    let done = unsafe { libc::dup2(with, descriptor) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn exit_now() -> ! {
+    // SAFETY: ends the process without running what the child will run itself.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::_exit(0)
+    }
+}

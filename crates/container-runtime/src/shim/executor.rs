@@ -1,0 +1,124 @@
+//! Runs an [`ExecPlan`] where libcontainer has prepared the process: in its namespaces and root, as
+//! its user, with its bounding set.
+//!
+//! **Invariant:** between the last capability dropped and the exec nothing runs but this file, and
+//! what is executed holds exactly the plan's capabilities under the plan's filter.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::workload::{
+    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
+};
+use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{ForkResult, execve, fork};
+
+use super::capabilities::Capabilities;
+use super::exec_plan::ExecPlan;
+use super::init_process;
+use crate::error::{FailureKind, StartFailure};
+
+const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+impl Executor for ExecPlan {
+    fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
+        self.find_program().map(|_| ()).map_err(|failure| {
+            self.tell(&failure);
+            ExecutorValidationError::ArgValidationError(failure.message)
+        })
+    }
+
+    /// The environment goes with the exec.
+    fn setup_envs(&self, _envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        Ok(())
+    }
+
+    fn exec(&self, _spec: &Spec) -> Result<(), ExecutorError> {
+        let Err(failure) = self.become_container();
+        self.tell(&failure);
+        Err(ExecutorError::Other(failure.message))
+    }
+}
+
+impl ExecPlan {
+    fn become_container(&self) -> Result<Infallible, StartFailure> {
+        let program = self.find_program()?;
+        let failed = |what: &'static str| {
+            move |error: Errno| StartFailure::new(FailureKind::Other, format!("{what}: {error}"))
+        };
+        default_signals().map_err(failed("reset signals"))?;
+        if let Some(filter) = &self.seccomp {
+            load(filter).map_err(failed("load the seccomp profile"))?;
+        }
+        hold_only(self.capabilities).map_err(failed("drop capabilities"))?;
+        if self.with_init {
+            let all = SigSet::all();
+            all.thread_set_mask().map_err(failed("block signals"))?;
+            // SAFETY: the process has one thread.
+            #[allow(unsafe_code)]
+            match unsafe { fork() }.map_err(failed("fork"))? {
+                ForkResult::Parent { child } => init_process::run(child),
+                ForkResult::Child => {}
+            }
+        }
+        SigSet::empty().thread_set_mask().map_err(failed("unblock signals"))?;
+        match execve(&program, &self.args, &self.env) {
+            Ok(never) => Ok(never),
+            Err(error) => Err(ExecPlan::refused(&program, error)),
+        }
+    }
+}
+
+/// The language's start-up ignores SIGPIPE, and an ignored signal stays so through an exec.
+fn default_signals() -> Result<(), Errno> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in Signal::iterator() {
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            continue;
+        }
+        // SAFETY: no handler is installed.
+        #[allow(unsafe_code)]
+        unsafe { sigaction(signal, &default) }?;
+    }
+    Ok(())
+}
+
+fn load(filter: &[libc::sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog {
+        len: filter.len() as libc::c_ushort,
+        // The kernel only reads it.
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the program and its instructions outlive the call.
+    #[allow(unsafe_code)]
+    let loaded = unsafe {
+        let program = std::ptr::from_ref(&program);
+        libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program)
+    };
+    Errno::result(loaded).map(|_| ())
+}
+
+fn hold_only(set: Capabilities) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let header = Header { version: CAPABILITY_VERSION_3, pid: 0 };
+    let half = |bits: u64| Sets { effective: bits as u32, permitted: bits as u32, inheritable: 0 };
+    let sets = [half(set.0), half(set.0 >> 32)];
+    // SAFETY: both are laid out as version 3 of the call says and outlive it.
+    #[allow(unsafe_code)]
+    let done =
+        unsafe { libc::syscall(libc::SYS_capset, std::ptr::from_ref(&header), sets.as_ptr()) };
+    Errno::result(done).map(|_| ())
+}

@@ -1,0 +1,162 @@
+//! The process that holds one container: makes it, keeps its output, reaps it, records its end.
+//!
+//! ```text
+//! detach        no descriptor, session, terminal, cgroup or parent in common with the agent
+//! prepare       lock, private mounts, user, seccomp program, cgroup with limits
+//! driver        the container's first process, waiting            report: created | failed
+//! supervise     socket, output → log, signals                     start → exec
+//! finish        exit record on disk, waiters told, cgroup removed
+//! ```
+//!
+//! **Invariant:** one thread, always: the driver forks without executing, which is only safe so.
+
+mod bundle;
+mod bundle_mounts;
+mod capabilities;
+mod detach;
+mod driver;
+mod exec_plan;
+mod executor;
+mod finish;
+mod init_process;
+mod mounts;
+mod outputs;
+mod seccomp;
+mod seccomp_calls;
+mod supervise;
+mod user;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::cgroup::{Cgroup, CgroupLimits, Hierarchies, PIDS_MAX_DEFAULT};
+use crate::error::{FailureKind, RuntimeError, StartFailure};
+use crate::layout::{INTENT_FILE, LOCK_FILE, LOG_DIR, PID_FILE};
+use crate::lock;
+use crate::log::LogWriter;
+use crate::protocol::Report;
+use crate::record::{RECORD_VERSION, ShimRecord, boot_id, read_whole, start_ticks, write_whole};
+use crate::runtime::{INTENT_VERSION, Intent};
+use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
+
+/// Runs the shim of the container whose directory is `dir`, until the container is over.
+///
+/// Called by the hidden sub-command, before the process has started any thread. Standard output is
+/// the agent's pipe for one line, a report; nothing is written to it later.
+pub fn run(dir: &Path) -> ! {
+    let report = detach::detach();
+    let status = match report.map_err(io_failure("detach the shim")) {
+        Ok(mut report) => match begin(dir) {
+            Ok(supervisor) => {
+                tell(&mut report, &Report::Created(supervisor.record().clone()));
+                drop(report);
+                supervisor.run()
+            }
+            Err(failure) => {
+                tell(&mut report, &Report::Failed(failure));
+                1
+            }
+        },
+        Err(failure) => {
+            // Standard error is a file that the agent reads when the report is missing.
+            eprintln!("{failure}");
+            1
+        }
+    };
+    std::process::exit(status)
+}
+
+fn tell(report: &mut File, message: &Report) {
+    // An agent that died does not read; its successor adopts.
+    if let Ok(mut line) = serde_json::to_vec(message) {
+        line.push(b'\n');
+        let _ = report.write_all(&line);
+    }
+}
+
+fn begin(dir: &Path) -> Result<supervise::Supervisor, StartFailure> {
+    let path = dir.join(INTENT_FILE);
+    let intent: Intent = read_whole(&path)
+        .map_err(io_failure("read the intent"))?
+        .ok_or_else(|| invalid("the container's intent is missing or torn"))?;
+    if intent.version > INTENT_VERSION || intent.spec.version > CONTAINER_SPEC_VERSION {
+        return Err(invalid("the container's intent was written by a newer version"));
+    }
+    if intent.spec.args.is_empty() {
+        return Err(invalid("no command specified"));
+    }
+    let lock = lock::hold(&intent.run_dir.join(LOCK_FILE)).map_err(io_failure("take the lock"))?;
+    // Relative paths of sockets are short, whatever the directory's own path is.
+    std::env::set_current_dir(&intent.run_dir).map_err(io_failure("enter the run directory"))?;
+    let hierarchies = Hierarchies::read().map_err(io_failure("read the mount table"))?;
+    let joined = Cgroup::new(&hierarchies, &intent.shims_cgroup).join_all();
+    joined.map_err(cgroup_failure)?;
+    let begun = make(&intent, &hierarchies);
+    if begun.is_err() {
+        // The failure counts more; what stays is found by the agent's removal.
+        let _ = Cgroup::new(&hierarchies, &intent.cgroup).remove();
+    }
+    let (created, record, log) = begun?;
+    supervise::Supervisor::new(intent, hierarchies, created, record, log, lock)
+        .map_err(io_failure("listen on the shim's socket"))
+}
+
+fn make(
+    intent: &Intent,
+    hierarchies: &Hierarchies,
+) -> Result<(driver::Created, ShimRecord, LogWriter), StartFailure> {
+    let rootfs = mounts::prepare(intent)?;
+    let user = user::resolve(&rootfs, &intent.spec.user, &intent.spec.additional_gids)?;
+    mounts::make_working_directory(&rootfs, &intent.spec.working_directory)?;
+    let devices = bundle::host_devices(&intent.spec)?;
+    let cgroup = Cgroup::new(hierarchies, &intent.cgroup);
+    limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
+    let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
+    let log = log.map_err(io_failure("make the log"))?;
+    let created = driver::create(intent, &rootfs, &user, &devices, &cgroup)?;
+    let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
+    write_whole(&intent.run_dir.join(PID_FILE), &record, false)
+        .map_err(io_failure("write the pid file"))?;
+    Ok((created, record, log))
+}
+
+fn limit(
+    cgroup: &Cgroup<'_>,
+    spec: &ContainerSpec,
+    devices: &[bundle::Device],
+) -> Result<(), RuntimeError> {
+    cgroup.create()?;
+    let pids_max = Some(spec.limits.pids_max.unwrap_or(PIDS_MAX_DEFAULT));
+    cgroup.limit(&CgroupLimits { pids_max, ..spec.limits.clone() })?;
+    if spec.privileged {
+        return Ok(());
+    }
+    let mut rules = crate::cgroup::default_rules();
+    rules.extend(devices.iter().map(bundle::Device::rule));
+    cgroup.allow_devices(&rules)
+}
+
+fn shim_record(container_pid: i32) -> std::io::Result<ShimRecord> {
+    let shim_pid = std::process::id() as i32;
+    Ok(ShimRecord {
+        version: RECORD_VERSION,
+        boot_id: boot_id()?,
+        shim_pid,
+        shim_start_ticks: start_ticks(shim_pid)?,
+        container_pid,
+        container_start_ticks: start_ticks(container_pid)?,
+    })
+}
+
+fn invalid(message: &str) -> StartFailure {
+    StartFailure::new(FailureKind::InvalidSpec, message)
+}
+
+fn cgroup_failure(error: RuntimeError) -> StartFailure {
+    StartFailure::new(FailureKind::Cgroup, error.to_string())
+}
+
+fn io_failure<E: std::fmt::Display>(operation: &str) -> impl FnOnce(E) -> StartFailure {
+    move |error| StartFailure::new(FailureKind::Other, format!("{operation}: {error}"))
+}

@@ -1,0 +1,161 @@
+//! The container's root file system, mounted where only this shim and the container see it.
+//!
+//! **Invariant:** the shim's mounts are in a mount namespace of its own: when shim and container are
+//! gone the kernel has removed them, however they went.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::io_failure;
+use crate::error::{FailureKind, StartFailure};
+use crate::runtime::Intent;
+use crate::spec::{Namespace, Rootfs};
+
+/// The kernel's own limit on stacked layers.
+const LAYERS_MAX: usize = 500;
+
+/// Where the loopback-only network namespace is pinned, in the run directory.
+const OWN_NETWORK: &str = "net";
+
+/// Makes the private mount namespace and gives the root file system's directory in it.
+pub(super) fn prepare(intent: &Intent) -> Result<PathBuf, StartFailure> {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(io_failure("make a mount namespace"))?;
+    // What the host unmounts later must go here too; what is mounted here must not show there.
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+        .map_err(io_failure("make mounts private"))?;
+    match &intent.spec.rootfs {
+        Rootfs::Directory(directory) => fs::canonicalize(directory).map_err(|error| {
+            StartFailure::new(
+                FailureKind::Rootfs,
+                format!("rootfs {}: {error}", directory.display()),
+            )
+        }),
+        Rootfs::Layers(layers) => overlay(&intent.container_dir, layers),
+    }
+}
+
+/// Makes the working directory inside the root if it is not there, as Docker does.
+pub(super) fn make_working_directory(rootfs: &Path, directory: &str) -> Result<(), StartFailure> {
+    if directory.is_empty() || directory == "/" {
+        return Ok(());
+    }
+    let failure = |detail: &dyn std::fmt::Display| {
+        let message = format!("mkdir {directory}: {detail}");
+        StartFailure::new(FailureKind::WorkingDirectory, message)
+    };
+    if !directory.starts_with('/') {
+        let message = format!(
+            "the working directory '{directory}' is invalid, it needs to be an absolute path"
+        );
+        return Err(StartFailure::new(FailureKind::WorkingDirectory, message));
+    }
+    let root = pathrs::Root::open(rootfs).map_err(|error| failure(&error))?;
+    if root.resolve(directory).is_ok() {
+        return Ok(());
+    }
+    let made = root.mkdir_all(directory, &Permissions::from_mode(0o755));
+    made.map(|_| ()).map_err(|error| failure(&error))
+}
+
+/// A network namespace with nothing but a loopback link that is up, pinned in the private mounts.
+pub(super) fn own_network(intent: &Intent) -> Result<Option<PathBuf>, StartFailure> {
+    if intent.spec.namespaces.network != Namespace::New {
+        return Ok(None);
+    }
+    let pin = intent.run_dir.join(OWN_NETWORK);
+    let host = File::open("/proc/self/ns/net").map_err(io_failure("open the network namespace"))?;
+    File::create(&pin).map_err(io_failure("make a pin"))?;
+    unshare(CloneFlags::CLONE_NEWNET).map_err(io_failure("make a network namespace"))?;
+    let up = loopback_up();
+    let none = None::<&str>;
+    let pinned = mount(Some("/proc/self/ns/net"), &pin, none, MsFlags::MS_BIND, none);
+    setns(&host, CloneFlags::CLONE_NEWNET).map_err(io_failure("return to the host's network"))?;
+    up.map_err(io_failure("bring the loopback link up"))?;
+    pinned.map_err(io_failure("pin the network namespace"))?;
+    Ok(Some(pin))
+}
+
+fn overlay(container_dir: &Path, layers: &[PathBuf]) -> Result<PathBuf, StartFailure> {
+    let failure = |detail: String| StartFailure::new(FailureKind::Rootfs, detail);
+    let (upper, work) = (container_dir.join("upper"), container_dir.join("work"));
+    let rootfs = container_dir.join("rootfs");
+    for directory in [&upper, &work, &rootfs] {
+        let made = fs::create_dir(directory);
+        made.map_err(|error| failure(format!("mkdir {}: {error}", directory.display())))?;
+        let mode = fs::set_permissions(directory, Permissions::from_mode(0o755));
+        mode.map_err(|error| failure(format!("chmod {}: {error}", directory.display())))?;
+    }
+    let layers = topmost_first(layers);
+    if layers.is_empty() || layers.len() > LAYERS_MAX {
+        return Err(failure(format!(
+            "{} layers; from 1 to {LAYERS_MAX} can be used",
+            layers.len()
+        )));
+    }
+    // Paths go in as descriptors: short enough for many layers, and no character has a meaning.
+    let open = |path: &Path| -> Result<OwnedFd, StartFailure> {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        opened
+            .map(OwnedFd::from)
+            .map_err(|error| failure(format!("layer {}: {error}", path.display())))
+    };
+    let lowers: Vec<OwnedFd> = layers.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
+    let (upper, work) = (open(&upper)?, open(&work)?);
+    let place = |opened: &OwnedFd| format!("/proc/self/fd/{}", opened.as_raw_fd());
+    let lowers: Vec<String> = lowers.iter().map(place).collect();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lowers.join(":"),
+        place(&upper),
+        place(&work)
+    );
+    mount(Some("overlay"), &rootfs, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+        .map_err(|error| failure(format!("mount overlay of {} layers: {error}", lowers.len())))?;
+    Ok(rootfs)
+}
+
+/// The order of overlayfs. A layer that comes twice, as the empty one does, is refused by the kernel;
+/// its upper occurrence says all that the lower one does.
+fn topmost_first(layers: &[PathBuf]) -> Vec<&PathBuf> {
+    let mut order: Vec<&PathBuf> = Vec::with_capacity(layers.len());
+    for layer in layers.iter().rev() {
+        if !order.contains(&layer) {
+            order.push(layer);
+        }
+    }
+    order
+}
+
+fn loopback_up() -> std::io::Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // SAFETY: a request is plain numbers and bytes, for which zero is a value.
+    #[allow(unsafe_code)]
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the kernel reads one `ifreq`, which outlives the call.
+    #[allow(unsafe_code)]
+    let set = unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) };
+    if set < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_layer_counts_once_and_above() {
+        let layers: Vec<PathBuf> = ["a", "empty", "b", "empty"].iter().map(PathBuf::from).collect();
+        let order: Vec<_> = topmost_first(&layers).into_iter().map(|one| one.to_str()).collect();
+        assert_eq!(order, [Some("empty"), Some("b"), Some("a")]);
+    }
+}

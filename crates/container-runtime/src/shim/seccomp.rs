@@ -1,0 +1,253 @@
+//! The container's system call filter: rules, the program compiled from them, and its cache.
+//!
+//! Compiling costs milliseconds and depends on the capabilities alone, so the program is kept in the
+//! run directory, which a boot, and with it any change of kernel, empties.
+//!
+//! **Invariant:** the name of a cached program is a hash of everything it was made from.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use libseccomp::error::SeccompError;
+use libseccomp::{
+    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
+};
+use serde_json::{Value, json};
+
+use super::capabilities::Capabilities;
+use super::seccomp_calls::{
+    ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, CLONE_NAMESPACE_FLAGS, FAMILY_VSOCK, PERSONALITIES,
+};
+use crate::container_key::fnv1a;
+use crate::error::{FailureKind, StartFailure};
+use crate::spec::{ContainerSpec, SeccompProfile};
+
+const INSTRUCTION_BYTES: usize = 8;
+/// The kernel takes no longer program.
+const INSTRUCTIONS_MAX: usize = 4096;
+
+/// What is allowed, or answered with another error than EPERM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    calls: Vec<&'static str>,
+    errno: Option<i32>,
+    condition: Option<Condition>,
+}
+
+/// On one argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Is(u64),
+    IsNot(u64),
+    /// No bit of the mask is set.
+    Without(u64),
+}
+
+/// The compiled program, unless the container is unconfined.
+pub(super) fn program(
+    spec: &ContainerSpec,
+    bounding: Capabilities,
+    cache: &Path,
+) -> Result<Option<Vec<libc::sock_filter>>, StartFailure> {
+    if is_unconfined(spec) {
+        return Ok(None);
+    }
+    let rules = rules(bounding);
+    let hash = fnv1a(format!("{} {rules:?}", env!("CARGO_PKG_VERSION")).as_bytes());
+    let path = cache.join(format!("{hash:016x}.bpf"));
+    if let Some(program) = fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
+        return Ok(Some(program));
+    }
+    let failure = |detail: &dyn std::fmt::Display| {
+        StartFailure::new(FailureKind::Seccomp, format!("compile the seccomp profile: {detail}"))
+    };
+    let bytes = compile(&rules).map_err(|error| failure(&error))?;
+    let program = decode(&bytes).ok_or_else(|| failure(&"no program came out"))?;
+    let beside = cache.join(format!("{hash:016x}.{}", std::process::id()));
+    if fs::write(&beside, &bytes).and_then(|()| fs::rename(&beside, &path)).is_err() {
+        // A program that is not kept is compiled again the next time.
+        let _ = fs::remove_file(&beside);
+    }
+    Ok(Some(program))
+}
+
+/// The profile as part of an OCI document.
+pub(super) fn document(spec: &ContainerSpec, bounding: Capabilities) -> Option<Value> {
+    if is_unconfined(spec) {
+        return None;
+    }
+    let rules: Vec<Value> = rules(bounding).iter().map(rule_json).collect();
+    let architectures: Vec<&str> = architectures().iter().map(|(_, name)| *name).collect();
+    Some(json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": libc::EPERM,
+        "architectures": architectures,
+        "syscalls": rules,
+    }))
+}
+
+fn is_unconfined(spec: &ContainerSpec) -> bool {
+    spec.privileged || spec.seccomp == SeccompProfile::Unconfined
+}
+
+fn rules(bounding: Capabilities) -> Vec<Rule> {
+    let allow = |calls: Vec<&'static str>, condition| Rule { calls, errno: None, condition };
+    let mut free: Vec<&'static str> = [ALWAYS, BY_ARCHITECTURE].concat();
+    for (capability, calls) in BY_CAPABILITY {
+        if bounding.has(capability) {
+            free.extend(calls.iter().filter(|call| !free.contains(call)).collect::<Vec<_>>());
+        }
+    }
+    let mut rules = vec![allow(free, None)];
+    rules.push(allow(vec!["socket"], Some(Condition::IsNot(FAMILY_VSOCK))));
+    let personalities =
+        PERSONALITIES.map(|one| allow(vec!["personality"], Some(Condition::Is(one))));
+    rules.extend(personalities);
+    if !bounding.has("SYS_ADMIN") {
+        rules.push(allow(vec!["clone"], Some(Condition::Without(CLONE_NAMESPACE_FLAGS))));
+        // Its flags lie in memory, out of a filter's sight: "not there" makes libraries use `clone`.
+        rules.push(Rule { calls: vec!["clone3"], errno: Some(libc::ENOSYS), condition: None });
+    }
+    rules
+}
+
+fn compile(rules: &[Rule]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut filter = ScmpFilterContext::new(ScmpAction::Errno(libc::EPERM))?;
+    for (architecture, _) in architectures() {
+        filter.add_arch(architecture)?;
+    }
+    // A tree instead of a chain of comparisons; older libraries keep the chain.
+    let _ = filter.set_ctl_optimize(2);
+    for rule in rules {
+        let action = rule.errno.map_or(ScmpAction::Allow, ScmpAction::Errno);
+        for call in &rule.calls {
+            // A name this library is too old for stays forbidden.
+            let Ok(call) = ScmpSyscall::from_name(call) else { continue };
+            add(&mut filter, action, call, rule.condition)?;
+        }
+    }
+    let mut out = memory_file()?;
+    filter.export_bpf(&out)?;
+    out.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    out.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn add(
+    filter: &mut ScmpFilterContext,
+    action: ScmpAction,
+    call: ScmpSyscall,
+    condition: Option<Condition>,
+) -> Result<(), SeccompError> {
+    let compare = match condition {
+        None => return filter.add_rule(action, call).map(|_| ()),
+        Some(Condition::Is(value)) => ScmpArgCompare::new(0, ScmpCompareOp::Equal, value),
+        Some(Condition::IsNot(value)) => ScmpArgCompare::new(0, ScmpCompareOp::NotEqual, value),
+        Some(Condition::Without(mask)) => {
+            ScmpArgCompare::new(0, ScmpCompareOp::MaskedEqual(mask), 0)
+        }
+    };
+    filter.add_rule_conditional(action, call, &[compare]).map(|_| ())
+}
+
+fn rule_json(rule: &Rule) -> Value {
+    let action = if rule.errno.is_some() { "SCMP_ACT_ERRNO" } else { "SCMP_ACT_ALLOW" };
+    let mut out = json!({"names": rule.calls, "action": action});
+    if let Some(errno) = rule.errno {
+        out["errnoRet"] = json!(errno);
+    }
+    out["args"] = match rule.condition {
+        None => return out,
+        Some(Condition::Is(value)) => json!([{"index": 0, "op": "SCMP_CMP_EQ", "value": value}]),
+        Some(Condition::IsNot(value)) => json!([{"index": 0, "op": "SCMP_CMP_NE", "value": value}]),
+        Some(Condition::Without(mask)) => {
+            json!([{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": 0}])
+        }
+    };
+    out
+}
+
+#[cfg(target_arch = "x86_64")]
+fn architectures() -> Vec<(ScmpArch, &'static str)> {
+    vec![
+        (ScmpArch::X8664, "SCMP_ARCH_X86_64"),
+        (ScmpArch::X86, "SCMP_ARCH_X86"),
+        (ScmpArch::X32, "SCMP_ARCH_X32"),
+    ]
+}
+
+#[cfg(target_arch = "aarch64")]
+fn architectures() -> Vec<(ScmpArch, &'static str)> {
+    vec![(ScmpArch::Aarch64, "SCMP_ARCH_AARCH64"), (ScmpArch::Arm, "SCMP_ARCH_ARM")]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn architectures() -> Vec<(ScmpArch, &'static str)> {
+    Vec::new()
+}
+
+fn memory_file() -> std::io::Result<fs::File> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    // SAFETY: the name is a C string; the kernel returns a new descriptor or an error.
+    #[allow(unsafe_code)]
+    let made = unsafe { libc::memfd_create(c"seccomp".as_ptr(), libc::MFD_CLOEXEC) };
+    if made < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: just made, owned by nobody else.
+    #[allow(unsafe_code)]
+    Ok(fs::File::from(unsafe { OwnedFd::from_raw_fd(made) }))
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<libc::sock_filter>> {
+    let (whole, rest) = bytes.as_chunks::<INSTRUCTION_BYTES>();
+    if whole.is_empty() || whole.len() > INSTRUCTIONS_MAX || !rest.is_empty() {
+        return None;
+    }
+    let instruction = |bytes: &[u8; INSTRUCTION_BYTES]| libc::sock_filter {
+        code: u16::from_ne_bytes([bytes[0], bytes[1]]),
+        jt: bytes[2],
+        jf: bytes[3],
+        k: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+    };
+    Some(whole.iter().map(instruction).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_for_every_capability() {
+        for (capability, calls) in BY_CAPABILITY {
+            let without = rules(Capabilities::NONE);
+            let with = rules(Capabilities::NONE.with(capability));
+            let free = |rules: &[Rule], call: &str| {
+                rules.iter().any(|rule| {
+                    rule.calls.contains(&call) && rule.condition.is_none() && rule.errno.is_none()
+                })
+            };
+            for call in *calls {
+                assert!(!free(&without, call) && free(&with, call), "{capability} {call}");
+            }
+        }
+        let program = decode(&compile(&rules(Capabilities::NONE)).unwrap()).unwrap();
+        assert!(program.len() > 100, "{} instructions", program.len());
+    }
+
+    #[test]
+    fn no_call_stands_twice() {
+        let mut all = [ALWAYS, BY_ARCHITECTURE].concat();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        for never in
+            ["mount", "bpf", "keyctl", "add_key", "kexec_load", "io_uring_setup", "unshare"]
+        {
+            assert!(!all.contains(&never), "{never}");
+        }
+    }
+}

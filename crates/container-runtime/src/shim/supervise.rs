@@ -1,0 +1,425 @@
+//! The shim's event loop: one thread, one `poll`, from the waiting process to its end.
+//!
+//! | phase | moves on when | to |
+//! |---|---|---|
+//! | Created | an agent says `start` | Starting |
+//! | Starting | the exec's pipe ends, or tells a failure | Running |
+//! | any | the first process is reaped | Ended |
+//! | Ended | the outputs are at their end, or the drain deadline is over | finish |
+//!
+//! **Invariant:** nothing an agent sends or leaves unread stops the loop.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen, socket,
+};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::driver::{Created, Gate, discard, read_failure};
+use super::outputs::Output;
+use super::{detach, finish};
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::error::{FailureKind, StartFailure};
+use crate::layout::SOCKET_FILE;
+use crate::log::{LogStream, LogWriter};
+use crate::protocol::{Request, Response, receive, send};
+use crate::record::{ExitRecord, ShimRecord, now_ms};
+use crate::runtime::Intent;
+
+/// Connections at a time; an agent uses one per wait, and one per call.
+const CLIENTS_MAX: usize = 64;
+/// How long output may come from elsewhere after the container is over.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a full log is looked at again.
+const FULL_LOG_POLL_MS: u16 = 10;
+/// The highest signal number.
+const SIGNAL_MAX: i32 = 64;
+
+pub(super) struct Supervisor {
+    pub intent: Intent,
+    pub hierarchies: Hierarchies,
+    pub log: LogWriter,
+    pub clients: Vec<Client>,
+    pub phase: Phase,
+    pub kill_requested: bool,
+    pub started_at_ms: Option<u64>,
+    pub start_failure: Option<StartFailure>,
+    init: Pid,
+    outputs: Vec<Output>,
+    listener: OwnedFd,
+    signals: SignalFd,
+    record: ShimRecord,
+    /// Held until the process ends.
+    _lock: File,
+}
+
+pub(super) struct Client {
+    pub connection: OwnedFd,
+    pub expects: Expects,
+}
+
+/// What a client has asked for and not got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expects {
+    Nothing,
+    Start,
+    Exit,
+}
+
+pub(super) enum Phase {
+    Created(Gate),
+    Starting(File),
+    Running,
+    Ended { status: WaitStatus, drain_until: Instant },
+}
+
+/// What `poll` watches, in the order in which it is asked.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Signals,
+    Listener,
+    Exec,
+    Output(usize),
+    Client(usize),
+}
+
+impl Supervisor {
+    pub fn new(
+        intent: Intent,
+        hierarchies: Hierarchies,
+        created: Created,
+        record: ShimRecord,
+        log: LogWriter,
+        lock: File,
+    ) -> io::Result<Supervisor> {
+        let opened = || -> io::Result<(OwnedFd, SignalFd)> {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+            bind(listener.as_raw_fd(), &UnixAddr::new(SOCKET_FILE)?)?;
+            listen(&listener, Backlog::new(CLIENTS_MAX as i32)?)?;
+            let handled = SigSet::from_iter(detach::HANDLED);
+            let signals =
+                SignalFd::with_flags(&handled, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+            Ok((listener, signals))
+        };
+        let (listener, signals) = opened().inspect_err(|_| discard(&created))?;
+        let line = intent.spec.log.line_bytes_max;
+        Ok(Supervisor {
+            outputs: vec![
+                Output::new(created.stdout, LogStream::Stdout, line),
+                Output::new(created.stderr, LogStream::Stderr, line),
+            ],
+            init: created.init,
+            phase: Phase::Created(created.gate),
+            intent,
+            hierarchies,
+            log,
+            clients: Vec::new(),
+            kill_requested: false,
+            started_at_ms: None,
+            start_failure: None,
+            listener,
+            signals,
+            record,
+            _lock: lock,
+        })
+    }
+
+    pub fn record(&self) -> &ShimRecord {
+        &self.record
+    }
+
+    /// Runs until the container is over and recorded; gives the shim's own exit status.
+    pub fn run(mut self) -> i32 {
+        // A file that cannot be let go costs a descriptor and nothing else.
+        let _ = detach::silence_errors();
+        while !self.is_over() {
+            match self.ready() {
+                Ok(sources) => sources.into_iter().for_each(|source| self.handle(source)),
+                // Without `poll` only the end can be waited for.
+                Err(_) => self.reap(None),
+            }
+        }
+        for output in &mut self.outputs {
+            output.finish(&mut self.log);
+        }
+        finish::finish(self)
+    }
+
+    fn is_over(&self) -> bool {
+        match &self.phase {
+            Phase::Ended { drain_until, .. } => {
+                self.outputs.is_empty() || Instant::now() >= *drain_until
+            }
+            _ => false,
+        }
+    }
+
+    fn ready(&mut self) -> io::Result<Vec<Source>> {
+        let ended = matches!(self.phase, Phase::Ended { .. });
+        // The end of a container is not held up by a log that nobody ships.
+        let full = !ended && self.log.is_full();
+        let mut sources = vec![Source::Signals, Source::Listener];
+        let mut polled = vec![
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Phase::Starting(failures) = &self.phase {
+            sources.push(Source::Exec);
+            polled.push(PollFd::new(failures.as_fd(), PollFlags::POLLIN));
+        }
+        for (index, output) in self.outputs.iter().enumerate().filter(|_| !full) {
+            sources.push(Source::Output(index));
+            polled.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            sources.push(Source::Client(index));
+            polled.push(PollFd::new(client.connection.as_fd(), PollFlags::POLLIN));
+        }
+        let timeout = match &self.phase {
+            Phase::Ended { drain_until, .. } => {
+                PollTimeout::try_from(drain_until.saturating_duration_since(Instant::now()))
+                    .unwrap_or(PollTimeout::ZERO)
+            }
+            _ if full => PollTimeout::from(FULL_LOG_POLL_MS),
+            _ => PollTimeout::NONE,
+        };
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let has_news =
+            |polled: &PollFd<'_>| polled.revents().is_some_and(|flags| !flags.is_empty());
+        let ready = sources.iter().zip(&polled).filter(|(_, polled)| has_news(polled));
+        // From the back, so that removing one does not move those still to come.
+        Ok(ready.map(|(source, _)| *source).rev().collect())
+    }
+
+    fn handle(&mut self, source: Source) {
+        match source {
+            Source::Signals => {
+                while let Ok(Some(_)) = self.signals.read_signal() {}
+                self.reap(Some(WaitPidFlag::WNOHANG));
+            }
+            Source::Listener => self.accept(),
+            Source::Exec => self.exec_result(),
+            Source::Output(index) => {
+                if !self.outputs[index].pump(&mut self.log) {
+                    self.outputs.remove(index);
+                }
+            }
+            Source::Client(index) => self.converse(index),
+        }
+    }
+
+    fn accept(&mut self) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        while let Ok(accepted) = accept4(self.listener.as_raw_fd(), flags) {
+            use std::os::fd::FromRawFd;
+            // SAFETY: just accepted, owned by nobody else.
+            #[allow(unsafe_code)]
+            let connection = unsafe { OwnedFd::from_raw_fd(accepted) };
+            // One too many is closed: its owner sees the end of the connection.
+            if self.clients.len() < CLIENTS_MAX {
+                self.clients.push(Client { connection, expects: Expects::Nothing });
+            }
+        }
+    }
+
+    /// Takes every child that is dead: the container's first process, and orphans.
+    fn reap(&mut self, flags: Option<WaitPidFlag>) {
+        loop {
+            let status = match waitpid(None, flags) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return,
+                Ok(status) => status,
+            };
+            let is_end = matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
+            if is_end && status.pid() == Some(self.init) {
+                self.end(status);
+                return;
+            }
+        }
+    }
+
+    fn end(&mut self, status: WaitStatus) {
+        if let Phase::Starting(_) = self.phase {
+            self.exec_result();
+        }
+        // In a pid namespace of its own the kernel has killed the rest; in a shared one we do. What
+        // does not die is found by the agent's removal.
+        let _ = self.cgroup().kill();
+        let drain_until = Instant::now() + DRAIN_DEADLINE;
+        self.phase = Phase::Ended { status, drain_until };
+    }
+
+    fn exec_result(&mut self) {
+        let Phase::Starting(failures) = &mut self.phase else { return };
+        let answer = match read_failure(failures) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(None) | Err(_) => Response::Done,
+            Ok(Some(failure)) => {
+                self.start_failure = Some(failure.clone());
+                self.started_at_ms = None;
+                Response::Failed(failure)
+            }
+        };
+        self.phase = Phase::Running;
+        self.answer_all(Expects::Start, &answer);
+    }
+
+    fn converse(&mut self, index: usize) {
+        let request = match receive::<Request>(self.clients[index].connection.as_fd()) {
+            Ok(Some((request, _))) => request,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // Its end, or what this version does not understand.
+            Ok(None) | Err(_) => {
+                self.clients.remove(index);
+                return;
+            }
+        };
+        let answer = match request {
+            Request::State => {
+                let running = matches!(self.phase, Phase::Running | Phase::Starting(_));
+                Response::State { running, record: self.record.clone() }
+            }
+            Request::Start => match self.start() {
+                Some(answer) => answer,
+                None => {
+                    self.clients[index].expects = Expects::Start;
+                    return;
+                }
+            },
+            Request::Signal { number } => self.signal(number),
+            Request::Kill => self.kill(),
+            Request::PidFd => return self.give_pid_fd(index),
+            Request::Wait => {
+                self.clients[index].expects = Expects::Exit;
+                return;
+            }
+        };
+        self.clients[index].answer(&answer, None);
+    }
+
+    /// `None`: the answer comes when the exec has happened.
+    fn start(&mut self) -> Option<Response> {
+        let gate = match std::mem::replace(&mut self.phase, Phase::Running) {
+            Phase::Created(gate) => gate,
+            Phase::Starting(failures) => {
+                self.phase = Phase::Starting(failures);
+                return None;
+            }
+            Phase::Running => {
+                return Some(self.start_failure.clone().map_or(Response::Done, Response::Failed));
+            }
+            ended @ Phase::Ended { .. } => {
+                self.phase = ended;
+                return Some(Response::Failed(never_started()));
+            }
+        };
+        self.started_at_ms = Some(now_ms());
+        match gate.open() {
+            Ok(Some(failures)) => {
+                self.phase = Phase::Starting(failures);
+                None
+            }
+            Ok(None) => Some(Response::Done),
+            Err(failure) => {
+                self.started_at_ms = None;
+                self.start_failure = Some(failure.clone());
+                self.kill_all();
+                Some(Response::Failed(failure))
+            }
+        }
+    }
+
+    fn signal(&mut self, number: i32) -> Response {
+        if !(1..=SIGNAL_MAX).contains(&number) {
+            return Response::Refused { reason: format!("invalid signal {number}") };
+        }
+        match self.phase {
+            Phase::Created(_) => {
+                return Response::Refused { reason: "the container is not started".to_owned() };
+            }
+            Phase::Ended { .. } => return Response::Done,
+            Phase::Starting(_) | Phase::Running => {}
+        }
+        if number == Signal::SIGKILL as i32 {
+            self.kill_requested = true;
+        }
+        // The process is not reaped yet, so the pid is still its own; real-time numbers have no name.
+        // SAFETY: a plain system call.
+        #[allow(unsafe_code)]
+        let sent = unsafe { libc::kill(self.init.as_raw(), number) };
+        match Errno::result(sent) {
+            Ok(_) | Err(Errno::ESRCH) => Response::Done,
+            Err(error) => Response::Refused { reason: format!("kill: {error}") },
+        }
+    }
+
+    fn kill(&mut self) -> Response {
+        self.kill_requested = true;
+        self.kill_all();
+        Response::Done
+    }
+
+    fn kill_all(&self) {
+        if !matches!(self.phase, Phase::Ended { .. }) {
+            // Not reaped yet, see `signal`; gone already is as good.
+            let _ = kill(self.init, Signal::SIGKILL);
+        }
+        self.cgroup().kill_once();
+    }
+
+    fn give_pid_fd(&mut self, index: usize) {
+        // SAFETY: a plain system call that returns a new descriptor.
+        #[allow(unsafe_code)]
+        let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, self.init.as_raw(), 0) };
+        if opened < 0 {
+            let reason = format!("pidfd_open: {}", io::Error::last_os_error());
+            return self.clients[index].answer(&Response::Refused { reason }, None);
+        }
+        use std::os::fd::FromRawFd;
+        // SAFETY: just opened, owned by nobody else.
+        #[allow(unsafe_code)]
+        let pid_fd = unsafe { OwnedFd::from_raw_fd(opened as i32) };
+        self.clients[index].answer(&Response::PidFd, Some(&pid_fd));
+    }
+
+    fn answer_all(&mut self, expects: Expects, answer: &Response) {
+        for client in self.clients.iter_mut().filter(|client| client.expects == expects) {
+            client.expects = Expects::Nothing;
+            client.answer(answer, None);
+        }
+    }
+
+    /// Tells everybody who waits, for the start or for the end, how it ended.
+    pub fn tell_end(&mut self, record: &ExitRecord) {
+        let failure = record.start_failure.clone().unwrap_or_else(never_started);
+        self.answer_all(Expects::Start, &Response::Failed(failure));
+        self.answer_all(Expects::Exit, &Response::Exited(record.clone()));
+    }
+
+    pub fn cgroup(&self) -> Cgroup<'_> {
+        Cgroup::new(&self.hierarchies, &self.intent.cgroup)
+    }
+}
+
+impl Client {
+    fn answer(&self, answer: &Response, descriptor: Option<&OwnedFd>) {
+        // A client that does not read loses its answer, not the container.
+        let _ = send(self.connection.as_fd(), answer, descriptor.map(AsFd::as_fd));
+    }
+}
+
+pub(super) fn never_started() -> StartFailure {
+    StartFailure::new(FailureKind::Killed, "the container was stopped before it was started")
+}

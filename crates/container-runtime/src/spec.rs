@@ -1,0 +1,253 @@
+//! What one container is to be: the versioned document that the agent writes and the shim obeys.
+//!
+//! **Invariant:** the document is complete. The shim reads nothing else about the container, so that
+//! a shim started by one version of the agent can be understood by the next.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::CgroupLimits;
+
+/// The version of [`ContainerSpec`] that this build writes. A shim refuses a newer one.
+pub const CONTAINER_SPEC_VERSION: u32 = 1;
+
+/// One container, as `create` takes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    /// [`CONTAINER_SPEC_VERSION`].
+    pub version: u32,
+    pub rootfs: Rootfs,
+    /// The whole command line: entry point, then command. Never empty.
+    pub args: Vec<String>,
+    /// Names with values. Later entries win. `PATH`, `HOME` and `HOSTNAME` get Docker's defaults.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// Made inside the root if it does not exist, as Docker does. Empty means `/`.
+    #[serde(default)]
+    pub working_directory: String,
+    /// `""`, `name`, `uid`, `name:group`, `uid:gid` and mixtures, resolved inside the root.
+    #[serde(default)]
+    pub user: String,
+    #[serde(default)]
+    pub additional_gids: Vec<u32>,
+    /// Changes to Docker's 14 default capabilities.
+    #[serde(default)]
+    pub capabilities: CapabilityChanges,
+    /// All capabilities and devices, no seccomp. Refused unless the runtime allows it.
+    #[serde(default)]
+    pub privileged: bool,
+    #[serde(default)]
+    pub readonly_rootfs: bool,
+    #[serde(default)]
+    pub ulimits: Vec<Ulimit>,
+    /// Set only where the UTS namespace is the container's own.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    #[serde(default)]
+    pub tmpfs: Vec<TmpfsMount>,
+    #[serde(default)]
+    pub bind_mounts: Vec<BindMount>,
+    /// Host devices, beside the default ones.
+    #[serde(default)]
+    pub devices: Vec<HostDevice>,
+    /// A first process that forwards signals and reaps (`linuxParameters.initProcessEnabled`).
+    #[serde(default)]
+    pub init_process_enabled: bool,
+    /// Size of `/dev/shm`. Docker's default is 64 MiB.
+    #[serde(default = "shared_memory_mib_default")]
+    pub shared_memory_size_mib: u64,
+    /// Kernel parameters of the container's own namespaces.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    #[serde(default)]
+    pub namespaces: Namespaces,
+    #[serde(default)]
+    pub seccomp: SeccompProfile,
+    /// Docker's and ECS's default is `false`.
+    #[serde(default)]
+    pub no_new_privileges: bool,
+    #[serde(default)]
+    pub limits: CgroupLimits,
+    #[serde(default)]
+    pub log: LogSettings,
+    #[serde(default)]
+    pub driver: Driver,
+    /// What a graceful stop sends: kept here so that an agent that adopts the container knows it.
+    #[serde(default = "stop_signal_default")]
+    pub stop_signal: i32,
+}
+
+impl ContainerSpec {
+    /// A container of `args` on `rootfs` with Docker's defaults, in a network namespace of its own
+    /// that has nothing but a loopback link.
+    pub fn new(rootfs: Rootfs, args: Vec<String>) -> ContainerSpec {
+        ContainerSpec {
+            version: CONTAINER_SPEC_VERSION,
+            rootfs,
+            args,
+            env: Vec::new(),
+            working_directory: String::new(),
+            user: String::new(),
+            additional_gids: Vec::new(),
+            capabilities: CapabilityChanges::default(),
+            privileged: false,
+            readonly_rootfs: false,
+            ulimits: Vec::new(),
+            hostname: None,
+            tmpfs: Vec::new(),
+            bind_mounts: Vec::new(),
+            devices: Vec::new(),
+            init_process_enabled: false,
+            shared_memory_size_mib: shared_memory_mib_default(),
+            sysctls: BTreeMap::new(),
+            namespaces: Namespaces::default(),
+            seccomp: SeccompProfile::default(),
+            no_new_privileges: false,
+            limits: CgroupLimits::default(),
+            log: LogSettings::default(),
+            driver: Driver::default(),
+            stop_signal: stop_signal_default(),
+        }
+    }
+}
+
+/// Where the container's root file system comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rootfs {
+    /// Read-only layers, the lowest first. The shim mounts them, with a writable layer of the
+    /// container's own, in its private mount namespace: nothing of it is seen or left on the host.
+    Layers(Vec<PathBuf>),
+    /// A directory that is used, and written to, as it is.
+    Directory(PathBuf),
+}
+
+/// Names with or without `CAP_`, any case; `ALL` stands for all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilityChanges {
+    #[serde(default)]
+    pub add: Vec<String>,
+    #[serde(default)]
+    pub drop: Vec<String>,
+}
+
+/// One resource limit; the name is ECS's (`nofile`, `nproc`, …). `u64::MAX` means unlimited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    pub name: String,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// A memory file system at an absolute path in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TmpfsMount {
+    pub path: String,
+    pub size_mib: u64,
+    /// Mount options of ECS's list (`ro`, `noexec`, `mode=1770`, …), beside `nosuid,nodev`.
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+/// A file or directory of the host seen at an absolute path in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindMount {
+    pub source: PathBuf,
+    pub target: String,
+    #[serde(default)]
+    pub readonly: bool,
+}
+
+/// A device of the host, made in the container and allowed by the device cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostDevice {
+    pub host_path: PathBuf,
+    pub container_path: String,
+    /// Some of `r`, `w`, `m`.
+    pub permissions: String,
+}
+
+/// Which namespaces the container lives in. Mount and cgroup namespaces are always its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    #[serde(default)]
+    pub network: Namespace,
+    #[serde(default)]
+    pub ipc: Namespace,
+    #[serde(default)]
+    pub pid: Namespace,
+    #[serde(default)]
+    pub uts: Namespace,
+}
+
+/// One namespace: new, the host's, or one that is pinned at a path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Namespace {
+    #[default]
+    New,
+    Host,
+    Path(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeccompProfile {
+    /// The calls that Docker's default profile allows, for the container's capabilities.
+    #[default]
+    Default,
+    Unconfined,
+}
+
+/// Who makes the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Driver {
+    /// The library inside the shim.
+    #[default]
+    Libcontainer,
+    /// An OCI runtime's command line: runc, crun, youki, runsc.
+    Oci(PathBuf),
+}
+
+/// How the container's output is kept until it is shipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSettings {
+    pub mode: LogMode,
+    /// A new segment file is begun at this size.
+    pub segment_bytes_max: u64,
+    /// Longer lines are split into frames marked partial (Docker: 16 KiB).
+    pub line_bytes_max: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings {
+            mode: LogMode::NonBlocking { unshipped_bytes_max: 10 << 20 },
+            segment_bytes_max: 4 << 20,
+            line_bytes_max: 16 << 10,
+        }
+    }
+}
+
+/// What happens when output comes faster than it is shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogMode {
+    /// The container's write waits (`mode: blocking`).
+    Blocking { unshipped_bytes_max: u64 },
+    /// New lines are dropped and counted (`mode: non-blocking`, `max-buffer-size`).
+    NonBlocking { unshipped_bytes_max: u64 },
+    /// Nobody ships: the oldest segments go.
+    KeepNewest { total_bytes_max: u64 },
+}
+
+fn shared_memory_mib_default() -> u64 {
+    64
+}
+
+fn stop_signal_default() -> i32 {
+    libc::SIGTERM
+}

@@ -122,9 +122,12 @@ pub struct ServiceEvent {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartThrottle {
-    /// Tasks in a row that stopped before RUNNING.
+    /// Rounds of starts in a row in which a task stopped before RUNNING.
     pub failures: u32,
     pub not_before_ms: TimestampMs,
+    /// Before this, another failure to find a place counts for nothing.
+    #[serde(default)]
+    pub next_placement_failure_ms: TimestampMs,
 }
 
 #[cfg(test)]

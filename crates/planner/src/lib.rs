@@ -1,1 +1,22 @@
-//! Being built.
+//! Decisions: what should happen next, given what is and what time it is.
+//!
+//! Operations call it for requests from outside, controllers for the loops inside; both commit what it
+//! says in the transaction that they read from, so a plan is never stale.
+//!
+//! **Invariant:** a planner function reads only its arguments and returns only a value: no clock, no
+//! randomness, no I/O, no store. The same arguments give the same answer.
+
+pub mod address;
+pub mod deployment;
+pub mod idempotency;
+pub mod node_health;
+pub mod placement;
+pub mod ports;
+pub mod retention;
+pub mod service;
+pub mod settings;
+pub mod task_start;
+
+pub use placement::{Rejection, Unplaceable};
+pub use settings::Settings;
+pub use task_start::{StartRequest, StartedTask};

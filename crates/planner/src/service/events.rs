@@ -1,0 +1,142 @@
+//! The events of a service, in AWS's words.
+//!
+//! Source: "Amazon ECS service event messages"; the texts are those that DescribeServices returns.
+
+use outport_model::service::{EVENTS_MAX, Service, ServiceEvent};
+use outport_model::task_definition::LaunchType;
+use outport_model::{DeploymentId, TaskId};
+
+use super::Scene;
+use crate::placement::{Rejection, Unplaceable};
+
+/// Longer lists of tasks become several events.
+const TASKS_PER_EVENT_MAX: usize = 10;
+const STEADY: &str = "has reached a steady state.";
+const SEE_GUIDE: &str =
+    "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
+
+pub(super) fn started(service: &mut Service, tasks: &[TaskId], scene: &Scene<'_>) {
+    for tasks in tasks.chunks(TASKS_PER_EVENT_MAX) {
+        add(service, &format!("has started {} tasks: {}.", tasks.len(), list(tasks)), scene);
+    }
+}
+
+pub(super) fn stopped(service: &mut Service, tasks: &[TaskId], scene: &Scene<'_>) {
+    for tasks in tasks.chunks(TASKS_PER_EVENT_MAX) {
+        add(
+            service,
+            &format!("has stopped {} running tasks: {}.", tasks.len(), list(tasks)),
+            scene,
+        );
+    }
+}
+
+fn list(tasks: &[TaskId]) -> String {
+    tasks.iter().map(|task| format!("(task {task})")).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn steady(service: &mut Service, scene: &Scene<'_>) {
+    add_unless_repeated(service, STEADY, scene, |_| true);
+}
+
+pub(super) fn deployment_completed(service: &mut Service, id: &DeploymentId, scene: &Scene<'_>) {
+    add(service, &format!("(deployment ecs-svc/{id}) deployment completed."), scene);
+}
+
+pub(super) fn deployment_failed(service: &mut Service, id: &DeploymentId, scene: &Scene<'_>) {
+    let text = format!("(deployment ecs-svc/{id}) deployment failed: tasks failed to start.");
+    add(service, &text, scene);
+}
+
+pub(super) fn rolling_back(service: &mut Service, to: &DeploymentId, scene: &Scene<'_>) {
+    add(service, &format!("rolling back to deployment ecs-svc/{to}."), scene);
+}
+
+/// A task ended before RUNNING, for this reason.
+pub(super) fn start_failed(service: &mut Service, reason: &str, scene: &Scene<'_>) {
+    let reason = reason.trim_end_matches('.');
+    let text = format!("was unable to place a task. Reason: {reason}.");
+    add_unless_repeated(service, &text, scene, is_steady);
+}
+
+pub(super) fn throttled(service: &mut Service, scene: &Scene<'_>) {
+    let text = "is unable to consistently start tasks successfully. ".to_owned() + SEE_GUIDE;
+    add_unless_repeated(service, &text, scene, is_steady);
+}
+
+pub(super) fn configuration_blocks(service: &mut Service, scene: &Scene<'_>) {
+    let text = "was unable to stop or start tasks during a deployment because of the service \
+                deployment configuration. Update the minimumHealthyPercent or maximumPercent value \
+                and try again.";
+    add_unless_repeated(service, text, scene, is_steady);
+}
+
+pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &Scene<'_>) {
+    let text = match service.launch_type {
+        LaunchType::Fargate => {
+            let reason = rejection.reason;
+            format!("was unable to place a task. Reason: {reason}. {SEE_GUIDE}")
+        }
+        LaunchType::Ec2 | LaunchType::External => {
+            let why = closest_match(rejection);
+            format!(
+                "was unable to place a task because no container instance met all of its \
+                 requirements. {why} {SEE_GUIDE}"
+            )
+        }
+    };
+    let resolved = |message: &str| is_steady(message) || message.contains(") has started ");
+    add_unless_repeated(service, &text, scene, resolved);
+}
+
+fn closest_match(rejection: &Rejection) -> String {
+    let Some((instance, reason)) = rejection.instances.first() else {
+        return format!("Reason: {}", rejection.reason);
+    };
+    let why = match reason {
+        Unplaceable::Cpu => "has insufficient CPU units available.",
+        Unplaceable::Memory => "has insufficient memory available.",
+        Unplaceable::Ports => "is already using a port required by your task.",
+        Unplaceable::Agent => "doesn't have the agent connected.",
+        Unplaceable::Attribute => "is missing an attribute required by your task.",
+        Unplaceable::Addresses => "encountered error \"RESOURCE:ENI\".",
+        Unplaceable::NoCapacity | Unplaceable::NoContainerInstances => "is not available.",
+    };
+    format!("The closest matching (container-instance {instance}) {why}")
+}
+
+fn is_steady(message: &str) -> bool {
+    message.ends_with(STEADY)
+}
+
+/// Leaves a message out while the same one stands: nothing that resolved it came after it, and it is
+/// not older than `event_repeat_ms`.
+fn add_unless_repeated(
+    service: &mut Service,
+    text: &str,
+    scene: &Scene<'_>,
+    resolves: impl Fn(&str) -> bool,
+) {
+    let message = message(service, text);
+    let oldest_ms = scene.now_ms - scene.settings.event_repeat_ms;
+    for event in &service.events {
+        if event.message == message && event.at_ms > oldest_ms {
+            return;
+        }
+        if resolves(&event.message) {
+            break;
+        }
+    }
+    add(service, text, scene);
+}
+
+fn add(service: &mut Service, text: &str, scene: &Scene<'_>) {
+    let event =
+        ServiceEvent { id: scene.ids.uuid(), at_ms: scene.now_ms, message: message(service, text) };
+    service.events.insert(0, event);
+    service.events.truncate(EVENTS_MAX);
+}
+
+fn message(service: &Service, text: &str) -> String {
+    format!("(service {}) {text}", service.name)
+}

@@ -1,0 +1,154 @@
+//! How far a deployment has come, in `deployments[]` and in the history of the service.
+
+use outport_model::deployment::{RolloutState, ServiceDeployment, ServiceDeploymentStatus};
+use outport_model::{DeploymentId, TaskStatus};
+
+use super::counts::is_of;
+use super::steps::is_healthy;
+use super::{Plan, Scene, events};
+use crate::deployment::completed_reason;
+
+/// The history of the PRIMARY deployment begins; that of deployments it overtook ends.
+pub(super) fn begin(scene: &Scene<'_>, plan: &mut Plan) {
+    let Some(primary) = plan.service.deployments.first() else { return };
+    let primary = primary.id.clone();
+    for entry in scene.history {
+        let target = &entry.target_revision;
+        let overtaken = is_unfinished(entry.status)
+            && *target != primary
+            && !plan.history.iter().any(|moved| moved.id == entry.id)
+            && !is_rolling_back_to(&primary, entry);
+        if *target == primary && entry.status == ServiceDeploymentStatus::Pending {
+            move_history(scene, plan, &primary, ServiceDeploymentStatus::InProgress, None);
+        } else if overtaken {
+            let status = ServiceDeploymentStatus::Stopped;
+            let reason = "A newer deployment of the service was started.";
+            move_history(scene, plan, target, status, Some(reason));
+        }
+    }
+}
+
+/// The failed deployment of a rollback stays unfinished until the one before it is steady again.
+fn is_rolling_back_to(primary: &DeploymentId, entry: &ServiceDeployment) -> bool {
+    entry.status == ServiceDeploymentStatus::RollbackInProgress
+        && entry.source_revisions.contains(primary)
+}
+
+/// Deployments that have been replaced go, but for the last completed one: while the PRIMARY one is on
+/// its way, it is what a rollback goes back to.
+pub(super) fn drop_superseded(scene: &Scene<'_>, plan: &mut Plan) {
+    let has_tasks = |id: &DeploymentId| {
+        let mut tasks = scene.tasks.iter().filter(|task| is_of(task, id));
+        tasks.any(|task| task.last_status <= TaskStatus::Running)
+    };
+    let mut first = true;
+    plan.service.deployments.retain(|deployment| {
+        let is_primary = std::mem::take(&mut first);
+        is_primary
+            || deployment.rollout_state == RolloutState::Completed
+            || has_tasks(&deployment.id)
+    });
+}
+
+/// The service is what it should be: exactly the desired tasks of the PRIMARY deployment are healthy,
+/// and nothing else of it runs any more.
+pub(super) fn complete_if_steady(scene: &Scene<'_>, plan: &mut Plan) {
+    let Some(primary) = plan.service.deployments.first() else { return };
+    if primary.rollout_state == RolloutState::Failed || !is_steady(scene, &primary.id) {
+        return;
+    }
+    let id = primary.id.clone();
+    if primary.rollout_state == RolloutState::InProgress {
+        complete(scene, plan, &id);
+    }
+    plan.service.deployments.truncate(1);
+    events::steady(&mut plan.service, scene);
+}
+
+fn is_steady(scene: &Scene<'_>, primary: &DeploymentId) -> bool {
+    let mut healthy = 0;
+    for task in scene.tasks.iter().filter(|task| task.last_status <= TaskStatus::Running) {
+        if !is_of(task, primary) || !is_healthy(task, scene) {
+            return false;
+        }
+        healthy += 1;
+    }
+    healthy == scene.service.desired_count
+}
+
+fn complete(scene: &Scene<'_>, plan: &mut Plan, id: &DeploymentId) {
+    if let Some(primary) = plan.service.deployments.first_mut() {
+        primary.rollout_state = RolloutState::Completed;
+        primary.rollout_state_reason = completed_reason(id);
+        primary.updated_at_ms = scene.now_ms;
+    }
+    events::deployment_completed(&mut plan.service, id, scene);
+    let rolled_back: Vec<DeploymentId> = scene
+        .history
+        .iter()
+        .filter(|entry| is_rolling_back_to(id, entry))
+        .map(|entry| entry.target_revision.clone())
+        .collect();
+    for target in &rolled_back {
+        move_history(scene, plan, target, ServiceDeploymentStatus::RollbackSuccessful, None);
+    }
+    move_history(scene, plan, id, ServiceDeploymentStatus::Successful, None);
+}
+
+/// The service goes away before its deployment was through.
+pub(super) fn stop_unfinished(scene: &Scene<'_>, plan: &mut Plan) {
+    let unfinished: Vec<DeploymentId> = scene
+        .history
+        .iter()
+        .filter(|entry| is_unfinished(entry.status))
+        .map(|entry| entry.target_revision.clone())
+        .collect();
+    for target in &unfinished {
+        let status = ServiceDeploymentStatus::Stopped;
+        move_history(scene, plan, target, status, Some("The service was deleted."));
+    }
+}
+
+pub fn is_unfinished(status: ServiceDeploymentStatus) -> bool {
+    match status {
+        ServiceDeploymentStatus::Pending
+        | ServiceDeploymentStatus::InProgress
+        | ServiceDeploymentStatus::StopRequested
+        | ServiceDeploymentStatus::RollbackRequested
+        | ServiceDeploymentStatus::RollbackInProgress => true,
+        ServiceDeploymentStatus::Successful
+        | ServiceDeploymentStatus::Stopped
+        | ServiceDeploymentStatus::RollbackSuccessful
+        | ServiceDeploymentStatus::RollbackFailed => false,
+    }
+}
+
+/// Moves the unfinished service deployment of a revision on.
+pub(super) fn move_history(
+    scene: &Scene<'_>,
+    plan: &mut Plan,
+    target: &DeploymentId,
+    status: ServiceDeploymentStatus,
+    reason: Option<&str>,
+) {
+    let known = plan.history.iter().position(|entry| entry.target_revision == *target);
+    let entry = match known {
+        Some(position) => Some(plan.history.remove(position)),
+        None => scene
+            .history
+            .iter()
+            .find(|entry| entry.target_revision == *target && is_unfinished(entry.status))
+            .map(|entry| ServiceDeployment::clone(entry)),
+    };
+    let Some(mut entry) = entry else { return };
+    entry.status = status;
+    entry.updated_at_ms = scene.now_ms;
+    entry.started_at_ms = entry.started_at_ms.or(Some(scene.now_ms));
+    if let Some(reason) = reason {
+        entry.status_reason = Some(reason.to_owned());
+    }
+    if !is_unfinished(status) {
+        entry.finished_at_ms = Some(scene.now_ms);
+    }
+    plan.history.push(entry);
+}

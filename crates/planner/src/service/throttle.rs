@@ -1,0 +1,84 @@
+//! Delays the starts of a service whose tasks do not come up.
+//!
+//! Only tasks that end before RUNNING count; a task that ran and ended is replaced at once, unless so
+//! many do in a short time that the service would only burn the machine. A new deployment starts with
+//! no delay. Source: "Amazon ECS service throttle logic".
+
+use outport_model::TimestampMs;
+use outport_model::service::{Service, StartThrottle};
+use outport_model::task::{StopCode, Task};
+
+use super::counts::is_of;
+use super::{Plan, Scene, events};
+
+/// From this round of failures on, the service says that it is throttled.
+const SAID_FROM_ROUND: u32 = 3;
+
+/// Takes the failed starts in and, once a task of a later round runs, forgets them.
+pub(super) fn update(scene: &Scene<'_>, plan: &mut Plan, failed: &[&Task]) {
+    let service = &mut plan.service;
+    if service.throttle.failures > 0 && a_later_task_runs(scene, service) {
+        service.throttle = StartThrottle::default();
+    }
+    let Some(last) = failed.last() else { return };
+    if let Some(reason) = &last.stopped_reason {
+        events::start_failed(service, reason, scene);
+    }
+    let of_this_deployment =
+        service.deployments.first().is_some_and(|d| failed.iter().any(|task| is_of(task, &d.id)));
+    if !of_this_deployment || scene.now_ms < service.throttle.not_before_ms {
+        return;
+    }
+    service.throttle.failures += 1;
+    service.throttle.not_before_ms = scene.now_ms + delay_ms(scene, service.throttle.failures);
+    if service.throttle.failures >= SAID_FROM_ROUND {
+        events::throttled(service, scene);
+    }
+}
+
+fn a_later_task_runs(scene: &Scene<'_>, service: &Service) -> bool {
+    scene
+        .tasks
+        .iter()
+        .any(|task| task.is_running() && task.created_at_ms >= service.throttle.not_before_ms)
+}
+
+fn delay_ms(scene: &Scene<'_>, round: u32) -> TimestampMs {
+    let doublings = round.saturating_sub(1).min(30);
+    let delay_ms = scene.settings.throttle_first_ms.saturating_mul(1 << doublings);
+    delay_ms.min(scene.settings.throttle_longest_ms)
+}
+
+/// Until when no task may be started; `None`: now is fine.
+pub(super) fn starts_not_before_ms(scene: &Scene<'_>, service: &Service) -> Option<TimestampMs> {
+    let throttled_ms = service.throttle.not_before_ms;
+    let paced_ms = paced_until_ms(scene, service).unwrap_or(0);
+    let until_ms = throttled_ms.max(paced_ms);
+    (scene.now_ms < until_ms).then_some(until_ms)
+}
+
+/// A service may see this many tasks run and end within a window before it waits the window out.
+fn short_run_limit(service: &Service) -> usize {
+    2 * service.desired_count as usize + 3
+}
+
+fn paced_until_ms(scene: &Scene<'_>, service: &Service) -> Option<TimestampMs> {
+    let window_ms = scene.settings.short_run_window_ms;
+    let mut ends_ms: Vec<TimestampMs> = scene
+        .tasks
+        .iter()
+        .filter(|task| task.stop_code == Some(StopCode::EssentialContainerExited))
+        .filter_map(|task| {
+            let (started_ms, stopped_ms) = (task.started_at_ms?, task.stopped_at_ms?);
+            let short = stopped_ms - started_ms < window_ms;
+            let recent = (scene.now_ms - window_ms..=scene.now_ms).contains(&stopped_ms);
+            (short && recent).then_some(stopped_ms)
+        })
+        .collect();
+    let limit = short_run_limit(service);
+    if ends_ms.len() < limit {
+        return None;
+    }
+    ends_ms.sort_unstable();
+    Some(ends_ms[ends_ms.len() - limit] + window_ms + 1)
+}

@@ -1,0 +1,66 @@
+//! The numbers that decisions depend on; the binary may set them, nothing changes them later.
+
+use std::ops::RangeInclusive;
+
+use outport_model::TimestampMs;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A task counts as healthy this long after it reached RUNNING.
+    ///
+    /// AWS waits 40 seconds for a task without health check or load balancer (botocore's documentation
+    /// of `minimumHealthyPercent`). That makes every step of a local roll-out a coffee break, so the
+    /// default here is one second: long enough that a task that dies of its own configuration does not
+    /// replace one that serves. Set 40,000 to roll out at AWS's pace.
+    pub healthy_after_ms: TimestampMs,
+    /// The first delay after a task did not reach RUNNING; it doubles with each further round.
+    pub throttle_first_ms: TimestampMs,
+    /// The longest of these delays.
+    /// Source: "Amazon ECS service throttle logic" (15 minutes).
+    pub throttle_longest_ms: TimestampMs,
+    /// How long a service waits after a task found no place, unless something changes before.
+    pub placement_retry_ms: TimestampMs,
+    /// The window in which tasks that ran and ended are counted, to pace a service whose tasks end at
+    /// once: `short_run_limit` says how many it may restart in one window.
+    pub short_run_window_ms: TimestampMs,
+    /// A repeated event is left out for this long.
+    /// Source: "Service event messages" (six hours).
+    pub event_repeat_ms: TimestampMs,
+    /// Stopped tasks are kept for this long. AWS promises at least one hour.
+    pub stopped_task_life_ms: TimestampMs,
+    /// INACTIVE services, clusters and task definitions' leftovers stay describable for this long.
+    pub inactive_life_ms: TimestampMs,
+    /// Finished service deployments, with their revisions, are kept for this long.
+    /// Source: "View service history" (90 days).
+    pub service_history_life_ms: TimestampMs,
+    /// A node that was not heard of for this long is not connected: it gets no new tasks.
+    pub node_silent_after_ms: TimestampMs,
+    /// The tasks of a node that was not heard of for this long are given up.
+    pub node_lost_after_ms: TimestampMs,
+    /// Host ports for mappings that leave the choice open.
+    pub dynamic_ports: RangeInclusive<u16>,
+}
+
+const SECOND_MS: TimestampMs = 1_000;
+const MINUTE_MS: TimestampMs = 60 * SECOND_MS;
+const HOUR_MS: TimestampMs = 60 * MINUTE_MS;
+const DAY_MS: TimestampMs = 24 * HOUR_MS;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            healthy_after_ms: SECOND_MS,
+            throttle_first_ms: SECOND_MS,
+            throttle_longest_ms: 15 * MINUTE_MS,
+            placement_retry_ms: 5 * SECOND_MS,
+            short_run_window_ms: 10 * SECOND_MS,
+            event_repeat_ms: 6 * HOUR_MS,
+            stopped_task_life_ms: HOUR_MS,
+            inactive_life_ms: DAY_MS,
+            service_history_life_ms: 90 * DAY_MS,
+            node_silent_after_ms: 30 * SECOND_MS,
+            node_lost_after_ms: 5 * MINUTE_MS,
+            dynamic_ports: 32_768..=60_999,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Makes the rows of a new task: the one way in which RunTask and the service controller start one.
+
+use std::collections::BTreeSet;
+
+use outport_model::capacity::{AddressCursor, Candidate, SubnetSpace};
+use outport_model::network::{AwsvpcConfiguration, NetworkInterface};
+use outport_model::task::{
+    ContainerStatus, NetworkBinding, Reservation, ServiceMembership, Task, TaskAttachment,
+    TaskContainer, TaskOverrides,
+};
+use outport_model::task_definition::{
+    ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TransportProtocol,
+};
+use outport_model::{
+    Arn, ClusterName, DesiredStatus, NewIds, Region, Tags, TaskId, TaskStatus, TimestampMs,
+};
+
+use crate::placement::{self, Rejection, Requirements, Unplaceable};
+use crate::settings::Settings;
+use crate::{address, ports};
+
+/// What is asked for; valid and authorized already.
+#[derive(Clone, Debug)]
+pub struct StartRequest<'a> {
+    pub definition: &'a TaskDefinition,
+    pub cluster: &'a ClusterName,
+    pub launch_type: LaunchType,
+    pub platform_version: Option<String>,
+    /// `service:<name>`, `family:<family>` or what the caller said.
+    pub group: String,
+    pub started_by: Option<String>,
+    pub service: Option<ServiceMembership>,
+    pub overrides: &'a TaskOverrides,
+    /// Of tasks in `awsvpc` mode; its subnets exist.
+    pub network: &'a AwsvpcConfiguration,
+    /// Image reference to digest, as the service's deployment resolved it before.
+    pub image_digests: &'a [(String, String)],
+    pub enable_execute_command: bool,
+    pub tags: Tags,
+}
+
+/// The rows to put. Reads nothing back: `task_start::start` may be called again after they are put.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartedTask {
+    pub task: Task,
+    /// Of a task in `awsvpc` mode.
+    pub interface: Option<NetworkInterface>,
+    pub cursor: Option<AddressCursor>,
+}
+
+/// Finds a place for the task and makes its rows. `spaces` are the subnets of `request.network`, of
+/// which modes other than `awsvpc` need none.
+pub fn start(
+    request: &StartRequest<'_>,
+    candidates: &[Candidate],
+    spaces: &[SubnetSpace<'_>],
+    ids: &dyn NewIds,
+    now_ms: TimestampMs,
+    settings: &Settings,
+) -> Result<StartedTask, Rejection> {
+    let definition = request.definition;
+    let needs = requirements(definition, request.launch_type, request.overrides);
+    let candidate = placement::choose(&needs, candidates, settings)?;
+    let id = ids.task_id();
+    let host_ports = assign_ports(definition, candidate, &id, settings)?;
+    let attached = match definition.network_mode {
+        NetworkMode::Awsvpc => Some(attach(request, &id, spaces, ids, now_ms)?),
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => None,
+    };
+    let (attachment, interface, cursor) = match attached {
+        None => (None, None, None),
+        Some((attachment, interface, cursor)) => (Some(attachment), Some(interface), Some(cursor)),
+    };
+    let task = Task {
+        scope: definition.scope.clone(),
+        cluster: request.cluster.clone(),
+        family: definition.family.clone(),
+        revision: definition.revision,
+        launch_type: request.launch_type,
+        platform_version: request.platform_version.clone(),
+        group: request.group.clone(),
+        started_by: request.started_by.clone(),
+        service: request.service.clone(),
+        overrides: request.overrides.clone(),
+        network: request.network.clone(),
+        enable_execute_command: request.enable_execute_command,
+        tags: request.tags.clone(),
+        desired_status: DesiredStatus::Running,
+        last_status: first_status(definition.network_mode),
+        node: Some(candidate.node.id.clone()),
+        container_instance: container_instance(request.launch_type, candidate),
+        availability_zone: zone(interface.as_ref(), candidate),
+        reserved: reservation(&needs, definition.network_mode, &host_ports),
+        attachment,
+        containers: containers(request, &host_ports, ids),
+        stop_code: None,
+        stopped_reason: None,
+        created_at_ms: now_ms,
+        connectivity_at_ms: None,
+        pull_started_at_ms: None,
+        pull_stopped_at_ms: None,
+        started_at_ms: None,
+        stopping_at_ms: None,
+        execution_stopped_at_ms: None,
+        stopped_at_ms: None,
+        version: 1,
+        end_noted: false,
+        id,
+    };
+    Ok(StartedTask { task, interface, cursor })
+}
+
+/// What a task of this definition takes from its node. Without a size of the task as a whole, which
+/// only EC2 and EXTERNAL allow, it is the sum over the containers, each with its soft limit if it has
+/// one. Source: "Task size" and "memoryReservation" of the task definition parameters.
+pub fn requirements(
+    definition: &TaskDefinition,
+    launch_type: LaunchType,
+    overrides: &TaskOverrides,
+) -> Requirements {
+    let containers = &definition.containers;
+    let cpu = || sum(containers, |container| cpu_units(container, overrides));
+    let memory = || {
+        sum(containers, |container| {
+            memory_reservation_mib(container, overrides)
+                .or(memory_mib(container, overrides))
+                .unwrap_or(0)
+        })
+    };
+    Requirements {
+        launch_type,
+        architecture: definition.architecture,
+        cpu_units: overrides.cpu_units.or(definition.cpu_units).unwrap_or_else(cpu),
+        memory_mib: overrides.memory_mib.or(definition.memory_mib).unwrap_or_else(memory),
+        host_ports: ports::fixed(definition.network_mode, containers),
+        open_ports: ports::open_count(definition.network_mode, containers),
+    }
+}
+
+fn sum(containers: &[ContainerDefinition], of: impl Fn(&ContainerDefinition) -> u32) -> u32 {
+    containers.iter().map(of).fold(0, u32::saturating_add)
+}
+
+/// The CPU weight of a container after the overrides.
+pub fn cpu_units(container: &ContainerDefinition, overrides: &TaskOverrides) -> u32 {
+    override_of(container, overrides, |o| o.cpu_units).unwrap_or(container.cpu_units)
+}
+
+/// The hard memory limit of a container after the overrides.
+pub fn memory_mib(container: &ContainerDefinition, overrides: &TaskOverrides) -> Option<u32> {
+    override_of(container, overrides, |o| o.memory_mib).or(container.memory_mib)
+}
+
+/// The soft memory limit of a container after the overrides.
+pub fn memory_reservation_mib(
+    container: &ContainerDefinition,
+    overrides: &TaskOverrides,
+) -> Option<u32> {
+    override_of(container, overrides, |o| o.memory_reservation_mib)
+        .or(container.memory_reservation_mib)
+}
+
+fn override_of<T>(
+    container: &ContainerDefinition,
+    overrides: &TaskOverrides,
+    field: impl Fn(&outport_model::task::ContainerOverride) -> Option<T>,
+) -> Option<T> {
+    overrides.containers.iter().find(|o| o.name == container.name).and_then(field)
+}
+
+/// Only a task with a network interface of its own has something to provision.
+/// Source: "Amazon ECS task lifecycle", PROVISIONING.
+fn first_status(mode: NetworkMode) -> TaskStatus {
+    match mode {
+        NetworkMode::Awsvpc => TaskStatus::Provisioning,
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => TaskStatus::Pending,
+    }
+}
+
+type HostPorts = Vec<Vec<(outport_model::task_definition::PortMapping, u16)>>;
+
+fn assign_ports(
+    definition: &TaskDefinition,
+    candidate: &Candidate,
+    id: &TaskId,
+    settings: &Settings,
+) -> Result<HostPorts, Rejection> {
+    let mut taken: BTreeSet<ports::HostPort> = candidate.used.host_ports.clone();
+    for port in &candidate.node.capacity.reserved_ports {
+        taken.extend([(*port, TransportProtocol::Tcp), (*port, TransportProtocol::Udp)]);
+    }
+    let seed = id.as_str().get(..8).and_then(|text| u64::from_str_radix(text, 16).ok());
+    ports::assign(
+        definition.network_mode,
+        &definition.containers,
+        &taken,
+        &settings.dynamic_ports,
+        seed.unwrap_or(0),
+    )
+    .ok_or_else(|| Rejection::of(Unplaceable::Ports))
+}
+
+fn reservation(needs: &Requirements, mode: NetworkMode, assigned: &HostPorts) -> Reservation {
+    let on_the_host = matches!(mode, NetworkMode::Bridge | NetworkMode::Host);
+    let ports = assigned.iter().flatten().map(|(mapping, port)| (*port, mapping.protocol));
+    Reservation {
+        cpu_units: needs.cpu_units,
+        memory_mib: needs.memory_mib,
+        host_ports: if on_the_host { ports.collect() } else { Vec::new() },
+    }
+}
+
+fn containers(
+    request: &StartRequest<'_>,
+    assigned: &HostPorts,
+    ids: &dyn NewIds,
+) -> Vec<TaskContainer> {
+    let on_the_host =
+        matches!(request.definition.network_mode, NetworkMode::Bridge | NetworkMode::Host);
+    let digest_of = |image: &str| {
+        let known = request.image_digests.iter().find(|(reference, _)| reference == image);
+        known.map(|(_, digest)| digest.clone())
+    };
+    request
+        .definition
+        .containers
+        .iter()
+        .zip(assigned)
+        .map(|(container, mappings)| TaskContainer {
+            id: ids.uuid(),
+            name: container.name.clone(),
+            image: container.image.clone(),
+            image_digest: digest_of(&container.image),
+            runtime_id: None,
+            last_status: ContainerStatus::Pending,
+            exit_code: None,
+            reason: None,
+            network_bindings: mappings
+                .iter()
+                .filter(|_| on_the_host)
+                .map(|(mapping, host_port)| NetworkBinding {
+                    bind_ip: "0.0.0.0".to_owned(),
+                    container_port: mapping.container_port,
+                    host_port: *host_port,
+                    protocol: mapping.protocol,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// A Fargate task runs on a machine that nobody sees.
+fn container_instance(
+    launch_type: LaunchType,
+    candidate: &Candidate,
+) -> Option<outport_model::ContainerInstanceId> {
+    let instance = candidate.container_instance.as_ref()?;
+    (launch_type != LaunchType::Fargate).then(|| instance.id.clone())
+}
+
+fn zone(interface: Option<&NetworkInterface>, candidate: &Candidate) -> Option<String> {
+    let of_interface = interface.map(|interface| interface.availability_zone.clone());
+    of_interface.or_else(|| {
+        let attributes = &candidate.container_instance.as_ref()?.attributes;
+        let zone = attributes.iter().find(|(name, _)| name == "ecs.availability-zone");
+        zone.map(|(_, value)| value.clone())
+    })
+}
+
+type Attached = (TaskAttachment, NetworkInterface, AddressCursor);
+
+fn attach(
+    request: &StartRequest<'_>,
+    task: &TaskId,
+    spaces: &[SubnetSpace<'_>],
+    ids: &dyn NewIds,
+    now_ms: TimestampMs,
+) -> Result<Attached, Rejection> {
+    let (space, private_ip) =
+        address::choose(spaces).ok_or_else(|| Rejection::of(Unplaceable::Addresses))?;
+    let (subnet, scope) = (&space.subnet, &request.definition.scope);
+    let named = &request.network.security_groups;
+    let security_groups = match named.is_empty() {
+        true => space.default_security_group.iter().cloned().collect(),
+        false => named.clone(),
+    };
+    let attachment = TaskAttachment {
+        id: ids.uuid(),
+        network_interface_id: ids.hex17("eni-"),
+        subnet_id: subnet.id.clone(),
+        mac_address: mac_address(private_ip, &ids.hex17("")),
+        private_dns_name: private_dns_name(private_ip, &scope.region),
+        private_ip,
+    };
+    let interface = NetworkInterface {
+        scope: scope.clone(),
+        id: attachment.network_interface_id.clone(),
+        vpc_id: subnet.vpc_id.clone(),
+        subnet_id: subnet.id.clone(),
+        availability_zone: subnet.availability_zone.clone(),
+        security_groups,
+        private_ip,
+        mac_address: attachment.mac_address.clone(),
+        private_dns_name: attachment.private_dns_name.clone(),
+        description: Arn::of("ecs", scope, format!("attachment/{}", attachment.id)).to_string(),
+        task: task.clone(),
+        attachment_id: ids.hex17("eni-attach-"),
+        created_at_ms: now_ms,
+    };
+    let cursor =
+        AddressCursor { scope: scope.clone(), subnet_id: subnet.id.clone(), last: private_ip };
+    Ok((attachment, interface, cursor))
+}
+
+/// Locally administered; the address in it keeps it unique in its VPC, the rest is random.
+fn mac_address(address: std::net::Ipv4Addr, random_hex: &str) -> String {
+    let [a, b, c, d] = address.octets();
+    let random = random_hex.get(..2).unwrap_or("00");
+    format!("02:{random}:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+/// Source: "Amazon EC2 instance hostname types", IP-based names.
+fn private_dns_name(address: std::net::Ipv4Addr, region: &Region) -> String {
+    let [a, b, c, d] = address.octets();
+    let domain = match region.as_str() {
+        "us-east-1" => "ec2.internal".to_owned(),
+        other => format!("{other}.compute.internal"),
+    };
+    format!("ip-{a}-{b}-{c}-{d}.{domain}")
+}

@@ -54,11 +54,17 @@ impl<'a> Exchange<'a> {
     /// model are broken.
     pub fn read<T: Shape + Default>(&self) -> Result<T, WireError> {
         let mut shape = T::default();
+        self.read_into(&mut shape)?;
+        Ok(shape)
+    }
+
+    /// As [`Exchange::read`], into an empty shape.
+    pub fn read_into(&self, shape: &mut dyn Shape) -> Result<(), WireError> {
         let mut decoder = Decoder::new(self.request.protocol);
-        read_structure(&mut shape, &self.input, &mut decoder)?;
+        read_structure(shape, &self.input, &mut decoder)?;
         let violations = decoder.into_violations();
         if violations.is_empty() {
-            Ok(shape)
+            Ok(())
         } else {
             Err((self.request.service.refuse_input)(self.request.operation, &violations))
         }
@@ -223,13 +229,13 @@ fn json_error(code: &str, error: &WireError) -> Vec<u8> {
     writer.into_text().into_bytes()
 }
 
-/// The message is lower case here whatever the model says: typed clients read nothing else.
+/// The message is there in lower case whatever the model calls it: typed clients read nothing else.
 fn cbor_error(service: Option<&ServiceModel>, code: &str, error: &WireError) -> Vec<u8> {
     let namespace = service.map_or("com.amazonaws", |service| service.namespace);
     let mut writer = CborWriter::default();
     writer.begin_error(&format!("{namespace}#{code}"));
     writer.member("message", &error.message);
-    write_exception(error, &mut writer, |name| !is_message(name));
+    write_exception(error, &mut writer, |name| name != "message");
     writer.end_error();
     writer.into_bytes()
 }
@@ -260,6 +266,7 @@ fn ec2_error(code: &str, request_id: &str, error: &WireError) -> Vec<u8> {
     writer.open("Error", "");
     writer.element("Code", code);
     writer.element("Message", &error.message);
+    write_exception(error, &mut writer, |name| !is_message(name));
     writer.close("Error");
     writer.close("Errors");
     writer.element("RequestID", request_id);

@@ -136,29 +136,19 @@ impl Member {
 
     /// Name of this member of a structure in `protocol`.
     ///
-    /// A flattened list has no element of its own, so its items' name stands in its place. ec2 requests use the
-    /// query name, or else the location name with its first letter in upper case.
+    /// ec2 requests use the query name, or else the location name with its first letter in upper case.
     pub fn request_name(&self, protocol: Protocol) -> Cow<'static, str> {
         match protocol {
             Protocol::Ec2 if !self.query_name.is_empty() => Cow::Borrowed(self.query_name),
             Protocol::Ec2 => capitalised(self.wire_name()),
-            Protocol::Query => Cow::Borrowed(self.element_name()),
-            Protocol::Json10 | Protocol::Json11 | Protocol::Cbor => Cow::Borrowed(self.wire_name()),
+            Protocol::Json10 | Protocol::Json11 | Protocol::Cbor | Protocol::Query => {
+                Cow::Borrowed(self.wire_name())
+            }
         }
     }
 
-    /// Name of the XML element that holds this member of a structure.
-    pub fn element_name(&self) -> &'static str {
-        if self.is_flattened
-            && let Kind::List(item) = self.target.kind
-            && !item.location_name.is_empty()
-        {
-            return item.location_name;
-        }
-        self.wire_name()
-    }
-
-    /// Name in JSON and CBOR: the location name, or else the model's.
+    /// Name in JSON, CBOR and XML answers: the location name, or else the model's. A flattened list repeats it for
+    /// every item, whatever the items' own name.
     pub const fn wire_name(&self) -> &'static str {
         if self.location_name.is_empty() { self.name } else { self.location_name }
     }

@@ -51,7 +51,7 @@ impl XmlWriter {
     fn open_place(&mut self, place: Place<'_>) {
         match place {
             Place::Root => {}
-            Place::Member(member) => self.open(member.element_name(), ""),
+            Place::Member(member) => self.open(member.wire_name(), ""),
             Place::Item(list) => self.open(item_name(list), ""),
             Place::Entry(map, key) => {
                 let (entry, key_name, value_name) = entry_names(map);
@@ -65,7 +65,7 @@ impl XmlWriter {
     fn close_place(&mut self, place: Place<'_>) {
         match place {
             Place::Root => {}
-            Place::Member(member) => self.close(member.element_name()),
+            Place::Member(member) => self.close(member.wire_name()),
             Place::Item(list) => self.close(item_name(list)),
             Place::Entry(map, _) => {
                 let (entry, _, value_name) = entry_names(map);
@@ -137,7 +137,7 @@ fn is_without_element(place: Place<'_>, collection: Collection) -> bool {
 
 fn item_name(list: &'static Member) -> &'static str {
     match list.target.kind {
-        _ if list.is_flattened => list.element_name(),
+        _ if list.is_flattened => list.wire_name(),
         Kind::List(item) if !item.location_name.is_empty() => item.location_name,
         _ => "member",
     }
@@ -145,7 +145,7 @@ fn item_name(list: &'static Member) -> &'static str {
 
 /// Names of the elements of an entry, its key and its value.
 fn entry_names(map: &'static Member) -> (&'static str, &'static str, &'static str) {
-    let entry = if map.is_flattened { map.element_name() } else { "entry" };
+    let entry = if map.is_flattened { map.wire_name() } else { "entry" };
     let Kind::Map { key, value } = map.target.kind else {
         return (entry, "key", "value");
     };

@@ -1,5 +1,6 @@
 //! Reads request bodies: bounded in bytes, in time and in total.
 
+use std::io::Read;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +11,6 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame};
-use std::io::Read;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
@@ -215,9 +215,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_that_falls_silent_is_given_up() {
-        let silent = || Body::from_stream(futures_util::stream::pending::<Result<Bytes, _>>());
-        let mut body = silent().map_err(|error: std::io::Error| error);
-        let _ = &mut body;
+        let silent =
+            || Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let mut body = silent();
         let read = BodyBudget::new(10).read(&mut body, 10, Duration::from_secs(5)).await;
         assert_eq!(read.unwrap_err(), BodyError::TooSlow);

@@ -114,7 +114,11 @@ impl AwsRequest<'_> {
         let claimed =
             authentication.claim(self.head, presented, service.model()).map_err(distrust)?;
         let encoding = self.content_encoding()?;
-        let bytes_max = limits::body_bytes_max(service.model());
+        let operation = match wanted {
+            Wanted::Operation(name) => name.as_str(),
+            Wanted::InForm => "",
+        };
+        let bytes_max = limits::body_bytes_max(service.model(), operation);
         let timeout = inner.limits.body_timeout;
         let body = inner.budget.read(&mut self.body, bytes_max, timeout).await;
         let mut body = body.map_err(|error| body_error(error, bytes_max))?;
@@ -178,12 +182,10 @@ impl AwsRequest<'_> {
     ) -> Result<Reply, WireError> {
         let Recognised { service, protocol, .. } = recognised;
         let model = service.model();
-        let Some(operation) = model.operation(&asked.operation) else {
-            return Err(WireError::unknown_operation(&asked.operation, model.api_version));
+        let operation = match model.operation(&asked.operation) {
+            Some(operation) if operation.is_implemented => operation,
+            _ => return Err(model.refuse_operation(&asked.operation)),
         };
-        if !operation.is_implemented {
-            return Err(WireError::not_implemented(model.name, operation.name));
-        }
         let turns = Arc::clone(&self.inner.turns).acquire_owned();
         let turn = match tokio::time::timeout(self.inner.limits.turn_timeout, turns).await {
             Ok(Ok(turn)) => turn,

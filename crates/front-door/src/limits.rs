@@ -57,12 +57,16 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a request body, as sent and after decompression.
+/// Bytes of a request body, as sent and after decompression. `operation` is empty while the form that names it has not
+/// been read.
 ///
-/// 1 MiB, as AWS's JSON services take it; 2 MiB where one request carries a 1 MiB batch (PutLogEvents, PutMetricData).
-pub fn body_bytes_max(model: &ServiceModel) -> usize {
-    match model.name {
-        "logs" | "cloudwatch" => 2 * MIB,
+/// 1 MiB, as AWS's JSON services take it; more where one request carries a batch of 1 MiB (PutLogEvents, PutMetricData),
+/// an image manifest of up to 4 MiB, or a layer part of 20 MiB in base64.
+pub fn body_bytes_max(model: &ServiceModel, operation: &str) -> usize {
+    match (model.name, operation) {
+        ("logs" | "cloudwatch", _) => 2 * MIB,
+        ("ecr", "PutImage") => 6 * MIB,
+        ("ecr", "UploadLayerPart") => 28 * MIB,
         _ => MIB,
     }
 }

@@ -51,7 +51,7 @@ pub(crate) enum Recognition {
     Service(Recognised),
     /// A form that nobody signed: only its content can tell the service.
     UnsignedForm,
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// A request that no service can be asked about.
@@ -59,6 +59,16 @@ pub(crate) struct Refusal {
     pub service: Option<&'static ServiceModel>,
     pub protocol: Protocol,
     pub error: WireError,
+}
+
+impl Refusal {
+    fn boxed(
+        service: Option<&'static ServiceModel>,
+        protocol: Protocol,
+        error: WireError,
+    ) -> Box<Self> {
+        Box::new(Refusal { service, protocol, error })
+    }
 }
 
 /// Headers that have one value or no meaning.
@@ -84,7 +94,7 @@ pub(crate) fn recognise(
         Some(name) => {
             let protocol = apparent_protocol(&head.headers);
             let error = WireError::malformed(format!("The header {name} must stand only once"));
-            Err(Refusal { service: None, protocol, error })
+            Err(Refusal::boxed(None, protocol, error))
         }
         None if head.headers.contains_key("smithy-protocol") => by_cbor_path(services, head),
         None if head.headers.contains_key("x-amz-target") => by_target(services, head),
@@ -94,14 +104,14 @@ pub(crate) fn recognise(
                 return Recognition::UnsignedForm;
             }
             None if has_action(head) => return Recognition::UnsignedForm,
-            None => Err(Refusal {
-                service: None,
-                protocol: apparent_protocol(&head.headers),
-                error: WireError::common(
+            None => Err(Refusal::boxed(
+                None,
+                apparent_protocol(&head.headers),
+                WireError::common(
                     CommonError::MissingAuthentication,
                     "Request is missing Authentication Token",
                 ),
-            }),
+            )),
         },
     };
     outcome.map_or_else(Recognition::Refused, Recognition::Service)
@@ -184,8 +194,8 @@ fn repeated_header(headers: &HeaderMap) -> Option<&'static str> {
     SINGLE_HEADERS.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }
 
-fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Refusal> {
-    let refuse = |error| Refusal { service: None, protocol: Protocol::Cbor, error };
+fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusal>> {
+    let refuse = |error| Refusal::boxed(None, Protocol::Cbor, error);
     let is_cbor = head.headers.get("smithy-protocol").is_some_and(|value| value == "rpc-v2-cbor");
     if !is_cbor {
         return Err(refuse(WireError::malformed("The only smithy-protocol is rpc-v2-cbor")));
@@ -215,12 +225,12 @@ fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Refusal
     })
 }
 
-fn by_target(services: &Services, head: &Parts) -> Result<Recognised, Refusal> {
+fn by_target(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusal>> {
     let protocol = match apparent_protocol(&head.headers) {
         Protocol::Json10 => Protocol::Json10,
         _ => Protocol::Json11,
     };
-    let refuse = |error| Refusal { service: None, protocol, error };
+    let refuse = |error| Refusal::boxed(None, protocol, error);
     let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let Some((prefix, operation)) = target.and_then(|target| target.split_once('.')) else {
         return Err(refuse(unknown("X-Amz-Target must be Service.Operation")));
@@ -240,21 +250,21 @@ fn by_target(services: &Services, head: &Parts) -> Result<Recognised, Refusal> {
         let text =
             "A request with X-Amz-Target must be a POST of application/x-amz-json-1.0 or 1.1";
         let error = unknown(text);
-        return Err(Refusal { service: Some(service.model()), protocol, error });
+        return Err(Refusal::boxed(Some(service.model()), protocol, error));
     }
     Ok(Recognised { service, protocol, wanted: Wanted::Operation(operation.to_owned()) })
 }
 
-fn by_scope(services: &Services, head: &Parts, name: &str) -> Result<Recognised, Refusal> {
+fn by_scope(services: &Services, head: &Parts, name: &str) -> Result<Recognised, Box<Refusal>> {
     let apparent = apparent_protocol(&head.headers);
     let Some(service) = services.find(|model| model.signing_name == name) else {
-        return Err(Refusal { service: None, protocol: apparent, error: not_served(name) });
+        return Err(Refusal::boxed(None, apparent, not_served(name)));
     };
     let model = service.model();
     let Some(protocol) = form_protocol(model) else {
         let protocol = if apparent == Protocol::Query { Protocol::Json11 } else { apparent };
         let error = unknown("The request must carry X-Amz-Target");
-        return Err(Refusal { service: Some(model), protocol, error });
+        return Err(Refusal::boxed(Some(model), protocol, error));
     };
     let takes_form = match head.method {
         Method::POST => is_form(&head.headers) || media_type(&head.headers).is_none(),
@@ -265,7 +275,7 @@ fn by_scope(services: &Services, head: &Parts, name: &str) -> Result<Recognised,
         let error = WireError::malformed(
             "The request must be a GET, or a POST of application/x-www-form-urlencoded",
         );
-        return Err(Refusal { service: Some(model), protocol, error });
+        return Err(Refusal::boxed(Some(model), protocol, error));
     }
     Ok(Recognised { service, protocol, wanted: Wanted::InForm })
 }

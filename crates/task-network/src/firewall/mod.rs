@@ -1,0 +1,49 @@
+//! The instance's nftables table: rules written once by `nft`, set elements by netlink, one transaction each.
+//!
+//! **Invariant:** a task's coming and going changes elements only. An element that is already there, or already
+//! gone, is no error.
+
+mod elements;
+mod ruleset;
+
+pub use elements::{Element, ElementSocket};
+pub use ruleset::{Ruleset, ruleset_text};
+
+use crate::error::NetworkError;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Most bytes of a program's complaint that an error repeats.
+const COMPLAINT_BYTES_MAX: usize = 500;
+
+/// Runs an nftables script as one transaction.
+pub fn run_script(script: &str) -> Result<(), NetworkError> {
+    let failed = |reason: String| NetworkError::Program { program: "nft", reason };
+    let mut child = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(format!("{error}; install the package nftables")))?;
+    let written = match child.stdin.take() {
+        Some(mut stdin) => stdin.write_all(script.as_bytes()),
+        None => Ok(()),
+    };
+    let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(complaint(&output.stderr)));
+    }
+    written.map_err(|error| failed(error.to_string()))
+}
+
+/// What a program said, shortened.
+pub fn complaint(stderr: &[u8]) -> String {
+    String::from_utf8_lossy(&stderr[..stderr.len().min(COMPLAINT_BYTES_MAX)]).trim().to_owned()
+}
+
+/// Removes the table with everything in it; none there is fine.
+pub fn remove_table(table: &str) -> Result<(), NetworkError> {
+    // Adding it first makes the deletion succeed either way.
+    run_script(&format!("add table inet {table}\ndelete table inet {table}\n"))
+}

@@ -153,7 +153,7 @@ impl Decoder {
     pub(crate) fn wrong_type(&self, node: &Node<'_>, wanted: &str) -> WireError {
         let problem = match node {
             Node::List(_) | Node::Map(_) => {
-                format!("{} found where a value of type {wanted} was expected", node.kind_name())
+                format!("{} found where {wanted} was expected", node.kind_name())
             }
             _ => format!("{} can not be converted to {wanted}", node.kind_name()),
         };

@@ -301,9 +301,6 @@ pub(crate) fn check_text(text: &str, member: &'static Member, decoder: &mut Deco
     let target = member.target;
     let is_sensitive = target.is_sensitive;
     let shown = || if is_sensitive { "*".repeat(4) } else { echoed(text) };
-    if target.constraint.min.is_some() || target.constraint.max.is_some() {
-        decoder.check_length(&target.constraint, text.chars().count(), shown);
-    }
     if !decoder.enforces_constraints() {
         return;
     }
@@ -311,6 +308,9 @@ pub(crate) fn check_text(text: &str, member: &'static Member, decoder: &mut Deco
         && !pattern.matches(text)
     {
         decoder.report(Some(shown()), ViolationKind::Pattern(pattern.text));
+    }
+    if target.constraint.min.is_some() || target.constraint.max.is_some() {
+        decoder.check_length(&target.constraint, text.chars().count(), shown);
     }
     if let Kind::Enum(names) = target.kind
         && !names.contains(&text)

@@ -1,0 +1,69 @@
+//! Constraints of the model, in AWS's words.
+
+use outport_aws_wire::Protocol;
+
+use crate::decoding::read;
+use crate::sample::Demand;
+
+/// The message for this input; empty when it is accepted.
+fn check(body: &str, expected: &str) {
+    let message = read::<Demand>(Protocol::Json11, body.as_bytes()).err().map(|error| error.message);
+    assert_eq!(message.unwrap_or_default(), expected, "{body:.200}");
+}
+
+#[test]
+fn violations_name_the_place_and_the_constraint() {
+    check(r#"{"Name":"ab"}"#, "");
+    check(
+        "{}",
+        "1 validation error detected: Value null at 'name' failed to satisfy constraint: Member must not be null",
+    );
+    check(
+        r#"{"Name":null,"sample":{"count":11}}"#,
+        "2 validation errors detected: Value null at 'name' failed to satisfy constraint: Member must not be null; \
+         Value '11' at 'sample.count' failed to satisfy constraint: Member must have value less than or equal to 10",
+    );
+    check(
+        r#"{"Name":""}"#,
+        "2 validation errors detected: Value '' at 'name' failed to satisfy constraint: Member must satisfy regular \
+         expression pattern: [a-z]+; Value '' at 'name' failed to satisfy constraint: Member must have length \
+         greater than or equal to 2",
+    );
+    check(
+        r#"{"Name":"ab","sample":{"colour":"GREEN","size":"xl","count":0}}"#,
+        "3 validation errors detected: Value '0' at 'sample.count' failed to satisfy constraint: Member must have \
+         value greater than or equal to 1; Value 'GREEN' at 'sample.colour' failed to satisfy constraint: Member must \
+         satisfy enum value set: [RED, deep-blue]; Value 'xl' at 'sample.size' failed to satisfy constraint: Member \
+         must satisfy enum value set: [s, m]",
+    );
+    check(
+        r#"{"Name":"ab","sample":{"children":[{},{"names":["ab","cd","ef","gh"]}]}}"#,
+        "1 validation error detected: Value '[ab, cd, ef, gh]' at 'sample.children.2.member.names' failed to satisfy \
+         constraint: Member must have length less than or equal to 3",
+    );
+    check(
+        r#"{"Name":"ab","sample":{"tags":{"AB":"x"},"names":["toolong"]}}"#,
+        "2 validation errors detected: Value 'toolong' at 'sample.names.1.member' failed to satisfy constraint: Member \
+         must have length less than or equal to 5; Value 'AB' at 'sample.tags.AB.member' failed to satisfy constraint: \
+         Member must satisfy regular expression pattern: [a-z]+",
+    );
+}
+
+#[test]
+fn a_pattern_matches_the_whole_string() {
+    check(
+        "{\"Name\":\"ab\\n\"}",
+        "1 validation error detected: Value 'ab\n' at 'name' failed to satisfy constraint: Member must satisfy regular \
+         expression pattern: [a-z]+",
+    );
+}
+
+#[test]
+fn a_long_value_is_shortened_and_violations_are_limited() {
+    let long = "X".repeat(10_000);
+    let error = read::<Demand>(Protocol::Json11, format!("{{\"Name\":\"{long}\"}}").as_bytes()).unwrap_err();
+    assert!(error.message.len() < 1_200, "{}", error.message.len());
+    let many = format!("{{\"Name\":\"ab\",\"sample\":{{\"children\":[{}{{}}]}}}}", "{\"count\":0},".repeat(5_000));
+    let error = read::<Demand>(Protocol::Json11, many.as_bytes()).unwrap_err();
+    assert!(error.message.starts_with("100 validation errors detected: "), "{:.80}", error.message);
+}

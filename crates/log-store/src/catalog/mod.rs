@@ -1,0 +1,193 @@
+//! The catalog: which groups, streams, sources and blocks there are, in SQLite.
+//!
+//! **Invariant:** every row carries a checksum over its own fields, compared on every read, so a
+//! changed bit on disk is an error and never an answer.
+
+pub(crate) mod blocks;
+pub(crate) mod groups;
+mod row_check;
+pub(crate) mod sources;
+pub(crate) mod streams;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use crate::error::LogStoreError;
+
+const VERSION: i64 = 1;
+/// Kibibytes of pages that each of the two connections keeps in memory.
+const CACHE_KIB: i64 = 512;
+/// A catalog up to this size is checked whole when it is opened; a larger one would delay the start.
+const CHECKED_AT_OPEN_BYTES: u64 = 16 * 1024 * 1024;
+
+const SCHEMA: &str = "
+CREATE TABLE log_group (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, retention_days INTEGER, class TEXT NOT NULL, kms_key_id TEXT,
+    tags TEXT NOT NULL, row_check INTEGER NOT NULL,
+    UNIQUE (account, region, name)) STRICT;
+CREATE TABLE log_stream (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log_group INTEGER NOT NULL REFERENCES log_group (id) ON DELETE CASCADE,
+    name TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    earliest_ms INTEGER, latest_ms INTEGER, last_ingestion_ms INTEGER, row_check INTEGER NOT NULL,
+    UNIQUE (log_group, name)) STRICT;
+CREATE TABLE source (
+    log_stream INTEGER NOT NULL REFERENCES log_stream (id) ON DELETE CASCADE,
+    source TEXT NOT NULL, cursor INTEGER NOT NULL, row_check INTEGER NOT NULL,
+    PRIMARY KEY (log_stream, source)) STRICT, WITHOUT ROWID;
+CREATE TABLE segment (number INTEGER PRIMARY KEY AUTOINCREMENT, bytes INTEGER NOT NULL) STRICT;
+CREATE TABLE block (
+    segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+    log_stream INTEGER NOT NULL REFERENCES log_stream (id) ON DELETE CASCADE,
+    first_ms INTEGER NOT NULL, first_sequence INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
+    events INTEGER NOT NULL, message_bytes INTEGER NOT NULL,
+    filter_bytes INTEGER NOT NULL, packed_bytes INTEGER NOT NULL, row_check INTEGER NOT NULL,
+    PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;
+CREATE INDEX block_by_stream ON block (log_stream, last_ms);
+CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+pub(crate) struct Catalog {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Catalog {
+    pub fn open(directory: &Path) -> Result<Self, LogStoreError> {
+        let path = directory.join("catalog.sqlite");
+        let mut writer = connect(&path)?;
+        let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found > VERSION {
+            return Err(LogStoreError::NewerVersion { path: directory.into(), found, known: VERSION });
+        }
+        if found == 0 {
+            let transaction = writer.transaction()?;
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.commit()?;
+        }
+        let small = std::fs::metadata(&path).is_ok_and(|file| file.len() <= CHECKED_AT_OPEN_BYTES);
+        if found != 0 && small {
+            check_whole(&writer, &path)?;
+        }
+        let reader = connect(&path)?;
+        Ok(Self { path, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// Runs `work` in one transaction that is on disk when this returns `Ok`.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&CatalogWrite<'_>) -> Result<T, LogStoreError>,
+    ) -> Result<T, LogStoreError> {
+        let mut connection = lock(&self.writer);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let write = CatalogWrite { read: CatalogRead { db: &transaction, path: &self.path } };
+        let answer = work(&write)?;
+        drop(write);
+        transaction.commit()?;
+        Ok(answer)
+    }
+
+    /// Runs `work` on one state of the catalog.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&CatalogRead<'_>) -> Result<T, LogStoreError>,
+    ) -> Result<T, LogStoreError> {
+        let mut connection = lock(&self.reader);
+        let transaction: Transaction<'_> = connection.transaction()?;
+        work(&CatalogRead { db: &transaction, path: &self.path })
+    }
+
+    /// Compares the tables with their indexes, page by page.
+    pub fn check(&self) -> Result<(), LogStoreError> {
+        check_whole(&lock(&self.reader), &self.path)
+    }
+}
+
+/// What can be asked of one state of the catalog. The questions are in the files of their nouns.
+pub(crate) struct CatalogRead<'a> {
+    db: &'a Connection,
+    path: &'a Path,
+}
+
+/// A catalog that may be changed; everything or nothing of it is kept.
+pub(crate) struct CatalogWrite<'a> {
+    read: CatalogRead<'a>,
+}
+
+impl<'a> std::ops::Deref for CatalogWrite<'a> {
+    type Target = CatalogRead<'a>;
+    fn deref(&self) -> &Self::Target {
+        &self.read
+    }
+}
+
+/// Numbers that the store goes on from after a restart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    /// Journals up to this number are sealed.
+    SealedJournal,
+    /// No event in a segment has this sequence or a later one.
+    NextSequence,
+}
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SealedJournal => "sealed_journal",
+            Self::NextSequence => "next_sequence",
+        }
+    }
+}
+
+impl CatalogRead<'_> {
+    pub fn mark(&self, mark: Mark) -> Result<u64, LogStoreError> {
+        let mut statement = self.db.prepare_cached("SELECT value FROM mark WHERE name = ?1")?;
+        let value: Option<i64> =
+            statement.query_row([mark.name()], |row| row.get(0)).optional()?;
+        Ok(value.unwrap_or(0) as u64)
+    }
+
+    fn damaged(&self, what: &'static str) -> LogStoreError {
+        LogStoreError::Damaged { path: self.path.to_owned(), offset: 0, what }
+    }
+}
+
+impl CatalogWrite<'_> {
+    pub fn set_mark(&self, mark: Mark, value: u64) -> Result<(), LogStoreError> {
+        let mut statement =
+            self.db.prepare_cached("INSERT OR REPLACE INTO mark (name, value) VALUES (?1, ?2)")?;
+        statement.execute((mark.name(), value as i64))?;
+        Ok(())
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, LogStoreError> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    Ok(connection)
+}
+
+fn check_whole(connection: &Connection, path: &Path) -> Result<(), LogStoreError> {
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    tracing::error!(path = %path.display(), verdict, "the log catalog is damaged");
+    Err(LogStoreError::Damaged { path: path.to_owned(), offset: 0, what: "SQLite finds damage" })
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    // A panic drops its transaction, which rolls it back: the connection is as good as before.
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}

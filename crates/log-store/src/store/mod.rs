@@ -1,0 +1,239 @@
+//! The log store: one directory, opened by one process.
+//!
+//! ```text
+//! <directory>/lock            held while the store is open
+//! <directory>/catalog.sqlite  groups, streams, cursors, blocks
+//! <directory>/journals/       what came in last: one file that grows, and full ones on their way out
+//! <directory>/segments/       what came in before, compressed
+//! ```
+//!
+//! **Invariant:** an event is either in a journal that the catalog does not know as sealed, or in a
+//! segment that the catalog knows, at every instant and after every crash.
+
+mod events;
+mod filter;
+mod groups;
+mod put;
+mod query;
+mod seal;
+mod ship;
+mod streams;
+mod token;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+pub use self::events::{EventPage, GetEvents};
+pub use self::filter::{FilterEvents, FilteredPage, StreamSelection};
+pub use self::put::{PutOutcome, RejectedEvents};
+pub use self::ship::Shipment;
+pub use self::upkeep::Maintenance;
+
+use crate::catalog::{Catalog, Mark};
+use crate::clock::Clock;
+use crate::commit::Commit;
+use crate::disk::{Disk, RealDisk};
+use crate::error::LogStoreError;
+use crate::journal::Journal;
+use crate::segment;
+
+/// How a store works. The default is right for a server.
+#[derive(Clone, Debug)]
+pub struct LogStoreOptions {
+    /// A journal is sealed into a compressed segment when it has this many bytes.
+    pub seal_bytes: u64,
+    /// zstd's level, 1 to 19.
+    pub compression_level: i32,
+    /// Seal on a thread of its own, which ends when nothing is left to seal. Otherwise the appender
+    /// that filled a journal seals it.
+    pub seals_in_background: bool,
+}
+
+impl Default for LogStoreOptions {
+    fn default() -> Self {
+        Self { seal_bytes: 16 * 1024 * 1024, compression_level: 1, seals_in_background: true }
+    }
+}
+
+/// The data plane of CloudWatch Logs. All calls are synchronous and may wait for the disk: call them
+/// from `spawn_blocking` when in async code.
+pub struct LogStore {
+    me: Weak<Self>,
+    directory: PathBuf,
+    catalog: Catalog,
+    commit: Commit,
+    clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
+    options: LogStoreOptions,
+    /// Held by whoever writes segments, one at a time.
+    segment_work: Mutex<()>,
+    /// Keeps the directory locked.
+    _lock: File,
+}
+
+impl LogStore {
+    /// Opens the store in `directory`, or makes one. Fails when another process has it open, when a
+    /// newer version wrote it, and when what was acknowledged does not read back.
+    pub fn open(
+        directory: impl Into<PathBuf>,
+        clock: Arc<dyn Clock>,
+        options: LogStoreOptions,
+    ) -> Result<Arc<Self>, LogStoreError> {
+        Self::open_on(Arc::new(RealDisk), directory.into(), clock, options)
+    }
+
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        clock: Arc<dyn Clock>,
+        options: LogStoreOptions,
+    ) -> Result<Arc<Self>, LogStoreError> {
+        for needed in [directory.clone(), journals_in(&directory), segments_in(&directory)] {
+            fs::create_dir_all(&needed).map_err(|source| disk_error(&needed, source))?;
+        }
+        let lock = lock_directory(&directory)?;
+        let catalog = Catalog::open(&directory)?;
+        remove_unknown_segments(&directory, &catalog)?;
+        let (waiting, active) = open_journals(&*disk, &directory, &catalog)?;
+        let next_sequence = waiting
+            .iter()
+            .chain([&active])
+            .map(|journal| journal.index().next_sequence())
+            .chain([catalog.read(|read| read.mark(Mark::NextSequence))?])
+            .max()
+            .unwrap_or(0);
+        let commit = Commit::new(active, waiting, next_sequence, options.seal_bytes);
+        let store = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            directory,
+            catalog,
+            commit,
+            clock,
+            disk,
+            options,
+            segment_work: Mutex::new(()),
+            _lock: lock,
+        });
+        store.start_sealing();
+        Ok(store)
+    }
+
+    /// Counts writes of events: it has moved when there may be new ones to read.
+    pub fn commit_number(&self) -> u64 {
+        self.commit.number()
+    }
+
+    /// Waits until [`Self::commit_number`] is above `after`, for at most `timeout`, and answers it.
+    pub fn wait_for_commit(&self, after: u64, timeout: Duration) -> u64 {
+        self.commit.wait_beyond(after, timeout)
+    }
+
+    /// Takes no more events. What was taken is on disk already.
+    pub fn close(&self) {
+        self.commit.close();
+    }
+
+    fn journals_directory(&self) -> PathBuf {
+        journals_in(&self.directory)
+    }
+
+    fn segments_directory(&self) -> PathBuf {
+        segments_in(&self.directory)
+    }
+
+    fn create_journal(&self, number: u64) -> Result<Journal, LogStoreError> {
+        Journal::create(&*self.disk, &self.journals_directory(), number)
+    }
+}
+
+impl Drop for LogStore {
+    fn drop(&mut self) {
+        self.commit.close();
+    }
+}
+
+fn journals_in(directory: &Path) -> PathBuf {
+    directory.join("journals")
+}
+
+fn segments_in(directory: &Path) -> PathBuf {
+    directory.join("segments")
+}
+
+fn disk_error(path: &Path, source: io::Error) -> LogStoreError {
+    LogStoreError::Disk { path: path.to_owned(), source }
+}
+
+fn lock_directory(directory: &Path) -> Result<File, LogStoreError> {
+    let path = directory.join("lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|source| disk_error(&path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(source)) => Err(disk_error(&path, source)),
+        Err(TryLockError::WouldBlock) => {
+            let source = io::Error::new(io::ErrorKind::ResourceBusy, "another process has it open");
+            Err(disk_error(&path, source))
+        }
+    }
+}
+
+fn files_in(directory: &Path) -> Result<Vec<PathBuf>, LogStoreError> {
+    let entries = fs::read_dir(directory).map_err(|source| disk_error(directory, source))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    paths.collect::<io::Result<_>>().map_err(|source| disk_error(directory, source))
+}
+
+/// A crash leaves a segment that the catalog does not know: its events are still in their journal.
+fn remove_unknown_segments(directory: &Path, catalog: &Catalog) -> Result<(), LogStoreError> {
+    let known = catalog.read(|read| read.segments())?;
+    for path in files_in(&segments_in(directory))? {
+        let number = segment::number_of(&path);
+        if !number.is_some_and(|number| known.iter().any(|segment| segment.number == number)) {
+            fs::remove_file(&path).map_err(|source| disk_error(&path, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// The full journals, oldest first, and the one that appends go on with.
+fn open_journals(
+    disk: &dyn Disk,
+    directory: &Path,
+    catalog: &Catalog,
+) -> Result<(Vec<Journal>, Journal), LogStoreError> {
+    let sealed = catalog.read(|read| read.mark(Mark::SealedJournal))?;
+    let journals = journals_in(directory);
+    let mut numbers = Vec::new();
+    for path in files_in(&journals)? {
+        match Journal::number_of(&path) {
+            Some(number) if number <= sealed => {
+                fs::remove_file(&path).map_err(|source| disk_error(&path, source))?;
+            }
+            Some(number) => numbers.push(number),
+            None => {}
+        }
+    }
+    numbers.sort_unstable();
+    let last = numbers.last().copied();
+    let mut opened = Vec::new();
+    for number in numbers {
+        opened.push(Journal::open(disk, &journals, number, Some(number) == last)?);
+    }
+    let active = match opened.pop() {
+        Some(journal) => journal,
+        None => Journal::create(disk, &journals, sealed + 1)?,
+    };
+    Ok((opened, active))
+}

@@ -1,0 +1,8 @@
+//! The store as a whole: against an oracle in memory, with crashes at every byte, damaged bits and
+//! failing disks.
+
+mod basics;
+mod crashes;
+mod faults;
+mod oracle;
+mod rig;

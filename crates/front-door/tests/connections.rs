@@ -1,0 +1,245 @@
+//! The listener: slow, greedy, cut and parting clients, over real connections.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outport_front_door::{FrontDoor, Limits, Metrics};
+use support::{Sent, builder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// No step of these tests may take longer.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Running {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+async fn start(limits: Limits, change: impl FnOnce(Limits) -> Limits) -> Running {
+    let metrics = Arc::new(Metrics::default());
+    let slow = axum::Router::new()
+        .route("/_outport/echo", axum::routing::post(async |body: axum::body::Bytes| body));
+    let (builder, _) = builder();
+    let door: FrontDoor = builder
+        .limits(change(limits))
+        .metrics(Arc::clone(&metrics))
+        .reserved(slow)
+        .build()
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(async move {
+        door.serve(vec![listener], async {
+            stopped.await.unwrap();
+        })
+        .await;
+    });
+    Running { address, metrics, stop, server }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        within(TcpStream::connect(self.address)).await.unwrap()
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        within(self.server).await.unwrap();
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("the step ends in time")
+}
+
+/// All until the server closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end as well.
+    let _ = within(stream.read_to_end(&mut bytes)).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The next bytes until they contain `text`.
+async fn until(stream: &mut TcpStream, text: &str) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let found = String::from_utf8_lossy(&bytes).into_owned();
+        if found.contains(text) {
+            return found;
+        }
+        let mut piece = [0; 4096];
+        let count = within(stream.read(&mut piece)).await.unwrap();
+        assert_ne!(count, 0, "the connection ended after {found}");
+        bytes.extend_from_slice(&piece[..count]);
+    }
+}
+
+/// The bytes of a request, without its body.
+fn head(sent: &Sent, extra: &str) -> Vec<u8> {
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", sent.method, sent.path).into_bytes();
+    for (name, value) in &sent.headers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(extra.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+fn list_clusters() -> Sent {
+    Sent::ecs("ListClusters", "{}").signed("ecs")
+}
+
+#[tokio::test]
+async fn a_connection_carries_many_requests_and_ends_with_the_server() {
+    let running = start(Limits::default(), |limits| limits).await;
+    let mut stream = running.connect().await;
+    for _ in 0..3 {
+        stream.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
+        stream.write_all(b"{}").await.unwrap();
+        let answer = until(&mut stream, "]}").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\ndate: "), "{answer}");
+        assert!(answer.contains("\r\nx-amzn-requestid: "), "{answer}");
+    }
+    assert!(running.metrics.render().contains("outport_connections 1\n"));
+    running.stop().await;
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_running_request_may_end_after_the_shutdown_began() {
+    let running = start(Limits::default(), |limits| limits).await;
+    let mut stream = running.connect().await;
+    stream.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
+    stream.write_all(b"{").await.unwrap();
+    // The request counts once its head has been read.
+    let metrics = Arc::clone(&running.metrics);
+    within(async {
+        while !metrics.render().contains("outport_requests_in_flight 1\n") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    running.stop.send(()).unwrap();
+    stream.write_all(b"}").await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    within(running.server).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_may_ask_before_it_sends_and_send_in_chunks() {
+    let running = start(Limits::default(), |limits| limits).await;
+    let mut stream = running.connect().await;
+    let expecting = head(&list_clusters(), "content-length: 2\r\nexpect: 100-continue\r\n");
+    stream.write_all(&expecting).await.unwrap();
+    until(&mut stream, "HTTP/1.1 100 Continue\r\n\r\n").await;
+    stream.write_all(b"{}").await.unwrap();
+    until(&mut stream, "HTTP/1.1 200 OK").await;
+
+    let mut stream = running.connect().await;
+    stream.write_all(&head(&list_clusters(), "transfer-encoding: chunked\r\n")).await.unwrap();
+    stream.write_all(b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n").await.unwrap();
+    until(&mut stream, "HTTP/1.1 200 OK").await;
+
+    // Nobody is told to go on with what is refused already.
+    let mut stream = running.connect().await;
+    let unsigned =
+        head(&Sent::ecs("ListClusters", "{}"), "content-length: 2\r\nexpect: 100-continue\r\n");
+    stream.write_all(&unsigned).await.unwrap();
+    let answer = until(&mut stream, "MissingAuthenticationTokenException\"").await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn slow_clients_are_given_up() {
+    let short = Duration::from_millis(50);
+    let running = start(Limits::default(), |limits| Limits {
+        head_timeout: short,
+        body_timeout: short,
+        streamed_body_idle_timeout: short,
+        discard_timeout: short,
+        ..limits
+    })
+    .await;
+    // Says nothing; says half a head; says half a body; says half a streamed body.
+    let mut silent = running.connect().await;
+    assert_eq!(rest(&mut silent).await, "");
+    let mut halting = running.connect().await;
+    halting.write_all(b"POST / HTTP/1.1\r\nhost: a\r\nx-").await.unwrap();
+    let answer = rest(&mut halting).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let mut slow = running.connect().await;
+    slow.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
+    slow.write_all(b"{").await.unwrap();
+    let answer = rest(&mut slow).await;
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.contains(r#""__type":"RequestTimeout""#), "{answer}");
+    let mut streaming = running.connect().await;
+    streaming
+        .write_all(b"POST /_outport/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nab")
+        .await
+        .unwrap();
+    assert!(rest(&mut streaming).await.starts_with("HTTP/1.1 4"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn greedy_clients_get_a_clear_answer() {
+    let running = start(Limits::default(), |limits| limits).await;
+    // Sends all of a body that is too large before it reads.
+    let sent = list_clusters();
+    let body = vec![b' '; 3 * 1024 * 1024];
+    let mut stream = running.connect().await;
+    let length = format!("content-length: {}\r\nconnection: close\r\n", body.len());
+    stream.write_all(&head(&sent, &length)).await.unwrap();
+    within(stream.write_all(&body)).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("RequestEntityTooLargeException"), "{answer}");
+
+    let mut stream = running.connect().await;
+    let many = "x: y\r\n".repeat(200);
+    stream.write_all(&head(&sent, &many)).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+
+    let mut stream = running.connect().await;
+    let long = format!("x: {}\r\n", "y".repeat(100_000));
+    let _ = stream.write_all(&head(&sent, &long)).await;
+    let answer = rest(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_connections_than_allowed_are_served_at_once() {
+    let running = start(Limits::default(), |limits| Limits { connections_max: 1, ..limits }).await;
+    let mut first = running.connect().await;
+    first.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
+    let mut second = running.connect().await;
+    second.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
+    second.write_all(b"{}").await.unwrap();
+    first.write_all(b"{}").await.unwrap();
+    until(&mut first, "]}").await;
+    // The second waits in the queue; nothing of it has been counted.
+    assert_eq!(running.metrics.render().matches("code=\"200\"} 1\n").count(), 1);
+    drop(first);
+    until(&mut second, "]}").await;
+    running.stop().await;
+}

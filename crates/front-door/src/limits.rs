@@ -11,7 +11,8 @@ const MIB: usize = 1024 * 1024;
 pub struct Limits {
     /// Open connections; further ones wait in the listen queue.
     pub connections_max: usize,
-    /// Bytes of a request line with its headers. hyper answers 431 above.
+    /// Bytes of a request line with its headers. hyper answers 431 above; it looks after each read, so that a head of up
+    /// to twice this size may pass.
     pub head_bytes_max: usize,
     /// Headers of a request. hyper answers 431 above.
     pub headers_max: usize,

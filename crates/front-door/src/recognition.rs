@@ -178,7 +178,7 @@ pub(crate) fn form_of_query(query: &str) -> String {
 
 /// The protocol that a caller seems to speak, for an answer before anything else is known.
 pub(crate) fn apparent_protocol(headers: &HeaderMap) -> Protocol {
-    if headers.contains_key("smithy-protocol") {
+    if says_cbor(headers) {
         return Protocol::Cbor;
     }
     match media_type(headers).as_deref() {
@@ -190,14 +190,17 @@ pub(crate) fn apparent_protocol(headers: &HeaderMap) -> Protocol {
     }
 }
 
+fn says_cbor(headers: &HeaderMap) -> bool {
+    headers.get("smithy-protocol").is_some_and(|value| value == "rpc-v2-cbor")
+}
+
 fn repeated_header(headers: &HeaderMap) -> Option<&'static str> {
     SINGLE_HEADERS.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }
 
 fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusal>> {
-    let refuse = |error| Refusal::boxed(None, Protocol::Cbor, error);
-    let is_cbor = head.headers.get("smithy-protocol").is_some_and(|value| value == "rpc-v2-cbor");
-    if !is_cbor {
+    let refuse = |error| Refusal::boxed(None, apparent_protocol(&head.headers), error);
+    if !says_cbor(&head.headers) {
         return Err(refuse(WireError::malformed("The only smithy-protocol is rpc-v2-cbor")));
     }
     if head.headers.contains_key("x-amz-target") {

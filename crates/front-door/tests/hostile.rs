@@ -142,7 +142,8 @@ async fn check(door: &FrontDoor, sent: &Sent) -> Option<Answer> {
         }
     }
     let is_speaker = |name: &str, value: &str| {
-        sent.headers.iter().any(|(n, v)| n == name && v == value.as_bytes())
+        let first = sent.headers.iter().find(|(each, _)| each == name);
+        first.is_some_and(|(_, found)| found == value.as_bytes())
     };
     if is_speaker("smithy-protocol", "rpc-v2-cbor") {
         assert_eq!(answer.content_type, "application/cbor", "{sent:?}");

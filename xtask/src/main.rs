@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores of this repository.
 
 mod codegen;
+mod compatibility;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/compatibility.md
+    Compatibility {
+        /// Only fail when it is stale
+        #[arg(long)]
+        check: bool,
+    },
     /// Make the fact files anew from an unpacked botocore wheel
     ImportFacts {
         /// The wheel's `botocore` folder
@@ -27,6 +34,7 @@ enum Chore {
 fn main() -> Result<()> {
     match Chore::parse() {
         Chore::Codegen { check } => codegen::run(&repository(), check),
+        Chore::Compatibility { check } => compatibility::run(&repository(), check),
         Chore::ImportFacts { botocore } => codegen::import_facts(&repository(), &botocore),
     }
 }

@@ -5,8 +5,8 @@
 
 use crate::error::WireError;
 use crate::node::Node;
+use crate::refused_value::echoed;
 use crate::shape::Decoder;
-use crate::value::echoed;
 use crate::violation::ViolationKind;
 
 /// The index of the name in `node`, or `None` after reporting the violation.

@@ -95,7 +95,8 @@ impl WireError {
 
     /// A fault of ours. The caller learns no more than that; the log gets `log_message`.
     pub fn internal(log_message: impl Into<String>) -> Self {
-        let message = "The request processing has failed because of an unknown error, exception or failure.";
+        let message =
+            "The request processing has failed because of an unknown error, exception or failure.";
         Self {
             log_message: Some(log_message.into()),
             ..Self::common(CommonError::Internal, message)
@@ -113,7 +114,7 @@ impl WireError {
 
     /// An operation that the service's model does not have.
     pub fn unknown_operation(operation: &str, api_version: &str) -> Self {
-        let operation = crate::value::echoed(operation);
+        let operation = crate::refused_value::echoed(operation);
         let message = format!("Could not find operation {operation} for version {api_version}");
         Self::common(CommonError::UnknownOperation, message)
     }

@@ -8,15 +8,17 @@
 //! **Invariant:** pure. No clock, file, network or random number is used, and no input makes this crate panic or
 //! allocate more than a small multiple of the bytes it was given (see [`limits`]).
 
+mod collection;
 mod common_error;
 mod enumeration;
 mod error;
 mod exchange;
 pub mod limits;
 mod node;
-mod pattern;
 mod path;
+mod pattern;
 mod reader;
+mod refused_value;
 mod schema;
 mod service;
 mod shape;
@@ -31,9 +33,11 @@ pub use error::{ErrorCode, Fault, WireError};
 pub use exchange::{Exchange, Reply, Request};
 pub use node::Node;
 pub use path::Path;
-pub use reader::form_parameter;
 pub use pattern::Pattern;
-pub use schema::{Constraint, Kind, Member, Schema, Target, TimestampFormat, member, scalar, target};
+pub use reader::form_parameter;
+pub use schema::{
+    Constraint, Kind, Member, Schema, Target, TimestampFormat, member, scalar, target,
+};
 pub use service::{OperationModel, Protocol, ServiceModel};
 pub use shape::{Decoder, Field, Shape, Value, debug_shape, read_structure, write_structure};
 pub use storage::{equal, from_json, to_json};

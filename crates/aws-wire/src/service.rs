@@ -82,8 +82,8 @@ impl ServiceModel {
     }
 
     pub fn speaks(&self, protocol: Protocol) -> bool {
-        self.protocols.iter().any(|known| {
-            *known == protocol || known.is_json() && protocol.is_json()
-        })
+        self.protocols
+            .iter()
+            .any(|known| *known == protocol || known.is_json() && protocol.is_json())
     }
 }

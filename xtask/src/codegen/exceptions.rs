@@ -14,14 +14,18 @@ pub fn errors(facts: &Facts) -> Result<String> {
         return Ok(String::new());
     }
     let name = format!("{}Error", facts.choice.prefix);
-    let mut text =
-        format!("/// An error of {}: its exceptions and what all services have.\n", facts.metadata("serviceFullName"));
+    let mut text = format!(
+        "/// An error of {}: its exceptions and what all services have.\n",
+        facts.metadata("serviceFullName")
+    );
     let _ = writeln!(text, "#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{");
     for exception in &exceptions {
         let rust = names::type_name(exception.name)?;
         let _ = writeln!(text, "    {rust}({rust}),");
     }
-    text.push_str("    /// An error that is not of this service's model.\n    Other(Box<WireError>),\n}\n\n");
+    text.push_str(
+        "    /// An error that is not of this service's model.\n    Other(Box<WireError>),\n}\n\n",
+    );
     constructors(&name, &exceptions, &mut text)?;
     conversions(&name, &exceptions, &mut text)?;
     Ok(text)
@@ -61,11 +65,16 @@ fn conversions(name: &str, exceptions: &[ShapeFacts<'_>], text: &mut String) -> 
     for exception in exceptions {
         let rust = names::type_name(exception.name)?;
         let _ = writeln!(text, "impl From<{rust}> for {name} {{");
-        let _ = writeln!(text, "    fn from(exception: {rust}) -> Self {{ Self::{rust}(exception) }}\n}}\n");
+        let _ = writeln!(
+            text,
+            "    fn from(exception: {rust}) -> Self {{ Self::{rust}(exception) }}\n}}\n"
+        );
     }
     let _ = writeln!(text, "impl std::fmt::Display for {name} {{");
     text.push_str("    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {\n");
-    text.push_str("        std::fmt::Display::fmt(&WireError::from(self.clone()), f)\n    }\n}\n\n");
+    text.push_str(
+        "        std::fmt::Display::fmt(&WireError::from(self.clone()), f)\n    }\n}\n\n",
+    );
     let _ = writeln!(text, "impl std::error::Error for {name} {{}}");
     Ok(())
 }

@@ -122,7 +122,8 @@ impl Facts {
 
     pub fn shape(&self, name: &str) -> Result<ShapeFacts<'_>> {
         let shapes = self.root["shapes"].as_object().context("no shapes")?;
-        let (name, value) = shapes.get_key_value(name).with_context(|| format!("no shape {name}"))?;
+        let (name, value) =
+            shapes.get_key_value(name).with_context(|| format!("no shape {name}"))?;
         Ok(ShapeFacts { name, value })
     }
 

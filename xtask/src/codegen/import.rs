@@ -15,16 +15,47 @@ use super::facts::Choice;
 
 /// What is kept of the service, operations, shapes and members; documentation is not.
 const METADATA: &[&str] = &[
-    "apiVersion", "awsQueryCompatible", "endpointPrefix", "jsonVersion", "protocol", "protocols", "serviceFullName",
-    "serviceId", "signingName", "targetPrefix", "xmlNamespace",
+    "apiVersion",
+    "awsQueryCompatible",
+    "endpointPrefix",
+    "jsonVersion",
+    "protocol",
+    "protocols",
+    "serviceFullName",
+    "serviceId",
+    "signingName",
+    "targetPrefix",
+    "xmlNamespace",
 ];
 const OPERATION: &[&str] = &["input", "output", "errors", "authtype"];
 const SHAPE: &[&str] = &[
-    "type", "required", "members", "member", "key", "value", "min", "max", "pattern", "enum", "sensitive", "flattened",
-    "document", "union", "exception", "fault", "error", "timestampFormat",
+    "type",
+    "required",
+    "members",
+    "member",
+    "key",
+    "value",
+    "min",
+    "max",
+    "pattern",
+    "enum",
+    "sensitive",
+    "flattened",
+    "document",
+    "union",
+    "exception",
+    "fault",
+    "error",
+    "timestampFormat",
 ];
 const MEMBER: &[&str] = &[
-    "shape", "locationName", "queryName", "flattened", "idempotencyToken", "xmlAttribute", "timestampFormat",
+    "shape",
+    "locationName",
+    "queryName",
+    "flattened",
+    "idempotencyToken",
+    "xmlAttribute",
+    "timestampFormat",
     "resultWrapper",
 ];
 
@@ -37,7 +68,8 @@ pub fn import(folder: &Path, botocore: &Path) -> Result<()> {
     flate2::read::GzDecoder::new(compressed.as_slice())
         .read_to_end(&mut bytes)
         .with_context(|| path.display().to_string())?;
-    let model: Value = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+    let model: Value =
+        serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
     let source = json!({
         "project": "botocore",
         "version": version(botocore)?,

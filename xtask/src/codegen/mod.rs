@@ -67,15 +67,23 @@ fn generate(facts: &Facts) -> Result<BTreeMap<&'static str, String>> {
     };
     let value_imports = "use std::collections::BTreeMap;\nuse outport_aws_wire::{Blob, Document, Timestamp};\nuse super::*;\n";
     let files = [
-        ("enums.rs", "", types::enums(facts, &shapes)?),
+        ("enums.rs", "", types::enums(&shapes)?),
         ("structures.rs", value_imports, types::structures(facts, &structures)?),
         ("exceptions.rs", value_imports, types::structures(facts, &exceptions)?),
         (
             "tables.rs",
             "use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};\nuse super::*;\n",
-            if structures.is_empty() && exceptions.is_empty() { String::new() } else { tables::tables(facts, &shapes)? },
+            if structures.is_empty() && exceptions.is_empty() {
+                String::new()
+            } else {
+                tables::tables(facts, &shapes)?
+            },
         ),
-        ("errors.rs", "use outport_aws_wire::WireError;\nuse super::*;\n", exceptions::errors(facts)?),
+        (
+            "errors.rs",
+            "use outport_aws_wire::WireError;\nuse super::*;\n",
+            exceptions::errors(facts)?,
+        ),
         (
             "operations.rs",
             "use std::future::Future;\nuse outport_aws_wire::{Exchange, WireError};\nuse super::*;\n",

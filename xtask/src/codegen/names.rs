@@ -4,19 +4,41 @@ use anyhow::{Result, bail};
 
 /// Names that a generated type must not have: the prelude, and what the generated modules import.
 const RESERVED_TYPES: &[&str] = &[
-    "Box", "Blob", "BTreeMap", "Default", "Document", "Err", "Error", "Exchange", "Fn", "Future", "None", "Ok",
-    "Option", "Result", "Self", "Send", "Some", "String", "Sync", "Timestamp", "Vec", "WireError",
+    "Box",
+    "Blob",
+    "BTreeMap",
+    "Default",
+    "Document",
+    "Err",
+    "Error",
+    "Exchange",
+    "Fn",
+    "Future",
+    "None",
+    "Ok",
+    "Option",
+    "Result",
+    "Self",
+    "Send",
+    "Some",
+    "String",
+    "Sync",
+    "Timestamp",
+    "Vec",
+    "WireError",
 ];
 
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
-    "extern", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut",
-    "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "try", "type", "typeof", "unsafe",
-    "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
+    "else", "enum", "extern", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static",
+    "struct", "trait", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where",
+    "while", "yield",
 ];
 
 /// `containerDefinitions` → `container_definitions`, `EFSVolume` → `efs_volume`.
 pub fn snake(name: &str) -> String {
+    let name = name.replace("IPv", "Ipv");
     let characters: Vec<char> = name.chars().collect();
     let mut snake = String::new();
     for (index, character) in characters.iter().enumerate() {
@@ -123,7 +145,19 @@ mod tests {
 
     #[test]
     fn variants_are_unique() {
-        let names = variants(&["EC2", "FARGATE_SPOT", "awslogs", "us-east-1", "2", "a b", "A-B", "Enabled"]);
-        assert_eq!(names, ["Ec2", "FargateSpot", "Awslogs", "UsEast1", "V2", "AB", "ABX", "Enabled"]);
+        let names = variants(&[
+            "EC2",
+            "FARGATE_SPOT",
+            "awslogs",
+            "us-east-1",
+            "2",
+            "a b",
+            "A-B",
+            "Enabled",
+        ]);
+        assert_eq!(
+            names,
+            ["Ec2", "FargateSpot", "Awslogs", "UsEast1", "V2", "AB", "ABX", "Enabled"]
+        );
     }
 }

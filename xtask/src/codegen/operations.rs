@@ -35,8 +35,11 @@ pub fn model(facts: &Facts) -> Result<String> {
     let _ = writeln!(text, "    xml_namespace: {:?},", facts.metadata("xmlNamespace"));
     let _ = writeln!(text, "    namespace: {:?},", facts.choice.namespace);
     let _ = writeln!(text, "    protocols: &[{}],", protocols.join(", "));
-    let _ = writeln!(text, "    is_query_compatible: {},", facts.has_metadata("awsQueryCompatible"));
-    text.push_str("    operations: &OPERATIONS,\n    refuse_input: crate::refusal::refuse_input,\n};\n\n");
+    let _ =
+        writeln!(text, "    is_query_compatible: {},", facts.has_metadata("awsQueryCompatible"));
+    text.push_str(
+        "    operations: &OPERATIONS,\n    refuse_input: crate::refusal::refuse_input,\n};\n\n",
+    );
     let operations = facts.operations();
     let _ = writeln!(text, "static OPERATIONS: [OperationModel; {}] = [", operations.len());
     for operation in operations {
@@ -72,9 +75,14 @@ pub fn operations(facts: &Facts) -> Result<String> {
         );
     }
     text.push_str("}\n\n");
-    let (handler, call, exchange) =
-        if implemented.is_empty() { ("_handler", "_call", "_exchange") } else { ("handler", "call", "exchange") };
-    text.push_str("/// Reads the input, calls the handler's method for `operation` and writes its output.\n");
+    let (handler, call, exchange) = if implemented.is_empty() {
+        ("_handler", "_call", "_exchange")
+    } else {
+        ("handler", "call", "exchange")
+    };
+    text.push_str(
+        "/// Reads the input, calls the handler's method for `operation` and writes its output.\n",
+    );
     let _ = writeln!(text, "pub async fn dispatch<C: Sync, H: {prefix}Handler<C>>(");
     let _ = writeln!(text, "    {handler}: &H,\n    {call}: &C,\n    operation: &str,");
     let _ = writeln!(text, "    {exchange}: &mut Exchange<'_>,\n) -> Result<(), WireError> {{");

@@ -11,10 +11,7 @@ use super::names;
 /// Patterns with look-around, which the `regex` crate does not have, and the same languages without it.
 const TRANSLATED: &[(&str, &str)] = &[
     // No two hyphens in a row.
-    (
-        "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$",
-        "[a-z0-9](?:-?[a-z0-9])+",
-    ),
+    ("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", "[a-z0-9](?:-?[a-z0-9])+"),
 ];
 
 /// `tables.rs`: a target per shape that another points at, a schema and a [`Shape`](outport_aws_wire::Shape) per structure.
@@ -172,16 +169,21 @@ fn structure(facts: &Facts, shape: ShapeFacts<'_>, text: &mut String) -> Result<
     let constant = names::constant(shape.name);
     let name = names::type_name(shape.name)?;
     let members = shape.members();
-    let _ = write!(text, "static {constant}_SCHEMA: Schema = Schema {{ name: {:?}, members: &[", shape.name);
+    let _ = write!(
+        text,
+        "static {constant}_SCHEMA: Schema = Schema {{ name: {:?}, members: &[",
+        shape.name
+    );
     for entry in &members {
         let _ = write!(text, "\n    {},", member(facts, *entry)?);
     }
     text.push_str(if members.is_empty() { "] };\n" } else { "\n] };\n" });
     let _ = writeln!(text, "impl Shape for {name} {{");
     let _ = writeln!(text, "    fn schema(&self) -> &'static Schema {{ &{constant}_SCHEMA }}");
-    for (signature, reference) in
-        [("get(&self, index: usize) -> Option<&dyn Field>", "&self"), ("get_mut(&mut self, index: usize) -> Option<&mut dyn Field>", "&mut self")]
-    {
+    for (signature, reference) in [
+        ("get(&self, index: usize) -> Option<&dyn Field>", "&self"),
+        ("get_mut(&mut self, index: usize) -> Option<&mut dyn Field>", "&mut self"),
+    ] {
         if members.is_empty() {
             let _ = writeln!(text, "    fn {} {{ None }}", signature.replace("index", "_"));
             continue;

@@ -11,9 +11,8 @@ use super::names;
 const VARIANTS_MAX: usize = 64;
 
 /// `enums.rs`.
-pub fn enums(facts: &Facts, shapes: &[ShapeFacts<'_>]) -> Result<String> {
+pub fn enums(shapes: &[ShapeFacts<'_>]) -> Result<String> {
     let mut text = String::new();
-    let _ = facts;
     for shape in shapes {
         let Some(values) = shape.names() else { continue };
         let name = names::type_name(shape.name)?;

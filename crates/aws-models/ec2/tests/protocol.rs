@@ -1,14 +1,23 @@
 //! EC2's own forms and errors.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use outport_aws_ec2::{DescribeVpcsRequest, DescribeVpcsResult, Ec2Error, MODEL, Vpc};
 use outport_aws_wire::{Exchange, Protocol, Reply, Request, WireError, to_json};
 
 fn request(body: &[u8]) -> Request<'_> {
-    Request { service: &MODEL, protocol: Protocol::Ec2, operation: "DescribeVpcs", body, request_id: "id-1" }
+    Request {
+        service: &MODEL,
+        protocol: Protocol::Ec2,
+        operation: "DescribeVpcs",
+        body,
+        request_id: "id-1",
+    }
 }
 
 fn check(body: &str, expected: &str) {
-    let input: DescribeVpcsRequest = Exchange::new(request(body.as_bytes())).unwrap().read().unwrap();
+    let input: DescribeVpcsRequest =
+        Exchange::new(request(body.as_bytes())).unwrap().read().unwrap();
     assert_eq!(to_json(&input), expected);
 }
 

@@ -16,9 +16,12 @@ pub fn refuse_input(_operation: &str, violations: &[Violation]) -> WireError {
         ViolationKind::ValueMin(min) => format!("must be greater than or equal to {min}"),
         ViolationKind::ValueMax(max) => format!("must be less than or equal to {max}"),
         ViolationKind::Pattern(pattern) => format!("must satisfy regular expression '{pattern}'"),
-        ViolationKind::Enum(names) => format!("must satisfy enum value set: [{}]", names.join(", ")),
+        ViolationKind::Enum(names) => {
+            format!("must satisfy enum value set: [{}]", names.join(", "))
+        }
     };
     let path = &first.path;
-    let message = format!("Invalid parameter at '{path}' failed to satisfy constraint: '{constraint}'");
+    let message =
+        format!("Invalid parameter at '{path}' failed to satisfy constraint: '{constraint}'");
     EcrError::invalid_parameter_exception(message).into()
 }

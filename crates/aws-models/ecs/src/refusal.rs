@@ -21,7 +21,9 @@ fn missing_member(violation: &Violation) -> String {
     let members: Vec<&str> = violation.path.members().collect();
     match members.as_slice() {
         [member] => format!("{} can not be blank.", capitalised(member)),
-        [.., part, member] => format!("{}.{member} should not be null or empty.", capitalised(part)),
+        [.., part, member] => {
+            format!("{}.{member} should not be null or empty.", capitalised(part))
+        }
         [] => "The input can not be blank.".to_owned(),
     }
 }

@@ -1,10 +1,14 @@
 //! The generated shapes keep every member of what they read.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use outport_aws_ecs::{
-    CreateServiceRequest, DescribeTasksResponse, MODEL, RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse,
-    RunTaskRequest, UpdateServiceRequest,
+    CreateServiceRequest, DescribeTasksResponse, MODEL, RegisterTaskDefinitionRequest,
+    RegisterTaskDefinitionResponse, RunTaskRequest, UpdateServiceRequest,
 };
-use outport_aws_wire::{Exchange, Kind, Protocol, Request, Schema, Shape, Target, WireError, to_json};
+use outport_aws_wire::{
+    Exchange, Kind, Protocol, Request, Schema, Shape, Target, WireError, to_json,
+};
 use serde_json::{Value, json};
 
 /// Structures within structures: deep enough for every ECS shape.
@@ -36,7 +40,10 @@ fn example(target: &Target, depth: usize) -> Value {
 fn structure(schema: &Schema, depth: usize) -> Value {
     assert!(depth < NESTING, "{} nests deeper than this test looks", schema.name);
     let members = schema.members.iter();
-    members.map(|member| (member.wire_name().to_owned(), example(member.target, depth))).collect::<serde_json::Map<_, _>>().into()
+    members
+        .map(|member| (member.wire_name().to_owned(), example(member.target, depth)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn check<T: Shape + Default>() {
@@ -59,7 +66,11 @@ fn every_member_is_kept() {
 /// Code and message with which the input is refused.
 fn check_refused(body: &str, code: &str, message: &str) {
     let error = read::<RegisterTaskDefinitionRequest>("RegisterTaskDefinition", body).unwrap_err();
-    assert_eq!((error.code_in(Protocol::Json11), error.message.as_str()), (code, message), "{body}");
+    assert_eq!(
+        (error.code_in(Protocol::Json11), error.message.as_str()),
+        (code, message),
+        "{body}"
+    );
 }
 
 #[test]

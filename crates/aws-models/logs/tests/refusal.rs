@@ -1,5 +1,7 @@
 //! How CloudWatch Logs words a refused input.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use outport_aws_logs::{CreateLogGroupRequest, MODEL};
 use outport_aws_wire::{Exchange, Protocol, Request};
 

@@ -1,9 +1,13 @@
 //! From bytes through a handler to bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use outport_aws_sts::{GetCallerIdentityRequest, GetCallerIdentityResponse, MODEL, StsError, StsHandler, dispatch};
+use outport_aws_sts::{
+    GetCallerIdentityRequest, GetCallerIdentityResponse, MODEL, StsError, StsHandler, dispatch,
+};
 use outport_aws_wire::{Exchange, Protocol, Reply, Request, WireError};
 
 struct Caller {
@@ -22,9 +26,13 @@ impl StsHandler<Caller> for Identity {
             return Err(StsError::expired_token_exception("The token is old"));
         }
         // `?` takes errors that every service has.
-        let allowed = if caller.account == "2" { Err(WireError::access_denied("no")) } else { Ok(()) };
+        let allowed =
+            if caller.account == "2" { Err(WireError::access_denied("no")) } else { Ok(()) };
         allowed?;
-        Ok(GetCallerIdentityResponse { account: Some(caller.account.clone()), ..Default::default() })
+        Ok(GetCallerIdentityResponse {
+            account: Some(caller.account.clone()),
+            ..Default::default()
+        })
     }
 }
 
@@ -65,8 +73,18 @@ fn check(account: &str, operation: &str, status: u16, words: &str) {
 
 #[test]
 fn a_handler_answers_outputs_and_errors() {
-    check("1", "GetCallerIdentity", 200, "<GetCallerIdentityResult><Account>1</Account></GetCallerIdentityResult>");
-    check("", "GetCallerIdentity", 400, "<Code>ExpiredTokenException</Code><Message>The token is old</Message>");
+    check(
+        "1",
+        "GetCallerIdentity",
+        200,
+        "<GetCallerIdentityResult><Account>1</Account></GetCallerIdentityResult>",
+    );
+    check(
+        "",
+        "GetCallerIdentity",
+        400,
+        "<Code>ExpiredTokenException</Code><Message>The token is old</Message>",
+    );
     check("2", "GetCallerIdentity", 403, "<Code>AccessDenied</Code><Message>no</Message>");
     check("1", "AssumeRole", 501, "<Code>NotImplemented</Code>");
     check("1", "AssumeRoll", 400, "<Code>InvalidAction</Code>");
@@ -74,7 +92,13 @@ fn a_handler_answers_outputs_and_errors() {
 
 #[test]
 fn the_future_of_a_dispatch_is_small() {
-    let request = Request { service: &MODEL, protocol: Protocol::Query, operation: "", body: b"", request_id: "" };
+    let request = Request {
+        service: &MODEL,
+        protocol: Protocol::Query,
+        operation: "",
+        body: b"",
+        request_id: "",
+    };
     let mut exchange = Exchange::new(request).unwrap();
     let caller = Caller { account: String::new() };
     assert!(size_of_val(&dispatch(&Identity, &caller, "", &mut exchange)) < 512);

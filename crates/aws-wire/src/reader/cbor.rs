@@ -56,7 +56,8 @@ impl<'a> Reader<'a> {
         if depth > limits::NESTING_MAX {
             return Err(malformed("nested too deeply"));
         }
-        self.values_left = self.values_left.checked_sub(1).ok_or_else(|| malformed("too many values"))?;
+        self.values_left =
+            self.values_left.checked_sub(1).ok_or_else(|| malformed("too many values"))?;
         let head = self.head()?;
         match (head.major, head.argument) {
             (UNSIGNED, Some(value)) => Ok(unsigned(value)),
@@ -181,7 +182,8 @@ fn unsigned(value: u64) -> Node<'static> {
 }
 
 fn negative(value: u64) -> Node<'static> {
-    i64::try_from(value).map_or(Node::Number(-1.0 - value as f64), |value| Node::Integer(-1 - value))
+    i64::try_from(value)
+        .map_or(Node::Number(-1.0 - value as f64), |value| Node::Integer(-1 - value))
 }
 
 fn simple(minor: u8, argument: u64) -> Result<Node<'static>, WireError> {

@@ -73,7 +73,9 @@ impl<'a> Branch<'a> {
     }
 
     fn into_map(self) -> Node<'a> {
-        Node::Map(self.children.into_iter().map(|(name, child)| (name, child.into_node())).collect())
+        Node::Map(
+            self.children.into_iter().map(|(name, child)| (name, child.into_node())).collect(),
+        )
     }
 }
 
@@ -97,7 +99,9 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, WireError> {
             b'%' => {
                 let digits = (rest.next().and_then(hex_digit), rest.next().and_then(hex_digit));
                 let (Some(high), Some(low)) = digits else {
-                    return Err(WireError::malformed("A parameter is not percent-encoded correctly"));
+                    return Err(WireError::malformed(
+                        "A parameter is not percent-encoded correctly",
+                    ));
                 };
                 high << 4 | low
             }

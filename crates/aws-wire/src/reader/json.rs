@@ -22,7 +22,9 @@ pub fn read_json(body: &[u8]) -> Result<Node<'_>, WireError> {
     let node = NodeSeed { depth: 0, values_left: &values_left }
         .deserialize(&mut deserializer)
         .and_then(|node| deserializer.end().map(|()| node))
-        .map_err(|error| WireError::malformed(format!("The request body is not valid JSON: {error}")))?;
+        .map_err(|error| {
+            WireError::malformed(format!("The request body is not valid JSON: {error}"))
+        })?;
     match node {
         Node::Map(_) => Ok(node),
         _ => Err(WireError::malformed("The request body must be a JSON object")),

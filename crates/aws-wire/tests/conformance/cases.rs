@@ -25,9 +25,11 @@ pub struct Case {
     pub protocol: Protocol,
 }
 
+#[allow(clippy::disallowed_methods, reason = "the cases are files beside this test")]
 /// All cases of a direction, `input` or `output`. A case whose id is not unique gets its place added.
 pub fn all(direction: &str) -> Vec<Case> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(direction);
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(direction);
     let mut cases: Vec<Case> = Vec::new();
     for file in FILES {
         let path = folder.join(format!("{file}.json"));

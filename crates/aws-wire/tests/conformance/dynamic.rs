@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use outport_aws_wire::{
-    Blob, Decoder, Document, Field, Kind, Member, Node, Place, Schema, Shape, Timestamp, Value, WireError, Writer,
-    read_structure, write_structure,
+    Blob, Decoder, Document, Field, Kind, Member, Node, Place, Schema, Shape, Timestamp, Value,
+    WireError, Writer, read_structure, write_structure,
 };
 use serde_json::Value as Json;
 
@@ -73,7 +73,9 @@ impl Dynamic {
             Kind::Document => Dynamic::Document(Document(document(json))),
             Kind::List(item) => {
                 let items = json.as_array().unwrap().iter();
-                Dynamic::List(items.filter_map(|json| Self::from_case(item.target.kind, json)).collect())
+                Dynamic::List(
+                    items.filter_map(|json| Self::from_case(item.target.kind, json)).collect(),
+                )
             }
             Kind::Map { value, .. } => {
                 let entries = json.as_object().unwrap().iter().filter_map(|(key, json)| {
@@ -90,9 +92,9 @@ fn document(json: &Json) -> Node<'static> {
     match json {
         Json::Null => Node::Null,
         Json::Bool(value) => Node::Boolean(*value),
-        Json::Number(number) => number
-            .as_i64()
-            .map_or_else(|| Node::Number(number.as_f64().unwrap()), Node::Integer),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Node::Number(number.as_f64().unwrap()), Node::Integer)
+        }
         Json::String(text) => Node::String(text.clone().into()),
         Json::Array(items) => Node::List(items.iter().map(document).collect()),
         Json::Object(entries) => Node::Map(
@@ -124,7 +126,9 @@ impl Value for Dynamic {
             Kind::Integer => i32::decode(node, member, decoder)?.map(Dynamic::Integer),
             Kind::Long => i64::decode(node, member, decoder)?.map(Dynamic::Long),
             Kind::Float | Kind::Double => f64::decode(node, member, decoder)?.map(Dynamic::Number),
-            Kind::String | Kind::Enum(_) => String::decode(node, member, decoder)?.map(Dynamic::Text),
+            Kind::String | Kind::Enum(_) => {
+                String::decode(node, member, decoder)?.map(Dynamic::Text)
+            }
             Kind::Timestamp => Timestamp::decode(node, member, decoder)?.map(Dynamic::Timestamp),
             Kind::Blob => Blob::decode(node, member, decoder)?.map(Dynamic::Blob),
             Kind::Document => Document::decode(node, member, decoder)?.map(Dynamic::Document),

@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use outport_aws_wire::{
-    Kind, Member, Schema, Target, TimestampFormat, member, target,
-};
+use outport_aws_wire::{Kind, Member, Schema, Target, TimestampFormat, member, target};
 use serde_json::Value;
 
 /// Recursive shapes are unrolled this often.
@@ -49,7 +47,8 @@ impl Model {
             .filter(|_| depth < RECURSION_MAX)
             .map(|(member, value)| {
                 let mut member = self.member(member, value, depth);
-                member.is_required = required.is_some_and(|names| names.contains(&member.name.into()));
+                member.is_required =
+                    required.is_some_and(|names| names.contains(&member.name.into()));
                 member
             })
             .collect();

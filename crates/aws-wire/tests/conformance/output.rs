@@ -19,7 +19,8 @@ fn answers_read_back_equal() {
     let mut passed = 0;
     let mut failed = BTreeMap::new();
     for case in cases::all("output") {
-        let outcome = if case.value.get("errorCode").is_some() { failure(&case) } else { success(&case) };
+        let outcome =
+            if case.value.get("errorCode").is_some() { failure(&case) } else { success(&case) };
         match outcome {
             Ok(()) => passed += 1,
             Err(problem) => {
@@ -132,29 +133,34 @@ fn failure(case: &Case) -> Result<(), String> {
     }
 }
 
-fn wire_error(case: &Case, shape_name: &str, expected: &Learned, exception: Structure) -> WireError {
+fn wire_error(
+    case: &Case,
+    shape_name: &str,
+    expected: &Learned,
+    exception: Structure,
+) -> WireError {
     let status = case.value["response"]["status_code"].as_u64().unwrap() as u16;
     let code = if case.service.is_query_compatible { shape_name } else { &expected.code };
-    let mut error = WireError::exception(
-        code.to_owned().leak(),
-        status,
-        expected.message.clone(),
-        exception,
-    );
-    error.query_code =
-        case.service.is_query_compatible.then(|| &*expected.code.clone().leak());
+    let mut error =
+        WireError::exception(code.to_owned().leak(), status, expected.message.clone(), exception);
+    error.query_code = case.service.is_query_compatible.then(|| &*expected.code.clone().leak());
     error
 }
 
 /// The header for query-compatible services must be botocore's.
 fn query_code(case: &Case, reply: &Reply) -> Result<(), String> {
     let headers = case.value["response"]["headers"].as_object();
-    let theirs = headers.into_iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("x-amzn-query-error"));
+    let theirs = headers
+        .into_iter()
+        .flatten()
+        .find(|(name, _)| name.eq_ignore_ascii_case("x-amzn-query-error"));
     let theirs = theirs.and_then(|(_, value)| value.as_str());
     let ours = reply.headers.iter().find(|(name, _)| *name == "x-amzn-query-error");
     let ours = ours.map(|(_, value)| value.as_str());
     match theirs {
-        Some(_) if theirs != ours => Err(format!("x-amzn-query-error {ours:?} instead of {theirs:?}")),
+        Some(_) if theirs != ours => {
+            Err(format!("x-amzn-query-error {ours:?} instead of {theirs:?}"))
+        }
         _ => Ok(()),
     }
 }
@@ -183,4 +189,3 @@ fn read_failure(case: &Case, schema: &'static Schema, body: &[u8]) -> Result<Lea
     let message = part("message").or_else(|| part("Message")).unwrap_or_default();
     Ok(Learned { code, message, members })
 }
-

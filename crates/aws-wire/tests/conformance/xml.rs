@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use outport_aws_wire::{Blob, Kind, Member, Schema, Timestamp};
 use base64::Engine as _;
+use outport_aws_wire::{Blob, Kind, Member, Schema, Timestamp};
 use roxmltree::Node as Element;
 
 use crate::dynamic::{Dynamic, Structure};
@@ -31,8 +31,11 @@ fn value(member: &Member, parent: Element<'_, '_>) -> Option<Dynamic> {
     let is_named = |child: &Element<'_, '_>| child.tag_name().name() == name;
     match member.target.kind {
         Kind::List(item) if member.is_flattened => {
-            let items: Vec<Dynamic> =
-                parent.children().filter(is_named).map(|child| scalar_or_part(item, child)).collect();
+            let items: Vec<Dynamic> = parent
+                .children()
+                .filter(is_named)
+                .map(|child| scalar_or_part(item, child))
+                .collect();
             (!items.is_empty()).then_some(Dynamic::List(items))
         }
         Kind::Map { key, value } if member.is_flattened => {

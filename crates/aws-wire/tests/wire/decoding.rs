@@ -1,8 +1,6 @@
 //! What requests mean.
 
-use outport_aws_wire::{
-    Exchange, Protocol, Request, Shape, WireError, from_json, limits, to_json,
-};
+use outport_aws_wire::{Exchange, Protocol, Request, Shape, WireError, from_json, limits, to_json};
 
 use crate::sample::{SERVICE, Sample};
 
@@ -40,12 +38,18 @@ fn json_is_read_as_aws_reads_it() {
     json(r#"{"ratio":"-Infinity"}"#, r#"{"ratio":"-Infinity"}"#);
     json(r#"{"at":1767323045.678}"#, r#"{"at":1767323045.678}"#);
     json(r#"{"at":"2026-01-02T03:04:05.678Z"}"#, r#"{"at":1767323045.678}"#);
-    json(r#"{"names":["ab",null,"cd"],"tags":{"ab":null,"cd":"x"}}"#, r#"{"names":["ab","cd"],"tags":{"cd":"x"}}"#);
+    json(
+        r#"{"names":["ab",null,"cd"],"tags":{"ab":null,"cd":"x"}}"#,
+        r#"{"names":["ab","cd"],"tags":{"cd":"x"}}"#,
+    );
     json(r#"{"names":[],"tags":{}}"#, r#"{"names":[],"tags":{}}"#);
     json(r#"{"bytes":"AP8H"}"#, r#"{"bytes":"AP8H"}"#);
     json(r#"{"flag":true,"flag":false}"#, r#"{"flag":false}"#);
     json(r#"{"child":{"__type":"x","flag":true}}"#, r#"{"child":{"flag":true}}"#);
-    json(r#"{"document":{"a":[1,2.5,"x",null,{"b":true}]}}"#, r#"{"document":{"a":[1,2.5,"x",null,{"b":true}]}}"#);
+    json(
+        r#"{"document":{"a":[1,2.5,"x",null,{"b":true}]}}"#,
+        r#"{"document":{"a":[1,2.5,"x",null,{"b":true}]}}"#,
+    );
     json(r#"{"name":"b\u0061"}"#, r#"{"name":"ba"}"#);
 }
 
@@ -92,8 +96,14 @@ fn query_forms_are_read_as_aws_reads_them() {
     form("names=", r#"{"names":[]}"#);
     form("names.member.3=cc&names.member.1=aa&names.member.10=dd", r#"{"names":["aa","cc","dd"]}"#);
     form("names=&names.member.1=aa", r#"{"names":["aa"]}"#);
-    form("tags.entry.1.key=ab&tags.entry.1.value=x%26&tags.entry.2.key=cd&tags.entry.2.value=", r#"{"tags":{"ab":"x&","cd":""}}"#);
-    form("children.member.2.flag=true&children.member.1.count=1", r#"{"children":[{"count":1},{"flag":true}]}"#);
+    form(
+        "tags.entry.1.key=ab&tags.entry.1.value=x%26&tags.entry.2.key=cd&tags.entry.2.value=",
+        r#"{"tags":{"ab":"x&","cd":""}}"#,
+    );
+    form(
+        "children.member.2.flag=true&children.member.1.count=1",
+        r#"{"children":[{"count":1},{"flag":true}]}"#,
+    );
     form("child.child.flag=false", r#"{"child":{"child":{"flag":false}}}"#);
     form("child=", r#"{"child":{}}"#);
     form("at=2026-01-02T03%3A04%3A05Z", r#"{"at":1767323045}"#);
@@ -104,7 +114,10 @@ fn query_forms_are_read_as_aws_reads_them() {
 fn ec2_forms_are_read_as_aws_reads_them() {
     let form = |body: &str, expected: &str| check(Protocol::Ec2, body, expected);
     form("Names.2=bb&Names.1=aa&Flag=true", r#"{"names":["aa","bb"],"flag":true}"#);
-    form("Children.1.Count=1&Children.1.Names.1=xx", r#"{"children":[{"count":1,"names":["xx"]}]}"#);
+    form(
+        "Children.1.Count=1&Children.1.Names.1=xx",
+        r#"{"children":[{"count":1,"names":["xx"]}]}"#,
+    );
     form("names.1=aa", "{}");
 }
 

@@ -33,7 +33,12 @@ fn json_is_written_as_aws_writes_it() {
         at: Some(Timestamp::from_millis(1_700_000_000_000)),
         ..Sample::default()
     };
-    check(Protocol::Json10, &numbers, "application/x-amz-json-1.0", "{\"ratio\":2.0,\"at\":1700000000}");
+    check(
+        Protocol::Json10,
+        &numbers,
+        "application/x-amz-json-1.0",
+        "{\"ratio\":2.0,\"at\":1700000000}",
+    );
 }
 
 #[test]
@@ -55,7 +60,8 @@ fn query_xml_is_written_as_aws_writes_it() {
 
 #[test]
 fn ec2_xml_is_written_as_aws_writes_it() {
-    let output = Sample { flag: Some(true), names: Some(vec!["x".to_owned()]), ..Sample::default() };
+    let output =
+        Sample { flag: Some(true), names: Some(vec!["x".to_owned()]), ..Sample::default() };
     check(
         Protocol::Ec2,
         &output,
@@ -76,8 +82,15 @@ fn cbor_is_written_as_aws_writes_it() {
     };
     let reply = reply(Protocol::Cbor, &output);
     let expected = [
-        &[0xbf, 0x65][..], b"count", &[0x20, 0x65], b"ratio", &[0xfb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0x62], b"at",
-        &[0xc1, 0xfb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0x65], b"names", &[0x9f, 0xff, 0xff],
+        &[0xbf, 0x65][..],
+        b"count",
+        &[0x20, 0x65],
+        b"ratio",
+        &[0xfb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0x62],
+        b"at",
+        &[0xc1, 0xfb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0x65],
+        b"names",
+        &[0x9f, 0xff, 0xff],
     ]
     .concat();
     assert_eq!(reply.body, expected);

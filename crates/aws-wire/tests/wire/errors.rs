@@ -54,9 +54,20 @@ fn an_exception_has_its_members_in_every_protocol() {
 #[test]
 fn common_errors_are_named_by_the_protocol() {
     let denied = WireError::access_denied("no");
-    check(Protocol::Json11, &denied, 400, "{\"__type\":\"AccessDeniedException\",\"message\":\"no\"}");
-    assert_eq!((denied.code_in(Protocol::Query), denied.status_in(Protocol::Query)), ("AccessDenied", 403));
-    assert_eq!((denied.code_in(Protocol::Ec2), denied.status_in(Protocol::Ec2)), ("UnauthorizedOperation", 403));
+    check(
+        Protocol::Json11,
+        &denied,
+        400,
+        "{\"__type\":\"AccessDeniedException\",\"message\":\"no\"}",
+    );
+    assert_eq!(
+        (denied.code_in(Protocol::Query), denied.status_in(Protocol::Query)),
+        ("AccessDenied", 403)
+    );
+    assert_eq!(
+        (denied.code_in(Protocol::Ec2), denied.status_in(Protocol::Ec2)),
+        ("UnauthorizedOperation", 403)
+    );
 }
 
 #[test]
@@ -72,8 +83,13 @@ fn a_fault_tells_the_caller_nothing() {
 #[test]
 fn operations_without_a_handler_are_refused() {
     let known = SERVICE.refuse_operation("Build");
-    assert_eq!((known.code_in(Protocol::Json11), known.status_in(Protocol::Json11)), ("NotImplemented", 501));
-    assert!(known.message.contains("test:Build") && known.message.contains("docs/compatibility.md"));
+    assert_eq!(
+        (known.code_in(Protocol::Json11), known.status_in(Protocol::Json11)),
+        ("NotImplemented", 501)
+    );
+    assert!(
+        known.message.contains("test:Build") && known.message.contains("docs/compatibility.md")
+    );
     let unknown = SERVICE.refuse_operation("Bild");
     assert_eq!(unknown.code_in(Protocol::Json11), "UnknownOperationException");
     assert_eq!(unknown.code_in(Protocol::Query), "InvalidAction");
@@ -102,8 +118,13 @@ fn every_common_error_has_a_client_or_server_status() {
         for protocol in [Protocol::Json11, Protocol::Query, Protocol::Ec2, Protocol::Cbor] {
             let (code, status) = error.code_and_status(protocol);
             assert!(!code.is_empty() && (400..=503).contains(&status), "{error:?} {protocol:?}");
-            assert_eq!(error.is_ours(), status >= 500 && error != CommonError::NotImplemented
-                && error != CommonError::Throttled, "{error:?} {protocol:?}");
+            assert_eq!(
+                error.is_ours(),
+                status >= 500
+                    && error != CommonError::NotImplemented
+                    && error != CommonError::Throttled,
+                "{error:?} {protocol:?}"
+            );
         }
     }
 }

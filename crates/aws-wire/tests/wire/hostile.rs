@@ -21,7 +21,8 @@ fn survives(body: &[u8]) {
 /// Whatever was read can be written in every protocol.
 fn round_trips(shape: &dyn Shape) {
     for protocol in PROTOCOLS {
-        let request = Request { service: &SERVICE, protocol, operation: "Call", body: b"", request_id: "r" };
+        let request =
+            Request { service: &SERVICE, protocol, operation: "Call", body: b"", request_id: "r" };
         let body = request.success(shape).body;
         if protocol.is_form() {
             roxmltree::Document::parse(std::str::from_utf8(&body).unwrap()).unwrap();
@@ -31,7 +32,8 @@ fn round_trips(shape: &dyn Shape) {
 
 fn bodies() -> Vec<Vec<u8>> {
     let written = PROTOCOLS.map(|protocol| {
-        let request = Request { service: &SERVICE, protocol, operation: "Call", body: b"", request_id: "r" };
+        let request =
+            Request { service: &SERVICE, protocol, operation: "Call", body: b"", request_id: "r" };
         request.success(&full()).body
     });
     let forms = [

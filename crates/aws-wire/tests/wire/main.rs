@@ -1,5 +1,7 @@
 //! Readers, writers and validation over one hand-made shape, in every protocol.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod decoding;
 mod encoding;
 mod errors;

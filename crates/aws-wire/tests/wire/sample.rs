@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use outport_aws_wire::{
-    Blob, Document, Field, Kind, Member, OperationModel, Pattern, Protocol, Schema, ServiceModel, Shape, Target,
-    Timestamp, WireError, coral_message, enumeration, member, scalar, structure_values, target, wide_enumeration,
+    Blob, Document, Field, Kind, Member, OperationModel, Pattern, Protocol, Schema, ServiceModel,
+    Shape, Target, Timestamp, WireError, coral_message, enumeration, member, scalar,
+    structure_values, target, wide_enumeration,
 };
 
 enumeration! { Colour {
@@ -183,8 +184,18 @@ pub static SERVICE: ServiceModel = ServiceModel {
     protocols: &[Protocol::Json11, Protocol::Query],
     is_query_compatible: true,
     operations: &[
-        OperationModel { name: "Build", is_implemented: false, result_wrapper: "", is_anonymous: false },
-        OperationModel { name: "Call", is_implemented: true, result_wrapper: "CallResult", is_anonymous: false },
+        OperationModel {
+            name: "Build",
+            is_implemented: false,
+            result_wrapper: "",
+            is_anonymous: false,
+        },
+        OperationModel {
+            name: "Call",
+            is_implemented: true,
+            result_wrapper: "CallResult",
+            is_anonymous: false,
+        },
     ],
     refuse_input: |_, violations| WireError::named("Refused", 400, coral_message(violations)),
 };

@@ -10,7 +10,8 @@ fn stored_shapes_read_back_equal() {
     // What a request may not hold, a stored value may: the limits can have changed since.
     sample.names = Some(vec!["x".repeat(100); 10]);
     sample.ratio = Some(f64::NAN);
-    sample.document = Some(Document(Node::List(vec![Node::Null, Node::Integer(7), Node::Number(0.5)])));
+    sample.document =
+        Some(Document(Node::List(vec![Node::Null, Node::Integer(7), Node::Number(0.5)])));
     let text = to_json(&sample);
     let read: Sample = from_json(&text).unwrap();
     assert_eq!(read, sample);

@@ -7,7 +7,8 @@ use crate::sample::Demand;
 
 /// The message for this input; empty when it is accepted.
 fn check(body: &str, expected: &str) {
-    let message = read::<Demand>(Protocol::Json11, body.as_bytes()).err().map(|error| error.message);
+    let message =
+        read::<Demand>(Protocol::Json11, body.as_bytes()).err().map(|error| error.message);
     assert_eq!(message.unwrap_or_default(), expected, "{body:.200}");
 }
 
@@ -61,9 +62,13 @@ fn a_pattern_matches_the_whole_string() {
 #[test]
 fn a_long_value_is_shortened_and_violations_are_limited() {
     let long = "X".repeat(10_000);
-    let error = read::<Demand>(Protocol::Json11, format!("{{\"Name\":\"{long}\"}}").as_bytes()).unwrap_err();
+    let error = read::<Demand>(Protocol::Json11, format!("{{\"Name\":\"{long}\"}}").as_bytes())
+        .unwrap_err();
     assert!(error.message.len() < 1_200, "{}", error.message.len());
-    let many = format!("{{\"Name\":\"ab\",\"sample\":{{\"children\":[{}{{}}]}}}}", "{\"count\":0},".repeat(5_000));
+    let many = format!(
+        "{{\"Name\":\"ab\",\"sample\":{{\"children\":[{}{{}}]}}}}",
+        "{\"count\":0},".repeat(5_000)
+    );
     let error = read::<Demand>(Protocol::Json11, many.as_bytes()).unwrap_err();
     assert!(error.message.starts_with("100 validation errors detected: "), "{:.80}", error.message);
 }

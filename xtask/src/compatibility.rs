@@ -1,0 +1,135 @@
+//! `cargo xtask compatibility`: writes `docs/compatibility.md`, the list of operations that are and are not there.
+//!
+//! **Invariant:** made from the fact files, `ops.toml` and `docs/compatibility-notes.toml` alone; a test compares it with
+//! what is committed.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::codegen::facts::Facts;
+use crate::codegen::{SERVICES, model_folder};
+
+const PAGE: &str = "docs/compatibility.md";
+const NOTES: &str = "docs/compatibility-notes.toml";
+
+/// What is refused or differs in an implemented operation.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    service: String,
+    operation: String,
+    text: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Notes {
+    note: Vec<Note>,
+}
+
+/// Writes the page, or fails when `checks_only` and it is stale.
+pub fn run(repository: &Path, checks_only: bool) -> Result<()> {
+    let page = render(repository)?;
+    let path = repository.join(PAGE);
+    if !checks_only {
+        return std::fs::write(&path, page).with_context(|| path.display().to_string());
+    }
+    let present = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    if present != page {
+        bail!("{PAGE} is stale, run `cargo xtask compatibility`");
+    }
+    Ok(())
+}
+
+fn render(repository: &Path) -> Result<String> {
+    let path = repository.join(NOTES);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let notes: Notes = toml::from_str(&text).with_context(|| NOTES.to_owned())?;
+    let services: Result<Vec<Facts>> =
+        SERVICES.iter().map(|service| Facts::read(&model_folder(repository, service))).collect();
+    let services = services?;
+    check_notes(&notes, &services)?;
+    let mut page = String::from(HEAD);
+    for facts in &services {
+        let all = facts.operations().len();
+        let implemented = facts.implemented().len();
+        let name = facts.metadata("serviceFullName");
+        let _ = writeln!(page, "| [{name}](#{}) | {implemented} | {all} |", facts.choice.service);
+    }
+    for facts in &services {
+        service(facts, &notes, &mut page);
+    }
+    Ok(page)
+}
+
+const HEAD: &str = "\
+<!-- Made by `cargo xtask compatibility` from crates/aws-models and docs/compatibility-notes.toml. Do not edit. -->
+
+# Compatibility
+
+Outport knows every operation of the services below by name. One that it does not implement answers the error
+`NotImplemented` with HTTP status 501, which no SDK retries. A member that an implemented operation does not support is
+refused with a clear error, never ignored; the column *limits* says which.
+
+| service | implemented | operations |
+|---|---|---|
+";
+
+/// Fails on a note for an operation that is not implemented: it would never be seen.
+fn check_notes(notes: &Notes, services: &[Facts]) -> Result<()> {
+    for note in &notes.note {
+        let facts = services.iter().find(|facts| facts.choice.service == note.service);
+        if !facts.is_some_and(|facts| facts.is_implemented(&note.operation)) {
+            bail!("{NOTES}: {}:{} is not implemented", note.service, note.operation);
+        }
+    }
+    Ok(())
+}
+
+fn service(facts: &Facts, notes: &Notes, page: &mut String) {
+    let name = facts.metadata("serviceFullName");
+    let short = &facts.choice.service;
+    let version = facts.metadata("apiVersion");
+    let _ = writeln!(
+        page,
+        "\n<a id=\"{short}\"></a>\n\n## {name}\n\n`{short}`, API version {version}."
+    );
+    let implemented = facts.implemented();
+    if !implemented.is_empty() {
+        page.push_str("\n| operation | limits |\n|---|---|\n");
+    }
+    for operation in implemented {
+        let limits: Vec<&str> = notes
+            .note
+            .iter()
+            .filter(|note| note.service == *short && note.operation == operation.name)
+            .map(|note| note.text.trim())
+            .collect();
+        let _ =
+            writeln!(page, "| {} | {} |", operation.name, limits.join("<br>").replace('\n', " "));
+    }
+    let missing: Vec<&str> = facts
+        .operations()
+        .iter()
+        .map(|operation| operation.name)
+        .filter(|name| !facts.is_implemented(name))
+        .collect();
+    if !missing.is_empty() {
+        let count = missing.len();
+        let _ = writeln!(
+            page,
+            "\n<details><summary>Not implemented: {count}</summary>\n\n{}\n\n</details>",
+            missing.join(", ")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_is_fresh() {
+        super::run(&crate::repository(), true).unwrap();
+    }
+}

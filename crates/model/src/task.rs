@@ -108,6 +108,11 @@ pub struct TaskContainer {
     pub id: String,
     pub name: String,
     pub image: String,
+    /// What the service's deployment had resolved the image to when the task was made: the node pulls
+    /// it instead of the tag.
+    #[serde(default)]
+    pub resolved_digest: Option<String>,
+    /// What the node has pulled.
     pub image_digest: Option<String>,
     /// As the runtime names it.
     pub runtime_id: Option<String>,

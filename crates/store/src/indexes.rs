@@ -22,6 +22,7 @@ use crate::table::{Grouping, Index, Rows, Table};
 
 #[derive(Clone, Debug, Default)]
 pub struct TaskIndex {
+    by_id: Rows<TaskId, Task>,
     by_service: Grouping<ServiceKey, TaskId, Task>,
     by_desired_status: Grouping<(ClusterKey, DesiredStatus), TaskId, Task>,
     by_family: Grouping<(ClusterKey, Family), TaskId, Task>,
@@ -34,6 +35,7 @@ pub struct TaskIndex {
 
 impl Index<Task> for TaskIndex {
     fn add(&mut self, row: &Arc<Task>) {
+        self.by_id.insert(row.id.clone(), Arc::clone(row));
         let cluster = cluster_of(&row.scope, &row.cluster);
         if let Some(member) = &row.service {
             let service = ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone());
@@ -60,6 +62,7 @@ impl Index<Task> for TaskIndex {
     }
 
     fn remove(&mut self, row: &Task) {
+        self.by_id.remove(&row.id);
         let cluster = cluster_of(&row.scope, &row.cluster);
         if let Some(member) = &row.service {
             let service = ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone());
@@ -100,6 +103,10 @@ fn cluster_of(scope: &Scope, cluster: &ClusterName) -> ClusterKey {
 }
 
 impl Table<Task> {
+    /// A task by its id alone, which is unique in an installation.
+    pub fn by_id(&self, id: &TaskId) -> Option<&Arc<Task>> {
+        self.index.by_id.get(id)
+    }
     /// All tasks of a service that are kept, the stopped ones included.
     pub fn of_service(&self, service: &ServiceKey) -> &Rows<TaskId, Task> {
         self.index.by_service.get(service)

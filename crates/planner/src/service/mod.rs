@@ -155,7 +155,7 @@ pub fn record_starts(
     // Room that stopping tasks of its own still hold is no failure to find a place.
     let waits_for_own_tasks =
         scene.tasks.iter().any(|task| task.holds_resources() && !task.is_wanted());
-    if waits_for_own_tasks {
+    if waits_for_own_tasks || !plan.stops.is_empty() {
         return;
     }
     events::unplaceable(&mut plan.service, rejection, scene);

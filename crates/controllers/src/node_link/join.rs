@@ -1,0 +1,136 @@
+//! A node joins: its row, its cluster, its container instance.
+
+use std::sync::Arc;
+
+use outport_model::cluster::{Cluster, ClusterStatus};
+use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::node::Node;
+use outport_model::{ClusterName, NodeId, Scope, Tags};
+use outport_node_protocol::Registration;
+use outport_planner::node_health::rebooted_reason;
+use outport_store::keys::ClusterKey;
+use outport_store::{Row, Transaction};
+
+use super::LinkError;
+use crate::node_health::give_up_tasks;
+
+/// The cluster that AWS makes when its first container instance registers.
+/// Source: botocore's documentation of `RegisterContainerInstance` and `CreateCluster`.
+const DEFAULT_CLUSTER: &str = "default";
+
+pub(super) fn join(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    registration: &Registration,
+) -> Result<(), LinkError> {
+    let cluster = find_or_create_cluster(tx, scope, &registration.cluster)?;
+    let known = tx.nodes.get(&registration.node).cloned();
+    if known.as_ref().is_some_and(|node| node.boot_id != registration.boot_id) {
+        let reason = rebooted_reason(&ec2_instance_id(&registration.node));
+        give_up_tasks(tx, &registration.node, &reason);
+    }
+    tx.put(Node {
+        id: registration.node.clone(),
+        host_name: registration.host_name.clone(),
+        agent_version: registration.agent_version.clone(),
+        architecture: registration.architecture,
+        capacity: registration.capacity.clone(),
+        boot_id: registration.boot_id.clone(),
+        registered_at_ms: known.as_ref().map_or(tx.now_ms(), |node| node.registered_at_ms),
+        last_seen_ms: tx.now_ms(),
+        assignment_generation: known.as_ref().map_or(0, |node| node.assignment_generation),
+        accepts_tasks: true,
+        connected: true,
+    });
+    put_container_instance(tx, &cluster, registration);
+    Ok(())
+}
+
+fn find_or_create_cluster(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    name: &str,
+) -> Result<ClusterKey, LinkError> {
+    let key = ClusterKey::new(scope, ClusterName::new(name));
+    let is_active = tx.clusters.get(&key).is_some_and(|row| row.status == ClusterStatus::Active);
+    if is_active {
+        return Ok(key);
+    }
+    if name != DEFAULT_CLUSTER {
+        return Err(LinkError::ClusterNotFound(name.to_owned()));
+    }
+    let created_at_ms = tx.now_ms();
+    tx.put(Cluster {
+        scope: scope.clone(),
+        name: key.cluster.clone(),
+        status: ClusterStatus::Active,
+        settings: Vec::new(),
+        configuration: None,
+        service_connect_defaults: None,
+        capacity_providers: Vec::new(),
+        tags: Tags::new(),
+        created_at_ms,
+        deleted_at_ms: None,
+    });
+    Ok(key)
+}
+
+/// A node is capacity of one cluster: an instance that it has in another one becomes INACTIVE.
+fn put_container_instance(
+    tx: &mut Transaction<'_>,
+    cluster: &ClusterKey,
+    registration: &Registration,
+) {
+    let own: Vec<Arc<ContainerInstance>> =
+        tx.container_instances.of_node(&registration.node).values().cloned().collect();
+    let known = own.iter().find(|instance| instance.cluster == cluster.cluster);
+    for other in own.iter().filter(|instance| instance.cluster != cluster.cluster) {
+        tx.update(&other.key(), |row: &mut ContainerInstance| {
+            row.status = ContainerInstanceStatus::Inactive;
+        });
+    }
+    let status = known.map(|instance| instance.status);
+    let status = status.filter(|status| *status != ContainerInstanceStatus::Inactive);
+    let mut instance = ContainerInstance {
+        scope: cluster.scope.clone(),
+        cluster: cluster.cluster.clone(),
+        id: known.map_or_else(|| tx.container_instance_id(), |instance| instance.id.clone()),
+        node: registration.node.clone(),
+        ec2_instance_id: ec2_instance_id(&registration.node),
+        status: status.unwrap_or(ContainerInstanceStatus::Active),
+        attributes: known.map_or_else(Vec::new, |instance| instance.attributes.clone()),
+        registered_at_ms: known.map_or(tx.now_ms(), |instance| instance.registered_at_ms),
+        version: known.map_or(1, |instance| instance.version),
+        tags: known.map_or_else(Tags::new, |instance| instance.tags.clone()),
+    };
+    for (name, value) in own_attributes(&cluster.scope, registration) {
+        instance.attributes.retain(|(known, _)| *known != name);
+        instance.attributes.push((name, value));
+    }
+    instance.attributes.sort();
+    if known.is_some_and(|known| **known != instance) {
+        instance.version += 1;
+    }
+    tx.put(instance);
+}
+
+/// Source: "Container instance attributes" in the Amazon ECS Developer Guide.
+fn own_attributes(scope: &Scope, registration: &Registration) -> Vec<(String, String)> {
+    let architecture = match registration.architecture {
+        outport_model::node::Architecture::X86_64 => "x86_64",
+        outport_model::node::Architecture::Arm64 => "arm64",
+    };
+    vec![
+        ("ecs.availability-zone".to_owned(), format!("{}a", scope.region)),
+        ("ecs.cpu-architecture".to_owned(), architecture.to_owned()),
+        ("ecs.os-family".to_owned(), "LINUX".to_owned()),
+        ("ecs.os-type".to_owned(), "linux".to_owned()),
+    ]
+}
+
+/// The node as EC2 would name it: `i-` and 17 hexadecimal digits.
+pub fn ec2_instance_id(node: &NodeId) -> String {
+    const DIGITS: usize = 17;
+    let digits: String = node.as_str().chars().take(DIGITS).collect();
+    format!("i-{digits:0<DIGITS$}")
+}

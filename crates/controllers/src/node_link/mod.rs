@@ -1,0 +1,293 @@
+//! The control plane's side of the node link: nodes join, ask for their assignment, report, ship logs
+//! and ask for registry credentials.
+//!
+//! ```text
+//! join         a node, and its container instance in a cluster
+//! assignment   what a node should run, from a snapshot
+//! observe      what a node reports, into the rows of its tasks
+//! http         the five calls
+//! ```
+//!
+//! **Invariant:** a node is told its whole assignment, with a generation that only grows; what it
+//! reports moves tasks forward only. Every call may come twice, late or never.
+
+pub mod assignment;
+mod http;
+mod join;
+pub mod observe;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use outport_model::node::Node;
+use outport_model::task::Task;
+use outport_model::{DesiredStatus, NodeId, Scope};
+use outport_node_protocol::{
+    Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
+    Registered, Registration, RegistryCredential, Report, TaskAssignment,
+};
+use outport_store::{Fault, Row, Store, Transaction, WriteError};
+
+use crate::Heartbeats;
+use crate::node_health::release_address;
+
+pub use http::{AuthenticatedNode, router};
+pub use join::ec2_instance_id;
+
+/// What a node is told of the installation when it joins.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// The account and region whose clusters nodes join.
+    pub scope: Scope,
+    pub registered: Registered,
+}
+
+/// Takes the logs of containers in.
+#[async_trait]
+pub trait LogSink: Send + Sync + 'static {
+    /// Appends a batch, which follows what was appended from the same container before, and returns
+    /// what is on disk now. A batch from elsewhere than the committed cursor changes nothing.
+    async fn append(
+        &self,
+        scope: &Scope,
+        destination: &LogDestination,
+        batch: LogBatch,
+    ) -> Result<LogCursor, SinkError>;
+}
+
+/// Why logs were not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// The group or stream cannot be had: the node drops these logs or stops the container, as the
+    /// log driver's options say.
+    #[error("{0}")]
+    Refused(String),
+    /// The disk; the node tries again.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// Issues what a node pulls images of this installation's registry with.
+#[async_trait]
+pub trait CredentialSource: Send + Sync + 'static {
+    async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError>;
+}
+
+/// Why a call of a node is refused. `Display` is for the node's log.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("the body is not a message of this call: {0}")]
+    Malformed(String),
+    #[error("the message is of node {0}, the signature is not")]
+    OtherNode(NodeId),
+    #[error("node {0} has to register first")]
+    NotRegistered(NodeId),
+    #[error("there is no active cluster {0}; create it first")]
+    ClusterNotFound(String),
+    #[error("node {0} has no such task or container")]
+    UnknownTask(NodeId),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<Fault> for LinkError {
+    fn from(fault: Fault) -> Self {
+        tracing::error!(detail = fault.detail, "a write of the node link failed");
+        Self::Unavailable(fault.to_string())
+    }
+}
+
+impl From<SinkError> for LinkError {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Refused(text) => Self::Refused(text),
+            SinkError::Fault(text) => Self::Unavailable(text),
+        }
+    }
+}
+
+/// The calls of nodes. A clone is another handle.
+#[derive(Clone)]
+pub struct NodeLink {
+    store: Store,
+    config: Arc<LinkConfig>,
+    heartbeats: Arc<Heartbeats>,
+    logs: Arc<dyn LogSink>,
+    credentials: Arc<dyn CredentialSource>,
+    told: Arc<Mutex<BTreeMap<NodeId, Arc<Assignment>>>>,
+}
+
+/// The part of a generation that counts assignments since the control plane started; the part above it
+/// counts those starts, and is in the node's row. So a generation grows for ever at the price of one
+/// write a start.
+const GENERATION_COUNT_BITS: u32 = 32;
+
+impl NodeLink {
+    pub fn new(
+        store: Store,
+        config: LinkConfig,
+        heartbeats: Arc<Heartbeats>,
+        logs: Arc<dyn LogSink>,
+        credentials: Arc<dyn CredentialSource>,
+    ) -> Self {
+        let (config, told) = (Arc::new(config), Arc::default());
+        Self { store, config, heartbeats, logs, credentials, told }
+    }
+
+    /// A node joins or comes back. Tasks that ran before its machine booted are given up.
+    pub async fn register(&self, registration: Registration) -> Result<Registered, LinkError> {
+        let node = registration.node.clone();
+        let scope = &self.config.scope;
+        let joined = self.store.write(|tx| join::join(tx, scope, &registration)).await;
+        joined.map_err(|error| error.flatten(LinkError::from))?;
+        self.heartbeats.joined(&node, self.store.now_ms());
+        Ok(self.config.registered.clone())
+    }
+
+    /// The node's assignment, if it is not the one that it knows. Does not wait.
+    pub async fn assignment(
+        &self,
+        request: &AssignmentRequest,
+    ) -> Result<Option<Arc<Assignment>>, LinkError> {
+        self.heartbeats.hear(&request.node, self.store.now_ms());
+        let snapshot = self.store.snapshot();
+        let Some(row) = snapshot.nodes.get(&request.node) else {
+            return Err(LinkError::NotRegistered(request.node.clone()));
+        };
+        let tasks = assignment::build(&snapshot, &row.id);
+        if self.told(&row.id).is_none() {
+            let generation = self.begin_generations(&row.id).await?;
+            self.tell(&row.id, generation, tasks.clone());
+        }
+        let told = self.told(&row.id).unwrap_or_default();
+        if told.tasks == tasks && told.generation == request.known_generation {
+            return Ok(None);
+        }
+        let is_ahead = request.known_generation > told.generation;
+        if told.tasks == tasks && !is_ahead {
+            return Ok(Some(told));
+        }
+        // A node may know a later one when the store was restored from a backup; it would refuse ours.
+        let generation = told.generation.max(request.known_generation) + 1;
+        Ok(Some(self.tell(&row.id, generation, tasks)))
+    }
+
+    fn told(&self, node: &NodeId) -> Option<Arc<Assignment>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+    }
+
+    fn tell(&self, node: &NodeId, generation: u64, tasks: Vec<TaskAssignment>) -> Arc<Assignment> {
+        let assignment = Arc::new(Assignment { generation, tasks });
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(node.clone(), Arc::clone(&assignment));
+        assignment
+    }
+
+    /// The first generation of this start of the control plane.
+    async fn begin_generations(&self, node: &NodeId) -> Result<u64, LinkError> {
+        let begun = self.store.write(|tx| {
+            let mut generation = 0;
+            let known = tx.update(node, |node: &mut Node| {
+                let starts = (node.assignment_generation >> GENERATION_COUNT_BITS) + 1;
+                node.assignment_generation = starts << GENERATION_COUNT_BITS;
+                generation = node.assignment_generation;
+            });
+            if known { Ok(generation) } else { Err(LinkError::NotRegistered(node.clone())) }
+        });
+        begun.await.map_err(|error| error.flatten(LinkError::from))
+    }
+
+    /// Writes down what a node sees. A report that is older than the last one changes nothing.
+    pub async fn report(&self, report: &Report) -> Result<(), LinkError> {
+        let now_ms = self.store.now_ms();
+        let known = self.store.snapshot().nodes.get(&report.node).cloned();
+        let node = known.ok_or_else(|| LinkError::NotRegistered(report.node.clone()))?;
+        if !self.heartbeats.reported(&report.node, report.sequence, now_ms)
+            || node.boot_id != report.boot_id
+        {
+            return Ok(());
+        }
+        let never_taken = self.never_taken(report);
+        let written = self.store.write(|tx| {
+            tx.update(&report.node, |node: &mut Node| {
+                node.accepts_tasks = report.accepts_tasks;
+                node.connected = true;
+            });
+            for seen in &report.tasks {
+                observe::take_in(tx, &report.node, seen);
+            }
+            for task in &never_taken {
+                end_unseen(tx, &report.node, task);
+            }
+            Ok::<_, Infallible>(())
+        });
+        written.await.map_err(|error| match error {
+            WriteError::Fault(fault) => LinkError::from(fault),
+            WriteError::Rejected(never) => match never {},
+        })
+    }
+
+    /// Tasks that were to be stopped when the node got the assignment that it works on, and that it
+    /// does not know: they were stopped before it ever saw them.
+    fn never_taken(&self, report: &Report) -> Vec<outport_model::TaskId> {
+        let told = self.told(&report.node).filter(|told| told.generation == report.generation);
+        let stopping = told.iter().flat_map(|told| &told.tasks);
+        stopping
+            .filter(|task| task.desired == DesiredStatus::Stopped)
+            .map(|task| task.task.clone())
+            .filter(|task| !report.tasks.iter().any(|seen| seen.task == *task))
+            .collect()
+    }
+
+    /// Appends what a container of the node wrote to its log stream.
+    pub async fn logs(&self, batch: LogBatch) -> Result<LogCursor, LinkError> {
+        self.heartbeats.hear(&batch.node, self.store.now_ms());
+        let snapshot = self.store.snapshot();
+        let unknown = || LinkError::UnknownTask(batch.node.clone());
+        let task = snapshot.tasks.by_id(&batch.task).ok_or_else(unknown)?;
+        if task.node.as_ref() != Some(&batch.node) {
+            return Err(unknown());
+        }
+        let destination =
+            assignment::log_destination(&snapshot, task, &batch.container).ok_or_else(unknown)?;
+        Ok(self.logs.append(&task.scope, &destination, batch).await?)
+    }
+
+    /// A credential for the images of one of the node's tasks.
+    pub async fn registry_credential(
+        &self,
+        request: &CredentialRequest,
+    ) -> Result<RegistryCredential, LinkError> {
+        self.heartbeats.hear(&request.node, self.store.now_ms());
+        let snapshot = self.store.snapshot();
+        let unknown = || LinkError::UnknownTask(request.node.clone());
+        let task = snapshot.tasks.by_id(&request.task).ok_or_else(unknown)?;
+        if task.node.as_ref() != Some(&request.node) || !task.holds_resources() {
+            return Err(unknown());
+        }
+        Ok(self.credentials.issue(&task.scope, task).await?)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// A task that its node never took is STOPPED without having been anywhere.
+fn end_unseen(tx: &mut Transaction<'_>, node: &NodeId, id: &outport_model::TaskId) {
+    let Some(task) = tx.tasks.by_id(id).cloned() else { return };
+    let of_this_node = task.node.as_ref() == Some(node);
+    if !of_this_node || task.desired_status != DesiredStatus::Stopped {
+        return;
+    }
+    let reason = task.stopped_reason.clone().unwrap_or_default();
+    if let Some(stopped) = outport_planner::node_health::give_up(&task, &reason, tx.now_ms()) {
+        debug_assert_eq!(stopped.key(), task.key(), "giving up keeps the key");
+        release_address(tx, &stopped);
+        tx.put(stopped);
+    }
+}

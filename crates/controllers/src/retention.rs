@@ -1,0 +1,208 @@
+//! Forgets what is over: stopped tasks, deleted services and clusters, old history, expired tokens.
+
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use outport_model::TimestampMs;
+use outport_model::cluster::Cluster;
+use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::idempotency::IdempotencyToken;
+use outport_model::service::{Service, ServiceStatus};
+use outport_model::task::Task;
+use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
+use outport_model::{DesiredStatus, TaskStatus};
+use outport_planner::{Settings, idempotency, retention};
+use outport_store::keys::{ClusterKey, ServiceKey};
+use outport_store::{Fault, Row, Store, Tables, Transaction};
+
+use crate::{Controller, only_fault};
+
+/// How often it looks.
+const INTERVAL_MS: TimestampMs = 10_000;
+/// The most rows of a kind that one pass forgets; the next pass goes on.
+const ROWS_PER_PASS_MAX: usize = 1_000;
+
+pub struct RetentionController {
+    settings: Settings,
+}
+
+impl RetentionController {
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn forget(&self, tx: &mut Transaction<'_>) {
+        let now_ms = tx.now_ms();
+        for task in due_tasks(tx, now_ms, &self.settings) {
+            tx.remove::<Task>(&task);
+        }
+        for service in due_services(tx, now_ms, &self.settings) {
+            forget_service(tx, &service);
+        }
+        for definition in due_task_definitions(tx) {
+            tx.remove::<TaskDefinition>(&definition);
+        }
+        for (deployment, revision) in due_history(tx, now_ms, &self.settings) {
+            tx.remove::<ServiceDeployment>(&deployment);
+            tx.remove::<ServiceRevision>(&revision);
+        }
+        for cluster in due_clusters(tx, now_ms, &self.settings) {
+            tx.remove::<Cluster>(&cluster);
+        }
+        for token in due_tokens(tx, now_ms) {
+            tx.remove::<IdempotencyToken>(&token);
+        }
+    }
+
+    fn has_work(&self, tables: &Tables, now_ms: TimestampMs) -> bool {
+        !due_tasks(tables, now_ms, &self.settings).is_empty()
+            || !due_services(tables, now_ms, &self.settings).is_empty()
+            || !due_task_definitions(tables).is_empty()
+            || !due_history(tables, now_ms, &self.settings).is_empty()
+            || !due_clusters(tables, now_ms, &self.settings).is_empty()
+            || !due_tokens(tables, now_ms).is_empty()
+    }
+}
+
+#[async_trait]
+impl Controller for RetentionController {
+    fn name(&self) -> &'static str {
+        "retention"
+    }
+
+    fn wakes_on_commit(&self) -> bool {
+        false
+    }
+
+    async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
+        let now_ms = store.now_ms();
+        if self.has_work(&store.snapshot(), now_ms) {
+            let forget = |tx: &mut Transaction<'_>| {
+                self.forget(tx);
+                Ok::<_, Infallible>(())
+            };
+            store.write(forget).await.map_err(only_fault)?;
+        }
+        Ok(Some(now_ms + INTERVAL_MS))
+    }
+}
+
+type Keys<R> = Vec<<R as Row>::Key>;
+
+fn due_tasks(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<Task> {
+    // The longest stopped come first, so the first that is too young ends the search.
+    let stopped = tables.tasks.stopped().iter();
+    let old_enough = stopped
+        .take_while(|((stopped_ms, _), _)| now_ms - stopped_ms >= settings.stopped_task_life_ms);
+    old_enough
+        .filter(|(_, task)| {
+            let service_is_gone = task.service.as_ref().is_some_and(|member| {
+                let key =
+                    ServiceKey::new(&task.scope, task.cluster.clone(), member.service.clone());
+                tables.services.get(&key).is_none_or(|s| s.status == ServiceStatus::Inactive)
+            });
+            service_is_gone || retention::forgets_task(task, now_ms, settings)
+        })
+        .map(|(_, task)| task.key())
+        .take(ROWS_PER_PASS_MAX)
+        .collect()
+}
+
+fn due_services(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<Service> {
+    let due = tables.services.iter().filter(|s| retention::forgets_service(s, now_ms, settings));
+    due.map(|service| service.key()).take(ROWS_PER_PASS_MAX).collect()
+}
+
+/// The history of a service goes with it.
+fn forget_service(tx: &mut Transaction<'_>, key: &ServiceKey) {
+    tx.remove::<Service>(key);
+    let deployments = tx.service_deployments.of_service(key).values();
+    let deployments: Keys<ServiceDeployment> = deployments.map(|row| row.key()).collect();
+    for deployment in deployments {
+        tx.remove::<ServiceDeployment>(&deployment);
+    }
+    let revisions = tx.service_revisions.of_service(key).values();
+    let revisions: Keys<ServiceRevision> = revisions.map(|row| row.key()).collect();
+    for revision in revisions {
+        tx.remove::<ServiceRevision>(&revision);
+    }
+}
+
+fn due_task_definitions(tables: &Tables) -> Keys<TaskDefinition> {
+    let deleting = tables
+        .task_definitions
+        .iter()
+        .filter(|definition| definition.status == TaskDefinitionStatus::DeleteInProgress);
+    deleting
+        .filter(|row| retention::forgets_task_definition(row, is_referenced(tables, row)))
+        .map(|definition| definition.key())
+        .take(ROWS_PER_PASS_MAX)
+        .collect()
+}
+
+fn is_referenced(tables: &Tables, definition: &TaskDefinition) -> bool {
+    let by_task = tables.tasks.iter().any(|task| {
+        task.last_status < TaskStatus::Stopped
+            && task.scope == definition.scope
+            && task.family == definition.family
+            && task.revision == definition.revision
+    });
+    by_task
+        || tables.services.iter().any(|service| {
+            service.scope == definition.scope
+                && service.deployments.iter().any(|deployment| {
+                    deployment.family == definition.family
+                        && deployment.revision == definition.revision
+                })
+        })
+}
+
+type HistoryKeys = (<ServiceDeployment as Row>::Key, <ServiceRevision as Row>::Key);
+
+fn due_history(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Vec<HistoryKeys> {
+    let is_current = |entry: &ServiceDeployment| {
+        let key = ServiceKey::new(&entry.scope, entry.cluster.clone(), entry.service.clone());
+        tables.services.get(&key).is_some_and(|service| {
+            service.deployments.iter().any(|deployment| deployment.id == entry.target_revision)
+        })
+    };
+    tables
+        .service_deployments
+        .iter()
+        .filter(|entry| {
+            retention::forgets_service_deployment(entry, is_current(entry), now_ms, settings)
+        })
+        .map(|entry| {
+            let revision = outport_store::keys::ServiceRevisionKey::new(
+                &entry.scope,
+                entry.cluster.clone(),
+                entry.service.clone(),
+                entry.target_revision.clone(),
+            );
+            (entry.key(), revision)
+        })
+        .take(ROWS_PER_PASS_MAX)
+        .collect()
+}
+
+fn due_clusters(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<Cluster> {
+    let due = tables.clusters.iter().filter(|cluster| {
+        let empty = is_empty(tables, &cluster.key());
+        retention::forgets_cluster(cluster, empty, now_ms, settings)
+    });
+    due.map(|cluster| cluster.key()).take(ROWS_PER_PASS_MAX).collect()
+}
+
+fn is_empty(tables: &Tables, cluster: &ClusterKey) -> bool {
+    tables.services.in_cluster(cluster).is_empty()
+        && tables.container_instances.in_cluster(cluster).is_empty()
+        && [DesiredStatus::Running, DesiredStatus::Stopped]
+            .into_iter()
+            .all(|desired| tables.tasks.in_cluster(cluster, desired).is_empty())
+}
+
+fn due_tokens(tables: &Tables, now_ms: TimestampMs) -> Keys<IdempotencyToken> {
+    let due =
+        tables.idempotency_tokens.iter().filter(|token| idempotency::is_expired(token, now_ms));
+    due.map(|token| token.key()).take(ROWS_PER_PASS_MAX).collect()
+}

@@ -1,0 +1,239 @@
+//! Keeps every service at its desired count and task definition.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use outport_model::deployment::{Deployment, ServiceDeployment};
+use outport_model::service::{PropagateTags, Service, ServiceStatus};
+use outport_model::task::{ServiceMembership, Task, TaskOverrides};
+use outport_model::{DesiredStatus, Tags, TaskId, TimestampMs};
+use outport_planner::service::{Plan, Scene, Stop, is_unfinished, plan, record_starts};
+use outport_planner::{Rejection, Settings, StartRequest, StartedTask, Unplaceable, task_start};
+use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
+use outport_store::{Fault, Row, Store, Tables, Transaction};
+
+use crate::{Controller, earlier, only_fault};
+
+/// Services whose plans are carried out side by side, sharing commits.
+const SERVICES_AT_ONCE: usize = 64;
+
+pub struct ServiceController {
+    settings: Settings,
+}
+
+impl ServiceController {
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// One pass over one service, in one transaction.
+    async fn reconcile(
+        &self,
+        store: &Store,
+        key: &ServiceKey,
+    ) -> Result<Option<TimestampMs>, Fault> {
+        let outcome = store.write(|tx| Ok::<_, Infallible>(self.step(tx, key))).await;
+        outcome.map_err(only_fault)
+    }
+
+    fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<TimestampMs> {
+        let rows = ServiceRows::read(tx, key)?;
+        let scene = rows.scene(tx, tx.now_ms(), &self.settings);
+        let mut plan = plan(&scene);
+        drop(scene);
+        for stop in &plan.stops {
+            order_stop(tx, key, stop);
+        }
+        for task in &plan.noted {
+            tx.update(&task_key(key, task), |task: &mut Task| task.end_noted = true);
+        }
+        for entry in std::mem::take(&mut plan.history) {
+            tx.put(entry);
+        }
+        let (started, rejection) = self.start(tx, &plan);
+        let scene = rows.scene(tx, tx.now_ms(), &self.settings);
+        record_starts(&mut plan, &scene, &started, rejection.as_ref());
+        drop(scene);
+        tx.put(plan.service);
+        plan.look_again_at_ms
+    }
+
+    /// Starts what the plan asks for, until one finds no place: the others would not either.
+    fn start(&self, tx: &mut Transaction<'_>, plan: &Plan) -> (Vec<TaskId>, Option<Rejection>) {
+        let mut started = Vec::new();
+        for _ in 0..plan.starts {
+            match self.start_one(tx, &plan.service) {
+                Ok(task) => started.push(task),
+                Err(rejection) => return (started, Some(rejection)),
+            }
+        }
+        (started, None)
+    }
+
+    fn start_one(&self, tx: &mut Transaction<'_>, service: &Service) -> Result<TaskId, Rejection> {
+        let nowhere = || Rejection::of(Unplaceable::NoCapacity);
+        let deployment = service.deployments.first().ok_or_else(nowhere)?;
+        let definition =
+            TaskDefinitionKey::new(&service.scope, deployment.family.clone(), deployment.revision);
+        let definition = tx.task_definitions.get(&definition).cloned().ok_or_else(nowhere)?;
+        let overrides = TaskOverrides::default();
+        let request = StartRequest {
+            definition: &definition,
+            cluster: &service.cluster,
+            launch_type: deployment.launch_type,
+            platform_version: deployment.platform_version.clone(),
+            group: format!("service:{}", service.name),
+            started_by: Some(format!("ecs-svc/{}", deployment.id)),
+            service: Some(membership(service, deployment)),
+            overrides: &overrides,
+            network: &deployment.network,
+            image_digests: &deployment.image_digests,
+            enable_execute_command: service.enable_execute_command,
+            tags: task_tags(service, &definition.tags),
+        };
+        let StartedTask { task, interface, cursor } = {
+            let cluster = ClusterKey::new(&service.scope, service.cluster.clone());
+            let candidates = tx.candidates(&cluster);
+            let spaces = tx.subnet_spaces(&service.scope, &deployment.network.subnets);
+            task_start::start(&request, &candidates, &spaces, &*tx, tx.now_ms(), &self.settings)?
+        };
+        let id = task.id.clone();
+        tx.put(task);
+        if let Some(interface) = interface {
+            tx.put(interface);
+        }
+        if let Some(cursor) = cursor {
+            tx.put(cursor);
+        }
+        Ok(id)
+    }
+}
+
+#[async_trait]
+impl Controller for ServiceController {
+    fn name(&self) -> &'static str {
+        "service"
+    }
+
+    async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
+        let (busy, mut again_at_ms) = self.look(store);
+        for keys in busy.chunks(SERVICES_AT_ONCE) {
+            for outcome in join_all(keys.iter().map(|key| self.reconcile(store, key))).await {
+                again_at_ms = earlier(again_at_ms, outcome?);
+            }
+        }
+        Ok(again_at_ms)
+    }
+}
+
+impl ServiceController {
+    /// Which services need a write, and when the others want to be looked at.
+    fn look(&self, store: &Store) -> (Vec<ServiceKey>, Option<TimestampMs>) {
+        let snapshot = store.snapshot();
+        let mut busy = Vec::new();
+        let mut again_at_ms = None;
+        for service in snapshot.services.iter() {
+            if service.status == ServiceStatus::Inactive {
+                continue;
+            }
+            let key = service.key();
+            let Some(rows) = ServiceRows::read(&snapshot, &key) else { continue };
+            let plan = plan(&rows.scene(&NoIds, store.now_ms(), &self.settings));
+            if !plan.is_idle(service) {
+                busy.push(key);
+            }
+            again_at_ms = earlier(again_at_ms, plan.look_again_at_ms);
+        }
+        (busy, again_at_ms)
+    }
+}
+
+/// The rows that a plan is made from.
+struct ServiceRows {
+    service: Arc<Service>,
+    tasks: Vec<Arc<Task>>,
+    history: Vec<Arc<ServiceDeployment>>,
+}
+
+impl ServiceRows {
+    fn read(tables: &Tables, key: &ServiceKey) -> Option<Self> {
+        let history = tables.service_deployments.of_service(key).values();
+        Some(Self {
+            service: Arc::clone(tables.services.get(key)?),
+            tasks: tables.tasks.of_service(key).values().cloned().collect(),
+            history: history.filter(|entry| is_unfinished(entry.status)).cloned().collect(),
+        })
+    }
+
+    fn scene<'a>(
+        &'a self,
+        ids: &'a dyn outport_model::NewIds,
+        now_ms: TimestampMs,
+        settings: &'a Settings,
+    ) -> Scene<'a> {
+        Scene {
+            service: &self.service,
+            tasks: &self.tasks,
+            history: &self.history,
+            now_ms,
+            settings,
+            ids,
+        }
+    }
+}
+
+/// For a plan that is only looked at.
+struct NoIds;
+
+impl outport_model::NewIds for NoIds {
+    fn task_id(&self) -> TaskId {
+        TaskId::new("")
+    }
+    fn uuid(&self) -> String {
+        String::new()
+    }
+    fn hex17(&self, prefix: &str) -> String {
+        prefix.to_owned()
+    }
+    fn deployment_id(&self) -> outport_model::DeploymentId {
+        outport_model::DeploymentId::new("")
+    }
+    fn service_deployment_id(&self) -> String {
+        String::new()
+    }
+}
+
+fn membership(service: &Service, deployment: &Deployment) -> ServiceMembership {
+    ServiceMembership { service: service.name.clone(), deployment: deployment.id.clone() }
+}
+
+fn task_key(service: &ServiceKey, task: &TaskId) -> TaskKey {
+    TaskKey::new(&service.scope, service.cluster.clone(), task.clone())
+}
+
+fn order_stop(tx: &mut Transaction<'_>, service: &ServiceKey, stop: &Stop) {
+    let now_ms = tx.now_ms();
+    tx.update(&task_key(service, &stop.task), |task: &mut Task| {
+        task.desired_status = DesiredStatus::Stopped;
+        task.stop_code = Some(stop.code);
+        task.stopped_reason = Some(stop.reason.clone());
+        task.stopping_at_ms = Some(now_ms);
+        task.version += 1;
+    });
+}
+
+/// Source: "Tagging your Amazon ECS resources", tags that Amazon ECS adds and propagates.
+fn task_tags(service: &Service, of_definition: &Tags) -> Tags {
+    let mut tags = match service.propagate_tags {
+        PropagateTags::None => Tags::new(),
+        PropagateTags::Service => service.tags.clone(),
+        PropagateTags::TaskDefinition => of_definition.clone(),
+    };
+    if service.enable_ecs_managed_tags {
+        tags.insert("aws:ecs:clusterName".to_owned(), service.cluster.to_string());
+        tags.insert("aws:ecs:serviceName".to_owned(), service.name.to_string());
+    }
+    tags
+}

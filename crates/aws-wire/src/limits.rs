@@ -14,7 +14,7 @@ pub const FORM_PARAMETERS_MAX: usize = 20_000;
 pub const FORM_NAME_BYTES_MAX: usize = 2_048;
 
 /// Violations reported for one request; further ones are found but not worded.
-pub const VIOLATIONS_MAX: usize = 100;
+pub const VIOLATIONS_MAX: usize = 20;
 
 /// Characters of a refused value that are repeated in an error message.
 pub const ECHOED_VALUE_CHARACTERS_MAX: usize = 256;

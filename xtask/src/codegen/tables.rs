@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::facts::{Facts, MemberFacts, ShapeFacts};
 use super::names;
@@ -150,8 +150,10 @@ fn pattern_constructor(pattern: &str) -> Result<String> {
     if let Some((_, translation)) = TRANSLATED.iter().find(|(original, _)| *original == pattern) {
         return Ok(format!("Pattern::translated({pattern:?}, {translation:?})"));
     }
-    regex::Regex::new(&format!("^(?:{pattern})$")).with_context(|| {
-        format!("the pattern {pattern} needs a translation: add it to xtask/src/codegen/tables.rs")
+    outport_aws_wire::Pattern::check(pattern).map_err(|problem| {
+        anyhow!(
+            "the pattern {pattern} needs a translation in xtask/src/codegen/tables.rs: {problem}"
+        )
     })?;
     Ok(format!("Pattern::new({pattern:?})"))
 }

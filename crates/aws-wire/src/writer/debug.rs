@@ -38,7 +38,12 @@ impl Writer for DebugWriter {
     }
 
     fn end(&mut self, _: Place<'_>, collection: Collection) {
-        self.text.push_str(if collection == Collection::List { "]" } else { " }" });
+        let is_empty = self.text.ends_with("{ ");
+        self.text.push_str(match collection {
+            Collection::List => "]",
+            _ if is_empty => "}",
+            _ => " }",
+        });
     }
 
     fn scalar(&mut self, place: Place<'_>, scalar: Scalar<'_>) {

@@ -108,4 +108,5 @@ fn debug_hides_what_is_sensitive() {
         format!("{sample:?}"),
         "Sample { names: [\"x\"], child: { secret: \"[sensitive]\" } }"
     );
+    assert_eq!(format!("{:?}", Sample::default()), "Sample { }");
 }

@@ -405,6 +405,7 @@ impl HostNetwork {
             fs::write(&path, "1").map_err(NetworkError::file(&path))?;
         }
         let changes = vec![
+            route::up(index),
             route::host_route(index, interface.address, self.router),
             route::neighbour(index, interface.address, interface.mac),
         ];

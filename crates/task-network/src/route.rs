@@ -189,8 +189,6 @@ fn libc_eio() -> i32 {
 
 fn end_message(end: &LinkEnd<'_>) -> LinkMessage {
     let mut message = LinkMessage::default();
-    message.header.flags = LinkFlags::Up;
-    message.header.change_mask = LinkFlags::Up;
     message.header.index = end.index.unwrap_or(0);
     message.attributes.push(LinkAttribute::IfName(end.name.to_owned()));
     message.attributes.push(LinkAttribute::Address(end.mac.0.to_vec()));
@@ -200,9 +198,11 @@ fn end_message(end: &LinkEnd<'_>) -> LinkMessage {
     message
 }
 
-/// Makes a link pair, both ends up.
+/// Makes a link pair, the near end up. The kernel takes no far end up that has no near end yet.
 pub fn new_pair(near: &LinkEnd<'_>, far: &LinkEnd<'_>) -> Change {
     let mut message = end_message(near);
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
     message.attributes.push(LinkAttribute::LinkInfo(vec![
         LinkInfo::Kind(InfoKind::Veth),
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(end_message(far)))),

@@ -1,0 +1,188 @@
+//! What the network tests share: an instance that cleans up after itself, and ways into a namespace.
+
+use outport_task_network::{
+    Attachment, HostNetwork, HostNetworkSettings, InstanceId, Ipv4Net, MacAddress, NamespaceName,
+    TaskInterface,
+};
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An instance of this process, with address ranges by its number.
+pub struct Fixture {
+    instance: InstanceId,
+    number: u8,
+    directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub fn new(name: &str, number: u8) -> Fixture {
+        let instance = format!("test_{name}_{}", std::process::id()).parse().unwrap();
+        let directory = tempfile::Builder::new().prefix("outport-network-").tempdir().unwrap();
+        Fixture { instance, number, directory }
+    }
+
+    pub fn settings(&self) -> HostNetworkSettings {
+        HostNetworkSettings {
+            instance: self.instance.clone(),
+            runtime_directory: self.directory.path().to_owned(),
+            vpc_cidr: self.vpc(),
+            bridge_cidr: format!("10.218.{}.0/24", self.number).parse().unwrap(),
+            metadata_port: None,
+        }
+    }
+
+    pub fn open(&self) -> HostNetwork {
+        HostNetwork::open(self.settings()).unwrap()
+    }
+
+    /// Closes the network and checks that the host is as before.
+    pub fn close(&self, network: HostNetwork) {
+        network.close().unwrap();
+        assert_eq!(self.links(), Vec::<String>::new(), "links left");
+        let tables = output("nft list tables");
+        assert!(!tables.contains(&self.instance.table()), "{tables}");
+        let mounts = output("cat /proc/self/mountinfo");
+        assert!(!mounts.contains(self.directory()), "mounts left");
+        assert!(!self.directory.path().join("ns").exists());
+    }
+
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    pub fn directory(&self) -> &str {
+        self.directory.path().to_str().unwrap()
+    }
+
+    pub fn vpc(&self) -> Ipv4Net {
+        format!("10.{}.0.0/20", 200 + self.number).parse().unwrap()
+    }
+
+    pub fn address(&self, last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 200 + self.number, 0, last)
+    }
+
+    pub fn bridge_gateway(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 218, self.number, 1)
+    }
+
+    /// The instance's links on the host, without their common prefix, sorted.
+    pub fn links(&self) -> Vec<String> {
+        let prefix = self.instance.link_prefix();
+        let names = std::fs::read_dir("/sys/class/net").unwrap();
+        let mut links: Vec<String> = names
+            .filter_map(|entry| {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                name.strip_prefix(&prefix).map(str::to_owned)
+            })
+            .collect();
+        links.sort();
+        links
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        // After a failed test; a closed network has nothing left to remove.
+        if let Err(error) = HostNetwork::remove_everything(&self.instance, self.directory.path()) {
+            eprintln!("left behind: {error}");
+        }
+    }
+}
+
+pub fn name(text: &str) -> NamespaceName {
+    text.parse().unwrap()
+}
+
+pub fn interface(fixture: &Fixture, last: u8) -> Attachment {
+    let address = fixture.address(last);
+    Attachment::Interface(TaskInterface {
+        address,
+        prefix_length: 20,
+        gateway: fixture.address(1),
+        mac: MacAddress::of(address),
+    })
+}
+
+/// Runs `work` on a thread of its own inside the namespace.
+pub fn in_namespace<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let namespace = File::open(path).unwrap();
+    std::thread::spawn(move || {
+        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        work()
+    })
+    .join()
+    .unwrap()
+}
+
+/// Whether a shell command succeeds.
+pub fn run(command: &str) -> bool {
+    Command::new("sh").args(["-c", command]).stdout(std::process::Stdio::null()).status().unwrap().success()
+}
+
+/// What a shell command prints.
+pub fn output(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub fn inode(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().ino()
+}
+
+/// A stranger: a namespace on a link of the host that is no instance's, which routes the VPC to the host.
+pub struct Outside {
+    link: String,
+    near: Ipv4Addr,
+    path: PathBuf,
+}
+
+impl Outside {
+    pub fn new(link: &str, near: Ipv4Addr, vpc: Ipv4Net) -> Outside {
+        let namespace = format!("{link}-outside-{}", std::process::id());
+        let outside = Outside {
+            link: link.to_owned(),
+            near,
+            path: PathBuf::from(format!("/run/netns/{namespace}")),
+        };
+        let far = outside.address();
+        for command in [
+            format!("ip netns add {namespace}"),
+            format!("ip link add {link} type veth peer name eth0 netns {namespace}"),
+            format!("ip addr add {near}/30 dev {link}"),
+            format!("ip link set {link} up"),
+            format!("ip -n {namespace} addr add {far}/30 dev eth0"),
+            format!("ip -n {namespace} link set eth0 up"),
+            format!("ip -n {namespace} link set lo up"),
+            format!("ip -n {namespace} route add {vpc} via {near}"),
+        ] {
+            assert!(run(&command), "{command}");
+        }
+        outside
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn address(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.near) + 1)
+    }
+
+    pub fn host_address(&self) -> Ipv4Addr {
+        self.near
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let namespace = self.path.file_name().unwrap().to_str().unwrap();
+        run(&format!("ip link del {}; ip netns del {namespace}", self.link));
+    }
+}

@@ -33,7 +33,7 @@ pub(crate) enum BodyError {
 #[derive(Debug)]
 pub(crate) struct BufferedBody {
     pub bytes: Vec<u8>,
-    permits: Vec<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The memory of all bodies, in bytes.
@@ -70,7 +70,7 @@ impl BodyBudget {
         body: &mut Body,
         bytes_max: usize,
     ) -> Result<BufferedBody, BodyError> {
-        let mut buffered = BufferedBody { bytes: Vec::new(), permits: Vec::new() };
+        let mut buffered = BufferedBody { bytes: Vec::new(), permit: None };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
                 continue;
@@ -78,7 +78,11 @@ impl BodyBudget {
             if buffered.bytes.len() + data.len() > bytes_max {
                 return Err(BodyError::TooLarge);
             }
-            buffered.permits.push(self.take(data.len())?);
+            let permit = self.take(data.len())?;
+            match &mut buffered.permit {
+                Some(held) => held.merge(permit),
+                None => buffered.permit = Some(permit),
+            }
             buffered.bytes.extend_from_slice(&data);
         }
         Ok(buffered)
@@ -99,8 +103,8 @@ impl BodyBudget {
         if bytes.len() > bytes_max {
             return Err(BodyError::TooLarge);
         }
-        let permits = vec![self.take(bytes.len())?];
-        Ok(BufferedBody { bytes, permits })
+        let permit = Some(self.take(bytes.len())?);
+        Ok(BufferedBody { bytes, permit })
     }
 }
 
@@ -178,7 +182,7 @@ mod tests {
     fn gzip(bytes: &[u8]) -> BufferedBody {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(bytes).unwrap();
-        BufferedBody { bytes: encoder.finish().unwrap(), permits: Vec::new() }
+        BufferedBody { bytes: encoder.finish().unwrap(), permit: None }
     }
 
     fn check_inflate(compressed: BufferedBody, expected: Result<usize, BodyError>) {
@@ -192,7 +196,7 @@ mod tests {
         check_inflate(gzip(&[]), Ok(0));
         check_inflate(gzip(&[7; 501]), Err(BodyError::TooLarge));
         check_inflate(gzip(&vec![0; 50_000_000]), Err(BodyError::TooLarge));
-        let plain = BufferedBody { bytes: b"{}".to_vec(), permits: Vec::new() };
+        let plain = BufferedBody { bytes: b"{}".to_vec(), permit: None };
         check_inflate(plain, Err(BodyError::NotGzip));
         let mut cut = gzip(&[7; 500]);
         cut.bytes.pop();

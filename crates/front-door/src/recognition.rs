@@ -261,7 +261,8 @@ fn by_target(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusa
 fn by_scope(services: &Services, head: &Parts, name: &str) -> Result<Recognised, Box<Refusal>> {
     let apparent = apparent_protocol(&head.headers);
     let Some(service) = services.find(|model| model.signing_name == name) else {
-        return Err(Refusal::boxed(None, apparent, not_served(name)));
+        let protocol = protocol_of_stranger(name, head, apparent);
+        return Err(Refusal::boxed(None, protocol, not_served(name)));
     };
     let model = service.model();
     let Some(protocol) = form_protocol(model) else {
@@ -281,6 +282,14 @@ fn by_scope(services: &Services, head: &Parts, name: &str) -> Result<Recognised,
         return Err(Refusal::boxed(Some(model), protocol, error));
     }
     Ok(Recognised { service, protocol, wanted: Wanted::InForm })
+}
+
+/// A service that is not served may speak REST: clients of those read JSON, except of a few that read XML.
+fn protocol_of_stranger(name: &str, head: &Parts, apparent: Protocol) -> Protocol {
+    let reads_xml = matches!(name, "s3" | "cloudfront" | "route53")
+        || is_form(&head.headers)
+        || has_action(head);
+    if apparent == Protocol::Query && !reads_xml { Protocol::Json11 } else { apparent }
 }
 
 fn form_protocol(model: &ServiceModel) -> Option<Protocol> {

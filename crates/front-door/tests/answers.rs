@@ -161,6 +161,11 @@ async fn what_is_not_there() {
     let answer = check(other.signed("dynamodb"), 501, "NotImplemented").await;
     assert!(answer.message().contains("'DynamoDB_20120810'"));
     check(Sent::new("GET", "/bucket").signed("s3"), 501, "NotImplemented").await;
+    let lambda = Sent::new("GET", "/2015-03-31/functions/").signed("lambda");
+    let answer = check(lambda, 501, "NotImplemented").await;
+    assert_eq!(answer.headers["x-amzn-errortype"], "NotImplemented");
+    let sns = Sent::form("Action=ListTopics&Version=2010-03-31").signed("sns");
+    assert_eq!(check(sns, 501, "NotImplemented").await.content_type, "text/xml");
     let cbor = Sent::cbor("MakeCoffee", &[0xa0]).signed("monitoring");
     check(cbor, 400, "UnknownOperationException").await;
 }

@@ -167,30 +167,23 @@ impl Registry {
         })
     }
 
-    /// Replaces the resource tags with what `change` makes of them, unless it refuses.
-    /// Errors: `RepositoryNotFound`, and whatever `change` says.
-    pub fn change_repository_tags<E: From<RegistryError>>(
+    /// Replaces the resource tags with what `change` makes of them. Errors: `RepositoryNotFound`.
+    pub fn change_repository_tags(
         &self,
         scope: &Scope,
         name: &RepositoryName,
-        change: impl FnOnce(&mut Tags) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut refused = None;
-        let changed = self.metadata.write(|transaction| {
+        change: impl FnOnce(&mut Tags),
+    ) -> Result<(), RegistryError> {
+        self.metadata.write(|transaction| {
             let id = find_repository(transaction, scope, name)?;
             let mut tags = read_repository(transaction, id)?.tags;
-            if let Err(error) = change(&mut tags) {
-                refused = Some(error);
-                return Ok(());
-            }
+            change(&mut tags);
             transaction.execute(
                 "UPDATE repository SET resource_tags = ?2 WHERE id = ?1",
                 params![id.0, json(&tags)],
             )?;
             Ok(())
-        });
-        changed.map_err(E::from)?;
-        refused.map_or(Ok(()), Err)
+        })
     }
 }
 

@@ -398,7 +398,10 @@ impl Upload {
         self.forget()
     }
 
+    /// The bytes go before the name: while the file is open its space is taken, and a full disk has
+    /// none left to note anything.
     fn forget(&mut self) -> Result<(), RegistryError> {
+        self.truncate(0)?;
         self.received = None;
         self.registry.forget_upload(self.id)
     }

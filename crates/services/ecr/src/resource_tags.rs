@@ -1,0 +1,59 @@
+//! Tags of repositories. Source of the rules: Amazon ECR user guide, "Tagging a private repository".
+
+use outport_aws_ecr::{EcrError, Tag};
+use outport_model::Tags;
+use outport_model::tag::{TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TAGS_PER_RESOURCE_MAX};
+
+/// AWS's own tags, which nobody else sets.
+const RESERVED_PREFIX: &str = "aws:";
+
+/// Errors: `InvalidTagParameterException`, `TooManyTagsException`.
+pub(crate) fn parse(tags: &[Tag]) -> Result<Tags, EcrError> {
+    let mut parsed = Tags::new();
+    for tag in tags {
+        let key = tag.key.clone().unwrap_or_default();
+        let value = tag.value.clone().unwrap_or_default();
+        if key.is_empty() || key.chars().count() > TAG_KEY_LENGTH_MAX {
+            return Err(invalid(format!("Tag keys have 1 to {TAG_KEY_LENGTH_MAX} characters.")));
+        }
+        if value.chars().count() > TAG_VALUE_LENGTH_MAX {
+            return Err(invalid(format!(
+                "Tag values have at most {TAG_VALUE_LENGTH_MAX} characters."
+            )));
+        }
+        if key.to_ascii_lowercase().starts_with(RESERVED_PREFIX) {
+            return Err(invalid(
+                "aws: prefixed tag key names are not allowed for external use.".into(),
+            ));
+        }
+        if parsed.insert(key, value).is_some() {
+            return Err(invalid("Duplicate tag keys found.".into()));
+        }
+    }
+    check_count(&parsed)?;
+    Ok(parsed)
+}
+
+/// Errors: `TooManyTagsException`.
+pub(crate) fn check_count(tags: &Tags) -> Result<(), EcrError> {
+    if tags.len() <= TAGS_PER_RESOURCE_MAX {
+        return Ok(());
+    }
+    let message = format!("A repository can have at most {TAGS_PER_RESOURCE_MAX} tags.");
+    Err(EcrError::too_many_tags_exception(message))
+}
+
+pub(crate) fn view(tags: &Tags) -> Vec<Tag> {
+    tags.iter()
+        .map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) })
+        .collect()
+}
+
+/// Key and value of each, as condition contexts take them.
+pub(crate) fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
+    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+fn invalid(message: String) -> EcrError {
+    EcrError::invalid_tag_parameter_exception(message)
+}

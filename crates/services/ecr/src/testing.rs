@@ -1,0 +1,120 @@
+//! A service over a registry in a scratch directory, and a caller who is root.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use outport_aws_ecr::{CreateRepositoryRequest, EcrHandler, ImageIdentifier};
+use outport_identity::{AccessKeyId, Call, Principal, RequestId, Sealer};
+use outport_image_registry::{
+    Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus,
+};
+use outport_model::{AccountId, Region, Scope};
+
+use crate::EcrService;
+
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
+
+pub(crate) struct Fixture {
+    pub(crate) service: EcrService,
+    pub(crate) call: Call,
+    scope: Scope,
+    _directory: tempfile::TempDir,
+}
+
+pub(crate) fn tagged(tag: &str) -> ImageIdentifier {
+    ImageIdentifier { image_digest: None, image_tag: Some(tag.into()) }
+}
+
+pub(crate) fn digested(digest: &str) -> ImageIdentifier {
+    ImageIdentifier { image_digest: Some(digest.into()), image_tag: None }
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let registry = Registry::open(directory.path(), Limits::default()).expect("a registry");
+        let sealer = Arc::new(Sealer::new(&[7; 32]));
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let call = Call {
+            principal: Principal::root(scope.account.clone()),
+            account: scope.account.clone(),
+            region: scope.region.clone(),
+            request_id: RequestId::new("request"),
+            now_ms: NOW_MS,
+            source_ip: Ipv4Addr::LOCALHOST.into(),
+            user_agent: None,
+            secure_transport: false,
+            access_key_id: AccessKeyId::new("AKID"),
+        };
+        let service = EcrService::new(registry, "127.0.0.1:4566", sealer);
+        Self { service, call, scope, _directory: directory }
+    }
+
+    pub(crate) async fn create(&self, name: &str) {
+        let input =
+            CreateRepositoryRequest { repository_name: Some(name.into()), ..Default::default() };
+        self.service.create_repository(&self.call, input).await.expect("the repository is created");
+    }
+
+    pub(crate) fn repository(&self, name: &str) -> Repository {
+        self.service
+            .registry
+            .repository(&self.scope, &parse(name))
+            .expect("the repository is there")
+    }
+
+    pub(crate) fn image_count(&self, name: &str) -> usize {
+        let registry = &self.service.registry;
+        let images =
+            registry.describe_images(&self.scope, &parse(name), TagStatus::Any, None, 1_000);
+        images.expect("images").len()
+    }
+
+    pub(crate) fn digest_of(&self, bytes: &[u8]) -> String {
+        Digest::of(Algorithm::Sha256, bytes).to_string()
+    }
+
+    /// Uploads a config and a layer, and returns the manifest of their image.
+    pub(crate) fn manifest(&self, name: &str, layer: &[u8]) -> String {
+        let (config, size) = (self.upload(name, b"{}"), layer.len());
+        let layer = self.upload(name, layer);
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer}","size":{size}}}]}}"#
+        )
+    }
+
+    /// Pushes an image of one layer, and returns its digest.
+    pub(crate) async fn push(&self, name: &str, tag: &str, layer: &[u8]) -> String {
+        let manifest = self.manifest(name, layer);
+        self.put(name, tag, &manifest)
+    }
+
+    /// Pushes an index of one image, and returns its digest.
+    pub(crate) fn push_index(&self, name: &str, tag: &str, image: &str) -> String {
+        let index = format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{image}","size":1}}]}}"#
+        );
+        self.put(name, tag, &index)
+    }
+
+    fn put(&self, name: &str, tag: &str, manifest: &str) -> String {
+        let tag = tag.parse().expect("a tag");
+        let put =
+            PutImage { body: manifest.as_bytes(), media_type: None, tag: Some(&tag), digest: None };
+        let stored = self.service.registry.put_image(&self.scope, &parse(name), &put, NOW_MS);
+        stored.expect("the image is stored").digest.to_string()
+    }
+
+    fn upload(&self, name: &str, bytes: &[u8]) -> Digest {
+        let (registry, name) = (&self.service.registry, parse(name));
+        let id = registry.start_upload(&self.scope, &name, NOW_MS).expect("a session");
+        let mut upload = registry.resume_upload(&self.scope, &name, id).expect("a session");
+        upload.append(bytes).expect("bytes are taken");
+        let digest = Digest::of(Algorithm::Sha256, bytes);
+        upload.finish(&digest, NOW_MS).expect("a blob").digest
+    }
+}
+
+fn parse(name: &str) -> RepositoryName {
+    name.parse().expect("a repository name")
+}

@@ -5,11 +5,13 @@ mod support;
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::Request;
-use support::{Answer, NOW_MS, Sent, builder, door, peer, signer};
+use outport_front_door::Limits;
+use support::{Answer, NOW_MS, Sent, builder, builder_and_behind, door, peer, signer};
 
 /// Expects a status and an error code; `""` stands for a good answer.
 async fn check(sent: Sent, status: u16, code: &str) -> Answer {
@@ -302,4 +304,50 @@ async fn metrics_and_a_head_request() {
     ] {
         assert!(text.lines().any(|each| each == line), "{line} is not in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn an_operation_ends_even_when_its_client_goes_away() {
+    let (builder, behind) = builder_and_behind();
+    let door = builder.build().unwrap();
+    let request = Sent::ecs("UpdateCluster", "{}").signed("ecs").to_http().unwrap();
+    let mut answer = Box::pin(door.answer(request, peer()));
+    // Let it begin, and hang up.
+    while behind.calls.load(Ordering::SeqCst) == 0 {
+        tokio::select! {
+            biased;
+            _ = &mut answer => panic!("the operation is held"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(answer);
+    behind.held.add_permits(1);
+    let ended = async {
+        while behind.calls.load(Ordering::SeqCst) != 101 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the operation ends");
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_turn_is_told_to_try_again() {
+    let (builder, behind) = builder_and_behind();
+    let limits =
+        Limits { operations_max: 1, turn_timeout: Duration::from_millis(20), ..Limits::default() };
+    let door = builder.limits(limits).build().unwrap();
+    let request = Sent::ecs("UpdateCluster", "{}").signed("ecs").to_http().unwrap();
+    let first_door = door.clone();
+    let first = tokio::spawn(async move { first_door.answer(request, peer()).await });
+    while behind.calls.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = Sent::ecs("ListClusters", "{}").signed("ecs").answer(&door).await;
+    assert_eq!(
+        (second.status, second.code().unwrap().as_str()),
+        (503, "ServiceUnavailableException")
+    );
+    behind.held.add_permits(1);
+    assert_eq!(first.await.unwrap().status(), 200);
+    assert_eq!(Sent::ecs("ListClusters", "{}").signed("ecs").answer(&door).await.status, 200);
 }

@@ -243,3 +243,29 @@ async fn no_more_connections_than_allowed_are_served_at_once() {
     until(&mut second, "]}").await;
     running.stop().await;
 }
+
+/// Bytes that are no request.
+#[tokio::test]
+async fn what_is_no_http_is_answered_once_and_cut() {
+    let running = start(Limits::default(), |limits| limits).await;
+    let check = async |bytes: &[u8], expected: &str| {
+        let mut stream = running.connect().await;
+        let _ = stream.write_all(bytes).await;
+        stream.shutdown().await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with(expected), "{}\n{answer}", String::from_utf8_lossy(bytes));
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
+    };
+    let bad = "HTTP/1.1 400 Bad Request\r\n";
+    check(b"hello\r\n\r\n", bad).await;
+    check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", bad).await;
+    check(b"GET / HTTP/9.9\r\nhost: a\r\n\r\n", "HTTP/1.1 ").await;
+    check(b"GET /\x00 HTTP/1.1\r\nhost: a\r\n\r\n", bad).await;
+    check(b"GET / HTTP/1.1\r\nhost: a\r\nx: a\r\n b\r\n\r\n", bad).await;
+    check(b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", bad).await;
+    check(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", bad)
+        .await;
+    check(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n", bad).await;
+    check(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n", bad).await;
+    running.stop().await;
+}

@@ -17,6 +17,7 @@ use outport_front_door::{AwsService, BoxFuture, FrontDoor, FrontDoorBuilder};
 use outport_identity::sigv4::{RequestHead, SignatureStyle, Signer};
 use outport_identity::{AccessKeyId, Call, Credential, Principal, SecretAccessKey};
 use outport_model::{AccountId, Region};
+use tokio::sync::Semaphore;
 
 pub const NOW_MS: i64 = 1_790_000_000_000;
 pub const HOST: &str = "127.0.0.1:4566";
@@ -47,6 +48,14 @@ pub static EVERYTHING: ServiceModel = ServiceModel {
 pub struct MadeUpService {
     pub model: &'static ServiceModel,
     pub calls: Arc<AtomicUsize>,
+    /// `UpdateCluster` takes one permit for good before it goes on.
+    pub held: Arc<Semaphore>,
+}
+
+/// What a test sees of the services, and how it lets them go on.
+pub struct Behind {
+    pub calls: Arc<AtomicUsize>,
+    pub held: Arc<Semaphore>,
 }
 
 impl AwsService for MadeUpService {
@@ -88,6 +97,11 @@ impl AwsService for MadeUpService {
                     user_id: Some(call.principal.user_id()),
                 }),
                 "DescribeVpcs" => exchange.write(&DescribeVpcsResult::default()),
+                "UpdateCluster" => {
+                    self.held.acquire().await.unwrap().forget();
+                    self.calls.fetch_add(100, Ordering::SeqCst);
+                    exchange.write(&ListClustersResponse::default());
+                }
                 // Forgets to answer.
                 _ => {}
             }
@@ -106,15 +120,22 @@ pub fn credential() -> Credential {
 
 /// ECS, STS, EC2 and the service of every protocol; the counter of their calls.
 pub fn builder() -> (FrontDoorBuilder, Arc<AtomicUsize>) {
+    let (builder, behind) = builder_and_behind();
+    (builder, behind.calls)
+}
+
+pub fn builder_and_behind() -> (FrontDoorBuilder, Behind) {
     let calls = Arc::new(AtomicUsize::new(0));
+    let held = Arc::new(Semaphore::new(0));
     let mut builder = FrontDoor::builder(Region::new("us-east-1"), Arc::new(credential()))
         .clock(Arc::new(|| NOW_MS));
     for model in
         [&outport_aws_ecs::MODEL, &outport_aws_sts::MODEL, &outport_aws_ec2::MODEL, &EVERYTHING]
     {
-        builder = builder.service(Arc::new(MadeUpService { model, calls: Arc::clone(&calls) }));
+        let (calls, held) = (Arc::clone(&calls), Arc::clone(&held));
+        builder = builder.service(Arc::new(MadeUpService { model, calls, held }));
     }
-    (builder, calls)
+    (builder, Behind { calls, held })
 }
 
 pub fn door() -> (FrontDoor, Arc<AtomicUsize>) {

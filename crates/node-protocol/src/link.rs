@@ -1,5 +1,6 @@
 //! Joining, asking for work, logs and credentials.
 
+use crate::assignment::LogDestination;
 use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::{NodeId, TaskId, TimestampMs};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub struct LogBatch {
     pub node: NodeId,
     pub task: TaskId,
     pub container: String,
+    /// Where it goes; named by the task's assignment, checked against it.
+    pub destination: LogDestination,
     /// The cursor that this batch begins at; a batch from elsewhere than the committed cursor is
     /// answered with that cursor and changes nothing.
     pub from_cursor: u64,
@@ -53,6 +56,8 @@ pub struct LogBatch {
 pub struct LogEvent {
     pub timestamp_ms: TimestampMs,
     pub message: String,
+    /// The cursor right behind it; rises from event to event.
+    pub end_cursor: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

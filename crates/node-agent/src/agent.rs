@@ -1,0 +1,433 @@
+//! One node: joins, takes over what is there, follows its assignment.
+//!
+//! **Invariant:** an assignment older than the one that is followed is refused.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use outport_container_runtime::{Driver, Runtime, RuntimeError, RuntimeSettings};
+use outport_image_store::{ImageStore, StoreError, StoreOptions, Unpacker};
+use outport_model::node::NodeCapacity;
+use outport_model::task::StopCode;
+use outport_model::{DesiredStatus, TaskId, TaskStatus};
+use outport_node_protocol::{Assignment, Registered, Registration, StopCause, TaskAssignment};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::board::Board;
+use crate::control_plane::{ControlPlane, LinkError};
+use crate::host;
+use crate::machine::{Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_instance};
+use crate::reporter::Reporter;
+use crate::task::runner::StopReason;
+use crate::task::{Order, TaskRunner};
+use crate::task_record::{TaskRecord, TaskRecords};
+
+/// First wait after a call that failed; doubles up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// After a stop of everything the tasks have this long beyond their own stop timeouts.
+const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
+/// How long the control plane has to take the last report and drop the stopped tasks.
+const FORGET_PATIENCE: Duration = Duration::from_secs(5);
+const FORGET_LOOK: Duration = Duration::from_millis(20);
+/// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
+const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
+
+/// Where a node works and for whom.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// Images, tasks, logs.
+    pub directory: PathBuf,
+    /// Part of every name on the host.
+    pub instance: String,
+    pub control_plane_url: String,
+    pub join_token: String,
+    /// The cluster that the container instance joins.
+    pub cluster: String,
+    pub capacity: NodeCapacity,
+    /// An OCI runtime to use instead of our own.
+    pub oci_runtime: Option<PathBuf>,
+}
+
+/// Why a node cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    #[error("{0}")]
+    Runtime(#[from] RuntimeError),
+    #[error("{0}")]
+    Images(#[from] StoreError),
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A node at work. Dropping it leaves the tasks running.
+pub struct Agent {
+    instance: String,
+    shared: Arc<Shared>,
+    loops: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    machine: Arc<Machine>,
+    control_plane: Arc<ControlPlane>,
+    board: Arc<Board>,
+    records: TaskRecords,
+    boot_id: String,
+    generation: Arc<AtomicU64>,
+    accepts_tasks: Arc<AtomicBool>,
+    runners: Mutex<HashMap<TaskId, Runner>>,
+}
+
+struct Runner {
+    orders: watch::Sender<Order>,
+    work: JoinHandle<()>,
+}
+
+impl Agent {
+    /// Joins the control plane and takes over what an earlier agent left. Waits for a control plane
+    /// that cannot be reached, for as long as it takes.
+    pub async fn start(settings: AgentSettings) -> Result<Self, AgentError> {
+        std::fs::create_dir_all(&settings.directory)?;
+        let node = host::node_id(&settings.directory)?;
+        let boot_id = host::boot_id()?;
+        let control_plane =
+            Arc::new(ControlPlane::new(&settings.control_plane_url, &settings.join_token, node)?);
+        let registration = registration(&settings, &control_plane, &boot_id);
+        let registered = register(&control_plane, &registration).await?;
+        let machine = Arc::new(machine(&settings, &control_plane, registered).await?);
+        let shared = Arc::new(Shared {
+            machine,
+            control_plane,
+            board: Arc::default(),
+            records: TaskRecords::open(settings.directory.join("tasks"))?,
+            boot_id,
+            generation: Arc::default(),
+            accepts_tasks: Arc::new(AtomicBool::new(true)),
+            runners: Mutex::default(),
+        });
+        shared.take_over().await?;
+        let loops = vec![
+            tokio::spawn(shared.reporter().run()),
+            tokio::spawn(follow_assignments(shared.clone(), registration)),
+            tokio::spawn(sweep_images(shared.clone())),
+        ];
+        Ok(Self { instance: settings.instance, shared, loops })
+    }
+
+    /// Stops every task gracefully, waits until the control plane knows, and removes what the node
+    /// made on this host.
+    pub async fn stop_tasks(self, reason: &str) -> Result<(), AgentError> {
+        self.shared.accepts_tasks.store(false, Ordering::Release);
+        for runner in self.shared.runners().values() {
+            raise(&runner.orders, Order::Stop(Some(StopReason(reason.to_owned()))));
+        }
+        let board = &self.shared.board;
+        let stopped = async {
+            while !board.all_stopped() {
+                tokio::time::sleep(FORGET_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(STOP_ALL_PATIENCE, stopped).await.is_err() {
+            tracing::error!("some tasks did not stop in time and are removed");
+        }
+        let forgotten = async {
+            while !self.shared.runners().values().all(|runner| runner.work.is_finished()) {
+                tokio::time::sleep(FORGET_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(FORGET_PATIENCE, forgotten).await.is_err() {
+            tracing::warn!("the control plane did not let go of all tasks in time");
+        }
+        self.detach();
+        let machine = &self.shared.machine;
+        let runtime = machine.runtime.clone();
+        tokio::task::spawn_blocking(move || runtime.remove_all())
+            .await
+            .map_err(std::io::Error::other)??;
+        machine.networks.settle().await;
+        let instance = self.instance.clone();
+        tokio::task::spawn_blocking(move || remove_host_traces(&instance))
+            .await
+            .map_err(std::io::Error::other)?
+    }
+
+    /// Stops following the control plane; the tasks run on.
+    pub fn detach(&self) {
+        for each in &self.loops {
+            each.abort();
+        }
+        for runner in self.shared.runners().values() {
+            runner.work.abort();
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// Removes whatever an instance left on this host, with nobody running.
+pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>, AgentError> {
+    let mut removed = Vec::new();
+    let runtime = runtime(directory, instance)?;
+    removed.extend(runtime.list()?.into_iter().map(|found| match found.container {
+        Some(container) => format!("container {container} of task {}", found.task),
+        None => format!("task {}", found.task),
+    }));
+    runtime.remove_all()?;
+    remove_host_traces(instance)?;
+    Ok(removed)
+}
+
+/// Links, rules, namespaces and the directory below /run.
+fn remove_host_traces(instance: &str) -> Result<(), AgentError> {
+    let run_dir = run_dir(instance);
+    remove_instance(&run_dir, instance)?;
+    match std::fs::remove_dir_all(&run_dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+impl Shared {
+    fn reporter(self: &Arc<Self>) -> Reporter {
+        Reporter {
+            control_plane: self.control_plane.clone(),
+            board: self.board.clone(),
+            boot_id: self.boot_id.clone(),
+            generation: self.generation.clone(),
+            accepts_tasks: self.accepts_tasks.clone(),
+        }
+    }
+
+    /// Records become runners again; what has no record is removed.
+    async fn take_over(self: &Arc<Self>) -> Result<(), AgentError> {
+        let (records, unreadable) = self.records.load()?;
+        let known: Vec<TaskId> = records.iter().map(|record| record.report.task.clone()).collect();
+        let runtime = self.machine.runtime.clone();
+        let kept = known.clone();
+        tokio::task::spawn_blocking(move || remove_strangers(&runtime, &kept))
+            .await
+            .map_err(std::io::Error::other)??;
+        self.machine.networks.remove_strangers(&known).await?;
+        for task in unreadable {
+            self.records.forget(&task)?;
+        }
+        for mut record in records {
+            if record.boot_id != self.boot_id && record.report.status < TaskStatus::Stopped {
+                record.boot_id.clone_from(&self.boot_id);
+                record.report.status = record.report.status.max(TaskStatus::Stopping);
+                record.report.stop.get_or_insert_with(|| StopCause {
+                    code: StopCode::TerminationNotice,
+                    reason: HOST_STOPPED.to_owned(),
+                });
+            }
+            self.run(record, Order::Run, true);
+        }
+        Ok(())
+    }
+
+    fn run(self: &Arc<Self>, record: TaskRecord, order: Order, taken_over: bool) {
+        let task = record.report.task.clone();
+        let (orders, receiver) = watch::channel(order);
+        let runner = TaskRunner::new(
+            self.machine.clone(),
+            self.records.clone(),
+            self.board.clone(),
+            record,
+            receiver,
+        );
+        let work = tokio::spawn(runner.run(taken_over));
+        self.runners().insert(task, Runner { orders, work });
+    }
+
+    /// Makes what runs here what the assignment says.
+    fn follow(self: &Arc<Self>, assignment: Assignment) {
+        let mut wanted: HashMap<TaskId, TaskAssignment> =
+            assignment.tasks.into_iter().map(|task| (task.task.clone(), task)).collect();
+        {
+            let mut runners = self.runners();
+            runners.retain(|_, runner| !runner.work.is_finished());
+            for (task, runner) in runners.iter() {
+                match wanted.remove(task) {
+                    None => raise(&runner.orders, Order::Forget),
+                    Some(task) => raise(&runner.orders, order_of(&task)),
+                }
+            }
+        }
+        for task in wanted.into_values() {
+            let order = order_of(&task);
+            self.run(TaskRecord::new(task, &self.boot_id), order, false);
+        }
+        self.generation.store(assignment.generation, Ordering::Release);
+    }
+
+    fn runners(&self) -> MutexGuard<'_, HashMap<TaskId, Runner>> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn order_of(task: &TaskAssignment) -> Order {
+    match task.desired {
+        DesiredStatus::Running => Order::Run,
+        DesiredStatus::Stopped => Order::Stop(None),
+    }
+}
+
+/// An order is never taken back.
+fn raise(orders: &watch::Sender<Order>, order: Order) {
+    orders.send_if_modified(|known| {
+        let higher = rank(&order) > rank(known);
+        if higher {
+            *known = order;
+        }
+        higher
+    });
+}
+
+fn rank(order: &Order) -> u8 {
+    match order {
+        Order::Run => 0,
+        Order::Stop(_) => 1,
+        Order::Forget => 2,
+    }
+}
+
+async fn follow_assignments(shared: Arc<Shared>, registration: Registration) {
+    let mut retry = RETRY_FIRST;
+    loop {
+        let known = shared.generation.load(Ordering::Acquire);
+        match shared.control_plane.assignment(known).await {
+            Ok(Some(assignment)) if assignment.generation > known => {
+                retry = RETRY_FIRST;
+                shared.follow(assignment);
+            }
+            Ok(Some(older)) => {
+                tracing::error!(
+                    known,
+                    offered = older.generation,
+                    "an older assignment is refused"
+                );
+                tokio::time::sleep(RETRY_MAX).await;
+            }
+            Ok(None) => retry = RETRY_FIRST,
+            Err(error) => {
+                tracing::warn!(%error, "no assignment; the tasks run on");
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(RETRY_MAX);
+                // The control plane may have lost its memory of this node, or be another one now.
+                if let Err(error) = shared.control_plane.register(&registration).await {
+                    tracing::debug!(%error, "not registered again yet");
+                }
+            }
+        }
+    }
+}
+
+async fn sweep_images(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        shared.machine.images.sweep().await;
+    }
+}
+
+fn registration(
+    settings: &AgentSettings,
+    control_plane: &ControlPlane,
+    boot_id: &str,
+) -> Registration {
+    Registration {
+        node: control_plane.node().clone(),
+        host_name: host::host_name(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: boot_id.to_owned(),
+        architecture: host::architecture(),
+        capacity: settings.capacity.clone(),
+        cluster: settings.cluster.clone(),
+    }
+}
+
+async fn register(
+    control_plane: &ControlPlane,
+    registration: &Registration,
+) -> Result<Registered, LinkError> {
+    let mut retry = RETRY_FIRST;
+    loop {
+        match control_plane.register(registration).await {
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "cannot join yet; trying again");
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(RETRY_MAX);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+async fn machine(
+    settings: &AgentSettings,
+    control_plane: &Arc<ControlPlane>,
+    registered: Registered,
+) -> Result<Machine, AgentError> {
+    let runtime = Arc::new(runtime(&settings.directory, &settings.instance)?);
+    let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
+    let options = StoreOptions { unpacker, ..StoreOptions::default() };
+    let store = ImageStore::open(&settings.directory.join("images"), options)?;
+    let networks = Networks::open(
+        &settings.directory,
+        &run_dir(&settings.instance),
+        &settings.instance,
+        &registered.vpc_cidr,
+    )
+    .await?;
+    let images = Images::new(store, control_plane.clone(), registered);
+    let driver = match &settings.oci_runtime {
+        Some(program) => Driver::Oci(program.clone()),
+        None => Driver::Libcontainer,
+    };
+    Ok(Machine::new(runtime, networks, images, control_plane.clone(), driver))
+}
+
+fn runtime(directory: &Path, instance: &str) -> Result<Runtime, RuntimeError> {
+    Runtime::new(RuntimeSettings {
+        root_dir: directory.to_owned(),
+        run_dir: run_dir(instance),
+        cgroup_root: format!("outport-{instance}"),
+        shim_binary: own_program(),
+        shim_args: vec!["shim".to_owned()],
+        allow_privileged: false,
+    })
+}
+
+fn run_dir(instance: &str) -> PathBuf {
+    Path::new("/run/outport").join(instance)
+}
+
+/// The file that this process runs, even when it was replaced on disk meanwhile.
+fn own_program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
+}
+
+/// Containers whose task has no record: nobody knows what they are for.
+fn remove_strangers(runtime: &Runtime, known: &[TaskId]) -> Result<(), RuntimeError> {
+    for found in runtime.list()? {
+        if known.iter().any(|task| task.as_str() == found.task) {
+            continue;
+        }
+        match &found.container {
+            Some(container) => runtime.remove(&found.task, container)?,
+            None => runtime.remove_task_cgroup(&found.task)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The observed state of every task that this node knows; what reports are made of.
+//!
+//! **Invariant:** a status on the board only moves forward.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use outport_model::{TaskId, TaskStatus};
+use outport_node_protocol::TaskReport;
+use tokio::sync::Notify;
+
+/// Written by the task runners, read by the reporter.
+#[derive(Debug, Default)]
+pub struct Board {
+    reports: Mutex<BTreeMap<TaskId, TaskReport>>,
+    changed: Notify,
+}
+
+impl Board {
+    pub fn put(&self, report: TaskReport) {
+        let mut reports = self.lock();
+        if let Some(known) = reports.get(&report.task)
+            && known.status > report.status
+        {
+            return;
+        }
+        reports.insert(report.task.clone(), report);
+        drop(reports);
+        self.changed.notify_one();
+    }
+
+    /// Once the control plane no longer assigns it.
+    pub fn forget(&self, task: &TaskId) {
+        self.lock().remove(task);
+        self.changed.notify_one();
+    }
+
+    pub fn reports(&self) -> Vec<TaskReport> {
+        self.lock().values().cloned().collect()
+    }
+
+    pub fn all_stopped(&self) -> bool {
+        self.lock().values().all(|report| report.status >= TaskStatus::Stopped)
+    }
+
+    /// Waits for a change since the last wait.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, TaskReport>> {
+        // A panic cannot leave a map of whole values half-written.
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,213 @@
+//! From what the control plane assigned and what the image says to what the shim is told.
+//!
+//! **Invariant:** pure. Everything that the assignment asks for is in the result, or the container
+//! is refused: nothing is left out in silence.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use outport_container_runtime::{
+    BindMount, CapabilityChanges, CgroupLimits, ContainerSpec, Driver, LogMode, LogSettings,
+    Namespace, Namespaces, Rootfs, TmpfsMount, Ulimit, signal_number,
+};
+use outport_image_store::ImageConfig;
+use outport_node_protocol::{ContainerAssignment, LogDestination, TaskAssignment};
+
+const MIB: u64 = 1024 * 1024;
+/// The kernel's smallest CPU weight; the agent passes it for "none asked for".
+/// Source: `cpu` of a container definition ("null, zero, and 1 are passed as two CPU shares").
+const CPU_SHARES_MIN: u64 = 2;
+/// Fargate's own `nofile`, soft and hard. Source: "Task definition differences for Fargate".
+const FARGATE_OPEN_FILES: u64 = 65_535;
+/// What a container without awslogs keeps on the node.
+const LOCAL_LOG_BYTES_MAX: u64 = 20 * MIB;
+/// What may wait for delivery before a container in blocking mode waits too.
+const BLOCKING_LOG_BYTES_MAX: u64 = 4 * MIB;
+
+/// What the host prepared for one container.
+#[derive(Clone, Debug)]
+pub struct ContainerHost {
+    /// Image layers, the lowest first.
+    pub layers: Vec<PathBuf>,
+    pub network: Namespace,
+    /// `/etc/hosts` and the like.
+    pub files: Vec<BindMount>,
+    pub hostname: Option<String>,
+    pub driver: Driver,
+}
+
+/// Why a container cannot be made. The texts stand behind `CannotCreateContainerError: `.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error("no command specified")]
+    NoCommand,
+    #[error("invalid stop signal of the image: {0}")]
+    StopSignal(String),
+    #[error("privileged containers are not allowed on this node")]
+    Privileged,
+    #[error("a terminal (pseudoTerminal) is not supported by this node")]
+    PseudoTerminal,
+    #[error("an open standard input (interactive) is not supported by this node")]
+    Interactive,
+}
+
+/// Decides all of one container.
+pub fn container_spec(
+    task: &TaskAssignment,
+    container: &ContainerAssignment,
+    image: &ImageConfig,
+    host: ContainerHost,
+) -> Result<ContainerSpec, SpecError> {
+    refuse_what_is_missing(container)?;
+    let args = command_line(container, image)?;
+    let mut spec = ContainerSpec::new(Rootfs::Layers(host.layers), args);
+    spec.env = environment(task, container, image);
+    spec.working_directory =
+        container.working_directory.clone().unwrap_or_else(|| image.working_dir.clone());
+    spec.user = container.user.clone().unwrap_or_else(|| image.user.clone());
+    spec.capabilities = CapabilityChanges {
+        add: container.linux.capabilities_add.clone(),
+        drop: container.linux.capabilities_drop.clone(),
+    };
+    spec.readonly_rootfs = container.readonly_root_filesystem;
+    spec.ulimits = ulimits(task, container);
+    spec.hostname = container.hostname.clone().or(host.hostname);
+    spec.tmpfs = tmpfs(container);
+    spec.bind_mounts = host.files;
+    spec.init_process_enabled = container.linux.init_process_enabled;
+    if let Some(size_mib) = container.linux.shared_memory_size_mib {
+        spec.shared_memory_size_mib = u64::from(size_mib);
+    }
+    spec.sysctls = container.system_controls.iter().cloned().collect::<BTreeMap<_, _>>();
+    let uts = if host.network == Namespace::Host { Namespace::Host } else { Namespace::New };
+    spec.namespaces = Namespaces { network: host.network, uts, ..Namespaces::default() };
+    spec.limits = limits(task, container);
+    spec.log = LogSettings { mode: log_mode(container.log.as_ref()), ..LogSettings::default() };
+    spec.driver = host.driver;
+    if let Some(signal) = &image.stop_signal {
+        spec.stop_signal =
+            signal_number(signal).map_err(|_| SpecError::StopSignal(signal.clone()))?;
+    }
+    Ok(spec)
+}
+
+/// The control plane refuses these too; a newer one might not know what this node lacks.
+fn refuse_what_is_missing(container: &ContainerAssignment) -> Result<(), SpecError> {
+    match container {
+        _ if container.privileged => Err(SpecError::Privileged),
+        _ if container.pseudo_terminal => Err(SpecError::PseudoTerminal),
+        _ if container.interactive => Err(SpecError::Interactive),
+        _ => Ok(()),
+    }
+}
+
+/// As Docker joins them: an entry point of the task definition makes the image's command void.
+fn command_line(
+    container: &ContainerAssignment,
+    image: &ImageConfig,
+) -> Result<Vec<String>, SpecError> {
+    let given = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
+    let entry_point = given(&container.entry_point);
+    let command = given(&container.command);
+    let image_command = if entry_point.is_some() { Vec::new() } else { image.cmd.clone() };
+    let mut args = entry_point.unwrap_or_else(|| image.entrypoint.clone());
+    args.extend(command.unwrap_or(image_command));
+    if args.is_empty() { Err(SpecError::NoCommand) } else { Ok(args) }
+}
+
+/// The image's, then ours, then the task definition's with its overrides: the later one wins.
+fn environment(
+    task: &TaskAssignment,
+    container: &ContainerAssignment,
+    image: &ImageConfig,
+) -> Vec<(String, String)> {
+    let mut environment: Vec<(String, String)> = image
+        .env
+        .iter()
+        .map(|line| match line.split_once('=') {
+            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            None => (line.clone(), String::new()),
+        })
+        .collect();
+    let mut add = |name: &str, value: &str| environment.push((name.to_owned(), value.to_owned()));
+    if task.launch_type == "FARGATE" {
+        add("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE");
+        add("AWS_REGION", &task.region);
+        add("AWS_DEFAULT_REGION", &task.region);
+    } else {
+        add("AWS_EXECUTION_ENV", "AWS_ECS_EC2");
+    }
+    environment.extend(container.environment.iter().cloned());
+    environment
+}
+
+fn ulimits(task: &TaskAssignment, container: &ContainerAssignment) -> Vec<Ulimit> {
+    // -1 is AWS's word for unlimited.
+    let value = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
+    let mut ulimits: Vec<Ulimit> = container
+        .ulimits
+        .iter()
+        .map(|ulimit| Ulimit {
+            name: ulimit.name.clone(),
+            soft: value(ulimit.soft),
+            hard: value(ulimit.hard),
+        })
+        .collect();
+    if task.launch_type == "FARGATE" && ulimits.iter().all(|ulimit| ulimit.name != "nofile") {
+        ulimits.push(Ulimit {
+            name: "nofile".to_owned(),
+            soft: FARGATE_OPEN_FILES,
+            hard: FARGATE_OPEN_FILES,
+        });
+    }
+    ulimits
+}
+
+fn tmpfs(container: &ContainerAssignment) -> Vec<TmpfsMount> {
+    container
+        .linux
+        .tmpfs
+        .iter()
+        .map(|mount| TmpfsMount {
+            path: mount.container_path.clone(),
+            size_mib: u64::from(mount.size_mib),
+            options: mount.mount_options.clone(),
+        })
+        .collect()
+}
+
+/// The task's own limits are on the parent group; these are the container's below it.
+fn limits(task: &TaskAssignment, container: &ContainerAssignment) -> CgroupLimits {
+    let bytes = |mib: u32| u64::from(mib) * MIB;
+    CgroupLimits {
+        cpu_shares: Some(u64::from(container.cpu_units).max(CPU_SHARES_MIN)),
+        memory_bytes: container.memory_mib.map(bytes),
+        memory_reservation_bytes: container.memory_reservation_mib.map(bytes),
+        pids_max: Some(u64::from(task.limits.pids_max)),
+        ..CgroupLimits::default()
+    }
+}
+
+/// The limits of the task as a whole. Source: "Task size" in the task definition parameters: a task
+/// with `cpu` may use that much and no more.
+pub fn task_limits(task: &TaskAssignment) -> CgroupLimits {
+    const PERIOD_US: u64 = 100_000;
+    CgroupLimits {
+        cpu_shares: task.limits.cpu_units.map(|units| u64::from(units).max(CPU_SHARES_MIN)),
+        cpu_quota_us: task.limits.cpu_units.map(|units| u64::from(units) * PERIOD_US / 1024),
+        cpu_period_us: task.limits.cpu_units.map(|_| PERIOD_US),
+        memory_bytes: task.limits.memory_mib.map(|mib| u64::from(mib) * MIB),
+        pids_max: Some(u64::from(task.limits.pids_max)),
+        ..CgroupLimits::default()
+    }
+}
+
+fn log_mode(destination: Option<&LogDestination>) -> LogMode {
+    match destination {
+        None => LogMode::KeepNewest { total_bytes_max: LOCAL_LOG_BYTES_MAX },
+        Some(awslogs) if awslogs.non_blocking => {
+            LogMode::NonBlocking { unshipped_bytes_max: awslogs.max_buffer_bytes }
+        }
+        Some(_) => LogMode::Blocking { unshipped_bytes_max: BLOCKING_LOG_BYTES_MAX },
+    }
+}

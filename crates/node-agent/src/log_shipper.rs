@@ -1,0 +1,270 @@
+//! Ships what one container writes to its log stream, in order, each line once.
+//!
+//! The cursor of a log is `segment << 32 | offset`. The control plane commits it together with the
+//! events, so a repeat after a crash of either side changes nothing.
+//!
+//! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outport_container_runtime::log::{LogContent, LogWatch};
+use outport_container_runtime::{LogCursor, LogReader, LogStream};
+use outport_model::TaskId;
+use outport_node_protocol::{
+    LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogDestination, LogEvent,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use crate::control_plane::{ControlPlane, LinkError};
+use crate::readable::readable;
+
+/// A line that was just written may have company: this much is waited for it.
+const LINGER: Duration = Duration::from_millis(20);
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Pieces of a longer line become events of their own. Source: the awslogs driver's largest event,
+/// 256 KiB less the 26 bytes that CloudWatch Logs counts for each.
+const EVENT_BYTES_MAX: usize = 262_144 - EVENT_OVERHEAD_BYTES;
+/// What CloudWatch Logs counts for an event beside its message.
+const EVENT_OVERHEAD_BYTES: usize = 26;
+
+/// One container's log and where it goes.
+pub struct LogShipper {
+    pub control_plane: Arc<ControlPlane>,
+    pub task: TaskId,
+    pub container: String,
+    pub destination: LogDestination,
+    pub directory: PathBuf,
+    /// True once the container has ended: what is in the files then is all.
+    pub ended: watch::Receiver<bool>,
+}
+
+/// What was read and not shipped yet.
+#[derive(Default)]
+struct Pending {
+    events: Vec<LogEvent>,
+    bytes: usize,
+    /// The line whose end was not seen yet, and what it was written to.
+    line: Vec<u8>,
+    line_stream: Option<LogStream>,
+    line_time_ms: i64,
+    /// Behind the last piece of it.
+    line_cursor: u64,
+}
+
+impl LogShipper {
+    /// Makes the stream if need be and answers the committed cursor.
+    pub async fn open(&self) -> Result<u64, LinkError> {
+        self.send(self.batch(0, 0, Vec::new())).await
+    }
+
+    /// Ships until the container has ended and all is delivered, or nobody wants it any more.
+    pub async fn run(mut self) {
+        if let Err(error) = self.ship_all().await {
+            tracing::error!(
+                task = %self.task, container = self.container, %error,
+                "its log is not shipped any further"
+            );
+        }
+    }
+
+    async fn ship_all(&mut self) -> anyhow::Result<()> {
+        let watch = readable(LogWatch::new(&self.directory)?).map_err(|(_, error)| error)?;
+        let mut committed = self.deliver(self.batch(0, 0, Vec::new())).await?;
+        let mut reader = LogReader::new(&self.directory, unpack(committed));
+        let mut pending = Pending::default();
+        loop {
+            // A sender that is gone has said all that it will say.
+            let ended = self.ended.has_changed().is_err() || *self.ended.borrow_and_update();
+            watch.get_ref().clear()?;
+            let more = read_batch(&mut reader, &mut pending, ended)?;
+            if let Some(last) = pending.events.last() {
+                let to = last.end_cursor;
+                let events = std::mem::take(&mut pending.events);
+                pending.bytes = 0;
+                let answer = self.deliver(self.batch(committed, to, events)).await?;
+                if answer != to {
+                    // Another attempt of ours got further, or less far: go on from there.
+                    reader = LogReader::new(&self.directory, unpack(answer));
+                    pending = Pending::default();
+                }
+                committed = answer;
+                unpack(committed).mark_shipped(&self.directory)?;
+            } else if !more {
+                if pending.line.is_empty() {
+                    // What is behind the last event holds no text: empty lines.
+                    reader.cursor().mark_shipped(&self.directory)?;
+                }
+                if ended {
+                    return Ok(());
+                }
+            }
+            if !more {
+                self.wait(&watch, ended).await?;
+            }
+        }
+    }
+
+    /// Until something was written or the container ended.
+    async fn wait(&mut self, watch: &AsyncFd<LogWatch>, ended: bool) -> anyhow::Result<()> {
+        if ended {
+            return Ok(());
+        }
+        let written = tokio::select! {
+            ready = watch.readable() => {
+                ready?.clear_ready();
+                true
+            }
+            // A sender that is gone has said that it ended.
+            _ended_or_gone = self.ended.changed() => false,
+        };
+        if written {
+            tokio::time::sleep(LINGER).await;
+        }
+        Ok(())
+    }
+
+    fn batch(&self, from_cursor: u64, to_cursor: u64, events: Vec<LogEvent>) -> LogBatch {
+        LogBatch {
+            node: self.control_plane.node().clone(),
+            task: self.task.clone(),
+            container: self.container.clone(),
+            destination: self.destination.clone(),
+            from_cursor,
+            to_cursor,
+            events,
+        }
+    }
+
+    /// Tries until the control plane has it or refuses it for good.
+    async fn deliver(&self, batch: LogBatch) -> Result<u64, LinkError> {
+        let mut retry = RETRY_FIRST;
+        loop {
+            match self.send(batch.clone()).await {
+                Ok(committed) => return Ok(committed),
+                Err(error) if error.is_passing() => {
+                    tracing::debug!(task = %self.task, %error, "log not delivered; trying again");
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(RETRY_MAX);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn send(&self, batch: LogBatch) -> Result<u64, LinkError> {
+        Ok(self.control_plane.logs(&batch).await?.committed)
+    }
+}
+
+/// Reads up to one batch; whether more may be waiting. With `ended` the last line needs no end.
+fn read_batch(reader: &mut LogReader, pending: &mut Pending, ended: bool) -> anyhow::Result<bool> {
+    while pending.events.len() < LOG_EVENTS_PER_BATCH_MAX
+        && pending.bytes + EVENT_BYTES_MAX + EVENT_OVERHEAD_BYTES <= LOG_BATCH_BYTES_MAX
+    {
+        let Some(frame) = reader.next()? else {
+            if ended {
+                pending.end_line();
+            }
+            return Ok(false);
+        };
+        match frame.content {
+            LogContent::Line { stream, partial, bytes } => {
+                let time_ms = i64::try_from(frame.time_ns / 1_000_000).unwrap_or(i64::MAX);
+                pending.add(stream, &bytes, time_ms, partial, pack(frame.next));
+            }
+            LogContent::Dropped { lines, bytes } => {
+                tracing::warn!(lines, bytes, "log lines were dropped: the buffer was full");
+            }
+        }
+    }
+    Ok(true)
+}
+
+impl Pending {
+    fn add(&mut self, stream: LogStream, bytes: &[u8], time_ms: i64, partial: bool, cursor: u64) {
+        // A cursor is one place in the log: a line that another stream interrupts ends there, so
+        // that no piece of it can lie before a committed cursor without having been shipped.
+        if self.line_stream.is_some_and(|open| open != stream) {
+            self.end_line();
+        }
+        if self.line.is_empty() {
+            self.line_time_ms = time_ms;
+        }
+        self.line_stream = Some(stream);
+        self.line.extend_from_slice(bytes);
+        self.line_cursor = cursor;
+        if !partial || self.line.len() + bytes.len() > EVENT_BYTES_MAX {
+            self.end_line();
+        }
+    }
+
+    /// An empty line is no event: CloudWatch Logs takes none.
+    fn end_line(&mut self) {
+        self.line_stream = None;
+        let message = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+        if message.is_empty() {
+            return;
+        }
+        self.bytes += message.len() + EVENT_OVERHEAD_BYTES;
+        let (timestamp_ms, end_cursor) = (self.line_time_ms, self.line_cursor);
+        self.events.push(LogEvent { timestamp_ms, message, end_cursor });
+    }
+}
+
+/// A segment is far smaller than 4 GiB.
+fn pack(cursor: LogCursor) -> u64 {
+    cursor.segment << 32 | cursor.offset
+}
+
+fn unpack(cursor: u64) -> LogCursor {
+    LogCursor { segment: cursor >> 32, offset: cursor & u64::from(u32::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(pending: &Pending) -> Vec<(&str, u64)> {
+        pending.events.iter().map(|event| (event.message.as_str(), event.end_cursor)).collect()
+    }
+
+    #[test]
+    fn pieces_are_joined_and_empty_lines_left_out() {
+        let mut pending = Pending::default();
+        pending.add(LogStream::Stdout, b"one ", 1, true, 10);
+        pending.add(LogStream::Stdout, b"line", 2, false, 20);
+        pending.add(LogStream::Stdout, b"", 3, false, 30);
+        pending.add(LogStream::Stderr, b"two", 4, false, 40);
+        assert_eq!(texts(&pending), [("one line", 20), ("two", 40)]);
+        assert_eq!(pending.events[0].timestamp_ms, 1);
+    }
+
+    #[test]
+    fn an_interrupted_line_ends_where_its_last_piece_does() {
+        let mut pending = Pending::default();
+        pending.add(LogStream::Stdout, b"half", 1, true, 10);
+        pending.add(LogStream::Stderr, b"whole", 2, false, 20);
+        assert_eq!(texts(&pending), [("half", 10), ("whole", 20)]);
+    }
+
+    #[test]
+    fn a_longer_line_becomes_several_events() {
+        let mut pending = Pending::default();
+        let piece = vec![b'x'; 16 << 10];
+        for cursor in 1..=40 {
+            pending.add(LogStream::Stdout, &piece, 1, true, cursor);
+        }
+        assert!(pending.events.len() >= 2);
+        assert!(pending.events.iter().all(|event| event.message.len() <= EVENT_BYTES_MAX));
+    }
+
+    #[test]
+    fn cursors_survive_the_trip() {
+        let cursor = LogCursor { segment: 7, offset: 4_000_000 };
+        assert_eq!(unpack(pack(cursor)), cursor);
+    }
+}

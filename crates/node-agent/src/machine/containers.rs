@@ -1,0 +1,165 @@
+//! The containers that are alive on this machine, and who waits for their end.
+//!
+//! **Invariant:** one watch per container, set once: when its shim says how it ended, or is gone.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use outport_container_runtime::{ExitRecord, RuntimeError, ShimHandle};
+use outport_model::TaskId;
+use tokio::sync::watch;
+
+use crate::control_plane::now_ms;
+use crate::readable::readable;
+use crate::task::ContainerExit;
+
+/// AWS's text for a container that the kernel killed.
+/// Source: "OutOfMemoryError" in "Stopped tasks error messages".
+const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
+const LOST: &str = "The container ended while nobody watched it";
+
+/// One container that was made or taken over.
+struct LiveContainer {
+    shim: ShimHandle,
+    stop_signal: i32,
+    /// `Some` once it is over.
+    exit: watch::Receiver<Option<ContainerExit>>,
+}
+
+type Key = (TaskId, String);
+
+#[derive(Default)]
+pub struct Containers {
+    live: Mutex<HashMap<Key, LiveContainer>>,
+    /// True once a container's log is delivered, or there is none to deliver.
+    shipped: Mutex<HashMap<Key, watch::Receiver<bool>>>,
+}
+
+impl Containers {
+    /// Remembers a container and begins to wait for its end; what is answered becomes true then.
+    pub fn add(
+        &self,
+        task: &TaskId,
+        name: &str,
+        shim: ShimHandle,
+        stop_signal: i32,
+        shipped: watch::Receiver<bool>,
+    ) -> watch::Receiver<bool> {
+        let (exit_sender, exit) = watch::channel(None);
+        let (ended_sender, ended) = watch::channel(false);
+        let watched = shim.clone();
+        tokio::spawn(async move {
+            let exit = wait_for_exit(watched).await;
+            exit_sender.send_replace(Some(exit));
+            ended_sender.send_replace(true);
+        });
+        let container = LiveContainer { shim, stop_signal, exit };
+        self.lock().insert((task.clone(), name.to_owned()), container);
+        self.add_ended(task, name, shipped);
+        ended
+    }
+
+    /// Remembers the log of a container that was over when it was found.
+    pub fn add_ended(&self, task: &TaskId, name: &str, shipped: watch::Receiver<bool>) {
+        self.logs().insert((task.clone(), name.to_owned()), shipped);
+    }
+
+    /// The logs of a task's containers, each true once it is delivered.
+    pub fn shipped(&self, task: &TaskId) -> Vec<watch::Receiver<bool>> {
+        let logs = self.logs();
+        logs.iter().filter(|((of, _), _)| of == task).map(|(_, log)| log.clone()).collect()
+    }
+
+    pub fn shim(&self, task: &TaskId, name: &str) -> Option<(ShimHandle, i32)> {
+        let live = self.lock();
+        let container = live.get(&(task.clone(), name.to_owned()))?;
+        Some((container.shim.clone(), container.stop_signal))
+    }
+
+    pub fn exit(
+        &self,
+        task: &TaskId,
+        name: &str,
+    ) -> Option<watch::Receiver<Option<ContainerExit>>> {
+        self.lock().get(&(task.clone(), name.to_owned())).map(|container| container.exit.clone())
+    }
+
+    /// Whether it was made and is not over.
+    pub fn is_alive(&self, task: &TaskId, name: &str) -> bool {
+        self.exit(task, name).is_some_and(|exit| exit.borrow().is_none())
+    }
+
+    /// Forgets one container of a task.
+    pub fn forget(&self, task: &TaskId, name: &str) {
+        let key = (task.clone(), name.to_owned());
+        self.lock().remove(&key);
+        self.logs().remove(&key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, LiveContainer>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn logs(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<bool>>> {
+        self.shipped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn wait_for_exit(shim: ShimHandle) -> ContainerExit {
+    match wait_for_record(shim).await {
+        Ok(record) => container_exit(&record),
+        Err(error) => {
+            tracing::error!(%error, "a container ended and left no record");
+            ContainerExit {
+                exit_code: None,
+                reason: Some(LOST.to_owned()),
+                finished_at_ms: now_ms(),
+            }
+        }
+    }
+}
+
+async fn wait_for_record(shim: ShimHandle) -> Result<ExitRecord, RuntimeError> {
+    let asked = shim.clone();
+    let (wait, record) = blocking(move || Ok((asked.exit_wait()?, asked.exit()?))).await?;
+    // A container that is over has nothing that could be waited for.
+    if let Some(record) = record {
+        return Ok(record);
+    }
+    match readable(wait) {
+        Ok(wait) => {
+            if let Err(error) = wait.readable().await {
+                tracing::error!(%error, "cannot wait for a container's end");
+            }
+            blocking(move || wait.into_inner().take()).await
+        }
+        Err((wait, _)) => blocking(move || wait.take()).await,
+    }
+}
+
+/// How AWS shows an exit: the status, 128 plus the signal, and why the kernel killed it.
+pub fn container_exit(record: &ExitRecord) -> ContainerExit {
+    let reason = match &record.start_failure {
+        Some(failure) => Some(format!("CannotStartContainerError: {failure}")),
+        None => record.oom_killed.then(|| OUT_OF_MEMORY.to_owned()),
+    };
+    ContainerExit {
+        exit_code: record.exit_code,
+        reason,
+        finished_at_ms: i64::try_from(record.finished_at_ms).unwrap_or(i64::MAX),
+    }
+}
+
+/// Runs a call of the runtime where it may block.
+pub async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, RuntimeError> + Send + 'static,
+) -> Result<T, RuntimeError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(RuntimeError::Io {
+            operation: "run",
+            path: "a call of the container runtime".into(),
+            source: std::io::Error::other(error),
+        }),
+    }
+}

@@ -1,0 +1,373 @@
+//! The real machine under a task: network, images, containers, logs.
+//!
+//! **Invariant:** everything made here carries the instance's id and the task's, so that whoever
+//! comes next, this agent's successor or `outport cleanup`, finds it.
+
+mod containers;
+mod images;
+mod network;
+
+use std::sync::Arc;
+
+use outport_container_runtime::{
+    Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, ShimHandle, signal_number,
+};
+use outport_model::TaskId;
+use outport_node_protocol::{ContainerAssignment, TaskAssignment};
+use tokio::sync::watch;
+
+pub use containers::container_exit;
+use containers::{Containers, blocking};
+pub use images::{Images, SWEEP_INTERVAL};
+pub use network::{NetworkError, Networks, remove_instance};
+
+use crate::container_spec::{ContainerHost, container_spec, task_limits};
+use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::log_shipper::LogShipper;
+use crate::task::host::PulledImage;
+use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
+
+/// SIGTERM, what a stop sends unless the image says otherwise.
+const STOP_SIGNAL_DEFAULT: i32 = 15;
+
+/// All that tasks of this node share.
+pub struct Machine {
+    pub runtime: Arc<Runtime>,
+    pub networks: Networks,
+    pub images: Images,
+    pub control_plane: Arc<ControlPlane>,
+    pub driver: Driver,
+    pub containers: Containers,
+}
+
+impl Machine {
+    pub fn new(
+        runtime: Arc<Runtime>,
+        networks: Networks,
+        images: Images,
+        control_plane: Arc<ControlPlane>,
+        driver: Driver,
+    ) -> Self {
+        let containers = Containers::default();
+        Self { runtime, networks, images, control_plane, driver, containers }
+    }
+
+    /// Begins to ship the log of a container, if it goes anywhere.
+    fn ship_log(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+        shim: ShimHandle,
+        stop_signal: i32,
+    ) -> Result<(), RuntimeError> {
+        let (shipped_sender, shipped) = watch::channel(container.log.is_none());
+        let ended = self.containers.add(&task.task, &container.name, shim, stop_signal, shipped);
+        if let Some(shipper) = self.shipper(task, container, ended)? {
+            tokio::spawn(async move {
+                shipper.run().await;
+                shipped_sender.send_replace(true);
+            });
+        }
+        Ok(())
+    }
+
+    fn shipper(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+        ended: watch::Receiver<bool>,
+    ) -> Result<Option<LogShipper>, RuntimeError> {
+        let Some(destination) = container.log.clone() else { return Ok(None) };
+        Ok(Some(LogShipper {
+            control_plane: self.control_plane.clone(),
+            task: task.task.clone(),
+            container: container.name.clone(),
+            destination,
+            directory: self.runtime.log_dir(task.task.as_str(), &container.name)?,
+            ended,
+        }))
+    }
+
+    /// The streams must be there before a container writes: a group that does not exist fails the
+    /// task, as it does at AWS.
+    async fn open_logs(&self, task: &TaskAssignment) -> Result<(), StartError> {
+        let (_ended_sender, ended) = watch::channel(false);
+        let opens = task.containers.iter().map(|container| {
+            let ended = ended.clone();
+            async move {
+                let shipper = self
+                    .shipper(task, container, ended)
+                    .map_err(|error| StartError::new("ResourceInitializationError", error))?;
+                match shipper {
+                    Some(shipper) => {
+                        shipper.open().await.map(drop).map_err(|error| log_refused(&error))
+                    }
+                    None => Ok(()),
+                }
+            }
+        });
+        futures_util::future::try_join_all(opens).await.map(drop)
+    }
+
+    async fn make(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<(), StartError> {
+        let failed =
+            |detail: &dyn std::fmt::Display| StartError::new("CannotCreateContainerError", detail);
+        let image = self
+            .images
+            .held(&task.task, &container.name)
+            .ok_or_else(|| failed(&"its image was not pulled"))?;
+        let files = self.networks.files(task, container).map_err(|error| failed(&error))?;
+        let host = ContainerHost {
+            layers: image.layers.iter().rev().cloned().collect(),
+            network: self.networks.namespace(task, container),
+            files,
+            hostname: self.networks.hostname(task, container),
+            driver: self.driver.clone(),
+        };
+        let spec =
+            container_spec(task, container, &image.config, host).map_err(|error| failed(&error))?;
+        let stop_signal = spec.stop_signal;
+        let runtime = self.runtime.clone();
+        let (id, name) = (task.task.clone(), container.name.clone());
+        let shim = blocking(move || runtime.create(id.as_str(), &name, spec))
+            .await
+            .map_err(|error| cannot_start(&error))?;
+        self.ship_log(task, container, shim, stop_signal).map_err(|error| failed(&error))
+    }
+
+    async fn find(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<Adopted, RuntimeError> {
+        let runtime = self.runtime.clone();
+        let (id, name) = (task.task.clone(), container.name.clone());
+        let found = blocking(move || {
+            let exists = runtime.list()?.iter().any(|found| {
+                found.task == id.as_str() && found.container.as_deref() == Some(name.as_str())
+            });
+            if !exists {
+                return Ok(None);
+            }
+            match runtime.adopt(id.as_str(), &name)? {
+                Found::Running(shim) => {
+                    let created = shim.state()? == ContainerState::Created;
+                    Ok(Some((Found::Running(shim), created)))
+                }
+                over => Ok(Some((over, false))),
+            }
+        });
+        Ok(match found.await? {
+            None => Adopted::Absent,
+            Some((Found::Lost, _)) => Adopted::Lost,
+            Some((Found::Exited(record), _)) => {
+                self.finish_log(task, container)?;
+                Adopted::Exited(container_exit(&record))
+            }
+            Some((Found::Running(shim), created)) => {
+                let runtime_id = runtime_id(container);
+                self.ship_log(task, container, shim, self.stop_signal_of(task, container))?;
+                if created { Adopted::Created } else { Adopted::Running { runtime_id } }
+            }
+        })
+    }
+
+    /// What a container wrote before it ended unseen is still to be delivered.
+    fn finish_log(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<(), RuntimeError> {
+        let (_sender, ended) = watch::channel(true);
+        let (shipped_sender, shipped) = watch::channel(container.log.is_none());
+        self.containers.add_ended(&task.task, &container.name, shipped);
+        if let Some(shipper) = self.shipper(task, container, ended)? {
+            tokio::spawn(async move {
+                shipper.run().await;
+                shipped_sender.send_replace(true);
+            });
+        }
+        Ok(())
+    }
+
+    fn stop_signal_of(&self, task: &TaskAssignment, container: &ContainerAssignment) -> i32 {
+        self.images
+            .held(&task.task, &container.name)
+            .and_then(|image| image.config.stop_signal)
+            .and_then(|signal| signal_number(&signal).ok())
+            .unwrap_or(STOP_SIGNAL_DEFAULT)
+    }
+
+    async fn signal(&self, task: &TaskId, container: &str, kill: bool) {
+        let Some((shim, stop_signal)) = self.containers.shim(task, container) else { return };
+        let sent =
+            blocking(move || if kill { shim.kill() } else { shim.signal(stop_signal) }).await;
+        if let Err(error) = sent {
+            // Its end is noticed by the wait for it, whatever became of the signal.
+            tracing::warn!(%task, container, %error, "cannot signal a container");
+        }
+    }
+
+    async fn remove_containers(&self, task: &TaskAssignment) {
+        let runtime = self.runtime.clone();
+        let id = task.task.clone();
+        let names: Vec<String> =
+            task.containers.iter().map(|container| container.name.clone()).collect();
+        let removed = blocking(move || {
+            for name in &names {
+                runtime.remove(id.as_str(), name)?;
+            }
+            runtime.remove_task_cgroup(id.as_str())
+        })
+        .await;
+        if let Err(error) = removed {
+            tracing::error!(task = %task.task, %error, "cannot remove its containers");
+        }
+    }
+}
+
+impl TaskHost for Machine {
+    fn now_ms(&self) -> i64 {
+        now_ms()
+    }
+
+    async fn attach(&self, task: &TaskAssignment) -> Result<(), StartError> {
+        let group = async {
+            let (runtime, id, limits) =
+                (self.runtime.clone(), task.task.clone(), task_limits(task));
+            blocking(move || runtime.create_task_cgroup(id.as_str(), &limits))
+                .await
+                .map_err(|error| StartError::new("ResourceInitializationError", error))
+        };
+        let network = async {
+            self.networks
+                .attach(task)
+                .await
+                .map_err(|error| StartError::new("ResourceInitializationError", error))
+        };
+        tokio::try_join!(group, network, self.open_logs(task)).map(drop)
+    }
+
+    async fn pull(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<PulledImage, StartError> {
+        let image = self.images.pull(task, container).await?;
+        Ok(PulledImage { digest: image.digest.to_string() })
+    }
+
+    async fn create(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<(), StartError> {
+        self.make(task, container).await
+    }
+
+    async fn start(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<String, StartError> {
+        let (shim, _) = self
+            .containers
+            .shim(&task.task, &container.name)
+            .ok_or_else(|| StartError::new("CannotStartContainerError", "it was not created"))?;
+        blocking(move || shim.start()).await.map_err(|error| cannot_start(&error))?;
+        Ok(runtime_id(container))
+    }
+
+    async fn adopt(&self, task: &TaskAssignment, container: &ContainerAssignment) -> Adopted {
+        if let Some(digest) = &container.image_digest {
+            self.images.take_over(&task.task, &container.name, digest);
+        }
+        match self.find(task, container).await {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                tracing::error!(task = %task.task, container = container.name, %error, "cannot take over");
+                Adopted::Lost
+            }
+        }
+    }
+
+    fn exit(
+        &self,
+        task: &TaskId,
+        container: &str,
+    ) -> impl Future<Output = ContainerExit> + Send + 'static {
+        let exit = self.containers.exit(task, container);
+        async move {
+            let lost = || ContainerExit { finished_at_ms: now_ms(), ..ContainerExit::default() };
+            let Some(mut exit) = exit else { return lost() };
+            match exit.wait_for(Option::is_some).await {
+                Ok(exit) => exit.clone().unwrap_or_else(lost),
+                Err(_) => lost(),
+            }
+        }
+    }
+
+    async fn terminate(&self, task: &TaskId, container: &str) {
+        self.signal(task, container, false).await;
+    }
+
+    async fn kill(&self, task: &TaskId, container: &str) {
+        self.signal(task, container, true).await;
+    }
+
+    async fn logs_shipped(&self, task: &TaskId) {
+        for mut shipped in self.containers.shipped(task) {
+            // A shipper that is gone has given up and said so.
+            let _over = shipped.wait_for(|shipped| *shipped).await.is_ok();
+        }
+    }
+
+    async fn release(&self, task: &TaskAssignment) {
+        for container in &task.containers {
+            // Only what was made and never started is still there.
+            if self.containers.is_alive(&task.task, &container.name) {
+                self.kill(&task.task, &container.name).await;
+            }
+        }
+        self.networks.detach(task).await;
+        for container in &task.containers {
+            self.images.release(&task.task, &container.name);
+        }
+    }
+
+    async fn forget(&self, task: &TaskAssignment) {
+        self.remove_containers(task).await;
+        for container in &task.containers {
+            self.containers.forget(&task.task, &container.name);
+        }
+    }
+}
+
+/// The container's UUID without hyphens and half the task's id: unique, and the same after a restart.
+fn runtime_id(container: &ContainerAssignment) -> String {
+    container.id.replace('-', "")
+}
+
+fn cannot_start(error: &RuntimeError) -> StartError {
+    let detail: String = error.to_string().chars().take(1000).collect();
+    StartError::new("CannotStartContainerError", detail)
+}
+
+/// Source: the text that ECS shows when the awslogs driver cannot make its stream.
+fn log_refused(error: &LinkError) -> StartError {
+    let detail = match error {
+        LinkError::Status { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    StartError::new(
+        "ResourceInitializationError",
+        format!(
+            "failed to validate logger args: create stream has been retried 1 times: failed to \
+             create Cloudwatch log stream: {detail} : exit status 1"
+        ),
+    )
+}

@@ -1,0 +1,296 @@
+//! The network of each task: which namespaces it has, and the files that belong to them.
+//!
+//! `awsvpc`: one namespace, shared by the containers. `bridge`: one per container, as Docker's bridge
+//! has. `none`: the container's own, made by the runtime. `host`: the host's.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use outport_container_runtime::{BindMount, Namespace};
+use outport_model::TaskId;
+use outport_model::task_definition::TransportProtocol as Protocol;
+use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
+use outport_task_network::{
+    AttachedNamespace, Attachment, HostNetwork, HostNetworkSettings, InvalidName, Ipv4Net,
+    MacAddress, NamespaceName, PortMapping, TaskInterface, TransportProtocol, hostname_file,
+    hosts_file, nameservers, resolv_conf_file,
+};
+
+/// Where the host keeps its name servers, in order of preference.
+const RESOLV_CONFS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+
+/// Why a task has no network.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    #[error(transparent)]
+    Host(#[from] outport_task_network::NetworkError),
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    #[error("the assignment has an invalid {what}: {text}")]
+    Assignment { what: &'static str, text: String },
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The networks of this node's tasks.
+pub struct Networks {
+    host: Arc<HostNetwork>,
+    /// Tasks' directories: the files that are mounted into containers lie there.
+    tasks: PathBuf,
+    attached: Mutex<HashMap<String, AttachedNamespace>>,
+}
+
+impl Networks {
+    /// Sets up the host's part; `directory` is the node's.
+    pub async fn open(
+        directory: &Path,
+        run_dir: &Path,
+        instance: &str,
+        vpc_cidr: &str,
+    ) -> Result<Self, NetworkError> {
+        let settings = settings(run_dir, instance, vpc_cidr)?;
+        let host = blocking(move || Ok(HostNetwork::open(settings)?)).await?;
+        let attached = Mutex::default();
+        Ok(Self { host: Arc::new(host), tasks: directory.join("tasks"), attached })
+    }
+
+    /// Makes the task's namespaces; repeating it finds them.
+    pub async fn attach(&self, task: &TaskAssignment) -> Result<(), NetworkError> {
+        for (name, attachment) in attachments(task)? {
+            let (host, wanted) = (self.host.clone(), name.clone());
+            let made = blocking(move || Ok(host.attach(&wanted, &attachment)?)).await?;
+            self.lock().insert(name.as_str().to_owned(), made);
+        }
+        Ok(())
+    }
+
+    /// Removes the task's namespaces.
+    pub async fn detach(&self, task: &TaskAssignment) {
+        let Ok(attachments) = attachments(task) else { return };
+        for (name, _) in attachments {
+            self.lock().remove(name.as_str());
+            self.remove(name).await;
+        }
+    }
+
+    /// Removes namespaces of tasks that nobody knows.
+    pub async fn remove_strangers(&self, known: &[TaskId]) -> Result<(), NetworkError> {
+        let host = self.host.clone();
+        for namespace in blocking(move || Ok(host.list()?)).await? {
+            let name = namespace.name.as_str();
+            let task = name.split_once('.').map_or(name, |(task, _)| task);
+            if known.iter().all(|id| id.as_str() != task) {
+                self.remove(namespace.name).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, name: NamespaceName) {
+        let host = self.host.clone();
+        let shown = name.as_str().to_owned();
+        if let Err(error) = blocking(move || Ok(host.detach(&name)?)).await {
+            tracing::error!(namespace = shown, %error, "cannot remove a network namespace");
+        }
+    }
+
+    /// Waits until what was detached is gone.
+    pub async fn settle(&self) {
+        let host = self.host.clone();
+        if let Err(error) = blocking(move || {
+            host.settle();
+            Ok(())
+        })
+        .await
+        {
+            tracing::error!(%error, "cannot wait for network namespaces to go");
+        }
+    }
+
+    /// The namespace that a container is to join.
+    pub fn namespace(&self, task: &TaskAssignment, container: &ContainerAssignment) -> Namespace {
+        match &task.network {
+            TaskNetwork::Host => Namespace::Host,
+            TaskNetwork::None => Namespace::New,
+            TaskNetwork::Awsvpc(_) | TaskNetwork::Bridge => {
+                match self.of_container(task, container) {
+                    Some(attached) => Namespace::Path(attached.path),
+                    None => Namespace::New,
+                }
+            }
+        }
+    }
+
+    /// `None` leaves the runtime's own choice: the container's id, as Docker does.
+    pub fn hostname(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Option<String> {
+        match &task.network {
+            TaskNetwork::Host => None,
+            TaskNetwork::Awsvpc(interface) => Some(interface.private_dns_name.clone()),
+            TaskNetwork::Bridge | TaskNetwork::None => {
+                Some(container.id.replace('-', "").chars().take(12).collect())
+            }
+        }
+    }
+
+    /// Writes `/etc/hosts` and its like and says where they are to be mounted.
+    pub fn files(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<Vec<BindMount>, NetworkError> {
+        let mut files = vec![("resolv.conf", resolv_conf(container)?)];
+        let hostname = container.hostname.clone().or_else(|| self.hostname(task, container));
+        if let Some(hostname) = &hostname {
+            let address = self.of_container(task, container).and_then(|made| made.address);
+            let own = address.map(|address| (address, hostname.as_str()));
+            files.push(("hosts", hosts_file(own, &extra_hosts(container)?)));
+            files.push(("hostname", hostname_file(hostname)));
+        }
+        let directory = self.tasks.join(task.task.as_str()).join("etc").join(&container.name);
+        std::fs::create_dir_all(&directory)?;
+        let mut mounts = Vec::new();
+        for (name, text) in files {
+            let source = directory.join(name);
+            std::fs::write(&source, text)?;
+            mounts.push(BindMount { source, target: format!("/etc/{name}"), readonly: false });
+        }
+        Ok(mounts)
+    }
+
+    fn of_container(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Option<AttachedNamespace> {
+        let name = namespace_name(task, container).ok()?;
+        self.lock().get(name.as_str()).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, AttachedNamespace>> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes all that an instance made on the host, with nobody running.
+pub fn remove_instance(run_dir: &Path, instance: &str) -> Result<(), NetworkError> {
+    Ok(HostNetwork::remove_everything(&instance.parse()?, run_dir)?)
+}
+
+fn settings(
+    run_dir: &Path,
+    instance: &str,
+    vpc_cidr: &str,
+) -> Result<HostNetworkSettings, NetworkError> {
+    let vpc_cidr = vpc_cidr.parse().map_err(|_| NetworkError::Assignment {
+        what: "VPC range",
+        text: vpc_cidr.chars().take(40).collect(),
+    })?;
+    Ok(HostNetworkSettings {
+        instance: instance.parse()?,
+        runtime_directory: run_dir.to_owned(),
+        vpc_cidr,
+        bridge_cidr: bridge_cidr(instance),
+        metadata_port: None,
+    })
+}
+
+/// The private range of this instance's bridge mode: a /22 of 100.64.0.0/10, which is for the inside
+/// of networks, chosen by the instance's id so that two instances on a host rarely meet.
+fn bridge_cidr(instance: &str) -> Ipv4Net {
+    const PREFIX: u8 = 22;
+    const RANGES: u32 = 1 << (PREFIX - 10);
+    let hash = instance.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31) + u32::from(byte));
+    let base = u32::from(Ipv4Addr::new(100, 64, 0, 0)) + ((hash % RANGES) << (32 - PREFIX));
+    Ipv4Net::new_assert(Ipv4Addr::from(base), PREFIX)
+}
+
+fn namespace_name(
+    task: &TaskAssignment,
+    container: &ContainerAssignment,
+) -> Result<NamespaceName, InvalidName> {
+    match task.network {
+        TaskNetwork::Bridge => format!("{}.{}", task.task, container.name).parse(),
+        _ => task.task.as_str().parse(),
+    }
+}
+
+/// The namespaces that a task needs, each with what it is attached to.
+fn attachments(task: &TaskAssignment) -> Result<Vec<(NamespaceName, Attachment)>, NetworkError> {
+    match &task.network {
+        TaskNetwork::Host | TaskNetwork::None => Ok(Vec::new()),
+        TaskNetwork::Awsvpc(interface) => {
+            let attachment = Attachment::Interface(TaskInterface {
+                address: interface.address,
+                prefix_length: interface.prefix,
+                gateway: interface.gateway,
+                mac: mac_address(&interface.mac_address)?,
+            });
+            Ok(vec![(task.task.as_str().parse()?, attachment)])
+        }
+        TaskNetwork::Bridge => task
+            .containers
+            .iter()
+            .map(|container| {
+                let ports = container.ports.iter().map(|port| PortMapping {
+                    protocol: match port.protocol {
+                        Protocol::Tcp => TransportProtocol::Tcp,
+                        Protocol::Udp => TransportProtocol::Udp,
+                    },
+                    host_port: port.host_port,
+                    container_port: port.container_port,
+                });
+                let attachment = Attachment::Bridge { ports: ports.collect() };
+                Ok((namespace_name(task, container)?, attachment))
+            })
+            .collect(),
+    }
+}
+
+fn mac_address(text: &str) -> Result<MacAddress, NetworkError> {
+    let invalid =
+        || NetworkError::Assignment { what: "MAC address", text: text.chars().take(40).collect() };
+    let mut bytes = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut bytes {
+        let part = parts.next().ok_or_else(invalid)?;
+        *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
+    }
+    if parts.next().is_some() { Err(invalid()) } else { Ok(MacAddress(bytes)) }
+}
+
+fn extra_hosts(container: &ContainerAssignment) -> Result<Vec<(String, IpAddr)>, NetworkError> {
+    container
+        .extra_hosts
+        .iter()
+        .map(|(name, address)| Ok((name.clone(), ip_address(address, "extraHosts address")?)))
+        .collect()
+}
+
+fn resolv_conf(container: &ContainerAssignment) -> Result<String, NetworkError> {
+    let servers = if container.dns_servers.is_empty() {
+        let texts: Vec<String> =
+            RESOLV_CONFS.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        nameservers(&texts.iter().map(String::as_str).collect::<Vec<_>>())
+    } else {
+        let servers = container.dns_servers.iter();
+        servers.map(|server| ip_address(server, "dnsServers address")).collect::<Result<_, _>>()?
+    };
+    Ok(resolv_conf_file(&servers, &container.dns_search_domains, &[]))
+}
+
+fn ip_address(text: &str, what: &'static str) -> Result<IpAddr, NetworkError> {
+    let invalid = || NetworkError::Assignment { what, text: text.chars().take(80).collect() };
+    text.parse().map_err(|_| invalid())
+}
+
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, NetworkError> + Send + 'static,
+) -> Result<T, NetworkError> {
+    tokio::task::spawn_blocking(call).await.map_err(std::io::Error::other)?
+}

@@ -1,0 +1,106 @@
+//! What a task needs of the machine. The real one is [`crate::machine::Machine`]; tests have their own.
+
+use std::future::Future;
+
+use outport_model::TaskId;
+use outport_node_protocol::{ContainerAssignment, TaskAssignment};
+
+/// Why a task or container did not start, in AWS's words (`CannotPullContainerError: …`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartError {
+    pub reason: String,
+}
+
+impl StartError {
+    /// `kind` is one of the agent's error names, such as `CannotStartContainerError`.
+    pub fn new(kind: &str, detail: impl std::fmt::Display) -> Self {
+        Self { reason: format!("{kind}: {detail}") }
+    }
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// Absent when it never ran.
+    pub exit_code: Option<i32>,
+    /// In AWS's words; absent for an ordinary exit.
+    pub reason: Option<String>,
+    pub finished_at_ms: i64,
+}
+
+/// An image that is ready on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PulledImage {
+    pub digest: String,
+}
+
+/// What an earlier agent left of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    Absent,
+    /// Made, but its process was not let go.
+    Created,
+    Running {
+        runtime_id: String,
+    },
+    Exited(ContainerExit),
+    /// It ran, and nobody knows how it ended.
+    Lost,
+}
+
+/// Every call may be repeated; `container` is an index into the assignment's containers.
+pub trait TaskHost: Send + Sync + 'static {
+    fn now_ms(&self) -> i64;
+
+    /// Makes the task's network and its control group.
+    fn attach(&self, task: &TaskAssignment) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Pulls what is missing. May be dropped half-way.
+    fn pull(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> impl Future<Output = Result<PulledImage, StartError>> + Send;
+
+    /// Makes the container up to its waiting process; its log is shipped from now on.
+    fn create(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Lets the process go; answers the runtime's id of the container.
+    fn start(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> impl Future<Output = Result<String, StartError>> + Send;
+
+    fn adopt(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> impl Future<Output = Adopted> + Send;
+
+    /// Resolves when a started container has ended.
+    fn exit(
+        &self,
+        task: &TaskId,
+        container: &str,
+    ) -> impl Future<Output = ContainerExit> + Send + 'static;
+
+    /// The image's stop signal, SIGTERM unless it says otherwise.
+    fn terminate(&self, task: &TaskId, container: &str) -> impl Future<Output = ()> + Send;
+
+    /// SIGKILL for all its processes.
+    fn kill(&self, task: &TaskId, container: &str) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when all that the task's containers wrote is with the control plane.
+    fn logs_shipped(&self, task: &TaskId) -> impl Future<Output = ()> + Send;
+
+    /// Removes containers, network and control group.
+    fn release(&self, task: &TaskAssignment) -> impl Future<Output = ()> + Send;
+
+    /// Removes the logs too. The task's record goes after it.
+    fn forget(&self, task: &TaskAssignment) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,467 @@
+//! Carries one task through its life, one effect after the other.
+//!
+//! **Invariant:** the record on disk is written before a status is told to anybody, and a status
+//! only moves forward.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outport_model::TaskStatus;
+use outport_model::task::ContainerStatus;
+use outport_node_protocol::{ContainerAssignment, StopCause};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::host::{Adopted, ContainerExit, StartError, TaskHost};
+use super::plan::{self, Stage, StartStep};
+use crate::board::Board;
+use crate::task_record::{TaskRecord, TaskRecords};
+
+/// How long a stopped task waits for its last log lines before it is reported STOPPED: who asks for
+/// the log of a task that is over should find it whole.
+const LOG_GRACE: Duration = Duration::from_secs(3);
+/// How long the logs of a forgotten task are kept when they cannot be delivered.
+const UNDELIVERED_LOG_KEEP: Duration = Duration::from_secs(6 * 3600);
+/// Fargate's longest stop timeout; nothing waits longer. Source: `stopTimeout`.
+const STOP_TIMEOUT_S_MAX: u32 = 120;
+
+/// What the agent wants of a task. It only moves down this list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    Run,
+    /// `None`: the control plane asked for it and knows why.
+    Stop(Option<StopReason>),
+    /// No longer assigned: stop it if it runs, then forget it.
+    Forget,
+}
+
+/// Why the node itself ends a task.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StopReason(pub String);
+
+/// Whether launching came to its end.
+enum Launch {
+    Running,
+    Stop(Option<StopCause>),
+}
+
+enum Event {
+    Exit(usize, ContainerExit),
+    Order,
+    Deadline,
+}
+
+/// Owns one task. Made for a new one or for one that an earlier agent left.
+pub struct TaskRunner<H> {
+    host: Arc<H>,
+    records: TaskRecords,
+    board: Arc<Board>,
+    record: TaskRecord,
+    orders: watch::Receiver<Order>,
+    stages: Vec<Stage>,
+    /// Containers that an earlier agent had made already.
+    created: Vec<bool>,
+    exits: mpsc::UnboundedReceiver<(usize, ContainerExit)>,
+    exit_sender: mpsc::UnboundedSender<(usize, ContainerExit)>,
+}
+
+impl<H: TaskHost> TaskRunner<H> {
+    pub fn new(
+        host: Arc<H>,
+        records: TaskRecords,
+        board: Arc<Board>,
+        record: TaskRecord,
+        orders: watch::Receiver<Order>,
+    ) -> Self {
+        let count = record.assignment.containers.len();
+        // One message per container at most: the channel is bounded by the task definition.
+        let (exit_sender, exits) = mpsc::unbounded_channel();
+        Self {
+            host,
+            records,
+            board,
+            record,
+            orders,
+            stages: vec![Stage::Waiting; count],
+            created: vec![false; count],
+            exits,
+            exit_sender,
+        }
+    }
+
+    /// Runs until the task is forgotten. `taken_over`: an earlier agent began it.
+    pub async fn run(mut self, taken_over: bool) {
+        self.board.put(self.record.report.clone());
+        if self.record.report.status < TaskStatus::Stopped {
+            if taken_over {
+                self.take_over().await;
+            }
+            let outcome = match self.record.report.status {
+                status if status >= TaskStatus::Stopping => Launch::Stop(None),
+                TaskStatus::Running => Launch::Running,
+                _ => self.launch(taken_over).await,
+            };
+            let cause = match outcome {
+                Launch::Running => self.supervise().await,
+                Launch::Stop(cause) => cause,
+            };
+            self.stop(cause).await;
+            self.release().await;
+        }
+        self.wait_until_forgotten().await;
+    }
+
+    /// Finds out what became of the containers while nobody looked.
+    async fn take_over(&mut self) {
+        for index in 0..self.stages.len() {
+            let mut container = self.container(index).clone();
+            let pulled = self.record.report.containers[index].image_digest.clone();
+            container.image_digest = pulled.or(container.image_digest);
+            match self.host.adopt(&self.record.assignment, &container).await {
+                Adopted::Absent => {}
+                Adopted::Created => self.created[index] = true,
+                Adopted::Running { runtime_id } => {
+                    self.created[index] = true;
+                    self.note_running(index, runtime_id);
+                }
+                Adopted::Exited(exit) => {
+                    self.created[index] = true;
+                    self.note_exit(index, exit);
+                }
+                Adopted::Lost => {
+                    self.created[index] = true;
+                    let finished_at_ms = self.host.now_ms();
+                    let reason = Some("The container ended while nobody watched it".to_owned());
+                    self.note_exit(
+                        index,
+                        ContainerExit { exit_code: None, reason, finished_at_ms },
+                    );
+                }
+            }
+        }
+        self.publish();
+    }
+
+    async fn launch(&mut self, taken_over: bool) -> Launch {
+        if self.order() != Order::Run {
+            return Launch::Stop(self.ordered_cause());
+        }
+        match self.prepare(taken_over).await {
+            Err(error) => return Launch::Stop(Some(self.failed_start(&error.reason))),
+            Ok(false) => return Launch::Stop(self.ordered_cause()),
+            Ok(true) => {}
+        }
+        self.advance(TaskStatus::Activating);
+        loop {
+            match plan::next_starts(&self.record.assignment.containers, &self.stages) {
+                StartStep::Done => break,
+                StartStep::Impossible(reason) => {
+                    return Launch::Stop(Some(self.failed_start(&reason)));
+                }
+                StartStep::Start(indices) => {
+                    for index in indices {
+                        if let Err(error) = self.start(index).await {
+                            self.note_failure(index, &error);
+                            return Launch::Stop(Some(self.failed_start(&error.reason)));
+                        }
+                    }
+                }
+                StartStep::Wait => {
+                    if let Some(cause) = self.next_cause().await {
+                        return Launch::Stop(cause);
+                    }
+                }
+            }
+        }
+        self.record.report.started_at_ms = Some(self.host.now_ms());
+        self.advance(TaskStatus::Running);
+        Launch::Running
+    }
+
+    /// Network, images and containers. `false` when the task is to stop instead.
+    async fn prepare(&mut self, taken_over: bool) -> Result<bool, StartError> {
+        let waiting: Vec<usize> = (0..self.stages.len())
+            .filter(|index| self.stages[*index] == Stage::Waiting && !self.created[*index])
+            .collect();
+        self.record.report.pull_started_at_ms.get_or_insert(self.host.now_ms());
+        let (attached, pulled) = {
+            let (host, task) = (&self.host, &self.record.assignment);
+            let begin = async {
+                if !taken_over {
+                    begin_record(&self.records, &self.record).await?;
+                }
+                host.attach(task).await
+            };
+            let pulls = pull_all(host.as_ref(), task, &waiting);
+            let mut orders = self.orders.clone();
+            tokio::join!(begin, async {
+                tokio::select! {
+                    pulled = pulls => Some(pulled),
+                    _ = stop_ordered(&mut orders) => None,
+                }
+            })
+        };
+        attached?;
+        self.record.report.connectivity_at_ms = Some(self.host.now_ms());
+        let Some(pulled) = pulled else { return Ok(false) };
+        for (index, outcome) in pulled {
+            match outcome {
+                Ok(image) => self.record.report.containers[index].image_digest = Some(image.digest),
+                Err(error) => {
+                    self.note_failure(index, &error);
+                    return Err(error);
+                }
+            }
+        }
+        self.record.report.pull_stopped_at_ms.get_or_insert(self.host.now_ms());
+        for index in waiting {
+            let container = self.container(index).clone();
+            if let Err(error) = self.host.create(&self.record.assignment, &container).await {
+                self.note_failure(index, &error);
+                return Err(error);
+            }
+            self.created[index] = true;
+        }
+        Ok(self.order() == Order::Run)
+    }
+
+    async fn start(&mut self, index: usize) -> Result<(), StartError> {
+        let container = self.container(index).clone();
+        let runtime_id = self.host.start(&self.record.assignment, &container).await?;
+        self.note_running(index, runtime_id);
+        self.publish();
+        Ok(())
+    }
+
+    /// Waits until the task has a reason to end.
+    async fn supervise(&mut self) -> Option<StopCause> {
+        // What ended before the agent came back counts as if it had ended now.
+        for (index, stage) in self.stages.iter().enumerate() {
+            if let (Stage::Ended(_), Some(cause)) =
+                (stage, plan::cause_of_exit(self.container(index)))
+            {
+                return Some(cause);
+            }
+        }
+        loop {
+            if let Some(cause) = plan::cause_of_nothing_left(&self.stages) {
+                return Some(cause);
+            }
+            if let Some(cause) = self.next_cause().await {
+                return cause;
+            }
+        }
+    }
+
+    /// The next event; `Some` when it ends the task.
+    async fn next_cause(&mut self) -> Option<Option<StopCause>> {
+        match self.next_event(None).await {
+            Event::Exit(index, exit) => {
+                self.note_exit(index, exit);
+                self.publish();
+                plan::cause_of_exit(self.container(index)).map(Some)
+            }
+            Event::Order if self.order() != Order::Run => Some(self.ordered_cause()),
+            Event::Order | Event::Deadline => None,
+        }
+    }
+
+    /// SIGTERM, the stop timeout, SIGKILL; in the reverse order of the dependencies.
+    async fn stop(&mut self, cause: Option<StopCause>) {
+        let now_ms = self.host.now_ms();
+        let report = &mut self.record.report;
+        if report.stop.is_none() {
+            report.stop = cause;
+        }
+        report.stopping_at_ms.get_or_insert(now_ms);
+        self.advance(TaskStatus::Stopping);
+        // Container index to when it is killed.
+        let mut deadlines: BTreeMap<usize, Instant> = BTreeMap::new();
+        loop {
+            for index in plan::next_stops(&self.record.assignment.containers, &self.stages) {
+                if deadlines.contains_key(&index) {
+                    continue;
+                }
+                let container = self.container(index);
+                let timeout_s = container.stop_timeout_s.min(STOP_TIMEOUT_S_MAX);
+                self.host.terminate(&self.record.report.task, &container.name).await;
+                let timeout = Duration::from_secs(u64::from(timeout_s));
+                deadlines.insert(index, Instant::now() + timeout);
+            }
+            if !self.stages.contains(&Stage::Running) {
+                break;
+            }
+            let next = deadlines
+                .iter()
+                .filter(|(index, _)| self.stages[**index] == Stage::Running)
+                .map(|(_, deadline)| *deadline)
+                .min();
+            match self.next_event(next).await {
+                Event::Exit(index, exit) => self.note_exit(index, exit),
+                Event::Order => {}
+                Event::Deadline => self.kill_overdue(&mut deadlines).await,
+            }
+        }
+        self.record.report.execution_stopped_at_ms.get_or_insert(self.host.now_ms());
+    }
+
+    async fn kill_overdue(&self, deadlines: &mut BTreeMap<usize, Instant>) {
+        /// A kill that had no effect yet is sent again after this.
+        const KILL_AGAIN: Duration = Duration::from_secs(1);
+        let now = Instant::now();
+        for (index, deadline) in deadlines.iter_mut() {
+            if *deadline <= now && self.stages[*index] == Stage::Running {
+                self.host.kill(&self.record.report.task, &self.container(*index).name).await;
+                *deadline = now + KILL_AGAIN;
+            }
+        }
+    }
+
+    /// Lets go of all that the task holds on this machine, then says STOPPED.
+    async fn release(&mut self) {
+        self.advance(TaskStatus::Deprovisioning);
+        let task = self.record.report.task.clone();
+        if tokio::time::timeout(LOG_GRACE, self.host.logs_shipped(&task)).await.is_err() {
+            tracing::warn!(%task, "stopped before all of its log was delivered; delivery goes on");
+        }
+        self.host.release(&self.record.assignment).await;
+        for container in &mut self.record.report.containers {
+            container.status = ContainerStatus::Stopped;
+        }
+        self.record.report.stopped_at_ms = Some(self.host.now_ms());
+        self.advance(TaskStatus::Stopped);
+    }
+
+    async fn wait_until_forgotten(&mut self) {
+        while self.order() != Order::Forget {
+            if self.orders.changed().await.is_err() {
+                return; // The agent is going: the record stays for the next one.
+            }
+        }
+        let task = self.record.report.task.clone();
+        self.board.forget(&task);
+        let shipped = self.host.logs_shipped(&task);
+        if tokio::time::timeout(UNDELIVERED_LOG_KEEP, shipped).await.is_err() {
+            tracing::error!(%task, "its last log lines could not be delivered and are given up");
+        }
+        self.host.forget(&self.record.assignment).await;
+        if let Err(error) = self.records.forget(&task) {
+            tracing::error!(%task, %error, "cannot remove its directory");
+        }
+    }
+
+    async fn next_event(&mut self, deadline: Option<Instant>) -> Event {
+        let overdue = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some((index, exit)) = self.exits.recv() => Event::Exit(index, exit),
+            Ok(()) = self.orders.changed() => Event::Order,
+            () = overdue => Event::Deadline,
+        }
+    }
+
+    fn note_running(&mut self, index: usize, runtime_id: String) {
+        self.stages[index] = Stage::Running;
+        let report = &mut self.record.report.containers[index];
+        report.status = ContainerStatus::Running;
+        report.runtime_id = Some(runtime_id);
+        let exit = self.host.exit(&self.record.report.task, &self.container(index).name);
+        let sender = self.exit_sender.clone();
+        tokio::spawn(async move {
+            // Nobody listens any more when the task was let go of.
+            let _unheard = sender.send((index, exit.await));
+        });
+    }
+
+    fn note_exit(&mut self, index: usize, exit: ContainerExit) {
+        let report = &mut self.record.report.containers[index];
+        report.status = ContainerStatus::Stopped;
+        report.exit_code = exit.exit_code;
+        report.reason.clone_from(&exit.reason);
+        self.stages[index] = Stage::Ended(exit);
+    }
+
+    fn note_failure(&mut self, index: usize, error: &StartError) {
+        let limit = outport_model::task::CONTAINER_REASON_LENGTH_MAX;
+        let report = &mut self.record.report.containers[index];
+        report.status = ContainerStatus::Stopped;
+        report.reason = Some(error.reason.chars().take(limit).collect());
+    }
+
+    fn failed_start(&self, reason: &str) -> StopCause {
+        plan::cause_of_failed_start(&self.record.assignment.launch_type, reason)
+    }
+
+    fn container(&self, index: usize) -> &ContainerAssignment {
+        &self.record.assignment.containers[index]
+    }
+
+    fn order(&self) -> Order {
+        self.orders.borrow().clone()
+    }
+
+    /// The node's own reason to stop, if the control plane did not ask for it.
+    fn ordered_cause(&self) -> Option<StopCause> {
+        match self.order() {
+            Order::Stop(Some(StopReason(reason))) => {
+                Some(StopCause { code: outport_model::task::StopCode::TerminationNotice, reason })
+            }
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self, status: TaskStatus) {
+        if self.record.report.status < status {
+            self.record.report.status = status;
+            self.publish();
+        }
+    }
+
+    /// On disk first, then to whoever reads the board.
+    fn publish(&self) {
+        if let Err(error) = self.records.update(&self.record) {
+            tracing::error!(task = %self.record.report.task, %error, "cannot write its record");
+        }
+        self.board.put(self.record.report.clone());
+    }
+}
+
+async fn stop_ordered(orders: &mut watch::Receiver<Order>) {
+    // An agent that goes away sends no orders: then there is nothing to wait for.
+    if orders.wait_for(|order| *order != Order::Run).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The record is on disk before anything is done; waiting for the disk holds up no other task.
+async fn begin_record(records: &TaskRecords, record: &TaskRecord) -> Result<(), StartError> {
+    let (records, record) = (records.clone(), record.clone());
+    let written = tokio::task::spawn_blocking(move || records.begin(&record)).await;
+    let failed =
+        |error: &dyn std::fmt::Display| StartError::new("ResourceInitializationError", error);
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+type Pulled = Vec<(usize, Result<super::host::PulledImage, StartError>)>;
+
+/// All at once: the store of images limits what runs at a time.
+async fn pull_all<H: TaskHost>(
+    host: &H,
+    task: &outport_node_protocol::TaskAssignment,
+    indices: &[usize],
+) -> Pulled {
+    let pulls = indices
+        .iter()
+        .map(|index| async move { (*index, host.pull(task, &task.containers[*index]).await) });
+    futures_util::future::join_all(pulls).await
+}

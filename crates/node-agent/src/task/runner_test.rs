@@ -1,0 +1,339 @@
+//! The runner against a machine that does what the test says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use outport_model::task::StopCode;
+use outport_model::task_definition::{ContainerDependency, DependencyCondition, LinuxParameters};
+use outport_model::{DesiredStatus, TaskId, TaskStatus};
+use outport_node_protocol::{
+    ContainerAssignment, TaskAssignment, TaskLimits, TaskNetwork, TaskReport,
+};
+use tokio::sync::{Notify, watch};
+
+use super::host::{Adopted, ContainerExit, PulledImage, StartError, TaskHost};
+use super::runner::{Order, TaskRunner};
+use crate::board::Board;
+use crate::task_record::{TaskRecord, TaskRecords};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `name[>dependency:CONDITION][?]`; a question mark makes it not essential.
+pub fn assignment(containers: &[&str]) -> TaskAssignment {
+    TaskAssignment {
+        task: TaskId::new("t1"),
+        desired: DesiredStatus::Running,
+        account: "000000000000".into(),
+        region: "us-east-1".into(),
+        cluster: "default".into(),
+        task_arn: "arn:aws:ecs:us-east-1:000000000000:task/default/t1".into(),
+        family: "app".into(),
+        revision: 1,
+        launch_type: "FARGATE".into(),
+        availability_zone: None,
+        service: None,
+        network: TaskNetwork::None,
+        limits: TaskLimits::default(),
+        containers: containers.iter().map(|text| container(text)).collect(),
+    }
+}
+
+fn container(text: &str) -> ContainerAssignment {
+    let (text, essential) = match text.strip_suffix('?') {
+        Some(text) => (text, false),
+        None => (text, true),
+    };
+    let mut parts = text.split('>');
+    let name = parts.next().unwrap().to_owned();
+    let depends_on = parts
+        .map(|dependency| {
+            let (container_name, condition) = dependency.split_once(':').unwrap();
+            let condition = match condition {
+                "START" => DependencyCondition::Start,
+                "COMPLETE" => DependencyCondition::Complete,
+                _ => DependencyCondition::Success,
+            };
+            ContainerDependency { container_name: container_name.to_owned(), condition }
+        })
+        .collect();
+    ContainerAssignment {
+        id: name.clone(),
+        arn: name.clone(),
+        name,
+        image: "app:1".into(),
+        image_digest: None,
+        essential,
+        entry_point: None,
+        command: None,
+        working_directory: None,
+        user: None,
+        environment: vec![],
+        cpu_units: 0,
+        memory_mib: None,
+        memory_reservation_mib: None,
+        ports: vec![],
+        ulimits: vec![],
+        readonly_root_filesystem: false,
+        privileged: false,
+        hostname: None,
+        interactive: false,
+        pseudo_terminal: false,
+        extra_hosts: vec![],
+        dns_servers: vec![],
+        dns_search_domains: vec![],
+        docker_labels: vec![],
+        linux: LinuxParameters::default(),
+        system_controls: vec![],
+        depends_on,
+        stop_timeout_s: 1,
+        start_timeout_s: None,
+        log: None,
+    }
+}
+
+pub fn exited(code: i32) -> ContainerExit {
+    ContainerExit { exit_code: Some(code), reason: None, finished_at_ms: 0 }
+}
+
+/// A machine whose containers end when told to, or when the test ends them.
+#[derive(Default)]
+struct FakeHost {
+    log: Mutex<Vec<String>>,
+    exits: Mutex<BTreeMap<String, ContainerExit>>,
+    changed: Arc<Notify>,
+    broken_image: bool,
+    deaf: bool,
+    adopted: BTreeMap<String, Adopted>,
+}
+
+impl FakeHost {
+    fn say(&self, line: String) {
+        self.log.lock().unwrap().push(line);
+    }
+    fn end(&self, container: &str, code: i32) {
+        self.exits.lock().unwrap().insert(container.to_owned(), exited(code));
+        self.changed.notify_waiters();
+    }
+}
+
+struct Host(Arc<FakeHost>);
+
+impl TaskHost for Host {
+    fn now_ms(&self) -> i64 {
+        1
+    }
+    async fn attach(&self, _: &TaskAssignment) -> Result<(), StartError> {
+        self.0.say("attach".into());
+        Ok(())
+    }
+    async fn pull(
+        &self,
+        _: &TaskAssignment,
+        _: &ContainerAssignment,
+    ) -> Result<PulledImage, StartError> {
+        if self.0.broken_image {
+            return Err(StartError::new("CannotPullContainerError", "not found"));
+        }
+        Ok(PulledImage { digest: "sha256:1".into() })
+    }
+    async fn create(
+        &self,
+        _: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<(), StartError> {
+        self.0.say(format!("create {}", container.name));
+        Ok(())
+    }
+    async fn start(
+        &self,
+        _: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Result<String, StartError> {
+        self.0.say(format!("start {}", container.name));
+        Ok(format!("id-{}", container.name))
+    }
+    async fn adopt(&self, _: &TaskAssignment, container: &ContainerAssignment) -> Adopted {
+        self.0.adopted.get(&container.name).cloned().unwrap_or(Adopted::Absent)
+    }
+    fn exit(
+        &self,
+        _: &TaskId,
+        container: &str,
+    ) -> impl Future<Output = ContainerExit> + Send + 'static {
+        let (host, container) = (self.0.clone(), container.to_owned());
+        async move {
+            loop {
+                let changed = host.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if let Some(exit) = host.exits.lock().unwrap().get(&container) {
+                    return exit.clone();
+                }
+                changed.await;
+            }
+        }
+    }
+    async fn terminate(&self, _: &TaskId, container: &str) {
+        self.0.say(format!("terminate {container}"));
+        if !self.0.deaf {
+            self.0.end(container, 143);
+        }
+    }
+    async fn kill(&self, _: &TaskId, container: &str) {
+        self.0.say(format!("kill {container}"));
+        self.0.end(container, 137);
+    }
+    async fn logs_shipped(&self, _: &TaskId) {}
+    async fn release(&self, _: &TaskAssignment) {
+        self.0.say("release".into());
+    }
+    async fn forget(&self, _: &TaskAssignment) {
+        self.0.say("forget".into());
+    }
+}
+
+struct Bench {
+    host: Arc<FakeHost>,
+    board: Arc<Board>,
+    orders: watch::Sender<Order>,
+    runner: tokio::task::JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn start(host: FakeHost, containers: &[&str], taken_over: Option<TaskStatus>) -> Self {
+        let (host, board) = (Arc::new(host), Arc::new(Board::default()));
+        let directory = tempfile::tempdir().unwrap();
+        let records = TaskRecords::open(directory.path().join("tasks")).unwrap();
+        let mut record = TaskRecord::new(assignment(containers), "boot");
+        if let Some(status) = taken_over {
+            record.report.status = status;
+            records.begin(&record).unwrap();
+        }
+        let (orders, receiver) = watch::channel(Order::Run);
+        let runner =
+            TaskRunner::new(Arc::new(Host(host.clone())), records, board.clone(), record, receiver);
+        let runner = tokio::spawn(runner.run(taken_over.is_some()));
+        Self { host, board, orders, runner, _directory: directory }
+    }
+
+    async fn reaches(&self, status: TaskStatus) -> TaskReport {
+        let reached = async {
+            loop {
+                if let Some(report) =
+                    self.board.reports().into_iter().find(|report| report.status >= status)
+                {
+                    return report;
+                }
+                self.board.changed().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("the status is reached in time")
+    }
+
+    async fn log(self) -> String {
+        self.orders.send_replace(Order::Forget);
+        tokio::time::timeout(PATIENCE, self.runner).await.expect("it ends").unwrap();
+        assert!(self.board.reports().is_empty());
+        let log = self.host.log.lock().unwrap().join(", ");
+        log
+    }
+}
+
+#[tokio::test]
+async fn a_task_runs_until_it_is_stopped() {
+    let bench = Bench::start(FakeHost::default(), &["a", "b>a:START"], None);
+    let running = bench.reaches(TaskStatus::Running).await;
+    assert_eq!(running.containers[1].runtime_id.as_deref(), Some("id-b"));
+    bench.orders.send_replace(Order::Stop(None));
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(stopped.stop, None, "who ordered it knows why");
+    assert_eq!(stopped.containers[0].exit_code, Some(143));
+    assert_eq!(
+        bench.log().await,
+        "attach, create a, create b, start a, start b, terminate b, terminate a, release, forget"
+    );
+}
+
+#[tokio::test]
+async fn the_exit_of_an_essential_container_ends_the_task() {
+    let bench = Bench::start(FakeHost::default(), &["a", "b?"], None);
+    bench.reaches(TaskStatus::Running).await;
+    bench.host.end("b", 1);
+    bench.host.end("a", 3);
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    let cause = stopped.stop.unwrap();
+    assert_eq!(cause.code, StopCode::EssentialContainerExited);
+    assert_eq!(cause.reason, "Essential container in task exited");
+    assert_eq!(stopped.containers[0].exit_code, Some(3));
+    assert_eq!(stopped.containers[1].exit_code, Some(1));
+}
+
+#[tokio::test]
+async fn a_task_waits_for_its_init_container() {
+    let bench = Bench::start(FakeHost::default(), &["init?", "a>init:SUCCESS"], None);
+    bench.reaches(TaskStatus::Activating).await;
+    bench.host.end("init", 0);
+    bench.reaches(TaskStatus::Running).await;
+    assert!(bench.log().await.contains("start init, start a"));
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_pulled_stops_the_task() {
+    let host = FakeHost { broken_image: true, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], None);
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    let cause = stopped.stop.unwrap();
+    assert_eq!(cause.code, StopCode::TaskFailedToStart);
+    assert_eq!(cause.reason, "CannotPullContainerError: not found");
+    assert_eq!(stopped.containers[0].exit_code, None);
+    assert_eq!(bench.log().await, "attach, release, forget");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ignores_the_stop_signal_is_killed_after_its_timeout() {
+    let host = FakeHost { deaf: true, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], None);
+    bench.reaches(TaskStatus::Running).await;
+    bench.orders.send_replace(Order::Stop(None));
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(stopped.containers[0].exit_code, Some(137));
+    assert!(bench.log().await.contains("terminate a, kill a"));
+}
+
+#[tokio::test]
+async fn a_running_task_is_taken_over_and_not_started_again() {
+    let adopted = [("a".to_owned(), Adopted::Running { runtime_id: "id-a".into() })].into();
+    let host = FakeHost { adopted, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], Some(TaskStatus::Running));
+    bench.reaches(TaskStatus::Running).await;
+    bench.host.end("a", 7);
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(stopped.containers[0].exit_code, Some(7));
+    assert_eq!(bench.log().await, "release, forget");
+}
+
+#[tokio::test]
+async fn an_exit_that_nobody_saw_is_found_at_take_over() {
+    let adopted = [("a".to_owned(), Adopted::Exited(exited(5)))].into();
+    let host = FakeHost { adopted, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], Some(TaskStatus::Running));
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(stopped.containers[0].exit_code, Some(5));
+    assert_eq!(stopped.stop.unwrap().code, StopCode::EssentialContainerExited);
+}
+
+#[tokio::test]
+async fn a_launch_that_was_cut_short_goes_on_where_it_was() {
+    let adopted = [
+        ("a".to_owned(), Adopted::Running { runtime_id: "id-a".into() }),
+        ("b".to_owned(), Adopted::Created),
+    ]
+    .into();
+    let host = FakeHost { adopted, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a", "b", "c"], Some(TaskStatus::Activating));
+    bench.reaches(TaskStatus::Running).await;
+    let log = bench.log().await;
+    assert!(log.starts_with("attach, create c, start b, start c"), "{log}");
+}

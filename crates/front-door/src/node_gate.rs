@@ -12,7 +12,7 @@ use outport_identity::sigv4::{
     PresentedSignature, SKEW_MAX_MS, SignatureExpectation, SignatureStyle, SigningKey, sha256_hex,
 };
 use outport_identity::{NODE_SERVICE, SignatureError, node_secret};
-use outport_model::{NodeId, Region};
+use outport_model::NodeId;
 
 use crate::Clock;
 use crate::authentication::with_head;
@@ -26,8 +26,8 @@ pub struct AuthenticatedNode(pub NodeId);
 pub struct NodeGate {
     /// The secret that every node was given.
     pub join_token: Arc<str>,
-    /// The region that nodes sign for.
-    pub region: Region,
+    /// The region of the scope that nodes sign for: a name that both sides share, no place.
+    pub region: String,
     pub clock: Clock,
     /// Bytes of a message: it is signed, so it is buffered.
     pub body_bytes_max: usize,

@@ -93,3 +93,18 @@ fn a_refused_input_is_worded_as_ecs_does() {
         "STRING_VALUE can not be converted to an integer at 'containerDefinitions.1.member.cpu'",
     );
 }
+
+#[test]
+fn every_operation_is_known_by_name() {
+    assert_eq!(MODEL.operations.len(), 88);
+    assert!(MODEL.operations.is_sorted_by_key(|operation| operation.name));
+    for operation in MODEL.operations {
+        let known = MODEL.operation(operation.name).map(|known| known.name);
+        assert_eq!(known, Some(operation.name));
+        if !operation.is_implemented {
+            let error = MODEL.refuse_operation(operation.name);
+            assert_eq!(error.status_in(Protocol::Json11), 501, "{}", operation.name);
+        }
+    }
+    assert!(MODEL.operation("runTask").is_none());
+}

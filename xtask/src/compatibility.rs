@@ -26,6 +26,7 @@ struct Note {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Notes {
+    #[serde(default)]
     note: Vec<Note>,
 }
 

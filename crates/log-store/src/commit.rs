@@ -68,7 +68,12 @@ struct Group {
 }
 
 impl Commit {
-    pub fn new(active: Journal, waiting: Vec<Journal>, next_sequence: u64, seal_bytes: u64) -> Self {
+    pub fn new(
+        active: Journal,
+        waiting: Vec<Journal>,
+        next_sequence: u64,
+        seal_bytes: u64,
+    ) -> Self {
         let state = State {
             active: Arc::new(active),
             waiting: waiting.into_iter().map(Arc::new).collect(),

@@ -134,6 +134,8 @@ mod tests {
         for text in ["", "3", &"3".repeat(57), &"4".repeat(56), &format!("3{}x", "1".repeat(54))] {
             assert!(Digits::parse(text).is_none(), "{text}");
         }
-        assert!(Digits::parse(&EventId { key: EventKey::LAST, stream: i64::MAX }.to_string()).is_some());
+        assert!(
+            Digits::parse(&EventId { key: EventKey::LAST, stream: i64::MAX }.to_string()).is_some()
+        );
     }
 }

@@ -11,6 +11,7 @@ pub enum LogGroupClass {
     Standard,
     InfrequentAccess,
     Delivery,
+    Essentials,
 }
 
 impl LogGroupClass {
@@ -20,11 +21,12 @@ impl LogGroupClass {
             Self::Standard => "STANDARD",
             Self::InfrequentAccess => "INFREQUENT_ACCESS",
             Self::Delivery => "DELIVERY",
+            Self::Essentials => "ESSENTIALS",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Standard, Self::InfrequentAccess, Self::Delivery]
+        [Self::Standard, Self::InfrequentAccess, Self::Delivery, Self::Essentials]
             .into_iter()
             .find(|class| class.as_str() == text)
     }

@@ -65,7 +65,10 @@ impl LogStreamName {
     pub fn parse(text: &str) -> Result<Self, LogStoreError> {
         let too_long = text.chars().count() > NAME_CHARS_MAX;
         if text.is_empty() || too_long || text.contains([':', '*']) {
-            return Err(LogStoreError::InvalidName { kind: "logStreamName", name: text.to_owned() });
+            return Err(LogStoreError::InvalidName {
+                kind: "logStreamName",
+                name: text.to_owned(),
+            });
         }
         Ok(Self(text.to_owned()))
     }

@@ -67,7 +67,10 @@ impl CatalogRead<'_> {
         Ok(())
     }
 
-    pub fn blocks_of_segment(&self, segment: SegmentNumber) -> Result<Vec<BlockPlace>, LogStoreError> {
+    pub fn blocks_of_segment(
+        &self,
+        segment: SegmentNumber,
+    ) -> Result<Vec<BlockPlace>, LogStoreError> {
         let sql = format!("SELECT {COLUMNS} FROM block WHERE segment = ?1 ORDER BY offset");
         let mut statement = self.db.prepare_cached(&sql)?;
         let mut rows = statement.query([segment])?;
@@ -123,7 +126,11 @@ impl CatalogRead<'_> {
         )?;
         let rows = statement.query_map([BLOCK_HEADER_BYTES as i64], |row| {
             let (bytes, live_bytes): (i64, i64) = (row.get(1)?, row.get(2)?);
-            Ok(SegmentUse { number: row.get(0)?, bytes: bytes as u64, live_bytes: live_bytes as u64 })
+            Ok(SegmentUse {
+                number: row.get(0)?,
+                bytes: bytes as u64,
+                live_bytes: live_bytes as u64,
+            })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

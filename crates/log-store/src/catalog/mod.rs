@@ -64,7 +64,11 @@ impl Catalog {
         let mut writer = connect(&path)?;
         let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found > VERSION {
-            return Err(LogStoreError::NewerVersion { path: directory.into(), found, known: VERSION });
+            return Err(LogStoreError::NewerVersion {
+                path: directory.into(),
+                found,
+                known: VERSION,
+            });
         }
         if found == 0 {
             let transaction = writer.transaction()?;
@@ -149,8 +153,7 @@ impl Mark {
 impl CatalogRead<'_> {
     pub fn mark(&self, mark: Mark) -> Result<u64, LogStoreError> {
         let mut statement = self.db.prepare_cached("SELECT value FROM mark WHERE name = ?1")?;
-        let value: Option<i64> =
-            statement.query_row([mark.name()], |row| row.get(0)).optional()?;
+        let value: Option<i64> = statement.query_row([mark.name()], |row| row.get(0)).optional()?;
         Ok(value.unwrap_or(0) as u64)
     }
 
@@ -179,7 +182,8 @@ fn connect(path: &Path) -> Result<Connection, LogStoreError> {
 }
 
 fn check_whole(connection: &Connection, path: &Path) -> Result<(), LogStoreError> {
-    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let verdict: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         return Ok(());
     }

@@ -28,7 +28,12 @@ impl CatalogRead<'_> {
 }
 
 impl CatalogWrite<'_> {
-    pub fn put_cursor(&self, stream: StreamNumber, source: &str, cursor: u64) -> Result<(), LogStoreError> {
+    pub fn put_cursor(
+        &self,
+        stream: StreamNumber,
+        source: &str,
+        cursor: u64,
+    ) -> Result<(), LogStoreError> {
         let cursor = cursor as i64;
         self.db
             .prepare_cached(

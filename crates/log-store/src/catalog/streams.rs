@@ -128,7 +128,9 @@ impl CatalogWrite<'_> {
             created_ms,
             sealed: None,
         };
-        let sql = format!("INSERT INTO log_stream ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, NULL, NULL, NULL, ?5)");
+        let sql = format!(
+            "INSERT INTO log_stream ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, NULL, NULL, NULL, ?5)"
+        );
         self.db.prepare_cached(&sql)?.execute((
             stream.id,
             stream.group,
@@ -140,7 +142,11 @@ impl CatalogWrite<'_> {
     }
 
     /// Joins what a sealed journal held to the totals of a stream.
-    pub fn add_totals(&self, mut stream: StreamRow, added: StreamTotals) -> Result<(), LogStoreError> {
+    pub fn add_totals(
+        &self,
+        mut stream: StreamRow,
+        added: StreamTotals,
+    ) -> Result<(), LogStoreError> {
         stream.sealed = StreamTotals::join(stream.sealed, Some(StreamTotals { bytes: 0, ..added }));
         let totals = stream.sealed.unwrap_or(added);
         self.db

@@ -171,11 +171,8 @@ impl Journal {
         self.file
             .read_at(buffer, place.offset)
             .map_err(|source| LogStoreError::Disk { path: self.path.clone(), source })?;
-        let damaged = |what| LogStoreError::Damaged {
-            path: self.path.clone(),
-            offset: place.offset,
-            what,
-        };
+        let damaged =
+            |what| LogStoreError::Damaged { path: self.path.clone(), offset: place.offset, what };
         if crc32(buffer) != place.crc {
             return Err(damaged("a batch does not match its checksum"));
         }
@@ -195,11 +192,7 @@ impl Journal {
 }
 
 /// The body of the frame at `offset`, or nothing when no whole and valid frame stands there.
-fn read_frame(
-    file: &dyn AppendFile,
-    offset: u64,
-    file_bytes: u64,
-) -> io::Result<Option<Vec<u8>>> {
+fn read_frame(file: &dyn AppendFile, offset: u64, file_bytes: u64) -> io::Result<Option<Vec<u8>>> {
     let body_offset = offset + FRAME_HEADER_BYTES as u64;
     if body_offset > file_bytes {
         return Ok(None);

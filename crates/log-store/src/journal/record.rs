@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn records_read_back_and_cut_ones_do_not() {
         let cursor = Some(CursorMove { source: "task/app/0".into(), to_cursor: 77 });
-        let head = RecordHead { stream: 4, ingestion_ms: 9, first_sequence: 100, cursor, events: 0 };
+        let head =
+            RecordHead { stream: 4, ingestion_ms: 9, first_sequence: 100, cursor, events: 0 };
         check(head.clone(), &[]);
         check(RecordHead { events: 2, ..head.clone() }, &[(5, "a"), (3, "größe")]);
         check(RecordHead { events: 1, cursor: None, ..head }, &[(1_700_000_000_000, "")]);

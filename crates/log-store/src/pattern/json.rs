@@ -77,8 +77,8 @@ impl Condition {
             selector.push(step);
         }
         let condition = Self { selector, test: parse_test(scanner)? };
-        let valid = !condition.selector.is_empty()
-            && condition.wildcards() <= WILDCARDS_PER_SELECTOR_MAX;
+        let valid =
+            !condition.selector.is_empty() && condition.wildcards() <= WILDCARDS_PER_SELECTOR_MAX;
         if valid { Ok(condition) } else { Err(InvalidPattern::Syntax) }
     }
 

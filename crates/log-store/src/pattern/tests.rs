@@ -8,7 +8,10 @@ fn check(pattern: &str, matching: &str, other: &str) {
             assert_eq!(parsed.matches(message), expected, "{pattern} on {message}");
             if expected {
                 // What the block filter is asked about must never hide a match.
-                assert!(parsed.could_match(|term| message.contains(term)), "{pattern} on {message}");
+                assert!(
+                    parsed.could_match(|term| message.contains(term)),
+                    "{pattern} on {message}"
+                );
             }
         }
     }
@@ -41,7 +44,11 @@ fn terms() {
     check("?ERROR -REQUEST", "INFO\nERROR", "ERROR REQUEST");
     check("ERROR -ARGUMENTS", &REQUESTS[..2].join("\n"), &REQUESTS[2..].join("\n"));
     check("-ERROR", "INFO", "an ERROR");
-    check("\"INTERNAL SERVER ERROR\"", "[ERROR 500] INTERNAL SERVER ERROR", "ERROR SERVER INTERNAL");
+    check(
+        "\"INTERNAL SERVER ERROR\"",
+        "[ERROR 500] INTERNAL SERVER ERROR",
+        "ERROR SERVER INTERNAL",
+    );
     check("ERROR -\"BAD REQUEST\"", REQUESTS[1], REQUESTS[0]);
     check(r#""say \"hi\"""#, r#"they say "hi" now"#, "they say hi");
     check("?\"a b\" ?c", "x a b\nc", "a  B");
@@ -151,9 +158,20 @@ fn json_numbers() {
     check_json(
         json,
         &[
-            "$.n = 1000", "$.n = 1e3", "$.n = 1e+3", "$.n >= 1000", "$.n > +999", "$.n < 1e4",
-            "$.n = 1000.0", "$.n = 1*", "$.small = 1e-3", "$.negative < -3", "$.latency <= 55.5",
-            "$.text = 1000", "$.n != 5", "$.n = *",
+            "$.n = 1000",
+            "$.n = 1e3",
+            "$.n = 1e+3",
+            "$.n >= 1000",
+            "$.n > +999",
+            "$.n < 1e4",
+            "$.n = 1000.0",
+            "$.n = 1*",
+            "$.small = 1e-3",
+            "$.negative < -3",
+            "$.latency <= 55.5",
+            "$.text = 1000",
+            "$.n != 5",
+            "$.n = *",
         ],
         &["$.n = 1001", "$.n != 1000", "$.n < 1000", "$.text > 5", "$.negative > 0"],
     );
@@ -214,7 +232,10 @@ const ACCESS: &str =
 fn space_delimited() {
     for (pattern, expected) in [
         ("[ip, user, username, timestamp, request, status_code, bytes]", true),
-        ("[ip=%127\\.0\\.0\\.[1-9]%, user, username, timestamp, request =*.html*, status_code = 4*, bytes]", true),
+        (
+            "[ip=%127\\.0\\.0\\.[1-9]%, user, username, timestamp, request =*.html*, status_code = 4*, bytes]",
+            true,
+        ),
         ("[..., request =*.html*, status_code = 4*, bytes]", true),
         ("[..., status_code = 404 || status_code = 410, bytes]", true),
         ("[ip, ..., status_code, bytes > 1000]", true),

@@ -82,7 +82,13 @@ pub(crate) fn encode(
     Ok(Some(head))
 }
 
-fn put_header(out: &mut Vec<u8>, head: &BlockHead, unpacked: u32, filter_crc: u32, packed_crc: u32) {
+fn put_header(
+    out: &mut Vec<u8>,
+    head: &BlockHead,
+    unpacked: u32,
+    filter_crc: u32,
+    packed_crc: u32,
+) {
     let start = out.len();
     out.extend(BLOCK_MAGIC.to_le_bytes());
     out.extend(head.stream.to_le_bytes());
@@ -231,7 +237,8 @@ mod tests {
         let (bytes, head, messages) = block();
         assert_eq!(head.block_bytes(), bytes.len() as u64);
         let events = read(&bytes, &head).unwrap();
-        let back: Vec<_> = events.iter().map(|event| (event.key, event.message.to_owned())).collect();
+        let back: Vec<_> =
+            events.iter().map(|event| (event.key, event.message.to_owned())).collect();
         assert_eq!(back, messages);
     }
 

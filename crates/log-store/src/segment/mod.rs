@@ -54,7 +54,11 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub fn create(directory: &Path, number: SegmentNumber, level: i32) -> Result<Self, LogStoreError> {
+    pub fn create(
+        directory: &Path,
+        number: SegmentNumber,
+        level: i32,
+    ) -> Result<Self, LogStoreError> {
         let path = path_of(directory, number);
         let passing_path = path.with_extension("tmp");
         let made = OpenOptions::new().write(true).create(true).truncate(true).open(&passing_path);
@@ -107,9 +111,17 @@ impl SegmentWriter {
     }
 
     /// Takes over a block of another segment as it is.
-    pub fn copy_block(&mut self, from: &SegmentFile, place: &BlockPlace) -> Result<(), LogStoreError> {
+    pub fn copy_block(
+        &mut self,
+        from: &SegmentFile,
+        place: &BlockPlace,
+    ) -> Result<(), LogStoreError> {
         let bytes = from.verified_block(place)?;
-        self.blocks.push(BlockPlace { segment: self.number, offset: self.offset, head: place.head });
+        self.blocks.push(BlockPlace {
+            segment: self.number,
+            offset: self.offset,
+            head: place.head,
+        });
         self.write(&bytes)
     }
 
@@ -153,8 +165,13 @@ impl SegmentFile {
         }
     }
 
-    pub fn events(&self, place: &BlockPlace, front: &BlockFront) -> Result<BlockEvents, LogStoreError> {
-        let packed = self.read(place, front.head.front_bytes(), front.head.packed_bytes as usize)?;
+    pub fn events(
+        &self,
+        place: &BlockPlace,
+        front: &BlockFront,
+    ) -> Result<BlockEvents, LogStoreError> {
+        let packed =
+            self.read(place, front.head.front_bytes(), front.head.packed_bytes as usize)?;
         front.unpack(&packed).ok_or_else(|| self.damaged(place))
     }
 
@@ -164,7 +181,12 @@ impl SegmentFile {
         self.read(place, 0, place.head.block_bytes() as usize)
     }
 
-    fn read(&self, place: &BlockPlace, from: usize, length: usize) -> Result<Vec<u8>, LogStoreError> {
+    fn read(
+        &self,
+        place: &BlockPlace,
+        from: usize,
+        length: usize,
+    ) -> Result<Vec<u8>, LogStoreError> {
         let mut bytes = vec![0; length];
         match self.file.read_exact_at(&mut bytes, place.offset + from as u64) {
             Ok(()) => Ok(bytes),

@@ -62,7 +62,8 @@ impl TrigramCollector {
 impl TrigramFilter {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let size = bytes.len();
-        let valid = size.is_power_of_two() && (1 << (BITS_LOG2_MIN - 3)..=FILTER_BYTES_MAX).contains(&size);
+        let valid =
+            size.is_power_of_two() && (1 << (BITS_LOG2_MIN - 3)..=FILTER_BYTES_MAX).contains(&size);
         valid.then(|| Self { bits: bytes.to_vec() })
     }
 
@@ -110,8 +111,9 @@ mod tests {
 
     #[test]
     fn absent_terms_are_almost_always_passed_over() {
-        let messages: Vec<String> =
-            (0..5000).map(|n| format!("GET /item/{n} 200 {}ms user=u{}", n % 97, n * 7919)).collect();
+        let messages: Vec<String> = (0..5000)
+            .map(|n| format!("GET /item/{n} 200 {}ms user=u{}", n % 97, n * 7919))
+            .collect();
         let filter = filter(&messages.iter().map(String::as_str).collect::<Vec<_>>());
         let passed = (0..1000)
             .filter(|n| filter.may_contain(format!("zq{:06x}xw", n * 48_271).as_bytes()))

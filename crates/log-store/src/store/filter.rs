@@ -65,9 +65,9 @@ impl LogStore {
                 let group = read.group(scope, group)?;
                 let kept_from = EventKey::at(group.kept_from_ms(now_ms));
                 let start = EventKey::at(request.start_ms.unwrap_or(0)).max(kept_from);
-                let end = request.end_ms.map_or(EventKey::LAST, |end_ms| {
-                    EventKey::at(end_ms.saturating_add(1))
-                });
+                let end = request
+                    .end_ms
+                    .map_or(EventKey::LAST, |end_ms| EventKey::at(end_ms.saturating_add(1)));
                 let token = request.token.as_deref();
                 let token = token.map(|token| parse_filter_token(token, group.id)).transpose()?;
                 let query = Query {

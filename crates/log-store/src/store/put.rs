@@ -96,7 +96,8 @@ fn split_by_age(
     now_ms: TimestampMs,
     kept_from_ms: TimestampMs,
 ) -> (&[InputLogEvent], Option<RejectedEvents>) {
-    let before = |limit_ms: TimestampMs| events.partition_point(|event| event.timestamp_ms < limit_ms);
+    let before =
+        |limit_ms: TimestampMs| events.partition_point(|event| event.timestamp_ms < limit_ms);
     let too_old = before(now_ms - EVENT_AGE_MS_MAX);
     let expired = before(kept_from_ms);
     let first_too_new = before(now_ms + EVENT_AHEAD_MS_MAX + 1);
@@ -121,7 +122,12 @@ mod tests {
         times.iter().map(event).collect()
     }
 
-    fn check_ages(times: &[i64], kept_from_ms: i64, kept: std::ops::Range<usize>, rejected: RejectedEvents) {
+    fn check_ages(
+        times: &[i64],
+        kept_from_ms: i64,
+        kept: std::ops::Range<usize>,
+        rejected: RejectedEvents,
+    ) {
         let events = events(times);
         let (taken, said) = split_by_age(&events, NOW, kept_from_ms);
         assert_eq!(taken, &events[kept], "{times:?}");

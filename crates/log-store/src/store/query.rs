@@ -186,7 +186,8 @@ impl Plan {
                     read_block(&files[&number], place, &mut selection)?;
                 }
                 Piece::Batch(journal, stream, place) => {
-                    journal.read_batch(place, &mut buffer, |event| selection.offer(*stream, event))?;
+                    journal
+                        .read_batch(place, &mut buffer, |event| selection.offer(*stream, event))?;
                 }
             }
         }
@@ -236,7 +237,8 @@ impl<'a> Selection<'a> {
             return;
         }
         let rank = self.query.rank(event.key);
-        if self.bound.is_some_and(|bound| rank >= bound) || !self.query.pattern.matches(event.message)
+        if self.bound.is_some_and(|bound| rank >= bound)
+            || !self.query.pattern.matches(event.message)
         {
             return;
         }

@@ -9,9 +9,7 @@ use super::LogStore;
 use crate::commit::{Append, Appender};
 use crate::error::{LogStoreError, ShipmentRefusal};
 use crate::event::{NodeLogEvent, StreamNumber, TIMESTAMP_MS_MAX, counted_bytes};
-use crate::limits::{
-    CURSOR_MAX, EVENT_BYTES_MAX, NODE_BATCH_BYTES_MAX, NODE_BATCH_EVENTS_MAX,
-};
+use crate::limits::{CURSOR_MAX, EVENT_BYTES_MAX, NODE_BATCH_BYTES_MAX, NODE_BATCH_EVENTS_MAX};
 use crate::names::{LogGroupName, LogStreamName, SourceId};
 
 /// A range of a source, and the events in it.

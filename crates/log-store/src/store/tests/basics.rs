@@ -52,10 +52,13 @@ fn pages_of_a_stream_go_both_ways_and_end_with_the_same_token() {
             };
             let (text, forward, backward) = page(None, false);
             assert_eq!(text, "6789");
-            assert_eq!(page(Some(forward.clone()), false), (String::new(), forward.clone(), {
-                let (_, _, backward) = page(Some(forward.clone()), false);
-                backward
-            }));
+            assert_eq!(
+                page(Some(forward.clone()), false),
+                (String::new(), forward.clone(), {
+                    let (_, _, backward) = page(Some(forward.clone()), false);
+                    backward
+                })
+            );
             let (text, _, backward) = page(Some(backward), false);
             assert_eq!(text, "2345");
             let (text, again, backward) = page(Some(backward), false);
@@ -94,7 +97,8 @@ fn ranges_of_time_end_as_aws_ends_them() {
             let (start_ms, end_ms) = (Some(NOW + 1), Some(NOW + 2));
             let page = rig.get("a", &GetEvents { start_ms, end_ms, ..GetEvents::default() });
             assert_eq!(page.events.len(), 1, "GetLogEvents leaves out its end");
-            let found = rig.filter("", |request| (request.start_ms, request.end_ms) = (start_ms, end_ms));
+            let found =
+                rig.filter("", |request| (request.start_ms, request.end_ms) = (start_ms, end_ms));
             assert_eq!(found.events.len(), 2, "FilterLogEvents takes its end");
         },
     );
@@ -316,13 +320,17 @@ fn groups_are_described_by_name() {
         (names.join(" "), page.more)
     };
     let prefix = |text: &str| GroupQuery { prefix: Some(text.into()), ..GroupQuery::default() };
-    assert_eq!(names(GroupQuery::default(), 50), ("/ecs/Web /ecs/api /ecs/job other".into(), false));
+    assert_eq!(
+        names(GroupQuery::default(), 50),
+        ("/ecs/Web /ecs/api /ecs/job other".into(), false)
+    );
     assert_eq!(names(prefix("/ecs/"), 2), ("/ecs/Web /ecs/api".into(), true));
     let after = GroupQuery { after: Some("/ecs/api".into()), ..prefix("/ecs/") };
     assert_eq!(names(after, 2), ("/ecs/job".into(), false));
     let pattern = GroupQuery { pattern: Some("WEB".into()), ..GroupQuery::default() };
     assert_eq!(names(pattern, 50), ("/ecs/Web".into(), false));
-    let elsewhere = outport_model::Scope { region: outport_model::Region::new("eu-west-1"), ..scope() };
+    let elsewhere =
+        outport_model::Scope { region: outport_model::Region::new("eu-west-1"), ..scope() };
     assert!(rig.store.group(&elsewhere, &group("other")).is_err());
 }
 

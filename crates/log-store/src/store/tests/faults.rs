@@ -101,7 +101,9 @@ fn check(after_calls: i64, lasts: i64, seal_bytes: u64) {
         let event = InputLogEvent { timestamp_ms: NOW, message: format!("put {n}") };
         match rig.store.put_events(&scope(), &group("g"), &stream("b"), &[event]) {
             Ok(_) => put.push(format!("put {n}")),
-            Err(error) => assert!(matches!(error, LogStoreError::WriteFailed(_)), "{what}: {error}"),
+            Err(error) => {
+                assert!(matches!(error, LogStoreError::WriteFailed(_)), "{what}: {error}")
+            }
         }
         assert_eq!(rig.messages("a"), lines(shipped), "{what}");
         assert_eq!(rig.messages("b"), put, "{what}");

@@ -32,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Oracle {
     events: Vec<(i64, usize, &'static str, String)>,
     arrived: usize,
+    crashes: usize,
     shipped: u64,
 }
 
@@ -51,7 +52,13 @@ impl Oracle {
 
 const WORDS: [&str; 6] = ["alpha beta", "beta", "ERROR beta", "gamma", "ERROR", "größe alpha"];
 
-fn apply(step: &Step, rig: &mut Rig, directory: &mut PathBuf, oracle: &mut Oracle, seal_bytes: u64) {
+fn apply(
+    step: &Step,
+    rig: &mut Rig,
+    directory: &mut PathBuf,
+    oracle: &mut Oracle,
+    seal_bytes: u64,
+) {
     match step {
         Step::Put { to_b, events } => {
             let name = if *to_b { "b" } else { "a" };
@@ -77,7 +84,8 @@ fn apply(step: &Step, rig: &mut Rig, directory: &mut PathBuf, oracle: &mut Oracl
         }
         Step::Reopen { crash } => {
             // A crash is a copy of the files at this instant, opened instead.
-            let next = directory.with_extension(format!("{}", oracle.arrived + 1000));
+            oracle.crashes += 1;
+            let next = directory.with_extension(oracle.crashes.to_string());
             if *crash {
                 super::crashes::copy_directory(directory, &next);
                 *rig = Rig::open(&next, seal_bytes);
@@ -102,18 +110,21 @@ fn compare(rig: &Rig, oracle: &Oracle) {
         assert_eq!(rig.messages(name), oracle.messages(|of, _| of == name));
         let last = GetEvents { limit: Some(3), ..GetEvents::default() };
         let expected = oracle.messages(|of, _| of == name);
-        let tail: Vec<String> = rig.get(name, &last).events.into_iter().map(|e| e.message).collect();
+        let tail: Vec<String> =
+            rig.get(name, &last).events.into_iter().map(|e| e.message).collect();
         assert_eq!(tail, expected[expected.len().saturating_sub(3)..]);
     }
-    for (pattern, word) in [("", ""), ("ERROR", "ERROR"), ("größe", "größe"), ("absent", "absent")] {
+    for (pattern, word) in [("", ""), ("ERROR", "ERROR"), ("größe", "größe"), ("absent", "absent")]
+    {
         assert_eq!(rig.filtered(pattern), oracle.messages(|_, message| message.contains(word)));
     }
     let in_b = rig.filter("beta -ERROR", |request| {
         request.streams = StreamSelection::Prefix("b".into());
     });
     let in_b: Vec<String> = in_b.events.into_iter().map(|found| found.event.message).collect();
-    let expected = oracle
-        .messages(|of, message| of == "b" && message.contains("beta") && !message.contains("ERROR"));
+    let expected = oracle.messages(|of, message| {
+        of == "b" && message.contains("beta") && !message.contains("ERROR")
+    });
     assert_eq!(in_b, expected);
 }
 

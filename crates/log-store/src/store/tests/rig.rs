@@ -14,9 +14,7 @@ use crate::store::{
     EventPage, FilterEvents, FilteredPage, GetEvents, LogStore, LogStoreOptions, PutOutcome,
     Shipment, StreamSelection,
 };
-use crate::{
-    InputLogEvent, LogGroupName, LogStoreError, LogStreamName, NodeLogEvent, SourceId,
-};
+use crate::{InputLogEvent, LogGroupName, LogStoreError, LogStreamName, NodeLogEvent, SourceId};
 
 pub const NOW: TimestampMs = 1_700_000_000_000;
 
@@ -59,8 +57,7 @@ pub fn open_with(
     disk: Arc<dyn Disk>,
     clock: Arc<TestClock>,
 ) -> Result<Arc<LogStore>, LogStoreError> {
-    let options =
-        LogStoreOptions { seal_bytes, compression_level: 1, seals_in_background: false };
+    let options = LogStoreOptions { seal_bytes, compression_level: 1, seals_in_background: false };
     LogStore::open_on(disk, directory.to_owned(), clock, options)
 }
 

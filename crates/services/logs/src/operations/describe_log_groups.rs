@@ -1,0 +1,121 @@
+//! `DescribeLogGroups`.
+
+use outport_aws_logs::{
+    self as aws, DescribeLogGroupsRequest, DescribeLogGroupsResponse, LogsError,
+};
+use outport_identity::{Call, ConditionContext};
+use outport_log_store::{GroupQuery, LogGroup, LogGroupClass, LogStore};
+use outport_model::Scope;
+
+use crate::access::{authorize, group_by_identifier, scope};
+use crate::arns::{group_arn, stream_resource};
+use crate::page::{name_in_token, rows, token_behind_name};
+use crate::rejection::rejection;
+
+pub(crate) fn describe_log_groups(
+    store: &LogStore,
+    call: &Call,
+    input: DescribeLogGroupsRequest,
+) -> Result<DescribeLogGroupsResponse, LogsError> {
+    let scope = scope(call);
+    let resource = stream_resource(&scope, "", "");
+    authorize(call, "logs:DescribeLogGroups", &resource, &ConditionContext::new())?;
+    let selectors = [
+        input.log_group_name_prefix.is_some(),
+        input.log_group_name_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty()),
+        input.log_group_identifiers.is_some(),
+    ];
+    if selectors.into_iter().filter(|given| *given).count() > 1 {
+        return Err(LogsError::invalid_parameter_exception(
+            "Only one of logGroupNamePrefix, logGroupNamePattern and logGroupIdentifiers can be \
+             specified.",
+        ));
+    }
+    let other_accounts = input.account_identifiers.as_ref().is_some_and(|accounts| {
+        !accounts.is_empty() && !accounts.iter().any(|account| account == scope.account.as_str())
+    });
+    if other_accounts {
+        return Ok(DescribeLogGroupsResponse { log_groups: Some(vec![]), next_token: None });
+    }
+    let names = input.log_group_identifiers.map(|identifiers| {
+        let name = |identifier: &String| group_by_identifier(call, identifier);
+        identifiers.iter().map(name).collect::<Result<Vec<_>, _>>()
+    });
+    let query = GroupQuery {
+        prefix: input.log_group_name_prefix,
+        pattern: input.log_group_name_pattern,
+        class: input.log_group_class.and_then(|class| LogGroupClass::parse(class.as_str())),
+        names: names.transpose()?,
+        after: input.next_token.as_deref().map(name_in_token).transpose()?,
+    };
+    let page = store.describe_groups(&scope, &query, rows(input.limit)).map_err(rejection)?;
+    let last = page.groups.last().filter(|_| page.more);
+    let next_token = last.map(|group| token_behind_name(group.name.as_str()));
+    let log_groups = page.groups.into_iter().map(|group| view(&scope, group)).collect();
+    Ok(DescribeLogGroupsResponse { log_groups: Some(log_groups), next_token })
+}
+
+fn view(scope: &Scope, group: LogGroup) -> aws::LogGroup {
+    let arn = group_arn(scope, &group.name);
+    aws::LogGroup {
+        log_group_name: Some(group.name.to_string()),
+        creation_time: Some(group.created_ms),
+        retention_in_days: group.retention_days.and_then(|days| i32::try_from(days).ok()),
+        metric_filter_count: Some(0),
+        arn: Some(format!("{arn}:*")),
+        log_group_arn: Some(arn),
+        stored_bytes: Some(i64::try_from(group.stored_bytes).unwrap_or(i64::MAX)),
+        kms_key_id: group.kms_key_id,
+        log_group_class: aws::LogGroupClass::from_name(group.class.as_str()),
+        deletion_protection_enabled: Some(false),
+        ..aws::LogGroup::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::testing::Rig;
+
+    fn names(answer: &Value) -> Vec<&str> {
+        let groups = answer["logGroups"].as_array().unwrap();
+        groups.iter().map(|group| group["logGroupName"].as_str().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn groups_are_selected_and_paged() {
+        let rig = Rig::new();
+        for name in ["/ecs/a", "/ecs/b", "/ecs/c", "web"] {
+            rig.call("CreateLogGroup", json!({"logGroupName": name})).await;
+        }
+        let first = json!({"logGroupNamePrefix": "/ecs/", "limit": 2});
+        let first = rig.call("DescribeLogGroups", first).await;
+        assert_eq!(names(&first), ["/ecs/a", "/ecs/b"]);
+        let next =
+            json!({"logGroupNamePrefix": "/ecs/", "limit": 2, "nextToken": first["nextToken"]});
+        let next = rig.call("DescribeLogGroups", next).await;
+        assert_eq!((names(&next), &next["nextToken"]), (vec!["/ecs/c"], &Value::Null));
+        let pattern = rig.call("DescribeLogGroups", json!({"logGroupNamePattern": "ECS"})).await;
+        assert_eq!(names(&pattern).len(), 3);
+        let identifiers = json!(["web", "arn:aws:logs:us-east-1:000000000000:log-group:/ecs/b"]);
+        let found = json!({"logGroupIdentifiers": identifiers});
+        assert_eq!(names(&rig.call("DescribeLogGroups", found).await), ["/ecs/b", "web"]);
+        let elsewhere = json!({"accountIdentifiers": ["111111111111"]});
+        assert!(names(&rig.call("DescribeLogGroups", elsewhere).await).is_empty());
+    }
+
+    #[tokio::test]
+    async fn contradictions_and_foreign_tokens_are_refused() {
+        let rig = Rig::new();
+        let both = json!({"logGroupNamePrefix": "a", "logGroupNamePattern": "b"});
+        let text = "Only one of logGroupNamePrefix, logGroupNamePattern and logGroupIdentifiers \
+                    can be specified.";
+        rig.refuses("DescribeLogGroups", both, "InvalidParameterException", text).await;
+        let text = "The specified nextToken is invalid.";
+        for token in ["x", "00", "73"] {
+            let input = json!({"nextToken": token});
+            rig.refuses("DescribeLogGroups", input, "InvalidParameterException", text).await;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `PutRetentionPolicy`.
+
+use outport_aws_logs::{LogsError, PutRetentionPolicyRequest};
+use outport_identity::Call;
+use outport_log_store::LogStore;
+
+use crate::access::{authorize_group, group_name, scope};
+use crate::rejection::rejection;
+
+/// The days that AWS takes. Source: `PutRetentionPolicy` in the API reference.
+const DAYS: [i32; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
+
+pub(crate) fn put_retention_policy(
+    store: &LogStore,
+    call: &Call,
+    input: PutRetentionPolicyRequest,
+) -> Result<(), LogsError> {
+    let group = group_name(input.log_group_name.as_deref())?;
+    let days = input.retention_in_days.unwrap_or_default();
+    authorize_group(store, call, "logs:PutRetentionPolicy", &group)?;
+    if !DAYS.contains(&days) {
+        return Err(LogsError::invalid_parameter_exception(format!(
+            "1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy \
+             constraint: Member must satisfy enum value set: {DAYS:?}"
+        )));
+    }
+    store.set_retention(&scope(call), &group, Some(i64::from(days))).map_err(rejection)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{Rig, messages};
+
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+
+    #[tokio::test]
+    async fn retention_is_shown_and_hides_old_events_until_it_is_deleted() {
+        let rig = Rig::with_streams().await;
+        rig.put("a", &[(-5 * DAY, "old")]).await;
+        rig.put("a", &[(0, "new")]).await;
+        let group = json!({"logGroupName": "/ecs/app"});
+        let input = json!({"logGroupName": "/ecs/app", "retentionInDays": 3});
+        rig.call("PutRetentionPolicy", input).await;
+        let groups = rig.call("DescribeLogGroups", json!({})).await;
+        assert_eq!(groups["logGroups"][0]["retentionInDays"], 3);
+        assert_eq!(messages(&rig.call("FilterLogEvents", group.clone()).await), ["new"]);
+        rig.call("DeleteRetentionPolicy", group.clone()).await;
+        assert_eq!(messages(&rig.call("FilterLogEvents", group).await), ["old", "new"]);
+        let groups = rig.call("DescribeLogGroups", json!({})).await;
+        assert!(groups["logGroups"][0].get("retentionInDays").is_none());
+    }
+
+    #[tokio::test]
+    async fn only_the_days_of_aws_are_taken() {
+        let rig = Rig::with_streams().await;
+        let input = json!({"logGroupName": "/ecs/app", "retentionInDays": 2});
+        let text = "1 validation error detected: Value '2' at 'retentionInDays' failed to satisfy \
+                    constraint: Member must satisfy enum value set: [1, 3, 5, 7, 14, 30, 60, 90, \
+                    120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653]";
+        rig.refuses("PutRetentionPolicy", input, "InvalidParameterException", text).await;
+        let input = json!({"logGroupName": "other", "retentionInDays": 1});
+        let text = "The specified log group does not exist.";
+        rig.refuses("PutRetentionPolicy", input, "ResourceNotFoundException", text).await;
+    }
+}

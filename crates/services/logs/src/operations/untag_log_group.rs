@@ -1,0 +1,34 @@
+//! `UntagLogGroup`: the older form of `UntagResource`.
+
+use outport_aws_logs::{LogsError, UntagLogGroupRequest};
+use outport_identity::Call;
+use outport_log_store::LogStore;
+
+use crate::access::group_name;
+use crate::tags;
+
+pub(crate) fn untag_log_group(
+    store: &LogStore,
+    call: &Call,
+    input: UntagLogGroupRequest,
+) -> Result<(), LogsError> {
+    let group = group_name(input.log_group_name.as_deref())?;
+    tags::remove(store, call, "logs:UntagLogGroup", &group, input.tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Rig;
+
+    #[tokio::test]
+    async fn tags_go() {
+        let rig = Rig::with_streams().await;
+        let group = "/ecs/app";
+        rig.call("TagLogGroup", json!({"logGroupName": group, "tags": {"a": "1"}})).await;
+        rig.call("UntagLogGroup", json!({"logGroupName": group, "tags": ["a"]})).await;
+        let listed = rig.call("ListTagsLogGroup", json!({"logGroupName": group})).await;
+        assert_eq!(listed, json!({"tags": {}}));
+    }
+}

@@ -1,0 +1,119 @@
+//! A service over a real store in a directory of its own, called through the wire.
+
+use std::sync::Arc;
+
+use outport_aws_logs::{MODEL, dispatch};
+use outport_aws_wire::{Exchange, Protocol, Request};
+use outport_identity::{AccessKeyId, Call, Principal, RequestId};
+use outport_log_store::{Clock, LogStore, LogStoreOptions};
+use outport_model::{AccountId, Region};
+use serde_json::{Value, json};
+
+use crate::LogsService;
+
+pub const NOW: i64 = 1_700_000_000_000;
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now_ms(&self) -> i64 {
+        NOW
+    }
+}
+
+pub struct Rig {
+    service: LogsService,
+    _directory: tempfile::TempDir,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(StoppedClock);
+        let store = LogStore::open(directory.path(), clock, LogStoreOptions::default()).unwrap();
+        Self { service: LogsService::new(store), _directory: directory }
+    }
+
+    /// With the group `/ecs/app` and in it the streams `a` and `b`.
+    pub async fn with_streams() -> Self {
+        let rig = Self::new();
+        rig.call("CreateLogGroup", json!({"logGroupName": "/ecs/app"})).await;
+        for name in ["a", "b"] {
+            let stream = json!({"logGroupName": "/ecs/app", "logStreamName": name});
+            rig.call("CreateLogStream", stream).await;
+        }
+        rig
+    }
+
+    pub async fn put(&self, stream: &str, events: &[(i64, &str)]) -> Value {
+        let events: Vec<Value> = events
+            .iter()
+            .map(|(after, message)| json!({"timestamp": NOW + after, "message": message}))
+            .collect();
+        let input =
+            json!({"logGroupName": "/ecs/app", "logStreamName": stream, "logEvents": events});
+        self.call("PutLogEvents", input).await
+    }
+
+    async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
+        let call = Call {
+            principal: Principal::root(AccountId::new("000000000000")),
+            account: AccountId::new("000000000000"),
+            region: Region::new("us-east-1"),
+            request_id: RequestId::new("request"),
+            now_ms: NOW,
+            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            user_agent: None,
+            secure_transport: false,
+            access_key_id: AccessKeyId::new("test"),
+        };
+        let body = input.to_string().into_bytes();
+        let request = Request {
+            service: &MODEL,
+            protocol: Protocol::Json11,
+            operation,
+            body: &body,
+            request_id: "request",
+        };
+        let mut exchange = Exchange::new(request).unwrap();
+        let request = Request {
+            service: &MODEL,
+            protocol: Protocol::Json11,
+            operation,
+            body: &body,
+            request_id: "request",
+        };
+        let reply = match dispatch(&self.service, &call, operation, &mut exchange).await {
+            Ok(()) => exchange.into_reply(),
+            Err(error) => request.failure(&error),
+        };
+        let answer = match reply.body.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&reply.body).unwrap(),
+        };
+        (reply.status, answer)
+    }
+
+    /// The answer of a call that succeeds.
+    pub async fn call(&self, operation: &str, input: Value) -> Value {
+        let (status, answer) = self.reply(operation, &input).await;
+        assert_eq!(status, 200, "{operation} {input}: {answer}");
+        answer
+    }
+
+    /// The call is refused with this exception and text.
+    pub async fn refuses(&self, operation: &str, input: Value, exception: &str, message: &str) {
+        let (status, answer) = self.reply(operation, &input).await;
+        assert!(status >= 400, "{operation} {input} was answered: {answer}");
+        let found = answer["__type"].as_str().unwrap_or_default();
+        assert!(found.ends_with(exception), "{operation} {input}: {answer}");
+        let text = answer["message"].as_str().or(answer["Message"].as_str()).unwrap_or_default();
+        assert_eq!(text, message, "{operation} {input}");
+    }
+}
+
+/// The messages of an answer with events.
+pub fn messages(answer: &Value) -> Vec<&str> {
+    let events = answer["events"].as_array().unwrap();
+    events.iter().map(|event| event["message"].as_str().unwrap()).collect()
+}

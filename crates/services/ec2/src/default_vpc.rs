@@ -1,0 +1,151 @@
+//! What a new account has in every region: a default VPC with a default subnet per zone and a default security group.
+//!
+//! Source: "Default VPCs" and "Default security groups for your VPCs" in the Amazon VPC User Guide.
+
+use outport_model::network::{
+    Ipv4Cidr, SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Subnet, Vpc,
+};
+use outport_model::{Scope, Tags};
+use outport_store::Transaction;
+
+use crate::{resource_id, zones};
+
+/// The range of a default VPC on AWS.
+pub const DEFAULT_CIDR: &str = "172.31.0.0/16";
+/// The widest and the narrowest range a VPC can have; a subnet of it is 16 times smaller.
+pub const PREFIX_MIN: u8 = 16;
+pub const PREFIX_MAX: u8 = 24;
+/// A default subnet takes a sixteenth of its VPC.
+const SUBNET_PREFIX_BITS: u8 = 4;
+
+/// The rows of a default VPC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefaultVpc {
+    pub vpc: Vpc,
+    /// One per zone, in the order of the zones.
+    pub subnets: Vec<Subnet>,
+    pub security_group: SecurityGroup,
+}
+
+/// Why a range cannot be a default VPC's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CidrError {
+    #[error("the range of a default VPC is between /16 and /24")]
+    Size,
+}
+
+/// The default VPC of a scope on `cidr`. The same scope and range give the same rows, ids and all.
+///
+/// # Errors
+/// [`CidrError::Size`] when the range is too wide or too narrow for a subnet per zone.
+pub fn rows(scope: &Scope, cidr: Ipv4Cidr) -> Result<DefaultVpc, CidrError> {
+    if !(PREFIX_MIN..=PREFIX_MAX).contains(&cidr.prefix) {
+        return Err(CidrError::Size);
+    }
+    let vpc = Vpc {
+        scope: scope.clone(),
+        id: resource_id::derived("vpc", scope, "default"),
+        cidr,
+        is_default: true,
+        dhcp_options_id: resource_id::derived("dopt", scope, "default"),
+        tags: Tags::new(),
+    };
+    let subnets = zones::of(&scope.region)
+        .into_iter()
+        .enumerate()
+        .map_while(|(index, zone)| subnet(&vpc, index, zone))
+        .collect();
+    let security_group = security_group(&vpc);
+    Ok(DefaultVpc { vpc, subnets, security_group })
+}
+
+fn subnet(vpc: &Vpc, index: usize, zone: zones::Zone) -> Option<Subnet> {
+    let prefix = vpc.cidr.prefix + SUBNET_PREFIX_BITS;
+    let size = 1_u64 << (32 - u32::from(prefix));
+    let address = vpc.cidr.nth(u64::try_from(index).ok()? * size)?;
+    Some(Subnet {
+        scope: vpc.scope.clone(),
+        id: resource_id::derived("subnet", &vpc.scope, &zone.name),
+        vpc_id: vpc.id.clone(),
+        cidr: Ipv4Cidr { address, prefix },
+        availability_zone: zone.name,
+        availability_zone_id: zone.id,
+        is_default_for_az: true,
+        map_public_ip_on_launch: true,
+        tags: Tags::new(),
+    })
+}
+
+/// Members reach each other on everything, and everything outside.
+fn security_group(vpc: &Vpc) -> SecurityGroup {
+    let id = resource_id::derived("sg", &vpc.scope, "default");
+    let all = |peer| SecurityGroupRule { protocol: "-1".to_owned(), ports: None, peer };
+    let anywhere = Ipv4Cidr { address: std::net::Ipv4Addr::UNSPECIFIED, prefix: 0 };
+    SecurityGroup {
+        scope: vpc.scope.clone(),
+        name: "default".to_owned(),
+        description: "default VPC security group".to_owned(),
+        vpc_id: vpc.id.clone(),
+        ingress: vec![all(SecurityGroupPeer::Group(id.clone()))],
+        egress: vec![all(SecurityGroupPeer::Cidr(anywhere))],
+        tags: Tags::new(),
+        id,
+    }
+}
+
+/// Makes the default VPC of a scope that has none. The one that is there stays, whatever its range.
+///
+/// # Errors
+/// [`CidrError::Size`].
+pub fn ensure(tx: &mut Transaction<'_>, scope: &Scope, cidr: Ipv4Cidr) -> Result<(), CidrError> {
+    if tx.vpcs.iter().any(|vpc| vpc.scope == *scope && vpc.is_default) {
+        return Ok(());
+    }
+    let DefaultVpc { vpc, subnets, security_group } = rows(scope, cidr)?;
+    tx.put(vpc);
+    for subnet in subnets {
+        tx.put(subnet);
+    }
+    tx.put(security_group);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use outport_model::{AccountId, Region};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(cidr: &str, expected: &str) {
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("eu-west-1"));
+        let made = rows(&scope, Ipv4Cidr::parse(cidr).unwrap());
+        let actual = match made {
+            Ok(made) => {
+                let subnets = made.subnets.iter();
+                let subnets: Vec<String> =
+                    subnets.map(|subnet| format!("{} {}", subnet.availability_zone, subnet.cidr)).collect();
+                subnets.join(", ")
+            }
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn each_zone_has_a_sixteenth_of_the_range() {
+        check("172.31.0.0/16", "eu-west-1a 172.31.0.0/20, eu-west-1b 172.31.16.0/20, eu-west-1c 172.31.32.0/20");
+        check("10.9.8.0/24", "eu-west-1a 10.9.8.0/28, eu-west-1b 10.9.8.16/28, eu-west-1c 10.9.8.32/28");
+        check("10.0.0.0/8", "the range of a default VPC is between /16 and /24");
+        check("10.0.0.0/25", "the range of a default VPC is between /16 and /24");
+    }
+
+    #[test]
+    fn us_east_1_has_six_subnets() {
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let made = rows(&scope, Ipv4Cidr::parse(DEFAULT_CIDR).unwrap()).unwrap();
+        assert_eq!(made.subnets.len(), 6);
+        assert_eq!(made.subnets[5].cidr.to_string(), "172.31.80.0/20");
+        assert_eq!(made.security_group.vpc_id, made.vpc.id);
+    }
+}

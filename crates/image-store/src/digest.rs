@@ -92,7 +92,10 @@ mod tests {
         check(&empty[..70], false);
         check(&format!("{empty}0"), false);
         check(&empty.replace("sha256:", "sha512:"), false);
-        check("sha256:../../../../../../../../../../../../../../../../../../../../../../etc", false);
+        check(
+            "sha256:../../../../../../../../../../../../../../../../../../../../../../etc",
+            false,
+        );
         check("", false);
     }
 }

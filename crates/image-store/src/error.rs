@@ -12,7 +12,10 @@ const REASON_CHARS_MAX: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     /// The manifest or configuration was not to be had.
-    #[error("pull image manifest has been retried {retries} time(s): {}", resolving(reference, source))]
+    #[error(
+        "pull image manifest has been retried {retries} time(s): {}",
+        resolving(reference, source)
+    )]
     Resolve {
         /// The reference, in full.
         reference: String,
@@ -22,7 +25,9 @@ pub enum PullError {
         source: RegistryError,
     },
     /// A layer was not to be had.
-    #[error("ref pull has been retried {retries} time(s): failed to copy: httpReadSeeker: failed open: {source}")]
+    #[error(
+        "ref pull has been retried {retries} time(s): failed to copy: httpReadSeeker: failed open: {source}"
+    )]
     Download {
         /// The layer's blob.
         digest: Digest,
@@ -32,7 +37,9 @@ pub enum PullError {
         source: RegistryError,
     },
     /// A layer cannot be unpacked.
-    #[error("ref pull has been retried 1 time(s): failed to extract layer {diff_id}: {source}: unknown")]
+    #[error(
+        "ref pull has been retried 1 time(s): failed to extract layer {diff_id}: {source}: unknown"
+    )]
     Extract {
         /// The layer, by the digest of its content.
         diff_id: Digest,
@@ -40,7 +47,9 @@ pub enum PullError {
         source: UnpackError,
     },
     /// A layer's content is not what the image configuration says.
-    #[error("ref pull has been retried 1 time(s): failed to extract layer {expected}: wrong diff id calculated on extraction {found}: unknown")]
+    #[error(
+        "ref pull has been retried 1 time(s): failed to extract layer {expected}: wrong diff id calculated on extraction {found}: unknown"
+    )]
     DiffIdMismatch {
         /// In the image configuration.
         expected: Digest,

@@ -16,7 +16,8 @@ pub struct Image {
     pub manifest_digest: Digest,
     /// The image's defaults for its process.
     pub config: ImageConfig,
-    /// The layers for overlayfs's `lowerdir`, **top first**. Short absolute paths (symlinks to the layers).
+    /// The layers' directories, **top first**, the order of overlayfs's `lowerdir`. The empty layer may come twice,
+    /// which overlayfs does not take.
     pub layers: Vec<PathBuf>,
     /// Decompressed bytes of all layers.
     pub bytes: u64,

@@ -3,7 +3,6 @@
 //! ```text
 //! <dir>/images/<manifest digest>.json   what an image is made of; an image without this file does not exist
 //! <dir>/layers/<diff id>/               one unpacked layer, complete: it is renamed into place
-//! <dir>/l/<16 digits>                   short names of layers, so that many fit into one mount call
 //! <dir>/tmp/, <dir>/trash/              work in progress and work to throw away; emptied when the store opens
 //! ```
 //!
@@ -18,7 +17,6 @@ mod image;
 pub mod layer;
 mod lease;
 mod manifest;
-pub mod overlay;
 mod pull;
 mod reference;
 mod registry;

@@ -113,8 +113,9 @@ struct RawManifest {
 impl Manifest {
     /// Reads a manifest; `content_type` is the registry's header, which the document's own field outranks.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, ManifestError> {
-        let raw: RawManifest = serde_json::from_slice(bytes)
-            .map_err(|error| ManifestError::Malformed { what: "manifest", reason: error.to_string() })?;
+        let raw: RawManifest = serde_json::from_slice(bytes).map_err(|error| {
+            ManifestError::Malformed { what: "manifest", reason: error.to_string() }
+        })?;
         let media_type = raw.media_type.as_deref().or(content_type).unwrap_or_default();
         // A document that is both index and manifest is a parser-confusion attack (CVE-2021-41190).
         match (raw.manifests, raw.config, raw.layers) {

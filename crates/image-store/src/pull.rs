@@ -127,14 +127,17 @@ impl ImageStore {
             let bytes = sizes.get(&diff_id).copied().unwrap_or_default();
             return Ok(LayerRecord { diff_id, bytes });
         }
-        let _permit = self.inner.downloads.acquire().await.map_err(|error| {
-            PullError::Io { place: "download queue", source: io::Error::other(error) }
+        let _permit = self.inner.downloads.acquire().await.map_err(|error| PullError::Io {
+            place: "download queue",
+            source: io::Error::other(error),
         })?;
-        let file = open_unnamed(&self.inner.places.tmp).map_err(|error| PullError::io("image blob", error))?;
+        let file = open_unnamed(&self.inner.places.tmp)
+            .map_err(|error| PullError::io("image blob", error))?;
         let file = download(session, blob.digest, blob.size, file)
             .await
             .map_err(|error| PullError::download(blob.digest, error))?;
-        let working = Working::create(&self.inner).map_err(|error| PullError::io("layer", error))?;
+        let working =
+            Working::create(&self.inner).map_err(|error| PullError::io("layer", error))?;
         let options = &self.inner.options;
         let unpacked = options
             .unpacker
@@ -145,7 +148,6 @@ impl ImageStore {
             return Err(PullError::DiffIdMismatch { expected: diff_id, found: unpacked.diff_id });
         }
         working.keep(&place).map_err(|error| PullError::io("layer", error))?;
-        self.inner.link_short_name(&diff_id).map_err(|error| PullError::io("layer", error))?;
         let mut sizes = self.inner.layer_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         sizes.insert(diff_id, unpacked.bytes);
         Ok(LayerRecord { diff_id, bytes: unpacked.bytes })

@@ -72,9 +72,7 @@ fn parse(text: &str) -> Option<ImageReference> {
     };
     let last_part = name.rfind('/').map_or(0, |slash| slash + 1);
     let (name, tag) = match name[last_part..].find(':') {
-        Some(colon) => {
-            (&name[..last_part + colon], Some(name[last_part + colon + 1..].to_owned()))
-        }
+        Some(colon) => (&name[..last_part + colon], Some(name[last_part + colon + 1..].to_owned())),
         None => (name, None),
     };
     if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
@@ -162,8 +160,25 @@ mod tests {
     #[test]
     fn text_that_could_leave_the_registry_path_is_refused() {
         for text in [
-            "", "/", "a//b", "../a", "a/../b", "a/..", "A", "a:", "a:b c", "a@sha256:12", "h.x:99999/a",
-            "h.x/a?b", "h.x/a#b", "-h.x/a", "h..x/a", "a:.b", "user@h.x/a", "h.x/a%2f", "http://h.x/a",
+            "",
+            "/",
+            "a//b",
+            "../a",
+            "a/../b",
+            "a/..",
+            "A",
+            "a:",
+            "a:b c",
+            "a@sha256:12",
+            "h.x:99999/a",
+            "h.x/a?b",
+            "h.x/a#b",
+            "-h.x/a",
+            "h..x/a",
+            "a:.b",
+            "user@h.x/a",
+            "h.x/a%2f",
+            "http://h.x/a",
         ] {
             check(text, None);
         }

@@ -19,8 +19,6 @@ use tokio::sync::Semaphore;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Layers that are downloaded at once, by all pulls together.
 const DOWNLOADS_MAX: usize = 3;
-/// Hex digits of a layer's short name: 64 bits, and a clash is noticed.
-const SHORT_NAME_DIGITS: usize = 16;
 /// References remembered for one image; the oldest goes first.
 const REFERENCES_MAX: usize = 100;
 
@@ -86,7 +84,6 @@ pub(crate) struct Inner {
 pub(crate) struct Places {
     pub images: PathBuf,
     pub layers: PathBuf,
-    pub short: PathBuf,
     pub tmp: PathBuf,
     pub trash: PathBuf,
 }
@@ -96,14 +93,13 @@ impl Places {
         Places {
             images: directory.join("images"),
             layers: directory.join("layers"),
-            short: directory.join("l"),
             tmp: directory.join("tmp"),
             trash: directory.join("trash"),
         }
     }
 
     fn create(&self) -> Result<(), StoreError> {
-        for directory in [&self.images, &self.layers, &self.short, &self.tmp, &self.trash] {
+        for directory in [&self.images, &self.layers, &self.tmp, &self.trash] {
             fs::create_dir_all(directory).map_err(StoreError::at(directory))?;
             // Images have setuid programs: nobody but root may reach them outside of a container.
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -162,9 +158,9 @@ impl ImageStore {
     /// The image with this digest (of its manifest or of an index that led to it), if it is here.
     pub fn image(&self, digest: Digest) -> Option<Image> {
         let images = self.inner.images();
-        let record = images.get(&digest).or_else(|| {
-            images.values().find(|record| record.index_digests.contains(&digest))
-        })?;
+        let record = images
+            .get(&digest)
+            .or_else(|| images.values().find(|record| record.index_digests.contains(&digest)))?;
         Some(self.inner.handle(record, digest))
     }
 
@@ -199,28 +195,14 @@ impl Inner {
             digest,
             manifest_digest: record.manifest_digest,
             config: record.config.clone(),
-            layers: record.layers.iter().rev().map(|layer| self.short_path(&layer.diff_id)).collect(),
+            layers: record
+                .layers
+                .iter()
+                .rev()
+                .map(|layer| self.places.layer(&layer.diff_id))
+                .collect(),
             bytes: record.layers.iter().map(|layer| layer.bytes).sum(),
             _lease: Arc::new(self.leases.take(held)),
-        }
-    }
-
-    /// The layer's short name when it is there and leads to this layer, else its full path.
-    fn short_path(&self, diff_id: &Digest) -> PathBuf {
-        let short = self.places.short.join(&diff_id.hex()[..SHORT_NAME_DIGITS]);
-        match fs::read_link(&short) {
-            Ok(target) if target.ends_with(diff_id.hex()) => short,
-            _ => self.places.layer(diff_id),
-        }
-    }
-
-    /// Gives a layer its short name. A clash of short names is harmless: the full path is used then.
-    pub fn link_short_name(&self, diff_id: &Digest) -> io::Result<()> {
-        let short = self.places.short.join(&diff_id.hex()[..SHORT_NAME_DIGITS]);
-        let target = Path::new("../layers").join(diff_id.hex());
-        match std::os::unix::fs::symlink(target, &short) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            result => result,
         }
     }
 
@@ -290,7 +272,9 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let path = places.record(manifest_digest);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::at(&path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::at(&path)(error))
+            }
             _ => {
                 images.remove(manifest_digest);
                 Ok(())
@@ -365,16 +349,6 @@ fn discard_unrecorded_layers(
         let entry = entry.map_err(StoreError::at(&places.layers))?;
         if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
             discard(&entry.path(), places).map_err(StoreError::at(&entry.path()))?;
-        }
-    }
-    remove_dangling_short_names(places)
-}
-
-pub(crate) fn remove_dangling_short_names(places: &Places) -> Result<(), StoreError> {
-    for entry in fs::read_dir(&places.short).map_err(StoreError::at(&places.short))? {
-        let path = entry.map_err(StoreError::at(&places.short))?.path();
-        if !path.exists() {
-            fs::remove_file(&path).map_err(StoreError::at(&path))?;
         }
     }
     Ok(())

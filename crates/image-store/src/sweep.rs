@@ -1,7 +1,7 @@
 //! Throwing away images that nothing uses.
 
 use crate::digest::Digest;
-use crate::store::{ImageStore, Inner, StoreError, discard, empty_trash, remove_dangling_short_names};
+use crate::store::{ImageStore, Inner, StoreError, discard, empty_trash};
 use std::collections::HashSet;
 use std::fs;
 use std::sync::PoisonError;
@@ -90,7 +90,6 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|diff_id, _| self.places.layer(diff_id).is_dir());
-        remove_dangling_short_names(&self.places)?;
         Ok(swept)
     }
 }

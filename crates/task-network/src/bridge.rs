@@ -29,7 +29,8 @@ impl BridgeAddresses {
         let first = u32::from(self.gateway()) + 1;
         let end = u32::from(self.cidr.broadcast());
         let after = (self.last + 1).max(first);
-        let free = (after..end).chain(first..after).find(|address| !self.taken.contains(address))?;
+        let free =
+            (after..end).chain(first..after).find(|address| !self.taken.contains(address))?;
         self.taken.insert(free);
         self.last = free;
         Some(free.into())

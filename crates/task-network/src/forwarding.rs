@@ -60,9 +60,18 @@ pub fn remove_from_iptables(link_prefix: &str) -> Result<(), NetworkError> {
 
 fn rules(link_prefix: &str) -> [Vec<String>; 2] {
     ["-i", "-o"].map(|direction| {
-        [direction, &format!("{link_prefix}+"), "-m", "comment", "--comment", "outport", "-j", "ACCEPT"]
-            .map(str::to_owned)
-            .to_vec()
+        [
+            direction,
+            &format!("{link_prefix}+"),
+            "-m",
+            "comment",
+            "--comment",
+            "outport",
+            "-j",
+            "ACCEPT",
+        ]
+        .map(str::to_owned)
+        .to_vec()
     })
 }
 

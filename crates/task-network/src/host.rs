@@ -1,9 +1,12 @@
 //! The instance's network on this host: opened once, then namespaces come and go.
 
-use crate::attachment::{AttachedNamespace, Attachment, MacAddress, TaskInterface};
+mod build;
+mod take_apart;
+
+use crate::attachment::{AttachedNamespace, Attachment, MacAddress};
 use crate::bridge::BridgeAddresses;
 use crate::error::NetworkError;
-use crate::firewall::{self, Element, ElementSocket, Ruleset, ruleset_text};
+use crate::firewall::{self, ElementSocket, Ruleset, ruleset_text};
 use crate::instance::{InstanceId, NamespaceName};
 use crate::ports::HeldPorts;
 use crate::reaper::{Reaper, Remains, reap};
@@ -14,15 +17,10 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The only link of a namespace besides loopback.
-const TASK_LINK: &str = "eth0";
-/// Its index, chosen so that it need not be asked for.
-const TASK_LINK_INDEX: u32 = 2;
 /// The wire address of the host's end of every pair: the neighbour of every task.
 const HOST_MAC: MacAddress = MacAddress([0x0a, 0x58, 0, 0, 0, 1]);
 const ROUTER_MAC: MacAddress = MacAddress([0x0a, 0x58, 0, 0, 0, 2]);
@@ -32,7 +30,6 @@ const RECORD: &str = "attachment.json";
 /// Directories of namespaces that are being taken apart begin with this; no [`NamespaceName`] does.
 const DETACHED_PREFIX: &str = ".detached-";
 const EEXIST: i32 = 17;
-const ESRCH: i32 = 3;
 
 /// What the instance's network is made of.
 #[derive(Debug, Clone)]
@@ -80,18 +77,7 @@ impl HostNetwork {
         fs::create_dir_all(&namespaces).map_err(NetworkError::file(&namespaces))?;
         let router = first_address(settings.vpc_cidr);
         check_clashes(&settings)?;
-        forwarding::enable()?;
-        let table = settings.instance.table();
-        let link_prefix = settings.instance.link_prefix();
-        firewall::run_script(&ruleset_text(&Ruleset {
-            table: table.clone(),
-            link_prefix: link_prefix.clone(),
-            vpc_cidr: settings.vpc_cidr,
-            bridge_cidr: settings.bridge_cidr,
-            router,
-            metadata_port: settings.metadata_port,
-        }))?;
-        forwarding::accept_in_iptables(&link_prefix)?;
+        write_rules(&settings)?;
         make_router(&settings, router)?;
         let own = Path::new("/proc/self/ns/net");
         let network = HostNetwork {
@@ -101,7 +87,7 @@ impl HostNetwork {
                 addresses: HashMap::new(),
                 in_work: HashMap::new(),
             }),
-            table,
+            table: settings.instance.table(),
             namespaces,
             router,
             host_namespace: File::open(own).map_err(NetworkError::file(own))?,
@@ -119,17 +105,7 @@ impl HostNetwork {
     /// Renews rules and elements, for when somebody flushed the host's rules (a restart of a firewall) or Docker came
     /// later. Running connections are not disturbed.
     pub fn restore_rules(&self) -> Result<(), NetworkError> {
-        let settings = &self.settings;
-        forwarding::enable()?;
-        firewall::run_script(&ruleset_text(&Ruleset {
-            table: self.table.clone(),
-            link_prefix: settings.instance.link_prefix(),
-            vpc_cidr: settings.vpc_cidr,
-            bridge_cidr: settings.bridge_cidr,
-            router: self.router,
-            metadata_port: settings.metadata_port,
-        }))?;
-        forwarding::accept_in_iptables(&settings.instance.link_prefix())?;
+        write_rules(&self.settings)?;
         for namespace in self.list()? {
             self.add_elements(&namespace)?;
         }
@@ -287,218 +263,6 @@ impl HostNetwork {
         }
     }
 
-    fn check_addresses(&self, attachment: &Attachment) -> Result<(), NetworkError> {
-        let Attachment::Interface(interface) = attachment else { return Ok(()) };
-        let network = self.settings.vpc_cidr;
-        let TaskInterface { address, gateway, prefix_length, .. } = interface;
-        let outside = |address: Ipv4Addr| NetworkError::AddressOutside { address, network };
-        if !network.contains(address) || *address == self.router || address == gateway {
-            return Err(outside(*address));
-        }
-        match Ipv4Net::new(*address, *prefix_length) {
-            Ok(subnet) if subnet.contains(gateway) => Ok(()),
-            _ => Err(outside(*gateway)),
-        }
-    }
-
-    /// Takes address and ports, in the books only.
-    fn promise(
-        &self,
-        name: &NamespaceName,
-        attachment: &Attachment,
-    ) -> Result<AttachedNamespace, NetworkError> {
-        let mut state = self.state();
-        let address = match attachment {
-            Attachment::None => None,
-            Attachment::Interface(interface) => Some(interface.address),
-            Attachment::Bridge { ports } => {
-                let held = HeldPorts::take(ports)?;
-                let taken = state.bridge.take();
-                let full = NetworkError::BridgeFull(self.settings.bridge_cidr);
-                let address = taken.ok_or(full)?;
-                state.ports.insert(name.clone(), held);
-                Some(address)
-            }
-        };
-        if let Some(address) = address {
-            match state.addresses.get(&address) {
-                Some(owner) if owner != name => {
-                    let owner = owner.to_string();
-                    return Err(NetworkError::AddressInUse { address, owner });
-                }
-                _ => state.addresses.insert(address, name.clone()),
-            };
-        }
-        Ok(AttachedNamespace {
-            name: name.clone(),
-            path: self.namespaces.join(name.as_str()).join("net"),
-            attachment: attachment.clone(),
-            address,
-        })
-    }
-
-    /// The record first: what is not recorded is not found after a crash.
-    fn build(&self, attached: &AttachedNamespace) -> Result<(), NetworkError> {
-        let directory = self.namespaces.join(attached.name.as_str());
-        fs::create_dir_all(&directory).map_err(NetworkError::file(&directory))?;
-        write_record(&directory, attached)?;
-        let (interface, link) = match (&attached.attachment, attached.address) {
-            (Attachment::Interface(interface), _) => {
-                (interface.clone(), self.settings.instance.link(&attached.name))
-            }
-            (Attachment::Bridge { .. }, Some(address)) => {
-                (self.bridge_interface(address), self.settings.instance.link(&attached.name))
-            }
-            _ => return namespace::create(&attached.path, Vec::new()),
-        };
-        match namespace::create(&attached.path, self.task_changes(&interface, &link)) {
-            Err(NetworkError::Kernel { source, .. }) if source.raw_os_error() == Some(EEXIST) => {
-                // A link of that name outlived its namespace.
-                self.delete_link(&link)?;
-                namespace::create(&attached.path, self.task_changes(&interface, &link))?;
-            }
-            result => result?,
-        }
-        self.connect_host(&interface, &link, matches!(attached.attachment, Attachment::Bridge { .. }))?;
-        self.add_elements(attached)
-    }
-
-    fn bridge_interface(&self, address: Ipv4Addr) -> TaskInterface {
-        TaskInterface {
-            address,
-            prefix_length: self.settings.bridge_cidr.prefix_len(),
-            gateway: first_address(self.settings.bridge_cidr),
-            mac: MacAddress::of(address),
-        }
-    }
-
-    /// What happens inside the new namespace.
-    fn task_changes(&self, interface: &TaskInterface, link: &str) -> Vec<route::Change> {
-        let TaskInterface { address, prefix_length, gateway, mac } = interface;
-        let index = TASK_LINK_INDEX;
-        let near = LinkEnd { name: TASK_LINK, mac: *mac, namespace: None, index: Some(index) };
-        let descriptor = Some(self.host_namespace.as_raw_fd());
-        let far = LinkEnd { name: link, mac: HOST_MAC, namespace: descriptor, index: None };
-        vec![
-            route::new_pair(&near, &far),
-            route::address(index, *address, *prefix_length),
-            route::neighbour(index, *gateway, HOST_MAC),
-            route::default_route(index, *gateway),
-            route::prohibit(INSTANCE_METADATA_ADDRESS),
-        ]
-    }
-
-    /// What happens on the host's side of the pair.
-    fn connect_host(
-        &self,
-        interface: &TaskInterface,
-        link: &str,
-        published: bool,
-    ) -> Result<(), NetworkError> {
-        let kernel = || NetworkError::kernel("connect a task to the host");
-        let mut socket = RouteSocket::open().map_err(kernel())?;
-        let index = socket.link_index(link).map_err(kernel())?;
-        let index = index.ok_or_else(|| kernel()(io::Error::from(io::ErrorKind::NotFound)))?;
-        if published {
-            // For 127.0.0.1:<host port>. The raw chain keeps the task from the host's loopback.
-            let path = PathBuf::from(format!("/proc/sys/net/ipv4/conf/{link}/route_localnet"));
-            fs::write(&path, "1").map_err(NetworkError::file(&path))?;
-        }
-        let changes = vec![
-            route::up(index),
-            route::host_route(index, interface.address, self.router),
-            route::neighbour(index, interface.address, interface.mac),
-        ];
-        socket.change(changes).map_err(kernel())
-    }
-
-    fn add_elements(&self, attached: &AttachedNamespace) -> Result<(), NetworkError> {
-        let mut socket = self.elements.lock().unwrap_or_else(PoisonError::into_inner);
-        socket
-            .add(&self.table, &self.elements_of(attached))
-            .map_err(NetworkError::kernel("add elements to nf_tables"))
-    }
-
-    fn elements_of(&self, attached: &AttachedNamespace) -> Vec<Element> {
-        let Some(address) = attached.address else { return Vec::new() };
-        let link = self.settings.instance.link(&attached.name);
-        let mut elements = vec![Element::Source { link, address }];
-        if let Attachment::Bridge { ports } = &attached.attachment {
-            elements.push(Element::Hairpin { address });
-            let ports = ports.iter();
-            elements.extend(ports.map(|mapping| Element::Port { mapping: *mapping, address }));
-        }
-        elements
-    }
-
-    fn has_link(&self, attached: &AttachedNamespace) -> Result<bool, NetworkError> {
-        if attached.address.is_none() {
-            return Ok(true);
-        }
-        let link = self.settings.instance.link(&attached.name);
-        self.link_index(&link).map(|index| index.is_some())
-    }
-
-    fn link_index(&self, link: &str) -> Result<Option<u32>, NetworkError> {
-        RouteSocket::open()
-            .and_then(|mut socket| socket.link_index(link))
-            .map_err(NetworkError::kernel("look up a link"))
-    }
-
-    fn delete_link(&self, link: &str) -> Result<(), NetworkError> {
-        let Some(index) = self.link_index(link)? else { return Ok(()) };
-        RouteSocket::open()
-            .and_then(|mut socket| socket.change(vec![route::delete_link(index)]))
-            .map_err(NetworkError::kernel("delete a link"))
-    }
-
-    /// Cuts a namespace off and hands the rest to the reaper.
-    fn take_apart(&self, name: &NamespaceName) -> Result<(), NetworkError> {
-        let directory = self.namespaces.join(name.as_str());
-        let attached = self.read(name)?;
-        let link = self.settings.instance.link(name);
-        let link_index = self.link_index(&link)?;
-        if let Some(attached) = &attached {
-            let mut socket = self.elements.lock().unwrap_or_else(PoisonError::into_inner);
-            socket
-                .delete(&self.table, &self.elements_of(attached))
-                .map_err(NetworkError::kernel("delete elements of nf_tables"))?;
-        }
-        let address = attached.as_ref().and_then(|attached| attached.address);
-        if let (Some(index), Some(address)) = (link_index, address) {
-            let cut = RouteSocket::open().and_then(|mut socket| {
-                socket.change(vec![route::delete_host_route(index, address)])
-            });
-            match cut {
-                Err(error) if error.raw_os_error() != Some(ESRCH) => {
-                    return Err(NetworkError::kernel("delete a route")(error));
-                }
-                _ => {}
-            }
-        }
-        self.give_back(name, address);
-        let number = self.detached.fetch_add(1, Ordering::Relaxed);
-        let process = std::process::id();
-        let aside = self.namespaces.join(format!("{DETACHED_PREFIX}{process}-{number}"));
-        match fs::rename(&directory, &aside) {
-            Ok(()) => self.reaper.reap(Remains { directory: aside, link_index }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(NetworkError::file(&directory)(error)),
-        }
-        Ok(())
-    }
-
-    fn give_back(&self, name: &NamespaceName, address: Option<Ipv4Addr>) {
-        let mut state = self.state();
-        state.ports.remove(name);
-        if let Some(address) = address
-            && state.addresses.get(&address) == Some(name)
-        {
-            state.addresses.remove(&address);
-            state.bridge.give_back(address);
-        }
-    }
-
     fn read(&self, name: &NamespaceName) -> Result<Option<AttachedNamespace>, NetworkError> {
         let path = self.namespaces.join(name.as_str()).join(RECORD);
         match fs::read(&path) {
@@ -510,14 +274,23 @@ impl HostNetwork {
     }
 }
 
-fn first_address(cidr: Ipv4Net) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(cidr.network()) + 1)
+/// Forwarding, the table with its rules, and a way past the host's own firewall. Elements in the table stay.
+fn write_rules(settings: &HostNetworkSettings) -> Result<(), NetworkError> {
+    let link_prefix = settings.instance.link_prefix();
+    forwarding::enable()?;
+    firewall::run_script(&ruleset_text(&Ruleset {
+        table: settings.instance.table(),
+        link_prefix: link_prefix.clone(),
+        vpc_cidr: settings.vpc_cidr,
+        bridge_cidr: settings.bridge_cidr,
+        router: first_address(settings.vpc_cidr),
+        metadata_port: settings.metadata_port,
+    }))?;
+    forwarding::accept_in_iptables(&link_prefix)
 }
 
-fn write_record(directory: &Path, attached: &AttachedNamespace) -> Result<(), NetworkError> {
-    let path = directory.join(RECORD);
-    let write = || fs::write(&path, serde_json::to_vec(attached)?);
-    write().map_err(NetworkError::file(&path))
+fn first_address(cidr: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(cidr.network()) + 1)
 }
 
 fn directory_names(directory: &Path) -> Result<Vec<String>, NetworkError> {
@@ -525,7 +298,8 @@ fn directory_names(directory: &Path) -> Result<Vec<String>, NetworkError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed.map_err(NetworkError::file(directory))?,
     };
-    let names = listed.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let names =
+        listed.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     names.collect::<io::Result<Vec<String>>>().map_err(NetworkError::file(directory))
 }
 

@@ -27,8 +27,7 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<InstanceId, InvalidName> {
         let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let valid =
-            !text.is_empty() && text.len() <= INSTANCE_BYTES_MAX && text.bytes().all(known);
+        let valid = !text.is_empty() && text.len() <= INSTANCE_BYTES_MAX && text.bytes().all(known);
         if valid { Ok(InstanceId(text.to_owned())) } else { Err(invalid(text)) }
     }
 }

@@ -63,7 +63,9 @@ pub fn remove(path: &Path) -> Result<(), NetworkError> {
         Err(errno) => return Err(NetworkError::file(path)(errno.into())),
     }
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(NetworkError::file(path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(NetworkError::file(path)(error))
+        }
         _ => Ok(()),
     }
 }

@@ -5,9 +5,7 @@
 
 use crate::attachment::{PortMapping, TransportProtocol};
 use crate::error::NetworkError;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -32,7 +30,8 @@ fn take(mapping: &PortMapping) -> Result<OwnedFd, NetworkError> {
         TransportProtocol::Tcp => SockType::Stream,
         TransportProtocol::Udp => SockType::Datagram,
     };
-    let kernel = |errno: nix::Error| NetworkError::kernel("hold a host port")(io::Error::from(errno));
+    let kernel =
+        |errno: nix::Error| NetworkError::kernel("hold a host port")(io::Error::from(errno));
     let held = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None).map_err(kernel)?;
     // Without SO_REUSEADDR: a listener anywhere on the port is in the way.
     let everywhere = SockaddrIn::new(0, 0, 0, 0, mapping.host_port);

@@ -6,8 +6,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -22,6 +21,9 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use crate::attachment::MacAddress;
+
+const ENODEV: i32 = 19;
+const EIO: i32 = 5;
 
 /// One end of a link pair to make.
 pub struct LinkEnd<'end> {
@@ -89,10 +91,7 @@ impl RouteSocket {
     }
 
     fn acknowledgement(&mut self) -> io::Result<()> {
-        let (bytes, _) = self.socket.recv_from_full()?;
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        match message.payload {
+        match self.answer()? {
             NetlinkPayload::Error(error) => match error.code {
                 None => Ok(()),
                 Some(code) => Err(io::Error::from_raw_os_error(code.get().abs())),
@@ -101,10 +100,30 @@ impl RouteSocket {
         }
     }
 
+    fn answer(&mut self) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
+        let (bytes, _) = self.socket.recv_from_full()?;
+        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes)
+            .map(|message| message.payload)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
     /// The index of a link of this namespace; `None` when there is none of that name.
     pub fn link_index(&mut self, name: &str) -> io::Result<Option<u32>> {
-        let links = self.links()?;
-        Ok(links.into_iter().find(|(_, found)| found == name).map(|(index, _)| index))
+        let mut request = LinkMessage::default();
+        request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let mut buffer = Vec::new();
+        self.append(&mut buffer, RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST);
+        self.socket.send(&buffer, 0)?;
+        match self.answer()? {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                Ok(Some(link.header.index))
+            }
+            NetlinkPayload::Error(error) => match error.code.map(|code| code.get().abs()) {
+                Some(ENODEV) => Ok(None),
+                code => Err(io::Error::from_raw_os_error(code.unwrap_or(EIO))),
+            },
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "no link")),
+        }
     }
 
     /// All links of this namespace: index and name.
@@ -165,15 +184,15 @@ impl RouteSocket {
             let (bytes, _) = self.socket.recv_from_full()?;
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                    .map_err(invalid)?;
+                let message =
+                    NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(invalid)?;
                 let length = (message.header.length as usize).next_multiple_of(4);
                 rest = rest.get(length.max(16)..).unwrap_or_default();
                 match message.payload {
                     NetlinkPayload::InnerMessage(inner) => messages.push(inner),
                     NetlinkPayload::Done(_) => return Ok(messages),
                     NetlinkPayload::Error(error) => {
-                        let code = error.code.map_or(libc_eio(), |code| code.get().abs());
+                        let code = error.code.map_or(EIO, |code| code.get().abs());
                         return Err(io::Error::from_raw_os_error(code));
                     }
                     _ => {}
@@ -181,10 +200,6 @@ impl RouteSocket {
             }
         }
     }
-}
-
-fn libc_eio() -> i32 {
-    nix::errno::Errno::EIO as i32
 }
 
 fn end_message(end: &LinkEnd<'_>) -> LinkMessage {
@@ -218,7 +233,6 @@ pub fn up(index: u32) -> Change {
     message.header.change_mask = LinkFlags::Up;
     (RouteNetlinkMessage::SetLink(message), 0)
 }
-
 
 /// Deletes a link (and so its other end).
 pub fn delete_link(index: u32) -> Change {

@@ -2,9 +2,7 @@
 
 mod support;
 
-use outport_task_network::{
-    Attachment, HostNetwork, NetworkError, PortMapping, TransportProtocol,
-};
+use outport_task_network::{Attachment, HostNetwork, NetworkError, PortMapping, TransportProtocol};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -146,11 +144,8 @@ fn published_ports_answer_on_every_address_of_the_host() {
     let fixture = Fixture::new("ports", 6);
     let network = fixture.open();
     let (host_port, second_port) = (21_600, 21_601);
-    let mapping = |host_port| PortMapping {
-        protocol: TransportProtocol::Tcp,
-        host_port,
-        container_port: 80,
-    };
+    let mapping =
+        |host_port| PortMapping { protocol: TransportProtocol::Tcp, host_port, container_port: 80 };
     let attachment = Attachment::Bridge { ports: vec![mapping(host_port)] };
     let web = network.attach(&name("web"), &attachment).unwrap();
     let client = network.attach(&name("client"), &Attachment::Bridge { ports: vec![] }).unwrap();
@@ -166,12 +161,13 @@ fn published_ports_answer_on_every_address_of_the_host() {
     assert_eq!(hairpin, format!("web {router}"));
 
     let busy = network.attach(&name("late"), &attachment);
-    assert!(matches!(busy, Err(NetworkError::PortBusy { port, .. }) if port == host_port), "{busy:?}");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, second_port)).unwrap();
-    let busy = network.attach(
-        &name("late"),
-        &Attachment::Bridge { ports: vec![mapping(second_port)] },
+    assert!(
+        matches!(busy, Err(NetworkError::PortBusy { port, .. }) if port == host_port),
+        "{busy:?}"
     );
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, second_port)).unwrap();
+    let busy =
+        network.attach(&name("late"), &Attachment::Bridge { ports: vec![mapping(second_port)] });
     assert!(matches!(busy, Err(NetworkError::PortBusy { port, .. }) if port == second_port));
     drop(listener);
 
@@ -195,7 +191,9 @@ fn a_published_container_cannot_reach_the_hosts_loopback() {
     host.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let gateway = fixture.bridge_gateway();
     in_namespace(&web.path, move || {
-        assert!(run("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1"));
+        assert!(run(
+            "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1"
+        ));
         assert!(run("ip addr del 127.0.0.1/8 dev lo"));
         assert!(run("ip route flush table local"));
         assert!(run(&format!("ip route add 127.0.0.0/8 via {gateway} dev eth0 onlink")));
@@ -315,7 +313,10 @@ fn fifty_tasks_at_once() {
     }
     let detached = start.elapsed();
     network.settle();
-    println!("50 attached in {attached:?}, detached in {detached:?}, gone after {:?}", start.elapsed());
+    println!(
+        "50 attached in {attached:?}, detached in {detached:?}, gone after {:?}",
+        start.elapsed()
+    );
     fixture.close(network);
 }
 

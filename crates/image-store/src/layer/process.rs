@@ -100,7 +100,9 @@ fn failed(source: io::Error) -> UnpackError {
 fn answer(stdout: &[u8], status: std::process::ExitStatus) -> Result<Unpacked, UnpackError> {
     let answer = match serde_json::from_slice(&stdout[..stdout.len().min(ANSWER_BYTES_MAX)]) {
         Ok(answer) => answer,
-        Err(_) => return Err(failed(io::Error::other(format!("the unpacker ended with {status}")))),
+        Err(_) => {
+            return Err(failed(io::Error::other(format!("the unpacker ended with {status}"))));
+        }
     };
     match answer {
         Answer::Unpacked(unpacked) => Ok(unpacked),

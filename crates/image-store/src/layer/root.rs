@@ -108,7 +108,9 @@ impl<'root> LayerRoot<'root> {
                     let name = OsStr::from_bytes(component);
                     // EEXIST here is a dangling symlink: refused as such, not followed.
                     match fs::mkdirat(&parent, name, IMPLIED_DIRECTORY_MODE) {
-                        Ok(()) => fs::chmodat(&parent, name, IMPLIED_DIRECTORY_MODE, AtFlags::empty())?,
+                        Ok(()) => {
+                            fs::chmodat(&parent, name, IMPLIED_DIRECTORY_MODE, AtFlags::empty())?
+                        }
                         Err(Errno::EXIST) => return Err(RootError::NotADirectory),
                         Err(errno) => return Err(errno.into()),
                     }
@@ -180,7 +182,8 @@ impl<'root> LayerRoot<'root> {
     /// Makes a new, empty regular file, in place of anything that was there.
     pub fn file(&mut self, path: &LayerPath) -> Result<OwnedFd, RootError> {
         let (parent, name) = self.parent_of(path)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600));
         match create() {
             Err(Errno::EXIST) => {
@@ -253,11 +256,8 @@ impl<'root> LayerRoot<'root> {
 
     /// Hides everything that the layers below have in the directory `path`.
     pub fn opaque(&mut self, path: &LayerPath) -> Result<(), RootError> {
-        let directory = if path.is_root() {
-            self.existing_directory(path)?
-        } else {
-            self.directory(path)?
-        };
+        let directory =
+            if path.is_root() { self.existing_directory(path)? } else { self.directory(path)? };
         Ok(fs::fsetxattr(&directory, OPAQUE_XATTR, b"y", fs::XattrFlags::empty())?)
     }
 }

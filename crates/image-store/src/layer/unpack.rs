@@ -163,7 +163,8 @@ impl Unpacker<'_> {
         }
         let raw_name = entry.path_bytes().into_owned();
         let shown = shorten(&raw_name);
-        let path = LayerPath::parse(&raw_name, self.limits).map_err(|error| invalid(&shown, error))?;
+        let path =
+            LayerPath::parse(&raw_name, self.limits).map_err(|error| invalid(&shown, error))?;
         let (_, name) = path.split();
         if let Some(hidden) = name.as_encoded_bytes().strip_prefix(WHITEOUT_PREFIX) {
             return self.whiteout(&path, hidden).map_err(|error| at(&shown, error));
@@ -183,7 +184,8 @@ impl Unpacker<'_> {
             EntryType::Link => {
                 not_root(&path, &shown)?;
                 let target = self.link_target(entry, &shown)?;
-                let target = hard_link_target(&target, self.limits).map_err(|error| invalid(&shown, error))?;
+                let target = hard_link_target(&target, self.limits)
+                    .map_err(|error| invalid(&shown, error))?;
                 self.root.hard_link(&path, &target).map_err(|error| at(&shown, error))
             }
             EntryType::Fifo => {
@@ -192,9 +194,10 @@ impl Unpacker<'_> {
             }
             EntryType::Char | EntryType::Block if path.is_below_dev() => Ok(()),
             EntryType::Char | EntryType::Block => Err(hostile(&shown, "a device file")),
-            other => {
-                Err(hostile(&shown, &format!("an entry of unknown type {:?}", other.as_byte() as char)))
-            }
+            other => Err(hostile(
+                &shown,
+                &format!("an entry of unknown type {:?}", other.as_byte() as char),
+            )),
         }
     }
 
@@ -257,7 +260,8 @@ impl Unpacker<'_> {
         let mut file = File::from(self.root.file(path).map_err(|error| at(shown, error))?);
         let mut written: u64 = 0;
         loop {
-            let read = entry.read(&mut self.buffer).map_err(|error| stream_error(self.meter, &error))?;
+            let read =
+                entry.read(&mut self.buffer).map_err(|error| stream_error(self.meter, &error))?;
             if read == 0 {
                 break;
             }

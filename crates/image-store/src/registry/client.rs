@@ -55,7 +55,10 @@ impl RegistryClient {
         RegistryClient { http, https: OnceLock::new() }
     }
 
-    pub fn session<'client>(&'client self, endpoint: &'client RegistryEndpoint) -> Session<'client> {
+    pub fn session<'client>(
+        &'client self,
+        endpoint: &'client RegistryEndpoint,
+    ) -> Session<'client> {
         Session { client: self, endpoint, authorization: Mutex::new(None) }
     }
 
@@ -73,7 +76,10 @@ impl RegistryClient {
         Ok(self.https.get_or_init(|| builder().build(connector)))
     }
 
-    async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, RegistryError> {
+    async fn send(
+        &self,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, RegistryError> {
         let url = request.uri().to_string();
         let unreachable = |reason: String| RegistryError::Unreachable { url: url.clone(), reason };
         let response = if request.uri().scheme_str() == Some("https") {
@@ -112,10 +118,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 impl Session<'_> {
     /// Fetches a manifest or index by tag or digest. Returns it with its digest, verified when one was asked for.
-    pub async fn manifest(
-        &self,
-        selector: &str,
-    ) -> Result<(Manifest, Digest), RegistryError> {
+    pub async fn manifest(&self, selector: &str) -> Result<(Manifest, Digest), RegistryError> {
         let url = self.url("manifests", selector);
         let response = self.get(&url, Some(manifest::ACCEPT), None).await?;
         let content_type = header_text(response.headers(), header::CONTENT_TYPE)
@@ -295,8 +298,10 @@ impl Session<'_> {
         service: Option<&str>,
         scope: Option<&str>,
     ) -> Result<HeaderValue, RegistryError> {
-        let protocol =
-            |reason: &str| RegistryError::Protocol { url: realm.to_owned(), reason: reason.to_owned() };
+        let protocol = |reason: &str| RegistryError::Protocol {
+            url: realm.to_owned(),
+            reason: reason.to_owned(),
+        };
         if self.endpoint.https && !realm.starts_with("https://") {
             return Err(protocol("a token service without TLS"));
         }
@@ -333,16 +338,20 @@ impl Session<'_> {
         range: Option<&str>,
         authorization: Option<HeaderValue>,
     ) -> Result<Response<Incoming>, RegistryError> {
-        let protocol =
-            |url: &str, reason: &str| RegistryError::Protocol { url: url.to_owned(), reason: reason.to_owned() };
+        let protocol = |url: &str, reason: &str| RegistryError::Protocol {
+            url: url.to_owned(),
+            reason: reason.to_owned(),
+        };
         let mut uri: Uri = url.parse().map_err(|_| protocol(url, "not a valid address"))?;
         let first_authority = uri.authority().cloned();
         for _ in 0..=REDIRECTS_MAX {
             let mut request = Request::get(uri.clone());
             let own = uri.authority().cloned() == first_authority;
-            for (name, value) in
-                [(header::ACCEPT, accept), (header::RANGE, range), (header::USER_AGENT, Some("outport"))]
-            {
+            for (name, value) in [
+                (header::ACCEPT, accept),
+                (header::RANGE, range),
+                (header::USER_AGENT, Some("outport")),
+            ] {
                 if let Some(value) = value {
                     request = request.header(name, value);
                 }
@@ -350,12 +359,14 @@ impl Session<'_> {
             if let Some(authorization) = authorization.as_ref().filter(|_| own) {
                 request = request.header(header::AUTHORIZATION, authorization);
             }
-            let request = request.body(Empty::new()).map_err(|_| protocol(url, "not a valid request"))?;
+            let request =
+                request.body(Empty::new()).map_err(|_| protocol(url, "not a valid request"))?;
             let response = self.client.send(request).await?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
-            uri = next_hop(&uri, &response).ok_or_else(|| protocol(url, "a redirect to nowhere"))?;
+            uri =
+                next_hop(&uri, &response).ok_or_else(|| protocol(url, "a redirect to nowhere"))?;
             if self.endpoint.https && uri.scheme_str() != Some("https") {
                 return Err(protocol(url, "a redirect away from TLS"));
             }

@@ -137,7 +137,14 @@ impl ElementSocket {
         elements: &[Element],
     ) -> io::Result<()> {
         let mut buffer = Vec::new();
-        self.message(&mut buffer, NFNL_MSG_BATCH_BEGIN, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, &[]);
+        self.message(
+            &mut buffer,
+            NFNL_MSG_BATCH_BEGIN,
+            0,
+            NFPROTO_UNSPEC,
+            NFNL_SUBSYS_NFTABLES,
+            &[],
+        );
         let first = self.sequence + 1;
         for element in elements {
             let body = list(table, element);
@@ -202,10 +209,8 @@ fn acknowledgement(bytes: &[u8]) -> Option<(u32, i32, usize)> {
 }
 
 fn list(table: &str, element: &Element) -> Vec<u8> {
-    let mut entry = attribute(
-        NFTA_SET_ELEM_KEY | NLA_F_NESTED,
-        &attribute(NFTA_DATA_VALUE, &element.key()),
-    );
+    let mut entry =
+        attribute(NFTA_SET_ELEM_KEY | NLA_F_NESTED, &attribute(NFTA_DATA_VALUE, &element.key()));
     if let Some(mapped) = element.mapped() {
         let value = attribute(NFTA_DATA_VALUE, &mapped);
         entry.extend(attribute(NFTA_SET_ELEM_DATA | NLA_F_NESTED, &value));

@@ -34,7 +34,9 @@ pub fn ruleset_text(ruleset: &Ruleset) -> String {
     let Ruleset { table, link_prefix, vpc_cidr, bridge_cidr, router, metadata_port } = ruleset;
     let tasks = format!("\"{link_prefix}*\"");
     let metadata = metadata_port.map_or_else(String::new, |port| {
-        format!("iifname {tasks} ip daddr 169.254.170.2 tcp dport 80 dnat ip to 169.254.170.2:{port}")
+        format!(
+            "iifname {tasks} ip daddr 169.254.170.2 tcp dport 80 dnat ip to 169.254.170.2:{port}"
+        )
     });
     format!(
         r#"add table inet {table}

@@ -123,7 +123,12 @@ pub fn in_namespace<T: Send + 'static>(
 
 /// Whether a shell command succeeds.
 pub fn run(command: &str) -> bool {
-    Command::new("sh").args(["-c", command]).stdout(std::process::Stdio::null()).status().unwrap().success()
+    Command::new("sh")
+        .args(["-c", command])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }
 
 /// What a shell command prints.

@@ -1,1 +1,62 @@
-fn main() {}
+//! The `outport` program: command line and wiring only.
+//!
+//! **Invariant:** `shim` and `unpack` run before anything else exists in the process: no thread, no
+//! runtime, no logger, no open file.
+
+mod cleanup;
+mod command_line;
+mod control_plane;
+mod data_dir;
+mod environment;
+mod health;
+mod node;
+mod node_link;
+mod preflight;
+mod services;
+mod stop_signal;
+mod up;
+mod upkeep;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use command_line::{Command, CommandLine};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    match command {
+        Command::Shim { directory } => outport_container_runtime::shim::run(&directory),
+        Command::Unpack { limits } => {
+            return outport_image_store::layer::process::unpack_main(&limits);
+        }
+        _ => {}
+    }
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("outport: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Env(options) => environment::print(&options),
+        Command::Cleanup(options) => cleanup::run(&options),
+        Command::Up(options) => in_runtime(up::run(options)),
+        Command::Server(options) => in_runtime(control_plane::run(options)),
+        Command::Node(options) => in_runtime(node::run(options)),
+        Command::Shim { .. } | Command::Unpack { .. } => Ok(()),
+    }
+}
+
+/// What is served to others gets threads and a log; `RUST_LOG` changes what the log says.
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,outport::access=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
+}

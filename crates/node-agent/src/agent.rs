@@ -239,6 +239,8 @@ impl Shared {
 
     fn run(self: &Arc<Self>, record: TaskRecord, order: Order, taken_over: bool) {
         let task = record.report.task.clone();
+        // Before the generation is taken over: a report says every task of its generation.
+        self.board.put(record.report.clone());
         let (orders, receiver) = watch::channel(order);
         let runner = TaskRunner::new(
             self.machine.clone(),

@@ -92,7 +92,6 @@ impl<H: TaskHost> TaskRunner<H> {
 
     /// Runs until the task is forgotten. `taken_over`: an earlier agent began it.
     pub async fn run(mut self, taken_over: bool) {
-        self.board.put(self.record.report.clone());
         if self.record.report.status < TaskStatus::Stopped {
             if taken_over {
                 self.take_over().await;

@@ -211,6 +211,7 @@ impl Bench {
             record.report.status = status;
             records.begin(&record).unwrap();
         }
+        board.put(record.report.clone());
         let (orders, receiver) = watch::channel(Order::Run);
         let runner =
             TaskRunner::new(Arc::new(Host(host.clone())), records, board.clone(), record, receiver);

@@ -1,0 +1,129 @@
+//! The command line: a contract, since scripts rely on it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
+#[derive(Debug, Parser)]
+#[command(name = "outport", version, propagate_version = true, arg_required_else_help = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything on this machine, in the foreground
+    ///
+    /// SIGINT or SIGTERM stops the tasks gracefully and leaves nothing behind on the host.
+    Up(Up),
+    /// Run the control plane only; nodes join it with its join token
+    Server(Server),
+    /// Run tasks on this machine for a control plane
+    Node(Node),
+    /// Print the shell lines that point AWS tools here: eval "$(outport env)"
+    Env(Env),
+    /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
+    Cleanup(Cleanup),
+    /// One container's keeper; started by a node, never by hand
+    #[command(hide = true)]
+    Shim { directory: PathBuf },
+    /// Unpack one image layer in a process of its own; started by a node, never by hand
+    #[command(hide = true)]
+    Unpack { limits: String },
+}
+
+/// Where the state is kept.
+#[derive(Clone, Debug, Args)]
+pub struct DataDir {
+    /// Where all state is kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/outport", env = "OUTPORT_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ControlPlaneOptions {
+    #[command(flatten)]
+    pub data_dir: DataDir,
+    /// The address that the AWS API, the registry and the nodes are served on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4566", env = "OUTPORT_LISTEN")]
+    pub listen: SocketAddr,
+    /// The address range of the default VPC, /16 to /20; it is fixed at the first start
+    #[arg(long, value_name = "CIDR", default_value = "172.31.0.0/16")]
+    pub default_vpc_cidr: String,
+    /// The account of this installation: 12 digits
+    #[arg(long, value_name = "ID", default_value = "000000000000", env = "OUTPORT_ACCOUNT_ID")]
+    pub account_id: String,
+    /// The region of this installation
+    #[arg(long, value_name = "REGION", default_value = "us-east-1", env = "OUTPORT_REGION")]
+    pub region: String,
+    /// The root access key to use instead of the one made at the first start
+    #[arg(long, hide = true, env = "OUTPORT_ROOT_ACCESS_KEY_ID")]
+    pub root_access_key_id: Option<String>,
+    #[arg(long, hide = true, env = "OUTPORT_ROOT_SECRET_ACCESS_KEY", hide_env_values = true)]
+    pub root_secret_access_key: Option<String>,
+    /// Do not tell podman, skopeo and buildah on this host that the registry speaks plain HTTP
+    #[arg(long)]
+    pub no_host_integration: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct NodeOptions {
+    /// The cluster that this machine's container instance joins
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub cluster: String,
+    /// CPU units to offer (1,024 a core); all cores unless given
+    #[arg(long, value_name = "UNITS")]
+    pub cpu_units: Option<u32>,
+    /// MiB of memory to offer; all but a reserve for the system unless given
+    #[arg(long, value_name = "MIB")]
+    pub memory_mib: Option<u32>,
+    /// Run containers with this OCI runtime (a path to runc, crun, youki, runsc) instead of our own
+    #[arg(long, value_name = "PATH")]
+    pub oci_runtime: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub control_plane: ControlPlaneOptions,
+    #[command(flatten)]
+    pub node: NodeOptions,
+    /// Leave the tasks running on SIGINT and SIGTERM; the next `outport up` takes them over
+    #[arg(long)]
+    pub keep_tasks: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Server {
+    #[command(flatten)]
+    pub control_plane: ControlPlaneOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct Node {
+    #[command(flatten)]
+    pub data_dir: DataDir,
+    /// The control plane's address, such as http://10.0.0.1:4566
+    #[arg(long, value_name = "URL")]
+    pub server: String,
+    /// A file with the join token (the server keeps it as <data dir>/join-token)
+    #[arg(long, value_name = "FILE")]
+    pub join_token_file: PathBuf,
+    #[command(flatten)]
+    pub node: NodeOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct Env {
+    #[command(flatten)]
+    pub data_dir: DataDir,
+}
+
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    #[command(flatten)]
+    pub data_dir: DataDir,
+}

@@ -1,0 +1,302 @@
+//! The control plane: store, services, controllers and the front door, wired together.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use axum::Router;
+use outport_controllers::node_link::{self, LinkConfig, NodeLink};
+use outport_controllers::{
+    Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
+};
+use outport_front_door::{FrontDoor, Metrics, NodeGate};
+use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
+use outport_image_registry::{HostIntegration, Registry};
+use outport_log_store::{LogStore, LogStoreOptions};
+use outport_model::network::Ipv4Cidr;
+use outport_model::{AccountId, Region, Scope};
+use outport_node_agent::LINK_REGION;
+use outport_node_protocol::Registered;
+use outport_planner::Settings;
+use outport_service_ec2::Ec2Service;
+use outport_service_ec2::default_vpc::{self, CidrError};
+use outport_service_ecr::{EcrAuthorizer, EcrService};
+use outport_service_ecs::EcsService;
+use outport_service_logs::LogsService;
+use outport_service_sts::StsService;
+use outport_store::{RandomIds, Store, SystemClock, WriteError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::command_line::{ControlPlaneOptions, Server};
+use crate::data_dir::{DataDir, Endpoint, KeyPair};
+use crate::health::{self, Readiness};
+use crate::node_link::{LogDelivery, RegistryPasswords, identified};
+use crate::services::{Iam, Served};
+use crate::stop_signal::StopSignal;
+use crate::upkeep;
+
+/// The largest thing that a node says: a report of a full node, or a batch of log events.
+const NODE_BODY_BYTES_MAX: usize = 16 << 20;
+
+/// A running control plane.
+pub struct ControlPlane {
+    /// Where it is reached on this host.
+    pub url: String,
+    pub readiness: Readiness,
+    /// `None` once they were stopped.
+    controllers: Option<Driver>,
+    door: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    upkeep: [JoinHandle<()>; 2],
+    host_integration: Option<HostIntegration>,
+}
+
+/// `outport server`.
+pub async fn run(options: Server) -> Result<()> {
+    let mut stop = StopSignal::listen()?;
+    let options = options.control_plane;
+    let data_dir = DataDir::own(&options.data_dir.data_dir)?;
+    let control_plane = ControlPlane::start(&data_dir, &options).await?;
+    control_plane.readiness.set(true);
+    println!("outport is ready at {}", control_plane.url);
+    stop.received().await;
+    control_plane.stop().await;
+    Ok(())
+}
+
+impl ControlPlane {
+    /// Answers requests when it returns. What is wrong with the options or the host is said before
+    /// anything is started.
+    pub async fn start(data_dir: &DataDir, options: &ControlPlaneOptions) -> Result<Self> {
+        let scope = scope(options)?;
+        let cidr = vpc_cidr(&options.default_vpc_cidr)?;
+        let key = root_key(data_dir, options)?;
+        let listener = listen(options.listen).await?;
+        let address = reachable(listener.local_addr()?);
+        let url = format!("http://{address}");
+
+        let store =
+            Store::open(&data_dir.part("control")?, Arc::new(SystemClock), Arc::new(RandomIds))?;
+        ensure_default_vpc(&store, &scope, cidr).await?;
+        let logs = LogStore::open(
+            &data_dir.part("logs")?,
+            Arc::new(outport_log_store::SystemClock),
+            LogStoreOptions::default(),
+        )?;
+        let registry = Registry::open(&data_dir.part("registry")?, Default::default())?;
+        let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
+        let registry_host = address.to_string();
+
+        let metrics = Arc::new(Metrics::default());
+        let readiness = Readiness::default();
+        let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
+        let controllers = controllers(&store, heartbeats.clone());
+        let link = NodeLink::new(
+            store.clone(),
+            LinkConfig {
+                scope: scope.clone(),
+                registered: Registered {
+                    registry_host: registry_host.clone(),
+                    registry_aliases: registry_aliases(&scope),
+                    vpc_cidr: cidr.to_string(),
+                },
+            },
+            heartbeats,
+            Arc::new(LogDelivery::new(logs.clone())),
+            Arc::new(RegistryPasswords::new(sealer.clone())),
+        );
+        let gate = NodeGate {
+            join_token: data_dir.join_token()?.into(),
+            region: LINK_REGION.to_owned(),
+            clock: Arc::new(now_ms),
+            body_bytes_max: NODE_BODY_BYTES_MAX,
+        };
+        let reserved = Router::new()
+            .merge(health::router(readiness.clone(), metrics.clone()))
+            .merge(gate.guard(identified(node_link::router(link))))
+            .merge(outport_image_registry::http::router(
+                registry.clone(),
+                Arc::new(EcrAuthorizer::new(sealer.clone())),
+                Arc::new(now_ms),
+            ));
+        let credential = Credential {
+            access_key_id: AccessKeyId::new(&key.access_key_id),
+            secret_access_key: SecretAccessKey::new(&key.secret_access_key),
+            principal: Principal::root(scope.account.clone()),
+        };
+        let door = FrontDoor::builder(scope.region.clone(), Arc::new(credential))
+            .service(Arc::new(Served(EcsService::new(store.clone(), Settings::default()))))
+            .service(Arc::new(Served(EcrService::new(registry.clone(), &registry_host, sealer))))
+            .service(Arc::new(Served(LogsService::new(logs.clone()))))
+            .service(Arc::new(Served(StsService::new())))
+            .service(Arc::new(Served(Ec2Service::new(store))))
+            .service(Arc::new(Iam))
+            .reserved(reserved)
+            .metrics(metrics)
+            .build()?;
+
+        let host_integration = integrate(options, data_dir.instance(), address)?;
+        data_dir.publish(&Endpoint { url: url.clone(), region: scope.region.to_string(), key })?;
+        let (stop, mut stopped) = watch::channel(false);
+        let door = tokio::spawn(async move {
+            let shutdown = async move {
+                // A sender that is gone means the same.
+                let _stopped = stopped.wait_for(|stop| *stop).await.is_ok();
+            };
+            door.serve(vec![listener], shutdown).await;
+        });
+        Ok(Self {
+            url,
+            readiness,
+            controllers: Some(controllers),
+            door,
+            stop,
+            upkeep: upkeep::start(logs, registry),
+            host_integration,
+        })
+    }
+
+    /// Nothing is started any more; what nodes report is still taken.
+    pub async fn stop_controllers(&mut self) {
+        if let Some(controllers) = self.controllers.take() {
+            controllers.stop().await;
+        }
+    }
+
+    /// Answers what is under way, then ends.
+    pub async fn stop(mut self) {
+        self.readiness.set(false);
+        self.stop_controllers().await;
+        self.stop.send_replace(true);
+        if let Err(error) = self.door.await {
+            tracing::error!(%error, "the front door did not end well");
+        }
+        for round in &self.upkeep {
+            round.abort();
+        }
+        if let Some(file) = self.host_integration
+            && let Err(error) = file.remove()
+        {
+            tracing::error!(%error, "cannot remove the registry's configuration file");
+        }
+    }
+}
+
+/// Milliseconds since the epoch.
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}
+
+fn scope(options: &ControlPlaneOptions) -> Result<Scope> {
+    let account = &options.account_id;
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        bail!("OUTPORT_ACCOUNT_ID is {account:?}: an account id has 12 digits");
+    }
+    let region = &options.region;
+    let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if region.is_empty() || region.len() > 32 || !region.bytes().all(valid) {
+        bail!("OUTPORT_REGION is {region:?}: a region is a name such as us-east-1");
+    }
+    Ok(Scope::new(AccountId::new(account), Region::new(region)))
+}
+
+fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
+    Ipv4Cidr::parse(text).with_context(|| {
+        format!("--default-vpc-cidr is {text:?}: give a network such as 172.31.0.0/16")
+    })
+}
+
+/// The pair of the environment, or the one of the data directory.
+fn root_key(data_dir: &DataDir, options: &ControlPlaneOptions) -> Result<KeyPair> {
+    match (&options.root_access_key_id, &options.root_secret_access_key) {
+        (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => {
+            Ok(KeyPair { access_key_id: id.clone(), secret_access_key: secret.clone() })
+        }
+        (None, None) => data_dir.root_key(),
+        _ => bail!(
+            "OUTPORT_ROOT_ACCESS_KEY_ID and OUTPORT_ROOT_SECRET_ACCESS_KEY go together: set both, \
+             to any text that is not empty, or none"
+        ),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}: stop what uses it, or choose another address with --listen"
+        )
+    })
+}
+
+/// How this host reaches a listener: one on all addresses is reached on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}
+
+fn registry_aliases(scope: &Scope) -> Vec<String> {
+    vec![format!("{}.dkr.ecr.{}.amazonaws.com", scope.account, scope.region)]
+}
+
+fn controllers(store: &Store, heartbeats: Arc<Heartbeats>) -> Driver {
+    let settings = Settings::default();
+    Driver::start(
+        store,
+        vec![
+            Arc::new(ServiceController::new(settings.clone())),
+            Arc::new(NodeHealthController::new(heartbeats, settings.clone())),
+            Arc::new(RetentionController::new(settings)),
+        ],
+    )
+}
+
+/// The range is the first start's for good: addresses of tasks are in it.
+async fn ensure_default_vpc(store: &Store, scope: &Scope, cidr: Ipv4Cidr) -> Result<()> {
+    let made = store
+        .write(|tx| {
+            default_vpc::ensure(tx, scope, cidr)?;
+            let vpcs = tx.vpcs.iter().filter(|vpc| vpc.scope == *scope && vpc.is_default);
+            Ok::<_, CidrError>(vpcs.map(|vpc| vpc.cidr).next())
+        })
+        .await;
+    let made = made.map_err(|error| match error {
+        WriteError::Rejected(error) => anyhow!("--default-vpc-cidr is {cidr}: {error}"),
+        WriteError::Fault(fault) => anyhow!("cannot make the default VPC: {}", fault.detail),
+    })?;
+    match made {
+        Some(there) if there != cidr => bail!(
+            "the default VPC of this data directory is {there}, not {cidr}: start with \
+             --default-vpc-cidr {there}, or with another data directory"
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn integrate(
+    options: &ControlPlaneOptions,
+    instance: &str,
+    address: SocketAddr,
+) -> Result<Option<HostIntegration>> {
+    if options.no_host_integration {
+        return Ok(None);
+    }
+    let Some(file) = HostIntegration::new(instance, address) else { return Ok(None) };
+    match file.write() {
+        Ok(_) => Ok(Some(file)),
+        Err(error) => {
+            // A convenience for other tools: without root it is not there, and nothing else breaks.
+            tracing::warn!(%error, "podman, skopeo and buildah must be told that the registry is plain HTTP");
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The data directory: its lock, its format, and the secrets of this installation.
+//!
+//! ```text
+//! format          the number of the layout; a newer one is refused
+//! lock            held while a process owns the directory
+//! instance        8 hexadecimal digits: part of every name made on the host
+//! root-key        the root access key pair of the account              0600
+//! join-token      what a node needs to join                            0600
+//! sealing-key     seals registry passwords and page tokens             0600
+//! endpoint        the address and key of the running control plane     0600
+//! control/        the store                registry/   images and layers of ECR
+//! logs/           CloudWatch Logs          node/       images and tasks of this machine
+//! ```
+//!
+//! **Invariant:** a secret is written once, synced, readable by root only, and never logged.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+/// The layout that this version writes.
+const FORMAT: u32 = 1;
+const SECRET_BYTES: usize = 32;
+
+/// An owned data directory. The lock goes with it.
+pub struct DataDir {
+    path: PathBuf,
+    instance: String,
+    _lock: Flock<File>,
+}
+
+/// A key pair that signs requests.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPair {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+/// What `outport env` prints.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub url: String,
+    pub region: String,
+    pub key: KeyPair,
+}
+
+impl DataDir {
+    /// Makes or opens the directory and takes its lock.
+    pub fn own(path: &Path) -> Result<Self> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
+        let path = path.canonicalize()?;
+        let lock = take_lock(&path)?;
+        check_format(&path)?;
+        let instance = read_or_make(&path.join("instance"), || random_hex(4))?;
+        Ok(Self { path, instance, _lock: lock })
+    }
+
+    /// 8 hexadecimal digits that stand in every name this installation makes on a host.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// A part of the directory; made when it is missing.
+    pub fn part(&self, name: &str) -> Result<PathBuf> {
+        let part = self.path.join(name);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&part)?;
+        Ok(part)
+    }
+
+    /// The root key pair of the account; made at the first start.
+    pub fn root_key(&self) -> Result<KeyPair> {
+        let text = read_or_make(&self.path.join("root-key"), || {
+            let key = KeyPair {
+                access_key_id: format!("AKIA{}", random_base32(16)?),
+                secret_access_key: random_base64(30)?,
+            };
+            Ok(serde_json::to_string(&key)?)
+        })?;
+        serde_json::from_str(&text).context("the file root-key of the data directory is damaged")
+    }
+
+    /// Text that a node proves to know when it joins.
+    pub fn join_token(&self) -> Result<String> {
+        read_or_make(&self.path.join("join-token"), || random_hex(SECRET_BYTES))
+    }
+
+    /// The key that seals what is handed out and must come back unchanged.
+    pub fn sealing_key(&self) -> Result<[u8; SECRET_BYTES]> {
+        let text = read_or_make(&self.path.join("sealing-key"), || random_hex(SECRET_BYTES))?;
+        let bytes = hex::decode(&text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.context("the file sealing-key of the data directory is damaged")
+    }
+
+    /// Tells `outport env` where the running control plane is.
+    pub fn publish(&self, endpoint: &Endpoint) -> Result<()> {
+        write_secret(&self.path.join("endpoint"), &serde_json::to_string(endpoint)?)
+    }
+
+    /// What the last control plane published; needs no lock.
+    pub fn published(path: &Path) -> Result<Endpoint> {
+        let text = match std::fs::read_to_string(path.join("endpoint")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                "no Outport has run with the data directory {}: start `outport up` first, or name \
+                 its directory with --data-dir",
+                path.display()
+            ),
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot read {}", path.join("endpoint").display()));
+            }
+        };
+        serde_json::from_str(&text).context("the file endpoint of the data directory is damaged")
+    }
+}
+
+fn take_lock(path: &Path) -> Result<Flock<File>> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path.join("lock"))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
+            "the data directory {} is in use by another outport: stop that one, or choose another \
+             directory with --data-dir",
+            path.display()
+        ),
+        Err((_, error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.join("lock").display()))
+        }
+    }
+}
+
+fn check_format(path: &Path) -> Result<()> {
+    let text = read_or_make(&path.join("format"), || Ok(FORMAT.to_string()))?;
+    let format: u32 = text
+        .parse()
+        .with_context(|| format!("{} does not hold a number", path.join("format").display()))?;
+    if format > FORMAT {
+        bail!(
+            "the data directory {} was written by a newer outport (format {format}, this one knows \
+             {FORMAT}): upgrade this outport, or choose another directory with --data-dir",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// The trimmed text of a file; written first when there is none.
+fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String>) -> Result<String> {
+    let mut text = String::new();
+    match File::open(path) {
+        Ok(mut file) => {
+            file.read_to_string(&mut text)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            if text.trim().is_empty() {
+                bail!("{} is empty: restore it from a backup", path.display());
+            }
+            Ok(text.trim().to_owned())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = make()?;
+            write_secret(path, &text)?;
+            Ok(text)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Whole or not at all, on disk when it returns, readable by the owner only.
+fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        match path.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn random_bytes(count: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("the kernel gives no random bytes: {error}"))?;
+    Ok(bytes)
+}
+
+fn random_hex(bytes: usize) -> Result<String> {
+    Ok(hex::encode(random_bytes(bytes)?))
+}
+
+fn random_base32(letters: usize) -> Result<String> {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    Ok(random_bytes(letters)?
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+        .collect())
+}
+
+fn random_base64(bytes: usize) -> Result<String> {
+    use base64::Engine;
+    Ok(base64::engine::general_purpose::STANDARD.encode(random_bytes(bytes)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_kept_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = DataDir::own(directory.path()).unwrap();
+        let (instance, key, token) =
+            (first.instance().to_owned(), first.root_key().unwrap(), first.join_token().unwrap());
+        drop(first);
+        let second = DataDir::own(directory.path()).unwrap();
+        assert_eq!(second.instance(), instance);
+        assert!(second.root_key().unwrap() == key);
+        assert_eq!(second.join_token().unwrap(), token);
+        for name in ["root-key", "join-token", "instance"] {
+            let mode = directory.path().join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_second_owner_and_a_newer_format_are_refused_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = DataDir::own(directory.path()).unwrap();
+        let refused = DataDir::own(directory.path()).err().unwrap().to_string();
+        assert!(refused.contains("in use by another outport"), "{refused}");
+        drop(owner);
+        std::fs::write(directory.path().join("format"), "2").unwrap();
+        let refused = DataDir::own(directory.path()).err().unwrap().to_string();
+        assert!(refused.contains("newer outport"), "{refused}");
+    }
+
+    #[test]
+    fn an_unknown_directory_has_no_endpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = DataDir::published(directory.path()).err().unwrap().to_string();
+        assert!(error.contains("outport up"), "{error}");
+    }
+}

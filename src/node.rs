@@ -1,0 +1,47 @@
+//! `outport node`: runs tasks for a control plane elsewhere.
+
+use anyhow::{Context, Result};
+use outport_node_agent::{Agent, AgentSettings, capacity};
+
+use crate::command_line::{Node, NodeOptions};
+use crate::data_dir::DataDir;
+use crate::preflight;
+use crate::stop_signal::StopSignal;
+
+/// Runs until it is told to stop; the tasks run on.
+pub async fn run(options: Node) -> Result<()> {
+    let mut stop = StopSignal::listen()?;
+    preflight::check_node_host()?;
+    let join_token = std::fs::read_to_string(&options.join_token_file)
+        .with_context(|| format!("cannot read {}", options.join_token_file.display()))?;
+    let data_dir = DataDir::own(&options.data_dir.data_dir)?;
+    let settings =
+        settings(&data_dir, &options.node, options.server.clone(), join_token.trim(), None)?;
+    let agent = tokio::select! {
+        agent = Agent::start(settings) => agent?,
+        () = stop.received() => return Ok(()),
+    };
+    println!("outport node is ready, its control plane is {}", options.server);
+    stop.received().await;
+    agent.detach();
+    Ok(())
+}
+
+/// `own_port`: the port of a control plane in the same process, which no task may take.
+pub fn settings(
+    data_dir: &DataDir,
+    options: &NodeOptions,
+    control_plane_url: String,
+    join_token: &str,
+    own_port: Option<u16>,
+) -> Result<AgentSettings> {
+    Ok(AgentSettings {
+        directory: data_dir.part("node")?,
+        instance: data_dir.instance().to_owned(),
+        control_plane_url,
+        join_token: join_token.to_owned(),
+        cluster: options.cluster.clone(),
+        capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
+        oci_runtime: options.oci_runtime.clone(),
+    })
+}

@@ -123,8 +123,9 @@ mod tests {
         let actual = match made {
             Ok(made) => {
                 let subnets = made.subnets.iter();
-                let subnets: Vec<String> =
-                    subnets.map(|subnet| format!("{} {}", subnet.availability_zone, subnet.cidr)).collect();
+                let subnets: Vec<String> = subnets
+                    .map(|subnet| format!("{} {}", subnet.availability_zone, subnet.cidr))
+                    .collect();
                 subnets.join(", ")
             }
             Err(error) => error.to_string(),
@@ -134,8 +135,14 @@ mod tests {
 
     #[test]
     fn each_zone_has_a_sixteenth_of_the_range() {
-        check("172.31.0.0/16", "eu-west-1a 172.31.0.0/20, eu-west-1b 172.31.16.0/20, eu-west-1c 172.31.32.0/20");
-        check("10.9.8.0/24", "eu-west-1a 10.9.8.0/28, eu-west-1b 10.9.8.16/28, eu-west-1c 10.9.8.32/28");
+        check(
+            "172.31.0.0/16",
+            "eu-west-1a 172.31.0.0/20, eu-west-1b 172.31.16.0/20, eu-west-1c 172.31.32.0/20",
+        );
+        check(
+            "10.9.8.0/24",
+            "eu-west-1a 10.9.8.0/28, eu-west-1b 10.9.8.16/28, eu-west-1c 10.9.8.32/28",
+        );
         check("10.0.0.0/8", "the range of a default VPC is between /16 and /24");
         check("10.0.0.0/25", "the range of a default VPC is between /16 and /24");
     }

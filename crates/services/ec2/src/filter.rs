@@ -24,8 +24,9 @@ impl Filters {
         is_known: impl Fn(&str) -> bool,
     ) -> Result<Self, Ec2Error> {
         let filters = filters.unwrap_or_default();
-        let is_long =
-            |filter: &Filter| filter.values.as_ref().is_some_and(|values| values.len() > VALUES_MAX);
+        let is_long = |filter: &Filter| {
+            filter.values.as_ref().is_some_and(|values| values.len() > VALUES_MAX)
+        };
         if filters.len() > FILTERS_MAX || filters.iter().any(is_long) {
             let text = "The maximum number of filters or values of a filter has been exceeded.";
             return Err(Ec2Error::new("FilterLimitExceeded", text));
@@ -33,9 +34,12 @@ impl Filters {
         let mut parsed = Vec::new();
         for filter in filters {
             let name = filter.name.unwrap_or_default();
-            let is_tag = has_tags && (name == "tag-key" || name == "tag-value" || name.starts_with("tag:"));
+            let is_tag =
+                has_tags && (name == "tag-key" || name == "tag-value" || name.starts_with("tag:"));
             if !is_tag && !is_known(&name) {
-                return Err(Ec2Error::invalid_parameter_value(format!("The filter '{name}' is invalid")));
+                return Err(Ec2Error::invalid_parameter_value(format!(
+                    "The filter '{name}' is invalid"
+                )));
             }
             parsed.push((name, filter.values.unwrap_or_default()));
         }
@@ -77,7 +81,11 @@ fn matches(pattern: &str, text: &str) -> bool {
                 at_text += 1;
                 continue;
             }
-            Some('\\') if pattern.get(at_pattern + 1).is_some_and(|next| text.get(at_text) == Some(next)) => {
+            Some('\\')
+                if pattern
+                    .get(at_pattern + 1)
+                    .is_some_and(|next| text.get(at_text) == Some(next)) =>
+            {
                 at_pattern += 2;
                 at_text += 1;
                 continue;
@@ -142,6 +150,9 @@ mod tests {
         check(vec![filter("tag-key", &["N*"])], true);
         check(vec![filter("state", &[])], false);
         let refused = Filters::parse(Some(vec![filter("colour", &["red"])]), true, |_| false);
-        assert_eq!(refused.unwrap_err().to_string(), "InvalidParameterValue: The filter 'colour' is invalid");
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "InvalidParameterValue: The filter 'colour' is invalid"
+        );
     }
 }

@@ -34,7 +34,8 @@ pub fn page<T>(
     }
     let after = next_token.map(|token| open(&token)).transpose()?;
     let limit = usize::try_from(max_results.unwrap_or(ITEMS_MAX)).unwrap_or(usize::MAX);
-    let mut left = items.into_iter().filter(|(id, _)| after.as_ref().is_none_or(|after| id > after));
+    let mut left =
+        items.into_iter().filter(|(id, _)| after.as_ref().is_none_or(|after| id > after));
     let (mut taken, mut last) = (Vec::new(), None);
     while taken.len() < limit {
         let Some((id, item)) = left.next() else { break };

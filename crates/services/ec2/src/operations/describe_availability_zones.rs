@@ -94,7 +94,9 @@ mod tests {
     #[tokio::test]
     async fn the_zones_of_the_region() {
         let world = World::new();
-        let answer = world.call("Action=DescribeAvailabilityZones&Filter.1.Name=state&Filter.1.Value.1=available").await;
+        let answer = world
+            .call("Action=DescribeAvailabilityZones&Filter.1.Name=state&Filter.1.Value.1=available")
+            .await;
         assert_eq!(answer.matches("<zoneName>").count(), 6, "{answer}");
         let answer = world.call("Action=DescribeAvailabilityZones&ZoneName.1=us-east-1c").await;
         assert!(answer.contains("<zoneId>use1-az3</zoneId>"), "{answer}");

@@ -70,7 +70,8 @@ fn values(tables: &Tables, row: &NetworkInterface, name: &str) -> Vec<String> {
         "group-id" => return row.security_groups.clone(),
         "group-name" => {
             let key = |id: &String| SecurityGroupKey::new(&row.scope, id.clone());
-            let groups = row.security_groups.iter().filter_map(|id| tables.security_groups.get(&key(id)));
+            let groups =
+                row.security_groups.iter().filter_map(|id| tables.security_groups.get(&key(id)));
             return groups.map(|group| group.name.clone()).collect();
         }
         "interface-type" => "interface".to_owned(),
@@ -113,14 +114,25 @@ mod tests {
             attachment_id: "eni-attach-01".to_owned(),
             created_at_ms: 0,
         });
-        let query = format!("Filter.1.Name=addresses.private-ip-address&Filter.1.Value.1={}", subnet.cidr.nth(4).unwrap());
+        let query = format!(
+            "Filter.1.Name=addresses.private-ip-address&Filter.1.Value.1={}",
+            subnet.cidr.nth(4).unwrap()
+        );
         let answer = world.call(&format!("Action=DescribeNetworkInterfaces&{query}")).await;
-        for part in ["<networkInterfaceId>eni-01</networkInterfaceId>", "<status>in-use</status>", "<groupName>default</groupName>"] {
+        for part in [
+            "<networkInterfaceId>eni-01</networkInterfaceId>",
+            "<status>in-use</status>",
+            "<groupName>default</groupName>",
+        ] {
             assert!(answer.contains(part), "{part} in {answer}");
         }
         let answer = world.call(&format!("Action=DescribeSubnets&SubnetId.1={}", subnet.id)).await;
-        assert!(answer.contains("<availableIpAddressCount>4090</availableIpAddressCount>"), "{answer}");
-        let answer = world.call("Action=DescribeNetworkInterfaces&NetworkInterfaceId.1=eni-02").await;
+        assert!(
+            answer.contains("<availableIpAddressCount>4090</availableIpAddressCount>"),
+            "{answer}"
+        );
+        let answer =
+            world.call("Action=DescribeNetworkInterfaces&NetworkInterfaceId.1=eni-02").await;
         assert!(answer.contains("<Code>InvalidNetworkInterfaceID.NotFound</Code>"), "{answer}");
     }
 }

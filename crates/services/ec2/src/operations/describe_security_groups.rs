@@ -39,7 +39,12 @@ pub fn describe_security_groups(
     let tables = service.snapshot();
     let rows = || tables.security_groups.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidGroup.NotFound", "security group")?;
-    check_ids(&names, rows().map(|row| row.name.as_str()), "InvalidGroup.NotFound", "security group")?;
+    check_ids(
+        &names,
+        rows().map(|row| row.name.as_str()),
+        "InvalidGroup.NotFound",
+        "security group",
+    )?;
     let listed = rows()
         .filter(|row| ids.is_empty() || ids.contains(&row.id))
         .filter(|row| names.is_empty() || names.contains(&row.name))

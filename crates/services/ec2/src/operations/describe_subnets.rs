@@ -78,7 +78,10 @@ mod tests {
         let world = World::new();
         let answer = world.call("Action=DescribeSubnets").await;
         assert_eq!(answer.matches("<defaultForAz>true</defaultForAz>").count(), 6, "{answer}");
-        assert_eq!(answer.matches("<availableIpAddressCount>4091</availableIpAddressCount>").count(), 6);
+        assert_eq!(
+            answer.matches("<availableIpAddressCount>4091</availableIpAddressCount>").count(),
+            6
+        );
         let query = "Filter.1.Name=availability-zone&Filter.1.Value.1=us-east-1b&Filter.2.Name=default-for-az&Filter.2.Value.1=true";
         let answer = world.call(&format!("Action=DescribeSubnets&{query}")).await;
         assert_eq!(answer.matches("<subnetId>").count(), 1, "{answer}");
@@ -91,7 +94,8 @@ mod tests {
         let first = world.call("Action=DescribeSubnets&MaxResults=5").await;
         assert_eq!(first.matches("<subnetId>").count(), 5);
         let token = first.split("<nextToken>").nth(1).unwrap().split('<').next().unwrap();
-        let second = world.call(&format!("Action=DescribeSubnets&MaxResults=5&NextToken={token}")).await;
+        let second =
+            world.call(&format!("Action=DescribeSubnets&MaxResults=5&NextToken={token}")).await;
         assert_eq!(second.matches("<subnetId>").count(), 1);
         assert!(!second.contains("<nextToken>"), "{second}");
     }

@@ -64,7 +64,8 @@ mod tests {
     #[tokio::test]
     async fn a_new_account_has_a_default_vpc() {
         let world = World::new();
-        let answer = world.call("Action=DescribeVpcs&Filter.1.Name=is-default&Filter.1.Value.1=true").await;
+        let answer =
+            world.call("Action=DescribeVpcs&Filter.1.Name=is-default&Filter.1.Value.1=true").await;
         for part in [
             "<isDefault>true</isDefault>",
             "<cidrBlock>172.31.0.0/16</cidrBlock>",
@@ -75,7 +76,8 @@ mod tests {
         ] {
             assert!(answer.contains(part), "{part} in {answer}");
         }
-        let answer = world.call("Action=DescribeVpcs&Filter.1.Name=isDefault&Filter.1.Value.1=false").await;
+        let answer =
+            world.call("Action=DescribeVpcs&Filter.1.Name=isDefault&Filter.1.Value.1=false").await;
         assert!(answer.contains("<vpcSet/>") || answer.contains("<vpcSet></vpcSet>"), "{answer}");
     }
 
@@ -83,12 +85,19 @@ mod tests {
     async fn refusals() {
         let world = World::new();
         for (query, error) in [
-            ("VpcId.1=vpc-1", "<Code>InvalidVpcID.NotFound</Code><Message>The vpc ID &apos;vpc-1&apos; does not exist</Message>"),
-            ("Filter.1.Name=x&Filter.1.Value.1=y", "<Code>InvalidParameterValue</Code><Message>The filter &apos;x&apos; is invalid</Message>"),
+            (
+                "VpcId.1=vpc-1",
+                "<Code>InvalidVpcID.NotFound</Code><Message>The vpc ID &apos;vpc-1&apos; does not exist</Message>",
+            ),
+            (
+                "Filter.1.Name=x&Filter.1.Value.1=y",
+                "<Code>InvalidParameterValue</Code><Message>The filter &apos;x&apos; is invalid</Message>",
+            ),
             ("DryRun=true", "<Code>DryRunOperation</Code>"),
             ("MaxResults=1", "<Code>InvalidParameterValue</Code>"),
         ] {
-            let answer = world.call(&format!("Action=DescribeVpcs&{query}")).await.replace('\'', "&apos;");
+            let answer =
+                world.call(&format!("Action=DescribeVpcs&{query}")).await.replace('\'', "&apos;");
             assert!(answer.contains(error), "{query}: {answer}");
         }
     }

@@ -1,0 +1,155 @@
+//! What RunTask, CreateService and UpdateService ask of a task definition and a launch type before anything starts.
+
+use std::sync::Arc;
+
+use outport_aws_ecs as wire;
+use outport_identity::Call;
+use outport_model::Scope;
+use outport_model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionStatus};
+use outport_store::Tables;
+
+use crate::names::TaskDefinitionName;
+use crate::rejection::Rejection;
+use crate::{access, lookup};
+
+/// The platform version that Fargate tasks run on. Source: "Fargate platform versions for Amazon ECS" (Linux).
+pub const PLATFORM_VERSION: &str = "1.4.0";
+
+/// Reads `launchType`; the default is EC2.
+///
+/// # Errors
+/// `UnsupportedFeatureException` for MANAGED_INSTANCES.
+pub fn launch_type(given: Option<wire::LaunchType>) -> Result<LaunchType, Rejection> {
+    match given {
+        Some(wire::LaunchType::Fargate) => Ok(LaunchType::Fargate),
+        Some(wire::LaunchType::External) => Ok(LaunchType::External),
+        Some(wire::LaunchType::Ec2) | None => Ok(LaunchType::Ec2),
+        Some(wire::LaunchType::ManagedInstances) => {
+            Err(Rejection::not_built("The launch type MANAGED_INSTANCES"))
+        }
+    }
+}
+
+/// Refuses a capacity provider strategy, in AWS's words when there is a launch type as well.
+///
+/// # Errors
+/// `InvalidParameterException` or `UnsupportedFeatureException`.
+pub fn check_strategy(
+    strategy: Option<&[wire::CapacityProviderStrategyItem]>,
+    launch_type: Option<wire::LaunchType>,
+) -> Result<(), Rejection> {
+    if strategy.is_none_or(<[_]>::is_empty) {
+        return Ok(());
+    }
+    if launch_type.is_some() {
+        return Err(Rejection::invalid_parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
+        ));
+    }
+    Err(Rejection::not_built("capacityProviderStrategy"))
+}
+
+/// Refuses placement constraints and strategies.
+///
+/// # Errors
+/// `InvalidParameterException` on Fargate, as AWS does; elsewhere `UnsupportedFeatureException`.
+pub fn check_placement(
+    constraints: Option<&[wire::PlacementConstraint]>,
+    strategies: Option<&[wire::PlacementStrategy]>,
+    launch_type: LaunchType,
+) -> Result<(), Rejection> {
+    let has_constraints = constraints.is_some_and(|list| !list.is_empty());
+    let has_strategies = strategies.is_some_and(|list| !list.is_empty());
+    let member = match (has_constraints, has_strategies) {
+        (true, _) => "placementConstraints",
+        (false, true) => "placementStrategy",
+        (false, false) => return Ok(()),
+    };
+    if launch_type == LaunchType::Fargate {
+        let noun = if has_constraints { "constraints" } else { "strategies" };
+        return Err(Rejection::invalid_parameter(format!(
+            "Placement {noun} are not supported with FARGATE launch type."
+        )));
+    }
+    Err(Rejection::not_built(member))
+}
+
+/// The platform version that is shown; only Fargate has one.
+///
+/// # Errors
+/// `InvalidParameterException` off Fargate, `PlatformUnknownException` for a version that is not there.
+pub fn platform_version(
+    given: Option<&str>,
+    launch_type: LaunchType,
+) -> Result<Option<String>, Rejection> {
+    match (launch_type, given.filter(|text| !text.is_empty())) {
+        (LaunchType::Fargate, None | Some("LATEST" | PLATFORM_VERSION)) => {
+            Ok(Some(PLATFORM_VERSION.to_owned()))
+        }
+        (LaunchType::Fargate, Some(_)) => {
+            Err(Rejection::PlatformUnknown("The specified platform does not exist.".to_owned()))
+        }
+        (_, None) => Ok(None),
+        (launch_type, Some(_)) => Err(Rejection::invalid_parameter(format!(
+            "The platform version must be null when specifying an {} launch type.",
+            launch_type.as_str()
+        ))),
+    }
+}
+
+/// The ACTIVE revision that is to run.
+///
+/// # Errors
+/// `ClientException` when it does not exist; `inactive` when it is not ACTIVE.
+pub fn definition<'a>(
+    tables: &'a Tables,
+    scope: &Scope,
+    name: Option<&TaskDefinitionName>,
+    inactive: fn(String) -> Rejection,
+) -> Result<&'a Arc<TaskDefinition>, Rejection> {
+    let row = name
+        .and_then(|name| lookup::task_definition(tables, scope, name))
+        .ok_or_else(|| Rejection::client("TaskDefinition not found."))?;
+    match row.status {
+        TaskDefinitionStatus::Active => Ok(row),
+        TaskDefinitionStatus::Inactive | TaskDefinitionStatus::DeleteInProgress => {
+            Err(inactive("TaskDefinition is inactive".to_owned()))
+        }
+    }
+}
+
+/// Checks that the definition runs on the launch type, and in this version at all.
+///
+/// # Errors
+/// `InvalidParameterException`, `UnsupportedFeatureException`.
+pub fn check_definition(
+    definition: &TaskDefinition,
+    launch_type: LaunchType,
+) -> Result<(), Rejection> {
+    if !definition.compatibilities.contains(&launch_type) {
+        return Err(Rejection::invalid_parameter(format!(
+            "Task definition does not support launch_type {}.",
+            launch_type.as_str()
+        )));
+    }
+    if !definition.unsupported.is_empty() {
+        return Err(Rejection::unsupported(format!(
+            "The task definition {}:{} uses what this version of Outport does not run: {}. See docs/compatibility.md.",
+            definition.family,
+            definition.revision,
+            definition.unsupported.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the caller may hand the definition's roles to its tasks.
+///
+/// # Errors
+/// `AccessDeniedException`.
+pub fn pass_roles(call: &Call, definition: &TaskDefinition) -> Result<(), Rejection> {
+    for role in [&definition.task_role_arn, &definition.execution_role_arn].into_iter().flatten() {
+        access::pass_role(call, role)?;
+    }
+    Ok(())
+}

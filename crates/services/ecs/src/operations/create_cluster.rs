@@ -1,0 +1,188 @@
+//! `CreateCluster`: makes a cluster, or answers with the one that has the name already.
+
+use outport_aws_ecs::{
+    ClusterConfiguration, ClusterSetting, CreateClusterRequest, CreateClusterResponse, SettingName,
+};
+use outport_aws_wire::to_json;
+use outport_identity::{Call, ConditionContext};
+use outport_model::cluster::{self, Cluster, ClusterStatus};
+use outport_model::{ClusterName, Scope, Tags};
+use outport_store::Transaction;
+use outport_store::keys::ClusterKey;
+
+use crate::views::cluster::{Include, view};
+use crate::{EcsService, Rejection, access, account_setting, default_cluster, names, tags};
+
+/// Most clusters of an account in a region. Source: "Amazon ECS service quotas".
+const CLUSTERS_MAX: usize = 10_000;
+/// The capacity providers that every account has.
+const CAPACITY_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
+const CONTAINER_INSIGHTS_VALUES: [&str; 3] = ["disabled", "enabled", "enhanced"];
+
+pub async fn create_cluster(
+    service: &EcsService,
+    call: &Call,
+    input: CreateClusterRequest,
+) -> Result<CreateClusterResponse, Rejection> {
+    let scope = access::scope(call);
+    let request = Request::parse(call, &scope, input)?;
+    let context = ConditionContext::new().with_request_tags(tags::pairs(&request.tags));
+    call.authorize("ecs:CreateCluster", "*", &context)?;
+    service
+        .write(|tx| {
+            let cluster = request.create(tx, &scope)?;
+            let cluster = view(tx, &cluster, Include::ALL);
+            Ok(CreateClusterResponse { cluster: Some(cluster) })
+        })
+        .await
+}
+
+struct Request {
+    principal: String,
+    name: ClusterName,
+    settings: Option<Vec<cluster::ClusterSetting>>,
+    configuration: Option<String>,
+    capacity_providers: Vec<String>,
+    tags: Tags,
+}
+
+impl Request {
+    fn parse(call: &Call, scope: &Scope, input: CreateClusterRequest) -> Result<Self, Rejection> {
+        if input.service_connect_defaults.is_some() {
+            return Err(Rejection::not_built("serviceConnectDefaults"));
+        }
+        if input.default_capacity_provider_strategy.is_some_and(|list| !list.is_empty()) {
+            return Err(Rejection::not_built("defaultCapacityProviderStrategy"));
+        }
+        let capacity_providers = input.capacity_providers.unwrap_or_default();
+        let is_known = |name: &&String| CAPACITY_PROVIDERS.contains(&name.as_str());
+        if let Some(name) = capacity_providers.iter().find(|name| !is_known(name)) {
+            return Err(Rejection::invalid_parameter(format!(
+                "The specified capacity provider '{name}' was not found. Specify a valid name or ARN and try again."
+            )));
+        }
+        Ok(Self {
+            principal: call.principal.arn(),
+            name: names::cluster(scope, input.cluster_name.as_deref())?,
+            settings: input.settings.map(settings).transpose()?,
+            configuration: configuration(input.configuration),
+            capacity_providers,
+            tags: tags::parse(input.tags)?,
+        })
+    }
+
+    fn create(self, tx: &mut Transaction<'_>, scope: &Scope) -> Result<Cluster, Rejection> {
+        let key = ClusterKey::new(scope, self.name.clone());
+        if let Some(cluster) = tx.clusters.get(&key)
+            && cluster.status == ClusterStatus::Active
+        {
+            return Ok(Cluster::clone(cluster));
+        }
+        if tx.clusters.len() >= CLUSTERS_MAX {
+            return Err(Rejection::client("The maximum number of clusters has been reached."));
+        }
+        let mut cluster = default_cluster::new_cluster(scope, self.name, tx.now_ms());
+        cluster.settings = self.settings.unwrap_or_else(|| {
+            let name = SettingName::ContainerInsights;
+            let value = account_setting::effective(tx, scope, &self.principal, name);
+            vec![cluster::ClusterSetting { name: name.as_str().to_owned(), value }]
+        });
+        cluster.configuration = self.configuration;
+        cluster.capacity_providers = self.capacity_providers;
+        cluster.tags = self.tags;
+        tx.put(cluster.clone());
+        Ok(cluster)
+    }
+}
+
+/// Checks `settings` of a cluster.
+///
+/// # Errors
+/// `InvalidParameterException`.
+pub(super) fn settings(
+    list: Vec<ClusterSetting>,
+) -> Result<Vec<cluster::ClusterSetting>, Rejection> {
+    list.into_iter()
+        .map(|setting| {
+            let value = setting.value.unwrap_or_default();
+            let Some(name) = setting.name else {
+                return Err(Rejection::invalid_parameter("Setting name can not be blank."));
+            };
+            if !CONTAINER_INSIGHTS_VALUES.contains(&value.as_str()) {
+                return Err(Rejection::invalid_parameter(format!(
+                    "Invalid value '{value}' for setting {name}. Must be one of [{}]",
+                    CONTAINER_INSIGHTS_VALUES.join(", ")
+                )));
+            }
+            Ok(cluster::ClusterSetting { name: name.as_str().to_owned(), value })
+        })
+        .collect()
+}
+
+/// The text that a cluster keeps of its configuration.
+pub(super) fn configuration(configuration: Option<ClusterConfiguration>) -> Option<String> {
+    configuration.map(|configuration| to_json(&configuration))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn a_cluster_is_made_once() {
+        let world = World::new();
+        let input = json!({"clusterName": "web", "tags": [{"key": "team", "value": "a"}]});
+        let expected = json!({"cluster": {
+            "clusterArn": "arn:aws:ecs:us-east-1:000000000000:cluster/web",
+            "clusterName": "web",
+            "status": "ACTIVE",
+            "registeredContainerInstancesCount": 0,
+            "runningTasksCount": 0,
+            "pendingTasksCount": 0,
+            "activeServicesCount": 0,
+            "statistics": [],
+            "tags": [{"key": "team", "value": "a"}],
+            "settings": [{"name": "containerInsights", "value": "disabled"}],
+            "capacityProviders": [],
+            "defaultCapacityProviderStrategy": [],
+        }});
+        world.check("CreateCluster", input.clone(), expected.clone()).await;
+        let version = world.store.snapshot().version();
+        world.check("CreateCluster", input, expected).await;
+        assert_eq!(world.store.snapshot().version(), version, "the second call changes nothing");
+    }
+
+    #[tokio::test]
+    async fn the_default_name_is_default() {
+        let world = World::new();
+        world
+            .check("CreateCluster", json!({}), json!({"cluster": {"clusterName": "default"}}))
+            .await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let world = World::new();
+        for (input, message) in [
+            (
+                json!({"clusterName": "a b"}),
+                r"Cluster must match ^[a-zA-Z0-9\-_]{1,255}$, but was a b",
+            ),
+            (
+                json!({"capacityProviders": ["mine"]}),
+                "The specified capacity provider 'mine' was not found. Specify a valid name or ARN and try again.",
+            ),
+            (
+                json!({"settings": [{"name": "containerInsights", "value": "maybe"}]}),
+                "Invalid value 'maybe' for setting containerInsights. Must be one of [disabled, enabled, enhanced]",
+            ),
+        ] {
+            world.refuses("CreateCluster", input, "InvalidParameterException", message).await;
+        }
+        let input = json!({"serviceConnectDefaults": {"namespace": "x"}});
+        let message = "serviceConnectDefaults is not supported by this version of Outport. See docs/compatibility.md.";
+        world.refuses("CreateCluster", input, "UnsupportedFeatureException", message).await;
+    }
+}

@@ -1,0 +1,422 @@
+//! `CreateService`: a service and its first deployment; the service controller starts the tasks.
+
+use outport_aws_ecs as wire;
+use outport_aws_ecs::{CreateServiceRequest, CreateServiceResponse};
+use outport_aws_wire::to_json;
+use outport_identity::Call;
+use outport_model::service::{
+    DeploymentConfiguration, PropagateTags, SchedulingStrategy, Service, ServiceStatus,
+    StartThrottle,
+};
+use outport_model::task_definition::LaunchType;
+use outport_model::{Arn, ClusterName, Scope, ServiceName, Tags};
+use outport_store::Transaction;
+
+use crate::idempotency::ClientToken;
+use crate::names::TaskDefinitionName;
+use crate::service_request::{self, Unbuilt};
+use crate::views::service::view;
+use crate::{
+    EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
+    network_configuration, service_deployment, tags,
+};
+
+/// Source: botocore's documentation of `CreateServiceRequest.clientToken`.
+const CLIENT_TOKEN_LENGTH_MAX: usize = 36;
+/// Source: "Amazon ECS service quotas", services per cluster.
+const SERVICES_PER_CLUSTER_MAX: usize = 5_000;
+const OPERATION: &str = "CreateService";
+const NOT_IDEMPOTENT: &str = "Creation of service was not idempotent.";
+
+pub async fn create_service(
+    service: &EcsService,
+    call: &Call,
+    input: CreateServiceRequest,
+) -> Result<CreateServiceResponse, Rejection> {
+    let scope = access::scope(call);
+    let request = Request::parse(&scope, input)?;
+    request.authorize(service, call, &scope)?;
+    let created_by = call.principal.arn();
+    service.write(|tx| request.create(tx, &scope, created_by)).await
+}
+
+struct Request {
+    cluster: ClusterName,
+    name: ServiceName,
+    definition: Option<TaskDefinitionName>,
+    desired_count: u32,
+    launch_type: LaunchType,
+    platform_version: Option<String>,
+    shown_platform_version: Option<String>,
+    configuration: DeploymentConfiguration,
+    network: Option<wire::NetworkConfiguration>,
+    enable_ecs_managed_tags: bool,
+    propagate_tags: PropagateTags,
+    availability_zone_rebalancing: bool,
+    tags: Tags,
+    token: Option<ClientToken>,
+}
+
+impl Request {
+    fn parse(scope: &Scope, mut input: CreateServiceRequest) -> Result<Self, Rejection> {
+        let token = input.client_token.take();
+        let token = ClientToken::parse(token, CLIENT_TOKEN_LENGTH_MAX, &input)?;
+        let cluster = names::cluster(scope, input.cluster.as_deref())?;
+        let name = input.service_name.clone().unwrap_or_default();
+        if !names::is_name(&name) {
+            return Err(Rejection::invalid_parameter(format!(
+                "Service name must match ^[a-zA-Z0-9\\-_]{{1,255}}$, but was {name}"
+            )));
+        }
+        deployment_configuration::check_controller(input.deployment_controller.as_ref())?;
+        let Some(text) = input.task_definition.as_deref().filter(|text| !text.is_empty()) else {
+            return Err(Rejection::invalid_parameter("TaskDefinition can not be blank."));
+        };
+        let definition = names::task_definition(scope, text)?;
+        launch::check_strategy(input.capacity_provider_strategy.as_deref(), input.launch_type)?;
+        let launch_type = launch::launch_type(input.launch_type)?;
+        check_strategy(&input)?;
+        launch::check_placement(
+            input.placement_constraints.as_deref(),
+            input.placement_strategy.as_deref(),
+            launch_type,
+        )?;
+        service_request::check_built(&Unbuilt::of_create(&input))?;
+        if input.role.as_ref().is_some_and(|role| !role.is_empty()) {
+            return Err(Rejection::invalid_parameter(
+                "You cannot specify an IAM role for services that require a service linked role.",
+            ));
+        }
+        let Some(desired_count) = input.desired_count else {
+            return Err(Rejection::invalid_parameter(
+                "Desired count must be specified for services with the REPLICA scheduling strategy.",
+            ));
+        };
+        let is_fargate = launch_type == LaunchType::Fargate;
+        let platform_version =
+            launch::platform_version(input.platform_version.as_deref(), launch_type)?;
+        let given_version = input.platform_version.filter(|text| !text.is_empty());
+        let rebalancing = input.availability_zone_rebalancing;
+        Ok(Self {
+            cluster,
+            name: ServiceName::new(name),
+            definition,
+            desired_count: service_request::desired_count(desired_count)?,
+            launch_type,
+            platform_version,
+            shown_platform_version: given_version
+                .or_else(|| is_fargate.then(|| "LATEST".to_owned())),
+            configuration: deployment_configuration::apply(
+                deployment_configuration::default(),
+                input.deployment_configuration.as_ref(),
+            )?,
+            network: input.network_configuration.map(service_deployment::shown_network),
+            enable_ecs_managed_tags: input.enable_ecs_managed_tags == Some(true),
+            propagate_tags: service_request::propagate_tags(input.propagate_tags),
+            availability_zone_rebalancing: rebalancing
+                != Some(wire::AvailabilityZoneRebalancing::Disabled),
+            tags: tags::parse(input.tags)?,
+            token,
+        })
+    }
+
+    fn authorize(&self, service: &EcsService, call: &Call, scope: &Scope) -> Result<(), Rejection> {
+        let tables = service.snapshot();
+        let name = self.definition.as_ref();
+        let row = name.and_then(|name| lookup::task_definition(&tables, scope, name));
+        let definition =
+            row.map(|row| Arn::task_definition(scope, &row.family, row.revision).to_string());
+        let awsvpc =
+            self.network.as_ref().and_then(|network| network.awsvpc_configuration.as_ref());
+        let context = access::cluster_context(scope, &self.cluster)
+            .with("ecs:enable-execute-command", false)
+            .with_optional("ecs:task-definition", definition)
+            .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
+            .with_request_tags(tags::pairs(&self.tags));
+        let resource = Arn::service(scope, &self.cluster, &self.name).to_string();
+        call.authorize("ecs:CreateService", &resource, &context)?;
+        match row {
+            Some(row) => launch::pass_roles(call, row),
+            None => Ok(()),
+        }
+    }
+
+    fn create(
+        mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        created_by: String,
+    ) -> Result<CreateServiceResponse, Rejection> {
+        let cluster = lookup::active_cluster(tx, scope, &self.cluster)?.name.clone();
+        if let Some(existing) = self.existing(tx, scope)? {
+            let shown = view(tx, &existing, true);
+            return Ok(CreateServiceResponse { service: Some(shown) });
+        }
+        let key = outport_store::keys::ClusterKey::new(scope, cluster);
+        if tx.services.in_cluster(&key).len() >= SERVICES_PER_CLUSTER_MAX {
+            return Err(Rejection::client(
+                "The maximum number of services of the cluster has been reached.",
+            ));
+        }
+        let definition =
+            launch::definition(tx, scope, self.definition.as_ref(), Rejection::Client)?.clone();
+        launch::check_definition(&definition, self.launch_type)?;
+        let mode = definition.network_mode;
+        let network = network_configuration::resolve(
+            tx,
+            scope,
+            self.network.as_ref(),
+            mode,
+            self.launch_type,
+        )?;
+        let token = self.token.take();
+        let given = self.network.clone();
+        let mut row = self.row(scope, &definition, network, created_by, tx.now_ms());
+        service_deployment::begin(tx, &mut row, given);
+        if let Some(token) = token {
+            token.remember(tx, scope, OPERATION, vec![row.name.to_string()]);
+        }
+        Ok(CreateServiceResponse { service: Some(view(tx, &row, true)) })
+    }
+
+    /// The service that the same request made before.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` when there is one that this request did not make.
+    fn existing(&self, tx: &Transaction<'_>, scope: &Scope) -> Result<Option<Service>, Rejection> {
+        let not_idempotent = || Rejection::invalid_parameter(NOT_IDEMPOTENT);
+        let recalled = match &self.token {
+            Some(token) => token.recall(tx, scope, OPERATION).map_err(|_| not_idempotent())?,
+            None => None,
+        };
+        let Some(row) = lookup::service(tx, scope, &self.cluster, &self.name) else {
+            return Ok(None);
+        };
+        match row.status {
+            ServiceStatus::Active if recalled.is_some() => Ok(Some(Service::clone(row))),
+            ServiceStatus::Active => Err(not_idempotent()),
+            ServiceStatus::Draining => Err(Rejection::invalid_parameter(
+                "Unable to Start a service that is still Draining.",
+            )),
+            ServiceStatus::Inactive => Ok(None),
+        }
+    }
+
+    fn row(
+        self,
+        scope: &Scope,
+        definition: &outport_model::task_definition::TaskDefinition,
+        network: outport_model::network::AwsvpcConfiguration,
+        created_by: String,
+        created_at_ms: outport_model::TimestampMs,
+    ) -> Service {
+        let kept = wire::Service {
+            platform_version: self.shown_platform_version,
+            network_configuration: self.network,
+            ..wire::Service::default()
+        };
+        Service {
+            scope: scope.clone(),
+            cluster: self.cluster,
+            name: self.name,
+            status: ServiceStatus::Active,
+            family: definition.family.clone(),
+            revision: definition.revision,
+            desired_count: self.desired_count,
+            launch_type: self.launch_type,
+            platform_version: self.platform_version,
+            scheduling_strategy: SchedulingStrategy::Replica,
+            configuration: self.configuration,
+            network,
+            health_check_grace_period_s: None,
+            enable_ecs_managed_tags: self.enable_ecs_managed_tags,
+            enable_execute_command: false,
+            propagate_tags: self.propagate_tags,
+            availability_zone_rebalancing: self.availability_zone_rebalancing,
+            document: to_json(&kept),
+            role_arn: Some(service_request::service_linked_role(scope)),
+            created_by,
+            created_at_ms,
+            deleted_at_ms: None,
+            tags: self.tags,
+            deployments: Vec::new(),
+            events: Vec::new(),
+            throttle: StartThrottle::default(),
+        }
+    }
+}
+
+/// DAEMON is refused in AWS's words where AWS does, and else because it is not built.
+fn check_strategy(input: &CreateServiceRequest) -> Result<(), Rejection> {
+    if input.scheduling_strategy != Some(wire::SchedulingStrategy::Daemon) {
+        return Ok(());
+    }
+    if input.desired_count.is_some() {
+        return Err(Rejection::invalid_parameter(
+            "The daemon scheduling strategy does not support a desired count for services.",
+        ));
+    }
+    Err(Rejection::not_built("schedulingStrategy DAEMON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::testing::{World, assert_has};
+
+    fn input() -> Value {
+        json!({
+            "serviceName": "web", "taskDefinition": "app", "desiredCount": 3, "launchType": "FARGATE",
+            "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-0"]}},
+        })
+    }
+
+    #[tokio::test]
+    async fn a_service_is_answered_as_aws_does() {
+        let world = World::new();
+        world.register("app", json!({})).await;
+        let answer = world.call("CreateService", input()).await;
+        let arn =
+            |kind: &str, rest: &str| format!("arn:aws:ecs:us-east-1:000000000000:{kind}/{rest}");
+        let network = json!({"awsvpcConfiguration": {
+            "subnets": ["subnet-0"], "securityGroups": [], "assignPublicIp": "DISABLED",
+        }});
+        let service = &answer["service"];
+        let expected = json!({
+            "serviceArn": arn("service", "default/web"),
+            "serviceName": "web",
+            "clusterArn": arn("cluster", "default"),
+            "loadBalancers": [], "serviceRegistries": [],
+            "status": "ACTIVE",
+            "desiredCount": 3, "runningCount": 0, "pendingCount": 0,
+            "launchType": "FARGATE", "platformVersion": "LATEST", "platformFamily": "Linux",
+            "taskDefinition": arn("task-definition", "app:1"),
+            "deploymentConfiguration": {
+                "deploymentCircuitBreaker": {"enable": false, "rollback": false},
+                "maximumPercent": 200, "minimumHealthyPercent": 100, "strategy": "ROLLING",
+            },
+            "deployments": [{
+                "status": "PRIMARY", "taskDefinition": arn("task-definition", "app:1"),
+                "desiredCount": 3, "pendingCount": 0, "runningCount": 0, "failedTasks": 0,
+                "createdAt": world.now_s(), "updatedAt": world.now_s(),
+                "launchType": "FARGATE", "platformVersion": "1.4.0", "platformFamily": "Linux",
+                "networkConfiguration": network, "rolloutState": "IN_PROGRESS",
+            }],
+            "roleArn": "arn:aws:iam::000000000000:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS",
+            "events": [], "createdAt": world.now_s(),
+            "placementConstraints": [], "placementStrategy": [],
+            "networkConfiguration": network,
+            "schedulingStrategy": "REPLICA", "deploymentController": {"type": "ECS"},
+            "createdBy": "arn:aws:iam::000000000000:root",
+            "enableECSManagedTags": false, "propagateTags": "NONE", "enableExecuteCommand": false,
+            "availabilityZoneRebalancing": "ENABLED",
+        });
+        assert_has(service, &expected, "service");
+        // Terraform finds the service deployment of a deployment by the number behind `ecs-svc/`.
+        let id = service["deployments"][0]["id"].as_str().unwrap();
+        let number = id.strip_prefix("ecs-svc/").unwrap();
+        let listed = world.call("ListServiceDeployments", json!({"service": "web"})).await;
+        let brief = &listed["serviceDeployments"][0];
+        let target = brief["targetServiceRevisionArn"].as_str().unwrap();
+        assert_eq!(target, arn("service-revision", &format!("default/web/{number}")));
+        assert_eq!(brief["serviceDeploymentArn"], service["currentServiceDeployment"]);
+        let state = world.store.snapshot();
+        let row = state.services.iter().next().unwrap();
+        assert_eq!(row.network.security_groups, ["sg-0"], "the default security group stands in");
+    }
+
+    #[tokio::test]
+    async fn only_the_same_token_makes_it_idempotent() {
+        let world = World::new();
+        world.register("app", json!({})).await;
+        let mut given = input();
+        given["clientToken"] = json!("token");
+        let first = world.call("CreateService", given.clone()).await;
+        assert_eq!(world.call("CreateService", given.clone()).await, first);
+        let message = "Creation of service was not idempotent.";
+        world.refuses("CreateService", input(), "InvalidParameterException", message).await;
+        given["desiredCount"] = json!(4);
+        world.refuses("CreateService", given, "InvalidParameterException", message).await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let world = World::new();
+        world.register("app", json!({})).await;
+        let invalid = "InvalidParameterException";
+        let unsupported = "UnsupportedFeatureException";
+        let not_built = |what: &str| {
+            format!(
+                "{what} is not supported by this version of Outport. See docs/compatibility.md."
+            )
+        };
+        for (changes, exception, message) in [
+            (
+                json!({"cluster": "none"}),
+                "ClusterNotFoundException",
+                "Cluster not found.".to_owned(),
+            ),
+            (
+                json!({"taskDefinition": "none"}),
+                "ClientException",
+                "TaskDefinition not found.".to_owned(),
+            ),
+            (
+                json!({"serviceName": "a b"}),
+                invalid,
+                r"Service name must match ^[a-zA-Z0-9\-_]{1,255}$, but was a b".to_owned(),
+            ),
+            (
+                json!({"desiredCount": -1}),
+                invalid,
+                "Desired count must not be negative.".to_owned(),
+            ),
+            (
+                json!({"networkConfiguration": null}),
+                invalid,
+                "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+                    .to_owned(),
+            ),
+            (
+                json!({"launchType": "EXTERNAL"}),
+                invalid,
+                "Task definition does not support launch_type EXTERNAL.".to_owned(),
+            ),
+            (
+                json!({"schedulingStrategy": "DAEMON"}),
+                invalid,
+                "The daemon scheduling strategy does not support a desired count for services."
+                    .to_owned(),
+            ),
+            (
+                json!({"loadBalancers": [{"targetGroupArn": "x"}]}),
+                unsupported,
+                not_built("loadBalancers"),
+            ),
+            (
+                json!({"serviceRegistries": [{"registryArn": "x"}]}),
+                unsupported,
+                not_built("serviceRegistries"),
+            ),
+            (
+                json!({"serviceConnectConfiguration": {"enabled": true}}),
+                unsupported,
+                not_built("serviceConnectConfiguration"),
+            ),
+            (
+                json!({"deploymentController": {"type": "EXTERNAL"}}),
+                unsupported,
+                not_built("The deployment controller EXTERNAL"),
+            ),
+            (json!({"enableExecuteCommand": true}), unsupported, not_built("enableExecuteCommand")),
+        ] {
+            let mut given = input();
+            for (member, value) in changes.as_object().unwrap() {
+                given[member] = value.clone();
+            }
+            world.refuses("CreateService", given, exception, &message).await;
+        }
+        assert!(world.store.snapshot().services.is_empty());
+    }
+}

@@ -1,0 +1,152 @@
+//! `DeleteTaskDefinitions`: INACTIVE revisions go, those in use once they are not in use any more.
+
+use outport_aws_ecs::{DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse, Failure};
+use outport_identity::{Call, ConditionContext};
+use outport_model::service::ServiceStatus;
+use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
+use outport_model::{Arn, DesiredStatus, Scope, TaskStatus};
+use outport_store::keys::{ClusterKey, TaskDefinitionKey};
+use outport_store::{Tables, Transaction};
+
+use crate::views::failure;
+use crate::views::task_definition::view;
+use crate::{EcsService, Rejection, access, lookup, names};
+
+/// Source: botocore's documentation of `DeleteTaskDefinitionsRequest.taskDefinitions`.
+const TASK_DEFINITIONS_PER_CALL_MAX: usize = 10;
+
+const INVALID: &str = "The specified task definition identifier is invalid. Specify a valid name or ARN and try again.";
+const MISSING: &str = "The specified task definition does not exist. Specify a valid account, family, revision and try \
+                       again.";
+const ACTIVE: &str = "The specified task definition is still in ACTIVE status. Please deregister the target and try \
+                      again.";
+
+pub async fn delete_task_definitions(
+    service: &EcsService,
+    call: &Call,
+    input: DeleteTaskDefinitionsRequest,
+) -> Result<DeleteTaskDefinitionsResponse, Rejection> {
+    let scope = access::scope(call);
+    let wanted = input.task_definitions.unwrap_or_default();
+    if wanted.is_empty() {
+        return Err(Rejection::invalid_parameter(
+            "Size of TaskDefinition references list must be greater than 0",
+        ));
+    }
+    if wanted.len() > TASK_DEFINITIONS_PER_CALL_MAX {
+        return Err(Rejection::invalid_parameter(format!(
+            "Size of TaskDefinition references list cannot exceed {TASK_DEFINITIONS_PER_CALL_MAX}"
+        )));
+    }
+    for text in &wanted {
+        if let Ok(Some(name)) = names::task_definition(&scope, text) {
+            let arn = Arn::task_definition(&scope, &name.family, name.revision.unwrap_or(0));
+            call.authorize(
+                "ecs:DeleteTaskDefinitions",
+                &arn.to_string(),
+                &ConditionContext::new(),
+            )?;
+        }
+    }
+    service
+        .write(|tx| {
+            let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+            for text in &wanted {
+                match delete(tx, &scope, text) {
+                    Ok(row) => deleted.push(view(&row)),
+                    Err(refused) => failures.push(refused),
+                }
+            }
+            Ok(DeleteTaskDefinitionsResponse {
+                task_definitions: Some(deleted),
+                failures: Some(failures),
+            })
+        })
+        .await
+}
+
+fn delete(tx: &mut Transaction<'_>, scope: &Scope, text: &str) -> Result<TaskDefinition, Failure> {
+    let name = match names::task_definition(scope, text) {
+        Ok(Some(name)) if name.revision.is_some() => name,
+        Ok(None) => return Err(failure(text, MISSING)),
+        Ok(Some(_)) | Err(_) => return Err(failure(text, INVALID)),
+    };
+    let arn = Arn::task_definition(scope, &name.family, name.revision.unwrap_or(0)).to_string();
+    let Some(row) = lookup::task_definition(tx, scope, &name) else {
+        return Err(failure(arn, MISSING));
+    };
+    let mut row = (**row).clone();
+    if row.status == TaskDefinitionStatus::Active {
+        return Err(failure(arn, ACTIVE));
+    }
+    row.status = TaskDefinitionStatus::DeleteInProgress;
+    row.delete_requested_at_ms.get_or_insert(tx.now_ms());
+    if is_in_use(tx, &row) {
+        tx.put(row.clone());
+    } else {
+        tx.remove::<TaskDefinition>(&TaskDefinitionKey::new(
+            scope,
+            row.family.clone(),
+            row.revision,
+        ));
+    }
+    Ok(row)
+}
+
+/// Whether a task or a service refers to the revision.
+fn is_in_use(tables: &Tables, row: &TaskDefinition) -> bool {
+    let clusters = tables.clusters.iter().filter(|cluster| cluster.scope == row.scope);
+    let mut keys = clusters.map(|cluster| ClusterKey::new(&cluster.scope, cluster.name.clone()));
+    keys.any(|key| {
+        let mut tasks = tables.tasks.of_family(&key, &row.family).values();
+        let mut services = tables.services.in_cluster(&key).values();
+        tasks.any(|task| {
+            task.revision == row.revision
+                && (task.desired_status == DesiredStatus::Running
+                    || task.last_status < TaskStatus::Stopped)
+        }) || services.any(|service| {
+            let mut deployments = service.deployments.iter();
+            service.status != ServiceStatus::Inactive
+                && deployments.any(|deployment| {
+                    deployment.family == row.family && deployment.revision == row.revision
+                })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn only_inactive_revisions_go() {
+        let world = World::new();
+        world.register("app", json!({})).await;
+        world.register("app", json!({})).await;
+        world.call("DeregisterTaskDefinition", json!({"taskDefinition": "app:1"})).await;
+        let arn = |revision: u32| {
+            format!("arn:aws:ecs:us-east-1:000000000000:task-definition/app:{revision}")
+        };
+        let input = json!({"taskDefinitions": ["app:1", "app:2", "app:9", "app"]});
+        let expected = json!({
+            "taskDefinitions": [{"taskDefinitionArn": arn(1), "status": "DELETE_IN_PROGRESS", "deleteRequestedAt": world.now_s()}],
+            "failures": [
+                {"arn": arn(2), "reason": super::ACTIVE},
+                {"arn": arn(9), "reason": super::MISSING},
+                {"arn": "app", "reason": super::INVALID},
+            ],
+        });
+        world.check("DeleteTaskDefinitions", input, expected).await;
+        let input = json!({"taskDefinition": "app:1"});
+        world
+            .refuses(
+                "DescribeTaskDefinition",
+                input,
+                "ClientException",
+                "Unable to describe task definition.",
+            )
+            .await;
+    }
+}

@@ -1,0 +1,98 @@
+//! `DescribeServices`: services with their deployments and events; those that are not there are `failures`.
+
+use outport_aws_ecs::{DescribeServicesRequest, DescribeServicesResponse, ServiceField};
+use outport_identity::Call;
+use outport_model::Arn;
+
+use crate::views::service::view;
+use crate::views::{MISSING, failure};
+use crate::{EcsService, Rejection, access, lookup, names, tags};
+
+/// Source: botocore's documentation of `DescribeServicesRequest.services`.
+const SERVICES_PER_CALL_MAX: usize = 10;
+
+pub async fn describe_services(
+    service: &EcsService,
+    call: &Call,
+    input: DescribeServicesRequest,
+) -> Result<DescribeServicesResponse, Rejection> {
+    let scope = access::scope(call);
+    let wanted = input.services.unwrap_or_default();
+    if wanted.is_empty() {
+        return Err(Rejection::invalid_parameter("Services cannot be empty."));
+    }
+    if wanted.len() > SERVICES_PER_CALL_MAX {
+        return Err(Rejection::invalid_parameter(format!(
+            "Services can have at most {SERVICES_PER_CALL_MAX} items."
+        )));
+    }
+    let cluster = names::cluster(&scope, input.cluster.as_deref())?;
+    let with_tags = input.include.is_some_and(|fields| fields.contains(&ServiceField::Tags));
+    let tables = service.snapshot();
+    lookup::active_cluster(&tables, &scope, &cluster)?;
+    let (mut services, mut failures) = (Vec::new(), Vec::new());
+    for text in wanted {
+        let Some(name) = names::service(&scope, &cluster, &text)? else {
+            failures.push(failure(text, MISSING));
+            continue;
+        };
+        let arn = Arn::service(&scope, &cluster, &name).to_string();
+        let row = lookup::service(&tables, &scope, &cluster, &name);
+        let context = access::cluster_context(&scope, &cluster)
+            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
+        call.authorize("ecs:DescribeServices", &arn, &context)?;
+        match row {
+            Some(row) => services.push(view(&tables, row, with_tags)),
+            None => failures.push(failure(arn, MISSING)),
+        }
+    }
+    Ok(DescribeServicesResponse { services: Some(services), failures: Some(failures) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn what_is_not_there_is_a_failure() {
+        let world = World::new();
+        world.register("app", json!({})).await;
+        world.create_service("web", "app", 1).await;
+        let arn = "arn:aws:ecs:us-east-1:000000000000:service/default";
+        let input = json!({"services": ["web", format!("{arn}/web"), "gone"], "include": ["TAGS"]});
+        let expected = json!({
+            "services": [{"serviceName": "web", "tags": []}, {"serviceName": "web"}],
+            "failures": [{"arn": format!("{arn}/gone"), "reason": "MISSING"}],
+        });
+        world.check("DescribeServices", input, expected).await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let world = World::new();
+        let invalid = "InvalidParameterException";
+        world
+            .refuses(
+                "DescribeServices",
+                json!({"services": []}),
+                invalid,
+                "Services cannot be empty.",
+            )
+            .await;
+        let many = vec!["x"; 11];
+        world
+            .refuses(
+                "DescribeServices",
+                json!({"services": many}),
+                invalid,
+                "Services can have at most 10 items.",
+            )
+            .await;
+        let input = json!({"services": ["x"], "cluster": "none"});
+        world
+            .refuses("DescribeServices", input, "ClusterNotFoundException", "Cluster not found.")
+            .await;
+    }
+}

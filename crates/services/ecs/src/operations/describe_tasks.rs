@@ -1,0 +1,94 @@
+//! `DescribeTasks`: tasks by id or ARN; those that are not there are `failures`.
+
+use outport_aws_ecs::{DescribeTasksRequest, DescribeTasksResponse, TaskField};
+use outport_identity::Call;
+use outport_model::Arn;
+use outport_store::keys::TaskKey;
+
+use crate::views::task::view;
+use crate::views::{MISSING, failure};
+use crate::{EcsService, Rejection, access, lookup, names, tags};
+
+/// Source: botocore's documentation of `DescribeTasksRequest.tasks`.
+const TASKS_PER_CALL_MAX: usize = 100;
+
+pub async fn describe_tasks(
+    service: &EcsService,
+    call: &Call,
+    input: DescribeTasksRequest,
+) -> Result<DescribeTasksResponse, Rejection> {
+    let scope = access::scope(call);
+    let wanted = input.tasks.unwrap_or_default();
+    if wanted.is_empty() {
+        return Err(Rejection::invalid_parameter("Tasks cannot be empty."));
+    }
+    if wanted.len() > TASKS_PER_CALL_MAX {
+        return Err(Rejection::invalid_parameter(format!(
+            "Tasks can have at most {TASKS_PER_CALL_MAX} items."
+        )));
+    }
+    let cluster = names::cluster(&scope, input.cluster.as_deref())?;
+    let with_tags = input.include.is_some_and(|fields| fields.contains(&TaskField::Tags));
+    let tables = service.snapshot();
+    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    for text in wanted {
+        let Some(id) = names::task(&scope, &cluster, &text)? else {
+            failures.push(failure(text, MISSING));
+            continue;
+        };
+        let arn = Arn::task(&scope, &cluster, &id).to_string();
+        let row = tables.tasks.get(&TaskKey::new(&scope, cluster.clone(), id));
+        let context = access::cluster_context(&scope, &cluster)
+            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
+        call.authorize("ecs:DescribeTasks", &arn, &context)?;
+        match row {
+            Some(row) => tasks.push(view(&tables, row, with_tags)),
+            None => failures.push(failure(arn, MISSING)),
+        }
+    }
+    lookup::active_cluster(&tables, &scope, &cluster)?;
+    Ok(DescribeTasksResponse { tasks: Some(tasks), failures: Some(failures) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn by_id_and_by_arn() {
+        let world = World::with_node(2048, 4096);
+        let arn = world.run("app").await;
+        let id = arn.rsplit('/').next().unwrap();
+        let gone = "arn:aws:ecs:us-east-1:000000000000:task/default/0123";
+        let input = json!({"tasks": [id, arn, "0123"]});
+        let expected = json!({
+            "tasks": [{"taskArn": arn, "tags": []}, {"taskArn": arn}],
+            "failures": [{"arn": gone, "reason": "MISSING"}],
+        });
+        world.check("DescribeTasks", input, expected).await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let world = World::new();
+        let invalid = "InvalidParameterException";
+        world
+            .refuses("DescribeTasks", json!({"tasks": []}), invalid, "Tasks cannot be empty.")
+            .await;
+        let many = vec!["x"; 101];
+        world
+            .refuses(
+                "DescribeTasks",
+                json!({"tasks": many}),
+                invalid,
+                "Tasks can have at most 100 items.",
+            )
+            .await;
+        let input = json!({"tasks": ["x"], "cluster": "none"});
+        world
+            .refuses("DescribeTasks", input, "ClusterNotFoundException", "Cluster not found.")
+            .await;
+    }
+}

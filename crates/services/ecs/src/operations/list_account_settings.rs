@@ -1,0 +1,65 @@
+//! `ListAccountSettings`: the settings of a principal: its own, or all that hold for it.
+
+use outport_aws_ecs::{ListAccountSettingsRequest, ListAccountSettingsResponse, SettingName};
+use outport_identity::{Call, ConditionContext};
+
+use crate::page::PageRequest;
+use crate::{EcsService, Rejection, access, account_setting};
+
+/// Source: botocore's documentation of `ListAccountSettingsRequest.maxResults` says 10; AWS itself shows all by default.
+const PAGE_MAX: usize = 100;
+
+pub async fn list_account_settings(
+    service: &EcsService,
+    call: &Call,
+    input: ListAccountSettingsRequest,
+) -> Result<ListAccountSettingsResponse, Rejection> {
+    let scope = access::scope(call);
+    // 0 is what an unset integer of old clients looks like.
+    let max_results = input.max_results.filter(|count| *count != 0);
+    let request = PageRequest::parse(max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
+    if input.value.is_some() && input.name.is_none() {
+        return Err(Rejection::invalid_parameter(
+            "A setting name must be specified to filter by value.",
+        ));
+    }
+    let principal = account_setting::principal(call, input.principal_arn)?;
+    call.authorize("ecs:ListAccountSettings", "*", &ConditionContext::new())?;
+    let tables = service.snapshot();
+    let is_effective = input.effective_settings == Some(true);
+    let listed = SettingName::ALL
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| input.name.is_none_or(|wanted| wanted == **name))
+        .filter_map(|(index, name)| {
+            let value = if is_effective {
+                account_setting::effective(&tables, &scope, &principal, *name)
+            } else {
+                account_setting::explicit(&tables, &scope, &principal, *name)?
+            };
+            let is_wanted = input.value.as_ref().is_none_or(|wanted| *wanted == value);
+            is_wanted
+                .then(|| (format!("{index:02}"), account_setting::view(*name, value, &principal)))
+        });
+    let page = request.take(listed);
+    Ok(ListAccountSettingsResponse { settings: Some(page.items), next_token: page.next_token })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn effective_settings_are_all_there() {
+        let world = World::new();
+        world.check("ListAccountSettings", json!({}), json!({"settings": []})).await;
+        let answer = world.call("ListAccountSettings", json!({"effectiveSettings": true})).await;
+        let settings = answer["settings"].as_array().unwrap();
+        assert_eq!(settings.len(), outport_aws_ecs::SettingName::ALL.len());
+        let input = json!({"effectiveSettings": true, "name": "taskLongArnFormat"});
+        let expected = json!({"settings": [{"name": "taskLongArnFormat", "value": "enabled"}]});
+        world.check("ListAccountSettings", input, expected).await;
+    }
+}

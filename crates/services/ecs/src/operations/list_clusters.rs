@@ -1,0 +1,54 @@
+//! `ListClusters`: the ARNs of the clusters that are not deleted.
+
+use outport_aws_ecs::{ListClustersRequest, ListClustersResponse};
+use outport_identity::{Call, ConditionContext};
+use outport_model::Arn;
+use outport_model::cluster::ClusterStatus;
+
+use crate::page::PageRequest;
+use crate::{EcsService, Rejection, access};
+
+const PAGE_MAX: usize = 100;
+
+pub async fn list_clusters(
+    service: &EcsService,
+    call: &Call,
+    input: ListClustersRequest,
+) -> Result<ListClustersResponse, Rejection> {
+    let scope = access::scope(call);
+    let request =
+        PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
+    call.authorize("ecs:ListClusters", "*", &ConditionContext::new())?;
+    let tables = service.snapshot();
+    let clusters = tables
+        .clusters
+        .iter()
+        .filter(|row| row.scope == scope && row.status == ClusterStatus::Active)
+        .map(|row| (row.name.to_string(), Arn::cluster(&scope, &row.name).to_string()));
+    let page = request.take(clusters);
+    Ok(ListClustersResponse { cluster_arns: Some(page.items), next_token: page.next_token })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn lists_in_pages() {
+        let world = World::new();
+        for name in ["a", "b"] {
+            world.call("CreateCluster", json!({"clusterName": name})).await;
+        }
+        world.call("DeleteCluster", json!({"cluster": "b"})).await;
+        let first = world.call("ListClusters", json!({"maxResults": 1})).await;
+        assert_eq!(first["clusterArns"], json!(["arn:aws:ecs:us-east-1:000000000000:cluster/a"]));
+        let input = json!({"maxResults": 1, "nextToken": first["nextToken"]});
+        let second = world.call("ListClusters", input).await;
+        assert_eq!(
+            second,
+            json!({"clusterArns": ["arn:aws:ecs:us-east-1:000000000000:cluster/default"]})
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! `ListContainerInstances`: the nodes that a cluster has as container instances.
+
+use outport_aws_ecs::{ListContainerInstancesRequest, ListContainerInstancesResponse};
+use outport_identity::Call;
+use outport_model::Arn;
+use outport_store::keys::ClusterKey;
+
+use crate::page::PageRequest;
+use crate::{EcsService, Rejection, access, lookup, names};
+
+const PAGE_MAX: usize = 100;
+
+pub async fn list_container_instances(
+    service: &EcsService,
+    call: &Call,
+    input: ListContainerInstancesRequest,
+) -> Result<ListContainerInstancesResponse, Rejection> {
+    let scope = access::scope(call);
+    let cluster = names::cluster(&scope, input.cluster.as_deref())?;
+    let request =
+        PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
+    if input.filter.is_some_and(|filter| !filter.is_empty()) {
+        return Err(Rejection::not_built("The cluster query language (filter)"));
+    }
+    let resource = Arn::cluster(&scope, &cluster).to_string();
+    call.authorize(
+        "ecs:ListContainerInstances",
+        &resource,
+        &access::cluster_context(&scope, &cluster),
+    )?;
+    let tables = service.snapshot();
+    lookup::active_cluster(&tables, &scope, &cluster)?;
+    let status = input.status.map(|status| status.as_str());
+    let key = ClusterKey::new(&scope, cluster.clone());
+    let listed = tables
+        .container_instances
+        .in_cluster(&key)
+        .values()
+        .filter(|row| match status {
+            Some(status) => row.status.as_str() == status,
+            None => row.status.as_str() != "INACTIVE",
+        })
+        .map(|row| {
+            (row.id.to_string(), Arn::container_instance(&scope, &cluster, &row.id).to_string())
+        });
+    let page = request.take(listed);
+    Ok(ListContainerInstancesResponse {
+        container_instance_arns: Some(page.items),
+        next_token: page.next_token,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn lists_by_status() {
+        let world = World::with_node(1024, 1024);
+        let answer = world.call("ListContainerInstances", json!({})).await;
+        assert_eq!(answer["containerInstanceArns"].as_array().unwrap().len(), 1);
+        let input = json!({"status": "DRAINING"});
+        world.check("ListContainerInstances", input, json!({"containerInstanceArns": []})).await;
+        let message = "Cluster not found.";
+        world
+            .refuses(
+                "ListContainerInstances",
+                json!({"cluster": "x"}),
+                "ClusterNotFoundException",
+                message,
+            )
+            .await;
+    }
+}

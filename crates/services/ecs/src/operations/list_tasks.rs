@@ -1,0 +1,161 @@
+//! `ListTasks`: the ARNs of a cluster's tasks, by what is wanted of them.
+
+use std::sync::Arc;
+
+use outport_aws_ecs::{DesiredStatus, ListTasksRequest, ListTasksResponse};
+use outport_identity::Call;
+use outport_model::task::Task;
+use outport_model::{Arn, ClusterName, ContainerInstanceId, Scope, ServiceName};
+use outport_store::keys::ClusterKey;
+
+use crate::page::PageRequest;
+use crate::views::task::arn;
+use crate::{EcsService, Rejection, access, lookup, names};
+
+const PAGE_MAX: usize = 100;
+
+pub async fn list_tasks(
+    service: &EcsService,
+    call: &Call,
+    input: ListTasksRequest,
+) -> Result<ListTasksResponse, Rejection> {
+    let scope = access::scope(call);
+    let cluster = names::cluster(&scope, input.cluster.as_deref())?;
+    let request =
+        PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
+    let filter = Filter::parse(&scope, &cluster, &input)?;
+    let resource = Arn::of("ecs", &scope, format!("container-instance/{cluster}/*")).to_string();
+    call.authorize("ecs:ListTasks", &resource, &access::cluster_context(&scope, &cluster))?;
+    let tables = service.snapshot();
+    lookup::active_cluster(&tables, &scope, &cluster)?;
+    if let Some(name) = &filter.service
+        && lookup::service(&tables, &scope, &cluster, name).is_none()
+    {
+        return Err(Rejection::ServiceNotFound);
+    }
+    let desired = match input.desired_status {
+        Some(DesiredStatus::Stopped) => outport_model::DesiredStatus::Stopped,
+        Some(DesiredStatus::Running) | None => outport_model::DesiredStatus::Running,
+        // No task is ever wanted to be PENDING.
+        Some(DesiredStatus::Pending) => {
+            return Ok(ListTasksResponse { task_arns: Some(Vec::new()), next_token: None });
+        }
+    };
+    let key = ClusterKey::new(&scope, cluster);
+    let rows = tables.tasks.in_cluster(&key, desired).values();
+    let listed =
+        rows.filter(|task| filter.passes(task)).map(|task| (task.id.to_string(), arn(task)));
+    let page = request.take(listed);
+    Ok(ListTasksResponse { task_arns: Some(page.items), next_token: page.next_token })
+}
+
+struct Filter {
+    container_instance: Option<ContainerInstanceId>,
+    family: Option<String>,
+    started_by: Option<String>,
+    service: Option<ServiceName>,
+    launch_type: Option<outport_aws_ecs::LaunchType>,
+}
+
+impl Filter {
+    fn parse(
+        scope: &Scope,
+        cluster: &ClusterName,
+        input: &ListTasksRequest,
+    ) -> Result<Self, Rejection> {
+        if input.daemon_name.is_some() {
+            return Err(Rejection::not_built("daemonName"));
+        }
+        let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let others = [&input.container_instance, &input.family, &input.service_name];
+        if named(&input.started_by).is_some()
+            && others.into_iter().any(|other| named(other).is_some())
+        {
+            return Err(Rejection::invalid_parameter("startedBy must be the only filter."));
+        }
+        let instance = match named(&input.container_instance) {
+            Some(text) => {
+                names::container_instance(scope, cluster, &text)?.map(Some).ok_or_else(|| {
+                    Rejection::invalid_parameter("The referenced container instance was not found.")
+                })?
+            }
+            None => None,
+        };
+        let service = match named(&input.service_name) {
+            Some(text) => names::service(scope, cluster, &text)?
+                .map(Some)
+                .ok_or(Rejection::ServiceNotFound)?,
+            None => None,
+        };
+        Ok(Self {
+            container_instance: instance,
+            family: named(&input.family),
+            started_by: named(&input.started_by),
+            service,
+            launch_type: input.launch_type,
+        })
+    }
+
+    fn passes(&self, task: &Arc<Task>) -> bool {
+        let service = task.service.as_ref().map(|member| &member.service);
+        self.container_instance
+            .as_ref()
+            .is_none_or(|id| task.container_instance.as_ref() == Some(id))
+            && self.family.as_deref().is_none_or(|family| task.family.as_str() == family)
+            && self.started_by.as_ref().is_none_or(|name| task.started_by.as_ref() == Some(name))
+            && self.service.as_ref().is_none_or(|name| service == Some(name))
+            && self.launch_type.is_none_or(|kind| kind.as_str() == task.launch_type.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn lists_by_desired_status_and_family() {
+        let world = World::with_node(4096, 8192);
+        let app = world.run("app").await;
+        let job = world.run("job").await;
+        for (input, expected) in [
+            (json!({"family": "app"}), json!([app])),
+            (json!({"family": "job", "launchType": "FARGATE"}), json!([job])),
+            (json!({"family": "job", "launchType": "EC2"}), json!([])),
+            (json!({"startedBy": "nobody"}), json!([])),
+            (json!({"desiredStatus": "STOPPED"}), json!([])),
+            (json!({"desiredStatus": "PENDING"}), json!([])),
+        ] {
+            world.check("ListTasks", input, json!({"taskArns": expected})).await;
+        }
+        // A task that stops is listed under STOPPED at once.
+        world.call("StopTask", json!({"task": app})).await;
+        world.check("ListTasks", json!({}), json!({"taskArns": [job]})).await;
+        world
+            .check("ListTasks", json!({"desiredStatus": "STOPPED"}), json!({"taskArns": [app]}))
+            .await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let world = World::new();
+        let message = "Service not found.";
+        world
+            .refuses("ListTasks", json!({"serviceName": "x"}), "ServiceNotFoundException", message)
+            .await;
+        let message = "Cluster not found.";
+        world
+            .refuses("ListTasks", json!({"cluster": "x"}), "ClusterNotFoundException", message)
+            .await;
+        let message = "startedBy must be the only filter.";
+        world
+            .refuses(
+                "ListTasks",
+                json!({"startedBy": "x", "family": "y"}),
+                "InvalidParameterException",
+                message,
+            )
+            .await;
+    }
+}

@@ -1,0 +1,35 @@
+//! One file per AWS operation, named after it.
+
+pub mod create_cluster;
+pub mod create_service;
+pub mod delete_account_setting;
+pub mod delete_cluster;
+pub mod delete_service;
+pub mod delete_task_definitions;
+pub mod deregister_task_definition;
+pub mod describe_clusters;
+pub mod describe_container_instances;
+pub mod describe_service_deployments;
+pub mod describe_service_revisions;
+pub mod describe_services;
+pub mod describe_task_definition;
+pub mod describe_tasks;
+pub mod list_account_settings;
+pub mod list_clusters;
+pub mod list_container_instances;
+pub mod list_service_deployments;
+pub mod list_services;
+pub mod list_tags_for_resource;
+pub mod list_task_definition_families;
+pub mod list_task_definitions;
+pub mod list_tasks;
+pub mod put_account_setting;
+pub mod put_account_setting_default;
+pub mod register_task_definition;
+pub mod run_task;
+pub mod stop_task;
+pub mod tag_resource;
+pub mod untag_resource;
+pub mod update_cluster;
+pub mod update_cluster_settings;
+pub mod update_service;

@@ -1,0 +1,297 @@
+//! `UpdateService`: what is named changes, the rest stays. A change of what runs begins a new deployment; a change of
+//! how many does not.
+
+use outport_aws_ecs as wire;
+use outport_aws_ecs::{UpdateServiceRequest, UpdateServiceResponse};
+use outport_aws_wire::to_json;
+use outport_identity::Call;
+use outport_model::service::{Service, ServiceStatus};
+use outport_model::task_definition::TaskDefinition;
+use outport_model::{Arn, ClusterName, Scope, ServiceName};
+use outport_store::Transaction;
+use outport_store::keys::TaskDefinitionKey;
+
+use crate::names::TaskDefinitionName;
+use crate::service_request::{self, Unbuilt};
+use crate::views::service::view;
+use crate::views::stored;
+use crate::{
+    EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
+    network_configuration, service_deployment, tags,
+};
+
+pub async fn update_service(
+    service: &EcsService,
+    call: &Call,
+    input: UpdateServiceRequest,
+) -> Result<UpdateServiceResponse, Rejection> {
+    let scope = access::scope(call);
+    let request = Request::parse(&scope, input)?;
+    request.authorize(service, call, &scope)?;
+    service.write(|tx| request.update(tx, &scope)).await
+}
+
+struct Request {
+    cluster: ClusterName,
+    name: ServiceName,
+    /// The outer `None`: the request names none; the inner one: it cannot be here.
+    definition: Option<Option<TaskDefinitionName>>,
+    input: UpdateServiceRequest,
+}
+
+impl Request {
+    fn parse(scope: &Scope, input: UpdateServiceRequest) -> Result<Self, Rejection> {
+        let cluster = names::cluster(scope, input.cluster.as_deref())?;
+        let text = input.service.as_deref().unwrap_or_default();
+        let name = names::service(scope, &cluster, text)?.ok_or(Rejection::ServiceNotFound)?;
+        let definition = input
+            .task_definition
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map(|text| names::task_definition(scope, text))
+            .transpose()?;
+        if let Some(count) = input.desired_count {
+            service_request::desired_count(count)?;
+        }
+        deployment_configuration::check_controller(input.deployment_controller.as_ref())?;
+        launch::check_strategy(input.capacity_provider_strategy.as_deref(), None)?;
+        service_request::check_built(&Unbuilt::of_update(&input))?;
+        Ok(Self { cluster, name, definition, input })
+    }
+
+    fn authorize(&self, service: &EcsService, call: &Call, scope: &Scope) -> Result<(), Rejection> {
+        let tables = service.snapshot();
+        let name = self.definition.as_ref().and_then(Option::as_ref);
+        let definition = name.and_then(|name| lookup::task_definition(&tables, scope, name));
+        let arn = definition
+            .map(|row| Arn::task_definition(scope, &row.family, row.revision).to_string());
+        let row = lookup::service(&tables, scope, &self.cluster, &self.name);
+        let awsvpc = self.input.network_configuration.as_ref();
+        let awsvpc = awsvpc.and_then(|network| network.awsvpc_configuration.as_ref());
+        let context = access::cluster_context(scope, &self.cluster)
+            .with_optional("ecs:task-definition", arn)
+            .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
+            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
+        let resource = Arn::service(scope, &self.cluster, &self.name).to_string();
+        call.authorize("ecs:UpdateService", &resource, &context)?;
+        match definition {
+            Some(definition) => launch::pass_roles(call, definition),
+            None => Ok(()),
+        }
+    }
+
+    fn update(
+        self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+    ) -> Result<UpdateServiceResponse, Rejection> {
+        lookup::active_cluster(tx, scope, &self.cluster)?;
+        let row = lookup::service(tx, scope, &self.cluster, &self.name);
+        let before = Service::clone(row.ok_or(Rejection::ServiceNotFound)?);
+        if before.status != ServiceStatus::Active {
+            return Err(Rejection::ServiceNotActive);
+        }
+        let mut row = before.clone();
+        self.change_scale(&mut row)?;
+        let definition = self.definition(tx, scope, &row)?;
+        row.family = definition.family.clone();
+        row.revision = definition.revision;
+        let given = self.change_placement(tx, scope, &mut row, &definition)?;
+        let is_forced = self.input.force_new_deployment == Some(true);
+        if is_forced || runs_something_else(&before, &row) {
+            launch::check_definition(&definition, row.launch_type)?;
+            service_deployment::begin(tx, &mut row, given);
+        } else {
+            tx.put(row.clone());
+        }
+        Ok(UpdateServiceResponse { service: Some(view(tx, &row, true)) })
+    }
+
+    /// How many tasks, how they are rolled over, and what they are marked with.
+    fn change_scale(&self, row: &mut Service) -> Result<(), Rejection> {
+        let input = &self.input;
+        if let Some(count) = input.desired_count {
+            row.desired_count = service_request::desired_count(count)?;
+        }
+        let configuration = input.deployment_configuration.as_ref();
+        row.configuration =
+            deployment_configuration::apply(row.configuration.clone(), configuration)?;
+        if let Some(adds) = input.enable_ecs_managed_tags {
+            row.enable_ecs_managed_tags = adds;
+        }
+        if input.propagate_tags.is_some() {
+            row.propagate_tags = service_request::propagate_tags(input.propagate_tags);
+        }
+        if let Some(rebalancing) = input.availability_zone_rebalancing {
+            row.availability_zone_rebalancing =
+                rebalancing == wire::AvailabilityZoneRebalancing::Enabled;
+        }
+        Ok(())
+    }
+
+    /// The revision that is asked for, which must be ACTIVE, or the one that runs, which need not be.
+    fn definition(
+        &self,
+        tx: &Transaction<'_>,
+        scope: &Scope,
+        row: &Service,
+    ) -> Result<TaskDefinition, Rejection> {
+        if let Some(name) = &self.definition {
+            let found = launch::definition(tx, scope, name.as_ref(), Rejection::Client)?;
+            launch::check_definition(found, row.launch_type)?;
+            return Ok(TaskDefinition::clone(found));
+        }
+        let key = TaskDefinitionKey::new(scope, row.family.clone(), row.revision);
+        let found = tx.task_definitions.get(&key);
+        found
+            .map(|row| TaskDefinition::clone(row))
+            .ok_or_else(|| Rejection::client("TaskDefinition not found."))
+    }
+
+    /// Where the tasks run. Gives the network configuration as callers gave it, now or before.
+    fn change_placement(
+        &self,
+        tx: &Transaction<'_>,
+        scope: &Scope,
+        row: &mut Service,
+        definition: &TaskDefinition,
+    ) -> Result<Option<wire::NetworkConfiguration>, Rejection> {
+        let input = &self.input;
+        launch::check_placement(
+            input.placement_constraints.as_deref(),
+            input.placement_strategy.as_deref(),
+            row.launch_type,
+        )?;
+        let mut kept: wire::Service = stored(&row.document).unwrap_or_default();
+        if let Some(version) = input.platform_version.clone().filter(|text| !text.is_empty()) {
+            row.platform_version = launch::platform_version(Some(&version), row.launch_type)?;
+            kept.platform_version = Some(version);
+        }
+        if let Some(given) = &input.network_configuration {
+            kept.network_configuration = Some(service_deployment::shown_network(given.clone()));
+        }
+        let given = kept.network_configuration.as_ref();
+        let mode = definition.network_mode;
+        row.network = network_configuration::resolve(tx, scope, given, mode, row.launch_type)?;
+        row.document = to_json(&kept);
+        Ok(kept.network_configuration)
+    }
+}
+
+/// Whether tasks of the changed service differ from those that run.
+fn runs_something_else(before: &Service, after: &Service) -> bool {
+    before.family != after.family
+        || before.revision != after.revision
+        || before.network != after.network
+        || before.platform_version != after.platform_version
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    async fn world() -> World {
+        let world = World::new();
+        for _ in 0..2 {
+            world.register("app", json!({})).await;
+        }
+        world.create_service("web", "app:1", 2).await;
+        world
+    }
+
+    #[tokio::test]
+    async fn a_new_revision_begins_a_deployment() {
+        let world = world().await;
+        world.clock.advance(1000);
+        let input = json!({"service": "web", "taskDefinition": "app:2"});
+        let answer = world.call("UpdateService", input).await;
+        let service = &answer["service"];
+        let deployments = service["deployments"].as_array().unwrap();
+        let states: Vec<_> = deployments
+            .iter()
+            .map(|one| {
+                (
+                    one["status"].as_str().unwrap(),
+                    one["taskDefinition"].as_str().unwrap().rsplit('/').next().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(states, [("PRIMARY", "app:2"), ("ACTIVE", "app:1")]);
+        assert_eq!(service["desiredCount"], 2, "what is not named stays");
+        assert_eq!(deployments[0]["createdAt"], world.now_s());
+        let listed = world.call("ListServiceDeployments", json!({"service": "web"})).await;
+        assert_eq!(listed["serviceDeployments"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_count_does_not() {
+        let world = world().await;
+        let input = json!({"service": "web", "desiredCount": 5, "deploymentConfiguration": {"minimumHealthyPercent": 50}});
+        let expected = json!({"service": {
+            "desiredCount": 5,
+            "deployments": [{"status": "PRIMARY", "desiredCount": 5}],
+            "deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 200},
+        }});
+        world.check("UpdateService", input, expected).await;
+    }
+
+    #[tokio::test]
+    async fn a_forced_deployment_begins_again() {
+        let world = world().await;
+        let input = json!({"service": "web", "forceNewDeployment": true});
+        let expected =
+            json!({"service": {"deployments": [{"status": "PRIMARY"}, {"status": "ACTIVE"}]}});
+        world.check("UpdateService", input, expected).await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let world = world().await;
+        world.call("DeregisterTaskDefinition", json!({"taskDefinition": "app:2"})).await;
+        for (input, exception, message) in [
+            (json!({"service": "none"}), "ServiceNotFoundException", "Service not found."),
+            (
+                json!({"service": "web", "cluster": "none"}),
+                "ClusterNotFoundException",
+                "Cluster not found.",
+            ),
+            (
+                json!({"service": "web", "taskDefinition": "app:2"}),
+                "ClientException",
+                "TaskDefinition is inactive",
+            ),
+            (
+                json!({"service": "web", "desiredCount": -1}),
+                "InvalidParameterException",
+                "Desired count must not be negative.",
+            ),
+        ] {
+            world.refuses("UpdateService", input, exception, message).await;
+        }
+        world.call("DeleteService", json!({"service": "web", "force": true})).await;
+        let message = "Service was not ACTIVE.";
+        world
+            .refuses(
+                "UpdateService",
+                json!({"service": "web"}),
+                "ServiceNotActiveException",
+                message,
+            )
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_deregistered_revision_can_still_be_scaled() {
+        let world = world().await;
+        world.call("DeregisterTaskDefinition", json!({"taskDefinition": "app:1"})).await;
+        world
+            .check(
+                "UpdateService",
+                json!({"service": "web", "desiredCount": 4}),
+                json!({"service": {"desiredCount": 4}}),
+            )
+            .await;
+    }
+}

@@ -1,0 +1,383 @@
+//! Table tests of what RegisterTaskDefinition refuses and fills in: one definition, some changes, one outcome.
+
+use outport_aws_wire::{from_json, to_json};
+use serde_json::{Value, json};
+
+use super::{Registration, normalise, row};
+
+/// A Fargate definition of one container; `null` takes a member away.
+fn definition(task: &Value, container: &Value) -> Value {
+    let mut definition = json!({
+        "family": "app", "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc",
+        "cpu": "256", "memory": "512",
+        "containerDefinitions": [{"name": "web", "image": "registry/app:1"}],
+    });
+    merge(&mut definition["containerDefinitions"][0], container);
+    merge(&mut definition, task);
+    definition
+}
+
+fn merge(target: &mut Value, changes: &Value) {
+    for (member, value) in changes.as_object().unwrap() {
+        target[member] = value.clone();
+    }
+}
+
+/// An EC2 definition in bridge mode.
+fn bridge(mut task: Value, container: &Value) -> Value {
+    let base =
+        json!({"requiresCompatibilities": null, "networkMode": null, "cpu": null, "memory": null});
+    for (member, value) in base.as_object().unwrap() {
+        if task.get(member).is_none() {
+            task[member] = value.clone();
+        }
+    }
+    let mut container = container.clone();
+    if container.get("memory").is_none() {
+        container["memory"] = json!(64);
+    }
+    definition(&task, &container)
+}
+
+fn outcome(definition: &Value) -> Result<Value, String> {
+    let request = from_json(&definition.to_string()).unwrap();
+    let normal = normalise(request).map_err(|rejection| rejection.to_string())?;
+    Ok(serde_json::from_str(&to_json(&normal)).unwrap())
+}
+
+#[track_caller]
+fn refuses(definition: &Value, message: &str) {
+    assert_eq!(outcome(definition).map(|_| "accepted"), Err(message.to_owned()), "{definition}");
+}
+
+#[track_caller]
+fn accepts(definition: &Value) -> Value {
+    outcome(definition).unwrap_or_else(|message| panic!("{definition}: {message}"))
+}
+
+#[test]
+fn fargate_refuses_what_it_does_not_have() {
+    let none = json!({});
+    for (task, container, message) in [
+        (
+            json!({"networkMode": "bridge"}),
+            none.clone(),
+            "Fargate only supports network mode \u{2018}awsvpc\u{2019}.",
+        ),
+        (
+            json!({"cpu": null}),
+            none.clone(),
+            "Fargate requires that 'cpu' be defined at the task level.",
+        ),
+        (
+            json!({"memory": null}),
+            json!({"memory": 64}),
+            "Fargate requires that 'memory' be defined at the task level.",
+        ),
+        (
+            json!({"memory": "4096"}),
+            none.clone(),
+            "No Fargate configuration exists for given values: 256 CPU, 4096 memory. See the Amazon ECS documentation for the valid values.",
+        ),
+        (
+            json!({"ipcMode": "task"}),
+            none.clone(),
+            "Tasks using the Fargate launch type do not support ipcMode.",
+        ),
+        (
+            json!({"pidMode": "host"}),
+            none.clone(),
+            "Tasks using the Fargate launch type do not support pidMode 'host'. The supported value for pidMode is 'task'.",
+        ),
+        (
+            json!({"placementConstraints": [{"type": "memberOf", "expression": "x"}]}),
+            none.clone(),
+            "Fargate compatible task definitions do not support constraints.",
+        ),
+        (
+            json!({"volumes": [{"name": "v", "host": {"sourcePath": "/x"}}]}),
+            none.clone(),
+            "Fargate compatible task definitions do not support sourcePath.",
+        ),
+        (
+            json!({"ephemeralStorage": {"sizeInGiB": 20}}),
+            none.clone(),
+            "EphemeralStorage size should be at least 21.",
+        ),
+        (
+            none.clone(),
+            json!({"privileged": true}),
+            "Fargate requires that the 'privileged' setting be 'false'.",
+        ),
+        (
+            none.clone(),
+            json!({"linuxParameters": {"capabilities": {"add": ["NET_ADMIN"]}}}),
+            "NET_ADMIN is not allowed on Fargate.",
+        ),
+        (
+            none.clone(),
+            json!({"linuxParameters": {"sharedMemorySize": 64}}),
+            "Fargate compatible task definitions do not support sharedMemorySize.",
+        ),
+        (
+            none.clone(),
+            json!({"stopTimeout": 121}),
+            "Tasks using the Fargate launch type must have a container stop timeout of less than 120 seconds.",
+        ),
+        (
+            none.clone(),
+            json!({"logConfiguration": {"logDriver": "json-file"}}),
+            "json-file is not a valid log driver. Must be one of [awslogs, splunk, awsfirelens]",
+        ),
+        (
+            none.clone(),
+            json!({"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-region": "r", "awslogs-group": "g", "awslogs-stream-prefix": "p"}}}),
+            "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
+        ),
+        (
+            json!({"executionRoleArn": "role"}),
+            json!({"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-region": "r", "awslogs-group": "g"}}}),
+            "Fargate requires log configuration options to include awslogs-stream-prefix to support log driver awslogs.",
+        ),
+        (
+            none.clone(),
+            json!({"image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/app:1"}),
+            "Fargate requires task definition to have execution role ARN to support ECR images.",
+        ),
+    ] {
+        refuses(&definition(&task, &container), message);
+    }
+}
+
+#[test]
+fn containers_are_checked() {
+    let at_least_one = "Invalid setting for container 'web'. At least one of 'memory' or 'memoryReservation' must be specified.";
+    for (container, message) in [
+        (json!({"name": ""}), "Container.name should not be null or empty."),
+        (json!({"image": null}), "Container.image should not be null or empty."),
+        (json!({"name": "a b"}), "Container.name contains invalid characters."),
+        (json!({"image": "a b"}), "Container.image contains invalid characters."),
+        (json!({"memory": null}), at_least_one),
+        (json!({"memory": 5}), "Invalid setting for container 'web'. 'memory' must be at least 6."),
+        (
+            json!({"memory": 64, "memoryReservation": 65}),
+            "Invalid setting for container 'web'. 'memory' must be greater than or equal to 'memoryReservation'.",
+        ),
+        (json!({"essential": false}), "Task definition doesn't have any essential container."),
+        (
+            json!({"stopTimeout": 1}),
+            "Granular stop timeout on container 'web' must be at least 2 seconds.",
+        ),
+        (
+            json!({"healthCheck": {"command": ["CMD", "x"], "interval": 4}}),
+            "HealthCheck.interval must be between 5 and 300.",
+        ),
+        (
+            json!({"mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]}),
+            "Unknown volume 'v'.",
+        ),
+        (
+            json!({"environment": [{"name": "K", "value": "v"}], "secrets": [{"name": "K", "valueFrom": "x"}]}),
+            "The secret name must be unique and not shared with any new or existing environment variables set on the container, such as 'K'.",
+        ),
+        (
+            json!({"secrets": [{"name": "K", "valueFrom": "x"}]}),
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.",
+        ),
+        (
+            json!({"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-region": "r"}}}),
+            "Log driver awslogs requires options: awslogs-group",
+        ),
+        (
+            json!({"ulimits": [{"name": "nofile", "softLimit": 2, "hardLimit": 1}]}),
+            "Invalid ulimit 'nofile'. 'softLimit' must be less than or equal to 'hardLimit'.",
+        ),
+        (
+            json!({"portMappings": [{"containerPort": 0}]}),
+            "Invalid container port 0. Must be between 1 and 65535.",
+        ),
+        (
+            json!({"portMappings": [{"containerPort": 80, "hostPort": 80}, {"containerPort": 81, "hostPort": 80}]}),
+            "Conflicting host port 80 in the port mappings of the task definition.",
+        ),
+    ] {
+        refuses(&bridge(json!({}), &container), message);
+    }
+}
+
+#[test]
+fn the_network_mode_limits_containers() {
+    for (mode, container, message) in [
+        ("awsvpc", json!({"links": ["x"]}), "Links are not supported when networkMode=awsvpc."),
+        (
+            "awsvpc",
+            json!({"hostname": "x"}),
+            "hostname is not supported on container when networkMode=awsvpc.",
+        ),
+        (
+            "awsvpc",
+            json!({"extraHosts": [{"hostname": "x", "ipAddress": "1.2.3.4"}]}),
+            "Extra hosts are not supported on container when networkMode=awsvpc.",
+        ),
+        (
+            "awsvpc",
+            json!({"dnsServers": ["1.2.3.4"]}),
+            "DNS servers are not supported on container when networkMode=awsvpc.",
+        ),
+        (
+            "awsvpc",
+            json!({"portMappings": [{"containerPort": 80, "hostPort": 81}]}),
+            "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
+        ),
+        (
+            "host",
+            json!({"portMappings": [{"containerPort": 80, "hostPort": 81}]}),
+            "When networkMode=host, the host ports and container ports in port mappings must match.",
+        ),
+        (
+            "none",
+            json!({"portMappings": [{"containerPort": 80}]}),
+            "Port mappings are not supported when networkMode=none.",
+        ),
+    ] {
+        refuses(&bridge(json!({"networkMode": mode}), &container), message);
+    }
+}
+
+#[test]
+fn several_containers_are_checked_together() {
+    let container = |name: &str, more: Value| {
+        let mut container = json!({"name": name, "image": "x", "memory": 64});
+        merge(&mut container, &more);
+        container
+    };
+    let depends = |on: &str, condition: &str| json!({"dependsOn": [{"containerName": on, "condition": condition}]});
+    for (containers, message) in [
+        (
+            json!([container("a", json!({})), container("a", json!({}))]),
+            "Container names must be unique within a task definition.",
+        ),
+        (
+            json!([container("a", depends("b", "START"))]),
+            "Cannot depend on container + 'b' because it does not exist",
+        ),
+        (
+            json!([container("a", depends("b", "SUCCESS")), container("b", json!({}))]),
+            "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container",
+        ),
+        (
+            json!([container("a", depends("b", "HEALTHY")), container("b", json!({}))]),
+            "A dependency container with HEALTHY condition must have health check configured",
+        ),
+        (
+            json!([container("a", depends("b", "START")), container("b", depends("a", "START"))]),
+            "Container dependency graph contains a cycle.",
+        ),
+        (
+            json!(vec![container("a", json!({})); 11]),
+            "A task definition can have at most 10 containers.",
+        ),
+        (
+            json!([container("a", json!({"logConfiguration": {"logDriver": "awsfirelens"}}))]),
+            "When a log driver is awsfirelens, a container must have a FireLens configuration.",
+        ),
+    ] {
+        refuses(&bridge(json!({"containerDefinitions": containers}), &json!({})), message);
+    }
+}
+
+#[test]
+fn sizes_of_containers_fit_the_task() {
+    refuses(
+        &definition(&json!({}), &json!({"memory": 1024})),
+        "The 'memory' setting for container 'web' is greater than for the task.",
+    );
+    refuses(
+        &definition(&json!({}), &json!({"cpu": 257})),
+        "The sum of all container 'cpu' values cannot be greater than the task-level 'cpu' value.",
+    );
+    let large = json!([{"name": "K", "value": "v".repeat(70_000)}]);
+    let message = outcome(&definition(&json!({}), &json!({"environment": large}))).unwrap_err();
+    assert!(message.ends_with("Max allowed length is '65536' bytes."), "{message}");
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let normal = accepts(&bridge(
+        json!({"volumes": [{"name": "v"}]}),
+        &json!({"portMappings": [{"containerPort": 80}], "healthCheck": {"command": ["CMD", "x"]},
+                "linuxParameters": {"capabilities": {"drop": ["ALL"]}}}),
+    ));
+    let container = &normal["containerDefinitions"][0];
+    assert_eq!(
+        container["portMappings"],
+        json!([{"containerPort": 80, "hostPort": 0, "protocol": "tcp"}])
+    );
+    assert_eq!(
+        container["healthCheck"],
+        json!({"command": ["CMD", "x"], "interval": 30, "timeout": 5, "retries": 3})
+    );
+    assert_eq!(container["linuxParameters"]["capabilities"], json!({"add": [], "drop": ["ALL"]}));
+    assert_eq!(normal["volumes"], json!([{"name": "v", "host": {}}]));
+    assert_eq!(normal["networkMode"], Value::Null);
+}
+
+#[test]
+fn what_can_run_it_is_computed() {
+    for (definition, expected) in [
+        (definition(&json!({}), &json!({})), json!(["EC2", "MANAGED_INSTANCES", "FARGATE"])),
+        (
+            definition(&json!({"requiresCompatibilities": null, "cpu": "300"}), &json!({})),
+            json!(["EC2", "MANAGED_INSTANCES"]),
+        ),
+        (bridge(json!({}), &json!({})), json!(["EXTERNAL", "EC2"])),
+        (bridge(json!({"networkMode": "awsvpc"}), &json!({})), json!(["EC2"])),
+        (bridge(json!({"networkMode": "host"}), &json!({})), json!(["EXTERNAL", "EC2"])),
+    ] {
+        assert_eq!(accepts(&definition)["compatibilities"], expected, "{definition}");
+    }
+}
+
+#[test]
+fn what_is_not_built_is_named() {
+    let scope = outport_model::Scope::new(
+        outport_model::AccountId::new("000000000000"),
+        outport_model::Region::new("us-east-1"),
+    );
+    let check = |definition: Value, expected: &[&str]| {
+        let normal = normalise(from_json(&definition.to_string()).unwrap()).unwrap();
+        let registration = Registration {
+            scope: scope.clone(),
+            revision: 1,
+            registered_at_ms: 0,
+            registered_by: String::new(),
+            tags: outport_model::Tags::new(),
+            non_blocking_logs: false,
+        };
+        assert_eq!(row(&normal, registration).unsupported, expected);
+    };
+    check(definition(&json!({}), &json!({})), &[]);
+    check(definition(&json!({"executionRoleArn": "role"}), &json!({})), &[]);
+    check(
+        definition(
+            &json!({"taskRoleArn": "role", "volumes": [{"name": "v"}]}),
+            &json!({"healthCheck": {"command": ["CMD", "x"]}}),
+        ),
+        &[
+            "taskRoleArn (credentials inside the task)",
+            "volumes",
+            "containerDefinitions[web].healthCheck",
+        ],
+    );
+    check(
+        bridge(
+            json!({"pidMode": "task"}),
+            &json!({"privileged": true, "linuxParameters": {"maxSwap": 1}}),
+        ),
+        &[
+            "pidMode",
+            "containerDefinitions[web].privileged",
+            "containerDefinitions[web].linuxParameters.maxSwap",
+        ],
+    );
+}

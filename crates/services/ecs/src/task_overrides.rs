@@ -1,0 +1,143 @@
+//! `overrides`: what RunTask changes of a task definition for one task.
+
+use outport_aws_ecs as wire;
+use outport_aws_wire::to_json;
+use outport_model::task::{ContainerOverride, TaskOverrides};
+use outport_model::task_definition::{ContainerDefinition, LaunchType, TaskDefinition};
+
+use crate::rejection::Rejection;
+use crate::task_definition::pairs;
+use crate::task_definition::task_size::TaskSize;
+
+/// Source: botocore's documentation of `RunTaskRequest.overrides`.
+const LENGTH_MAX: usize = 8192;
+
+/// Checks overrides against the definition.
+///
+/// # Errors
+/// `InvalidParameterException` with AWS's texts, `ClientException` for sizes, `UnsupportedFeatureException`.
+pub fn parse(
+    given: Option<wire::TaskOverride>,
+    definition: &TaskDefinition,
+    launch_type: LaunchType,
+) -> Result<TaskOverrides, Rejection> {
+    let given = given.unwrap_or_default();
+    if to_json(&given).len() > LENGTH_MAX {
+        return Err(Rejection::invalid_parameter(format!(
+            "Container Overrides length must be at most {LENGTH_MAX}"
+        )));
+    }
+    check_built(&given)?;
+    let size = size(&given, definition, launch_type)?;
+    let containers = given
+        .container_overrides
+        .iter()
+        .flatten()
+        .map(|container| container_override(container, definition))
+        .collect::<Result<Vec<_>, _>>()?;
+    let task_memory = size.memory_mib.or(definition.memory_mib);
+    for container in &containers {
+        let asked = container.memory_mib.or(container.memory_reservation_mib);
+        if let (Some(asked), Some(task)) = (asked, task_memory)
+            && asked > task
+        {
+            return Err(Rejection::invalid_parameter(format!(
+                "Invalid override for container '{}'. The memory is greater than for the task.",
+                container.name
+            )));
+        }
+    }
+    Ok(TaskOverrides {
+        document: to_json(&echo(&given, definition)),
+        cpu_units: size.cpu_units,
+        memory_mib: size.memory_mib,
+        task_role_arn: None,
+        execution_role_arn: given.execution_role_arn,
+        containers,
+    })
+}
+
+fn check_built(given: &wire::TaskOverride) -> Result<(), Rejection> {
+    if given.task_role_arn.is_some() {
+        return Err(Rejection::not_built("overrides.taskRoleArn"));
+    }
+    if given.ephemeral_storage.is_some() {
+        return Err(Rejection::not_built("overrides.ephemeralStorage"));
+    }
+    if given.inference_accelerator_overrides.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(Rejection::not_built("overrides.inferenceAcceleratorOverrides"));
+    }
+    for container in given.container_overrides.iter().flatten() {
+        if container.environment_files.as_ref().is_some_and(|list| !list.is_empty()) {
+            return Err(Rejection::not_built("containerOverrides.environmentFiles"));
+        }
+        if container.resource_requirements.as_ref().is_some_and(|list| !list.is_empty()) {
+            return Err(Rejection::not_built("containerOverrides.resourceRequirements"));
+        }
+    }
+    Ok(())
+}
+
+fn size(
+    given: &wire::TaskOverride,
+    definition: &TaskDefinition,
+    launch_type: LaunchType,
+) -> Result<TaskSize, Rejection> {
+    let size = TaskSize::parse(given.cpu.as_deref(), given.memory.as_deref())?;
+    let is_changed = size.cpu_units.is_some() || size.memory_mib.is_some();
+    if is_changed && launch_type == LaunchType::Fargate {
+        let whole = TaskSize {
+            cpu_units: size.cpu_units.or(definition.cpu_units),
+            memory_mib: size.memory_mib.or(definition.memory_mib),
+        };
+        whole.check_fargate()?;
+    } else {
+        size.check_bounds()?;
+    }
+    Ok(size)
+}
+
+fn container_override(
+    given: &wire::ContainerOverride,
+    definition: &TaskDefinition,
+) -> Result<ContainerOverride, Rejection> {
+    let name = given.name.clone().unwrap_or_default();
+    if !definition.containers.iter().any(|container| container.name == name) {
+        return Err(Rejection::invalid_parameter(format!(
+            "Override for container named {name} is not a container in the TaskDefinition."
+        )));
+    }
+    let number = |member: &str, value: Option<i32>| {
+        let number = value.map(u32::try_from).transpose();
+        number.map_err(|_| {
+            Rejection::invalid_parameter(format!(
+                "Invalid override '{member}' for container '{name}'."
+            ))
+        })
+    };
+    Ok(ContainerOverride {
+        command: given.command.clone().filter(|words| !words.is_empty()),
+        environment: pairs(&given.environment),
+        cpu_units: number("cpu", given.cpu)?,
+        memory_mib: number("memory", given.memory)?,
+        memory_reservation_mib: number("memoryReservation", given.memory_reservation)?,
+        name,
+    })
+}
+
+/// As describes show overrides: an entry for every container, in the order of the definition.
+pub fn echo(given: &wire::TaskOverride, definition: &TaskDefinition) -> wire::TaskOverride {
+    let entry = |container: &ContainerDefinition| {
+        let mut given = given.container_overrides.iter().flatten();
+        let given = given.find(|own| own.name.as_deref() == Some(container.name.as_str())).cloned();
+        given.unwrap_or_else(|| wire::ContainerOverride {
+            name: Some(container.name.clone()),
+            ..wire::ContainerOverride::default()
+        })
+    };
+    wire::TaskOverride {
+        container_overrides: Some(definition.containers.iter().map(entry).collect()),
+        inference_accelerator_overrides: Some(Vec::new()),
+        ..given.clone()
+    }
+}

@@ -1,0 +1,266 @@
+//! The one driver of the operation tests: a service on a store in memory, called with JSON as a client would.
+
+use std::sync::Arc;
+
+use outport_aws_ecs::{MODEL, dispatch};
+use outport_aws_wire::{Exchange, Protocol, Reply, Request};
+use outport_identity::{AccessKeyId, Call, Principal, RequestId};
+use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::network::{Ipv4Cidr, SecurityGroup, Subnet, Vpc};
+use outport_model::node::{Architecture, Node, NodeCapacity};
+use outport_model::{AccountId, ClusterName, NodeId, Region, Scope, Tags};
+use outport_planner::Settings;
+use outport_store::{ManualClock, SeededIds, Store};
+use serde_json::{Value, json};
+
+use crate::{EcsService, default_cluster};
+
+/// 2026-01-01T00:00:00Z.
+const START_MS: i64 = 1_767_225_600_000;
+
+pub struct World {
+    pub store: Store,
+    pub scope: Scope,
+    pub clock: Arc<ManualClock>,
+    service: EcsService,
+}
+
+impl World {
+    /// A new account with its default cluster and no node.
+    pub fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(START_MS));
+        let store = Store::in_memory(clock.clone(), Arc::new(SeededIds::new(1)));
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let world = Self {
+            service: EcsService::new(store.clone(), Settings::default()),
+            store,
+            scope,
+            clock,
+        };
+        world.put(|tx| default_cluster::ensure(tx, &world.scope));
+        world.add_network();
+        world
+    }
+
+    /// A write that a test does by hand. In memory it is done at the first poll.
+    pub fn put(&self, change: impl FnOnce(&mut outport_store::Transaction<'_>)) {
+        let write = self.store.write(|tx| {
+            change(tx);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let mut write = std::pin::pin!(write);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match write.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => result.unwrap(),
+            std::task::Poll::Pending => panic!("a store in memory writes at once"),
+        }
+    }
+
+    fn call_context(&self) -> Call {
+        Call {
+            principal: Principal::root(self.scope.account.clone()),
+            account: self.scope.account.clone(),
+            region: self.scope.region.clone(),
+            request_id: RequestId::new("request"),
+            now_ms: self.store.now_ms(),
+            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            user_agent: None,
+            secure_transport: false,
+            access_key_id: AccessKeyId::new("test"),
+        }
+    }
+
+    /// A new account with a node on which the given CPU units and MiB are free.
+    pub fn with_node(cpu_units: u32, memory_mib: u32) -> Self {
+        let world = Self::new();
+        world.add_node(cpu_units, memory_mib);
+        world
+    }
+
+    /// A node that is there, and a container instance of the default cluster.
+    pub fn add_node(&self, cpu_units: u32, memory_mib: u32) {
+        let id = NodeId::new("0123456789abcdef0123456789abcdef");
+        let now_ms = self.store.now_ms();
+        self.put(|tx| {
+            tx.put(Node {
+                id: id.clone(),
+                host_name: "host".to_owned(),
+                agent_version: "1.0.0".to_owned(),
+                architecture: Architecture::X86_64,
+                capacity: NodeCapacity { cpu_units, memory_mib, reserved_ports: vec![22] },
+                boot_id: "boot".to_owned(),
+                registered_at_ms: now_ms,
+                last_seen_ms: now_ms,
+                assignment_generation: 0,
+                accepts_tasks: true,
+                connected: true,
+            });
+            tx.put(ContainerInstance {
+                scope: self.scope.clone(),
+                cluster: ClusterName::new("default"),
+                id: tx.container_instance_id(),
+                node: id,
+                ec2_instance_id: "i-0123456789abcdef0".to_owned(),
+                status: ContainerInstanceStatus::Active,
+                attributes: vec![("ecs.os-type".to_owned(), "linux".to_owned())],
+                registered_at_ms: now_ms,
+                version: 1,
+                tags: Tags::new(),
+            });
+        });
+    }
+
+    /// A VPC with one subnet and a default security group.
+    fn add_network(&self) {
+        let cidr = |text: &str| Ipv4Cidr::parse(text).unwrap();
+        self.put(|tx| {
+            tx.put(Vpc {
+                scope: self.scope.clone(),
+                id: "vpc-0".to_owned(),
+                cidr: cidr("172.31.0.0/16"),
+                is_default: true,
+                dhcp_options_id: "dopt-0".to_owned(),
+                tags: Tags::new(),
+            });
+            tx.put(Subnet {
+                scope: self.scope.clone(),
+                id: self.subnet(),
+                vpc_id: "vpc-0".to_owned(),
+                cidr: cidr("172.31.0.0/20"),
+                availability_zone: "us-east-1a".to_owned(),
+                availability_zone_id: "use1-az1".to_owned(),
+                is_default_for_az: true,
+                map_public_ip_on_launch: true,
+                tags: Tags::new(),
+            });
+            tx.put(SecurityGroup {
+                scope: self.scope.clone(),
+                id: self.security_group(),
+                name: "default".to_owned(),
+                description: "default VPC security group".to_owned(),
+                vpc_id: "vpc-0".to_owned(),
+                ingress: Vec::new(),
+                egress: Vec::new(),
+                tags: Tags::new(),
+            });
+        });
+    }
+
+    pub fn subnet(&self) -> String {
+        "subnet-0".to_owned()
+    }
+
+    pub fn security_group(&self) -> String {
+        "sg-0".to_owned()
+    }
+
+    /// The ARN of a new Fargate task of a new definition.
+    pub async fn run(&self, family: &str) -> String {
+        self.register(family, json!({})).await;
+        let input = json!({
+            "taskDefinition": family,
+            "launchType": "FARGATE",
+            "networkConfiguration": {"awsvpcConfiguration": {"subnets": [self.subnet()]}},
+        });
+        let answer = self.call("RunTask", input).await;
+        answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned()
+    }
+
+    /// A Fargate service; the answer's `service`.
+    pub async fn create_service(&self, name: &str, definition: &str, desired_count: u32) -> Value {
+        let input = json!({
+            "serviceName": name, "taskDefinition": definition, "desiredCount": desired_count,
+            "launchType": "FARGATE",
+            "networkConfiguration": {"awsvpcConfiguration": {"subnets": [self.subnet()]}},
+        });
+        self.call("CreateService", input).await["service"].clone()
+    }
+
+    pub async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
+        let body = input.to_string().into_bytes();
+        let request = Request {
+            service: &MODEL,
+            protocol: Protocol::Json11,
+            operation,
+            body: &body,
+            request_id: "request",
+        };
+        let call = self.call_context();
+        let reply: Reply = match Exchange::new(request) {
+            Ok(mut exchange) => {
+                match dispatch(&self.service, &call, operation, &mut exchange).await {
+                    Ok(()) => exchange.into_reply(),
+                    Err(error) => request.failure(&error),
+                }
+            }
+            Err(error) => request.failure(&error),
+        };
+        (reply.status, serde_json::from_slice(&reply.body).unwrap())
+    }
+
+    /// The answer to a call that must succeed.
+    pub async fn call(&self, operation: &str, input: Value) -> Value {
+        let (status, answer) = self.reply(operation, &input).await;
+        assert_eq!(status, 200, "{operation} {input}: {answer}");
+        answer
+    }
+
+    /// The call succeeds, and its answer has at least what is expected.
+    pub async fn check(&self, operation: &str, input: Value, expected: Value) {
+        let answer = self.call(operation, input).await;
+        assert_has(&answer, &expected, operation);
+    }
+
+    /// The call is refused with this exception and text.
+    pub async fn refuses(&self, operation: &str, input: Value, exception: &str, message: &str) {
+        let (status, answer) = self.reply(operation, &input).await;
+        assert_eq!(status, 400, "{operation} {input}: {answer}");
+        let expected = (json!(exception), json!(message));
+        assert_eq!(
+            (answer["__type"].clone(), answer["message"].clone()),
+            expected,
+            "{operation} {input}"
+        );
+    }
+
+    /// Registers a Fargate definition; `changes` replace its members.
+    pub async fn register(&self, family: &str, changes: Value) -> Value {
+        let mut input = json!({
+            "family": family,
+            "requiresCompatibilities": ["FARGATE"],
+            "networkMode": "awsvpc",
+            "cpu": "256",
+            "memory": "512",
+            "containerDefinitions": [{"name": "web", "image": "registry/app:1"}],
+        });
+        for (member, value) in changes.as_object().unwrap() {
+            input[member] = value.clone();
+        }
+        self.call("RegisterTaskDefinition", input).await
+    }
+
+    /// Now, as the wire has it.
+    pub fn now_s(&self) -> Value {
+        json!(self.store.now_ms() / 1000)
+    }
+}
+
+/// Objects have at least the expected members; everything else is equal.
+#[track_caller]
+pub fn assert_has(actual: &Value, expected: &Value, path: &str) {
+    match (actual, expected) {
+        (Value::Object(actual), Value::Object(expected)) => {
+            for (name, expected) in expected {
+                let value = actual.get(name).unwrap_or(&Value::Null);
+                assert_has(value, expected, &format!("{path}.{name}"));
+            }
+        }
+        (Value::Array(actual), Value::Array(expected)) => {
+            assert_eq!(actual.len(), expected.len(), "{path}: {actual:?}");
+            for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+                assert_has(actual, expected, &format!("{path}[{index}]"));
+            }
+        }
+        _ => assert_eq!(actual, expected, "{path}"),
+    }
+}

@@ -1,0 +1,166 @@
+//! Service deployments and service revisions: the history of a service.
+
+use outport_aws_ecs as wire;
+use outport_model::Arn;
+use outport_model::DeploymentId;
+use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus, ServiceRevision};
+use outport_model::service::Service;
+use outport_model::task_definition::TaskDefinition;
+use outport_planner::service::counts::{Counts, desired_count};
+use outport_store::Tables;
+use outport_store::keys::{ServiceKey, TaskDefinitionKey};
+
+use super::timestamp;
+
+/// Source: botocore's documentation of `DeploymentCircuitBreaker`: half of the desired count, 3 to 200.
+const THRESHOLD_MIN: u32 = 3;
+const THRESHOLD_MAX: u32 = 200;
+
+/// An entry of ListServiceDeployments.
+pub fn brief(row: &ServiceDeployment) -> wire::ServiceDeploymentBrief {
+    wire::ServiceDeploymentBrief {
+        service_deployment_arn: Some(arn(row)),
+        service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
+        cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
+        started_at: timestamp(row.started_at_ms),
+        created_at: timestamp(Some(row.created_at_ms)),
+        finished_at: timestamp(row.finished_at_ms),
+        target_service_revision_arn: Some(revision_arn(row, &row.target_revision)),
+        status: status(row.status),
+        status_reason: row.status_reason.clone(),
+    }
+}
+
+/// A service deployment as DescribeServiceDeployments shows it.
+pub fn view(tables: &Tables, row: &ServiceDeployment) -> wire::ServiceDeployment {
+    let summary = |id: &DeploymentId| summary(tables, row, id);
+    wire::ServiceDeployment {
+        service_deployment_arn: Some(arn(row)),
+        service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
+        cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
+        created_at: timestamp(Some(row.created_at_ms)),
+        started_at: timestamp(row.started_at_ms),
+        finished_at: timestamp(row.finished_at_ms),
+        updated_at: timestamp(Some(row.updated_at_ms)),
+        source_service_revisions: Some(row.source_revisions.iter().map(summary).collect()),
+        target_service_revision: Some(summary(&row.target_revision)),
+        status: status(row.status),
+        status_reason: row.status_reason.clone(),
+        deployment_configuration: super::stored(&row.configuration),
+        deployment_circuit_breaker: Some(circuit_breaker(tables, row)),
+        alarms: Some(wire::ServiceDeploymentAlarms {
+            status: Some(wire::ServiceDeploymentRollbackMonitorsStatus::Disabled),
+            ..wire::ServiceDeploymentAlarms::default()
+        }),
+        ..wire::ServiceDeployment::default()
+    }
+}
+
+/// `arn:…:service-deployment/cluster/service/id`.
+pub fn arn(row: &ServiceDeployment) -> String {
+    Arn::service_deployment(&row.scope, &row.cluster, &row.service, &row.id).to_string()
+}
+
+fn revision_arn(row: &ServiceDeployment, id: &DeploymentId) -> String {
+    Arn::service_revision(&row.scope, &row.cluster, &row.service, id).to_string()
+}
+
+fn status(status: ServiceDeploymentStatus) -> Option<wire::ServiceDeploymentStatus> {
+    wire::ServiceDeploymentStatus::from_name(status.as_str())
+}
+
+fn summary(
+    tables: &Tables,
+    row: &ServiceDeployment,
+    id: &DeploymentId,
+) -> wire::ServiceRevisionSummary {
+    let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
+    let tasks = tables.tasks.of_service(&key);
+    let counts = Counts::of_deployment(id, tasks.values());
+    let service = tables.services.get(&key);
+    let requested = service.and_then(|service| {
+        let mut deployments = service.deployments.iter();
+        let deployment = deployments.find(|deployment| deployment.id == *id)?;
+        Some(desired_count(service, deployment, tasks.values()))
+    });
+    wire::ServiceRevisionSummary {
+        arn: Some(revision_arn(row, id)),
+        requested_task_count: i32::try_from(requested.unwrap_or(0)).ok(),
+        running_task_count: i32::try_from(counts.running).ok(),
+        pending_task_count: i32::try_from(counts.pending).ok(),
+        ..wire::ServiceRevisionSummary::default()
+    }
+}
+
+fn circuit_breaker(
+    tables: &Tables,
+    row: &ServiceDeployment,
+) -> wire::ServiceDeploymentCircuitBreaker {
+    use wire::ServiceDeploymentRollbackMonitorsStatus as Monitor;
+    let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
+    let service = tables.services.get(&key).map(|service| &**service);
+    let configuration: wire::DeploymentConfiguration =
+        super::stored(&row.configuration).unwrap_or_default();
+    let is_enabled = configuration.deployment_circuit_breaker.and_then(|breaker| breaker.enable);
+    let is_finished = row.finished_at_ms.is_some();
+    let status = match (is_enabled == Some(true), row.status) {
+        (false, _) => Monitor::Disabled,
+        (true, ServiceDeploymentStatus::Successful) => Monitor::MonitoringComplete,
+        (true, _) if is_finished => Monitor::Triggered,
+        (true, _) => Monitor::Monitoring,
+    };
+    let failures = service.and_then(|service| {
+        let mut deployments = service.deployments.iter();
+        Some(deployments.find(|deployment| deployment.id == row.target_revision)?.failed_tasks)
+    });
+    wire::ServiceDeploymentCircuitBreaker {
+        status: Some(status),
+        failure_count: i32::try_from(failures.unwrap_or(0)).ok(),
+        threshold: i32::try_from(threshold(service)).ok(),
+    }
+}
+
+fn threshold(service: Option<&Service>) -> u32 {
+    let desired = service.map_or(0, |service| service.desired_count);
+    desired.div_ceil(2).clamp(THRESHOLD_MIN, THRESHOLD_MAX)
+}
+
+/// A service revision as DescribeServiceRevisions shows it.
+pub fn revision(tables: &Tables, row: &ServiceRevision) -> wire::ServiceRevision {
+    let kept: wire::ServiceRevision = super::stored(&row.document).unwrap_or_default();
+    wire::ServiceRevision {
+        service_revision_arn: Some(
+            Arn::service_revision(&row.scope, &row.cluster, &row.service, &row.id).to_string(),
+        ),
+        service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
+        cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
+        container_images: Some(images(tables, row)),
+        created_at: timestamp(Some(row.created_at_ms)),
+        ..kept
+    }
+}
+
+/// What each container's image was resolved to, while the service still has the deployment.
+fn images(tables: &Tables, row: &ServiceRevision) -> Vec<wire::ContainerImage> {
+    let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
+    let service = tables.services.get(&key);
+    let deployment = service
+        .and_then(|service| service.deployments.iter().find(|deployment| deployment.id == row.id));
+    let Some(deployment) = deployment else { return Vec::new() };
+    let key = TaskDefinitionKey::new(&row.scope, deployment.family.clone(), deployment.revision);
+    let definition: Option<&TaskDefinition> = tables.task_definitions.get(&key).map(|row| &**row);
+    definition
+        .into_iter()
+        .flat_map(|definition| &definition.containers)
+        .map(|container| {
+            let mut digests = deployment.image_digests.iter();
+            wire::ContainerImage {
+                container_name: Some(container.name.clone()),
+                image: Some(container.image.clone()),
+                image_digest: digests
+                    .find(|(image, _)| *image == container.image)
+                    .map(|(_, digest)| digest.clone()),
+            }
+        })
+        .collect()
+}

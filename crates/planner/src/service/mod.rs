@@ -172,3 +172,6 @@ pub fn record_starts(
     let retry_ms = plan.service.throttle.next_placement_failure_ms;
     plan.look_again_at_ms = Some(plan.look_again_at_ms.map_or(retry_ms, |at| at.min(retry_ms)));
 }
+
+#[cfg(test)]
+mod tests;

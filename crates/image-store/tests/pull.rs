@@ -1,4 +1,5 @@
 //! Pulling from a registry, a well-behaved one and others. Needs root (layers have owners).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Layers unpacked by a process of their own: this program again, hence no test harness. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

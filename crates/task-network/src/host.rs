@@ -9,7 +9,7 @@ use crate::error::NetworkError;
 use crate::firewall::{self, ElementSocket, Ruleset, ruleset_text};
 use crate::instance::{InstanceId, NamespaceName};
 use crate::ports::HeldPorts;
-use crate::reaper::{Reaper, Remains, reap};
+use crate::reaper::{Reaper, Remains, delete_links, reap};
 use crate::route::{self, LinkEnd, RouteSocket};
 use crate::{clash, forwarding, namespace};
 use ipnet::Ipv4Net;
@@ -198,19 +198,16 @@ impl HostNetwork {
         runtime_directory: &Path,
     ) -> Result<(), NetworkError> {
         let namespaces = runtime_directory.join("ns");
-        for name in directory_names(&namespaces)? {
-            reap(&Remains { directory: namespaces.join(name), link_index: None })?;
-        }
+        let names = directory_names(&namespaces)?;
+        let remains = names.iter().map(|name| namespaces.join(name));
+        let remains: Vec<Remains> =
+            remains.map(|directory| Remains { directory, link_index: None }).collect();
+        reap(&remains)?;
         let prefix = instance.link_prefix();
         let remove_links = || {
-            let mut socket = RouteSocket::open()?;
-            for (index, link) in socket.links()? {
-                if link.starts_with(&prefix) {
-                    // Gone with its other end, or with its namespace, since it was listed: fine.
-                    let _ = socket.change(vec![route::delete_link(index)]);
-                }
-            }
-            Ok(())
+            let links = RouteSocket::open()?.links()?.into_iter();
+            let own = links.filter(|(_, name)| name.starts_with(&prefix));
+            delete_links(&own.map(|(index, _)| index).collect::<Vec<u32>>())
         };
         remove_links().map_err(NetworkError::kernel("delete links"))?;
         firewall::remove_table(&instance.table())?;

@@ -10,6 +10,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 const ENODEV: i32 = 19;
+/// Most namespaces that are taken apart at once.
+const BATCH_MAX: usize = 64;
+/// The device group of links to be deleted is this and the process id: nobody else's.
+const DOOMED_GROUP: u32 = 0x6f00_0000;
 
 /// What is left of a detached namespace.
 pub struct Remains {
@@ -25,7 +29,7 @@ enum Work {
     Settle(Sender<()>),
 }
 
-/// One thread, in order. It ends with the handle, after the work that was given to it.
+/// One thread, which takes together what has come meanwhile. It ends with the handle, after the work that was given to it.
 pub struct Reaper {
     work: Option<Sender<Work>>,
     thread: Option<JoinHandle<()>>,
@@ -72,38 +76,64 @@ impl Drop for Reaper {
 }
 
 fn run(received: &Receiver<Work>) {
-    while let Ok(work) = received.recv() {
-        match work {
-            Work::Reap(remains) => {
-                if let Err(error) = reap(&remains) {
-                    tracing::warn!(%error, directory = %remains.directory.display(), "network not reaped");
-                }
+    while let Ok(first) = received.recv() {
+        let mut batch = Vec::new();
+        let mut waiting = Vec::new();
+        let more = std::iter::from_fn(|| received.try_recv().ok()).take(BATCH_MAX);
+        for work in std::iter::once(first).chain(more) {
+            match work {
+                Work::Reap(remains) => batch.push(remains),
+                Work::Settle(done) => waiting.push(done),
             }
-            Work::Settle(done) => {
-                // Nobody waits any more: fine.
-                let _ = done.send(());
-            }
+        }
+        if let Err(error) = reap(&batch) {
+            tracing::warn!(%error, "a network is not reaped; the next start cleans up");
+        }
+        for done in waiting {
+            // Nobody waits any more: fine.
+            let _ = done.send(());
         }
     }
 }
 
-/// Takes one apart, at once.
-pub fn reap(remains: &Remains) -> Result<(), NetworkError> {
-    namespace::remove(&remains.directory.join("net"))?;
-    if let Some(index) = remains.link_index {
-        let deleted = RouteSocket::open()
-            .and_then(|mut socket| socket.change(vec![route::delete_link(index)]));
-        match deleted {
-            Err(error) if error.raw_os_error() != Some(ENODEV) => {
-                return Err(NetworkError::kernel("delete a link")(error));
+/// Takes several apart at once. All are tried; the first failure is returned.
+pub fn reap(batch: &[Remains]) -> Result<(), NetworkError> {
+    let unpinned: Vec<_> =
+        batch.iter().map(|remains| namespace::remove(&remains.directory.join("net"))).collect();
+    let links: Vec<u32> = batch.iter().filter_map(|remains| remains.link_index).collect();
+    let deleted = delete_links(&links);
+    unpinned.into_iter().collect::<Result<(), _>>()?;
+    deleted.map_err(NetworkError::kernel("delete links"))?;
+    for Remains { directory, .. } in batch {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(NetworkError::file(directory)(error));
             }
             _ => {}
         }
     }
-    match fs::remove_dir_all(&remains.directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(NetworkError::file(&remains.directory)(error))
+    Ok(())
+}
+
+/// Deletes links of this namespace; those that are gone already are fine. As a group: the kernel waits for all of its
+/// readers once, not once for each link.
+pub fn delete_links(links: &[u32]) -> io::Result<()> {
+    let mut socket = RouteSocket::open()?;
+    let group = DOOMED_GROUP | std::process::id();
+    let mut any = false;
+    for index in links {
+        match socket.change(vec![route::set_group(*index, group)]) {
+            Ok(()) => any = true,
+            Err(error) if error.raw_os_error() == Some(ENODEV) => {}
+            Err(error) => return Err(error),
         }
-        _ => Ok(()),
+    }
+    if !any {
+        return Ok(());
+    }
+    match socket.change(vec![route::delete_group(group)]) {
+        // Gone with their namespaces meanwhile.
+        Err(error) if error.raw_os_error() == Some(ENODEV) => Ok(()),
+        result => result,
     }
 }

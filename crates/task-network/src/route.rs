@@ -241,6 +241,21 @@ pub fn delete_link(index: u32) -> Change {
     (RouteNetlinkMessage::DelLink(message), 0)
 }
 
+/// Puts a link into a device group.
+pub fn set_group(index: u32, group: u32) -> Change {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Group(group));
+    (RouteNetlinkMessage::SetLink(message), 0)
+}
+
+/// Deletes all links of a device group.
+pub fn delete_group(group: u32) -> Change {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::Group(group));
+    (RouteNetlinkMessage::DelLink(message), 0)
+}
+
 /// Gives a link an address, without a route for its network.
 pub fn address(index: u32, address: Ipv4Addr, prefix_length: u8) -> Change {
     let mut message = AddressMessage::default();

@@ -1,4 +1,5 @@
 //! Namespaces on a real kernel: needs root, `nft`, `ip`. Every test has an instance, ranges and names of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -98,3 +98,29 @@ pub(crate) fn migrate(connection: &mut Connection, directory: &Path) -> Result<(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_made_once_and_newer_ones_are_refused() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        migrate(&mut connection, Path::new("registry")).expect("made");
+        connection
+            .execute("INSERT INTO blob (digest, size_bytes) VALUES ('d', 1)", [])
+            .expect("a row of this version");
+        migrate(&mut connection, Path::new("registry")).expect("left as they are");
+        let rows: i64 = connection
+            .query_row("SELECT count(*) FROM blob", [], |row| row.get(0))
+            .expect("a count");
+        assert_eq!(rows, 1);
+        connection.pragma_update(None, "user_version", 99).expect("a newer version");
+        let refused = migrate(&mut connection, Path::new("registry"));
+        let text = refused.expect_err("a newer version is refused").to_string();
+        assert_eq!(
+            text,
+            "the registry in registry has format 99; this version knows formats up to 1"
+        );
+    }
+}

@@ -205,6 +205,10 @@ impl Registry {
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<HashMap<String, TimestampMs>, _>>()?)
         })?;
+        // Sessions of deleted repositories that never had a file.
+        self.uploads
+            .slots()
+            .retain(|id, slot| matches!(slot, Slot::Busy) || created.contains_key(&id.to_string()));
         for file in blob_store::list(&self.uploads.directory)? {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let modified_ms = modified_ms(&file);
@@ -442,7 +446,10 @@ fn open_received(
     let length = file.metadata().map_err(error)?.len();
     let received = match received {
         Some(received) if received.offset <= length => received,
-        _ => Received { offset: length, hasher: None },
+        _ => {
+            let hasher = (length == 0).then(|| Hasher::new(Algorithm::Sha256));
+            Received { offset: length, hasher }
+        }
     };
     file.set_len(received.offset).map_err(error)?;
     file.seek(SeekFrom::Start(received.offset)).map_err(error)?;

@@ -118,4 +118,52 @@ mod tests {
         check("/v2/app/%ff/list", "NAME_INVALID");
         check("/v2/app", "NOT_FOUND");
     }
+
+    /// Paths put together from good and bad pieces: whatever comes out is well formed.
+    #[test]
+    fn no_path_gets_a_bad_name_through() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let pieces = [
+            "app",
+            "..",
+            ".",
+            "",
+            "%2e%2e",
+            "%2F",
+            "%00",
+            "blobs",
+            "uploads",
+            "manifests",
+            "tags",
+            "list",
+            "referrers",
+            "A",
+            "a_b",
+            "\u{fc}",
+            "%ff",
+            "c9a646d3-9c61-4cb7-bfcd-ee2522c8f633",
+            &digest,
+        ];
+        let mut state: u64 = 1;
+        let mut named = 0;
+        for _ in 0..50_000 {
+            let mut path = "/v2".to_owned();
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            for turn in 0..(state >> 60) % 7 {
+                path.push('/');
+                path.push_str(pieces[(state >> (turn * 5 + 10)) as usize % pieces.len()]);
+            }
+            if let Ok(
+                Endpoint::Manifest(name, _) | Endpoint::Blob(name, _) | Endpoint::Tags(name),
+            ) = Endpoint::parse(&path)
+            {
+                named += 1;
+                assert!(
+                    name.as_str().split('/').all(|part| !part.is_empty() && !part.contains("..")),
+                    "{path}"
+                );
+            }
+        }
+        assert!(named > 100, "only {named} paths named something");
+    }
 }

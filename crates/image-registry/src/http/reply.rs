@@ -2,10 +2,10 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::{AccessDenied, AuthenticationError, RegistryError, UploadId};
+use crate::{AccessDenied, AuthenticationError, Digest, RegistryError, UploadId};
 
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
     HeaderName::from_static("docker-content-digest");
@@ -20,14 +20,15 @@ pub(crate) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
-    detail: Value,
-    headers: HeaderMap,
+    /// What a manifest refers to and the repository does not have.
+    missing: Vec<Digest>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let (message, detail, headers) = (message.into(), Value::Null, HeaderMap::new());
-        Self { status, code, message, detail, headers }
+        let (message, missing, headers) = (message.into(), Vec::new(), Vec::new());
+        Self { status, code, message, missing, headers }
     }
 
     #[cfg(test)]
@@ -109,13 +110,17 @@ impl Refusal {
     }
 
     fn with(mut self, name: HeaderName, value: &str) -> Self {
-        self.headers.insert(name, header_value(value));
+        self.headers.push((name, header_value(value)));
         self
     }
 
     /// The challenge goes to whoever has no good password. Source of its form: what ECR sends.
     pub(crate) fn into_response_for(self, realm: &str) -> Response {
-        let error = json!({ "code": self.code, "message": self.message, "detail": self.detail });
+        let missing = self.missing.iter().map(|digest| json!({ "digest": digest.to_string() }));
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if !self.missing.is_empty() {
+            error["detail"] = missing.collect();
+        }
         let mut response = json_with_status(self.status, &json!({ "errors": [error] }));
         response.headers_mut().extend(self.headers);
         if self.status == StatusCode::UNAUTHORIZED {
@@ -159,11 +164,9 @@ impl From<RegistryError> for Refusal {
                 tracing::error!(%error, "the registry's storage failed");
                 Self::new(status, code, "internal error of the registry")
             }
-            RegistryError::LayersNotFound(digests)
-            | RegistryError::ReferencedImagesNotFound(digests) => {
-                let detail = digests.iter().map(|digest| json!({ "digest": digest.to_string() }));
-                let detail = Value::Array(detail.collect());
-                Self { detail, ..Self::new(status, code, message) }
+            RegistryError::LayersNotFound(missing)
+            | RegistryError::ReferencedImagesNotFound(missing) => {
+                Self { missing, ..Self::new(status, code, message) }
             }
             _ => Self::new(status, code, message),
         }

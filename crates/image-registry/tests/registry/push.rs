@@ -204,3 +204,40 @@ async fn a_body_that_stops_coming_is_given_up_and_can_be_resumed() {
     let path = format!("{location}?digest={}", sha256(b"0123456789"));
     server.send(Method::PUT, &path, "").await.expect(201);
 }
+
+#[tokio::test]
+async fn an_upload_has_one_writer_at_a_time() {
+    use tokio::io::AsyncWriteExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = Limits { upload_busy_wait_max: Duration::from_millis(200), ..Limits::default() };
+    let server = Server::start_with(directory.path(), limits).await;
+    server.create("app");
+    let session = server.send(Method::POST, "/v2/app/blobs/uploads/", "").await.expect(202);
+    let location = session.header("location").to_owned();
+    let mut first = tokio::net::TcpStream::connect(server.address).await.expect("a connection");
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: x\r\nauthorization: Basic QVdTOm93bmVy\r\n\
+         content-length: 10\r\n\r\n01234"
+    );
+    first.write_all(head.as_bytes()).await.expect("the half is sent");
+    // Once the first writer has the session, the second one is turned away.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let second = server.send(Method::GET, &location, "").await;
+        if second.status == 409 {
+            assert_eq!(second.code(), "BLOB_UPLOAD_INVALID");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "the first writer never got the session");
+    }
+    // A client that goes away gives the session back, with what it had sent.
+    drop(first);
+    loop {
+        let status = server.send(Method::GET, &location, "").await;
+        if status.status == 204 {
+            assert_eq!(status.header("range"), "0-4");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "the session never came back");
+    }
+}

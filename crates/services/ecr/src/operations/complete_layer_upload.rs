@@ -138,8 +138,10 @@ mod tests {
         let layers = answer.layers.expect("a list");
         let found: Vec<_> =
             layers.iter().map(|layer| (layer.layer_availability, layer.layer_size)).collect();
-        let expected =
-            [(Some(LayerAvailability::Available), Some(12)), (Some(LayerAvailability::Unavailable), None)];
+        let expected = [
+            (Some(LayerAvailability::Available), Some(12)),
+            (Some(LayerAvailability::Unavailable), None),
+        ];
         assert_eq!(found, expected);
         assert_eq!(answer.failures.expect("a list").len(), 1);
     }

@@ -218,6 +218,11 @@ impl Commit {
         journal.length() >= self.seal_bytes || journal.index().batch_count >= JOURNAL_BATCHES_MAX
     }
 
+    /// Appends wait, or fail when nobody seals.
+    pub fn has_too_many_waiting(&self) -> bool {
+        self.lock().waiting.len() > JOURNALS_WAITING_MAX
+    }
+
     /// The oldest journal that waits to be sealed.
     pub fn oldest_waiting(&self) -> Option<Arc<Journal>> {
         self.lock().waiting.first().cloned()
@@ -332,6 +337,7 @@ impl State {
         &mut self,
         create: impl FnOnce(u64) -> Result<Journal, LogStoreError>,
     ) -> Result<(), LogStoreError> {
+        self.active.settle()?;
         let next = create(self.active.number + 1)?;
         self.waiting.push(std::mem::replace(&mut self.active, Arc::new(next)));
         Ok(())

@@ -91,9 +91,8 @@ impl Catalog {
     ) -> Result<T, LogStoreError> {
         let mut connection = lock(&self.writer);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let write = CatalogWrite { read: CatalogRead { db: &transaction, path: &self.path } };
-        let answer = work(&write)?;
-        drop(write);
+        let read = CatalogRead { db: &transaction, path: &self.path };
+        let answer = work(&CatalogWrite { read })?;
         transaction.commit()?;
         Ok(answer)
     }
@@ -108,9 +107,10 @@ impl Catalog {
         work(&CatalogRead { db: &transaction, path: &self.path })
     }
 
-    /// Compares the tables with their indexes, page by page.
+    /// Compares the tables with their indexes, page by page, on a connection of its own, so that
+    /// nobody waits for it.
     pub fn check(&self) -> Result<(), LogStoreError> {
-        check_whole(&lock(&self.reader), &self.path)
+        check_whole(&connect(&self.path)?, &self.path)
     }
 }
 

@@ -138,6 +138,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Cuts off what a failed write may have left. A journal is put aside only after this.
+    pub fn settle(&self) -> Result<(), LogStoreError> {
+        self.cut_rest(self.length())
+            .map_err(|source| LogStoreError::Disk { path: self.path.clone(), source })
+    }
+
     fn cut_rest(&self, offset: u64) -> io::Result<()> {
         if self.file.length()? > offset { self.file.truncate(offset) } else { Ok(()) }
     }

@@ -52,6 +52,7 @@ impl LogStore {
             let messages =
                 kept.iter().map(|event| (event.timestamp_ms, event.message.as_str())).collect();
             let append = Append { to_cursor: None, messages };
+            self.seal_when_stuck();
             self.commit.append(&appender, |_| Ok(None), |_| Ok(Some(append)))?;
             self.seal_when_full();
         }

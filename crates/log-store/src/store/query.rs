@@ -7,6 +7,7 @@
 //! **Invariant:** the answer is exactly the nearest events that match: a piece is left out only when
 //! it cannot have a nearer one than the last that is answered.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -178,12 +179,14 @@ impl Plan {
             nearest_of_all = nearest_of_all.or(Some(*nearest));
             match piece {
                 Piece::Block(place) => {
-                    let number = place.segment;
-                    if !files.contains_key(&number) {
-                        let file = SegmentFile::open(&store.segments_directory(), number)?;
-                        files.insert(number, file);
-                    }
-                    read_block(&files[&number], place, &mut selection)?;
+                    let file = match files.entry(place.segment) {
+                        Entry::Occupied(open) => open.into_mut(),
+                        Entry::Vacant(new) => {
+                            let directory = store.segments_directory();
+                            new.insert(SegmentFile::open(&directory, place.segment)?)
+                        }
+                    };
+                    read_block(file, place, &mut selection)?;
                 }
                 Piece::Batch(journal, stream, place) => {
                     journal

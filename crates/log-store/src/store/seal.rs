@@ -29,6 +29,13 @@ impl LogStore {
         }
     }
 
+    /// Called before every append: sealing that failed before, on a full disk, is tried again.
+    pub(super) fn seal_when_stuck(&self) {
+        if self.commit.has_too_many_waiting() {
+            self.start_sealing();
+        }
+    }
+
     /// Seals what waits, on another thread when the options say so.
     pub(super) fn start_sealing(&self) {
         if !self.commit.begin_sealing() {

@@ -107,6 +107,7 @@ impl LogStore {
         let ingestion_ms = self.clock.now_ms();
         let appender = Appender { stream, ingestion_ms, source: Some(source) };
         let in_catalog = |source: &str| self.catalog.read(|read| read.cursor(stream, source));
+        self.seal_when_stuck();
         self.commit.append(&appender, in_catalog, decide)?;
         self.seal_when_full();
         Ok(())

@@ -125,3 +125,26 @@ fn failures_at_every_call_lose_nothing_and_leave_nothing() {
         }
     }
 }
+
+/// Sealing needs room too. While it fails, appends go on up to a limit and then are refused; when it
+/// works again so do they, and nothing is lost.
+#[test]
+fn sealing_that_fails_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = Rig::open(directory.path(), 1).with_streams();
+    let segments = directory.path().join("segments");
+    std::fs::remove_dir(&segments).unwrap();
+    let mut committed = 0;
+    for _ in 0..8 {
+        match rig.ship(committed, committed + 10) {
+            Ok(cursor) => committed = cursor,
+            Err(error) => assert!(matches!(error, LogStoreError::WriteFailed(_)), "{error}"),
+        }
+    }
+    assert!((10..80).contains(&committed), "{committed}");
+    assert_eq!(rig.messages("a"), lines(committed));
+    std::fs::create_dir(&segments).unwrap();
+    assert_eq!(rig.ship(committed, 100).unwrap(), 100);
+    assert_eq!(rig.messages("a"), lines(100));
+    assert!(std::fs::read_dir(&segments).unwrap().count() > 0);
+}

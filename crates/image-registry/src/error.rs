@@ -46,10 +46,6 @@ pub enum RegistryError {
     UploadNotFound(UploadId),
     #[error("another request is writing to this upload")]
     UploadBusy,
-    #[error("the next byte of this upload is {expected}")]
-    UploadOutOfOrder { expected: u64 },
-    #[error("the upload is empty")]
-    UploadEmpty,
     #[error("the digest of the uploaded bytes is {actual}, not {given}")]
     BlobDigestMismatch { given: Digest, actual: Digest },
     #[error("a blob has at most {bytes_max} bytes")]

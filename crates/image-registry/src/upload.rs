@@ -157,6 +157,21 @@ impl Registry {
         Ok(id)
     }
 
+    /// Takes in a blob that comes whole, in one request: a session of which nobody else knows, and which is
+    /// gone with the returned value. Errors: `RepositoryNotFound`, `Storage`.
+    pub fn take_upload(
+        self: &Arc<Self>,
+        scope: &Scope,
+        name: &RepositoryName,
+    ) -> Result<Upload, RegistryError> {
+        let repository =
+            self.metadata.read(|transaction| find_repository(transaction, scope, name))?;
+        let id = UploadId(Uuid::new_v4());
+        // Busy for as long as it lives, so that no collection takes its file for a leftover.
+        self.uploads.slots().insert(id, Slot::Busy);
+        self.open_upload(repository, id, None, Lifetime::Request)
+    }
+
     /// Takes a session for writing, waiting a little for another request that has it.
     /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`.
     pub fn resume_upload(
@@ -172,11 +187,20 @@ impl Registry {
         })?;
         let deadline = Instant::now() + self.limits.upload_busy_wait_max;
         let received = self.uploads.check_out(id, deadline)?;
-        let path = self.uploads.path(id);
-        match open_received(&path, received) {
+        self.open_upload(repository, id, received, Lifetime::Session)
+    }
+
+    fn open_upload(
+        self: &Arc<Self>,
+        repository: RepositoryId,
+        id: UploadId,
+        received: Option<Received>,
+        lifetime: Lifetime,
+    ) -> Result<Upload, RegistryError> {
+        match open_received(&self.uploads.path(id), received) {
             Ok((file, received)) => {
-                let received = Some(received);
-                Ok(Upload { registry: Arc::clone(self), repository, id, file, received })
+                let (registry, received) = (Arc::clone(self), Some(received));
+                Ok(Upload { registry, repository, id, file, received, lifetime })
             }
             Err(error) => {
                 self.uploads.check_in(id, None);
@@ -240,7 +264,17 @@ impl Registry {
     }
 }
 
-/// The one writer of a session. Dropping it gives the session back as it is.
+/// How long a session lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    /// Until it is finished, cancelled or too old: it has a row.
+    Session,
+    /// No longer than its one request: it has none.
+    Request,
+}
+
+/// The one writer of a session. Dropping it gives the session back as it is; one that was taken for a single
+/// request goes.
 pub struct Upload {
     registry: Arc<Registry>,
     repository: RepositoryId,
@@ -248,6 +282,7 @@ pub struct Upload {
     file: File,
     /// `None` once the session is gone.
     received: Option<Received>,
+    lifetime: Lifetime,
 }
 
 /// A place in an upload to which it can go back.
@@ -381,7 +416,10 @@ impl Upload {
     fn record(&self, digest: &Digest, now_ms: TimestampMs) -> Result<StoredBlob, RegistryError> {
         let size_bytes = self.offset();
         self.registry.metadata.write(|transaction| {
-            find_upload(transaction, self.repository, self.id)?;
+            match self.lifetime {
+                Lifetime::Session => find_upload(transaction, self.repository, self.id)?,
+                Lifetime::Request => self.check_repository(transaction)?,
+            }
             transaction
                 .prepare_cached("INSERT OR IGNORE INTO blob (digest, size_bytes) VALUES (?1, ?2)")?
                 .execute(params![digest.to_string(), size_bytes])?;
@@ -391,6 +429,16 @@ impl Upload {
                 .execute([self.id.to_string()])?;
             Ok(StoredBlob { digest: digest.clone(), size_bytes })
         })
+    }
+
+    /// The repository may have been deleted since the request began.
+    fn check_repository(&self, transaction: &Transaction<'_>) -> Result<(), RegistryError> {
+        transaction
+            .prepare_cached("SELECT 1 FROM repository WHERE id = ?1")?
+            .query_row([self.repository.0], |row| row.get::<_, i64>(0))
+            .optional()?
+            .map(|_| ())
+            .ok_or(RegistryError::UploadNotFound(self.id))
     }
 
     fn sync(&self, path: &Path) -> Result<(), RegistryError> {
@@ -419,6 +467,12 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        if self.lifetime == Lifetime::Request
+            && self.received.take().is_some()
+            && let Err(error) = blob_store::remove_file(&self.registry.uploads.path(self.id))
+        {
+            tracing::warn!(upload = %self.id, %error, "the file of an upload stays until the next collection");
+        }
         self.registry.uploads.check_in(self.id, self.received.take());
     }
 }

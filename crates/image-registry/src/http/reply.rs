@@ -194,10 +194,6 @@ fn status_and_code(error: &RegistryError) -> (StatusCode, &'static str) {
         RegistryError::BlobNotFound(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
         RegistryError::UploadNotFound(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
         RegistryError::UploadBusy => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
-        RegistryError::UploadOutOfOrder { .. } => {
-            (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
-        }
-        RegistryError::UploadEmpty => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
         RegistryError::BlobTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
         RegistryError::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
         RegistryError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "INSUFFICIENT_STORAGE"),

@@ -13,7 +13,7 @@ use super::byte_range;
 use super::endpoint::digest;
 use super::receive::receive;
 use super::reply::{self, DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, Refusal, received_range};
-use crate::{Digest, RegistryError, RepositoryName, StoredBlob, Upload, UploadId};
+use crate::{Digest, Registry, RegistryError, RepositoryName, StoredBlob, Upload, UploadId};
 
 const INITIATE: &str = "ecr:InitiateLayerUpload";
 const UPLOAD_PART: &str = "ecr:UploadLayerPart";
@@ -35,37 +35,30 @@ pub(crate) async fn start(
     {
         return Ok(created(&name, &blob));
     }
-    let whole = query.get("digest").map(digest).transpose()?;
-    if whole.is_some() {
+    if let Some(text) = query.get("digest") {
         exchange.authorize(UPLOAD_PART, &name)?;
         exchange.authorize(COMPLETE, &name)?;
+        return take_whole(exchange, name, digest(text)?, request, body).await;
     }
     let (repository, now_ms) = (name.clone(), exchange.now_ms);
-    let start = move |registry: &Arc<crate::Registry>, scope: &_| {
+    let start = move |registry: &Arc<Registry>, scope: &_| {
         registry.start_upload(scope, &repository, now_ms)
     };
     let id = exchange.blocking(start).await?;
-    match whole {
-        None => Ok(session(StatusCode::ACCEPTED, &name, id, 0)),
-        Some(digest) => match add_body(exchange, &name, id, request, body).await {
-            Ok(upload) => Ok(created(&name, &finish(exchange, upload, digest).await?)),
-            Err(refusal) => {
-                // Nobody was told of this session, so nobody can resume it.
-                let repository = name.clone();
-                let cancel = move |registry: &Arc<crate::Registry>, scope: &_| {
-                    registry.cancel_upload(scope, &repository, id)
-                };
-                let cancelled = exchange.blocking(cancel).await;
-                if let Err(second) = cancelled {
-                    tracing::debug!(
-                        ?second,
-                        "the session of a failed upload stays until it expires"
-                    );
-                }
-                Err(refusal)
-            }
-        },
-    }
+    Ok(session(StatusCode::ACCEPTED, &name, id, 0))
+}
+
+async fn take_whole(
+    exchange: &Exchange,
+    name: RepositoryName,
+    digest: Digest,
+    request: &Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let repository = name.clone();
+    let take = exchange.blocking(move |registry, scope| registry.take_upload(scope, &repository));
+    let upload = add_body(exchange, &name, take, request, body).await?;
+    Ok(created(&name, &finish(exchange, upload, digest).await?))
 }
 
 async fn mount_blob(
@@ -113,7 +106,7 @@ pub(crate) async fn append(
     body: Body,
 ) -> Result<Response, Refusal> {
     exchange.authorize(UPLOAD_PART, &name)?;
-    let upload = add_body(exchange, &name, id, request, body).await?;
+    let upload = add_body(exchange, &name, resume(exchange, &name, id), request, body).await?;
     Ok(session(StatusCode::ACCEPTED, &name, id, upload.offset()))
 }
 
@@ -128,7 +121,7 @@ pub(crate) async fn complete(
     exchange.authorize(COMPLETE, &name)?;
     let query = Query::parse(request);
     let digest = digest(query.get("digest").unwrap_or_default())?;
-    let upload = add_body(exchange, &name, id, request, body).await?;
+    let upload = add_body(exchange, &name, resume(exchange, &name, id), request, body).await?;
     Ok(created(&name, &finish(exchange, upload, digest).await?))
 }
 
@@ -143,10 +136,11 @@ pub(crate) async fn cancel(
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
+/// Adds the body to the session that `open` gets; it is got once there is room for another body.
 async fn add_body(
     exchange: &Exchange,
     name: &RepositoryName,
-    id: UploadId,
+    open: impl Future<Output = Result<Upload, Refusal>>,
     request: &Parts,
     body: Body,
 ) -> Result<Upload, Refusal> {
@@ -156,8 +150,8 @@ async fn add_body(
         tokio::time::timeout(limits.upload_busy_wait_max, exchange.service.streams.acquire());
     // The semaphore is never closed, so the only failure is the wait.
     let Ok(Ok(_permit)) = permit.await else { return Err(Refusal::too_many_uploads()) };
-    let upload = resume(exchange, name, id).await?;
-    let offset = upload.offset();
+    let upload = open.await?;
+    let (id, offset) = (upload.id(), upload.offset());
     if chunk.is_some_and(|(first, _)| first != offset) {
         return Err(Refusal::out_of_order(&location(name, id), id, offset));
     }

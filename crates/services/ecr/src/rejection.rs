@@ -49,14 +49,11 @@ pub(crate) fn rejection(
         RegistryError::UploadNotFound(id) => EcrError::upload_not_found_exception(format!(
             "Upload with id '{id}' could not be found for the {place}"
         )),
-        RegistryError::UploadEmpty => EcrError::empty_upload_exception(message),
         RegistryError::BlobDigestMismatch { .. } => EcrError::invalid_layer_exception(message),
         RegistryError::BlobTooLarge { .. } | RegistryError::LimitExceeded { .. } => {
             EcrError::limit_exceeded_exception(message)
         }
-        RegistryError::UploadBusy | RegistryError::UploadOutOfOrder { .. } => {
-            EcrError::invalid_layer_part_exception(message)
-        }
+        RegistryError::UploadBusy => EcrError::invalid_layer_part_exception(message),
         // No operation here asks for these; the endpoint of the registry does.
         RegistryError::ReferencedByManifestList(_) | RegistryError::BlobInUse(_) => {
             EcrError::invalid_parameter_exception(message)

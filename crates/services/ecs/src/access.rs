@@ -4,7 +4,7 @@
 //! Service" in the Service Authorization Reference.
 
 use outport_identity::{Call, ConditionContext};
-use outport_model::{Arn, ClusterName, Scope};
+use outport_model::{Arn, ClusterName, Scope, Tags};
 
 use crate::rejection::Rejection;
 
@@ -19,6 +19,26 @@ pub fn scope(call: &Call) -> Scope {
 /// `ecs:cluster`: the ARN of the cluster that a request is about.
 pub fn cluster_context(scope: &Scope, cluster: &ClusterName) -> ConditionContext {
     ConditionContext::new().with("ecs:cluster", Arn::cluster(scope, cluster).to_string())
+}
+
+/// Whether the caller may put tags on what it creates by `action` (`RunTask`). `resource` is the ARN that the new thing
+/// will have, with `*` for what is not known yet.
+///
+/// # Errors
+/// `AccessDeniedException`.
+pub fn tag_on_create(
+    call: &Call,
+    action: &str,
+    resource: &Arn,
+    tags: &Tags,
+) -> Result<(), Rejection> {
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let context = ConditionContext::new()
+        .with("ecs:CreateAction", action)
+        .with_request_tags(crate::tags::pairs(tags));
+    Ok(call.authorize("ecs:TagResource", &resource.to_string(), &context)?)
 }
 
 /// Whether the caller may hand `role` to the tasks that it describes.

@@ -6,7 +6,7 @@ use outport_aws_ecs::{
 use outport_aws_wire::to_json;
 use outport_identity::{Call, ConditionContext};
 use outport_model::cluster::{self, Cluster, ClusterStatus};
-use outport_model::{ClusterName, Scope, Tags};
+use outport_model::{Arn, ClusterName, Scope, Tags};
 use outport_store::Transaction;
 use outport_store::keys::ClusterKey;
 
@@ -28,6 +28,8 @@ pub async fn create_cluster(
     let request = Request::parse(call, &scope, input)?;
     let context = ConditionContext::new().with_request_tags(tags::pairs(&request.tags));
     call.authorize("ecs:CreateCluster", "*", &context)?;
+    let arn = Arn::cluster(&scope, &request.name);
+    access::tag_on_create(call, "CreateCluster", &arn, &request.tags)?;
     service
         .write(|tx| {
             let cluster = request.create(tx, &scope)?;

@@ -133,8 +133,9 @@ impl Request {
             .with_optional("ecs:task-definition", definition)
             .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
             .with_request_tags(tags::pairs(&self.tags));
-        let resource = Arn::service(scope, &self.cluster, &self.name).to_string();
-        call.authorize("ecs:CreateService", &resource, &context)?;
+        let resource = Arn::service(scope, &self.cluster, &self.name);
+        call.authorize("ecs:CreateService", &resource.to_string(), &context)?;
+        access::tag_on_create(call, OPERATION, &resource, &self.tags)?;
         match row {
             Some(row) => launch::pass_roles(call, row),
             None => Ok(()),

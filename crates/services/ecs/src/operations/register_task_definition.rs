@@ -47,7 +47,7 @@ fn authorize(
     tags: &Tags,
 ) -> Result<(), Rejection> {
     let family = definition.family.clone().unwrap_or_default();
-    let arn = Arn::of("ecs", scope, format!("task-definition/{family}:*")).to_string();
+    let arn = Arn::of("ecs", scope, format!("task-definition/{family}:*"));
     let compatibilities: Vec<String> = definition
         .requires_compatibilities
         .iter()
@@ -62,7 +62,8 @@ fn authorize(
         .with_optional("ecs:task-cpu", number(&definition.cpu))
         .with_optional("ecs:task-memory", number(&definition.memory))
         .with_request_tags(tags::pairs(tags));
-    call.authorize("ecs:RegisterTaskDefinition", &arn, &context)?;
+    call.authorize("ecs:RegisterTaskDefinition", &arn.to_string(), &context)?;
+    access::tag_on_create(call, "RegisterTaskDefinition", &arn, tags)?;
     for role in [&definition.task_role_arn, &definition.execution_role_arn].into_iter().flatten() {
         access::pass_role(call, role)?;
     }

@@ -118,6 +118,8 @@ impl Request {
             .with_request_tags(tags::pairs(&self.tags))
             .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
         call.authorize("ecs:RunTask", &resource, &context)?;
+        let tasks = Arn::of("ecs", scope, format!("task/{}/*", self.cluster));
+        access::tag_on_create(call, OPERATION, &tasks, &self.tags)?;
         if let Some(row) = row {
             launch::pass_roles(call, row)?;
         }

@@ -77,7 +77,8 @@ fn launch_type(compatibility: wire::Compatibility) -> Option<LaunchType> {
     }
 }
 
-/// Fargate runs X86_64 unless told otherwise; elsewhere any machine will do.
+/// Any machine will do unless the definition says otherwise. AWS's Fargate then takes X86_64; here it is the
+/// processor of whatever machine there is.
 fn architecture(definition: &wire::TaskDefinition) -> Option<Architecture> {
     match definition.runtime_platform.as_ref()?.cpu_architecture? {
         wire::CPUArchitecture::X8664 => Some(Architecture::X86_64),

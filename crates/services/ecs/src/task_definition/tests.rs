@@ -371,6 +371,22 @@ fn what_is_not_built_is_named() {
     );
     check(
         bridge(
+            json!({"networkMode": "host"}),
+            &json!({"systemControls": [
+                {"namespace": "net.core.somaxconn", "value": "1"},
+                {"namespace": "kernel.shmmax", "value": "1"},
+                {"namespace": "kernel.panic", "value": "1"},
+            ], "pseudoTerminal": true, "startTimeout": 5}),
+        ),
+        &[
+            "containerDefinitions[web].pseudoTerminal",
+            "containerDefinitions[web].startTimeout",
+            "containerDefinitions[web].systemControls net.core.somaxconn",
+            "containerDefinitions[web].systemControls kernel.panic",
+        ],
+    );
+    check(
+        bridge(
             json!({"pidMode": "task"}),
             &json!({"privileged": true, "linuxParameters": {"maxSwap": 1}}),
         ),

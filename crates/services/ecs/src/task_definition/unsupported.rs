@@ -4,8 +4,8 @@
 //! container runs.
 
 use outport_aws_ecs::{
-    CPUArchitecture, ContainerCondition, ContainerDefinition, LogDriver, OSFamily, TaskDefinition,
-    VersionConsistency,
+    CPUArchitecture, ContainerCondition, ContainerDefinition, LogDriver, NetworkMode, OSFamily,
+    TaskDefinition, VersionConsistency,
 };
 use outport_model::Region;
 
@@ -17,7 +17,8 @@ pub fn of(definition: &TaskDefinition, region: &Region) -> Vec<String> {
         let members = of_container(container)
             .into_iter()
             .chain(of_linux(container))
-            .chain(of_logging(container, region));
+            .chain(of_logging(container, region))
+            .chain(of_system_controls(container, definition.network_mode));
         found.extend(members.map(|member| format!("containerDefinitions[{name}].{member}")));
     }
     found
@@ -76,6 +77,9 @@ fn of_container(container: &ContainerDefinition) -> Vec<String> {
     check(container.firelens_configuration.is_some(), "firelensConfiguration");
     check(container.disable_networking == Some(true), "disableNetworking");
     check(container.privileged == Some(true), "privileged");
+    check(container.interactive == Some(true), "interactive");
+    check(container.pseudo_terminal == Some(true), "pseudoTerminal");
+    check(container.start_timeout.is_some(), "startTimeout");
     check(
         container.restart_policy.as_ref().is_some_and(|policy| policy.enabled == Some(true)),
         "restartPolicy",
@@ -95,6 +99,32 @@ fn of_container(container: &ContainerDefinition) -> Vec<String> {
         "versionConsistency disabled",
     );
     found
+}
+
+/// Kernel parameters that belong to a container alone: those of its IPC and network namespaces.
+/// Source: "Configure namespaced kernel parameters (sysctls) at runtime" of Docker, which AWS refers to.
+const IPC_CONTROLS: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
+/// Any other parameter would change the host; in host mode those of the network would too.
+fn of_system_controls(container: &ContainerDefinition, mode: Option<NetworkMode>) -> Vec<String> {
+    let names = container.system_controls.iter().flatten();
+    names
+        .filter_map(|control| control.namespace.as_deref())
+        .filter(|name| {
+            let is_network = name.starts_with("net.") && mode != Some(NetworkMode::Host);
+            !is_network && !name.starts_with("fs.mqueue.") && !IPC_CONTROLS.contains(name)
+        })
+        .map(|name| format!("systemControls {name}"))
+        .collect()
 }
 
 /// The options of `awslogs` that are built.

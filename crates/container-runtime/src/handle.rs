@@ -63,18 +63,18 @@ impl ShimHandle {
         self.done(&Request::Start)
     }
 
-    /// Sends a signal to the first process. One that is gone already is no error.
+    /// Sends a signal to the first process. A container that is over is no error.
     ///
     /// # Errors
-    /// When the shim is gone or refuses the number.
+    /// When the shim refuses the number, or is gone without a record.
     pub fn signal(&self, number: i32) -> Result<(), RuntimeError> {
         self.done(&Request::Signal { number })
     }
 
-    /// SIGKILL to everything in the container.
+    /// SIGKILL to everything in the container. A container that is over is no error.
     ///
     /// # Errors
-    /// When the shim is gone.
+    /// When the shim is gone without a record.
     pub fn kill(&self) -> Result<(), RuntimeError> {
         self.done(&Request::Kill)
     }
@@ -144,11 +144,25 @@ impl ShimHandle {
     }
 
     fn done(&self, request: &Request) -> Result<(), RuntimeError> {
-        match self.ask(request)?.0 {
+        let answer = match self.ask(request) {
+            Ok((answer, _)) => answer,
+            Err(error) => return self.done_if_over(request, error),
+        };
+        match answer {
             Response::Done => Ok(()),
             Response::Failed(failure) => Err(RuntimeError::Start(failure)),
-            Response::Exited(_) if *request != Request::Start => Ok(()),
             other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// The shim goes when the container is over: what was to end it is done then.
+    fn done_if_over(&self, request: &Request, error: RuntimeError) -> Result<(), RuntimeError> {
+        match (self.exit()?, request) {
+            (Some(ExitRecord { start_failure: Some(failure), .. }), Request::Start) => {
+                Err(RuntimeError::Start(failure))
+            }
+            (Some(_), Request::Signal { .. } | Request::Kill) => Ok(()),
+            _ => Err(error),
         }
     }
 

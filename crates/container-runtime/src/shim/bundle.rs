@@ -12,7 +12,7 @@ use super::bundle_mounts::mounts;
 use super::capabilities::Capabilities;
 use super::seccomp;
 use super::user::User;
-use crate::cgroup::DeviceRule;
+use crate::cgroup::{DeviceRule, Hierarchies};
 use crate::error::{FailureKind, StartFailure};
 use crate::runtime::Intent;
 use crate::spec::{ContainerSpec, Driver, HostDevice, Namespace, Ulimit};
@@ -35,6 +35,7 @@ const MASKED_PATHS: [&str; 12] = [
 ];
 const READONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const CGROUP_PATH: &str = "/sys/fs/cgroup";
 
 /// ECS's ulimit names are the kernel's, without the prefix.
 const ULIMITS: [&str; 15] = [
@@ -119,6 +120,7 @@ pub(super) struct Parts<'a> {
     pub bounding: Capabilities,
     /// Where a network namespace of the container's own is pinned.
     pub own_network: Option<PathBuf>,
+    pub hierarchies: &'a Hierarchies,
 }
 
 /// The variables the process gets, in order, each name once.
@@ -151,7 +153,7 @@ pub(super) fn document(intent: &Intent, parts: &Parts<'_>) -> Result<Value, Star
     }
     if !spec.privileged {
         linux.insert("maskedPaths".into(), json!(MASKED_PATHS));
-        linux.insert("readonlyPaths".into(), json!(READONLY_PATHS));
+        linux.insert("readonlyPaths".into(), json!(readonly_paths(parts.hierarchies)));
     }
     if !by_library {
         linux.insert("resources".into(), resources(spec, parts.devices));
@@ -170,6 +172,18 @@ pub(super) fn document(intent: &Intent, parts: &Parts<'_>) -> Result<Value, Star
         document["hostname"] = json!(hostname);
     }
     Ok(document)
+}
+
+/// On version 1 the library mounts each hierarchy writable, below a memory file system: a container's
+/// root could lift its own limits.
+fn readonly_paths(hierarchies: &Hierarchies) -> Vec<String> {
+    let mut paths: Vec<String> = READONLY_PATHS.map(str::to_owned).to_vec();
+    paths.push(CGROUP_PATH.to_owned());
+    if !hierarchies.is_unified() {
+        let names = hierarchies.mounts.iter().filter_map(|mount| mount.path.file_name()?.to_str());
+        paths.extend(names.map(|name| format!("{CGROUP_PATH}/{name}")));
+    }
+    paths
 }
 
 fn process(

@@ -23,7 +23,7 @@ use super::capabilities::Capabilities;
 use super::exec_plan::ExecPlan;
 use super::user::User;
 use super::{detach, io_failure, mounts, seccomp};
-use crate::cgroup::Cgroup;
+use crate::cgroup::Hierarchies;
 use crate::error::{FailureKind, StartFailure};
 use crate::runtime::Intent;
 use crate::spec::{ContainerSpec, Driver};
@@ -60,11 +60,11 @@ pub(super) fn create(
     rootfs: &Path,
     user: &User,
     devices: &[Device],
-    cgroup: &Cgroup<'_>,
+    hierarchies: &Hierarchies,
 ) -> Result<Created, StartFailure> {
     let bounding = Capabilities::of(&intent.spec)?;
     let own_network = mounts::own_network(intent)?;
-    let parts = Parts { rootfs, user, devices, bounding, own_network };
+    let parts = Parts { rootfs, user, devices, bounding, own_network, hierarchies };
     let document = bundle::document(intent, &parts)?;
     fs::create_dir(BUNDLE_DIR).map_err(io_failure("make the bundle"))?;
     let config = Path::new(BUNDLE_DIR).join("config.json");
@@ -83,7 +83,6 @@ pub(super) fn create(
     // Where this may not be lowered, as in some nested containers, the shim is as others are.
     let _ = detach::oom_score(SHIM_OOM_SCORE);
     let (init, gate) = made?;
-    debug_assert!(cgroup.exists());
     Ok(Created { init, stdout, stderr, gate })
 }
 

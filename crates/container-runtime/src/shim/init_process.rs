@@ -3,7 +3,7 @@
 //!
 //! It is this binary, which the container must not reach: it stays undumpable, so that nobody in the
 //! container without CAP_SYS_PTRACE may open its executable, and that is mounted read-only, see
-//! `mounts`.
+//! `read_only_binary`.
 //!
 //! **Invariant:** it holds no descriptor but 0 to 2, and no capability the container has not.
 

@@ -1,6 +1,7 @@
 //! The process that holds one container: makes it, keeps its output, reaps it, records its end.
 //!
 //! ```text
+//! protect       a binary that a container could reach is executed from a read-only mount
 //! detach        no descriptor, session, terminal, cgroup or parent in common with the agent
 //! prepare       lock, private mounts, user, seccomp program, cgroup with limits
 //! driver        the container's first process, waiting            report: created | failed
@@ -21,6 +22,7 @@ mod finish;
 mod init_process;
 mod mounts;
 mod outputs;
+mod read_only_binary;
 mod seccomp;
 mod seccomp_calls;
 mod supervise;
@@ -45,8 +47,8 @@ use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
 /// Called by the hidden sub-command, before the process has started any thread. Standard output is
 /// the agent's pipe for one line, a report; nothing is written to it later.
 pub fn run(dir: &Path) -> ! {
-    let report = detach::detach();
-    let status = match report.map_err(io_failure("detach the shim")) {
+    let detached = protect_binary(dir).and_then(|()| detach::detach());
+    let status = match detached.map_err(io_failure("detach the shim")) {
         Ok(mut report) => match begin(dir) {
             Ok(supervisor) => {
                 tell(&mut report, &Report::Created(supervisor.record().clone()));
@@ -65,6 +67,14 @@ pub fn run(dir: &Path) -> ! {
         }
     };
     std::process::exit(status)
+}
+
+/// What cannot be read is reported when it is read again.
+fn protect_binary(dir: &Path) -> std::io::Result<()> {
+    match read_whole::<Intent>(&dir.join(INTENT_FILE)) {
+        Ok(Some(intent)) if intent.spec.init_process_enabled => read_only_binary::execute_again(),
+        _ => Ok(()),
+    }
 }
 
 fn tell(report: &mut File, message: &Report) {
@@ -114,7 +124,7 @@ fn make(
     limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
     let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
     let log = log.map_err(io_failure("make the log"))?;
-    let created = driver::create(intent, &rootfs, &user, &devices, &cgroup)?;
+    let created = driver::create(intent, &rootfs, &user, &devices, hierarchies)?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
     write_whole(&intent.run_dir.join(PID_FILE), &record, false)
         .map_err(io_failure("write the pid file"))?;

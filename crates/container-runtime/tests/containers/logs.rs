@@ -1,0 +1,129 @@
+//! Output to log and to reader, through rotation, floods and full buffers.
+
+use std::time::Duration;
+
+use outport_container_runtime::{LogContent, LogCursor, LogMode, LogReader, LogStream, LogWatch};
+
+use crate::host::{Host, TASK, ended, until};
+
+#[test]
+fn both_streams_long_lines_and_an_unfinished_one() {
+    let host = Host::new();
+    let mut spec = host
+        .shell("echo out; echo err >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; printf end");
+    spec.log.line_bytes_max = 16 << 10;
+    let (_, output) = host.run("mixed", spec);
+    assert_eq!(output, format!("out\n{}\nend\n", "x".repeat(40_000)));
+    let errors: Vec<_> =
+        host.lines("mixed").into_iter().filter(|(of, _)| *of == LogStream::Stderr).collect();
+    assert_eq!(errors, [(LogStream::Stderr, "err".to_owned())]);
+    let mut reader = host.reader("mixed");
+    let mut pieces = Vec::new();
+    let mut last_time = 0;
+    while let Some(frame) = reader.next().unwrap() {
+        assert!(frame.time_ns >= last_time);
+        last_time = frame.time_ns;
+        if let LogContent::Line { stream: LogStream::Stdout, partial, bytes } = frame.content {
+            pieces.push((bytes.len(), partial));
+        }
+    }
+    assert_eq!(pieces, [(3, false), (16384, true), (16384, true), (7232, false), (3, false)]);
+}
+
+#[test]
+fn a_reader_follows_through_rotation_and_from_any_cursor() {
+    let host = Host::new();
+    let mut spec = host.shell("seq 1 20000");
+    spec.log.segment_bytes_max = 50_000;
+    let shim = host.create("seq", spec);
+    let dir = host.runtime.log_dir(TASK, "seq").unwrap();
+    let watch = LogWatch::new(&dir).unwrap();
+    shim.start().unwrap();
+    let mut cursor = LogCursor::default();
+    let mut expected = 1_u32;
+    until("all lines are read", || {
+        watch.clear().unwrap();
+        // A new reader each time: as after a crash of the agent.
+        let mut reader = LogReader::new(&dir, cursor);
+        for _ in 0..777 {
+            let Some(frame) = reader.next().unwrap() else { break };
+            let LogContent::Line { bytes, .. } = frame.content else { panic!("dropped") };
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected.to_string());
+            expected += 1;
+            cursor = frame.next;
+        }
+        assert_eq!(reader.damaged_segments(), 0);
+        expected == 20_001
+    });
+    assert!(cursor.segment > 5, "{cursor:?}");
+    assert_eq!(ended(&shim).dropped_log_lines, 0);
+}
+
+#[test]
+fn a_full_buffer_drops_and_counts() {
+    let host = Host::new();
+    let mut spec = host.shell("seq 1 200000");
+    spec.log.mode = LogMode::NonBlocking { unshipped_bytes_max: 100_000 };
+    spec.log.segment_bytes_max = 30_000;
+    let (record, _) = host.run("flood", spec);
+    assert_eq!(record.exit_code, Some(0));
+    let (mut lines, mut dropped) = (0, 0);
+    let mut reader = host.reader("flood");
+    while let Some(frame) = reader.next().unwrap() {
+        match frame.content {
+            LogContent::Line { bytes, .. } => {
+                lines += 1;
+                assert_eq!(String::from_utf8(bytes).unwrap(), (lines + dropped).to_string());
+            }
+            LogContent::Dropped { lines, .. } => dropped += lines,
+        }
+    }
+    assert_eq!((lines + dropped, dropped), (200_000, record.dropped_log_lines));
+    assert!(dropped > 100_000);
+    let on_disk = disk_bytes(&host, "flood");
+    assert!(on_disk < 140_000, "{on_disk} bytes");
+}
+
+#[test]
+fn a_blocked_container_goes_on_when_the_log_is_shipped() {
+    let host = Host::new();
+    let mut spec = host.shell("seq 1 50000; echo done > /tmp/done");
+    spec.log.mode = LogMode::Blocking { unshipped_bytes_max: 100_000 };
+    spec.log.segment_bytes_max = 30_000;
+    let shim = host.start("blocked", spec);
+    let dir = host.runtime.log_dir(TASK, "blocked").unwrap();
+    assert!(shim.wait(Duration::from_millis(300)).unwrap().is_none(), "it was not blocked");
+    assert!(disk_bytes(&host, "blocked") < 400_000);
+    let mut reader = LogReader::new(&dir, LogCursor::default());
+    let mut lines = 0_u32;
+    until("all lines are shipped", || {
+        while let Some(frame) = reader.next().unwrap() {
+            let LogContent::Line { bytes, .. } = frame.content else { panic!("dropped") };
+            lines += 1;
+            assert_eq!(String::from_utf8(bytes).unwrap(), lines.to_string());
+        }
+        reader.cursor().mark_shipped(&dir).unwrap();
+        lines == 50_000
+    });
+    assert_eq!(ended(&shim).exit_code, Some(0));
+    // Short lines grow by their frames: one read beyond the cap is several times its size.
+    assert!(disk_bytes(&host, "blocked") < 800_000);
+}
+
+#[test]
+fn a_log_that_nobody_ships_keeps_the_newest() {
+    let host = Host::new();
+    let mut spec = host.shell("seq 1 100000");
+    spec.log.mode = LogMode::KeepNewest { total_bytes_max: 100_000 };
+    spec.log.segment_bytes_max = 20_000;
+    let (_, output) = host.run("newest", spec);
+    assert!(output.ends_with("99999\n100000\n"));
+    assert!(disk_bytes(&host, "newest") < 160_000);
+}
+
+fn disk_bytes(host: &Host, name: &str) -> u64 {
+    let dir = host.runtime.log_dir(TASK, name).unwrap();
+    let entries = std::fs::read_dir(dir).unwrap().flatten();
+    // A segment may be deleted while it is looked at.
+    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}

@@ -1,0 +1,14 @@
+//! Containers for real: needs root, cgroups and overlayfs, and a static busybox.
+//!
+//! One binary, so that it can be run whole inside a guest of another kernel or cgroup version:
+//! `OUTPORT_TEST_SHIM` and `OUTPORT_TEST_BUSYBOX` then say where the two programs are.
+
+mod adoption;
+mod host;
+mod isolation;
+mod lifecycle;
+mod limits;
+mod logs;
+mod start_failures;
+mod stress;
+mod users;

@@ -32,6 +32,7 @@ mod repository_blob;
 mod schema;
 mod tag_mutability;
 mod upload;
+mod upload_session;
 
 pub use authorizer::{AccessDenied, AuthenticationError, RegistryAuthorizer, RegistryCaller};
 pub use blob_download::BlobDownload;

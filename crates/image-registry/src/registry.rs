@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::blob_store::{self, BlobStore};
 use crate::metadata::Metadata;
-use crate::upload::Uploads;
+use crate::upload_session::Uploads;
 use crate::{Limits, RegistryError, RepositoryName};
 
 /// All repositories of all accounts and regions, in one directory.

@@ -12,26 +12,23 @@
 //! **Invariant:** a session belongs to one repository, has one writer at a time, and its file is never
 //! longer than the offset that the client was told, except while its writer holds it.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, UNIX_EPOCH};
+use std::sync::Arc;
 
-use outport_model::{Scope, TimestampMs};
+use outport_model::TimestampMs;
 use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 use crate::digest::Hasher;
 use crate::garbage::blob_exists;
-use crate::registry::{RepositoryId, find_repository};
+use crate::registry::RepositoryId;
 use crate::repository_blob::link_blob;
-use crate::{Algorithm, Digest, Registry, RegistryError, RepositoryName, StoredBlob, blob_store};
+use crate::upload_session::{Lifetime, Received, find_upload};
+use crate::{Algorithm, Digest, Registry, RegistryError, StoredBlob, blob_store};
 
 /// Bytes that are read at once when a file is hashed again.
 const REHASH_BYTES: usize = 256 * 1024;
@@ -39,6 +36,12 @@ const REHASH_BYTES: usize = 256 * 1024;
 /// The name of an upload session: a random UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UploadId(Uuid);
+
+impl UploadId {
+    pub(crate) fn new(random: Uuid) -> Self {
+        Self(random)
+    }
+}
 
 impl FromStr for UploadId {
     type Err = uuid::Error;
@@ -52,225 +55,6 @@ impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_hyphenated().fmt(f)
     }
-}
-
-/// What a session has received.
-struct Received {
-    offset: u64,
-    /// `None` after a restart, when only the file knows.
-    hasher: Option<Hasher>,
-}
-
-enum Slot {
-    Idle(Received),
-    Busy,
-}
-
-/// The sessions that this process has seen.
-pub(crate) struct Uploads {
-    directory: PathBuf,
-    slots: Mutex<HashMap<UploadId, Slot>>,
-    returned: Condvar,
-    first_pass: AtomicBool,
-}
-
-impl Uploads {
-    pub(crate) fn open(registry: &Path) -> Result<Self, RegistryError> {
-        let directory = registry.join("uploads");
-        blob_store::create_directory(&directory)?;
-        let (slots, returned) = (Mutex::default(), Condvar::new());
-        Ok(Self { directory, slots, returned, first_pass: AtomicBool::new(true) })
-    }
-
-    /// True once: the collection that looks for leftovers of a crash.
-    pub(crate) fn take_first_pass(&self) -> bool {
-        self.first_pass.swap(false, Ordering::Relaxed)
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<UploadId, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn path(&self, id: UploadId) -> PathBuf {
-        self.directory.join(id.to_string())
-    }
-
-    /// Makes the caller the only writer. `None`: the session is not known to this process.
-    fn check_out(
-        &self,
-        id: UploadId,
-        deadline: Instant,
-    ) -> Result<Option<Received>, RegistryError> {
-        let mut slots = self.slots();
-        loop {
-            match slots.insert(id, Slot::Busy) {
-                None => return Ok(None),
-                Some(Slot::Idle(received)) => return Ok(Some(received)),
-                Some(Slot::Busy) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(RegistryError::UploadBusy);
-                    }
-                    let waited = self.returned.wait_timeout(slots, left);
-                    slots = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
-        }
-    }
-
-    fn check_in(&self, id: UploadId, received: Option<Received>) {
-        let mut slots = self.slots();
-        match received {
-            Some(received) => slots.insert(id, Slot::Idle(received)),
-            None => slots.remove(&id),
-        };
-        self.returned.notify_all();
-    }
-}
-
-impl Registry {
-    /// Opens a session. Errors: `RepositoryNotFound`, `LimitExceeded`.
-    pub fn start_upload(
-        &self,
-        scope: &Scope,
-        name: &RepositoryName,
-        now_ms: TimestampMs,
-    ) -> Result<UploadId, RegistryError> {
-        let id = UploadId(Uuid::new_v4());
-        self.metadata.write(|transaction| {
-            let repository = find_repository(transaction, scope, name)?;
-            let open: usize =
-                transaction.query_row("SELECT count(*) FROM upload", [], |row| row.get(0))?;
-            if open >= self.limits.upload_sessions_max {
-                let max = self.limits.upload_sessions_max as u64;
-                return Err(RegistryError::LimitExceeded { what: "uploads under way", max });
-            }
-            transaction
-                .prepare_cached(
-                    "INSERT INTO upload (id, repository, created_at_ms) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![id.to_string(), repository.0, now_ms])?;
-            Ok(())
-        })?;
-        let received = Received { offset: 0, hasher: Some(Hasher::new(Algorithm::Sha256)) };
-        self.uploads.slots().insert(id, Slot::Idle(received));
-        Ok(id)
-    }
-
-    /// Takes in a blob that comes whole, in one request: a session of which nobody else knows, and which is
-    /// gone with the returned value. Errors: `RepositoryNotFound`, `Storage`.
-    pub fn take_upload(
-        self: &Arc<Self>,
-        scope: &Scope,
-        name: &RepositoryName,
-    ) -> Result<Upload, RegistryError> {
-        let repository =
-            self.metadata.read(|transaction| find_repository(transaction, scope, name))?;
-        let id = UploadId(Uuid::new_v4());
-        // Busy for as long as it lives, so that no collection takes its file for a leftover.
-        self.uploads.slots().insert(id, Slot::Busy);
-        self.open_upload(repository, id, None, Lifetime::Request)
-    }
-
-    /// Takes a session for writing, waiting a little for another request that has it.
-    /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`.
-    pub fn resume_upload(
-        self: &Arc<Self>,
-        scope: &Scope,
-        name: &RepositoryName,
-        id: UploadId,
-    ) -> Result<Upload, RegistryError> {
-        let repository = self.metadata.read(|transaction| {
-            let repository = find_repository(transaction, scope, name)?;
-            find_upload(transaction, repository, id)?;
-            Ok(repository)
-        })?;
-        let deadline = Instant::now() + self.limits.upload_busy_wait_max;
-        let received = self.uploads.check_out(id, deadline)?;
-        self.open_upload(repository, id, received, Lifetime::Session)
-    }
-
-    fn open_upload(
-        self: &Arc<Self>,
-        repository: RepositoryId,
-        id: UploadId,
-        received: Option<Received>,
-        lifetime: Lifetime,
-    ) -> Result<Upload, RegistryError> {
-        match open_received(&self.uploads.path(id), received) {
-            Ok((file, received)) => {
-                let (registry, received) = (Arc::clone(self), Some(received));
-                Ok(Upload { registry, repository, id, file, received, lifetime })
-            }
-            Err(error) => {
-                self.uploads.check_in(id, None);
-                Err(error)
-            }
-        }
-    }
-
-    /// Forgets a session and its bytes.
-    /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`.
-    pub fn cancel_upload(
-        self: &Arc<Self>,
-        scope: &Scope,
-        name: &RepositoryName,
-        id: UploadId,
-    ) -> Result<(), RegistryError> {
-        self.resume_upload(scope, name, id)?.discard()
-    }
-
-    /// Forgets sessions that received nothing for long, and files of sessions that are gone.
-    pub(crate) fn expire_uploads(&self, now_ms: TimestampMs) -> Result<u64, RegistryError> {
-        let before_ms = now_ms - self.limits.upload_idle_max.as_millis() as i64;
-        let mut created = self.metadata.read(|transaction| {
-            let mut statement =
-                transaction.prepare_cached("SELECT id, created_at_ms FROM upload")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<HashMap<String, TimestampMs>, _>>()?)
-        })?;
-        // Sessions of deleted repositories that never had a file.
-        self.uploads
-            .slots()
-            .retain(|id, slot| matches!(slot, Slot::Busy) || created.contains_key(&id.to_string()));
-        for file in blob_store::list(&self.uploads.directory)? {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let modified_ms = modified_ms(&file);
-            created
-                .entry(name)
-                .and_modify(|ms| *ms = modified_ms.max(*ms))
-                .or_insert(TimestampMs::MIN);
-        }
-        let mut expired = 0;
-        for (name, used_at_ms) in created {
-            let Ok(id) = name.parse::<UploadId>() else { continue };
-            if used_at_ms > before_ms || matches!(self.uploads.slots().get(&id), Some(Slot::Busy)) {
-                continue;
-            }
-            self.forget_upload(id)?;
-            self.uploads.check_in(id, None);
-            expired += 1;
-        }
-        Ok(expired)
-    }
-
-    /// The file goes first: on a full disk, deleting the row may need its space.
-    fn forget_upload(&self, id: UploadId) -> Result<(), RegistryError> {
-        blob_store::remove_file(&self.uploads.path(id))?;
-        self.metadata.write(|transaction| {
-            transaction.execute("DELETE FROM upload WHERE id = ?1", [id.to_string()])?;
-            Ok(())
-        })
-    }
-}
-
-/// How long a session lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lifetime {
-    /// Until it is finished, cancelled or too old: it has a row.
-    Session,
-    /// No longer than its one request: it has none.
-    Request,
 }
 
 /// The one writer of a session. Dropping it gives the session back as it is; one that was taken for a single
@@ -292,6 +76,17 @@ pub struct Checkpoint {
 }
 
 impl Upload {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        repository: RepositoryId,
+        id: UploadId,
+        file: File,
+        received: Received,
+        lifetime: Lifetime,
+    ) -> Self {
+        Self { registry, repository, id, file, received: Some(received), lifetime }
+    }
+
     pub fn id(&self) -> UploadId {
         self.id
     }
@@ -483,33 +278,6 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// Opens the file at its end. After a restart its length is what was received.
-fn open_received(
-    path: &Path,
-    received: Option<Received>,
-) -> Result<(File, Received), RegistryError> {
-    let error = |source| RegistryError::storage("open", path, source);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(error)?;
-    let length = file.metadata().map_err(error)?.len();
-    let received = match received {
-        Some(received) if received.offset <= length => received,
-        _ => {
-            let hasher = (length == 0).then(|| Hasher::new(Algorithm::Sha256));
-            Received { offset: length, hasher }
-        }
-    };
-    file.set_len(received.offset).map_err(error)?;
-    file.seek(SeekFrom::Start(received.offset)).map_err(error)?;
-    Ok((file, received))
-}
-
 fn rehash(file: &mut File, algorithm: Algorithm) -> io::Result<Digest> {
     let mut hasher = Hasher::new(algorithm);
     let mut buffer = vec![0; REHASH_BYTES];
@@ -521,24 +289,4 @@ fn rehash(file: &mut File, algorithm: Algorithm) -> io::Result<Digest> {
         }
         hasher.update(&buffer[..count]);
     }
-}
-
-fn find_upload(
-    transaction: &Transaction<'_>,
-    repository: RepositoryId,
-    id: UploadId,
-) -> Result<(), RegistryError> {
-    transaction
-        .prepare_cached("SELECT 1 FROM upload WHERE id = ?1 AND repository = ?2")?
-        .query_row(params![id.to_string(), repository.0], |row| row.get::<_, i64>(0))
-        .optional()?
-        .map(|_| ())
-        .ok_or(RegistryError::UploadNotFound(id))
-}
-
-/// When the file was last written to; long ago if it cannot be told.
-fn modified_ms(path: &Path) -> TimestampMs {
-    let modified = path.metadata().and_then(|metadata| metadata.modified());
-    let since_epoch = modified.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since_epoch.map_or(0, |duration| duration.as_millis() as TimestampMs)
 }

@@ -16,7 +16,8 @@ use crate::lease::Lease;
 use crate::manifest::{self, CONFIG_BYTES_MAX, Descriptor, ImageConfig, Manifest};
 use crate::reference::ImageReference;
 use crate::registry::{RegistryEndpoint, RegistryError, Session};
-use crate::store::{ImageStore, Inner, StoreError, discard};
+use crate::store::{ImageStore, Inner, Places, StoreError, discard};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,8 +132,8 @@ impl ImageStore {
             place: "download queue",
             source: io::Error::other(error),
         })?;
-        let file = open_unnamed(&self.inner.places.tmp)
-            .map_err(|error| PullError::io("image blob", error))?;
+        let file =
+            open_unnamed(&self.inner.places).map_err(|error| PullError::io("image blob", error))?;
         let file = download(session, blob.digest, blob.size, file)
             .await
             .map_err(|error| PullError::download(blob.digest, error))?;
@@ -163,10 +164,20 @@ struct Resolved {
 }
 
 /// A file without a name: gone when it is closed, whatever happens.
-fn open_unnamed(directory: &Path) -> io::Result<File> {
+fn open_unnamed(places: &Places) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(directory, flags, Mode::from_raw_mode(0o600))?))
+    match rustix::fs::open(&places.tmp, flags, Mode::from_raw_mode(0o600)) {
+        Ok(file) => Ok(File::from(file)),
+        // Not every file system can: it gets a name for a moment.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+            let path = places.fresh(&places.tmp)?;
+            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+            std::fs::remove_file(&path)?;
+            Ok(file)
+        }
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// The lock of a layer, forgotten with its last user.

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Layers that are downloaded at once, by all pulls together.
 const DOWNLOADS_MAX: usize = 3;
-/// References remembered for one image; the oldest goes first.
+/// References, and digests of indexes, remembered for one image; the oldest goes first.
 const REFERENCES_MAX: usize = 100;
 
 /// How a store behaves.
@@ -235,6 +235,9 @@ impl Inner {
         record.references.push(ReferenceRecord { reference: name, digest: resolved });
         if record.references.len() > REFERENCES_MAX {
             record.references.remove(0);
+        }
+        if record.index_digests.len() > REFERENCES_MAX {
+            record.index_digests.remove(0);
         }
         record.used_at_s = now_s();
         write_record(&self.places, &record)?;

@@ -56,6 +56,10 @@ impl Inner {
         let mut swept = Swept::default();
         for (used_at_s, digest) in by_use {
             if in_use.contains(&digest) || self.leases.is_held(&digest) {
+                // The age counts from the end of the last use, as far as sweeps have seen it.
+                if let Some(record) = images.get_mut(&digest) {
+                    record.used_at_s = now_s;
+                }
                 continue;
             }
             let too_old = now_s.saturating_sub(used_at_s) > policy.unused_age_max.as_secs();

@@ -79,7 +79,7 @@ impl HostNetwork {
         check_clashes(&settings)?;
         write_rules(&settings)?;
         make_router(&settings, router)?;
-        let own = Path::new("/proc/self/ns/net");
+        let own = Path::new("/proc/thread-self/ns/net");
         let network = HostNetwork {
             state: Mutex::new(State {
                 bridge: BridgeAddresses::new(settings.bridge_cidr),

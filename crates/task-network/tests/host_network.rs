@@ -374,3 +374,35 @@ fn the_metadata_address_leads_to_the_agents_port_only() {
     assert!(other.is_err(), "{other:?}");
     fixture.close(network);
 }
+
+/// In a host of its own: a policy of DROP would be in the way of everybody else.
+#[track_caller]
+fn check_drop_policy(number: u8, instance: &'static str, rules: &'static str) {
+    let fixture = Fixture::new(instance, number);
+    let host = support::ScratchHost::new(instance);
+    in_namespace(host.path(), move || {
+        assert!(run("ip link set lo up"));
+        assert!(run(rules), "{rules}");
+        let network = fixture.open();
+        let one = network.attach(&name("one"), &interface(&fixture, 5)).unwrap();
+        let two = network.attach(&name("two"), &interface(&fixture, 6)).unwrap();
+        serve(&two.path, 8000, "two");
+        let target = fixture.address(6);
+        let answer = in_namespace(&one.path, move || fetch(target, 8000));
+        assert!(answer.is_ok(), "{rules}: {answer:?}");
+        network.restore_rules().unwrap();
+        assert_eq!(support::output("iptables -S").matches("outport").count(), 2);
+        network.close().unwrap();
+        assert_eq!(support::output("iptables -S").matches("outport").count(), 0);
+    });
+}
+
+#[test]
+fn tasks_pass_a_forward_policy_of_drop() {
+    check_drop_policy(16, "drop", "iptables -P FORWARD DROP");
+    check_drop_policy(
+        17,
+        "docker",
+        "iptables -P FORWARD DROP && iptables -N DOCKER-USER && iptables -A FORWARD -j DOCKER-USER",
+    );
+}

@@ -191,3 +191,25 @@ impl Drop for Outside {
         run(&format!("ip link del {}; ip netns del {namespace}", self.link));
     }
 }
+
+/// A host of its own: an empty network namespace.
+pub struct ScratchHost(PathBuf);
+
+impl ScratchHost {
+    pub fn new(label: &str) -> ScratchHost {
+        let namespace = format!("opt-{label}-{}", std::process::id());
+        assert!(run(&format!("ip netns add {namespace}")));
+        ScratchHost(PathBuf::from(format!("/run/netns/{namespace}")))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchHost {
+    fn drop(&mut self) {
+        let namespace = self.0.file_name().unwrap().to_str().unwrap();
+        run(&format!("ip netns del {namespace}"));
+    }
+}

@@ -94,3 +94,85 @@ fn pause_until(again_at_ms: Option<TimestampMs>, now_ms: TimestampMs) -> Duratio
     let wait_ms = u64::try_from(again_at_ms - now_ms).unwrap_or(0).max(1);
     Duration::from_millis(wait_ms).min(PASS_INTERVAL_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use outport_model::account_setting::AccountSetting;
+    use outport_model::{AccountId, Region, Scope};
+    use outport_store::{Fault, ManualClock, SeededIds};
+
+    use super::*;
+
+    /// Writes down how many rows it has seen, once it was told that it may.
+    struct Counting {
+        rows_seen: watch::Sender<usize>,
+    }
+
+    #[async_trait]
+    impl Controller for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+        async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
+            self.rows_seen.send_replace(store.snapshot().account_settings.len());
+            Ok(None)
+        }
+    }
+
+    #[derive(Default)]
+    struct Panicking(AtomicUsize);
+
+    #[async_trait]
+    impl Controller for Panicking {
+        fn name(&self) -> &'static str {
+            "panicking"
+        }
+        async fn activate(&self, _store: &Store) -> Result<Option<TimestampMs>, Fault> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            panic!("a bug");
+        }
+    }
+
+    fn row(name: usize) -> AccountSetting {
+        AccountSetting {
+            scope: Scope::new(AccountId::new("0"), Region::new("us-east-1")),
+            principal_arn: "root".into(),
+            name: name.to_string(),
+            value: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_commit_is_seen_though_another_controller_panics() {
+        let store = Store::in_memory(Arc::new(ManualClock::at(0)), Arc::new(SeededIds::new(1)));
+        let (rows_seen, mut seen) = watch::channel(0);
+        let panicking = Arc::new(Panicking::default());
+        let counting = Arc::new(Counting { rows_seen });
+        let driver = Driver::start(&store, vec![panicking.clone(), counting]);
+        for index in 1..=20 {
+            let put = store.write(|tx| {
+                tx.put(row(index));
+                Ok::<_, ()>(())
+            });
+            put.await.unwrap();
+            seen.wait_for(|rows| *rows == index).await.unwrap();
+        }
+        assert!(panicking.0.load(Ordering::SeqCst) > 1, "it is tried again");
+        driver.stop().await;
+    }
+
+    #[test]
+    fn a_pause_is_never_longer_than_the_interval_and_never_none() {
+        let check = |again_at_ms, expected_ms| {
+            assert_eq!(pause_until(again_at_ms, 1_000), Duration::from_millis(expected_ms));
+        };
+        check(None, 10_000);
+        check(Some(1_500), 500);
+        check(Some(1_000), 1);
+        check(Some(0), 1);
+        check(Some(i64::MAX), 10_000);
+    }
+}

@@ -176,3 +176,157 @@ fn reject(launch_type: LaunchType, passed_over: &[(&Candidate, Unplaceable)]) ->
     let reason = instances.first().map_or(Unplaceable::NoContainerInstances, |(_, reason)| *reason);
     Rejection { reason, instances }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use outport_model::capacity::NodeUse;
+    use outport_model::container_instance::ContainerInstance;
+    use outport_model::node::{Node, NodeCapacity};
+    use outport_model::task_definition::TransportProtocol;
+    use outport_model::{AccountId, ClusterName, NodeId, Region, Scope, Tags};
+
+    use super::*;
+
+    /// `a 1024/2048`: node `a` with so much CPU and memory free; words behind it: `silent`, `leaving`,
+    /// `arm`, `draining`, `bare` (no container instance), a number (that host port is taken).
+    fn candidate(text: &str) -> Candidate {
+        let mut words = text.split_whitespace();
+        let id = words.next().unwrap();
+        let (cpu, memory) = words.next().unwrap().split_once('/').unwrap();
+        let mut node = Node {
+            id: NodeId::new(id),
+            host_name: id.into(),
+            agent_version: "0".into(),
+            architecture: Architecture::X86_64,
+            capacity: NodeCapacity {
+                cpu_units: 100 + cpu.parse::<u32>().unwrap(),
+                memory_mib: 100 + memory.parse::<u32>().unwrap(),
+                reserved_ports: vec![22],
+            },
+            boot_id: "1".into(),
+            registered_at_ms: 0,
+            last_seen_ms: 0,
+            assignment_generation: 0,
+            accepts_tasks: true,
+            connected: true,
+        };
+        let mut instance = Some(instance(id));
+        let mut used = NodeUse { cpu_units: 100, memory_mib: 100, ..NodeUse::default() };
+        for word in words {
+            match word {
+                "silent" => node.connected = false,
+                "leaving" => node.accepts_tasks = false,
+                "arm" => node.architecture = Architecture::Arm64,
+                "bare" => instance = None,
+                "draining" => {
+                    if let Some(instance) = &mut instance {
+                        instance.status = ContainerInstanceStatus::Draining;
+                    }
+                }
+                port => {
+                    used.host_ports.insert((port.parse().unwrap(), TransportProtocol::Tcp));
+                }
+            }
+        }
+        Candidate { node: Arc::new(node), container_instance: instance.map(Arc::new), used }
+    }
+
+    fn instance(node: &str) -> ContainerInstance {
+        ContainerInstance {
+            scope: Scope::new(AccountId::new("0"), Region::new("us-east-1")),
+            cluster: ClusterName::new("default"),
+            id: ContainerInstanceId::new(format!("i-{node}")),
+            node: NodeId::new(node),
+            ec2_instance_id: "i-0".into(),
+            status: ContainerInstanceStatus::Active,
+            attributes: Vec::new(),
+            registered_at_ms: 0,
+            version: 1,
+            tags: Tags::new(),
+        }
+    }
+
+    /// `fargate 256/512` or `ec2 256/512 8080`: what the task needs | nodes | the node or the reasons.
+    #[track_caller]
+    fn check(needs: &str, nodes: &str, expected: &str) {
+        let words: Vec<&str> = needs.split_whitespace().collect();
+        let (cpu, memory) = words[1].split_once('/').unwrap();
+        let needs = Requirements {
+            launch_type: if words[0] == "ec2" { LaunchType::Ec2 } else { LaunchType::Fargate },
+            architecture: Some(Architecture::X86_64),
+            cpu_units: cpu.parse().unwrap(),
+            memory_mib: memory.parse().unwrap(),
+            host_ports: words[2..]
+                .iter()
+                .map(|port| (port.parse().unwrap(), TransportProtocol::Tcp))
+                .collect(),
+            open_ports: 0,
+        };
+        let candidates: Vec<Candidate> =
+            nodes.split(", ").filter(|text| !text.is_empty()).map(candidate).collect();
+        let chosen = match choose(&needs, &candidates, &Settings::default()) {
+            Ok(candidate) => candidate.node.id.to_string(),
+            Err(Rejection { reason, instances }) if instances.is_empty() => reason.to_string(),
+            Err(Rejection { instances, .. }) => {
+                let each =
+                    instances.iter().map(|(instance, reason)| format!("{instance} {reason}"));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        };
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn the_node_with_the_most_room_gets_the_task() {
+        check("fargate 256/512", "a 1024/1024, b 1024/2048, c 1024/1536", "b");
+        check("fargate 256/512", "a 512/1024, b 1024/1024", "b");
+        check("fargate 256/512", "b 1024/1024, a 1024/1024", "b");
+    }
+
+    #[test]
+    fn a_task_that_fits_exactly_fits() {
+        check("ec2 256/512", "a 256/512", "a");
+        check("ec2 257/512", "a 256/512", "i-a RESOURCE:CPU");
+        check("ec2 256/513", "a 256/512", "i-a RESOURCE:MEMORY");
+    }
+
+    #[test]
+    fn the_closest_match_is_named_first() {
+        check(
+            "ec2 256/512 80",
+            "a 1/1, b 1024/1024 80, c 1024/1, d 1024/1024 silent, e 1024/1024 arm",
+            "i-b RESOURCE:PORTS, i-c RESOURCE:MEMORY, i-a RESOURCE:CPU, i-e ATTRIBUTE, i-d AGENT",
+        );
+    }
+
+    #[test]
+    fn nodes_that_are_silent_leaving_or_draining_get_nothing() {
+        check("ec2 1/1", "a 9/9 draining, b 9/9 leaving", "i-a AGENT, i-b AGENT");
+        check("fargate 1/1", "a 9/9 draining", "a");
+    }
+
+    #[test]
+    fn machines_of_fargate_are_never_named() {
+        let capacity = "Capacity is unavailable at this time. Please try again later or in a \
+                        different availability zone";
+        check("fargate 256/512", "", capacity);
+        check("fargate 256/512", "a 1/1, b 9999/9999 silent", capacity);
+        check("fargate 1/1", "a 9/9 bare", "a");
+    }
+
+    #[test]
+    fn ec2_needs_a_container_instance_of_the_cluster() {
+        let none = "No Container Instances were found in your cluster.";
+        check("ec2 1/1", "", none);
+        check("ec2 1/1", "a 9/9 bare", none);
+    }
+
+    #[test]
+    fn ports_of_the_host_itself_and_the_same_port_twice_are_refused() {
+        check("ec2 1/1 22", "a 9/9", "i-a RESOURCE:PORTS");
+        check("ec2 1/1 80 80", "a 9/9", "i-a RESOURCE:PORTS");
+        check("ec2 1/1 80 81", "a 9/9 82", "a");
+    }
+}

@@ -81,3 +81,60 @@ fn free_port(
         .filter_map(|port| u16::try_from(port).ok())
         .find(|port| !taken.contains(&(*port, protocol)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Container to host ports of one container, `80:0` leaves the host port open; the ports taken;
+    /// the range; the seed -> the host ports.
+    #[track_caller]
+    fn check(
+        mode: NetworkMode,
+        mappings: &str,
+        taken: &[u16],
+        range: RangeInclusive<u16>,
+        seed: u64,
+        expected: Option<&[u16]>,
+    ) {
+        let mappings = mappings.split_whitespace().map(|text| {
+            let (container_port, host_port) = text.split_once(':').unwrap();
+            PortMapping {
+                container_port: container_port.parse().unwrap(),
+                host_port: host_port.parse().unwrap(),
+                protocol: TransportProtocol::Tcp,
+            }
+        });
+        let container = crate::task_start::tests::container("app", mappings.collect());
+        let taken = taken.iter().map(|port| (*port, TransportProtocol::Tcp)).collect();
+        let assigned = assign(mode, &[container], &taken, &range, seed);
+        let ports: Option<Vec<u16>> =
+            assigned.map(|assigned| assigned[0].iter().map(|(_, port)| *port).collect());
+        assert_eq!(ports.as_deref(), expected);
+    }
+
+    #[test]
+    fn open_ports_are_chosen_round_the_range() {
+        use NetworkMode::Bridge;
+        check(Bridge, "80:0 81:0", &[], 100..=104, 0, Some(&[100, 101]));
+        check(Bridge, "80:0 81:0", &[], 100..=104, 4, Some(&[104, 100]));
+        check(Bridge, "80:0", &[100, 101], 100..=104, 0, Some(&[102]));
+        check(Bridge, "80:0", &[], 100..=104, 5_000_003, Some(&[103]));
+    }
+
+    #[test]
+    fn a_fixed_port_is_not_given_out_as_an_open_one() {
+        check(NetworkMode::Bridge, "80:0 81:100", &[], 100..=104, 0, Some(&[101, 100]));
+    }
+
+    #[test]
+    fn a_used_up_range_gives_nothing() {
+        check(NetworkMode::Bridge, "80:0 81:0", &[100], 100..=101, 0, None);
+    }
+
+    #[test]
+    fn other_modes_use_the_port_of_the_container() {
+        check(NetworkMode::Host, "80:0 81:81", &[], 100..=101, 0, Some(&[80, 81]));
+        check(NetworkMode::Awsvpc, "80:0 81:81", &[], 100..=101, 0, Some(&[80, 81]));
+    }
+}

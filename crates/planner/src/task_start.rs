@@ -329,3 +329,126 @@ fn private_dns_name(address: std::net::Ipv4Addr, region: &Region) -> String {
     };
     format!("ip-{a}-{b}-{c}-{d}.{domain}")
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use outport_model::task::ContainerOverride;
+    use outport_model::task_definition::{
+        LinuxParameters, LogConfiguration, PortMapping, TaskDefinitionStatus,
+    };
+    use outport_model::{AccountId, Family, Scope};
+
+    use super::*;
+
+    pub(crate) fn container(name: &str, port_mappings: Vec<PortMapping>) -> ContainerDefinition {
+        ContainerDefinition {
+            name: name.into(),
+            image: "app:1".into(),
+            essential: true,
+            entry_point: None,
+            command: None,
+            working_directory: None,
+            user: None,
+            environment: Vec::new(),
+            cpu_units: 0,
+            memory_mib: None,
+            memory_reservation_mib: None,
+            port_mappings,
+            ulimits: Vec::new(),
+            readonly_root_filesystem: false,
+            privileged: false,
+            hostname: None,
+            interactive: false,
+            pseudo_terminal: false,
+            docker_labels: Vec::new(),
+            extra_hosts: Vec::new(),
+            dns_servers: Vec::new(),
+            dns_search_domains: Vec::new(),
+            linux: LinuxParameters::default(),
+            system_controls: Vec::new(),
+            depends_on: Vec::new(),
+            stop_timeout_s: None,
+            start_timeout_s: None,
+            log: LogConfiguration::Local,
+        }
+    }
+
+    /// Containers as `cpu/hard/soft` with `-` for none.
+    fn definition(task: (Option<u32>, Option<u32>), containers: &str) -> TaskDefinition {
+        let containers = containers.split_whitespace().enumerate().map(|(index, text)| {
+            let numbers: Vec<Option<u32>> = text.split('/').map(|n| n.parse().ok()).collect();
+            ContainerDefinition {
+                cpu_units: numbers[0].unwrap_or(0),
+                memory_mib: numbers[1],
+                memory_reservation_mib: numbers[2],
+                ..container(&format!("c{index}"), Vec::new())
+            }
+        });
+        TaskDefinition {
+            scope: Scope::new(AccountId::new("0"), Region::new("us-east-1")),
+            family: Family::new("web"),
+            revision: 1,
+            status: TaskDefinitionStatus::Active,
+            document: "{}".into(),
+            network_mode: NetworkMode::Bridge,
+            cpu_units: task.0,
+            memory_mib: task.1,
+            compatibilities: vec![LaunchType::Ec2],
+            architecture: None,
+            task_role_arn: None,
+            execution_role_arn: None,
+            containers: containers.collect(),
+            unsupported: Vec::new(),
+            registered_at_ms: 0,
+            registered_by: "root".into(),
+            deregistered_at_ms: None,
+            delete_requested_at_ms: None,
+            tags: Tags::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        task: (Option<u32>, Option<u32>),
+        containers: &str,
+        overrides: &TaskOverrides,
+        expected: (u32, u32),
+    ) {
+        let needs = requirements(&definition(task, containers), LaunchType::Ec2, overrides);
+        assert_eq!((needs.cpu_units, needs.memory_mib), expected);
+    }
+
+    #[test]
+    fn a_task_takes_what_it_or_its_containers_ask_for() {
+        let none = TaskOverrides::default();
+        check((Some(256), Some(512)), "10/128/-", &none, (256, 512));
+        check((None, None), "10/128/- 20/256/64", &none, (30, 192));
+        check((None, None), "-/-/100", &none, (0, 100));
+    }
+
+    #[test]
+    fn overrides_count() {
+        let of_task =
+            TaskOverrides { cpu_units: Some(1024), memory_mib: Some(2048), ..Default::default() };
+        check((Some(256), Some(512)), "10/128/-", &of_task, (1024, 2048));
+        let of_container = TaskOverrides {
+            containers: vec![ContainerOverride {
+                name: "c1".into(),
+                cpu_units: Some(99),
+                memory_mib: Some(1_000),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        check((None, None), "10/128/- 20/256/-", &of_container, (109, 1_128));
+    }
+
+    #[test]
+    fn names_follow_ec2() {
+        let address = std::net::Ipv4Addr::new(172, 31, 0, 4);
+        let name = |region: &str| private_dns_name(address, &Region::new(region));
+        assert_eq!(name("us-east-1"), "ip-172-31-0-4.ec2.internal");
+        assert_eq!(name("eu-west-1"), "ip-172-31-0-4.eu-west-1.compute.internal");
+        assert_eq!(mac_address(address, "5c0"), "02:5c:ac:1f:00:04");
+    }
+}

@@ -1,0 +1,87 @@
+//! The form of every table on disk is a promise: bytes that an earlier version wrote are read by this
+//! one, and mean the same.
+//!
+//! `golden/<table>.v<version>.json` holds a row as that version wrote it. A file is never changed; a
+//! new version adds one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use outport_model::account_setting::AccountSetting;
+use outport_model::capacity::AddressCursor;
+use outport_model::cluster::Cluster;
+use outport_model::container_instance::ContainerInstance;
+use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::idempotency::IdempotencyToken;
+use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
+use outport_model::node::Node;
+use outport_model::service::Service;
+use outport_model::task::Task;
+use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
+use outport_store::Row;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// Reads every golden version of the table; each is under the key, and what is written of it now is
+/// what it was: no field is lost, fields that are new have their defaults.
+fn check<R: Row>(key: &str, seen: &mut BTreeSet<String>) {
+    for version in 1..=R::VERSION {
+        let file = format!("{}.v{version}.json", R::TABLE);
+        let old = std::fs::read(directory().join(&file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let row = R::read(version, &old).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert_eq!(row.key().to_string(), key, "{file}");
+        let before: serde_json::Value = serde_json::from_slice(&old).unwrap();
+        let after = serde_json::to_value(&row).unwrap();
+        if version == R::VERSION {
+            assert_kept(&before, &after, &file);
+        }
+        assert_eq!(R::read(R::VERSION, after.to_string().as_bytes()).unwrap(), row, "{file}");
+        seen.insert(file);
+    }
+}
+
+/// Everything in `before` is in `after`.
+fn assert_kept(before: &serde_json::Value, after: &serde_json::Value, at: &str) {
+    match (before, after) {
+        (serde_json::Value::Object(before), serde_json::Value::Object(after)) => {
+            for (name, value) in before {
+                let at = format!("{at} {name}");
+                assert_kept(value, after.get(name).unwrap_or_else(|| panic!("{at} is lost")), &at);
+            }
+        }
+        (serde_json::Value::Array(before), serde_json::Value::Array(after)) => {
+            assert_eq!(before.len(), after.len(), "{at}");
+            before.iter().zip(after).for_each(|(b, a)| assert_kept(b, a, at));
+        }
+        _ => assert_eq!(before, after, "{at}"),
+    }
+}
+
+#[test]
+fn old_bytes_are_read() {
+    let scope = "000000000000/us-east-1";
+    let mut seen = BTreeSet::new();
+    let of = |rest: &str| format!("{scope}/{rest}");
+    check::<AccountSetting>(&of("containerInsights/arn:aws:iam::000000000000:root"), &mut seen);
+    check::<AddressCursor>(&of("subnet-00000000000000001"), &mut seen);
+    check::<Cluster>(&of("default"), &mut seen);
+    check::<ContainerInstance>(&of("default/022ab1ba804098e6cb293e6770eb3a95"), &mut seen);
+    check::<IdempotencyToken>(&of("RunTask/a-token"), &mut seen);
+    check::<NetworkInterface>(&of("eni-d48e834376391ac96"), &mut seen);
+    check::<SecurityGroup>(&of("sg-1"), &mut seen);
+    check::<Service>(&of("default/web"), &mut seen);
+    check::<ServiceDeployment>(&of("default/job/299QovykOJ6BDNwJ3dQbj"), &mut seen);
+    check::<ServiceRevision>(&of("default/web/1234567890123456789"), &mut seen);
+    check::<Subnet>(&of("subnet-00000000000000001"), &mut seen);
+    check::<Task>(&of("default/f2dc86bb0cd1583525d464c92d2095a1"), &mut seen);
+    check::<TaskDefinition>(&of("web/1"), &mut seen);
+    check::<TaskDefinitionFamily>(&of("web"), &mut seen);
+    check::<Vpc>(&of("vpc-1"), &mut seen);
+    check::<Node>("00000000000000000000000000000001", &mut seen);
+    let files = std::fs::read_dir(directory()).unwrap();
+    let files: BTreeSet<String> =
+        files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, seen, "every golden file is read");
+}

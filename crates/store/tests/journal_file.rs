@@ -1,0 +1,159 @@
+//! The SQLite journal on a real disk: what it keeps, and what it notices.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use outport_model::account_setting::AccountSetting;
+use outport_model::{AccountId, Region, Scope};
+use outport_store::{OpenError, RandomIds, Store, SystemClock};
+
+fn open(directory: &Path) -> Result<Store, OpenError> {
+    Store::open(directory, Arc::new(SystemClock), Arc::new(RandomIds))
+}
+
+fn setting(name: &str, value: &str) -> AccountSetting {
+    AccountSetting {
+        scope: Scope::new(AccountId::new("000000000000"), Region::new("us-east-1")),
+        principal_arn: "root".into(),
+        name: name.into(),
+        value: value.into(),
+    }
+}
+
+fn write(store: &Store, rows: Vec<AccountSetting>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let written = store.write(|tx| {
+        for row in rows {
+            tx.put(row);
+        }
+        Ok::<_, ()>(())
+    });
+    runtime.block_on(written).unwrap();
+}
+
+fn values(store: &Store) -> Vec<String> {
+    store.snapshot().account_settings.iter().map(|row| row.value.clone()).collect()
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let instance_id = store.instance_id().to_owned();
+    write(&store, vec![setting("a", "1"), setting("b", "2")]);
+    write(&store, vec![setting("a", "3")]);
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    assert_eq!(values(&store), ["3", "2"]);
+    assert_eq!(store.instance_id(), instance_id);
+    assert_eq!(instance_id.len(), 8);
+}
+
+#[test]
+fn one_store_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let _store = open(directory.path()).unwrap();
+    let second = open(directory.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(second, OpenError::Locked { .. }), "{second}");
+    assert!(!second.to_string().contains('\n'));
+}
+
+#[track_caller]
+fn refuses(directory: &Path, expected: fn(&OpenError) -> bool) {
+    let error = open(directory).map(|_| ()).unwrap_err();
+    assert!(expected(&error), "{error:?}");
+    assert!(!error.to_string().contains('\n'), "one line: {error}");
+}
+
+fn sql(directory: &Path, statement: &str) {
+    let connection = rusqlite::Connection::open(directory.join("journal.sqlite")).unwrap();
+    connection.execute_batch(statement).unwrap();
+}
+
+/// A store with rows in it, closed.
+fn filled() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    for index in 0..20 {
+        write(&store, vec![setting(&format!("name-{index:02}"), &format!("value-{index}"))]);
+    }
+    directory
+}
+
+#[test]
+fn a_changed_removed_or_repeated_row_is_noticed() {
+    for statement in [
+        "UPDATE rows SET row = replace(row, 'value-7', 'value-8') WHERE row LIKE '%value-7%'",
+        "DELETE FROM rows WHERE row LIKE '%value-7%'",
+        "INSERT INTO rows SELECT table_name, key || 'x', version, checksum, row FROM rows LIMIT 1",
+        "UPDATE meta SET value = value + 1 WHERE name = 'content'",
+    ] {
+        let directory = filled();
+        sql(directory.path(), statement);
+        refuses(directory.path(), |error| matches!(error, OpenError::Corrupt { .. }));
+    }
+}
+
+#[test]
+fn commits_that_were_acknowledged_and_are_gone_are_noticed() {
+    let directory = filled();
+    let (journal, old) = (directory.path().join("journal.sqlite"), directory.path().join("old"));
+    fs::copy(&journal, &old).unwrap();
+    write(&open(directory.path()).unwrap(), vec![setting("late", "acknowledged")]);
+    fs::copy(&old, &journal).unwrap();
+    refuses(directory.path(), |error| matches!(error, OpenError::Corrupt { .. }));
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    for statement in [
+        "PRAGMA user_version = 99",
+        "UPDATE rows SET table_name = 'of_the_future'",
+        "UPDATE rows SET version = 99",
+    ] {
+        let directory = filled();
+        sql(directory.path(), statement);
+        // A row's checksum covers its table and version, so only the first is known to be newer.
+        refuses(directory.path(), |error| {
+            matches!(error, OpenError::NewerVersion { .. } | OpenError::Corrupt { .. })
+        });
+    }
+    let directory = filled();
+    sql(directory.path(), "PRAGMA user_version = 99");
+    refuses(directory.path(), |error| matches!(error, OpenError::NewerVersion { .. }));
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("journal.sqlite"), b"this is no database at all").unwrap();
+    refuses(directory.path(), |error| matches!(error, OpenError::Corrupt { .. }));
+    let directory = tempfile::tempdir().unwrap();
+    sql(directory.path(), "CREATE TABLE other (x)");
+    refuses(directory.path(), |error| matches!(error, OpenError::Corrupt { .. }));
+}
+
+/// Flips one bit at many places of the file: each time the store either refuses or reads the same.
+#[test]
+fn a_flipped_bit_never_gives_another_answer() {
+    const FLIPS: usize = 300;
+    let directory = filled();
+    let journal = directory.path().join("journal.sqlite");
+    let good = fs::read(&journal).unwrap();
+    let expected = values(&open(directory.path()).unwrap());
+    let step = good.len() * 8 / FLIPS;
+    let mut noticed = 0;
+    for flip in 0..FLIPS {
+        let bit = flip * step + flip % 8;
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let copy = tempfile::tempdir().unwrap();
+        fs::write(copy.path().join("journal.sqlite"), &bytes).unwrap();
+        match open(copy.path()) {
+            Err(_) => noticed += 1,
+            Ok(store) => assert_eq!(values(&store), expected, "bit {bit}"),
+        }
+    }
+    assert!(noticed > 0, "some bits lie in rows");
+}

@@ -1,0 +1,337 @@
+//! One run: the control plane, the nodes, the network, the user, and time.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use outport_controllers::node_link::{CredentialSource, LinkConfig, LogSink, NodeLink, SinkError};
+use outport_controllers::{
+    Controller, Heartbeats, NodeHealthController, RetentionController, ServiceController,
+};
+use outport_model::Scope;
+use outport_model::task::Task;
+use outport_node_protocol::{
+    AssignmentRequest, LogBatch, LogCursor, LogDestination, Registered, RegistryCredential,
+};
+use outport_planner::Settings;
+use outport_store::journal::MemoryJournal;
+use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
+
+use crate::invariants::{self, Memory};
+use crate::network::{Message, Network};
+use crate::node::FakeNode;
+use crate::rng::Rng;
+use crate::user;
+
+const STEP_MS: i64 = 100;
+const NODES: usize = 3;
+/// Steps with faults, then the most steps until the world is at rest without them.
+const STORMY_STEPS: u64 = 400;
+const CALM_STEPS_MAX: u64 = 900;
+/// Chances in a thousand, a step.
+const USER_ACTS: usize = 60;
+const AGENT_CRASHES: usize = 8;
+const AGENT_COMES_BACK: usize = 60;
+const MACHINE_REBOOTS: usize = 3;
+const MACHINE_DIES: usize = 1;
+const CONTROL_PLANE_CRASHES: usize = 8;
+const REPORTS: usize = 400;
+const CONTROLLER_RUNS: usize = 500;
+
+pub struct World {
+    seed: u64,
+    step: u64,
+    rng: Rng,
+    clock: Arc<ManualClock>,
+    ids: Arc<SeededIds>,
+    journal: MemoryJournal,
+    control: ControlPlane,
+    nodes: Vec<FakeNode>,
+    network: Network,
+    memory: Memory,
+    stormy: bool,
+}
+
+/// All that dies with the control plane's process.
+struct ControlPlane {
+    store: Store,
+    link: NodeLink,
+    service: ServiceController,
+    node_health: NodeHealthController,
+    retention: RetentionController,
+}
+
+/// Minutes become seconds, so that everything happens in a short run.
+fn settings() -> Settings {
+    Settings {
+        healthy_after_ms: 300,
+        throttle_first_ms: 200,
+        throttle_longest_ms: 2_000,
+        placement_retry_ms: 1_000,
+        short_run_window_ms: 1_000,
+        stopped_task_life_ms: 6_000,
+        inactive_life_ms: 4_000,
+        node_silent_after_ms: 2_000,
+        node_lost_after_ms: 6_000,
+        ..Settings::default()
+    }
+}
+
+impl ControlPlane {
+    fn start(journal: &MemoryJournal, clock: &Arc<ManualClock>, ids: &Arc<SeededIds>) -> Self {
+        let store = Store::with_journal(journal.clone(), clock.clone(), ids.clone());
+        let store = store.expect("what was journaled can be read");
+        let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
+        let registered = Registered {
+            registry_host: "127.0.0.1:4566".into(),
+            registry_aliases: Vec::new(),
+            vpc_cidr: "172.31.0.0/16".into(),
+        };
+        let config = LinkConfig { scope: user::scope(), registered };
+        let (logs, credentials) = (Arc::new(Nothing), Arc::new(Nothing));
+        let link = NodeLink::new(store.clone(), config, heartbeats.clone(), logs, credentials);
+        Self {
+            link,
+            service: ServiceController::new(settings()),
+            node_health: NodeHealthController::new(heartbeats, settings()),
+            retention: RetentionController::new(settings()),
+            store,
+        }
+    }
+
+    /// Writes are done at once: the journal is in memory.
+    fn write(&self, change: impl FnOnce(&mut Transaction<'_>)) {
+        let written = self.store.write(|tx| {
+            change(tx);
+            Ok::<_, Infallible>(())
+        });
+        written.now_or_never().expect("no waiting").expect("the journal works");
+    }
+}
+
+struct Nothing;
+
+#[async_trait]
+impl LogSink for Nothing {
+    async fn append(
+        &self,
+        _scope: &Scope,
+        _destination: &LogDestination,
+        batch: LogBatch,
+    ) -> Result<LogCursor, SinkError> {
+        Ok(LogCursor { committed: batch.to_cursor })
+    }
+}
+
+#[async_trait]
+impl CredentialSource for Nothing {
+    async fn issue(&self, _scope: &Scope, _task: &Task) -> Result<RegistryCredential, SinkError> {
+        Err(SinkError::Refused("there is no registry".into()))
+    }
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+        let ids = Arc::new(SeededIds::new(seed));
+        let journal = MemoryJournal::default();
+        let control = ControlPlane::start(&journal, &clock, &ids);
+        control.write(user::set_up);
+        Self {
+            seed,
+            step: 0,
+            rng: Rng::new(seed),
+            clock,
+            ids,
+            journal,
+            control,
+            nodes: (1..=NODES).map(FakeNode::new).collect(),
+            network: Network::default(),
+            memory: Memory::default(),
+            stormy: true,
+        }
+    }
+
+    /// A storm, then calm until the world is at rest. Panics with the seed when it is not. Returns how
+    /// many tasks ran: a world in which nothing happens shows nothing.
+    pub fn run(mut self) -> usize {
+        for _ in 0..STORMY_STEPS {
+            self.step();
+        }
+        self.stormy = false;
+        // They hold host ports for as long as they like, so services might never find room.
+        self.control.write(user::stop_standalone_tasks);
+        let mut unrest = String::new();
+        for _ in 0..CALM_STEPS_MAX {
+            self.step();
+            match invariants::check_rest(&self.control.store.snapshot(), &self.nodes) {
+                Ok(()) => return self.memory.tasks_that_ran(),
+                Err(what) => unrest = what,
+            }
+        }
+        panic!("seed {}: no rest after {CALM_STEPS_MAX} calm steps: {unrest}", self.seed);
+    }
+
+    fn step(&mut self) {
+        self.step += 1;
+        self.clock.advance(STEP_MS);
+        if self.stormy {
+            self.act_as_user();
+            self.break_things();
+        }
+        self.mend();
+        self.deliver();
+        self.run_nodes();
+        self.run_controllers();
+        let snapshot = self.control.store.snapshot();
+        self.memory.check_lifecycles(&snapshot);
+        invariants::check_resources(&snapshot);
+        for node in &self.nodes {
+            let clashes = node.clashes();
+            assert!(clashes.is_empty(), "two tasks of a node on {clashes:?}");
+        }
+    }
+
+    fn act_as_user(&mut self) {
+        if !self.rng.per_mille(USER_ACTS) {
+            return;
+        }
+        let family = self.rng.below(user::FAMILIES.len());
+        let (name, _) = user::FAMILIES[family];
+        // A host port is taken once a node, so `job` asks for one task at most.
+        let most = if name == "job" { 2 } else { 6 };
+        let desired = u32::try_from(self.rng.below(most)).expect("small");
+        let choice = self.rng.below(8);
+        let revision = 1 + u32::try_from(self.rng.below(4)).expect("small");
+        let tasks: Vec<_> =
+            self.control.store.snapshot().tasks.iter().map(|task| task.key()).collect();
+        let picked = self.rng.pick(&tasks).cloned();
+        let act = self.rng.below(10);
+        self.control.write(|tx| match (act, picked) {
+            (0..=2, _) => user::create_service(tx, family, desired, choice),
+            (3 | 4, _) => user::scale(tx, name, desired),
+            (5 | 6, _) => user::deploy(tx, name, revision),
+            (7, _) => user::delete(tx, name),
+            (8, _) => {
+                // No place is an answer too.
+                let _ = user::run_task(tx, family, &settings());
+            }
+            (_, Some(task)) => user::stop_task(tx, &task),
+            (_, None) => {}
+        });
+    }
+
+    fn break_things(&mut self) {
+        if self.rng.per_mille(CONTROL_PLANE_CRASHES) {
+            self.restart_control_plane();
+        }
+        let alive = self.nodes.iter().filter(|node| !node.is_dead).count();
+        let index = self.rng.below(self.nodes.len());
+        let node = &mut self.nodes[index];
+        if node.is_dead {
+            return;
+        }
+        if self.rng.per_mille(AGENT_CRASHES) {
+            node.crash_agent();
+            self.network.cut(&node.id);
+        } else if self.rng.per_mille(MACHINE_REBOOTS) {
+            node.reboot();
+            self.network.cut(&node.id);
+        } else if alive > 2 && self.rng.per_mille(MACHINE_DIES) {
+            node.reboot();
+            node.is_dead = true;
+            self.network.cut(&node.id);
+        }
+    }
+
+    /// What was acknowledged is there after a restart, and nothing else.
+    fn restart_control_plane(&mut self) {
+        let before = format!("{:?}", self.control.store.snapshot().tables());
+        self.control = ControlPlane::start(&self.journal, &self.clock, &self.ids);
+        let after = format!("{:?}", self.control.store.snapshot().tables());
+        assert_eq!(before.len(), after.len(), "a restart changed the state");
+        for node in &mut self.nodes {
+            self.network.cut(&node.id);
+            node.registered = false;
+        }
+    }
+
+    fn mend(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| !node.is_dead && !node.is_up) {
+            if !self.stormy || self.rng.per_mille(AGENT_COMES_BACK) {
+                node.is_up = true;
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        for message in self.network.arrivals(self.step) {
+            match message {
+                Message::Report(report) => {
+                    let done = self.control.link.report(&report).now_or_never();
+                    done.expect("no waiting").expect("a registered node may report");
+                }
+                Message::Assignment(to, assignment) => {
+                    let node = self.nodes.iter_mut().find(|node| node.id == to);
+                    node.expect("sent to a node").take(assignment);
+                }
+            }
+        }
+    }
+
+    fn run_nodes(&mut self) {
+        let now_ms = self.control.store.now_ms();
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            if node.is_dead {
+                continue;
+            }
+            node.work(now_ms, &mut self.rng, self.stormy);
+            if !node.is_up {
+                continue;
+            }
+            if !node.registered {
+                let joined = self.control.link.register(node.registration()).now_or_never();
+                joined.expect("no waiting").expect("a node may join");
+                node.registered = true;
+            }
+            self.talk(index);
+        }
+    }
+
+    /// The node's poll and report, each when it happens to come round.
+    fn talk(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let (id, known_generation) = (node.id.clone(), node.assignment.generation);
+        let request = AssignmentRequest { node: id.clone(), known_generation };
+        let told = self.control.link.assignment(&request).now_or_never();
+        if let Some(assignment) = told.expect("no waiting").expect("a registered node may ask") {
+            let message = Message::Assignment(id, assignment.as_ref().clone());
+            self.network.send(message, self.step, &mut self.rng, self.stormy);
+        }
+        if !self.stormy || self.rng.per_mille(REPORTS) {
+            let message = Message::Report(node.report());
+            self.network.send(message, self.step, &mut self.rng, self.stormy);
+        }
+    }
+
+    fn run_controllers(&mut self) {
+        if !self.stormy || self.rng.per_mille(CONTROLLER_RUNS) {
+            let healthy = |task: &Task| {
+                let since = task.started_at_ms.map(|ms| self.control.store.now_ms() - ms);
+                task.is_running() && since.is_some_and(|ms| ms >= settings().healthy_after_ms)
+            };
+            let before = invariants::measure(&self.control.store.snapshot(), healthy);
+            let store = &self.control.store;
+            self.control.service.activate(store).now_or_never().expect("no waiting").expect("ok");
+            let snapshot = store.snapshot();
+            let after = invariants::measure(&snapshot, healthy);
+            invariants::check_floor_and_ceiling(&before, &after, &snapshot);
+        }
+        let store = &self.control.store;
+        for controller in [&self.control.node_health as &dyn Controller, &self.control.retention] {
+            controller.activate(store).now_or_never().expect("no waiting").expect("ok");
+        }
+    }
+}

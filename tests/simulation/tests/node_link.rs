@@ -1,0 +1,329 @@
+//! The calls of the node link, one at a time, over HTTP and without.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use outport_controllers::Heartbeats;
+use outport_controllers::node_link::{
+    AuthenticatedNode, CredentialSource, LinkConfig, LinkError, LogSink, NodeLink, SinkError,
+    observe, router,
+};
+use outport_model::task::{StopCode, Task};
+use outport_model::{DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
+use outport_node_protocol::{
+    Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
+    PATH_PREFIX, Registered, RegistryCredential, Report, StopCause, TaskNetwork, TaskReport,
+};
+use outport_planner::Settings;
+use outport_simulation::node::FakeNode;
+use outport_simulation::user;
+use outport_store::journal::MemoryJournal;
+use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
+use tower::ServiceExt;
+
+struct House {
+    store: Store,
+    link: NodeLink,
+    node: FakeNode,
+}
+
+struct Fixed;
+
+#[async_trait]
+impl LogSink for Fixed {
+    async fn append(
+        &self,
+        _scope: &Scope,
+        _destination: &LogDestination,
+        batch: LogBatch,
+    ) -> Result<LogCursor, SinkError> {
+        Ok(LogCursor { committed: batch.to_cursor })
+    }
+}
+
+#[async_trait]
+impl CredentialSource for Fixed {
+    async fn issue(&self, _scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
+        Ok(RegistryCredential {
+            user: "AWS".into(),
+            password: task.id.to_string(),
+            expires_at_ms: 1,
+        })
+    }
+}
+
+fn house_on(journal: &MemoryJournal) -> House {
+    let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+    let store = Store::with_journal(journal.clone(), clock, Arc::new(SeededIds::new(3))).unwrap();
+    let registered = Registered {
+        registry_host: "127.0.0.1:4566".into(),
+        registry_aliases: Vec::new(),
+        vpc_cidr: "172.31.0.0/16".into(),
+    };
+    let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
+    let link = NodeLink::new(
+        store.clone(),
+        LinkConfig { scope: user::scope(), registered },
+        heartbeats,
+        Arc::new(Fixed),
+        Arc::new(Fixed),
+    );
+    House { store, link, node: FakeNode::new(1) }
+}
+
+/// A house with a node that has joined.
+fn house() -> House {
+    let house = house_on(&MemoryJournal::default());
+    house.write(user::set_up);
+    house.register();
+    house
+}
+
+impl House {
+    fn write<T>(&self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
+        let written = self.store.write(|tx| Ok::<_, Infallible>(change(tx)));
+        written.now_or_never().unwrap().unwrap()
+    }
+    fn register(&self) {
+        self.link.register(self.node.registration()).now_or_never().unwrap().unwrap();
+    }
+    fn run_task(&self, family: usize) {
+        self.write(|tx| user::run_task(tx, family, &Settings::default())).unwrap();
+    }
+    fn ask(&self, known_generation: u64) -> Option<Arc<Assignment>> {
+        let request = AssignmentRequest { node: self.node.id.clone(), known_generation };
+        self.link.assignment(&request).now_or_never().unwrap().unwrap()
+    }
+    fn only_task(&self) -> Arc<Task> {
+        let snapshot = self.store.snapshot();
+        assert_eq!(snapshot.tasks.len(), 1);
+        Arc::clone(snapshot.tasks.iter().next().unwrap())
+    }
+    fn report(&self, report: &Report) {
+        self.link.report(report).now_or_never().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_generation_grows_with_every_change_and_over_restarts() {
+    let journal = MemoryJournal::default();
+    let house = house_on(&journal);
+    house.write(user::set_up);
+    house.register();
+    let first = house.ask(0).expect("it knows none");
+    assert!(first.tasks.is_empty());
+    assert_eq!(house.ask(first.generation), None, "nothing new");
+    house.run_task(0);
+    let second = house.ask(first.generation).expect("there is a task");
+    assert!(second.generation > first.generation);
+    assert_eq!(house.ask(first.generation), Some(second.clone()), "asked again, told again");
+
+    let restarted = house_on(&journal);
+    let third = restarted.ask(second.generation).expect("another control plane tells all anew");
+    assert!(third.generation > second.generation);
+    assert_eq!(third.tasks, second.tasks);
+
+    let far_ahead = third.generation + 1_000;
+    let fourth = restarted.ask(far_ahead).expect("a node that is ahead is caught up with");
+    assert!(fourth.generation > far_ahead);
+}
+
+#[test]
+fn an_assignment_has_all_that_a_task_needs() {
+    let house = house();
+    house.run_task(0);
+    let assignment = house.ask(0).unwrap();
+    let task = &assignment.tasks[0];
+    let TaskNetwork::Awsvpc(network) = &task.network else { panic!("{:?}", task.network) };
+    assert_eq!(network.address.to_string(), "172.31.0.4");
+    assert_eq!(network.gateway.to_string(), "172.31.0.1");
+    assert_eq!((network.prefix, network.vpc_cidr.as_str()), (26, "172.31.0.0/16"));
+    assert_eq!(network.security_groups, ["sg-1"]);
+    assert_eq!((task.limits.cpu_units, task.limits.memory_mib), (Some(256), Some(512)));
+    let container = &task.containers[0];
+    assert_eq!(container.stop_timeout_s, 30);
+    assert_eq!(container.ports[0].host_port, 8_000);
+    assert!(container.environment.contains(&("AWS_REGION".into(), "us-east-1".into())));
+}
+
+#[test]
+fn an_open_port_is_chosen_and_told() {
+    let house = house();
+    house.run_task(1);
+    house.run_task(1);
+    let assignment = house.ask(0).unwrap();
+    let ports: Vec<u16> =
+        assignment.tasks.iter().map(|task| task.containers[0].ports[0].host_port).collect();
+    assert_ne!(ports[0], ports[1]);
+    assert!(ports.iter().all(|port| *port >= 32_768));
+}
+
+#[test]
+fn a_task_that_was_stopped_before_its_node_saw_it_ends() {
+    let mut house = house();
+    house.run_task(0);
+    let key = house.only_task().key();
+    house.write(|tx| user::stop_task(tx, &key));
+    let assignment = house.ask(0).unwrap();
+    house.node.take(assignment.as_ref().clone());
+    let report = house.node.report();
+    assert!(report.tasks.is_empty());
+    house.report(&report);
+    let task = house.only_task();
+    assert_eq!(task.last_status, TaskStatus::Stopped);
+    assert_eq!(task.stop_code, Some(StopCode::UserInitiated));
+    assert!(house.store.snapshot().network_interfaces.is_empty(), "its address is free");
+    assert!(house.ask(assignment.generation).unwrap().tasks.is_empty());
+}
+
+#[test]
+fn a_machine_that_booted_has_lost_its_tasks() {
+    let mut house = house();
+    house.run_task(0);
+    house.node.reboot();
+    house.register();
+    let task = house.only_task();
+    assert_eq!(task.last_status, TaskStatus::Stopped);
+    assert_eq!(task.stop_code, Some(StopCode::InfrastructureHealth));
+}
+
+#[test]
+fn a_late_report_changes_nothing() {
+    let mut house = house();
+    house.run_task(0);
+    house.node.take(house.ask(0).unwrap().as_ref().clone());
+    let early = house.node.report();
+    let late = house.node.report();
+    house.report(&late);
+    let version = house.store.snapshot().version();
+    house.report(&early);
+    house.report(&late);
+    assert_eq!(house.store.snapshot().version(), version);
+}
+
+/// A task report of nothing but a status.
+fn seen(task: &TaskId, status: TaskStatus) -> TaskReport {
+    TaskReport {
+        task: task.clone(),
+        status,
+        containers: Vec::new(),
+        pull_started_at_ms: None,
+        pull_stopped_at_ms: None,
+        connectivity_at_ms: None,
+        started_at_ms: None,
+        stopping_at_ms: None,
+        execution_stopped_at_ms: None,
+        stopped_at_ms: None,
+        stop: None,
+    }
+}
+
+/// The status of the row, the one reported -> last and desired status of the row after it.
+#[track_caller]
+fn check(row: TaskStatus, reported: TaskStatus, expected: Option<(TaskStatus, DesiredStatus)>) {
+    let house = house();
+    house.run_task(0);
+    let mut task = Task::clone(&house.only_task());
+    task.last_status = row;
+    let report = seen(&task.id, reported);
+    let after = observe::apply(&task, &report, house.store.now_ms());
+    assert_eq!(after.map(|task| (task.last_status, task.desired_status)), expected);
+}
+
+#[test]
+fn what_a_node_sees_moves_a_task_forward_only() {
+    use DesiredStatus as D;
+    use TaskStatus::{Activating, Pending, Provisioning, Running, Stopped, Stopping};
+    check(Provisioning, Pending, Some((Pending, D::Running)));
+    check(Provisioning, Running, Some((Running, D::Running)));
+    check(Pending, Activating, Some((Activating, D::Running)));
+    check(Running, Stopping, Some((Stopping, D::Stopped)));
+    check(Pending, Stopped, Some((Stopped, D::Stopped)));
+    check(Running, Pending, None);
+    check(Activating, Activating, None);
+    check(Stopped, Running, None);
+    check(Stopped, Stopped, None);
+}
+
+#[test]
+fn a_node_cannot_report_times_that_are_yet_to_come() {
+    let house = house();
+    house.run_task(0);
+    let now_ms = house.store.now_ms();
+    let mut report = seen(&house.only_task().id, TaskStatus::Running);
+    report.started_at_ms = Some(now_ms + 3_600_000);
+    let task = observe::apply(&house.only_task(), &report, now_ms).unwrap();
+    assert_eq!(task.started_at_ms, Some(now_ms));
+}
+
+#[test]
+fn the_first_cause_of_a_stop_stands() {
+    let house = house();
+    house.run_task(0);
+    let key = house.only_task().key();
+    house.write(|tx| user::stop_task(tx, &key));
+    let mut report = seen(&house.only_task().id, TaskStatus::Stopped);
+    report.stop = Some(StopCause {
+        code: StopCode::EssentialContainerExited,
+        reason: "Essential container in task exited".into(),
+    });
+    let task = observe::apply(&house.only_task(), &report, house.store.now_ms()).unwrap();
+    assert_eq!(task.stop_code, Some(StopCode::UserInitiated));
+}
+
+#[test]
+fn a_credential_is_for_live_tasks_of_the_node_only() {
+    let house = house();
+    house.run_task(0);
+    let task = house.only_task().id.clone();
+    let ask = |node: &NodeId| {
+        let request = CredentialRequest { node: node.clone(), task: task.clone() };
+        house.link.registry_credential(&request).now_or_never().unwrap()
+    };
+    assert_eq!(ask(&house.node.id).unwrap().password, task.to_string());
+    let other = ask(&NodeId::new("other"));
+    assert!(matches!(other, Err(LinkError::UnknownTask(_))));
+}
+
+/// The status and body of a call that is signed by `signer`.
+async fn call(link: &NodeLink, path: &str, signer: &str, body: String) -> (u16, String) {
+    let request = axum::http::Request::post(format!("{PATH_PREFIX}/{path}"))
+        .extension(AuthenticatedNode(NodeId::new(signer)))
+        .body(axum::body::Body::from(body))
+        .unwrap();
+    let answer = router(link.clone()).oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn only_the_node_itself_is_heard() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
+    assert_eq!(call(&house.link, "assignment", &id, ask.clone()).await.0, 200);
+    assert_eq!(call(&house.link, "assignment", "other", ask.clone()).await.0, 403);
+    assert_eq!(call(&house.link, "assignment", &id, "{".into()).await.0, 400);
+    let stranger = r#"{"node":"stranger","known_generation":0}"#.to_owned();
+    assert_eq!(call(&house.link, "assignment", "stranger", stranger).await.0, 409);
+}
+
+#[tokio::test]
+async fn a_waiting_node_is_told_of_a_new_task() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let known = house.ask(0).unwrap().generation;
+    let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
+    let link = house.link.clone();
+    let waiting = tokio::spawn(async move { call(&link, "assignment", &id, ask).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    house.run_task(0);
+    let (status, body) = waiting.await.unwrap();
+    assert_eq!(status, 200);
+    assert!(body.contains(house.only_task().id.as_str()));
+}

@@ -1,16 +1,37 @@
 //! `cargo xtask`: the chores of this repository.
+//!
+//! **Invariant**: a chore leaves the machine as it found it, packages that it says it installs and
+//! the build directory apart; also when it fails or is interrupted.
 
+mod bench;
 mod codegen;
 mod compatibility;
+mod demo;
+mod guest;
+mod interrupt;
+mod outport;
+mod process;
+mod setup;
+mod test;
+mod tidy;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The chores of this repository")]
 enum Chore {
+    /// Run every test: units, simulation, clients, containers, and a guest with pure cgroup v2
+    Test,
+    /// Show the main job, from a pushed image to a service, on a scratch data directory
+    Demo,
+    /// Measure, beside peers that are measured in the same run
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Check the rules of the house: who uses whom, purity, names, licences
+    Tidy,
     /// Write the generated code of crates/aws-models
     Codegen {
         /// Only fail when it is stale
@@ -31,11 +52,26 @@ enum Chore {
     },
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// From RunTask to the first byte of the app, a burst, a cold start, idle memory
+    Launch {
+        /// How often each subject is measured
+        #[arg(long, default_value_t = 100)]
+        runs: usize,
+    },
+}
+
 fn main() -> Result<()> {
+    let repository = repository();
     match Chore::parse() {
-        Chore::Codegen { check } => codegen::run(&repository(), check),
-        Chore::Compatibility { check } => compatibility::run(&repository(), check),
-        Chore::ImportFacts { botocore } => codegen::import_facts(&repository(), &botocore),
+        Chore::Test => test::run_tests(&repository),
+        Chore::Demo => demo::run_demo(&repository),
+        Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),
+        Chore::Tidy => tidy::run(&repository),
+        Chore::Codegen { check } => codegen::run(&repository, check),
+        Chore::Compatibility { check } => compatibility::run(&repository, check),
+        Chore::ImportFacts { botocore } => codegen::import_facts(&repository, &botocore),
     }
 }
 

@@ -3,13 +3,13 @@
 //! **Invariant:** the output depends on these files alone and keeps the model's order, so that generating twice gives
 //! the same bytes; a test compares them with what is committed.
 
+mod declarations;
 mod exceptions;
 pub mod facts;
 mod import;
 mod names;
 mod operations;
 mod tables;
-mod types;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,9 +67,9 @@ fn generate(facts: &Facts) -> Result<BTreeMap<&'static str, String>> {
     };
     let value_imports = "use std::collections::BTreeMap;\nuse outport_aws_wire::{Blob, Document, Timestamp};\nuse super::*;\n";
     let files = [
-        ("enums.rs", "", types::enums(&shapes)?),
-        ("structures.rs", value_imports, types::structures(facts, &structures)?),
-        ("exceptions.rs", value_imports, types::structures(facts, &exceptions)?),
+        ("enums.rs", "", declarations::enums(&shapes)?),
+        ("structures.rs", value_imports, declarations::structures(facts, &structures)?),
+        ("exceptions.rs", value_imports, declarations::structures(facts, &exceptions)?),
         (
             "tables.rs",
             "use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};\nuse super::*;\n",

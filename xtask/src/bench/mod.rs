@@ -1,0 +1,10 @@
+//! `cargo xtask bench`: figures with their spread, beside a peer's that were taken in turn in the
+//! same run. Absolute times do not carry over between machines: read the ratios.
+
+mod docker;
+mod figures;
+mod launch;
+mod runc;
+mod subject;
+
+pub use launch::run_launch;

@@ -1,0 +1,73 @@
+//! A guest with pure cgroup v2, under software emulation: most users' hosts are like it, the machines
+//! that build this often are not.
+//!
+//! The test programs of the crates that touch control groups, namespaces and rules are run inside,
+//! as they are, from a memory file system; their verdict comes over the serial line.
+//!
+//! **Invariant**: a program that did not end well, or of which nothing was heard, is a failure.
+
+mod boot;
+mod kernel;
+mod root;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::process::{command, output, run};
+use crate::setup;
+
+/// Crates whose integration tests run in the guest.
+const CRATES: [&str; 2] = ["outport-container-runtime", "outport-task-network"];
+
+/// Boots the guest and fails unless every test program passed in it.
+pub fn run_guest(repository: &Path) -> Result<()> {
+    let directory = setup::build_directory(repository)?.join("guest");
+    std::fs::create_dir_all(&directory)?;
+    let kernel = kernel::Kernel::obtain(&directory)?;
+    let programs = test_programs(repository)?;
+    let root = directory.join("root");
+    if root.exists() {
+        std::fs::remove_dir_all(&root)?;
+    }
+    root::fill(&root, &kernel, &programs)?;
+    let archive = directory.join("initrd");
+    let pack = format!("find . | cpio --quiet -o -H newc > {}", archive.display());
+    run(&mut command(&root, "sh", ["-c", &pack]))?;
+    std::fs::remove_dir_all(&root)?;
+    boot::boot(&kernel.image, &archive, programs.tests.len())
+}
+
+/// What runs in the guest.
+struct Programs {
+    /// Integration tests.
+    tests: Vec<PathBuf>,
+    /// What they start.
+    started: Vec<PathBuf>,
+}
+
+/// The integration tests of `CRATES` and the binaries they start, as cargo says.
+fn test_programs(repository: &Path) -> Result<Programs> {
+    let mut arguments = vec!["test", "--no-run", "--locked", "--message-format=json"];
+    for name in CRATES {
+        arguments.extend(["--package", name]);
+    }
+    let messages = output(&mut command(repository, "cargo", arguments))?;
+    let mut programs = Programs { tests: Vec::new(), started: Vec::new() };
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line)?;
+        let Some(executable) = message["executable"].as_str().map(PathBuf::from) else { continue };
+        let kinds = message["target"]["kind"].as_array().cloned().unwrap_or_default();
+        let is_test_build = message["profile"]["test"] == true;
+        if kinds.contains(&Value::from("test")) {
+            programs.tests.push(executable);
+        } else if kinds.contains(&Value::from("bin")) && !is_test_build {
+            programs.started.push(executable);
+        }
+    }
+    if programs.tests.len() < CRATES.len() {
+        bail!("{CRATES:?} must each have integration tests to run in the guest");
+    }
+    Ok(programs)
+}

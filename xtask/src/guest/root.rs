@@ -1,0 +1,98 @@
+//! The guest's root file system: busybox, the test programs with their libraries, modules, `/init`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::Programs;
+use super::kernel::Kernel;
+use crate::process::{command, find, output, run};
+
+/// Programs of the host that the tests, or `/init`, call.
+const HOST_PROGRAMS: [&str; 4] = ["nft", "ip", "runc", "kmod"];
+const FOLDERS: [&str; 11] =
+    ["bin", "dev", "etc", "lib", "modules", "proc", "root", "run", "sys", "tmp", "var/lib"];
+pub const PROGRAM_PASSED: &str = "GUEST-PASSED";
+pub const PROGRAM_FAILED: &str = "GUEST-FAILED";
+
+pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
+    for name in FOLDERS {
+        fs::create_dir_all(root.join(name))?;
+    }
+    // /bin/sh and all the rest are busybox, and so are the images that the tests make.
+    let busybox = find("busybox").context("busybox-static is installed")?;
+    fs::copy(busybox, root.join("bin/busybox"))?;
+    run(&mut command(root, "ln", ["-s", "busybox", "bin/sh"]))?;
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    fs::write(root.join("etc/group"), "root:x:0:\n")?;
+
+    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    files.extend(programs.tests.iter().chain(&programs.started).cloned());
+    for name in HOST_PROGRAMS {
+        files.insert(find(name).with_context(|| format!("{name} is installed"))?);
+    }
+    for file in &files {
+        copy_with_libraries(root, file)?;
+    }
+    let modules = kernel.modules()?;
+    for module in &modules {
+        let name = module.file_name().context("a module has a name")?;
+        fs::copy(module, root.join("modules").join(name))?;
+    }
+    fs::write(root.join("init"), init_script(&modules, &programs.tests))?;
+    run(&mut command(root, "chmod", ["755", "init"]))
+}
+
+/// A program under its own path, with the libraries that `ldd` names: tests know the paths of what
+/// they start.
+fn copy_with_libraries(root: &Path, file: &Path) -> Result<()> {
+    copy(root, file)?;
+    // A static program has none, and ldd fails on it.
+    let libraries = output(&mut command(root, "ldd", [file])).unwrap_or_default();
+    for word in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        copy(root, Path::new(word))?;
+    }
+    Ok(())
+}
+
+fn copy(root: &Path, file: &Path) -> Result<()> {
+    let target = root.join(file.strip_prefix("/").unwrap_or(file));
+    fs::create_dir_all(target.parent().context("a file has a folder")?)?;
+    fs::copy(file, &target).with_context(|| format!("cannot copy {}", file.display()))?;
+    Ok(())
+}
+
+fn init_script(modules: &[PathBuf], tests: &[PathBuf]) -> String {
+    let load: String = modules
+        .iter()
+        .filter_map(|module| module.file_name())
+        .map(|name| format!("kmod insmod /modules/{}\n", name.to_string_lossy()))
+        .collect();
+    let run: String = tests
+        .iter()
+        .map(|path| {
+            let path = path.display();
+            format!("{path} --test-threads=1 && echo {PROGRAM_PASSED} {path} || echo {PROGRAM_FAILED} {path}\n")
+        })
+        .collect();
+    format!(
+        "#!/bin/sh\n\
+         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n\
+         /bin/busybox --install -s /bin\n\
+         mount -t proc proc /proc\n\
+         mount -t sysfs sys /sys\n\
+         mount -t devtmpfs dev /dev\n\
+         mkdir -p /dev/pts /dev/shm\n\
+         mount -t devpts pts /dev/pts\n\
+         mount -t tmpfs shm /dev/shm\n\
+         for place in tmp run var/lib; do mount -t tmpfs $place /$place; done\n\
+         mount -t cgroup2 cgroup /sys/fs/cgroup\n\
+         ln -s /proc/self/fd /dev/fd\n\
+         {load}\
+         ip link set lo up\n\
+         {run}\
+         poweroff -f\n"
+    )
+}

@@ -1,0 +1,179 @@
+//! Running other programs: what failed is said, with what it was.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::interrupt;
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// A program with arguments, in a directory.
+pub fn command<S: AsRef<OsStr>>(
+    directory: &Path,
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).args(arguments);
+    command
+}
+
+/// Runs it with its output shown; fails when it fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    interrupt::check()?;
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
+    interrupt::check()?;
+    if !status.success() {
+        bail!("{} failed ({status})", shown(command));
+    }
+    Ok(())
+}
+
+/// Runs it and answers what it printed; its errors are part of ours.
+pub fn output(command: &mut Command) -> Result<String> {
+    interrupt::check()?;
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
+    interrupt::check()?;
+    if !done.status.success() {
+        bail!(
+            "{} failed ({}): {}",
+            shown(command),
+            done.status,
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8(done.stdout)?)
+}
+
+/// Where a program is, on the path or where Debian keeps the ones of the administrator.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(places)
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
+}
+
+/// The command line, for messages.
+pub fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// Asks until there is an answer, at most for so long.
+pub fn until<T>(
+    what: &str,
+    patience: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        interrupt::check()?;
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            bail!("{what}: not within {} s", patience.as_secs());
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Waits for the end of a program; fails when it fails, takes longer, or a signal comes.
+pub fn until_end_within(started: &mut Started, patience: Duration) -> Result<()> {
+    let name = started.name.clone();
+    until(&format!("the end of {name}"), patience, || Ok((!started.is_running()?).then_some(())))?;
+    started.stop(Duration::ZERO)
+}
+
+/// A program that we started and that must not outlive us.
+pub struct Started {
+    child: Child,
+    name: String,
+}
+
+impl Started {
+    pub fn new(command: &mut Command) -> Result<Self> {
+        let name = shown(command);
+        let child =
+            command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { child, name })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// SIGTERM, and the wait for its end; SIGKILL when it takes longer than `patience`.
+    pub fn stop(&mut self, patience: Duration) -> Result<()> {
+        if self.is_running()? {
+            // Not through `run`: also an interrupted chore stops what it started.
+            Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        }
+        let deadline = Instant::now() + patience;
+        while self.is_running()? {
+            if Instant::now() > deadline {
+                self.child.kill()?;
+                self.child.wait()?;
+                bail!("{} did not stop within {} s of SIGTERM", self.name, patience.as_secs());
+            }
+            std::thread::sleep(POLL);
+        }
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("{} did not end well ({status})", self.name);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        if self.is_running().unwrap_or(false)
+            && let Err(error) = self.stop(PATIENCE)
+        {
+            eprintln!("{error}");
+        }
+    }
+}
+
+/// A directory of ours below the system's for temporary files, gone at the end.
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    pub fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("outport-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self { path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            eprintln!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}

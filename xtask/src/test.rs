@@ -1,0 +1,52 @@
+//! `cargo xtask test`: every test, in the order in which a failure is cheapest.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::process::{Started, command, find, run, until_end_within};
+use crate::{guest, interrupt, setup};
+
+/// The suite takes some minutes; one that hangs must not hang for ever.
+const PYTEST_PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+pub fn run_tests(repository: &Path) -> Result<()> {
+    let began = Instant::now();
+    interrupt::watch()?;
+    setup::require_root()?;
+    setup::install_packages(&[&setup::TEST_PROGRAMS[..], &setup::GUEST_PROGRAMS].concat())?;
+    setup::install_cargo_components(repository)?;
+    let programs = setup::python_programs(repository)?;
+
+    let step = |what: &str| println!("==> {what} ({} s)", began.elapsed().as_secs());
+    step("formatting");
+    run(&mut command(repository, "cargo", ["fmt", "--all", "--check"]))?;
+    step("lints");
+    run(command(repository, "cargo", ["clippy", "--workspace", "--all-targets", "--locked"])
+        .args(["--quiet", "--", "--deny", "warnings"]))?;
+    if find("cargo-deny").is_some() {
+        step("advisories, bans, licences and sources of the dependencies");
+        run(&mut command(repository, "cargo", ["deny", "--all-features", "check"]))?;
+    } else {
+        println!("cargo-deny is not installed: advisories are not checked; tidy checks the rest");
+    }
+    step("unit, vector, operation, simulation, tidy, container-runtime and network tests");
+    run(&mut command(repository, "cargo", ["test", "--workspace", "--locked", "--quiet"]))?;
+
+    step("client and container tests against the built binary");
+    let binary = setup::build_outport(repository, false)?;
+    // pytest's fixtures clean up after themselves when it is told to end; it is not killed.
+    let mut pytest = Started::new(
+        command(repository, programs.join("pytest"), ["-q", "-p", "no:cacheprovider", "tests"])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("OUTPORT_BINARY", &binary)
+            .env("PATH", setup::path_with(&programs)?),
+    )?;
+    until_end_within(&mut pytest, PYTEST_PATIENCE)?;
+
+    step("the core of the container tests in a guest with pure cgroup v2");
+    guest::run_guest(repository)?;
+    println!("all tests passed in {} s", began.elapsed().as_secs());
+    Ok(())
+}

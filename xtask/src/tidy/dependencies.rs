@@ -1,0 +1,120 @@
+//! Who may use whom. The table is ARCHITECTURE.md's, with its reasons there; a new arrow needs a
+//! design note.
+
+use super::Offences;
+use super::workspace::Workspace;
+
+/// A member, and what it may be built from. `outport-` is left out of the names.
+const ALLOWED: [(&str, &[&str]); 27] = [
+    ("model", &[]),
+    ("aws-wire", &[]),
+    ("identity", &["model"]),
+    ("planner", &["model"]),
+    ("aws-ec2", &["aws-wire"]),
+    ("aws-ecr", &["aws-wire"]),
+    ("aws-ecs", &["aws-wire"]),
+    ("aws-iam", &["aws-wire"]),
+    ("aws-logs", &["aws-wire"]),
+    ("aws-sts", &["aws-wire"]),
+    ("store", &["model"]),
+    // A request is answered from the store or the data plane that the service fronts; it never
+    // talks to a node.
+    ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
+    (
+        "service-ecr",
+        &["aws-ecr", "aws-wire", "identity", "image-registry", "model", "planner", "store"],
+    ),
+    ("service-ecs", &["aws-ecs", "aws-wire", "identity", "model", "planner", "store"]),
+    (
+        "service-logs",
+        &["aws-logs", "aws-wire", "identity", "log-store", "model", "planner", "store"],
+    ),
+    ("service-sts", &["aws-sts", "aws-wire", "identity", "model", "planner", "store"]),
+    ("front-door", &["aws-wire", "identity", "model"]),
+    // Nothing inside speaks AWS JSON.
+    ("controllers", &["model", "node-protocol", "planner", "store"]),
+    ("node-protocol", &["model"]),
+    // A node knows its assignment, not the cluster.
+    (
+        "node-agent",
+        &["container-runtime", "identity", "image-store", "model", "node-protocol", "task-network"],
+    ),
+    ("container-runtime", &["model"]),
+    ("task-network", &["model"]),
+    ("image-store", &["model"]),
+    // They keep their own bytes.
+    ("image-registry", &["model"]),
+    ("log-store", &["model"]),
+    ("simulation", &["controllers", "model", "node-protocol", "planner", "store"]),
+    ("xtask", &["aws-wire", "identity"]),
+];
+/// What the tests of a member may use beside.
+const ALLOWED_IN_TESTS: [(&str, &[&str]); 1] =
+    [("front-door", &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-sts"])];
+/// The binary wires the whole house; these stand outside of it.
+const BINARY: &str = "outport";
+const NOT_IN_THE_BINARY: [&str; 2] = ["simulation", "xtask"];
+
+pub fn check(workspace: &Workspace) -> Offences {
+    let mut offences = Vec::new();
+    for member in workspace.members() {
+        let name = short(&member.name);
+        for of_tests in [false, true] {
+            for used in workspace.arrows(member, of_tests).into_iter().map(short) {
+                if !is_allowed(name, used, of_tests) {
+                    let who = if of_tests { "the tests of " } else { "" };
+                    offences.push(format!(
+                        "{who}{name} may not use {used}: see \"Who may depend on whom\" in \
+                         ARCHITECTURE.md"
+                    ));
+                }
+            }
+        }
+        if name != BINARY && row(&ALLOWED, name).is_none() {
+            offences
+                .push(format!("{name} has no row in the table of xtask/src/tidy/dependencies.rs"));
+        }
+    }
+    offences
+}
+
+fn is_allowed(name: &str, used: &str, of_tests: bool) -> bool {
+    if name == BINARY {
+        return !NOT_IN_THE_BINARY.contains(&used);
+    }
+    let built_in = row(&ALLOWED, name).is_some_and(|row| row.contains(&used));
+    let in_tests = row(&ALLOWED_IN_TESTS, name).is_some_and(|row| row.contains(&used));
+    built_in || of_tests && in_tests
+}
+
+fn row<'a>(table: &[(&str, &'a [&'a str])], name: &str) -> Option<&'a [&'a str]> {
+    table.iter().find(|(member, _)| *member == name).map(|(_, row)| *row)
+}
+
+fn short(package: &str) -> &str {
+    package.strip_prefix("outport-").unwrap_or(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, used: &str, of_tests: bool, expected: bool) {
+        assert_eq!(is_allowed(name, used, of_tests), expected, "{name} -> {used}");
+    }
+
+    #[test]
+    fn arrows_of_the_table() {
+        check("planner", "model", false, true);
+        check("model", "planner", false, false);
+        check("service-ecs", "controllers", false, false);
+        check("service-ecs", "aws-ecr", false, false);
+        check("controllers", "aws-wire", false, false);
+        check("node-agent", "store", true, false);
+        check("front-door", "aws-ecs", false, false);
+        check("front-door", "aws-ecs", true, true);
+        check("outport", "controllers", false, true);
+        check("outport", "xtask", false, false);
+        check("stranger", "model", false, false);
+    }
+}

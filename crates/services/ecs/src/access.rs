@@ -56,3 +56,59 @@ pub fn pass_role(call: &Call, role: &str) -> Result<(), Rejection> {
     };
     Ok(call.authorize("iam:PassRole", &resource, &context)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn a_stranger_changes_nothing() {
+        let mut world = World::with_node(2048, 4096);
+        let task = world.run("app").await;
+        world.create_service("web", "app", 0).await;
+        world.become_stranger();
+        let version = world.store.snapshot().version();
+        let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-0"]}});
+        let container = json!({"name": "a", "image": "b", "memory": 16});
+        for (operation, input) in [
+            ("DeleteCluster", json!({"cluster": "default"})),
+            ("DescribeClusters", json!({})),
+            ("UpdateCluster", json!({"cluster": "default"})),
+            (
+                "RegisterTaskDefinition",
+                json!({"family": "app", "containerDefinitions": [container]}),
+            ),
+            ("DeleteTaskDefinitions", json!({"taskDefinitions": ["app:1"]})),
+            (
+                "RunTask",
+                json!({"taskDefinition": "app", "launchType": "FARGATE", "networkConfiguration": network}),
+            ),
+            ("StopTask", json!({"task": task})),
+            ("DescribeTasks", json!({"tasks": [task]})),
+            ("ListTasks", json!({})),
+            (
+                "CreateService",
+                json!({
+                    "serviceName": "b", "taskDefinition": "app", "desiredCount": 1, "launchType": "FARGATE",
+                    "networkConfiguration": network,
+                }),
+            ),
+            ("UpdateService", json!({"service": "web", "desiredCount": 2})),
+            ("DeleteService", json!({"service": "web"})),
+            ("DescribeServices", json!({"services": ["web"]})),
+            ("ListServiceDeployments", json!({"service": "web"})),
+            ("ListContainerInstances", json!({})),
+            (
+                "TagResource",
+                json!({"resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/default", "tags": []}),
+            ),
+        ] {
+            let (status, answer) = world.reply(operation, &input).await;
+            let shown = (status, answer["__type"].as_str().unwrap_or_default());
+            assert_eq!(shown, (400, "AccessDeniedException"), "{operation}: {answer}");
+        }
+        assert_eq!(world.store.snapshot().version(), version);
+    }
+}

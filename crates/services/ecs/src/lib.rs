@@ -29,6 +29,8 @@ mod task_overrides;
 mod views;
 
 #[cfg(test)]
+mod hostile_input;
+#[cfg(test)]
 mod testing;
 
 pub use rejection::Rejection;

@@ -23,6 +23,7 @@ pub struct World {
     pub scope: Scope,
     pub clock: Arc<ManualClock>,
     service: EcsService,
+    principal: Principal,
 }
 
 impl World {
@@ -33,6 +34,7 @@ impl World {
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let world = Self {
             service: EcsService::new(store.clone(), Settings::default()),
+            principal: Principal::root(scope.account.clone()),
             store,
             scope,
             clock,
@@ -58,7 +60,7 @@ impl World {
 
     fn call_context(&self) -> Call {
         Call {
-            principal: Principal::root(self.scope.account.clone()),
+            principal: self.principal.clone(),
             account: self.scope.account.clone(),
             region: self.scope.region.clone(),
             request_id: RequestId::new("request"),
@@ -174,6 +176,11 @@ impl World {
             "networkConfiguration": {"awsvpcConfiguration": {"subnets": [self.subnet()]}},
         });
         self.call("CreateService", input).await["service"].clone()
+    }
+
+    /// From now on the calls come from another account's root.
+    pub fn become_stranger(&mut self) {
+        self.principal = Principal::root(AccountId::new("999999999999"));
     }
 
     pub async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {

@@ -33,6 +33,8 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
 /// How long the control plane has to take the last report and drop the stopped tasks.
 const FORGET_PATIENCE: Duration = Duration::from_secs(5);
+/// A firewall that was restarted meanwhile took our rules with it.
+const RULES_INTERVAL: Duration = Duration::from_secs(60);
 const FORGET_LOOK: Duration = Duration::from_millis(20);
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
@@ -118,6 +120,7 @@ impl Agent {
             tokio::spawn(shared.reporter().run()),
             tokio::spawn(follow_assignments(shared.clone(), registration)),
             tokio::spawn(sweep_images(shared.clone())),
+            tokio::spawn(restore_rules(shared.clone())),
         ];
         Ok(Self { instance: settings.instance, shared, loops })
     }
@@ -333,6 +336,13 @@ async fn follow_assignments(shared: Arc<Shared>, registration: Registration) {
                 }
             }
         }
+    }
+}
+
+async fn restore_rules(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(RULES_INTERVAL).await;
+        shared.machine.networks.restore_rules().await;
     }
 }
 

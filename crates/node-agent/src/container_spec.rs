@@ -34,6 +34,8 @@ pub struct ContainerHost {
     pub files: Vec<BindMount>,
     pub hostname: Option<String>,
     pub driver: Driver,
+    /// The most open files that this node can give: a default above it is lowered to it.
+    pub open_files_max: u64,
 }
 
 /// Why a container cannot be made. The texts stand behind `CannotCreateContainerError: `.
@@ -70,7 +72,7 @@ pub fn container_spec(
         drop: container.linux.capabilities_drop.clone(),
     };
     spec.readonly_rootfs = container.readonly_root_filesystem;
-    spec.ulimits = ulimits(task, container);
+    spec.ulimits = ulimits(task, container, host.open_files_max);
     spec.hostname = container.hostname.clone().or(host.hostname);
     spec.tmpfs = tmpfs(container);
     spec.bind_mounts = host.files;
@@ -141,7 +143,11 @@ fn environment(
     environment
 }
 
-fn ulimits(task: &TaskAssignment, container: &ContainerAssignment) -> Vec<Ulimit> {
+fn ulimits(
+    task: &TaskAssignment,
+    container: &ContainerAssignment,
+    open_files_max: u64,
+) -> Vec<Ulimit> {
     // -1 is AWS's word for unlimited.
     let value = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
     let mut ulimits: Vec<Ulimit> = container
@@ -154,11 +160,8 @@ fn ulimits(task: &TaskAssignment, container: &ContainerAssignment) -> Vec<Ulimit
         })
         .collect();
     if task.launch_type == "FARGATE" && ulimits.iter().all(|ulimit| ulimit.name != "nofile") {
-        ulimits.push(Ulimit {
-            name: "nofile".to_owned(),
-            soft: FARGATE_OPEN_FILES,
-            hard: FARGATE_OPEN_FILES,
-        });
+        let open_files = FARGATE_OPEN_FILES.min(open_files_max);
+        ulimits.push(Ulimit { name: "nofile".to_owned(), soft: open_files, hard: open_files });
     }
     ulimits
 }

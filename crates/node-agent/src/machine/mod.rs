@@ -127,6 +127,7 @@ impl Machine {
             files,
             hostname: self.networks.hostname(task, container),
             driver: self.driver.clone(),
+            open_files_max: open_files_max(),
         };
         let spec =
             container_spec(task, container, &image.config, host).map_err(|error| failed(&error))?;
@@ -345,6 +346,13 @@ impl TaskHost for Machine {
             self.containers.forget(&task.task, &container.name);
         }
     }
+}
+
+/// A process may raise its limit of open files up to its hard limit; above it only with a capability
+/// that a node inside a container or a small virtual machine may lack.
+fn open_files_max() -> u64 {
+    nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+        .map_or(u64::MAX, |(_, hard)| hard)
 }
 
 /// The container's UUID without hyphens and half the task's id: unique, and the same after a restart.

@@ -96,6 +96,14 @@ impl Networks {
         }
     }
 
+    /// Renews the host's rules, which a firewall's restart or Docker may have taken away.
+    pub async fn restore_rules(&self) {
+        let host = self.host.clone();
+        if let Err(error) = blocking(move || Ok(host.restore_rules()?)).await {
+            tracing::error!(%error, "cannot renew the rules of the tasks' network");
+        }
+    }
+
     /// Waits until what was detached is gone.
     pub async fn settle(&self) {
         let host = self.host.clone();

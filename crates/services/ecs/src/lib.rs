@@ -5,7 +5,7 @@
 //! ```
 //!
 //! **Invariant:** an operation talks to nobody but the store, decides by functions of the planner, and answers with
-//! AWS's own texts. What this version does not build is refused here, at the edge, and never ignored.
+//! AWS's own texts where they are known. What this version does not build is refused here, at the edge, and never ignored.
 
 mod access;
 mod account_setting;

@@ -1,7 +1,8 @@
 //! Why an operation refuses a request: the errors of the ECS API that this crate answers with, and their texts.
 //!
-//! **Invariant:** every refusal is made here or carries AWS's own text; the generated error is made from it in one
-//! place, at the end of an operation.
+//! **Invariant:** a refusal carries AWS's own text where that is known (from AWS's documentation and from what callers
+//! report of it), and else says what is wrong; the generated error is made from it in one place, at the end of an
+//! operation.
 
 use std::fmt;
 

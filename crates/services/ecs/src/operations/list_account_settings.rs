@@ -6,7 +6,7 @@ use outport_identity::{Call, ConditionContext};
 use crate::page::PageRequest;
 use crate::{EcsService, Rejection, access, account_setting};
 
-/// Source: botocore's documentation of `ListAccountSettingsRequest.maxResults` says 10; AWS itself shows all by default.
+/// AWS documents pages of 1 to 10. There are more settings than that, and callers who name no size expect them all.
 const PAGE_MAX: usize = 100;
 
 pub async fn list_account_settings(

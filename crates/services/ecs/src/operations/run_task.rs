@@ -156,7 +156,8 @@ impl Request {
         let tags = self.task_tags(&definition)?;
         let request = self.start_request(&definition, &network, &overrides, tags);
         let (tasks, failures) = start_all(tx, scope, &request, self.count, settings)?;
-        if let Some(token) = self.token {
+        // A request that found no place made nothing: the next one with its token may.
+        if let Some(token) = self.token.filter(|_| !tasks.is_empty()) {
             let ids = tasks.iter().map(|task| task.id.to_string()).collect();
             token.remember(tx, scope, OPERATION, ids);
         }

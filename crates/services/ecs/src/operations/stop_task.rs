@@ -11,7 +11,7 @@ use crate::{EcsService, Rejection, access, lookup, names};
 
 /// What AWS says when the caller gives no reason.
 const DEFAULT_REASON: &str = "Task stopped by user";
-/// Source: botocore's documentation of `StopTaskRequest.reason` speaks of a message; AWS cuts none below this.
+/// Our bound: AWS documents none.
 const REASON_LENGTH_MAX: usize = 1024;
 
 pub async fn stop_task(

@@ -115,6 +115,18 @@ async fn a_client_token_answers_again() {
 }
 
 #[tokio::test]
+async fn a_token_that_made_nothing_may_try_again() {
+    let world = World::new();
+    world.register("app", json!({})).await;
+    let mut input = input(&world);
+    input["clientToken"] = json!("token");
+    world.check("RunTask", input.clone(), json!({"tasks": []})).await;
+    world.add_node(2048, 4096);
+    let answer = world.call("RunTask", input).await;
+    assert_eq!(answer["tasks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn overrides_and_tags_are_kept() {
     let world = World::with_node(2048, 4096);
     world

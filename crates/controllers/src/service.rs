@@ -40,9 +40,7 @@ impl ServiceController {
 
     fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<TimestampMs> {
         let rows = ServiceRows::read(tx, key)?;
-        let scene = rows.scene(tx, tx.now_ms(), &self.settings);
-        let mut plan = plan(&scene);
-        drop(scene);
+        let mut plan = plan(&rows.scene(tx, tx.now_ms(), &self.settings));
         for stop in &plan.stops {
             order_stop(tx, key, stop);
         }
@@ -55,7 +53,6 @@ impl ServiceController {
         let (started, rejection) = self.start(tx, &plan);
         let scene = rows.scene(tx, tx.now_ms(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
-        drop(scene);
         tx.put(plan.service);
         plan.look_again_at_ms
     }

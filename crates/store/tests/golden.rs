@@ -4,6 +4,8 @@
 //! `golden/<table>.v<version>.json` holds a row as that version wrote it. A file is never changed; a
 //! new version adds one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The SQLite journal on a real disk: what it keeps, and what it notices.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! SIGKILL at random moments under the load of many clients: no acknowledged write is lost, none is
 //! done twice, and none is there that nobody asked for.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What a store promises to its writers and readers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;

@@ -56,7 +56,7 @@ pub fn set_up(tx: &mut Transaction<'_>) {
         id: SUBNET.into(),
         vpc_id: "vpc-1".into(),
         // Small, so that addresses come round again.
-        cidr: cidr("172.31.0.0/26"),
+        cidr: cidr("172.31.0.0/28"),
         availability_zone: "us-east-1a".into(),
         availability_zone_id: "use1-az1".into(),
         is_default_for_az: true,

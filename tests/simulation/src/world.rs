@@ -36,6 +36,8 @@ const AGENT_COMES_BACK: usize = 60;
 const MACHINE_REBOOTS: usize = 3;
 const MACHINE_DIES: usize = 1;
 const CONTROL_PLANE_CRASHES: usize = 8;
+const DISK_FILLS: usize = 6;
+const DISK_IS_CLEARED: usize = 120;
 const REPORTS: usize = 400;
 const CONTROLLER_RUNS: usize = 500;
 
@@ -51,6 +53,7 @@ pub struct World {
     network: Network,
     memory: Memory,
     stormy: bool,
+    disk_full: bool,
 }
 
 /// All that dies with the control plane's process.
@@ -100,13 +103,13 @@ impl ControlPlane {
         }
     }
 
-    /// Writes are done at once: the journal is in memory.
-    fn write(&self, change: impl FnOnce(&mut Transaction<'_>)) {
+    /// Writes are done at once: the journal is in memory. False when the disk is full.
+    fn write(&self, change: impl FnOnce(&mut Transaction<'_>)) -> bool {
         let written = self.store.write(|tx| {
             change(tx);
             Ok::<_, Infallible>(())
         });
-        written.now_or_never().expect("no waiting").expect("the journal works");
+        written.now_or_never().expect("no waiting").is_ok()
     }
 }
 
@@ -137,7 +140,7 @@ impl World {
         let ids = Arc::new(SeededIds::new(seed));
         let journal = MemoryJournal::default();
         let control = ControlPlane::start(&journal, &clock, &ids);
-        control.write(user::set_up);
+        assert!(control.write(user::set_up), "the disk is empty");
         Self {
             seed,
             step: 0,
@@ -150,6 +153,7 @@ impl World {
             network: Network::default(),
             memory: Memory::default(),
             stormy: true,
+            disk_full: false,
         }
     }
 
@@ -160,8 +164,9 @@ impl World {
             self.step();
         }
         self.stormy = false;
+        self.disk_is_full(false);
         // They hold host ports for as long as they like, so services might never find room.
-        self.control.write(user::stop_standalone_tasks);
+        assert!(self.control.write(user::stop_standalone_tasks), "the disk has space");
         let mut unrest = String::new();
         for _ in 0..CALM_STEPS_MAX {
             self.step();
@@ -208,7 +213,8 @@ impl World {
             self.control.store.snapshot().tasks.iter().map(|task| task.key()).collect();
         let picked = self.rng.pick(&tasks).cloned();
         let act = self.rng.below(10);
-        self.control.write(|tx| match (act, picked) {
+        // An answer of the user's that is lost with the disk is not missed here.
+        let _ = self.control.write(|tx| match (act, picked) {
             (0..=2, _) => user::create_service(tx, family, desired, choice),
             (3 | 4, _) => user::scale(tx, name, desired),
             (5 | 6, _) => user::deploy(tx, name, revision),
@@ -225,6 +231,10 @@ impl World {
     fn break_things(&mut self) {
         if self.rng.per_mille(CONTROL_PLANE_CRASHES) {
             self.restart_control_plane();
+        }
+        let chance = if self.disk_full { DISK_IS_CLEARED } else { DISK_FILLS };
+        if self.rng.per_mille(chance) {
+            self.disk_is_full(!self.disk_full);
         }
         let alive = self.nodes.iter().filter(|node| !node.is_dead).count();
         let index = self.rng.below(self.nodes.len());
@@ -245,12 +255,28 @@ impl World {
         }
     }
 
+    fn disk_is_full(&mut self, full: bool) {
+        self.disk_full = full;
+        self.journal.set_broken(full);
+    }
+
+    /// A call of the control plane does not wait, and fails only for want of disk.
+    fn must<T, E: std::fmt::Debug>(&self, call: impl Future<Output = Result<T, E>>) -> Option<T> {
+        match call.now_or_never().expect("no waiting") {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                assert!(self.disk_full, "{error:?}");
+                None
+            }
+        }
+    }
+
     /// What was acknowledged is there after a restart, and nothing else.
     fn restart_control_plane(&mut self) {
         let before = format!("{:?}", self.control.store.snapshot().tables());
         self.control = ControlPlane::start(&self.journal, &self.clock, &self.ids);
         let after = format!("{:?}", self.control.store.snapshot().tables());
-        assert_eq!(before.len(), after.len(), "a restart changed the state");
+        assert!(before == after, "a restart changed the state");
         for node in &mut self.nodes {
             self.network.cut(&node.id);
             node.registered = false;
@@ -269,8 +295,7 @@ impl World {
         for message in self.network.arrivals(self.step) {
             match message {
                 Message::Report(report) => {
-                    let done = self.control.link.report(&report).now_or_never();
-                    done.expect("no waiting").expect("a registered node may report");
+                    self.must(self.control.link.report(&report));
                 }
                 Message::Assignment(to, assignment) => {
                     let node = self.nodes.iter_mut().find(|node| node.id == to);
@@ -292,9 +317,12 @@ impl World {
                 continue;
             }
             if !node.registered {
-                let joined = self.control.link.register(node.registration()).now_or_never();
-                joined.expect("no waiting").expect("a node may join");
-                node.registered = true;
+                let registration = node.registration();
+                let joined = self.must(self.control.link.register(registration));
+                self.nodes[index].registered = joined.is_some();
+            }
+            if !self.nodes[index].registered {
+                continue;
             }
             self.talk(index);
         }
@@ -302,16 +330,16 @@ impl World {
 
     /// The node's poll and report, each when it happens to come round.
     fn talk(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
+        let node = &self.nodes[index];
         let (id, known_generation) = (node.id.clone(), node.assignment.generation);
         let request = AssignmentRequest { node: id.clone(), known_generation };
-        let told = self.control.link.assignment(&request).now_or_never();
-        if let Some(assignment) = told.expect("no waiting").expect("a registered node may ask") {
+        let told = self.must(self.control.link.assignment(&request)).flatten();
+        if let Some(assignment) = told {
             let message = Message::Assignment(id, assignment.as_ref().clone());
             self.network.send(message, self.step, &mut self.rng, self.stormy);
         }
         if !self.stormy || self.rng.per_mille(REPORTS) {
-            let message = Message::Report(node.report());
+            let message = Message::Report(self.nodes[index].report());
             self.network.send(message, self.step, &mut self.rng, self.stormy);
         }
     }
@@ -324,14 +352,14 @@ impl World {
             };
             let before = invariants::measure(&self.control.store.snapshot(), healthy);
             let store = &self.control.store;
-            self.control.service.activate(store).now_or_never().expect("no waiting").expect("ok");
+            self.must(self.control.service.activate(store));
             let snapshot = store.snapshot();
             let after = invariants::measure(&snapshot, healthy);
             invariants::check_floor_and_ceiling(&before, &after, &snapshot);
         }
         let store = &self.control.store;
         for controller in [&self.control.node_health as &dyn Controller, &self.control.retention] {
-            controller.activate(store).now_or_never().expect("no waiting").expect("ok");
+            self.must(controller.activate(store));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The calls of the node link, one at a time, over HTTP and without.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -140,7 +142,7 @@ fn an_assignment_has_all_that_a_task_needs() {
     let TaskNetwork::Awsvpc(network) = &task.network else { panic!("{:?}", task.network) };
     assert_eq!(network.address.to_string(), "172.31.0.4");
     assert_eq!(network.gateway.to_string(), "172.31.0.1");
-    assert_eq!((network.prefix, network.vpc_cidr.as_str()), (26, "172.31.0.0/16"));
+    assert_eq!((network.prefix, network.vpc_cidr.as_str()), (28, "172.31.0.0/16"));
     assert_eq!(network.security_groups, ["sg-1"]);
     assert_eq!((task.limits.cpu_units, task.limits.memory_mib), (Some(256), Some(512)));
     let container = &task.containers[0];

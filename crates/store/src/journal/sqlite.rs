@@ -58,6 +58,14 @@ struct Totals {
     content: i64,
 }
 
+/// All that is in the file; nothing of it is checked yet.
+struct Contents {
+    instance_id: String,
+    totals: Totals,
+    /// Each row with the checksum that was written with it.
+    rows: Vec<(StoredRow, i64)>,
+}
+
 impl SqliteJournal {
     pub fn open(directory: &Path, ids: &dyn Ids) -> Result<Self, OpenError> {
         fs::DirBuilder::new()
@@ -72,7 +80,7 @@ impl SqliteJournal {
         Ok(Self { connection, path, acknowledged, totals: Totals::default(), _lock: lock })
     }
 
-    fn read(&self) -> rusqlite::Result<(String, Totals, Vec<(StoredRow, i64)>)> {
+    fn read(&self) -> rusqlite::Result<Contents> {
         let instance_id = meta(&self.connection, "instance_id")?;
         let totals = Totals {
             commits: meta(&self.connection, "commits")?,
@@ -91,7 +99,7 @@ impl SqliteJournal {
             Ok((stored, row.get(4)?))
         })?;
         let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        Ok((instance_id, totals, rows))
+        Ok(Contents { instance_id, totals, rows })
     }
 
     fn corrupt(&self, what: impl Into<String>) -> OpenError {
@@ -101,7 +109,7 @@ impl SqliteJournal {
 
 impl Journal for SqliteJournal {
     fn load(&mut self) -> Result<Loaded, OpenError> {
-        let (instance_id, totals, stored) =
+        let Contents { instance_id, totals, rows: stored } =
             self.read().map_err(|error| open_error(&self.path, &error))?;
         let mut found = Totals { commits: totals.commits, ..Totals::default() };
         let mut rows = Vec::with_capacity(stored.len());

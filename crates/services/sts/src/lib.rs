@@ -4,9 +4,7 @@
 
 pub mod operations;
 
-use outport_aws_sts::{
-    GetCallerIdentityRequest, GetCallerIdentityResponse, StsError, StsHandler,
-};
+use outport_aws_sts::{GetCallerIdentityRequest, GetCallerIdentityResponse, StsError, StsHandler};
 use outport_identity::Call;
 
 /// The service.

@@ -12,9 +12,7 @@ use std::time::Duration;
 use outport_container_runtime::log::{LogContent, LogWatch};
 use outport_container_runtime::{LogCursor, LogReader, LogStream};
 use outport_model::TaskId;
-use outport_node_protocol::{
-    LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogDestination, LogEvent,
-};
+use outport_node_protocol::{LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogEvent};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
@@ -36,7 +34,6 @@ pub struct LogShipper {
     pub control_plane: Arc<ControlPlane>,
     pub task: TaskId,
     pub container: String,
-    pub destination: LogDestination,
     pub directory: PathBuf,
     /// True once the container has ended: what is in the files then is all.
     pub ended: watch::Receiver<bool>,
@@ -132,7 +129,6 @@ impl LogShipper {
             node: self.control_plane.node().clone(),
             task: self.task.clone(),
             container: self.container.clone(),
-            destination: self.destination.clone(),
             from_cursor,
             to_cursor,
             events,

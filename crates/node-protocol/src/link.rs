@@ -1,6 +1,5 @@
 //! Joining, asking for work, logs and credentials.
 
-use crate::assignment::LogDestination;
 use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::{NodeId, TaskId, TimestampMs};
 use serde::{Deserialize, Serialize};
@@ -35,14 +34,13 @@ pub struct AssignmentRequest {
     pub known_generation: u64,
 }
 
-/// What a container wrote, in order, from a byte position of its log on.
+/// What a container wrote, in order, from a byte position of its log on. Where it goes is not the
+/// node's to say: the control plane knows it from the task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogBatch {
     pub node: NodeId,
     pub task: TaskId,
     pub container: String,
-    /// Where it goes; named by the task's assignment, checked against it.
-    pub destination: LogDestination,
     /// The cursor that this batch begins at; a batch from elsewhere than the committed cursor is
     /// answered with that cursor and changes nothing.
     pub from_cursor: u64,

@@ -77,12 +77,13 @@ impl Machine {
         container: &ContainerAssignment,
         ended: watch::Receiver<bool>,
     ) -> Result<Option<LogShipper>, RuntimeError> {
-        let Some(destination) = container.log.clone() else { return Ok(None) };
+        if container.log.is_none() {
+            return Ok(None);
+        }
         Ok(Some(LogShipper {
             control_plane: self.control_plane.clone(),
             task: task.task.clone(),
             container: container.name.clone(),
-            destination,
             directory: self.runtime.log_dir(task.task.as_str(), &container.name)?,
             ended,
         }))

@@ -100,7 +100,6 @@ impl ControlPlane {
                 scope: scope.clone(),
                 registered: Registered {
                     registry_host: registry_host.clone(),
-                    registry_aliases: registry_aliases(&scope),
                     vpc_cidr: cidr.to_string(),
                 },
             },
@@ -242,10 +241,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     } else {
         address
     }
-}
-
-fn registry_aliases(scope: &Scope) -> Vec<String> {
-    vec![format!("{}.dkr.ecr.{}.amazonaws.com", scope.account, scope.region)]
 }
 
 fn controllers(store: &Store, heartbeats: Arc<Heartbeats>) -> Driver {

@@ -10,9 +10,9 @@ pub mod capacity;
 pub mod cluster;
 pub mod container_instance;
 pub mod deployment;
+pub mod ecr_registry;
 pub mod idempotency;
 pub mod ids;
-pub mod image_reference;
 pub mod lifecycle;
 pub mod network;
 pub mod node;
@@ -26,7 +26,6 @@ pub use ids::{
     AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NewIds, NodeId, Region,
     Revision, Scope, ServiceName, TaskId,
 };
-pub use image_reference::{ImageReference, LocalRepository};
 pub use lifecycle::{DesiredStatus, Owner, TaskStatus};
 pub use tag::Tags;
 

@@ -19,10 +19,9 @@ pub struct Registration {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registered {
-    /// Where images of this installation are pulled from, such as `127.0.0.1:4566`.
+    /// Where images of this installation are pulled from, such as `127.0.0.1:4566`. A private ECR
+    /// registry's host for the task's own account and region means it too.
     pub registry_host: String,
-    /// Image hosts that mean this registry, such as `000000000000.dkr.ecr.us-east-1.amazonaws.com`.
-    pub registry_aliases: Vec<String>,
     /// The address range of the default VPC, which the node routes.
     pub vpc_cidr: String,
 }

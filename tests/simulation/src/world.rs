@@ -88,7 +88,6 @@ impl ControlPlane {
         let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
         let registered = Registered {
             registry_host: "127.0.0.1:4566".into(),
-            registry_aliases: Vec::new(),
             vpc_cidr: "172.31.0.0/16".into(),
         };
         let config = LinkConfig { scope: user::scope(), registered };

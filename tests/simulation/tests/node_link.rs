@@ -62,7 +62,6 @@ fn house_on(journal: &MemoryJournal) -> House {
     let store = Store::with_journal(journal.clone(), clock, Arc::new(SeededIds::new(3))).unwrap();
     let registered = Registered {
         registry_host: "127.0.0.1:4566".into(),
-        registry_aliases: Vec::new(),
         vpc_cidr: "172.31.0.0/16".into(),
     };
     let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));

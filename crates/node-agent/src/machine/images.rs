@@ -8,6 +8,7 @@ use outport_image_store::{
     Credentials, Digest, Image, ImageReference, ImageStore, RegistryEndpoint, SweepPolicy,
 };
 use outport_model::TaskId;
+use outport_model::ecr_registry::ecr_registry;
 use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
@@ -122,7 +123,9 @@ impl Images {
         let host = reference.host();
         let registered = &self.registered;
         let ours = host == registered.registry_host
-            || registered.registry_aliases.iter().any(|alias| alias == host);
+            || ecr_registry(host).is_some_and(|scope| {
+                scope.account.as_str() == task.account && scope.region.as_str() == task.region
+            });
         if !ours {
             return Ok(RegistryEndpoint::of(reference, None));
         }

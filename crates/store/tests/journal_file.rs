@@ -88,7 +88,8 @@ fn a_changed_removed_or_repeated_row_is_noticed() {
     for statement in [
         "UPDATE rows SET row = replace(row, 'value-7', 'value-8') WHERE row LIKE '%value-7%'",
         "DELETE FROM rows WHERE row LIKE '%value-7%'",
-        "INSERT INTO rows SELECT table_name, key || 'x', version, checksum, row FROM rows LIMIT 1",
+        "INSERT INTO rows SELECT id + 99, table_name, key || 'x', version, checksum, row FROM rows \
+         LIMIT 1",
         "UPDATE meta SET value = value + 1 WHERE name = 'content'",
     ] {
         let directory = filled();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <directory>/lock                  flock while a store is open
-//! <directory>/journal.sqlite        meta(name, value) · rows(table_name, key, version, checksum, row)
+//! <directory>/journal.sqlite        meta(name, value) · rows(id, table_name, key, version, checksum, row)
 //! <directory>/journal.acknowledged  how many commits were acknowledged, as far as the kernel wrote it
 //! ```
 //!
@@ -30,15 +30,29 @@ const INSTANCE_ID_LENGTH: usize = 8;
 const SCHEMA: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
     CREATE TABLE rows (
+        id INTEGER PRIMARY KEY,
         table_name TEXT NOT NULL,
         key TEXT NOT NULL,
         version INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
         row TEXT NOT NULL,
-        PRIMARY KEY (table_name, key)
-    ) WITHOUT ROWID;
+        UNIQUE (table_name, key)
+    );
     INSERT INTO meta VALUES ('commits', 0), ('rows', 0), ('content', 0);
 ";
+
+/// New rows lie one behind the other, whatever their keys: keys are random, and pages that are written
+/// one after the other are what makes a commit of many rows cheap.
+const PUT: &str = "
+    INSERT INTO rows (table_name, key, version, checksum, row) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (table_name, key)
+    DO UPDATE SET version = excluded.version, checksum = excluded.checksum, row = excluded.row
+";
+/// Pages of the write-ahead log (4 KiB each) before they are moved into the file: the longer it gets,
+/// the more writes of a busy page share one move.
+const CHECKPOINT_PAGES: i64 = 4_096;
+/// KiB of pages that SQLite may keep in memory.
+const CACHE_KIB: i64 = 16_384;
 
 pub struct SqliteJournal {
     connection: Connection,
@@ -175,7 +189,7 @@ fn apply(
     let bytes = row.encode().map_err(JournalError::Encode)?;
     let checksum = checksum_of(change.table, &change.key, row.version(), &bytes);
     connection
-        .prepare_cached("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3, ?4, ?5)")
+        .prepare_cached(PUT)
         .and_then(|mut statement| {
             statement.execute(params![change.table, change.key, row.version(), checksum, bytes])
         })
@@ -214,6 +228,8 @@ fn connect(path: &Path, ids: &dyn Ids) -> rusqlite::Result<Result<Connection, Op
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 =

@@ -83,9 +83,13 @@ fn complete(scene: &Scene<'_>, plan: &mut Plan, id: &DeploymentId) {
         primary.updated_at_ms = scene.now_ms;
     }
     events::deployment_completed(&mut plan.service, id, scene);
+    // A breaker that trips while the old tasks all run is through in the same pass: what this plan
+    // says of an entry is newer than the scene.
     let rolled_back: Vec<DeploymentId> = scene
         .history
         .iter()
+        .map(|entry| &**entry)
+        .chain(&plan.history)
         .filter(|entry| is_rolling_back_to(id, entry))
         .map(|entry| entry.target_revision.clone())
         .collect();

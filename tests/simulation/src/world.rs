@@ -86,10 +86,8 @@ impl ControlPlane {
         let store = Store::with_journal(journal.clone(), clock.clone(), ids.clone());
         let store = store.expect("what was journaled can be read");
         let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
-        let registered = Registered {
-            registry_host: "127.0.0.1:4566".into(),
-            vpc_cidr: "172.31.0.0/16".into(),
-        };
+        let registered =
+            Registered { registry_host: "127.0.0.1:4566".into(), vpc_cidr: "172.31.0.0/16".into() };
         let config = LinkConfig { scope: user::scope(), registered };
         let (logs, credentials) = (Arc::new(Nothing), Arc::new(Nothing));
         let link = NodeLink::new(store.clone(), config, heartbeats.clone(), logs, credentials);

@@ -17,6 +17,10 @@ pub struct Cluster {
     /// The wire form of `ClusterServiceConnectDefaults`, as it was given.
     pub service_connect_defaults: Option<String>,
     pub capacity_providers: Vec<String>,
+    /// The wire form of `CapacityProviderStrategyItem`s in a `Cluster`: what tasks and services take that name neither a
+    /// launch type nor a strategy.
+    #[serde(default)]
+    pub default_strategy: Option<String>,
     pub tags: Tags,
     pub created_at_ms: TimestampMs,
     /// When it became INACTIVE; it stays describable for a while.

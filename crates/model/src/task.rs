@@ -23,6 +23,10 @@ pub struct Task {
     pub family: Family,
     pub revision: Revision,
     pub launch_type: LaunchType,
+    /// `FARGATE` or `FARGATE_SPOT` for a task that RunTask started by a capacity provider strategy; a service's task has
+    /// that of its service revision.
+    #[serde(default)]
+    pub capacity_provider: Option<String>,
     /// `1.4.0` on Fargate.
     pub platform_version: Option<String>,
     /// `service:<name>`, `family:<family>` or what the caller said.

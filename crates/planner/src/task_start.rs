@@ -77,6 +77,7 @@ pub fn start(
         family: definition.family.clone(),
         revision: definition.revision,
         launch_type: request.launch_type,
+        capacity_provider: None,
         platform_version: request.platform_version.clone(),
         group: request.group.clone(),
         started_by: request.started_by.clone(),

@@ -68,6 +68,7 @@ fn find_or_create_cluster(
         configuration: None,
         service_connect_defaults: None,
         capacity_providers: Vec::new(),
+        default_strategy: None,
         tags: Tags::new(),
         created_at_ms,
         deleted_at_ms: None,

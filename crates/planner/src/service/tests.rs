@@ -156,6 +156,7 @@ fn blank(service: &Service, index: usize, version: &str) -> Task {
         family: service.family.clone(),
         revision: 1,
         launch_type: LaunchType::Fargate,
+        capacity_provider: None,
         platform_version: None,
         group: "service:web".into(),
         started_by: None,
@@ -458,6 +459,17 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
     assert_eq!(done.service.deployments.len(), 1);
     assert_eq!(done.service.deployments[0].rollout_state, RolloutState::Completed);
     assert_eq!(done.history[0].status, ServiceDeploymentStatus::RollbackSuccessful);
+}
+
+#[test]
+fn a_rollback_to_tasks_that_all_run_is_through_at_once() {
+    let service = with_breaker(true, 2);
+    planned(&service, &tasks(&service, "v1 healthy, v1 healthy, v2 failed"), |plan, _| {
+        assert_eq!(plan.service.deployments.len(), 1);
+        assert_eq!(plan.service.deployments[0].rollout_state, RolloutState::Completed);
+        assert_eq!(plan.history[0].status, ServiceDeploymentStatus::RollbackSuccessful);
+        assert_eq!(plan.history[0].finished_at_ms, Some(NOW_MS));
+    });
 }
 
 #[test]

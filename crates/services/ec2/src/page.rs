@@ -9,7 +9,7 @@ const ITEMS_MAX: i32 = 1000;
 /// The longest token that is looked at.
 const TOKEN_LENGTH_MAX: usize = 512;
 
-/// One page of `items`, which are in the order of their ids, and the token of the next one.
+/// One page of `items`, which are in the order of their keys, and the token of the next one.
 ///
 /// # Errors
 /// `InvalidParameterValue` and `InvalidParameterCombination` in EC2's words.

@@ -36,8 +36,9 @@ const RULES: [Rule; 11] = [
     // Nothing retires a task here.
     rule(SettingName::FargateTaskRetirementWaitPeriod, "7", &["0", "7", "14"], &[]),
     rule(SettingName::GuardDutyActivate, "off", &[], &["on", "off"]),
-    // AWS's own default is non-blocking, which drops lines when they cannot be delivered; ours keeps them.
-    rule(SettingName::DefaultLogDriverMode, "blocking", &["blocking", "non-blocking"], &[]),
+    // Non-blocking since 2025-06-25: a container that logs faster than its logs leave loses lines instead of waiting.
+    // Source: botocore's documentation of `LogConfiguration.options`, `mode`.
+    rule(SettingName::DefaultLogDriverMode, "non-blocking", &["blocking", "non-blocking"], &[]),
     rule(SettingName::FargateEventWindows, "disabled", &["disabled"], &["enabled"]),
 ];
 

@@ -36,6 +36,7 @@ pub(crate) fn new_cluster(
         configuration: None,
         service_connect_defaults: None,
         capacity_providers: Vec::new(),
+        default_strategy: None,
         tags: Tags::new(),
         created_at_ms,
         deleted_at_ms: None,

@@ -30,25 +30,6 @@ pub fn launch_type(given: Option<wire::LaunchType>) -> Result<LaunchType, Reject
     }
 }
 
-/// Refuses a capacity provider strategy, in AWS's words when there is a launch type as well.
-///
-/// # Errors
-/// `InvalidParameterException` or `UnsupportedFeatureException`.
-pub fn check_strategy(
-    strategy: Option<&[wire::CapacityProviderStrategyItem]>,
-    launch_type: Option<wire::LaunchType>,
-) -> Result<(), Rejection> {
-    if strategy.is_none_or(<[_]>::is_empty) {
-        return Ok(());
-    }
-    if launch_type.is_some() {
-        return Err(Rejection::invalid_parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
-        ));
-    }
-    Err(Rejection::not_built("capacityProviderStrategy"))
-}
-
 /// Refuses placement constraints and strategies.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 
 mod access;
 mod account_setting;
+mod capacity_provider;
 pub mod default_cluster;
 mod deployment_configuration;
 mod handler;

@@ -27,6 +27,7 @@ pub enum Rejection {
     ServiceNotFound,
     ServiceNotActive,
     ServiceDeploymentNotFound(String),
+    ResourceInUse(String),
     ResourceNotFound(String),
     LimitExceeded(String),
     PlatformUnknown(String),
@@ -68,6 +69,7 @@ impl Rejection {
             | Self::InvalidParameter(text)
             | Self::UnsupportedFeature(text)
             | Self::ServiceDeploymentNotFound(text)
+            | Self::ResourceInUse(text)
             | Self::ResourceNotFound(text)
             | Self::LimitExceeded(text)
             | Self::PlatformUnknown(text)
@@ -138,6 +140,7 @@ impl From<Rejection> for EcsError {
             Rejection::ServiceDeploymentNotFound(_) => {
                 Self::service_deployment_not_found_exception(message)
             }
+            Rejection::ResourceInUse(_) => Self::resource_in_use_exception(message),
             Rejection::ResourceNotFound(_) => Self::resource_not_found_exception(message),
             Rejection::LimitExceeded(_) => Self::limit_exceeded_exception(message),
             Rejection::PlatformUnknown(_) => Self::platform_unknown_exception(message),

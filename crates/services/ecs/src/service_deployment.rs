@@ -40,9 +40,15 @@ fn revision(
     let definition =
         outport_model::Arn::task_definition(&service.scope, &service.family, service.revision);
     let is_fargate = service.launch_type == LaunchType::Fargate;
+    let kept: wire::Service = crate::views::stored(&service.document).unwrap_or_default();
+    let strategy = kept.capacity_provider_strategy;
     wire::ServiceRevision {
         task_definition: Some(definition.to_string()),
-        launch_type: wire::LaunchType::from_name(service.launch_type.as_str()),
+        launch_type: match strategy {
+            None => wire::LaunchType::from_name(service.launch_type.as_str()),
+            Some(_) => None,
+        },
+        capacity_provider_strategy: strategy,
         platform_version: service.platform_version.clone(),
         platform_family: is_fargate.then(|| "Linux".to_owned()),
         load_balancers: Some(Vec::new()),

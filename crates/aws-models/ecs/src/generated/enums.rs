@@ -412,6 +412,11 @@ outport_aws_wire::enumeration! { StabilityStatus {
     Stabilizing = "STABILIZING",
 } }
 
+outport_aws_wire::enumeration! { StopServiceDeploymentStopType {
+    Abort = "ABORT",
+    Rollback = "ROLLBACK",
+} }
+
 outport_aws_wire::enumeration! { TargetType {
     ContainerInstance = "container-instance",
 } }

@@ -31,8 +31,10 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn list_tasks(&self, call: &C, input: ListTasksRequest) -> impl Future<Output = Result<ListTasksResponse, EcsError>> + Send;
     fn put_account_setting(&self, call: &C, input: PutAccountSettingRequest) -> impl Future<Output = Result<PutAccountSettingResponse, EcsError>> + Send;
     fn put_account_setting_default(&self, call: &C, input: PutAccountSettingDefaultRequest) -> impl Future<Output = Result<PutAccountSettingDefaultResponse, EcsError>> + Send;
+    fn put_cluster_capacity_providers(&self, call: &C, input: PutClusterCapacityProvidersRequest) -> impl Future<Output = Result<PutClusterCapacityProvidersResponse, EcsError>> + Send;
     fn register_task_definition(&self, call: &C, input: RegisterTaskDefinitionRequest) -> impl Future<Output = Result<RegisterTaskDefinitionResponse, EcsError>> + Send;
     fn run_task(&self, call: &C, input: RunTaskRequest) -> impl Future<Output = Result<RunTaskResponse, EcsError>> + Send;
+    fn stop_service_deployment(&self, call: &C, input: StopServiceDeploymentRequest) -> impl Future<Output = Result<StopServiceDeploymentResponse, EcsError>> + Send;
     fn stop_task(&self, call: &C, input: StopTaskRequest) -> impl Future<Output = Result<StopTaskResponse, EcsError>> + Send;
     fn tag_resource(&self, call: &C, input: TagResourceRequest) -> impl Future<Output = Result<TagResourceResponse, EcsError>> + Send;
     fn untag_resource(&self, call: &C, input: UntagResourceRequest) -> impl Future<Output = Result<UntagResourceResponse, EcsError>> + Send;
@@ -74,8 +76,10 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "ListTasks" => { let output = Box::pin(handler.list_tasks(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutAccountSetting" => { let output = Box::pin(handler.put_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutAccountSettingDefault" => { let output = Box::pin(handler.put_account_setting_default(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutClusterCapacityProviders" => { let output = Box::pin(handler.put_cluster_capacity_providers(call, exchange.read()?)).await?; exchange.write(&output); }
         "RegisterTaskDefinition" => { let output = Box::pin(handler.register_task_definition(call, exchange.read()?)).await?; exchange.write(&output); }
         "RunTask" => { let output = Box::pin(handler.run_task(call, exchange.read()?)).await?; exchange.write(&output); }
+        "StopServiceDeployment" => { let output = Box::pin(handler.stop_service_deployment(call, exchange.read()?)).await?; exchange.write(&output); }
         "StopTask" => { let output = Box::pin(handler.stop_task(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagResource" => { let output = Box::pin(handler.tag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagResource" => { let output = Box::pin(handler.untag_resource(call, exchange.read()?)).await?; exchange.write(&output); }

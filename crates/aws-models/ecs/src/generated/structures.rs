@@ -1133,6 +1133,18 @@ pub struct PutAccountSettingResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct PutClusterCapacityProvidersRequest {
+    pub cluster: Option<String>,
+    pub capacity_providers: Option<Vec<String>>,
+    pub default_capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutClusterCapacityProvidersResponse {
+    pub cluster: Option<Cluster>,
+}
+
+#[derive(Clone, Default)]
 pub struct RegisterTaskDefinitionRequest {
     pub family: Option<String>,
     pub task_role_arn: Option<String>,
@@ -1525,6 +1537,17 @@ pub struct Setting {
 #[derive(Clone, Default)]
 pub struct SharingStrategy {
     pub nvidia_mps: Option<NvidiaMpsAllocation>,
+}
+
+#[derive(Clone, Default)]
+pub struct StopServiceDeploymentRequest {
+    pub service_deployment_arn: Option<String>,
+    pub stop_type: Option<StopServiceDeploymentStopType>,
+}
+
+#[derive(Clone, Default)]
+pub struct StopServiceDeploymentResponse {
+    pub service_deployment_arn: Option<String>,
 }
 
 #[derive(Clone, Default)]

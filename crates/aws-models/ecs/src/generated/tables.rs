@@ -3896,6 +3896,42 @@ impl Shape for PutAccountSettingResponse {
     }) }
 }
 
+static PUT_CLUSTER_CAPACITY_PROVIDERS_REQUEST_SCHEMA: Schema = Schema { name: "PutClusterCapacityProvidersRequest", members: &[
+    member("cluster", &scalar::STRING).required(),
+    member("capacityProviders", &STRING_LIST).required(),
+    member("defaultCapacityProviderStrategy", &CAPACITY_PROVIDER_STRATEGY).required(),
+] };
+impl Shape for PutClusterCapacityProvidersRequest {
+    fn schema(&self) -> &'static Schema { &PUT_CLUSTER_CAPACITY_PROVIDERS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.capacity_providers,
+        2 => &self.default_capacity_provider_strategy,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.capacity_providers,
+        2 => &mut self.default_capacity_provider_strategy,
+        _ => return None,
+    }) }
+}
+
+static PUT_CLUSTER_CAPACITY_PROVIDERS_RESPONSE_SCHEMA: Schema = Schema { name: "PutClusterCapacityProvidersResponse", members: &[
+    member("cluster", &CLUSTER),
+] };
+impl Shape for PutClusterCapacityProvidersResponse {
+    fn schema(&self) -> &'static Schema { &PUT_CLUSTER_CAPACITY_PROVIDERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        _ => return None,
+    }) }
+}
+
 static REGISTER_TASK_DEFINITION_REQUEST_SCHEMA: Schema = Schema { name: "RegisterTaskDefinitionRequest", members: &[
     member("family", &scalar::STRING).required(),
     member("taskRoleArn", &scalar::STRING),
@@ -5250,6 +5286,40 @@ impl Shape for SharingStrategy {
 static SORT_ORDER: Target = target(Kind::Enum(SortOrder::NAMES));
 static STABILITY_STATUS: Target = target(Kind::Enum(StabilityStatus::NAMES));
 static STATISTICS: Target = target(Kind::List(&member("member", &KEY_VALUE_PAIR)));
+static STOP_SERVICE_DEPLOYMENT_REQUEST_SCHEMA: Schema = Schema { name: "StopServiceDeploymentRequest", members: &[
+    member("serviceDeploymentArn", &scalar::STRING).required(),
+    member("stopType", &STOP_SERVICE_DEPLOYMENT_STOP_TYPE),
+] };
+impl Shape for StopServiceDeploymentRequest {
+    fn schema(&self) -> &'static Schema { &STOP_SERVICE_DEPLOYMENT_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.service_deployment_arn,
+        1 => &self.stop_type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.service_deployment_arn,
+        1 => &mut self.stop_type,
+        _ => return None,
+    }) }
+}
+
+static STOP_SERVICE_DEPLOYMENT_RESPONSE_SCHEMA: Schema = Schema { name: "StopServiceDeploymentResponse", members: &[
+    member("serviceDeploymentArn", &scalar::STRING),
+] };
+impl Shape for StopServiceDeploymentResponse {
+    fn schema(&self) -> &'static Schema { &STOP_SERVICE_DEPLOYMENT_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.service_deployment_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.service_deployment_arn,
+        _ => return None,
+    }) }
+}
+
+static STOP_SERVICE_DEPLOYMENT_STOP_TYPE: Target = target(Kind::Enum(StopServiceDeploymentStopType::NAMES));
 static STOP_TASK_REQUEST_SCHEMA: Schema = Schema { name: "StopTaskRequest", members: &[
     member("cluster", &scalar::STRING),
     member("task", &scalar::STRING).required(),
@@ -6360,4 +6430,4 @@ impl Shape for VpcLatticeConfiguration {
 }
 
 static VPC_LATTICE_CONFIGURATIONS: Target = target(Kind::List(&member("member", &VPC_LATTICE_CONFIGURATION)));
-structure_values! { AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AwsVpcConfiguration BlockedException CanaryConfiguration CapacityProviderStrategyItem ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InstanceHealthCheckResult InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBinding NetworkConfiguration NetworkInterface NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }
+structure_values! { AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AwsVpcConfiguration BlockedException CanaryConfiguration CapacityProviderStrategyItem ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InstanceHealthCheckResult InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBinding NetworkConfiguration NetworkInterface NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }

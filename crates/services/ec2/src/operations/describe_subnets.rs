@@ -42,13 +42,19 @@ pub fn describe_subnets(
     let tables = service.snapshot();
     let rows = || tables.subnets.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidSubnetID.NotFound", "subnet ID")?;
-    let listed = rows()
+    let mut listed: Vec<_> = rows()
         .filter(|row| ids.is_empty() || ids.contains(&row.id))
         .filter(|row| filters.pass(&row.tags, |name| values(&tables, row, name)))
-        .map(|row| (row.id.clone(), view::subnet(&tables, row)))
+        .map(|row| (order(row), view::subnet(&tables, row)))
         .collect();
+    listed.sort_by(|(left, _), (right, _)| left.cmp(right));
     let (subnets, next_token) = page(listed, input.max_results, input.next_token, !ids.is_empty())?;
     Ok(DescribeSubnetsResult { subnets: Some(subnets), next_token })
+}
+
+/// By zone, so that a script that takes the first subnet takes that of the first zone, each time.
+fn order(row: &Subnet) -> String {
+    format!("{} {}", row.availability_zone, row.id)
 }
 
 fn values(tables: &Tables, row: &Subnet, name: &str) -> Vec<String> {
@@ -78,6 +84,13 @@ mod tests {
         let world = World::new();
         let answer = world.call("Action=DescribeSubnets").await;
         assert_eq!(answer.matches("<defaultForAz>true</defaultForAz>").count(), 6, "{answer}");
+        let zones: Vec<&str> = answer
+            .split("<availabilityZone>")
+            .skip(1)
+            .filter_map(|rest| rest.split('<').next())
+            .collect();
+        let in_order = ["a", "b", "c", "d", "e", "f"].map(|zone| format!("us-east-1{zone}"));
+        assert_eq!(zones, in_order, "{answer}");
         assert_eq!(
             answer.matches("<availableIpAddressCount>4091</availableIpAddressCount>").count(),
             6

@@ -11,12 +11,13 @@ use outport_store::Transaction;
 use outport_store::keys::ClusterKey;
 
 use crate::views::cluster::{Include, view};
-use crate::{EcsService, Rejection, access, account_setting, default_cluster, names, tags};
+use crate::{
+    EcsService, Rejection, access, account_setting, capacity_provider, default_cluster, names, tags,
+};
 
 /// Most clusters of an account in a region. Source: "Amazon ECS service quotas".
 const CLUSTERS_MAX: usize = 10_000;
-/// The capacity providers that every account has.
-const CAPACITY_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
+const NOT_IDEMPOTENT: &str = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
 const CONTAINER_INSIGHTS_VALUES: [&str; 3] = ["disabled", "enabled", "enhanced"];
 
 pub async fn create_cluster(
@@ -45,6 +46,7 @@ struct Request {
     settings: Option<Vec<cluster::ClusterSetting>>,
     configuration: Option<String>,
     capacity_providers: Vec<String>,
+    default_strategy: Option<String>,
     tags: Tags,
 }
 
@@ -53,22 +55,18 @@ impl Request {
         if input.service_connect_defaults.is_some() {
             return Err(Rejection::not_built("serviceConnectDefaults"));
         }
-        if input.default_capacity_provider_strategy.is_some_and(|list| !list.is_empty()) {
-            return Err(Rejection::not_built("defaultCapacityProviderStrategy"));
-        }
         let capacity_providers = input.capacity_providers.unwrap_or_default();
-        let is_known = |name: &&String| CAPACITY_PROVIDERS.contains(&name.as_str());
-        if let Some(name) = capacity_providers.iter().find(|name| !is_known(name)) {
-            return Err(Rejection::invalid_parameter(format!(
-                "The specified capacity provider '{name}' was not found. Specify a valid name or ARN and try again."
-            )));
-        }
+        capacity_provider::check_names(&capacity_providers)?;
+        let strategy = input.default_capacity_provider_strategy.unwrap_or_default();
+        let strategy = capacity_provider::checked(strategy)?;
+        capacity_provider::check_associated(&strategy, &capacity_providers)?;
         Ok(Self {
             principal: call.principal.arn(),
             name: names::cluster(scope, input.cluster_name.as_deref())?,
             settings: input.settings.map(settings).transpose()?,
             configuration: configuration(input.configuration),
             capacity_providers,
+            default_strategy: capacity_provider::kept(strategy),
             tags: tags::parse(input.tags)?,
         })
     }
@@ -78,6 +76,11 @@ impl Request {
         if let Some(cluster) = tx.clusters.get(&key)
             && cluster.status == ClusterStatus::Active
         {
+            let asks_for_others = self.capacity_providers != cluster.capacity_providers
+                || self.default_strategy != cluster.default_strategy;
+            if asks_for_others && !self.capacity_providers.is_empty() {
+                return Err(Rejection::invalid_parameter(NOT_IDEMPOTENT));
+            }
             return Ok(Cluster::clone(cluster));
         }
         if tx.clusters.len() >= CLUSTERS_MAX {
@@ -91,6 +94,7 @@ impl Request {
         });
         cluster.configuration = self.configuration;
         cluster.capacity_providers = self.capacity_providers;
+        cluster.default_strategy = self.default_strategy;
         cluster.tags = self.tags;
         tx.put(cluster.clone());
         Ok(cluster)

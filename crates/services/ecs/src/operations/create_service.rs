@@ -10,8 +10,9 @@ use outport_model::service::{
 };
 use outport_model::task_definition::LaunchType;
 use outport_model::{Arn, ClusterName, Scope, ServiceName, Tags};
-use outport_store::Transaction;
+use outport_store::{Tables, Transaction};
 
+use crate::capacity_provider::Capacity;
 use crate::idempotency::ClientToken;
 use crate::names::TaskDefinitionName;
 use crate::service_request::{self, Unbuilt};
@@ -34,7 +35,7 @@ pub async fn create_service(
     input: CreateServiceRequest,
 ) -> Result<CreateServiceResponse, Rejection> {
     let scope = access::scope(call);
-    let request = Request::parse(&scope, input)?;
+    let request = Request::parse(&service.snapshot(), &scope, input)?;
     request.authorize(service, call, &scope)?;
     let created_by = call.principal.arn();
     service.write(|tx| request.create(tx, &scope, created_by)).await
@@ -46,6 +47,7 @@ struct Request {
     definition: Option<TaskDefinitionName>,
     desired_count: u32,
     launch_type: LaunchType,
+    strategy: Option<Vec<wire::CapacityProviderStrategyItem>>,
     platform_version: Option<String>,
     shown_platform_version: Option<String>,
     configuration: DeploymentConfiguration,
@@ -58,7 +60,11 @@ struct Request {
 }
 
 impl Request {
-    fn parse(scope: &Scope, mut input: CreateServiceRequest) -> Result<Self, Rejection> {
+    fn parse(
+        tables: &Tables,
+        scope: &Scope,
+        mut input: CreateServiceRequest,
+    ) -> Result<Self, Rejection> {
         let token = input.client_token.take();
         let token = ClientToken::parse(token, CLIENT_TOKEN_LENGTH_MAX, &input)?;
         let cluster = names::cluster(scope, input.cluster.as_deref())?;
@@ -73,8 +79,9 @@ impl Request {
             return Err(Rejection::invalid_parameter("TaskDefinition can not be blank."));
         };
         let definition = names::task_definition(scope, text)?;
-        launch::check_strategy(input.capacity_provider_strategy.as_deref(), input.launch_type)?;
-        let launch_type = launch::launch_type(input.launch_type)?;
+        let strategy = input.capacity_provider_strategy.as_deref();
+        let capacity = Capacity::of(tables, scope, &cluster, strategy, input.launch_type)?;
+        let launch_type = capacity.launch_type;
         check_strategy(&input)?;
         launch::check_placement(
             input.placement_constraints.as_deref(),
@@ -103,6 +110,7 @@ impl Request {
             definition,
             desired_count: service_request::desired_count(desired_count)?,
             launch_type,
+            strategy: capacity.strategy,
             platform_version,
             shown_platform_version: given_version
                 .or_else(|| is_fargate.then(|| "LATEST".to_owned())),
@@ -212,6 +220,7 @@ impl Request {
         created_at_ms: outport_model::TimestampMs,
     ) -> Service {
         let kept = wire::Service {
+            capacity_provider_strategy: self.strategy,
             platform_version: self.shown_platform_version,
             network_configuration: self.network,
             ..wire::Service::default()

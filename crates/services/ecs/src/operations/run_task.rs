@@ -10,9 +10,10 @@ use outport_model::task::{Task, TaskOverrides};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
 use outport_model::{Arn, ClusterName, Scope, Tags, TaskId};
 use outport_planner::{Settings, StartRequest, StartedTask, Unplaceable, placement, task_start};
-use outport_store::Transaction;
 use outport_store::keys::{ClusterKey, TaskKey};
+use outport_store::{Tables, Transaction};
 
+use crate::capacity_provider::Capacity;
 use crate::idempotency::ClientToken;
 use crate::names::TaskDefinitionName;
 use crate::views::task::view;
@@ -36,7 +37,7 @@ pub async fn run_task(
     input: RunTaskRequest,
 ) -> Result<RunTaskResponse, Rejection> {
     let scope = access::scope(call);
-    let request = Request::parse(&scope, input)?;
+    let request = Request::parse(&service.snapshot(), &scope, input)?;
     request.authorize(service, call, &scope)?;
     service.write(|tx| request.start(tx, &scope, &service.settings)).await
 }
@@ -46,6 +47,7 @@ struct Request {
     definition: Option<TaskDefinitionName>,
     count: i32,
     launch_type: LaunchType,
+    capacity_provider: Option<String>,
     platform_version: Option<String>,
     group: Option<String>,
     started_by: Option<String>,
@@ -58,7 +60,7 @@ struct Request {
 }
 
 impl Request {
-    fn parse(scope: &Scope, mut input: RunTaskRequest) -> Result<Self, Rejection> {
+    fn parse(tables: &Tables, scope: &Scope, mut input: RunTaskRequest) -> Result<Self, Rejection> {
         let token = input.client_token.take();
         let token = ClientToken::parse(token, CLIENT_TOKEN_LENGTH_MAX, &input)?;
         let count = input.count.unwrap_or(1);
@@ -70,8 +72,9 @@ impl Request {
         let cluster = names::cluster(scope, input.cluster.as_deref())?;
         let text = input.task_definition.as_deref().unwrap_or_default();
         let definition = names::task_definition(scope, text)?;
-        launch::check_strategy(input.capacity_provider_strategy.as_deref(), input.launch_type)?;
-        let launch_type = launch::launch_type(input.launch_type)?;
+        let strategy = input.capacity_provider_strategy.as_deref();
+        let capacity = Capacity::of(tables, scope, &cluster, strategy, input.launch_type)?;
+        let launch_type = capacity.launch_type;
         launch::check_placement(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
@@ -84,6 +87,7 @@ impl Request {
             definition,
             count,
             launch_type,
+            capacity_provider: capacity.provider(),
             platform_version: launch::platform_version(
                 input.platform_version.as_deref(),
                 launch_type,
@@ -155,7 +159,7 @@ impl Request {
             task_overrides::parse(self.overrides.clone(), &definition, self.launch_type)?;
         let tags = self.task_tags(&definition)?;
         let request = self.start_request(&definition, &network, &overrides, tags);
-        let (tasks, failures) = start_all(tx, scope, &request, self.count, settings)?;
+        let (tasks, failures) = start_all(tx, scope, &request, &self, settings)?;
         // A request that found no place made nothing: the next one with its token may.
         if let Some(token) = self.token.filter(|_| !tasks.is_empty()) {
             let ids = tasks.iter().map(|task| task.id.to_string()).collect();
@@ -264,23 +268,24 @@ fn answer_again(
     }
 }
 
-/// Starts `count` tasks, each on the state that the ones before it left.
+/// Starts as many tasks as are asked for, each on the state that the ones before it left.
 fn start_all(
     tx: &mut Transaction<'_>,
     scope: &Scope,
     request: &StartRequest<'_>,
-    count: i32,
+    asked: &Request,
     settings: &Settings,
 ) -> Result<(Vec<Task>, Vec<Failure>), Rejection> {
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
-    for _ in 0..count {
+    for _ in 0..asked.count {
         let candidates = tx.candidates(&ClusterKey::new(scope, request.cluster.clone()));
         let spaces = tx.subnet_spaces(scope, &request.network.subnets);
         let now_ms = tx.now_ms();
         let started = task_start::start(request, &candidates, &spaces, &*tx, now_ms, settings);
         drop(spaces);
         match started {
-            Ok(StartedTask { task, interface, cursor }) => {
+            Ok(StartedTask { mut task, interface, cursor }) => {
+                task.capacity_provider.clone_from(&asked.capacity_provider);
                 tx.put(task.clone());
                 if let Some(interface) = interface {
                     tx.put(interface);

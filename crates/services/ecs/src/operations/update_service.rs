@@ -11,6 +11,7 @@ use outport_model::{Arn, ClusterName, Scope, ServiceName};
 use outport_store::Transaction;
 use outport_store::keys::TaskDefinitionKey;
 
+use crate::capacity_provider::{Capacity, provider};
 use crate::names::TaskDefinitionName;
 use crate::service_request::{self, Unbuilt};
 use crate::views::service::view;
@@ -19,6 +20,9 @@ use crate::{
     EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
     network_configuration, service_deployment, tags,
 };
+
+const MUST_FORCE: &str = "When switching from launch type to capacity provider strategy on an existing service, or making a \
+change to a capacity provider strategy on a service that is already using one, you must force a new deployment.";
 
 pub async fn update_service(
     service: &EcsService,
@@ -54,7 +58,6 @@ impl Request {
             service_request::desired_count(count)?;
         }
         deployment_configuration::check_controller(input.deployment_controller.as_ref())?;
-        launch::check_strategy(input.capacity_provider_strategy.as_deref(), None)?;
         service_request::check_built(&Unbuilt::of_update(&input))?;
         Ok(Self { cluster, name, definition, input })
     }
@@ -93,6 +96,7 @@ impl Request {
         }
         let mut row = before.clone();
         self.change_scale(&mut row)?;
+        self.change_capacity(tx, scope, &mut row)?;
         let definition = self.definition(tx, scope, &row)?;
         row.family = definition.family.clone();
         row.revision = definition.revision;
@@ -126,6 +130,34 @@ impl Request {
             row.availability_zone_rebalancing =
                 rebalancing == wire::AvailabilityZoneRebalancing::Enabled;
         }
+        Ok(())
+    }
+
+    /// What the tasks run on. An empty strategy goes back to the launch type.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for a change without a new deployment.
+    fn change_capacity(
+        &self,
+        tx: &Transaction<'_>,
+        scope: &Scope,
+        row: &mut Service,
+    ) -> Result<(), Rejection> {
+        let Some(given) = self.input.capacity_provider_strategy.as_deref() else { return Ok(()) };
+        let mut kept: wire::Service = stored(&row.document).unwrap_or_default();
+        let launch_type = given
+            .is_empty()
+            .then(|| wire::LaunchType::from_name(row.launch_type.as_str()))
+            .flatten();
+        let capacity = Capacity::of(tx, scope, &self.cluster, Some(given), launch_type)?;
+        let before = kept.capacity_provider_strategy.take();
+        let is_changed = provider(before.as_deref()) != capacity.provider();
+        if is_changed && self.input.force_new_deployment != Some(true) {
+            return Err(Rejection::invalid_parameter(MUST_FORCE));
+        }
+        row.launch_type = capacity.launch_type;
+        kept.capacity_provider_strategy = capacity.strategy;
+        row.document = to_json(&kept);
         Ok(())
     }
 

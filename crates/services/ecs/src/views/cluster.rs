@@ -10,7 +10,7 @@ use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
 use super::count;
-use crate::tags;
+use crate::{capacity_provider, tags};
 
 /// What `include` asks for beyond names and counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,9 @@ pub fn view(tables: &Tables, cluster: &Cluster, include: Include) -> wire::Clust
         tags: Some(if include.tags { tags::view(&cluster.tags) } else { Vec::new() }),
         settings: Some(if include.settings { settings(cluster) } else { Vec::new() }),
         capacity_providers: Some(cluster.capacity_providers.clone()),
-        default_capacity_provider_strategy: Some(Vec::new()),
+        default_capacity_provider_strategy: Some(
+            capacity_provider::default_strategy(cluster).unwrap_or_default(),
+        ),
         attachments: include.attachments.then(Vec::new),
         attachments_status: None,
         service_connect_defaults: cluster
@@ -75,7 +77,14 @@ pub fn view(tables: &Tables, cluster: &Cluster, include: Include) -> wire::Clust
     }
 }
 
+/// What was set, else what a cluster has that nobody said anything about, such as one that a node made.
 fn settings(cluster: &Cluster) -> Vec<wire::ClusterSetting> {
+    if cluster.settings.is_empty() {
+        return vec![wire::ClusterSetting {
+            name: Some(wire::ClusterSettingName::ContainerInsights),
+            value: Some("disabled".to_owned()),
+        }];
+    }
     cluster
         .settings
         .iter()

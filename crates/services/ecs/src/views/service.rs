@@ -3,10 +3,10 @@
 //! **Invariant:** `deployments` is there, and while the service is ACTIVE it is not empty: waiters count it.
 
 use outport_aws_ecs as wire;
-use outport_model::Arn;
 use outport_model::deployment::Deployment;
 use outport_model::service::{PropagateTags, SchedulingStrategy, Service, ServiceEvent};
 use outport_model::task_definition::LaunchType;
+use outport_model::{Arn, DeploymentId};
 use outport_planner::service::counts::{Counts, desired_count};
 use outport_store::Tables;
 use outport_store::keys::{ServiceKey, ServiceRevisionKey};
@@ -30,7 +30,7 @@ pub fn view(tables: &Tables, row: &Service, with_tags: bool) -> wire::Service {
         desired_count: number(row.desired_count),
         running_count: number(counts.running),
         pending_count: number(counts.pending),
-        launch_type: wire::LaunchType::from_name(row.launch_type.as_str()),
+        launch_type: launch_type(row.launch_type, kept.capacity_provider_strategy.as_deref()),
         platform_family: platform_family(row.launch_type),
         task_definition: Some(
             Arn::task_definition(&row.scope, &row.family, row.revision).to_string(),
@@ -89,6 +89,8 @@ fn deployment(tables: &Tables, service: &Service, row: &Deployment) -> wire::Dep
     let key = ServiceKey::new(&service.scope, service.cluster.clone(), service.name.clone());
     let tasks = tables.tasks.of_service(&key);
     let counts = Counts::of_deployment(&row.id, tasks.values());
+    let revision = revision(tables, service, &row.id).unwrap_or_default();
+    let strategy = revision.capacity_provider_strategy;
     wire::Deployment {
         id: Some(format!("ecs-svc/{}", row.id)),
         status: Some(row.status.as_str().to_owned()),
@@ -101,30 +103,37 @@ fn deployment(tables: &Tables, service: &Service, row: &Deployment) -> wire::Dep
         failed_tasks: number(row.failed_tasks),
         created_at: timestamp(Some(row.created_at_ms)),
         updated_at: timestamp(Some(row.updated_at_ms)),
-        launch_type: wire::LaunchType::from_name(row.launch_type.as_str()),
+        launch_type: launch_type(row.launch_type, strategy.as_deref()),
+        capacity_provider_strategy: strategy,
         platform_version: row.platform_version.clone(),
         platform_family: platform_family(row.launch_type),
-        network_configuration: given_network(tables, service, row),
+        network_configuration: revision.network_configuration,
         rollout_state: wire::DeploymentRolloutState::from_name(row.rollout_state.as_str()),
         rollout_state_reason: Some(row.rollout_state_reason.clone()),
         ..wire::Deployment::default()
     }
 }
 
-/// As the caller gave it: the service revision keeps it.
-fn given_network(
+/// What the service revision of a deployment keeps as the caller gave it.
+fn revision(
     tables: &Tables,
     service: &Service,
-    row: &Deployment,
-) -> Option<wire::NetworkConfiguration> {
-    let key = ServiceRevisionKey::new(
-        &service.scope,
-        service.cluster.clone(),
-        service.name.clone(),
-        row.id.clone(),
-    );
-    let revision = tables.service_revisions.get(&key)?;
-    super::stored::<wire::ServiceRevision>(&revision.document)?.network_configuration
+    id: &DeploymentId,
+) -> Option<wire::ServiceRevision> {
+    let (cluster, name) = (service.cluster.clone(), service.name.clone());
+    let key = ServiceRevisionKey::new(&service.scope, cluster, name, id.clone());
+    super::stored(&tables.service_revisions.get(&key)?.document)
+}
+
+/// A launch type is shown where no capacity provider strategy is.
+fn launch_type(
+    launch_type: LaunchType,
+    strategy: Option<&[wire::CapacityProviderStrategyItem]>,
+) -> Option<wire::LaunchType> {
+    match strategy {
+        None => wire::LaunchType::from_name(launch_type.as_str()),
+        Some(_) => None,
+    }
 }
 
 /// The newest history row of the PRIMARY deployment.

@@ -15,6 +15,8 @@ use super::timestamp;
 /// Source: botocore's documentation of `DeploymentCircuitBreaker`: half of the desired count, 3 to 200.
 const THRESHOLD_MIN: u32 = 3;
 const THRESHOLD_MAX: u32 = 200;
+/// How the `statusReason` of a roll-out begins that the circuit breaker gave up.
+const TRIPPED: &str = "ECS deployment circuit breaker:";
 
 /// An entry of ListServiceDeployments.
 pub fn brief(row: &ServiceDeployment) -> wire::ServiceDeploymentBrief {
@@ -46,6 +48,7 @@ pub fn view(tables: &Tables, row: &ServiceDeployment) -> wire::ServiceDeployment
         target_service_revision: Some(summary(&row.target_revision)),
         status: status(row.status),
         status_reason: row.status_reason.clone(),
+        rollback: rollback(row),
         deployment_configuration: super::stored(&row.configuration),
         deployment_circuit_breaker: Some(circuit_breaker(tables, row)),
         alarms: Some(wire::ServiceDeploymentAlarms {
@@ -53,6 +56,29 @@ pub fn view(tables: &Tables, row: &ServiceDeployment) -> wire::ServiceDeployment
             ..wire::ServiceDeploymentAlarms::default()
         }),
         ..wire::ServiceDeployment::default()
+    }
+}
+
+/// Where a roll-out that failed or was stopped goes back to, and why.
+fn rollback(row: &ServiceDeployment) -> Option<wire::Rollback> {
+    is_rolled_back(row.status).then(|| wire::Rollback {
+        reason: row.status_reason.clone(),
+        started_at: None,
+        service_revision_arn: row.source_revisions.first().map(|id| revision_arn(row, id)),
+    })
+}
+
+fn is_rolled_back(status: ServiceDeploymentStatus) -> bool {
+    match status {
+        ServiceDeploymentStatus::RollbackRequested
+        | ServiceDeploymentStatus::RollbackInProgress
+        | ServiceDeploymentStatus::RollbackSuccessful
+        | ServiceDeploymentStatus::RollbackFailed => true,
+        ServiceDeploymentStatus::Pending
+        | ServiceDeploymentStatus::InProgress
+        | ServiceDeploymentStatus::Successful
+        | ServiceDeploymentStatus::Stopped
+        | ServiceDeploymentStatus::StopRequested => false,
     }
 }
 
@@ -102,21 +128,26 @@ fn circuit_breaker(
     let configuration: wire::DeploymentConfiguration =
         super::stored(&row.configuration).unwrap_or_default();
     let is_enabled = configuration.deployment_circuit_breaker.and_then(|breaker| breaker.enable);
+    let has_tripped =
+        row.status_reason.as_deref().is_some_and(|reason| reason.starts_with(TRIPPED));
     let is_finished = row.finished_at_ms.is_some();
-    let status = match (is_enabled == Some(true), row.status) {
+    let threshold = threshold(service);
+    let status = match (is_enabled == Some(true), has_tripped) {
         (false, _) => Monitor::Disabled,
-        (true, ServiceDeploymentStatus::Successful) => Monitor::MonitoringComplete,
-        (true, _) if is_finished => Monitor::Triggered,
-        (true, _) => Monitor::Monitoring,
+        (true, true) => Monitor::Triggered,
+        (true, false) if is_finished => Monitor::MonitoringComplete,
+        (true, false) => Monitor::Monitoring,
     };
     let failures = service.and_then(|service| {
         let mut deployments = service.deployments.iter();
         Some(deployments.find(|deployment| deployment.id == row.target_revision)?.failed_tasks)
     });
+    // The deployment of a roll-out that was given up goes with its last task; it takes this many to be given up.
+    let failures = failures.unwrap_or(if has_tripped { threshold } else { 0 });
     wire::ServiceDeploymentCircuitBreaker {
         status: Some(status),
-        failure_count: i32::try_from(failures.unwrap_or(0)).ok(),
-        threshold: i32::try_from(threshold(service)).ok(),
+        failure_count: i32::try_from(failures).ok(),
+        threshold: i32::try_from(threshold).ok(),
     }
 }
 

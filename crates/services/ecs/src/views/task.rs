@@ -8,10 +8,10 @@ use outport_model::task::{ContainerStatus, Task, TaskContainer};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
 use outport_model::{Arn, TaskStatus};
 use outport_store::Tables;
-use outport_store::keys::TaskDefinitionKey;
+use outport_store::keys::{ServiceRevisionKey, TaskDefinitionKey};
 
 use super::timestamp;
-use crate::tags;
+use crate::{capacity_provider, tags};
 
 /// GiB that every Fargate task has. Source: "Fargate task ephemeral storage".
 const FARGATE_STORAGE_GIB: i32 = 20;
@@ -27,6 +27,7 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
         attachments: Some(attachments(task)),
         attributes: Some(attributes(tables, task)),
         availability_zone: task.availability_zone.clone(),
+        capacity_provider_name: capacity_provider(tables, task),
         cluster_arn: Some(Arn::cluster(&task.scope, &task.cluster).to_string()),
         connectivity: task.connectivity_at_ms.map(|_| wire::Connectivity::Connected),
         connectivity_at: timestamp(task.connectivity_at_ms),
@@ -56,7 +57,7 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
             definition.and_then(|row| row.memory_mib),
             task.reserved.memory_mib,
         )),
-        overrides: super::stored(&task.overrides.document),
+        overrides: Some(overrides(task)),
         platform_version: task.platform_version.clone(),
         platform_family: is_fargate.then(|| "Linux".to_owned()),
         pull_started_at: timestamp(task.pull_started_at_ms),
@@ -78,6 +79,33 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
             .map(|gib| wire::TaskEphemeralStorage { size_in_gi_b: Some(gib), kms_key_id: None }),
         ..wire::Task::default()
     }
+}
+
+/// What the request said, else what the strategy of the service revision says.
+fn capacity_provider(tables: &Tables, task: &Task) -> Option<String> {
+    let of_service = || {
+        let member = task.service.as_ref()?;
+        let (cluster, name) = (task.cluster.clone(), member.service.clone());
+        let key = ServiceRevisionKey::new(&task.scope, cluster, name, member.deployment.clone());
+        let row = tables.service_revisions.get(&key)?;
+        let revision: wire::ServiceRevision = super::stored(&row.document)?;
+        capacity_provider::provider(revision.capacity_provider_strategy.as_deref())
+    };
+    task.capacity_provider.clone().or_else(of_service)
+}
+
+/// What was overridden. Every container has an entry, also where nothing of it was.
+fn overrides(task: &Task) -> wire::TaskOverride {
+    let mut shown: wire::TaskOverride = super::stored(&task.overrides.document).unwrap_or_default();
+    let of_container = |row: &TaskContainer| wire::ContainerOverride {
+        name: Some(row.name.clone()),
+        ..wire::ContainerOverride::default()
+    };
+    shown
+        .container_overrides
+        .get_or_insert_with(|| task.containers.iter().map(of_container).collect());
+    shown.inference_accelerator_overrides.get_or_insert_default();
+    shown
 }
 
 /// `arn:…:task/cluster/id`.

@@ -237,8 +237,7 @@ impl Bench {
         self.orders.send_replace(Order::Forget);
         tokio::time::timeout(PATIENCE, self.runner).await.expect("it ends").unwrap();
         assert!(self.board.reports().is_empty());
-        let log = self.host.log.lock().unwrap().join(", ");
-        log
+        self.host.log.lock().unwrap().join(", ")
     }
 }
 

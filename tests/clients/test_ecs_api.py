@@ -117,7 +117,7 @@ def test_task_definitions(outport, image):
      "Task definition doesn't have any essential container."),
     ({"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256",
       "memory": "4096", "containerDefinitions": [{"name": "a", "image": "i"}]},
-     "No Fargate configuration exists for given values."),
+     "No Fargate configuration exists for given values"),
     ({"requiresCompatibilities": ["FARGATE"], "networkMode": "host", "cpu": "256",
       "memory": "512", "containerDefinitions": [{"name": "a", "image": "i"}]},
      "Fargate only supports network mode"),
@@ -209,10 +209,12 @@ def test_services(outport, image):
     wait(outport, "services_stable", services=names)
     listed = everything(ecs, "list_services")
     assert {arn.rsplit("/", 1)[1] for arn in listed} >= set(names)
-    service = ecs.describe_services(services=["svc-0"], include=["TAGS"])["services"][0]
+    def settled():
+        service = ecs.describe_services(services=["svc-0"], include=["TAGS"])["services"][0]
+        return service if "steady state" in str(service["events"]) else None
+    service = until(settled, "(service svc-0) has reached a steady state.")
     assert service["tags"] == [{"key": "s", "value": "svc-0"}]
     assert service["runningCount"] == 1
-    assert any("has reached a steady state." in e["message"] for e in service["events"])
     deployment = service["deployments"][0]
     assert deployment["rolloutState"] == "COMPLETED" and deployment["id"].startswith("ecs-svc/")
     task = ecs.describe_tasks(tasks=ecs.list_tasks(serviceName="svc-0")["taskArns"])["tasks"][0]
@@ -288,12 +290,16 @@ def test_tags(outport):
 
 def test_account_settings(outport):
     ecs = outport.ecs
+    def effective():
+        settings = everything(ecs, "list_account_settings", name="containerInsights",
+                              effectiveSettings=True)
+        return [setting["value"] for setting in settings]
     made = ecs.put_account_setting(name="containerInsights", value="enabled")["setting"]
     assert (made["name"], made["value"]) == ("containerInsights", "enabled")
+    assert effective() == ["enabled"]
+    # The root user's own setting is the account's default.
     ecs.put_account_setting_default(name="containerInsights", value="disabled")
-    effective = everything(ecs, "list_account_settings", name="containerInsights",
-                           effectiveSettings=True)
-    assert [setting["value"] for setting in effective] == ["enabled"]
+    assert effective() == ["disabled"]
     ecs.delete_account_setting(name="containerInsights")
     check_refused(lambda: ecs.put_account_setting(name="noSuchSetting", value="enabled"),
                   "InvalidParameterException")

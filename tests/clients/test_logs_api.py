@@ -143,10 +143,10 @@ def test_events_that_are_refused(logs):
     logs.create_log_group(logGroupName="/refused")
     logs.create_log_stream(logGroupName="/refused", logStreamName="s")
     where = {"logGroupName": "/refused", "logStreamName": "s"}
-    day_ms = 24 * 60 * 60 * 1000
+    hour_ms = 60 * 60 * 1000
     old = logs.put_log_events(**where, logEvents=[
-        {"timestamp": now_ms() - 15 * day_ms, "message": "old"},
-        {"timestamp": now_ms(), "message": "new"}])
+        {"timestamp": now_ms() - (14 * 24 + 6) * hour_ms, "message": "too old"},
+        {"timestamp": now_ms() - (14 * 24 - 6) * hour_ms, "message": "old"}])
     assert old["rejectedLogEventsInfo"]["tooOldLogEventEndIndex"] == 1
     disordered = [{"timestamp": now_ms(), "message": "b"}, {"timestamp": now_ms() - 5, "message": "a"}]
     assert code_of(lambda: logs.put_log_events(**where, logEvents=disordered)) \

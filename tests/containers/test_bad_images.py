@@ -57,7 +57,8 @@ def check_not_pulled(outport, image, text):
     assert task["stopCode"] == "TaskFailedToStart"
     reason = task["containers"][0]["reason"]
     assert reason.startswith("CannotPullContainerError:") and text in reason, reason
-    assert task["stoppedReason"].startswith("CannotPullContainerError:"), task["stoppedReason"]
+    # As AWS words it for the EC2 launch type; Fargate's has the container's reason.
+    assert task["stoppedReason"] == "Task failed to start"
     assert "exitCode" not in task["containers"][0]
     check_nothing_left(outport, task)
 
@@ -133,15 +134,13 @@ def test_fewer_diff_ids_than_layers(outport, registry):
     check_not_pulled(outport, registry.push("fewer", [gzip.compress(raw)], []), "")
 
 
-def test_another_architecture(outport, registry):
-    raw = layer_of(entry("file", b"content"))
-    image = registry.push("s390x", [gzip.compress(raw)],
-                          ["sha256:" + hashlib.sha256(raw).hexdigest()],
-                          config={"architecture": "s390x"})
-    task = run(outport, image)
+def test_a_program_of_another_architecture(outport, registry):
+    elf_of_s390x = b"\x7fELF\x02\x02\x01" + b"\0" * 9 + b"\0\x02\0\x16\0\0\0\x01" + b"\0" * 200
+    raw = layer_of(entry("bin/true", elf_of_s390x, mode=0o755))
+    task = run(outport, push(registry, "s390x", raw))
     assert task["stopCode"] == "TaskFailedToStart"
-    assert "latform" in task["containers"][0]["reason"] or "exec format" in \
-        task["containers"][0]["reason"], task["containers"][0]["reason"]
+    assert "exec format error" in task["containers"][0]["reason"], task["containers"][0]["reason"]
+    check_nothing_left(outport, task)
 
 
 def test_a_digest_that_does_not_match_is_refused_at_the_push(registry):
@@ -160,12 +159,31 @@ def test_manifests_that_are_refused_at_the_push(registry):
     status, _, body = registry.put_manifest("bad", missing)
     assert status in (400, 404), body
     assert set(error_codes(body)) & {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}, body
-    status, _, _ = registry.put_manifest("bad", json.dumps({"x": "y" * (8 << 20)}).encode())
-    assert status in (400, 413)
+    try:
+        status, _, _ = registry.put_manifest("bad", json.dumps({"x": "y" * (8 << 20)}).encode())
+        assert status in (400, 413)
+    except ConnectionError:
+        pass  # It was refused before all of it was sent.
+    status, _, _ = registry.call("GET", f"/v2/{registry.repository}/manifests/bad")
+    assert status == 404
 
 
 def test_a_digest_that_nobody_pushed(outport, registry):
     check_not_pulled(outport, f"{registry.uri}@sha256:" + "2" * 64, "not found")
+
+
+def test_on_fargate_the_task_says_it_too(outport, registry):
+    definition = outport.register(
+        "absent", [{"name": "main", "image": f"{registry.uri}:absent"}], networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+        executionRoleArn="arn:aws:iam::000000000000:role/ecsTaskExecutionRole")
+    network = {"awsvpcConfiguration": {"subnets": [outport.subnet()]}}
+    task = outport.run(definition, launch_type="FARGATE", networkConfiguration=network)
+    task = outport.reaches(task["taskArn"], "STOPPED")
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert task["stoppedReason"].startswith("CannotPullContainerError: "), task["stoppedReason"]
+    assert task["stoppedReason"] == task["containers"][0]["reason"]
+    check_nothing_left(outport, task)
 
 
 def test_a_registry_that_is_not_there(outport):

@@ -85,7 +85,7 @@ class Outport:
                 self.process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 self.kill()
-        if self.data_dir.exists():
+        if self.process:
             self.cleanup()
 
     def cleanup(self):

@@ -25,6 +25,8 @@ use clap::{Parser, Subcommand};
 enum Chore {
     /// Run every test: units, simulation, clients, containers, and a guest with pure cgroup v2
     Test,
+    /// Run the core of the container tests in a guest with pure cgroup v2 (a part of `test`)
+    Guest,
     /// Show the main job, from a pushed image to a service, on a scratch data directory
     Demo,
     /// Measure, beside peers that are measured in the same run
@@ -66,6 +68,7 @@ fn main() -> Result<()> {
     let repository = repository();
     match Chore::parse() {
         Chore::Test => test::run_tests(&repository),
+        Chore::Guest => test::run_guest_alone(&repository),
         Chore::Demo => demo::run_demo(&repository),
         Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),
         Chore::Tidy => tidy::run(&repository),

@@ -89,19 +89,23 @@ pub fn install_cargo_components(repository: &Path) -> Result<()> {
 /// The directory with `aws`, `python3` and `pytest`, made once per list of versions below the build
 /// directory.
 pub fn python_programs(repository: &Path) -> Result<PathBuf> {
-    let list = repository.join("tests/requirements.txt");
-    let wanted = std::fs::read_to_string(&list)?;
+    let tests = repository.join("tests");
+    let lists = ["requirements.txt", "requirements-aws-cli.txt"].map(|name| tests.join(name));
+    let wanted = lists.iter().map(std::fs::read_to_string).collect::<Result<String, _>>()?;
     let environment = build_directory(repository)?.join("python");
-    let stamp = environment.join("requirements.txt");
+    let stamp = environment.join("made-of");
     let programs = environment.join("bin");
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return Ok(programs);
     }
-    println!("installing the clients of {} from PyPI", list.display());
+    println!("installing boto3, pytest and the AWS CLI from PyPI");
     let make = ["-m", "venv", "--clear"].map(Path::new).into_iter().chain([environment.as_path()]);
     run(&mut command(repository, "python3", make))?;
     let install = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    run(command(repository, programs.join("pip"), install).arg(&list))?;
+    let [clients, aws_cli] = &lists;
+    run(command(repository, programs.join("pip"), install).arg(clients))?;
+    run(command(repository, programs.join("pip"), install).arg(aws_cli).arg("--no-deps"))?;
+    run(&mut command(repository, programs.join("python3"), [tests.join("support/aws_cli.py")]))?;
     std::fs::write(stamp, wanted)?;
     Ok(programs)
 }

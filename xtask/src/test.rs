@@ -50,3 +50,11 @@ pub fn run_tests(repository: &Path) -> Result<()> {
     println!("all tests passed in {} s", began.elapsed().as_secs());
     Ok(())
 }
+
+/// `cargo xtask guest`: the last step of the tests alone.
+pub fn run_guest_alone(repository: &Path) -> Result<()> {
+    interrupt::watch()?;
+    setup::require_root()?;
+    setup::install_packages(&[&setup::TEST_PROGRAMS[..], &setup::GUEST_PROGRAMS].concat())?;
+    guest::run_guest(repository)
+}

@@ -3,6 +3,8 @@
 //! One binary, so that it can be run whole inside a guest of another kernel or cgroup version:
 //! `OUTPORT_TEST_SHIM` and `OUTPORT_TEST_BUSYBOX` then say where the two programs are.
 
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
+
 mod adoption;
 mod host;
 mod isolation;

@@ -33,7 +33,7 @@ fn cycle_once(host: &Host, name: &str, choice: u64) {
     match choice % 5 {
         0 => {
             let shim = host.create(name, host.shell("exit 0"));
-            if choice % 2 == 0 {
+            if choice.is_multiple_of(2) {
                 shim.kill().unwrap();
                 assert_eq!(ended(&shim).exit_code, None);
             }

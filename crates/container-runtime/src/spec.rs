@@ -205,9 +205,9 @@ pub enum SeccompProfile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Driver {
-    /// The library inside the shim.
+    /// The shim itself.
     #[default]
-    Libcontainer,
+    BuiltIn,
     /// An OCI runtime's command line: runc, crun, youki, runsc.
     Oci(PathBuf),
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use outport_container_runtime::{Driver, Runtime, RuntimeError, RuntimeSettings};
@@ -58,15 +58,15 @@ pub struct AgentSettings {
 /// Why a node cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    #[error("{0}")]
+    #[error(transparent)]
     Link(#[from] LinkError),
-    #[error("{0}")]
+    #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    #[error("{0}")]
+    #[error(transparent)]
     Images(#[from] StoreError),
-    #[error("{0}")]
+    #[error(transparent)]
     Network(#[from] NetworkError),
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
@@ -85,6 +85,8 @@ struct Shared {
     boot_id: String,
     generation: Arc<AtomicU64>,
     accepts_tasks: Arc<AtomicBool>,
+    /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
+    stopping: OnceLock<StopReason>,
     runners: Mutex<HashMap<TaskId, Runner>>,
 }
 
@@ -113,6 +115,7 @@ impl Agent {
             boot_id,
             generation: Arc::default(),
             accepts_tasks: Arc::new(AtomicBool::new(true)),
+            stopping: OnceLock::new(),
             runners: Mutex::default(),
         });
         shared.take_over().await?;
@@ -129,9 +132,7 @@ impl Agent {
     /// made on this host.
     pub async fn stop_tasks(self, reason: &str) -> Result<(), AgentError> {
         self.shared.accepts_tasks.store(false, Ordering::Release);
-        for runner in self.shared.runners().values() {
-            raise(&runner.orders, Order::Stop(Some(StopReason(reason.to_owned()))));
-        }
+        self.shared.stop_all(StopReason(reason.to_owned()));
         let board = &self.shared.board;
         let stopped = async {
             while !board.all_stopped() {
@@ -190,6 +191,15 @@ pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>
     runtime.remove_all()?;
     remove_host_traces(instance)?;
     Ok(removed)
+}
+
+/// Fails when the VPC's range, or the instance's own of bridge mode, is in use on this host. To be asked
+/// before anything is made or written.
+///
+/// # Errors
+/// [`AgentError::Network`] names the link that has the range and says what to do.
+pub fn check_addresses(instance: &str, vpc_cidr: &str) -> Result<(), AgentError> {
+    Ok(Networks::check(&run_dir(instance), instance, vpc_cidr)?)
 }
 
 /// Links, rules, namespaces and the directory below /run.
@@ -253,7 +263,20 @@ impl Shared {
             receiver,
         );
         let work = tokio::spawn(runner.run(taken_over));
-        self.runners().insert(task, Runner { orders, work });
+        let mut runners = self.runners();
+        if let Some(reason) = self.stopping.get() {
+            raise(&orders, Order::Stop(Some(reason.clone())));
+        }
+        runners.insert(task, Runner { orders, work });
+    }
+
+    /// Orders every task to stop, and every one that an assignment under way still brings.
+    fn stop_all(&self, reason: StopReason) {
+        let runners = self.runners();
+        let reason = self.stopping.get_or_init(|| reason);
+        for runner in runners.values() {
+            raise(&runner.orders, Order::Stop(Some(reason.clone())));
+        }
     }
 
     /// Makes what runs here what the assignment says.
@@ -391,6 +414,7 @@ async fn machine(
     control_plane: &Arc<ControlPlane>,
     registered: Registered,
 ) -> Result<Machine, AgentError> {
+    check_addresses(&settings.instance, &registered.vpc_cidr)?;
     let runtime = Arc::new(runtime(&settings.directory, &settings.instance)?);
     let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
     let options = StoreOptions { unpacker, ..StoreOptions::default() };
@@ -405,7 +429,7 @@ async fn machine(
     let images = Images::new(store, control_plane.clone(), registered);
     let driver = match &settings.oci_runtime {
         Some(program) => Driver::Oci(program.clone()),
-        None => Driver::Libcontainer,
+        None => Driver::BuiltIn,
     };
     Ok(Machine::new(runtime, networks, images, control_plane.clone(), driver))
 }

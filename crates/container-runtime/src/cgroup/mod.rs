@@ -13,5 +13,6 @@ pub use devices::DeviceRule;
 pub(crate) use devices::default_rules;
 pub use group::{Cgroup, CgroupUsage};
 pub use hierarchies::Hierarchies;
+pub(crate) use hierarchies::Kind;
 pub use limits::CgroupLimits;
 pub(crate) use limits::PIDS_MAX_DEFAULT;

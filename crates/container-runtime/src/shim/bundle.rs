@@ -1,4 +1,4 @@
-//! The container as an OCI runtime document, which either driver reads from disk.
+//! The container as an OCI runtime document, and the parts of it that the built-in driver shares.
 //!
 //! **Invariant:** what Docker's default container has, this has: mounts, masked and read-only paths,
 //! devices, capabilities. A difference is asked for by the spec, never by accident.
@@ -6,6 +6,7 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::resource::Resource;
 use serde_json::{Map, Value, json};
 
 use super::bundle_mounts::mounts;
@@ -15,11 +16,11 @@ use super::user::User;
 use crate::cgroup::{DeviceRule, Hierarchies};
 use crate::error::{FailureKind, StartFailure};
 use crate::runtime::Intent;
-use crate::spec::{ContainerSpec, Driver, HostDevice, Namespace, Ulimit};
+use crate::spec::{ContainerSpec, HostDevice, Namespace, Ulimit};
 
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-const MASKED_PATHS: [&str; 12] = [
+pub(super) const MASKED_PATHS: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -33,27 +34,27 @@ const MASKED_PATHS: [&str; 12] = [
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
-const READONLY_PATHS: [&str; 5] =
+pub(super) const READONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 const CGROUP_PATH: &str = "/sys/fs/cgroup";
 
 /// ECS's ulimit names are the kernel's, without the prefix.
-const ULIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
+const ULIMITS: [(&str, Resource); 15] = [
+    ("core", Resource::RLIMIT_CORE),
+    ("cpu", Resource::RLIMIT_CPU),
+    ("fsize", Resource::RLIMIT_FSIZE),
+    ("data", Resource::RLIMIT_DATA),
+    ("stack", Resource::RLIMIT_STACK),
+    ("rss", Resource::RLIMIT_RSS),
+    ("nproc", Resource::RLIMIT_NPROC),
+    ("nofile", Resource::RLIMIT_NOFILE),
+    ("memlock", Resource::RLIMIT_MEMLOCK),
+    ("locks", Resource::RLIMIT_LOCKS),
+    ("sigpending", Resource::RLIMIT_SIGPENDING),
+    ("msgqueue", Resource::RLIMIT_MSGQUEUE),
+    ("nice", Resource::RLIMIT_NICE),
+    ("rtprio", Resource::RLIMIT_RTPRIO),
+    ("rttime", Resource::RLIMIT_RTTIME),
 ];
 
 /// A device that the container gets.
@@ -69,6 +70,26 @@ pub(super) struct Device {
 }
 
 impl Device {
+    pub fn path(&self) -> &Path {
+        Path::new(&self.path)
+    }
+
+    pub fn is_block(&self) -> bool {
+        self.kind == 'b'
+    }
+
+    pub fn number(&self) -> libc::dev_t {
+        libc::makedev(self.major, self.minor)
+    }
+
+    pub fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    pub fn gid(&self) -> u32 {
+        self.gid
+    }
+
     pub fn rule(&self) -> DeviceRule {
         DeviceRule {
             kind: self.kind,
@@ -139,10 +160,9 @@ pub(super) fn environment(spec: &ContainerSpec, home: &str) -> Vec<(String, Stri
     env
 }
 
-/// The document. With the library as driver, cgroups and seccomp are the shim's own work.
+/// The document, for a runtime that is a program of its own.
 pub(super) fn document(intent: &Intent, parts: &Parts<'_>) -> Result<Value, StartFailure> {
     let spec = &intent.spec;
-    let by_library = spec.driver == Driver::Libcontainer;
     let mut linux = Map::new();
     let cgroup = Path::new("/").join(&intent.cgroup);
     linux.insert("cgroupsPath".into(), json!(cgroup));
@@ -155,15 +175,13 @@ pub(super) fn document(intent: &Intent, parts: &Parts<'_>) -> Result<Value, Star
         linux.insert("maskedPaths".into(), json!(MASKED_PATHS));
         linux.insert("readonlyPaths".into(), json!(readonly_paths(parts.hierarchies)));
     }
-    if !by_library {
-        linux.insert("resources".into(), resources(spec, parts.devices));
-        if let Some(profile) = seccomp::document(spec, parts.bounding) {
-            linux.insert("seccomp".into(), profile);
-        }
+    linux.insert("resources".into(), resources(spec, parts.devices));
+    if let Some(profile) = seccomp::document(spec, parts.bounding) {
+        linux.insert("seccomp".into(), profile);
     }
     let mut document = json!({
         "ociVersion": "1.0.2",
-        "process": process(spec, parts, by_library)?,
+        "process": process(spec, parts)?,
         "root": {"path": parts.rootfs, "readonly": spec.readonly_rootfs},
         "mounts": mounts(spec)?,
         "linux": linux,
@@ -174,7 +192,7 @@ pub(super) fn document(intent: &Intent, parts: &Parts<'_>) -> Result<Value, Star
     Ok(document)
 }
 
-/// On version 1 the library mounts each hierarchy writable, below a memory file system: a container's
+/// On version 1 some runtimes mount each hierarchy writable, below a memory file system: a container's
 /// root could lift its own limits.
 fn readonly_paths(hierarchies: &Hierarchies) -> Vec<String> {
     let mut paths: Vec<String> = READONLY_PATHS.map(str::to_owned).to_vec();
@@ -186,24 +204,17 @@ fn readonly_paths(hierarchies: &Hierarchies) -> Vec<String> {
     paths
 }
 
-fn process(
-    spec: &ContainerSpec,
-    parts: &Parts<'_>,
-    by_library: bool,
-) -> Result<Value, StartFailure> {
+fn process(spec: &ContainerSpec, parts: &Parts<'_>) -> Result<Value, StartFailure> {
     let user = parts.user;
     let env: Vec<String> = environment(spec, &user.home)
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let bounding = parts.bounding.names();
-    let mut held = if user.uid == 0 { parts.bounding } else { Capabilities::NONE };
-    if by_library {
-        // Loading a seccomp program takes this one; the executor drops it before the exec.
-        held = held.with("SYS_ADMIN");
-    }
+    let held = if user.uid == 0 { parts.bounding } else { Capabilities::NONE };
     let cwd = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
-    let rlimits: Result<Vec<Value>, StartFailure> = spec.ulimits.iter().map(rlimit).collect();
+    check_ulimits(spec)?;
+    let rlimits: Vec<Value> = spec.ulimits.iter().map(rlimit).collect();
     let mut process = json!({
         "args": spec.args,
         "env": env,
@@ -216,7 +227,7 @@ fn process(
             "inheritable": [],
             "ambient": [],
         },
-        "rlimits": rlimits?,
+        "rlimits": rlimits,
     });
     if spec.no_new_privileges {
         process["noNewPrivileges"] = json!(true);
@@ -224,19 +235,34 @@ fn process(
     Ok(process)
 }
 
-fn rlimit(ulimit: &Ulimit) -> Result<Value, StartFailure> {
-    let invalid = |message: String| Err(StartFailure::new(FailureKind::InvalidSpec, message));
-    if !ULIMITS.contains(&ulimit.name.as_str()) {
-        return invalid(format!("invalid ulimit type: {}", ulimit.name));
+/// Refuses limits that cannot be set.
+pub(super) fn check_ulimits(spec: &ContainerSpec) -> Result<(), StartFailure> {
+    for ulimit in &spec.ulimits {
+        resource(&ulimit.name)?;
+        if ulimit.soft > ulimit.hard {
+            return Err(StartFailure::new(
+                FailureKind::InvalidSpec,
+                format!(
+                    "ulimit soft limit must be less than or equal to hard limit: {} > {}",
+                    ulimit.soft, ulimit.hard
+                ),
+            ));
+        }
     }
-    if ulimit.soft > ulimit.hard {
-        return invalid(format!(
-            "ulimit soft limit must be less than or equal to hard limit: {} > {}",
-            ulimit.soft, ulimit.hard
-        ));
-    }
+    Ok(())
+}
+
+/// The kernel's limit of that name.
+pub(super) fn resource(name: &str) -> Result<Resource, StartFailure> {
+    let known = ULIMITS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, resource)| *resource).ok_or_else(|| {
+        StartFailure::new(FailureKind::InvalidSpec, format!("invalid ulimit type: {name}"))
+    })
+}
+
+fn rlimit(ulimit: &Ulimit) -> Value {
     let name = format!("RLIMIT_{}", ulimit.name.to_ascii_uppercase());
-    Ok(json!({"type": name, "soft": ulimit.soft, "hard": ulimit.hard}))
+    json!({"type": name, "soft": ulimit.soft, "hard": ulimit.hard})
 }
 
 fn namespaces(spec: &ContainerSpec, own_network: Option<&Path>) -> Value {
@@ -327,8 +353,9 @@ mod tests {
     #[test]
     fn ulimits_are_checked() {
         let check = |name: &str, soft, hard, ok: bool| {
-            let ulimit = Ulimit { name: name.to_owned(), soft, hard };
-            assert_eq!(rlimit(&ulimit).is_ok(), ok, "{ulimit:?}");
+            let mut spec = ContainerSpec::new(Rootfs::Layers(Vec::new()), Vec::new());
+            spec.ulimits = vec![Ulimit { name: name.to_owned(), soft, hard }];
+            assert_eq!(check_ulimits(&spec).is_ok(), ok, "{:?}", spec.ulimits);
         };
         check("nofile", 1024, 4096, true);
         check("nofile", 4096, 1024, false);

@@ -51,9 +51,14 @@ pub(super) fn oom_score(score: i32) -> io::Result<()> {
 
 /// Closes every descriptor from `first` on.
 pub(super) fn close_from(first: u32) -> io::Result<()> {
-    // SAFETY: the caller owns none of these descriptors through a Rust value.
+    close_range(first, u32::MAX)
+}
+
+/// Closes the descriptors from `first` to `last`.
+pub(super) fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: the caller uses none of these descriptors through a Rust value any more.
     #[allow(unsafe_code)]
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if closed == 0 {
         return Ok(());
     }
@@ -66,7 +71,8 @@ pub(super) fn close_from(first: u32) -> io::Result<()> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
-    for descriptor in listed.into_iter().filter(|one| *one >= first as RawFd) {
+    let wanted = |one: &RawFd| u32::try_from(*one).is_ok_and(|one| (first..=last).contains(&one));
+    for descriptor in listed.into_iter().filter(wanted) {
         // SAFETY: as above; the one of the listing itself is closed already.
         #[allow(unsafe_code)]
         unsafe {

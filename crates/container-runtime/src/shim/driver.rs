@@ -1,5 +1,5 @@
-//! The two ways to make the container's first process: the library in this process, or the command
-//! line of an OCI runtime.
+//! The two ways to make the container's first process: this program's own, or the command line of an
+//! OCI runtime.
 //!
 //! **Invariant:** after `create` the process waits in its namespaces and cgroup, and is this
 //! process's child to reap.
@@ -11,22 +11,23 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use libcontainer::container::builder::ContainerBuilder;
-use libcontainer::error::LibcontainerError;
-use libcontainer::syscall::syscall::SyscallType;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, fchown, pipe2};
 
 use super::bundle::{self, Device, Parts};
+use super::bundle_mounts;
 use super::capabilities::Capabilities;
+use super::container_process::Process;
 use super::exec_plan::ExecPlan;
+use super::launch::launch;
+use super::root::MountStep;
 use super::user::User;
 use super::{detach, io_failure, mounts, seccomp};
 use crate::cgroup::Hierarchies;
 use crate::error::{FailureKind, StartFailure};
 use crate::runtime::Intent;
-use crate::spec::{ContainerSpec, Driver};
+use crate::spec::Driver;
 
 /// The driver's own name for the one container of a run directory.
 const CONTAINER_ID: &str = "c";
@@ -49,8 +50,8 @@ pub(super) struct Created {
 
 /// How the process is let go.
 pub(super) enum Gate {
-    /// By the library's socket; the pipe then tells how the exec went, and ends.
-    Notify { failures: File },
+    /// By a byte; the pipe then tells how the exec went, and ends.
+    Socket { socket: UnixStream, failures: File },
     /// By the runtime's `start`.
     Oci { binary: PathBuf },
 }
@@ -65,20 +66,14 @@ pub(super) fn create(
     let bounding = Capabilities::of(&intent.spec)?;
     let own_network = mounts::own_network(intent)?;
     let parts = Parts { rootfs, user, devices, bounding, own_network, hierarchies };
-    let document = bundle::document(intent, &parts)?;
-    fs::create_dir(BUNDLE_DIR).map_err(io_failure("make the bundle"))?;
-    let config = Path::new(BUNDLE_DIR).join("config.json");
-    fs::write(config, document.to_string()).map_err(io_failure("write the bundle"))?;
     let (stdout, stdout_write) = output_pipe(user)?;
     let (stderr, stderr_write) = output_pipe(user)?;
     // What is forked from here on is the container's, and starts with an ordinary score.
     detach::oom_score(0).map_err(io_failure("set the OOM score"))?;
+    let outputs = [stdout_write, stderr_write];
     let made = match &intent.spec.driver {
-        Driver::Libcontainer => {
-            let program = seccomp::program(&intent.spec, bounding, &intent.seccomp_dir)?;
-            by_library(&intent.spec, user, bounding, program, [stdout_write, stderr_write])
-        }
-        Driver::Oci(binary) => by_command(binary, [stdout_write, stderr_write]),
+        Driver::BuiltIn => built_in(intent, parts, outputs),
+        Driver::Oci(binary) => by_command(binary, intent, &parts, outputs),
     };
     // Where this may not be lowered, as in some nested containers, the shim is as others are.
     let _ = detach::oom_score(SHIM_OOM_SCORE);
@@ -91,11 +86,8 @@ impl Gate {
     /// container's.
     pub fn open(self) -> Result<Option<File>, StartFailure> {
         match self {
-            Gate::Notify { failures } => {
-                let socket = Path::new(STATE_DIR).join(CONTAINER_ID).join("notify.sock");
-                let told = UnixStream::connect(socket)
-                    .and_then(|mut stream| stream.write_all(b"start container"));
-                told.map_err(io_failure("let the process go"))?;
+            Gate::Socket { mut socket, failures } => {
+                socket.write_all(&[1]).map_err(io_failure("let the process go"))?;
                 Ok(Some(failures))
             }
             Gate::Oci { binary } => {
@@ -107,43 +99,54 @@ impl Gate {
     }
 }
 
-fn by_library(
-    spec: &ContainerSpec,
-    user: &User,
-    bounding: Capabilities,
-    program: Option<Vec<libc::sock_filter>>,
+fn built_in(
+    intent: &Intent,
+    parts: Parts<'_>,
     outputs: [OwnedFd; 2],
 ) -> Result<(Pid, Gate), StartFailure> {
+    let spec = &intent.spec;
+    let (user, bounding) = (parts.user, parts.bounding);
+    bundle::check_ulimits(spec)?;
+    let program = seccomp::program(spec, bounding, &intent.seccomp_dir)?;
     let (failures, failures_write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
         .map_err(io_failure("make the pipe of failures"))?;
-    let mut failures = File::from(failures);
-    let plan = ExecPlan::new(spec, user, bounding, program, failures_write.as_raw_fd())?;
-    let [stdout, stderr] = outputs;
-    let build = || -> Result<Pid, LibcontainerError> {
-        let container = ContainerBuilder::new(CONTAINER_ID.to_owned(), SyscallType::default())
-            .with_root_path(STATE_DIR)?
-            .with_stdout(stdout)
-            .with_stderr(stderr)
-            .with_executor(plan)
-            .as_init(BUNDLE_DIR)
-            .with_systemd(false)
-            .with_detach(true)
-            .build()?;
-        let pid = container.pid().ok_or(LibcontainerError::NoDirectory)?;
-        Ok(Pid::from_raw(pid.as_raw()))
+    let mounts = bundle_mounts::mounts(spec)?;
+    let process = Process {
+        spec,
+        cgroup: &intent.cgroup,
+        hierarchies: parts.hierarchies,
+        rootfs: parts.rootfs,
+        mounts: mounts.iter().map(MountStep::read).collect::<Result<_, _>>()?,
+        devices: parts.devices,
+        own_network: parts.own_network,
+        user,
+        bounding,
+        plan: ExecPlan::new(spec, user, bounding, program, failures_write.as_raw_fd())?,
     };
-    let built = build();
+    let launched = launch(&process, outputs)?;
     drop(failures_write);
-    match built {
-        Ok(init) => Ok((init, Gate::Notify { failures })),
-        Err(error) => {
+    let mut failures = File::from(failures);
+    match launched {
+        Some((init, socket)) => Ok((init, Gate::Socket { socket, failures })),
+        None => {
             let told = read_failure(&mut failures).ok().flatten();
-            Err(told.unwrap_or_else(|| StartFailure::new(FailureKind::Other, chain(&error))))
+            Err(told.unwrap_or_else(|| {
+                StartFailure::new(FailureKind::Other, "the process ended before it was ready")
+            }))
         }
     }
 }
 
-fn by_command(binary: &Path, outputs: [OwnedFd; 2]) -> Result<(Pid, Gate), StartFailure> {
+fn by_command(
+    binary: &Path,
+    intent: &Intent,
+    parts: &Parts<'_>,
+    outputs: [OwnedFd; 2],
+) -> Result<(Pid, Gate), StartFailure> {
+    let document = bundle::document(intent, parts)?;
+    fs::create_dir(BUNDLE_DIR).map_err(io_failure("make the bundle"))?;
+    let config = Path::new(BUNDLE_DIR).join("config.json");
+    fs::write(config, document.to_string()).map_err(io_failure("write the bundle"))?;
     let [stdout, stderr] = outputs;
     // The runtime's own words go to a file: its standard error is the container's.
     let log = "oci.log";
@@ -236,17 +239,4 @@ fn output_pipe(user: &User) -> Result<(File, OwnedFd), StartFailure> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     fchown(&write, Some(uid), Some(gid)).map_err(io_failure("give an output pipe to the user"))?;
     Ok((File::from(read), write))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

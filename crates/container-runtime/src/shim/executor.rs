@@ -1,16 +1,11 @@
-//! Runs an [`ExecPlan`] where libcontainer has prepared the process: in its namespaces and root, as
-//! its user, with its bounding set.
+//! Runs an [`ExecPlan`] where the process is prepared: in its namespaces and root, as its user, with
+//! its bounding set.
 //!
 //! **Invariant:** between the last capability dropped and the exec nothing runs but this file, and
 //! what is executed holds exactly the plan's capabilities under the plan's filter.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 
-use libcontainer::oci_spec::runtime::Spec;
-use libcontainer::workload::{
-    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
-};
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, execve, fork};
@@ -23,28 +18,8 @@ use crate::error::{FailureKind, StartFailure};
 const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
-impl Executor for ExecPlan {
-    fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
-        self.find_program().map(|_| ()).map_err(|failure| {
-            self.tell(&failure);
-            ExecutorValidationError::ArgValidationError(failure.message)
-        })
-    }
-
-    /// The environment goes with the exec.
-    fn setup_envs(&self, _envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        Ok(())
-    }
-
-    fn exec(&self, _spec: &Spec) -> Result<(), ExecutorError> {
-        let Err(failure) = self.become_container();
-        self.tell(&failure);
-        Err(ExecutorError::Other(failure.message))
-    }
-}
-
 impl ExecPlan {
-    fn become_container(&self) -> Result<Infallible, StartFailure> {
+    pub fn become_container(&self) -> Result<Infallible, StartFailure> {
         let program = self.find_program()?;
         let failed = |what: &'static str| {
             move |error: Errno| StartFailure::new(FailureKind::Other, format!("{what}: {error}"))
@@ -101,7 +76,8 @@ fn load(filter: &[libc::sock_filter]) -> Result<(), Errno> {
     Errno::result(loaded).map(|_| ())
 }
 
-fn hold_only(set: Capabilities) -> Result<(), Errno> {
+/// Effective and permitted become `set`; inheritable, and with it ambient, becomes empty.
+pub(super) fn hold_only(set: Capabilities) -> Result<(), Errno> {
     #[repr(C)]
     struct Header {
         version: u32,

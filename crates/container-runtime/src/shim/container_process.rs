@@ -1,0 +1,235 @@
+//! What the container's first process does with itself, from its birth to the exec.
+//!
+//! **Invariant:** nothing of the host stays within reach: the old root is unmounted, and every
+//! descriptor but 0 to 2 and the two that the exec closes is closed before the working directory, which
+//! the task definition chooses, is entered.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::resource::setrlimit;
+use nix::unistd::{
+    Gid, Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getcwd, setgroups, sethostname,
+    setresgid, setresuid, setsid,
+};
+
+use super::bundle::{self, Device};
+use super::capabilities::Capabilities;
+use super::detach::close_range;
+use super::exec_plan::ExecPlan;
+use super::executor::hold_only;
+use super::root::{self, MountStep};
+use super::user::User;
+use super::{cgroup_failure, io_failure};
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::error::{FailureKind, StartFailure};
+use crate::spec::{ContainerSpec, Namespace};
+
+/// Everything the process is made from.
+pub(super) struct Process<'a> {
+    pub spec: &'a ContainerSpec,
+    pub cgroup: &'a Path,
+    pub hierarchies: &'a Hierarchies,
+    pub rootfs: &'a Path,
+    pub mounts: Vec<MountStep>,
+    pub devices: &'a [Device],
+    /// Where a network namespace of the container's own is pinned.
+    pub own_network: Option<PathBuf>,
+    pub user: &'a User,
+    pub bounding: Capabilities,
+    pub plan: ExecPlan,
+}
+
+/// The child's whole life. `foreign` is the shim's end of the socket.
+pub(super) fn run(
+    process: &Process<'_>,
+    outputs: [OwnedFd; 2],
+    gate: UnixStream,
+    foreign: RawFd,
+    in_cgroup: bool,
+) -> ! {
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        let became = close_range(foreign as u32, foreign as u32)
+            .map_err(io_failure("close a descriptor"))
+            .and_then(|()| become_container(process, &outputs, gate, in_cgroup));
+        if let Err(failure) = became {
+            process.plan.tell(&failure);
+        }
+    }));
+    let status = if lived.is_ok() { 1 } else { 101 };
+    // SAFETY: ends the process without running what is the shim's.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::_exit(status)
+    }
+}
+
+fn become_container(
+    process: &Process<'_>,
+    outputs: &[OwnedFd; 2],
+    mut gate: UnixStream,
+    in_cgroup: bool,
+) -> Result<(), StartFailure> {
+    let spec = process.spec;
+    setsid().map_err(io_failure("make a session"))?;
+    dup2_stdout(&outputs[0]).map_err(io_failure("take the output"))?;
+    dup2_stderr(&outputs[1]).map_err(io_failure("take the output"))?;
+    if !in_cgroup {
+        Cgroup::new(process.hierarchies, process.cgroup).join().map_err(cgroup_failure)?;
+    }
+    enter_namespaces(process)?;
+    let null = root::prepare(process)?;
+    dup2_stdin(&null).map_err(io_failure("open /dev/null"))?;
+    drop(null);
+    set_kernel_parameters(spec)?;
+    root::restrict(spec)?;
+    set_limits(spec)?;
+    close_all_but([process.plan.failures, gate.as_raw_fd()])?;
+    let directory = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
+    let entered = chdir(directory);
+    become_user(process)?;
+    match entered {
+        // A directory that root without its capabilities on this file system may not enter.
+        Err(Errno::EPERM | Errno::EACCES) => chdir(directory).map_err(no_entry(directory))?,
+        entered => entered.map_err(no_entry(directory))?,
+    }
+    if !getcwd().is_ok_and(|path| path.is_absolute()) {
+        return Err(no_entry(directory)(Errno::ENOENT));
+    }
+    process.plan.find_program()?;
+    gate.write_all(&[1]).map_err(io_failure("tell the shim"))?;
+    let mut go = [0];
+    if gate.read_exact(&mut go).is_err() {
+        // The shim is gone, or wants no start.
+        return Ok(());
+    }
+    drop(gate);
+    let Err(failure) = process.plan.become_container();
+    Err(failure)
+}
+
+fn enter_namespaces(process: &Process<'_>) -> Result<(), StartFailure> {
+    let wanted = &process.spec.namespaces;
+    let network = match (&wanted.network, &process.own_network) {
+        (Namespace::Path(path), _) | (Namespace::New, Some(path)) => Some(path),
+        (Namespace::New, None) => {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(io_failure("make a network namespace"))?;
+            None
+        }
+        (Namespace::Host, _) => None,
+    };
+    let path_of = |namespace: &'_ Namespace| match namespace {
+        Namespace::Path(path) => Some(path.clone()),
+        Namespace::New | Namespace::Host => None,
+    };
+    for (path, flag) in [
+        (network.cloned(), CloneFlags::CLONE_NEWNET),
+        (path_of(&wanted.ipc), CloneFlags::CLONE_NEWIPC),
+        (path_of(&wanted.uts), CloneFlags::CLONE_NEWUTS),
+    ] {
+        let Some(path) = path else { continue };
+        let opened = File::open(&path).map_err(io_failure("open a namespace"))?;
+        setns(opened, flag).map_err(io_failure("join a namespace"))?;
+    }
+    // Its root is the cgroup in which the process is by now.
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io_failure("make a cgroup namespace"))?;
+    if let (Some(hostname), Namespace::New) = (&process.spec.hostname, &wanted.uts) {
+        sethostname(hostname).map_err(io_failure("set the host name"))?;
+    }
+    Ok(())
+}
+
+/// Those of the process's own namespaces: what else is below `/proc/sys` the kernel refuses or the
+/// control plane has.
+fn set_kernel_parameters(spec: &ContainerSpec) -> Result<(), StartFailure> {
+    for (name, value) in &spec.sysctls {
+        let failure = |detail: &dyn std::fmt::Display| {
+            let message = format!("write sysctl {name}: {detail}");
+            StartFailure::new(FailureKind::InvalidSpec, message)
+        };
+        let parts: Vec<&str> = name.split(['.', '/']).collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return Err(failure(&"not a name of a kernel parameter"));
+        }
+        let file = Path::new("/proc/sys").join(parts.join("/"));
+        fs::write(file, value).map_err(|error| failure(&error))?;
+    }
+    Ok(())
+}
+
+fn set_limits(spec: &ContainerSpec) -> Result<(), StartFailure> {
+    for ulimit in &spec.ulimits {
+        let resource = bundle::resource(&ulimit.name)?;
+        setrlimit(resource, ulimit.soft, ulimit.hard)
+            .map_err(io_failure("set a resource limit"))?;
+    }
+    Ok(())
+}
+
+fn close_all_but(mut kept: [RawFd; 2]) -> Result<(), StartFailure> {
+    kept.sort_unstable();
+    let [low, high] = kept.map(|one| one as u32);
+    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
+        if first <= last {
+            close_range(first, last).map_err(io_failure("close descriptors"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Who the container's user is, with the container's bounding set. One capability more is held until
+/// the exec: loading a seccomp program takes it.
+fn become_user(process: &Process<'_>) -> Result<(), StartFailure> {
+    let user = process.user;
+    drop_bounding(process.bounding).map_err(io_failure("drop capabilities"))?;
+    prctl::set_keepcaps(true).map_err(io_failure("keep capabilities"))?;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let gids: Vec<Gid> = user.gids.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&gids).map_err(io_failure("set the groups"))?;
+    setresgid(gid, gid, gid).map_err(io_failure("set the group"))?;
+    setresuid(uid, uid, uid).map_err(io_failure("set the user"))?;
+    prctl::set_keepcaps(false).map_err(io_failure("keep no capabilities"))?;
+    if process.spec.no_new_privileges {
+        prctl::set_no_new_privs().map_err(io_failure("forbid new privileges"))?;
+    }
+    let held = process.plan.capabilities.with("SYS_ADMIN");
+    hold_only(held).map_err(io_failure("drop capabilities"))
+}
+
+fn drop_bounding(kept: Capabilities) -> Result<(), Errno> {
+    for number in 0..u64::BITS {
+        if kept.0 >> number & 1 == 1 {
+            continue;
+        }
+        // SAFETY: a plain system call.
+        #[allow(unsafe_code)]
+        let dropped =
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) };
+        match Errno::result(dropped) {
+            // Behind the last that this kernel knows.
+            Err(Errno::EINVAL) => return Ok(()),
+            done => done?,
+        };
+    }
+    Ok(())
+}
+
+fn no_entry(directory: &str) -> impl FnOnce(Errno) -> StartFailure {
+    let message = format!("chdir to cwd ({directory:?}) set in config.json failed");
+    move |error| {
+        let message = format!("{message}: {}", error.desc().to_lowercase());
+        StartFailure::new(FailureKind::WorkingDirectory, message)
+    }
+}
+
+/// Whether a path's mount is what it was made of, for the modules beside this one.
+pub(super) fn place(opened: &impl AsFd) -> String {
+    format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd())
+}

@@ -1,0 +1,392 @@
+//! The container's root: its mounts, its devices, and the step into it.
+//!
+//! **Invariant:** a mount point is found inside the root, whatever links the image has put there:
+//! every path goes through `pathrs`, and a mount is made on the opened directory, not on its name.
+
+use std::fs::{File, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{Gid, Uid, chdir, fchownat, pivot_root, symlinkat};
+use pathrs::Root;
+use pathrs::flags::OpenFlags;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::bundle::{self, Device};
+use super::container_process::{Process, place};
+use super::io_failure;
+use crate::cgroup::{Hierarchies, Kind};
+use crate::error::{FailureKind, StartFailure};
+use crate::spec::ContainerSpec;
+
+const NONE: Option<&str> = None;
+
+/// Character devices that every container has: name, major and minor number.
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
+
+const LINKS: [(&str, &str); 6] = [
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("/proc/kcore", "core"),
+    ("pts/ptmx", "ptmx"),
+];
+
+/// One mount of the OCI document, with its options read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MountStep {
+    target: String,
+    kind: String,
+    source: String,
+    flags: MsFlags,
+    /// What is the file system's own to understand.
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct MountEntry {
+    destination: String,
+    #[serde(rename = "type")]
+    kind: String,
+    source: String,
+    options: Vec<String>,
+}
+
+impl MountStep {
+    pub fn read(entry: &Value) -> Result<MountStep, StartFailure> {
+        let MountEntry { destination: target, kind, source, options } =
+            MountEntry::deserialize(entry).map_err(io_failure("read a mount"))?;
+        let (mut flags, mut text) = (MsFlags::empty(), Vec::new());
+        for option in &options {
+            match flag(option) {
+                Some((set, true)) => flags |= set,
+                Some((cleared, false)) => flags &= !cleared,
+                None => text.push(option.as_str()),
+            }
+        }
+        // What a task definition may say of a memory file system is not to make it another one.
+        if kind == "tmpfs" && flags.intersects(MsFlags::MS_BIND | MsFlags::MS_REMOUNT) {
+            let message = format!("invalid tmpfs option for {target}");
+            return Err(StartFailure::new(FailureKind::Mount, message));
+        }
+        Ok(MountStep { target, kind, source, flags, text: text.join(",") })
+    }
+
+    fn failed<E: std::fmt::Display>(&self) -> impl FnOnce(E) -> StartFailure {
+        let message = format!("mount {} to {}", self.source, self.target);
+        move |error| StartFailure::new(FailureKind::Mount, format!("{message}: {error}"))
+    }
+}
+
+/// What a mount option sets or clears; `None` for those of the file system.
+fn flag(option: &str) -> Option<(MsFlags, bool)> {
+    Some(match option {
+        "ro" => (MsFlags::MS_RDONLY, true),
+        "rw" => (MsFlags::MS_RDONLY, false),
+        "nosuid" => (MsFlags::MS_NOSUID, true),
+        "suid" => (MsFlags::MS_NOSUID, false),
+        "nodev" => (MsFlags::MS_NODEV, true),
+        "dev" => (MsFlags::MS_NODEV, false),
+        "noexec" => (MsFlags::MS_NOEXEC, true),
+        "exec" => (MsFlags::MS_NOEXEC, false),
+        "sync" => (MsFlags::MS_SYNCHRONOUS, true),
+        "async" => (MsFlags::MS_SYNCHRONOUS, false),
+        "dirsync" => (MsFlags::MS_DIRSYNC, true),
+        "mand" | "nomand" | "defaults" => (MsFlags::empty(), true),
+        "noatime" => (MsFlags::MS_NOATIME, true),
+        "atime" => (MsFlags::MS_NOATIME, false),
+        "nodiratime" => (MsFlags::MS_NODIRATIME, true),
+        "diratime" => (MsFlags::MS_NODIRATIME, false),
+        "relatime" => (MsFlags::MS_RELATIME, true),
+        "norelatime" => (MsFlags::MS_RELATIME, false),
+        "strictatime" => (MsFlags::MS_STRICTATIME, true),
+        "nostrictatime" => (MsFlags::MS_STRICTATIME, false),
+        "remount" => (MsFlags::MS_REMOUNT, true),
+        "bind" => (MsFlags::MS_BIND, true),
+        "rbind" => (MsFlags::MS_BIND.union(MsFlags::MS_REC), true),
+        // Every mount of a container is private: nothing of it can be seen elsewhere.
+        "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" | "unbindable"
+        | "runbindable" => (MsFlags::empty(), true),
+        _ => return None,
+    })
+}
+
+/// Mounts and devices, then into the root. Gives the container's own `/dev/null`.
+pub(super) fn prepare(process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
+    let rootfs = process.rootfs;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
+        .map_err(io_failure("make mounts private"))?;
+    if let crate::spec::Rootfs::Directory(_) = &process.spec.rootfs {
+        // A root has to be a mount.
+        mount(Some(rootfs), rootfs, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+            .map_err(io_failure("mount the root file system"))?;
+    }
+    let inside = Root::open(rootfs).map_err(io_failure("open the root file system"))?;
+    for step in &process.mounts {
+        match step.kind.as_str() {
+            "cgroup" => mount_cgroups(&inside, step, process.hierarchies)?,
+            _ => mount_one(&inside, step)?,
+        }
+    }
+    let null = make_devices(&inside, process.devices)?;
+    drop(inside);
+    step_into(rootfs).map_err(io_failure("enter the root file system"))?;
+    Ok(null)
+}
+
+fn step_into(rootfs: &Path) -> Result<(), Errno> {
+    chdir(rootfs)?;
+    // The old root comes to lie on the new one, and goes.
+    pivot_root(".", ".")?;
+    umount2(".", MntFlags::MNT_DETACH)?;
+    chdir("/")
+}
+
+fn mount_one(inside: &Root, step: &MountStep) -> Result<(), StartFailure> {
+    let is_bind = step.flags.contains(MsFlags::MS_BIND);
+    let target = if is_bind && !Path::new(&step.source).is_dir() {
+        file_inside(inside, &step.target)
+    } else {
+        directory_inside(inside, &step.target)
+    };
+    let target = target.map_err(step.failed())?;
+    if matches!(step.kind.as_str(), "proc" | "sysfs") {
+        // Masks are made by name: these two must lie where their names say.
+        let named = inside.resolve_nofollow(&step.target).map_err(step.failed())?;
+        let metadata = File::from(OwnedFd::from(named)).metadata().map_err(step.failed())?;
+        if !metadata.is_dir() {
+            return Err(step.failed()("must be mounted on an ordinary directory"));
+        }
+    }
+    let kind = (!is_bind).then_some(step.kind.as_str());
+    let text = (!step.text.is_empty()).then_some(step.text.as_str());
+    // Read-only would hold for the file system, which may be the host's own; below, for this mount.
+    let flags = match is_bind {
+        true => step.flags & (MsFlags::MS_BIND | MsFlags::MS_REC),
+        false => step.flags & !MsFlags::MS_RDONLY,
+    };
+    mount(Some(step.source.as_str()), place(&target).as_str(), kind, flags, text)
+        .map_err(step.failed())?;
+    if is_bind || step.flags.contains(MsFlags::MS_RDONLY) {
+        let mounted = inside.resolve(&step.target).map_err(step.failed())?;
+        set_flags(Path::new(&place(&OwnedFd::from(mounted))), step.flags).map_err(step.failed())?;
+    }
+    Ok(())
+}
+
+/// Sets flags of a mount beside those that it has.
+fn set_flags(path: &Path, flags: MsFlags) -> Result<(), Errno> {
+    let per_mount = MsFlags::MS_RDONLY
+        | MsFlags::MS_NOSUID
+        | MsFlags::MS_NODEV
+        | MsFlags::MS_NOEXEC
+        | MsFlags::MS_NOATIME
+        | MsFlags::MS_NODIRATIME
+        | MsFlags::MS_RELATIME;
+    let has = statvfs(path)?.flags();
+    let kept = [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    let kept = kept.into_iter().filter(|(seen, _)| has.contains(*seen));
+    let kept = kept.fold(MsFlags::empty(), |all, (_, flag)| all | flag);
+    let wanted = kept | flags & per_mount;
+    if wanted == kept {
+        return Ok(());
+    }
+    mount(NONE, path, NONE, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | wanted, NONE)
+}
+
+/// On version 1 each hierarchy gets a directory, as on the host; the cgroup namespace makes the
+/// container's own cgroup the root of each. A container's root could otherwise lift its own limits:
+/// all of it is read-only unless the container is privileged.
+fn mount_cgroups(
+    inside: &Root,
+    step: &MountStep,
+    hierarchies: &Hierarchies,
+) -> Result<(), StartFailure> {
+    if hierarchies.is_unified() {
+        return mount_one(inside, &MountStep { kind: "cgroup2".to_owned(), ..step.clone() });
+    }
+    let top = MountStep {
+        kind: "tmpfs".to_owned(),
+        text: "mode=755".to_owned(),
+        flags: step.flags & !MsFlags::MS_RDONLY,
+        ..step.clone()
+    };
+    mount_one(inside, &top)?;
+    let directory = directory_inside(inside, &step.target).map_err(step.failed())?;
+    for hierarchy in &hierarchies.mounts {
+        let (Kind::V1(controllers), Some(name)) =
+            (&hierarchy.kind, hierarchy.path.file_name().and_then(|name| name.to_str()))
+        else {
+            continue;
+        };
+        let target = format!("{}/{name}", step.target);
+        mount_one(inside, &MountStep { target, text: controllers.join(","), ..step.clone() })?;
+        for controller in controllers.iter().filter(|one| *one != name) {
+            match symlinkat(name, &directory, controller.as_str()) {
+                // Mounted under a name of its own, too.
+                Err(Errno::EEXIST) => {}
+                done => done.map_err(step.failed())?,
+            }
+        }
+    }
+    set_flags(Path::new(&place(&directory)), step.flags).map_err(step.failed())
+}
+
+fn directory_inside(inside: &Root, path: &str) -> Result<OwnedFd, pathrs::error::Error> {
+    match inside.resolve(path) {
+        Ok(found) => Ok(found.into()),
+        Err(_) => Ok(inside.mkdir_all(path, &Permissions::from_mode(0o755))?.into()),
+    }
+}
+
+fn file_inside(inside: &Root, path: &str) -> Result<OwnedFd, pathrs::error::Error> {
+    if let Ok(found) = inside.resolve(path) {
+        return Ok(found.into());
+    }
+    if let Some(parent) = Path::new(path).parent() {
+        inside.mkdir_all(parent, &Permissions::from_mode(0o755))?;
+    }
+    let flags = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_NOFOLLOW;
+    inside.create_file(path, flags, &Permissions::from_mode(0o644))?;
+    Ok(inside.resolve(path)?.into())
+}
+
+fn make_devices(inside: &Root, devices: &[Device]) -> Result<OwnedFd, StartFailure> {
+    let directory = directory_inside(inside, "/dev").map_err(io_failure("open /dev"))?;
+    let mask = umask(Mode::empty());
+    for (name, major, minor) in DEVICES {
+        if devices.iter().any(|device| device.path() == Path::new("/dev").join(name)) {
+            continue;
+        }
+        let number = makedev(major.into(), minor.into());
+        mknodat(&directory, name, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), number)
+            .map_err(io_failure("make a device"))?;
+    }
+    for device in devices {
+        make_device(inside, device)?;
+    }
+    for (to, name) in LINKS {
+        symlinkat(to, &directory, name).map_err(io_failure("make a link in /dev"))?;
+    }
+    umask(mask);
+    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(&directory, "null", flags, Mode::empty()).map_err(io_failure("open /dev/null"))
+}
+
+fn make_device(inside: &Root, device: &Device) -> Result<(), StartFailure> {
+    let path = device.path();
+    let failure = |detail: &dyn std::fmt::Display| {
+        let message = format!("make device {}: {detail}", path.display());
+        StartFailure::new(FailureKind::Mount, message)
+    };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(failure(&"not a path of a device"));
+    };
+    if !path.starts_with("/dev") {
+        return Err(failure(&"devices lie below /dev"));
+    }
+    let parent = inside.mkdir_all(parent, &Permissions::from_mode(0o755));
+    let parent = OwnedFd::from(parent.map_err(|error| failure(&error))?);
+    let kind = if device.is_block() { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+    let mode = Mode::from_bits_truncate(device.mode());
+    mknodat(&parent, name, kind, mode, device.number()).map_err(|error| failure(&error))?;
+    let (uid, gid) = (Some(Uid::from_raw(0)), Some(Gid::from_raw(device.gid())));
+    fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|error| failure(&error))
+}
+
+/// Inside the root: what may only be read, and what may not be seen. Descriptor 0 is `/dev/null`.
+pub(super) fn restrict(spec: &ContainerSpec) -> Result<(), StartFailure> {
+    if spec.readonly_rootfs {
+        set_flags(Path::new("/"), MsFlags::MS_RDONLY)
+            .map_err(io_failure("make the root file system read-only"))?;
+    }
+    if spec.privileged {
+        return Ok(());
+    }
+    let failed = |what: &'static str, path: &'static str| {
+        move |error: Errno| StartFailure::new(FailureKind::Mount, format!("{what} {path}: {error}"))
+    };
+    for path in bundle::READONLY_PATHS {
+        match mount(Some(path), path, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE) {
+            Err(Errno::ENOENT) => continue,
+            done => done.map_err(failed("make read-only", path))?,
+        }
+        set_flags(Path::new(path), MsFlags::MS_RDONLY).map_err(failed("make read-only", path))?;
+    }
+    for path in bundle::MASKED_PATHS {
+        let masked = match mount(Some("/proc/self/fd/0"), path, NONE, MsFlags::MS_BIND, NONE) {
+            Err(Errno::ENOTDIR) => mount(
+                Some("tmpfs"),
+                path,
+                Some("tmpfs"),
+                MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+                NONE,
+            ),
+            done => done,
+        };
+        match masked {
+            Err(Errno::ENOENT) => {}
+            done => done.map_err(failed("mask", path))?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn step(kind: &str, options: &[&str]) -> Result<MountStep, StartFailure> {
+        MountStep::read(&json!({
+            "destination": "/x", "type": kind, "source": "s", "options": options,
+        }))
+    }
+
+    #[test]
+    fn options_become_flags_and_the_last_one_wins() {
+        let check = |options: &[&str], flags: MsFlags, text: &str| {
+            let step = step("tmpfs", options).unwrap();
+            assert_eq!((step.flags, step.text.as_str()), (flags, text), "{options:?}");
+        };
+        check(&[], MsFlags::empty(), "");
+        check(
+            &["nosuid", "size=1k", "ro", "mode=755"],
+            MsFlags::MS_NOSUID | MsFlags::MS_RDONLY,
+            "size=1k,mode=755",
+        );
+        check(&["ro", "noexec", "exec", "rw"], MsFlags::empty(), "");
+        check(&["rprivate", "noatime"], MsFlags::MS_NOATIME, "");
+    }
+
+    #[test]
+    fn a_memory_file_system_is_nothing_else() {
+        for option in ["bind", "rbind", "remount"] {
+            assert_eq!(step("tmpfs", &[option]).unwrap_err().kind, FailureKind::Mount);
+        }
+        assert!(step("bind", &["rbind"]).is_ok());
+    }
+}

@@ -221,7 +221,9 @@ impl Runtime {
             spec,
         };
         let path = container_dir.join(INTENT_FILE);
-        write_whole(&path, &intent, true).map_err(RuntimeError::io("write", path))?;
+        // Not flushed: it is for the shim. After a boot nothing runs, nobody reads it, and the
+        // directory alone says that there was a container.
+        write_whole(&path, &intent, false).map_err(RuntimeError::io("write", path))?;
         make_new(&intent.run_dir, key)?;
         Ok(intent)
     }

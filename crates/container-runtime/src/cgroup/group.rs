@@ -95,13 +95,30 @@ impl<'h> Cgroup<'h> {
             .map_err(RuntimeError::io("attach a device program to", group))
     }
 
-    /// Moves the calling process, which must have one thread, into this cgroup of every hierarchy,
-    /// also those that hold no containers: a service manager that ends a unit must not find it.
+    /// Makes it in the version 2 hierarchy, for a child that is to be born there; `None` without one.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn join_all(&self) -> Result<(), RuntimeError> {
+    pub fn create_in_version_2(&self) -> Result<Option<PathBuf>, RuntimeError> {
+        let mounts = &self.hierarchies.mounts;
+        let Some(mount) = mounts.iter().find(|mount| matches!(mount.kind, Kind::V2(_))) else {
+            return Ok(None);
+        };
+        create_in(mount, &self.path)?;
+        Ok(Some(mount.path.join(&self.path)))
+    }
+
+    /// Moves the calling process, which must have one thread, into this cgroup of every hierarchy,
+    /// also those that hold no containers: a service manager that ends a unit must not find it.
+    /// `in_version_2`: it is there already.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn join_all(&self, in_version_2: bool) -> Result<(), RuntimeError> {
         for mount in &self.hierarchies.mounts {
+            if in_version_2 && matches!(mount.kind, Kind::V2(_)) {
+                continue;
+            }
             create_in(mount, &self.path)?;
             join_in(mount, &self.path)?;
         }
@@ -244,23 +261,30 @@ impl<'h> Cgroup<'h> {
 }
 
 fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
-    let mut group = mount.path.clone();
-    for part in path.components() {
-        if let Kind::V2(available) = &mount.kind {
-            hand_down(&group, available)?;
+    let group = mount.path.join(path);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let above = parent.map_or_else(|| mount.path.clone(), |parent| mount.path.join(parent));
+    if let Kind::V2(available) = &mount.kind {
+        if let Some(parent) = parent {
+            create_in(mount, parent)?;
         }
-        let parent = group.clone();
-        group.push(part);
-        match fs::create_dir(&group) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            done => done.map_err(RuntimeError::io("make cgroup", &group))?,
+        hand_down(&above, available)?;
+    }
+    let made = match (fs::create_dir(&group), parent) {
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+            create_in(mount, parent)?;
+            fs::create_dir(&group)
         }
-        if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset"))
-        {
-            // Version 1 begins with no CPU and no memory node, and takes no process then.
-            inherit(&parent, &group, "cpuset.cpus")?;
-            inherit(&parent, &group, "cpuset.mems")?;
-        }
+        (made, _) => made,
+    };
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        done => done.map_err(RuntimeError::io("make cgroup", &group))?,
+    }
+    if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset")) {
+        // Version 1 begins with no CPU and no memory node, and takes no process then.
+        inherit(&above, &group, "cpuset.cpus")?;
+        inherit(&above, &group, "cpuset.mems")?;
     }
     Ok(())
 }

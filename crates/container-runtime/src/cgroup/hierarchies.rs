@@ -91,6 +91,12 @@ impl Hierarchies {
         })
     }
 
+    /// Where version 2 is mounted, on hybrid hosts too.
+    pub(crate) fn version_2(&self) -> Option<&Path> {
+        let mount = self.mounts.iter().find(|mount| matches!(mount.kind, Kind::V2(_)))?;
+        Some(&mount.path)
+    }
+
     /// Whether everything is in one version 2 hierarchy.
     pub fn is_unified(&self) -> bool {
         matches!(self.mounts.as_slice(), [Hierarchy { kind: Kind::V2(_), .. }])

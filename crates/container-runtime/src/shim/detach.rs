@@ -6,23 +6,25 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
+use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{ForkResult, fork, setsid};
+use nix::unistd::setsid;
+
+use super::clone::{Cloned, clone};
 
 /// The signals that reach the event loop, where all but SIGCHLD are passed over: a shim ends when its
 /// container does.
 pub(super) const HANDLED: [Signal; 4] =
     [Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
 
-/// Gives the agent's pipe for the report.
-pub(super) fn detach() -> io::Result<File> {
+/// Gives the agent's pipe for the report, and whether the process is in `cgroup` by now.
+pub(super) fn detach(cgroup: Option<&Path>) -> io::Result<(File, bool)> {
     close_from(3)?;
-    // SAFETY: the process has one thread, so the child may go on like the parent would.
-    #[allow(unsafe_code)]
-    match unsafe { fork()? } {
-        ForkResult::Parent { .. } => exit_now(),
-        ForkResult::Child => {}
+    let Cloned { child, in_cgroup } = clone(CloneFlags::empty(), cgroup)?;
+    if child.is_some() {
+        exit_now();
     }
     setsid()?;
     nix::sys::prctl::set_child_subreaper(true)?;
@@ -35,7 +37,7 @@ pub(super) fn detach() -> io::Result<File> {
     for descriptor in 0..=1 {
         replace(descriptor, null.as_raw_fd())?;
     }
-    Ok(report)
+    Ok((report, in_cgroup))
 }
 
 /// Lets go of the agent's error file, once the report is made.

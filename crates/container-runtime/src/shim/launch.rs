@@ -15,20 +15,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
-use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
+use super::clone::{Cloned, clone};
 use super::container_process::{self, Process};
 use super::io_failure;
 use crate::error::StartFailure;
 use crate::spec::Namespace;
-
-/// `CLONE_INTO_CGROUP` of `linux/sched.h`.
-const INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Gives the process, which waits, and the socket that lets it go. `None`: it could not be made and
 /// has told why.
@@ -40,7 +36,7 @@ pub(super) fn launch(
     // Neither the container nor who shares its pid namespace may look into this program's memory.
     nix::sys::prctl::set_dumpable(false).map_err(io_failure("protect the process"))?;
     let back = enter_pid_namespace(process)?;
-    let cloned = clone(process);
+    let cloned = clone_process(process);
     if let Some(own) = back {
         setns(own, CloneFlags::CLONE_NEWPID).map_err(io_failure("return to the pid namespace"))?;
     }
@@ -69,15 +65,7 @@ fn enter_pid_namespace(process: &Process<'_>) -> Result<Option<File>, StartFailu
     Ok(Some(own))
 }
 
-struct Cloned {
-    /// `None` in the child.
-    child: Option<Pid>,
-    in_cgroup: bool,
-}
-
-/// On version 2 the child is born in its cgroup: moving it there would take the kernel's lock over all
-/// forks, which costs a grace period of several milliseconds.
-fn clone(process: &Process<'_>) -> io::Result<Cloned> {
+fn clone_process(process: &Process<'_>) -> io::Result<Cloned> {
     let mut flags = CloneFlags::CLONE_NEWNS;
     let wanted = &process.spec.namespaces;
     for (namespace, flag) in [
@@ -89,42 +77,8 @@ fn clone(process: &Process<'_>) -> io::Result<Cloned> {
             flags |= flag;
         }
     }
-    let flags = flags.bits() as u64;
-    if process.hierarchies.is_unified()
-        && let Some((root, _)) = process.hierarchies.of("pids")
-    {
-        match clone_into(flags, &root.join(process.cgroup)) {
-            Ok(child) => return Ok(Cloned { child, in_cgroup: true }),
-            // Kernels before 5.7, and filters that know no newer call.
-            Err(Errno::ENOSYS | Errno::EINVAL | Errno::E2BIG) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let flags = flags | libc::SIGCHLD as u64;
-    // SAFETY: without a stack of its own the child goes on as after a fork; this process has one
-    // thread, so what the child finds in memory is whole.
-    #[allow(unsafe_code)]
-    let cloned = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
-    Ok(Cloned { child: pid(cloned)?, in_cgroup: false })
-}
-
-fn clone_into(flags: u64, cgroup: &Path) -> Result<Option<Pid>, Errno> {
-    let opened = File::open(cgroup)
-        .map_err(|error| error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw))?;
-    // SAFETY: plain numbers, for which zero means absent.
-    #[allow(unsafe_code)]
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = flags | INTO_CGROUP;
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    arguments.cgroup = opened.as_raw_fd() as u64;
-    let size = std::mem::size_of::<libc::clone_args>();
-    // SAFETY: as for `clone` above; the arguments outlive the call.
-    #[allow(unsafe_code)]
-    let cloned = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::from_ref(&arguments), size) };
-    pid(cloned)
-}
-
-fn pid(cloned: libc::c_long) -> Result<Option<Pid>, Errno> {
-    let number = Errno::result(cloned)? as libc::pid_t;
-    Ok((number != 0).then(|| Pid::from_raw(number)))
+    // On a hybrid host the container's cgroups are those of version 1.
+    let unified = process.hierarchies.version_2().filter(|_| process.hierarchies.is_unified());
+    let cgroup = unified.map(|root| root.join(process.cgroup));
+    Ok(clone(flags, cgroup.as_deref())?)
 }

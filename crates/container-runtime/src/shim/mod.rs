@@ -14,6 +14,7 @@
 mod bundle;
 mod bundle_mounts;
 mod capabilities;
+mod clone;
 mod container_process;
 mod detach;
 mod driver;
@@ -21,6 +22,7 @@ mod exec_plan;
 mod executor;
 mod finish;
 mod init_process;
+mod inside;
 mod launch;
 mod mounts;
 mod outputs;
@@ -33,7 +35,7 @@ mod user;
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cgroup::{Cgroup, CgroupLimits, Hierarchies, PIDS_MAX_DEFAULT};
 use crate::error::{FailureKind, RuntimeError, StartFailure};
@@ -50,19 +52,28 @@ use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
 /// Called by the hidden sub-command, before the process has started any thread. Standard output is
 /// the agent's pipe for one line, a report; nothing is written to it later.
 pub fn run(dir: &Path) -> ! {
-    let detached = protect_binary(dir).and_then(|()| detach::detach());
-    let status = match detached.map_err(io_failure("detach the shim")) {
-        Ok(mut report) => match begin(dir) {
-            Ok(supervisor) => {
-                tell(&mut report, &Report::Created(supervisor.record().clone()));
-                drop(report);
-                supervisor.run()
+    let intent = read_intent(dir);
+    let detach = || -> std::io::Result<_> {
+        protect_binary(&intent)?;
+        let hierarchies = Hierarchies::read()?;
+        let (report, in_home) = detach::detach(home(&intent, &hierarchies).as_deref())?;
+        Ok((report, hierarchies, in_home))
+    };
+    let status = match detach().map_err(io_failure("detach the shim")) {
+        Ok((mut report, hierarchies, in_home)) => {
+            let begun = intent.and_then(|intent| begin(intent, hierarchies, in_home));
+            match begun {
+                Ok(supervisor) => {
+                    tell(&mut report, &Report::Created(supervisor.record().clone()));
+                    drop(report);
+                    supervisor.run()
+                }
+                Err(failure) => {
+                    tell(&mut report, &Report::Failed(failure));
+                    1
+                }
             }
-            Err(failure) => {
-                tell(&mut report, &Report::Failed(failure));
-                1
-            }
-        },
+        }
         Err(failure) => {
             // Standard error is a file that the agent reads when the report is missing.
             eprintln!("{failure}");
@@ -72,12 +83,29 @@ pub fn run(dir: &Path) -> ! {
     std::process::exit(status)
 }
 
-/// What cannot be read is reported when it is read again.
-fn protect_binary(dir: &Path) -> std::io::Result<()> {
-    match read_whole::<Intent>(&dir.join(INTENT_FILE)) {
-        Ok(Some(intent)) if intent.spec.init_process_enabled => read_only_binary::execute_again(),
+fn read_intent(dir: &Path) -> Result<Intent, StartFailure> {
+    let intent: Intent = read_whole(&dir.join(INTENT_FILE))
+        .map_err(io_failure("read the intent"))?
+        .ok_or_else(|| invalid("the container's intent is missing or torn"))?;
+    if intent.version > INTENT_VERSION || intent.spec.version > CONTAINER_SPEC_VERSION {
+        return Err(invalid("the container's intent was written by a newer version"));
+    }
+    Ok(intent)
+}
+
+/// An intent that cannot be read is reported once there is a shim to do so.
+fn protect_binary(intent: &Result<Intent, StartFailure>) -> std::io::Result<()> {
+    match intent {
+        Ok(intent) if intent.spec.init_process_enabled => read_only_binary::execute_again(),
         _ => Ok(()),
     }
+}
+
+/// Where the shim is born, if the host has a version 2 hierarchy. What goes wrong here is seen when
+/// the shim joins its cgroups.
+fn home(intent: &Result<Intent, StartFailure>, hierarchies: &Hierarchies) -> Option<PathBuf> {
+    let shims = Cgroup::new(hierarchies, &intent.as_ref().ok()?.shims_cgroup);
+    shims.create_in_version_2().ok().flatten()
 }
 
 fn tell(report: &mut File, message: &Report) {
@@ -88,22 +116,18 @@ fn tell(report: &mut File, message: &Report) {
     }
 }
 
-fn begin(dir: &Path) -> Result<supervise::Supervisor, StartFailure> {
-    let path = dir.join(INTENT_FILE);
-    let intent: Intent = read_whole(&path)
-        .map_err(io_failure("read the intent"))?
-        .ok_or_else(|| invalid("the container's intent is missing or torn"))?;
-    if intent.version > INTENT_VERSION || intent.spec.version > CONTAINER_SPEC_VERSION {
-        return Err(invalid("the container's intent was written by a newer version"));
-    }
+fn begin(
+    intent: Intent,
+    hierarchies: Hierarchies,
+    in_home: bool,
+) -> Result<supervise::Supervisor, StartFailure> {
     if intent.spec.args.is_empty() {
         return Err(invalid("no command specified"));
     }
     let lock = lock::hold(&intent.run_dir.join(LOCK_FILE)).map_err(io_failure("take the lock"))?;
     // Relative paths of sockets are short, whatever the directory's own path is.
     std::env::set_current_dir(&intent.run_dir).map_err(io_failure("enter the run directory"))?;
-    let hierarchies = Hierarchies::read().map_err(io_failure("read the mount table"))?;
-    let joined = Cgroup::new(&hierarchies, &intent.shims_cgroup).join_all();
+    let joined = Cgroup::new(&hierarchies, &intent.shims_cgroup).join_all(in_home);
     joined.map_err(cgroup_failure)?;
     let begun = make(&intent, &hierarchies);
     if begun.is_err() {

@@ -1,11 +1,9 @@
 //! The container's root: its mounts, its devices, and the step into it.
 //!
 //! **Invariant:** a mount point is found inside the root, whatever links the image has put there:
-//! every path goes through `pathrs`, and a mount is made on the opened directory, not on its name.
+//! every path goes through [`Inside`], and a mount is made on the opened directory, not on its name.
 
-use std::fs::{File, Permissions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -14,13 +12,12 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Uid, chdir, fchownat, pivot_root, symlinkat};
-use pathrs::Root;
-use pathrs::flags::OpenFlags;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::bundle::{self, Device};
 use super::container_process::{Process, place};
+use super::inside::Inside;
 use super::io_failure;
 use crate::cgroup::{Hierarchies, Kind};
 use crate::error::{FailureKind, StartFailure};
@@ -136,7 +133,7 @@ pub(super) fn prepare(process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
         mount(Some(rootfs), rootfs, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
             .map_err(io_failure("mount the root file system"))?;
     }
-    let inside = Root::open(rootfs).map_err(io_failure("open the root file system"))?;
+    let inside = Inside::open(rootfs).map_err(io_failure("open the root file system"))?;
     for step in &process.mounts {
         match step.kind.as_str() {
             "cgroup" => mount_cgroups(&inside, step, process.hierarchies)?,
@@ -157,19 +154,17 @@ fn step_into(rootfs: &Path) -> Result<(), Errno> {
     chdir("/")
 }
 
-fn mount_one(inside: &Root, step: &MountStep) -> Result<(), StartFailure> {
+fn mount_one(inside: &Inside, step: &MountStep) -> Result<(), StartFailure> {
     let is_bind = step.flags.contains(MsFlags::MS_BIND);
     let target = if is_bind && !Path::new(&step.source).is_dir() {
-        file_inside(inside, &step.target)
+        inside.file(&step.target)
     } else {
-        directory_inside(inside, &step.target)
+        inside.directory(&step.target)
     };
     let target = target.map_err(step.failed())?;
     if matches!(step.kind.as_str(), "proc" | "sysfs") {
         // Masks are made by name: these two must lie where their names say.
-        let named = inside.resolve_nofollow(&step.target).map_err(step.failed())?;
-        let metadata = File::from(OwnedFd::from(named)).metadata().map_err(step.failed())?;
-        if !metadata.is_dir() {
+        if !inside.is_plain_directory(&step.target).map_err(step.failed())? {
             return Err(step.failed()("must be mounted on an ordinary directory"));
         }
     }
@@ -183,8 +178,8 @@ fn mount_one(inside: &Root, step: &MountStep) -> Result<(), StartFailure> {
     mount(Some(step.source.as_str()), place(&target).as_str(), kind, flags, text)
         .map_err(step.failed())?;
     if is_bind || step.flags.contains(MsFlags::MS_RDONLY) {
-        let mounted = inside.resolve(&step.target).map_err(step.failed())?;
-        set_flags(Path::new(&place(&OwnedFd::from(mounted))), step.flags).map_err(step.failed())?;
+        let mounted = inside.find(&step.target).map_err(step.failed())?;
+        set_flags(Path::new(&place(&mounted)), step.flags).map_err(step.failed())?;
     }
     Ok(())
 }
@@ -221,7 +216,7 @@ fn set_flags(path: &Path, flags: MsFlags) -> Result<(), Errno> {
 /// container's own cgroup the root of each. A container's root could otherwise lift its own limits:
 /// all of it is read-only unless the container is privileged.
 fn mount_cgroups(
-    inside: &Root,
+    inside: &Inside,
     step: &MountStep,
     hierarchies: &Hierarchies,
 ) -> Result<(), StartFailure> {
@@ -235,7 +230,7 @@ fn mount_cgroups(
         ..step.clone()
     };
     mount_one(inside, &top)?;
-    let directory = directory_inside(inside, &step.target).map_err(step.failed())?;
+    let directory = inside.directory(&step.target).map_err(step.failed())?;
     for hierarchy in &hierarchies.mounts {
         let (Kind::V1(controllers), Some(name)) =
             (&hierarchy.kind, hierarchy.path.file_name().and_then(|name| name.to_str()))
@@ -255,27 +250,8 @@ fn mount_cgroups(
     set_flags(Path::new(&place(&directory)), step.flags).map_err(step.failed())
 }
 
-fn directory_inside(inside: &Root, path: &str) -> Result<OwnedFd, pathrs::error::Error> {
-    match inside.resolve(path) {
-        Ok(found) => Ok(found.into()),
-        Err(_) => Ok(inside.mkdir_all(path, &Permissions::from_mode(0o755))?.into()),
-    }
-}
-
-fn file_inside(inside: &Root, path: &str) -> Result<OwnedFd, pathrs::error::Error> {
-    if let Ok(found) = inside.resolve(path) {
-        return Ok(found.into());
-    }
-    if let Some(parent) = Path::new(path).parent() {
-        inside.mkdir_all(parent, &Permissions::from_mode(0o755))?;
-    }
-    let flags = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_NOFOLLOW;
-    inside.create_file(path, flags, &Permissions::from_mode(0o644))?;
-    Ok(inside.resolve(path)?.into())
-}
-
-fn make_devices(inside: &Root, devices: &[Device]) -> Result<OwnedFd, StartFailure> {
-    let directory = directory_inside(inside, "/dev").map_err(io_failure("open /dev"))?;
+fn make_devices(inside: &Inside, devices: &[Device]) -> Result<OwnedFd, StartFailure> {
+    let directory = inside.directory("/dev").map_err(io_failure("open /dev"))?;
     let mask = umask(Mode::empty());
     for (name, major, minor) in DEVICES {
         if devices.iter().any(|device| device.path() == Path::new("/dev").join(name)) {
@@ -296,7 +272,7 @@ fn make_devices(inside: &Root, devices: &[Device]) -> Result<OwnedFd, StartFailu
     openat(&directory, "null", flags, Mode::empty()).map_err(io_failure("open /dev/null"))
 }
 
-fn make_device(inside: &Root, device: &Device) -> Result<(), StartFailure> {
+fn make_device(inside: &Inside, device: &Device) -> Result<(), StartFailure> {
     let path = device.path();
     let failure = |detail: &dyn std::fmt::Display| {
         let message = format!("make device {}: {detail}", path.display());
@@ -308,8 +284,8 @@ fn make_device(inside: &Root, device: &Device) -> Result<(), StartFailure> {
     if !path.starts_with("/dev") {
         return Err(failure(&"devices lie below /dev"));
     }
-    let parent = inside.mkdir_all(parent, &Permissions::from_mode(0o755));
-    let parent = OwnedFd::from(parent.map_err(|error| failure(&error))?);
+    let parent = parent.to_str().unwrap_or_default();
+    let parent = inside.directory(parent).map_err(|error| failure(&error))?;
     let kind = if device.is_block() { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
     let mode = Mode::from_bits_truncate(device.mode());
     mknodat(&parent, name, kind, mode, device.number()).map_err(|error| failure(&error))?;

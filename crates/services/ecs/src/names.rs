@@ -11,8 +11,8 @@ use crate::rejection::Rejection;
 pub const DEFAULT_CLUSTER: &str = "default";
 /// The longest name of a cluster, service, family or container.
 pub const NAME_LENGTH_MAX: usize = 255;
-/// The longest task id that AWS looks at.
-const TASK_ID_LENGTH_MAX: usize = 36;
+/// Ids of tasks and container instances: 32 hexadecimal digits, or a UUID as they were before the long ARNs.
+const ID_LENGTHS: [usize; 2] = [32, 36];
 
 /// Letters, digits, hyphens and underscores, 1 to 255 of them.
 pub fn is_name(text: &str) -> bool {
@@ -94,7 +94,12 @@ fn below_cluster(
     text: &str,
 ) -> Result<Option<String>, Rejection> {
     if !text.starts_with("arn:") {
-        return Ok(Some(text.to_owned()));
+        return match text.contains('/') {
+            false => Ok(Some(text.to_owned())),
+            true => Err(Rejection::invalid_parameter(
+                "Invalid identifier: Unexpected number of separators",
+            )),
+        };
     }
     let arn = parsed(text)?;
     let rest = arn
@@ -106,6 +111,9 @@ fn below_cluster(
         return Ok(None);
     }
     match rest.split_once('/') {
+        Some((_, id)) if id.contains('/') => {
+            Err(Rejection::invalid_parameter("Invalid identifier: Unexpected number of separators"))
+        }
         None => Ok(Some(rest.to_owned())),
         Some((named, id)) if named == cluster.as_str() => Ok(Some(id.to_owned())),
         Some((named, _)) => Err(Rejection::invalid_parameter(format!(
@@ -117,15 +125,22 @@ fn below_cluster(
 /// A task by id or ARN. `Ok(None)`: such a task cannot be here.
 ///
 /// # Errors
-/// `InvalidParameterException` for an ARN of another cluster or kind, and for an id that is too long.
+/// `InvalidParameterException` for an ARN of another cluster or kind, and for an id that is too short or too long.
 pub fn task(scope: &Scope, cluster: &ClusterName, text: &str) -> Result<Option<TaskId>, Rejection> {
     let Some(id) = below_cluster(scope, cluster, "task", text)? else {
         return Ok(None);
     };
-    if id.len() > TASK_ID_LENGTH_MAX {
-        return Err(Rejection::invalid_parameter("taskId longer than 36."));
-    }
+    check_length("taskId", &id)?;
     Ok(Some(TaskId::new(id)))
+}
+
+/// AWS tells an id that cannot be one from one that is not there: scripts pass on `None` of a `--query`.
+fn check_length(what: &str, id: &str) -> Result<(), Rejection> {
+    if ID_LENGTHS.contains(&id.len()) {
+        return Ok(());
+    }
+    let text = format!("{what} length should be one of [{},{}]", ID_LENGTHS[0], ID_LENGTHS[1]);
+    Err(Rejection::invalid_parameter(text))
 }
 
 /// A service by name or ARN. `Ok(None)`: such a service cannot be here.
@@ -143,14 +158,17 @@ pub fn service(
 /// A container instance by id or ARN. `Ok(None)`: such an instance cannot be here.
 ///
 /// # Errors
-/// `InvalidParameterException` for an ARN of another cluster or kind.
+/// `InvalidParameterException` for an ARN of another cluster or kind, and for an id that is too short or too long.
 pub fn container_instance(
     scope: &Scope,
     cluster: &ClusterName,
     text: &str,
 ) -> Result<Option<outport_model::ContainerInstanceId>, Rejection> {
-    let id = below_cluster(scope, cluster, "container-instance", text)?;
-    Ok(id.map(outport_model::ContainerInstanceId::new))
+    let Some(id) = below_cluster(scope, cluster, "container-instance", text)? else {
+        return Ok(None);
+    };
+    check_length("instanceId", &id)?;
+    Ok(Some(outport_model::ContainerInstanceId::new(id)))
 }
 
 /// What the ARN of a service deployment or a service revision names.
@@ -262,14 +280,20 @@ mod tests {
     fn tasks_and_services() {
         let cluster = ClusterName::new("default");
         let of = |text: &str| Ok(task(&scope(), &cluster, text)?.map(|id| id.to_string()));
-        check(of("abc"), "abc");
-        check(of("arn:aws:ecs:us-east-1:000000000000:task/default/abc"), "abc");
-        check(of("arn:aws:ecs:us-east-1:000000000000:task/abc"), "abc");
+        let id = "0123456789abcdef0123456789abcdef";
+        let arn = |rest: &str| format!("arn:aws:ecs:us-east-1:000000000000:task/{rest}");
+        check(of(id), id);
+        check(of(&arn(&format!("default/{id}"))), id);
+        check(of(&arn(id)), id);
+        let separators = "Invalid identifier: Unexpected number of separators";
+        check(of(&arn(&format!("default/more/{id}"))), separators);
+        check(of("default/None"), separators);
+        check(of("None"), "taskId length should be one of [32,36]");
         check(
             of("arn:aws:ecs:us-east-1:000000000000:task/web/abc"),
             "Invalid identifier: Identifier is for cluster web. Your cluster is default",
         );
-        check(of(&"a".repeat(37)), "taskId longer than 36.");
+        check(of(&"a".repeat(37)), "taskId length should be one of [32,36]");
         check(
             of("arn:aws:ecs:us-east-1:000000000000:service/default/abc"),
             "Invalid identifier: Unexpected resource type service, expected task",

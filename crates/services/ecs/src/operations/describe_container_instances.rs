@@ -26,7 +26,7 @@ pub async fn describe_container_instances(
     }
     if wanted.len() > INSTANCES_PER_CALL_MAX {
         return Err(Rejection::invalid_parameter(format!(
-            "Container Instances can have at most {INSTANCES_PER_CALL_MAX} items."
+            "instanceIds can have at most {INSTANCES_PER_CALL_MAX} items."
         )));
     }
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
@@ -76,7 +76,10 @@ mod tests {
         let listed = world.call("ListContainerInstances", json!({})).await;
         let arn = &listed["containerInstanceArns"][0];
         let answer = world
-            .call("DescribeContainerInstances", json!({"containerInstances": [arn, "0123"]}))
+            .call(
+                "DescribeContainerInstances",
+                json!({"containerInstances": [arn, "0".repeat(32)]}),
+            )
             .await;
         let instance = &answer["containerInstances"][0];
         let expected = json!({
@@ -91,13 +94,17 @@ mod tests {
         assert_eq!(left("CPU")["integerValue"], 924);
         assert_eq!(left("MEMORY")["integerValue"], 1920);
         assert_eq!(left("PORTS")["stringSetValue"], json!(["22", "80"]));
-        let gone = "arn:aws:ecs:us-east-1:000000000000:container-instance/default/0123";
+        let gone = "arn:aws:ecs:us-east-1:000000000000:container-instance/default/00000000000000000000000000000000";
         assert_eq!(answer["failures"], json!([{"arn": gone, "reason": "MISSING"}]));
     }
 
     #[tokio::test]
     async fn refusals() {
         let world = World::new();
+        let message = "instanceId length should be one of [32,36]";
+        let input = json!({"containerInstances": ["None"]});
+        let invalid = "InvalidParameterException";
+        world.refuses("DescribeContainerInstances", input, invalid, message).await;
         let message = "Container Instances cannot be empty.";
         world
             .refuses(

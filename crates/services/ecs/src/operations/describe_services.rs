@@ -23,7 +23,7 @@ pub async fn describe_services(
     }
     if wanted.len() > SERVICES_PER_CALL_MAX {
         return Err(Rejection::invalid_parameter(format!(
-            "Services can have at most {SERVICES_PER_CALL_MAX} items."
+            "service names can have at most {SERVICES_PER_CALL_MAX} items."
         )));
     }
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
@@ -87,7 +87,7 @@ mod tests {
                 "DescribeServices",
                 json!({"services": many}),
                 invalid,
-                "Services can have at most 10 items.",
+                "service names can have at most 10 items.",
             )
             .await;
         let input = json!({"services": ["x"], "cluster": "none"});

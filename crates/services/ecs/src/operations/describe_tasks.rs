@@ -24,7 +24,7 @@ pub async fn describe_tasks(
     }
     if wanted.len() > TASKS_PER_CALL_MAX {
         return Err(Rejection::invalid_parameter(format!(
-            "Tasks can have at most {TASKS_PER_CALL_MAX} items."
+            "taskIds can have at most {TASKS_PER_CALL_MAX} items."
         )));
     }
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
@@ -61,8 +61,9 @@ mod tests {
         let world = World::with_node(2048, 4096);
         let arn = world.run("app").await;
         let id = arn.rsplit('/').next().unwrap();
-        let gone = "arn:aws:ecs:us-east-1:000000000000:task/default/0123";
-        let input = json!({"tasks": [id, arn, "0123"]});
+        let gone =
+            "arn:aws:ecs:us-east-1:000000000000:task/default/00000000000000000000000000000000";
+        let input = json!({"tasks": [id, arn, "0".repeat(32)]});
         let expected = json!({
             "tasks": [{"taskArn": arn, "tags": []}, {"taskArn": arn}],
             "failures": [{"arn": gone, "reason": "MISSING"}],
@@ -83,10 +84,12 @@ mod tests {
                 "DescribeTasks",
                 json!({"tasks": many}),
                 invalid,
-                "Tasks can have at most 100 items.",
+                "taskIds can have at most 100 items.",
             )
             .await;
-        let input = json!({"tasks": ["x"], "cluster": "none"});
+        let message = "taskId length should be one of [32,36]";
+        world.refuses("DescribeTasks", json!({"tasks": ["None"]}), invalid, message).await;
+        let input = json!({"tasks": ["0".repeat(32)], "cluster": "none"});
         world
             .refuses("DescribeTasks", input, "ClusterNotFoundException", "Cluster not found.")
             .await;

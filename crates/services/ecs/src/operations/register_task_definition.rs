@@ -23,7 +23,10 @@ pub async fn register_task_definition(
 ) -> Result<RegisterTaskDefinitionResponse, Rejection> {
     let scope = access::scope(call);
     let given_tags = input.tags.take();
-    let has_tags = given_tags.as_ref().is_some_and(|tags| !tags.is_empty());
+    if given_tags.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Rejection::client("Tags can not be empty."));
+    }
+    let has_tags = given_tags.is_some();
     let tags = tags::parse(given_tags)?;
     let definition = task_definition::normalise(input)?;
     authorize(call, &scope, &definition, &tags)?;
@@ -199,6 +202,10 @@ mod tests {
             (
                 json!({"family": "a b", "containerDefinitions": [{}]}),
                 "Family contains invalid characters.",
+            ),
+            (
+                json!({"family": "a", "containerDefinitions": [], "tags": []}),
+                "Tags can not be empty.",
             ),
             (json!({"family": "a", "containerDefinitions": []}), "Container list cannot be empty."),
             (

@@ -101,13 +101,13 @@ mod tests {
     async fn refusals() {
         let world = World::new();
         for (task, message) in [
-            ("0123", "The referenced task was not found."),
+            ("00000000000000000000000000000000", "The referenced task was not found."),
             (
-                "arn:aws:ecs:eu-west-1:000000000000:task/default/0123",
+                "arn:aws:ecs:eu-west-1:000000000000:task/default/00000000000000000000000000000000",
                 "The referenced task was not found.",
             ),
             (
-                "arn:aws:ecs:us-east-1:000000000000:task/web/0123",
+                "arn:aws:ecs:us-east-1:000000000000:task/web/00000000000000000000000000000000",
                 "Invalid identifier: Identifier is for cluster web. Your cluster is default",
             ),
         ] {
@@ -115,7 +115,7 @@ mod tests {
                 .refuses("StopTask", json!({"task": task}), "InvalidParameterException", message)
                 .await;
         }
-        let input = json!({"task": "0", "cluster": "none"});
+        let input = json!({"task": "0".repeat(32), "cluster": "none"});
         world.refuses("StopTask", input, "ClusterNotFoundException", "Cluster not found.").await;
     }
 }

@@ -125,6 +125,11 @@ fn check_essential(containers: &[ContainerDefinition]) -> Result<(), Rejection> 
 /// What needs more than one container, or a container and the task.
 fn check_task(definition: &TaskDefinition, size: TaskSize) -> Result<(), Rejection> {
     let containers = definition.container_definitions.as_deref().unwrap_or_default();
+    if fargate::is_required(definition) {
+        size.check_fargate()?;
+    } else {
+        size.check_bounds()?;
+    }
     check_memory(containers, size)?;
     check_cpu(containers, size)?;
     check_volumes(definition, containers)?;
@@ -137,9 +142,6 @@ fn check_task(definition: &TaskDefinition, size: TaskSize) -> Result<(), Rejecti
         && definition.network_mode != Some(NetworkMode::Awsvpc)
     {
         return Err(Rejection::client("Proxy configuration requires networkMode=awsvpc."));
-    }
-    if !fargate::is_required(definition) {
-        size.check_bounds()?;
     }
     Ok(())
 }
@@ -177,7 +179,7 @@ fn check_cpu(containers: &[ContainerDefinition], size: TaskSize) -> Result<(), R
         containers.iter().map(|definition| i64::from(definition.cpu.unwrap_or(0))).sum();
     if size.cpu_units.is_some_and(|task| total > i64::from(task)) {
         return Err(Rejection::client(
-            "The sum of all container 'cpu' values cannot be greater than the task-level 'cpu' value.",
+            "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.",
         ));
     }
     Ok(())

@@ -71,7 +71,7 @@ fn fargate_refuses_what_it_does_not_have() {
         ),
         (
             json!({"memory": null}),
-            json!({"memory": 64}),
+            none.clone(),
             "Fargate requires that 'memory' be defined at the task level.",
         ),
         (
@@ -294,7 +294,7 @@ fn sizes_of_containers_fit_the_task() {
     );
     refuses(
         &definition(&json!({}), &json!({"cpu": 257})),
-        "The sum of all container 'cpu' values cannot be greater than the task-level 'cpu' value.",
+        "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.",
     );
     let large = json!([{"name": "K", "value": "v".repeat(70_000)}]);
     let message = outcome(&definition(&json!({}), &json!({"environment": large}))).unwrap_err();

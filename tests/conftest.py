@@ -4,6 +4,7 @@ The binary under test is named by OUTPORT_BINARY; `cargo xtask test` builds and 
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from support.app_image import AppImage  # noqa: E402
 from support.outport import Outport  # noqa: E402
+
+
+def pytest_configure():
+    """SIGTERM ends the run as Ctrl-C does: the fixtures clean up."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

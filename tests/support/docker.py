@@ -26,7 +26,7 @@ class Docker:
                 ["dockerd", "--host", self.host, "--data-root", self.directory / "data",
                  "--exec-root", self.directory / "run", "--pidfile", self.directory / "pid",
                  "--bridge=none", "--iptables=false", "--ip6tables=false"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             until(self._answers, "dockerd answers", START_PATIENCE_S)
         except AssertionError as reason:

@@ -54,7 +54,8 @@ class Outport:
                 [self.binary, "up", "--data-dir", self.data_dir, "--listen",
                  f"127.0.0.1:{self.port}", "--default-vpc-cidr", self.vpc_cidr, *options],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                env={**os.environ, **(env or {})})
+                # A second signal would mean "leave the tasks": a Ctrl-C is not for it, but for us.
+                start_new_session=True, env={**os.environ, **(env or {})})
         self._clients.clear()
         if ready:
             until(self._is_ready, "outport says that it is ready", 30)
@@ -82,7 +83,7 @@ class Outport:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(timeout=30)
+                self.process.wait(timeout=90)
             except subprocess.TimeoutExpired:
                 self.kill()
         if self.process:

@@ -1,6 +1,7 @@
 //! Running other programs: what failed is said, with what it was.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -144,7 +145,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        const PATIENCE: Duration = Duration::from_secs(30);
+        const PATIENCE: Duration = Duration::from_secs(120);
         if self.is_running().unwrap_or(false)
             && let Err(error) = self.stop(PATIENCE)
         {

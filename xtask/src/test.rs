@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::process::{Started, command, find, run, until_end_within};
+use crate::process::{Scratch, Started, command, find, run, until_end_within};
 use crate::{guest, interrupt, setup};
 
 /// The suite takes some minutes; one that hangs must not hang for ever.
@@ -36,14 +36,19 @@ pub fn run_tests(repository: &Path) -> Result<()> {
 
     step("client and container tests against the built binary");
     let binary = setup::build_outport(repository, false)?;
-    // pytest's fixtures clean up after themselves when it is told to end; it is not killed.
+    let scratch = Scratch::new("pytest")?;
+    // Told to end, pytest lets its fixtures clean up; `-rs` names what could not run here, and why.
+    let options = ["-q", "-rs", "-p", "no:cacheprovider", "--durations", "5", "--basetemp"];
     let mut pytest = Started::new(
-        command(repository, programs.join("pytest"), ["-q", "-p", "no:cacheprovider", "tests"])
+        command(repository, programs.join("pytest"), options)
+            .arg(scratch.path().join("tests"))
+            .arg("tests")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("OUTPORT_BINARY", &binary)
             .env("PATH", setup::path_with(&programs)?),
     )?;
     until_end_within(&mut pytest, PYTEST_PATIENCE)?;
+    drop(scratch);
 
     step("the core of the container tests in a guest with pure cgroup v2");
     guest::run_guest(repository)?;

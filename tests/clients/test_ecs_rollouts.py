@@ -137,13 +137,16 @@ def test_a_rollout_is_stopped_and_comes_back(outport, ecs, image):
     steady(ecs, "back")
     arn = ecs.update_service(service="back", taskDefinition=bad)["service"][
         "currentServiceDeployment"]
-    until(lambda: "CannotPullContainerError" in str(service(ecs, "back")["events"]),
-          "the service says why tasks do not start", 60)
+    def failure():
+        arns = ecs.list_tasks(family="back", desiredStatus="STOPPED")["taskArns"]
+        tasks = ecs.describe_tasks(tasks=arns)["tasks"] if arns else []
+        return next((task for task in tasks if task["lastStatus"] == "STOPPED"), None)
+    failed = until(failure, "a task fails to start", 60)
     assert service(ecs, "back")["runningCount"] == 2, "what runs stays"
-    failed = ecs.list_tasks(family="back", desiredStatus="STOPPED")["taskArns"]
-    failed = [task for task in ecs.describe_tasks(tasks=failed)["tasks"]
-              if task.get("stopCode") == "TaskFailedToStart"][0]
-    assert failed["stoppedReason"].startswith("CannotPullContainerError: ")
+    # On EC2 the container says why; on Fargate the task does.
+    assert (failed["stopCode"], failed["stoppedReason"]) \
+        == ("TaskFailedToStart", "Task failed to start")
+    assert failed["containers"][0]["reason"].startswith("CannotPullContainerError: ")
     assert "exitCode" not in failed["containers"][0] and "startedAt" not in failed
     assert failed["overrides"]["containerOverrides"] == [{"name": "main"}]
 

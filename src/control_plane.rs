@@ -1,6 +1,7 @@
 //! The control plane: store, services, controllers and the front door, wired together.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,7 +23,7 @@ use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc::{self, CidrError};
 use outport_service_ecr::{EcrAuthorizer, EcrService};
-use outport_service_ecs::EcsService;
+use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
 use outport_store::{RandomIds, Store, SystemClock, WriteError};
@@ -78,15 +79,9 @@ impl ControlPlane {
         let address = reachable(listener.local_addr()?);
         let url = format!("http://{address}");
 
-        let store =
-            Store::open(&data_dir.part("control")?, Arc::new(SystemClock), Arc::new(RandomIds))?;
-        ensure_default_vpc(&store, &scope, cidr).await?;
-        let logs = LogStore::open(
-            &data_dir.part("logs")?,
-            Arc::new(outport_log_store::SystemClock),
-            LogStoreOptions::default(),
-        )?;
-        let registry = Registry::open(&data_dir.part("registry")?, Default::default())?;
+        let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
+        let (store, logs, registry) = open_parts(parts).await?;
+        ensure_defaults(&store, &scope, cidr).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
         let registry_host = address.to_string();
 
@@ -184,6 +179,26 @@ impl ControlPlane {
     }
 }
 
+/// All at once: on the first start each waits for the disk a dozen times.
+async fn open_parts(
+    [control, logs, registry]: [PathBuf; 3],
+) -> Result<(Store, Arc<LogStore>, Arc<Registry>)> {
+    let store =
+        blocking(move || Ok(Store::open(&control, Arc::new(SystemClock), Arc::new(RandomIds))?));
+    let logs = blocking(move || {
+        let clock = Arc::new(outport_log_store::SystemClock);
+        Ok(LogStore::open(&logs, clock, LogStoreOptions::default())?)
+    });
+    let registry = blocking(move || Ok(Registry::open(&registry, Default::default())?));
+    tokio::try_join!(store, logs, registry)
+}
+
+async fn blocking<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(open).await?
+}
+
 /// Milliseconds since the epoch.
 pub fn now_ms() -> i64 {
     SystemTime::now()
@@ -206,7 +221,8 @@ fn scope(options: &ControlPlaneOptions) -> Result<Scope> {
     Ok(Scope::new(AccountId::new(account), Region::new(region)))
 }
 
-fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
+/// The range of `--default-vpc-cidr`.
+pub fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
     Ipv4Cidr::parse(text).with_context(|| {
         format!("--default-vpc-cidr is {text:?}: give a network such as 172.31.0.0/16")
     })
@@ -255,11 +271,13 @@ fn controllers(store: &Store, heartbeats: Arc<Heartbeats>) -> Driver {
     )
 }
 
-/// The range is the first start's for good: addresses of tasks are in it.
-async fn ensure_default_vpc(store: &Store, scope: &Scope, cidr: Ipv4Cidr) -> Result<()> {
+/// What a new account has: a default VPC and the cluster `default`. The VPC's range is the first
+/// start's for good: addresses of tasks are in it.
+async fn ensure_defaults(store: &Store, scope: &Scope, cidr: Ipv4Cidr) -> Result<()> {
     let made = store
         .write(|tx| {
             default_vpc::ensure(tx, scope, cidr)?;
+            default_cluster::ensure(tx, scope);
             let vpcs = tx.vpcs.iter().filter(|vpc| vpc.scope == *scope && vpc.is_default);
             Ok::<_, CidrError>(vpcs.map(|vpc| vpc.cidr).next())
         })

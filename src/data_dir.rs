@@ -102,7 +102,8 @@ impl DataDir {
 
     /// Tells `outport env` where the running control plane is.
     pub fn publish(&self, endpoint: &Endpoint) -> Result<()> {
-        write_secret(&self.path.join("endpoint"), &serde_json::to_string(endpoint)?)
+        // Every start writes it anew: after a crash of the host nobody misses it.
+        write_private(&self.path.join("endpoint"), &serde_json::to_string(endpoint)?, false)
     }
 
     /// What the last control plane published; needs no lock.
@@ -129,7 +130,8 @@ fn take_lock(path: &Path) -> Result<Flock<File>> {
         .truncate(false)
         .write(true)
         .mode(0o600)
-        .open(path.join("lock"))?;
+        .open(path.join("lock"))
+        .with_context(|| format!("cannot write to the data directory {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
@@ -181,16 +183,22 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String>) -> Result<St
 
 /// Whole or not at all, on disk when it returns, readable by the owner only.
 fn write_secret(path: &Path, text: &str) -> Result<()> {
+    write_private(path, text, true)
+}
+
+fn write_private(path: &Path, text: &str, on_disk: bool) -> Result<()> {
     let beside = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
         writeln!(file, "{text}")?;
-        file.sync_all()?;
+        if on_disk {
+            file.sync_all()?;
+        }
         std::fs::rename(&beside, path)?;
         match path.parent() {
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => Ok(()),
+            Some(parent) if on_disk => File::open(parent)?.sync_all(),
+            _ => Ok(()),
         }
     };
     write().with_context(|| format!("cannot write {}", path.display()))

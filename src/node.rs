@@ -1,6 +1,6 @@
 //! `outport node`: runs tasks for a control plane elsewhere.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use outport_node_agent::{Agent, AgentSettings, capacity};
 
 use crate::command_line::{Node, NodeOptions};
@@ -11,9 +11,15 @@ use crate::stop_signal::StopSignal;
 /// Runs until it is told to stop; the tasks run on.
 pub async fn run(options: Node) -> Result<()> {
     let mut stop = StopSignal::listen()?;
-    preflight::check_node_host()?;
+    preflight::check_node_host(&options.node)?;
     let join_token = std::fs::read_to_string(&options.join_token_file)
         .with_context(|| format!("cannot read {}", options.join_token_file.display()))?;
+    if join_token.trim().is_empty() {
+        bail!(
+            "{} is empty: copy the file join-token from the server's data directory",
+            options.join_token_file.display()
+        );
+    }
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let settings =
         settings(&data_dir, &options.node, options.server.clone(), join_token.trim(), None)?;

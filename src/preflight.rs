@@ -4,9 +4,16 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use crate::command_line::NodeOptions;
+
 /// Checks what running containers needs. Stops at the first thing that is missing.
-pub fn check_node_host() -> Result<()> {
+pub fn check_node_host(options: &NodeOptions) -> Result<()> {
     check_root()?;
+    if let Some(program) = &options.oci_runtime
+        && !program.is_file()
+    {
+        bail!("--oci-runtime {}: there is no such program", program.display());
+    }
     let filesystems = std::fs::read_to_string("/proc/filesystems")?;
     if !filesystems.lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") {
         bail!("this kernel has no overlayfs, which image layers need: run `modprobe overlay`");

@@ -1,22 +1,30 @@
 //! `outport up`: control plane and node in one process, in the foreground.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use anyhow::Result;
 use outport_node_agent::Agent;
 
 use crate::command_line::Up;
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{self, ControlPlane};
 use crate::data_dir::DataDir;
 use crate::stop_signal::StopSignal;
 use crate::{node, preflight};
 
+/// How long a node that is starting is waited for when everything is to stop.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 /// What tasks that end with it say of their end.
 const STOPPED: &str = "Outport was stopped on this host.";
 
 /// Runs until it is told to stop.
 pub async fn run(options: Up) -> Result<()> {
     let mut stop = StopSignal::listen()?;
-    preflight::check_node_host()?;
+    preflight::check_node_host(&options.node)?;
     let data_dir = DataDir::own(&options.control_plane.data_dir.data_dir)?;
+    // Before the control plane writes the range down for good.
+    let vpc_cidr = control_plane::vpc_cidr(&options.control_plane.default_vpc_cidr)?;
+    outport_node_agent::check_addresses(data_dir.instance(), &vpc_cidr.to_string())?;
     let mut control_plane = ControlPlane::start(&data_dir, &options.control_plane).await?;
     let settings = node::settings(
         &data_dir,
@@ -25,24 +33,32 @@ pub async fn run(options: Up) -> Result<()> {
         &data_dir.join_token()?,
         Some(options.control_plane.listen.port()),
     )?;
-    let agent = tokio::select! {
-        agent = Agent::start(settings) => match agent {
-            Ok(agent) => agent,
-            Err(error) => {
-                control_plane.stop().await;
-                return Err(error.into());
-            }
-        },
+    let mut start = pin!(Agent::start(settings));
+    let (started, stop_asked) = tokio::select! {
+        started = &mut start => (started.map(Some), false),
+        // A start that is cut short leaves things on the host: it is finished, then undone.
         () = stop.received() => {
+            let started = tokio::time::timeout(START_PATIENCE, &mut start).await;
+            (started.ok().transpose(), true)
+        }
+    };
+    let agent = match started {
+        Ok(Some(agent)) => agent,
+        Ok(None) => {
             control_plane.stop().await;
             return Ok(());
         }
+        Err(error) => {
+            control_plane.stop().await;
+            return Err(error.into());
+        }
     };
-    control_plane.readiness.set(true);
-    println!("outport is ready at {}", control_plane.url);
-
-    stop.received().await;
-    control_plane.readiness.set(false);
+    if !stop_asked {
+        control_plane.readiness.set(true);
+        println!("outport is ready at {}", control_plane.url);
+        stop.received().await;
+        control_plane.readiness.set(false);
+    }
     let stopped = if options.keep_tasks {
         agent.detach();
         Ok(())

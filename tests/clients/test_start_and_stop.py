@@ -1,5 +1,6 @@
 """A start that is refused leaves nothing half-started, and a stop leaves nothing at any moment."""
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -55,6 +56,8 @@ def test_a_signal_during_the_start_leaves_nothing(outport):
         outport.process.send_signal(signal.SIGTERM)
         assert outport.process.wait(timeout=30) in (0, -signal.SIGTERM)
         outport.assert_nothing_left()
+        shutil.rmtree(outport.data_dir)
+    outport.process = None
 
 
 def test_a_stop_takes_along_what_was_just_started(outport, app_image):

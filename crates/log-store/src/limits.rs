@@ -31,7 +31,7 @@ pub const NODE_BATCH_BYTES_MAX: usize = 4 * 1_048_576;
 /// Events in a shipment from a node.
 pub const NODE_BATCH_EVENTS_MAX: usize = 20_000;
 /// Bytes of a source's name.
-pub const SOURCE_ID_BYTES_MAX: usize = 200;
+pub const SOURCE_ID_BYTES_MAX: usize = 512;
 /// A log file of one container cannot be larger than this many bytes.
 pub const CURSOR_MAX: u64 = i64::MAX as u64;
 

@@ -36,7 +36,7 @@ name! {
     LogStreamName
 }
 name! {
-    /// One file of log lines on a node, such as `<task id>/<container>/<run>`: 1 to 200 bytes. Its
+    /// One file of log lines on a node, such as `<task id>/<container>/<run>`: 1 to 512 bytes. Its
     /// cursor belongs to the stream that it is shipped to.
     SourceId
 }

@@ -41,7 +41,10 @@ pub enum LinkError {
     Unreachable(String),
     #[error("the control plane did not answer in time")]
     Timeout,
-    #[error("the control plane refuses this node: {message} (is it the right join token?)")]
+    #[error(
+        "the control plane does not let this node in: give it the join token of that server's data \
+         directory, and look at the clocks of both: {message}"
+    )]
     Refused { message: String },
     #[error("the control plane answered {status}: {message}")]
     Status { status: StatusCode, message: String },

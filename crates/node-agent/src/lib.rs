@@ -18,6 +18,6 @@ mod reporter;
 mod task;
 mod task_record;
 
-pub use agent::{Agent, AgentError, AgentSettings, remove_everything};
+pub use agent::{Agent, AgentError, AgentSettings, check_addresses, remove_everything};
 pub use control_plane::{LINK_REGION, LinkError};
 pub use host::capacity;

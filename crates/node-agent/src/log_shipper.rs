@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,11 +90,11 @@ impl LogShipper {
                     pending = Pending::default();
                 }
                 committed = answer;
-                unpack(committed).mark_shipped(&self.directory)?;
+                self.mark_shipped(unpack(committed)).await?;
             } else if !more {
                 if pending.line.is_empty() {
                     // What is behind the last event holds no text: empty lines.
-                    reader.cursor().mark_shipped(&self.directory)?;
+                    self.mark_shipped(reader.cursor()).await?;
                 }
                 if ended {
                     return Ok(());
@@ -101,6 +102,22 @@ impl LogShipper {
             }
             if !more {
                 self.wait(&watch, ended).await?;
+            }
+        }
+    }
+
+    /// Lets the shim delete what was delivered. A full disk is waited for: a container that is held
+    /// back until its log is shipped goes on only then.
+    async fn mark_shipped(&self, cursor: LogCursor) -> std::io::Result<()> {
+        let mut retry = RETRY_FIRST;
+        loop {
+            match cursor.mark_shipped(&self.directory) {
+                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    tracing::warn!(task = %self.task, %error, "its log waits for space on the disk");
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(RETRY_MAX);
+                }
+                marked => return marked,
             }
         }
     }

@@ -75,18 +75,21 @@ impl TaskRecords {
         self.directory.join(task.as_str())
     }
 
-    /// Writes the record of a new task and waits until it is on disk.
-    pub fn begin(&self, record: &TaskRecord) -> io::Result<()> {
+    /// Writes the record, the first one or a later state. It survives the agent; the host only after
+    /// [`TaskRecords::flush`], and after a boot only the fact that there was a record counts.
+    pub fn update(&self, record: &TaskRecord) -> io::Result<()> {
         let directory = self.directory(&record.report.task);
         fs::create_dir_all(&directory)?;
-        write_whole(&directory, record, true)?;
-        File::open(&self.directory)?.sync_all()
+        write_whole(&directory, record)
     }
 
-    /// Writes a later state. It survives the agent, not the host: after a boot only the fact that
-    /// there was a record counts.
-    pub fn update(&self, record: &TaskRecord) -> io::Result<()> {
-        write_whole(&self.directory(&record.report.task), record, false)
+    /// Waits until the record and its directory are on disk: after a crash of the host the task is
+    /// then reported stopped, and not started a second time.
+    pub fn flush(&self, task: &TaskId) -> io::Result<()> {
+        let directory = self.directory(task);
+        File::open(directory.join(FILE_NAME))?.sync_all()?;
+        File::open(&directory)?.sync_all()?;
+        File::open(&self.directory)?.sync_all()
     }
 
     /// Forgets a task and what is left of its files.
@@ -114,16 +117,9 @@ impl TaskRecords {
     }
 }
 
-fn write_whole(directory: &Path, record: &TaskRecord, sync: bool) -> io::Result<()> {
+fn write_whole(directory: &Path, record: &TaskRecord) -> io::Result<()> {
     let beside = directory.join("task.json.new");
     let mut file = File::create(&beside)?;
     file.write_all(&serde_json::to_vec(record)?)?;
-    if sync {
-        file.sync_all()?;
-    }
-    fs::rename(&beside, directory.join(FILE_NAME))?;
-    if sync {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
+    fs::rename(&beside, directory.join(FILE_NAME))
 }

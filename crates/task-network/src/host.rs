@@ -73,10 +73,10 @@ impl HostNetwork {
     /// Sets the host up, or takes over what an earlier process of the same instance set up. Namespaces that exist
     /// stay as they are: see [`HostNetwork::list`].
     pub fn open(settings: HostNetworkSettings) -> Result<HostNetwork, NetworkError> {
+        HostNetwork::check(&settings)?;
         let namespaces = settings.runtime_directory.join("ns");
         fs::create_dir_all(&namespaces).map_err(NetworkError::file(&namespaces))?;
         let router = first_address(settings.vpc_cidr);
-        check_clashes(&settings)?;
         write_rules(&settings)?;
         make_router(&settings, router)?;
         let own = Path::new("/proc/thread-self/ns/net");
@@ -100,6 +100,11 @@ impl HostNetwork {
         };
         network.take_over()?;
         Ok(network)
+    }
+
+    /// Fails when something else on the host uses one of the instance's address ranges; makes nothing.
+    pub fn check(settings: &HostNetworkSettings) -> Result<(), NetworkError> {
+        check_clashes(settings)
     }
 
     /// Renews rules and elements, for when somebody flushed the host's rules (a restart of a firewall) or Docker came

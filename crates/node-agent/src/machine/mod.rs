@@ -292,8 +292,18 @@ impl TaskHost for Machine {
             Ok(adopted) => adopted,
             Err(error) => {
                 tracing::error!(task = %task.task, container = container.name, %error, "cannot take over");
-                Adopted::Lost
+                // It may have run: it is not made again.
+                let reason = Some(error.to_string());
+                Adopted::Exited(ContainerExit { exit_code: None, reason, finished_at_ms: now_ms() })
             }
+        }
+    }
+
+    async fn discard(&self, task: &TaskId, container: &str) {
+        let runtime = self.runtime.clone();
+        let (id, name) = (task.clone(), container.to_owned());
+        if let Err(error) = blocking(move || runtime.remove(id.as_str(), &name)).await {
+            tracing::error!(%task, container, %error, "cannot remove a container");
         }
     }
 

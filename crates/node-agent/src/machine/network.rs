@@ -56,6 +56,11 @@ impl Networks {
         Ok(Self { host: Arc::new(host), tasks: directory.join("tasks"), attached })
     }
 
+    /// Fails when an address range of the instance is in use on this host.
+    pub fn check(run_dir: &Path, instance: &str, vpc_cidr: &str) -> Result<(), NetworkError> {
+        Ok(HostNetwork::check(&settings(run_dir, instance, vpc_cidr)?)?)
+    }
+
     /// Makes the task's namespaces; repeating it finds them.
     pub async fn attach(&self, task: &TaskAssignment) -> Result<(), NetworkError> {
         for (name, attachment) in attachments(task)? {

@@ -44,7 +44,7 @@ pub enum Adopted {
         runtime_id: String,
     },
     Exited(ContainerExit),
-    /// It ran, and nobody knows how it ended.
+    /// Something of it is there, and nobody knows how it ended.
     Lost,
 }
 
@@ -81,6 +81,9 @@ pub trait TaskHost: Send + Sync + 'static {
         task: &TaskAssignment,
         container: &ContainerAssignment,
     ) -> impl Future<Output = Adopted> + Send;
+
+    /// Removes what is left of one container, so that it can be made anew.
+    fn discard(&self, task: &TaskId, container: &str) -> impl Future<Output = ()> + Send;
 
     /// Resolves when a started container has ended.
     fn exit(

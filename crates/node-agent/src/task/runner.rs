@@ -11,6 +11,7 @@ use outport_model::TaskStatus;
 use outport_model::task::ContainerStatus;
 use outport_node_protocol::{ContainerAssignment, StopCause};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::host::{Adopted, ContainerExit, StartError, TaskHost};
@@ -128,6 +129,10 @@ impl<H: TaskHost> TaskRunner<H> {
                     self.created[index] = true;
                     self.note_exit(index, exit);
                 }
+                // It was being made when the agent died, and is made again.
+                Adopted::Lost if self.was_never_started(index) => {
+                    self.host.discard(&self.record.assignment.task, &container.name).await;
+                }
                 Adopted::Lost => {
                     self.created[index] = true;
                     let finished_at_ms = self.host.now_ms();
@@ -184,14 +189,10 @@ impl<H: TaskHost> TaskRunner<H> {
             .filter(|index| self.stages[*index] == Stage::Waiting && !self.created[*index])
             .collect();
         self.record.report.pull_started_at_ms.get_or_insert(self.host.now_ms());
+        let recorded = if taken_over { None } else { Some(self.begin_record()?) };
         let (attached, pulled) = {
             let (host, task) = (&self.host, &self.record.assignment);
-            let begin = async {
-                if !taken_over {
-                    begin_record(&self.records, &self.record).await?;
-                }
-                host.attach(task).await
-            };
+            let begin = host.attach(task);
             let pulls = pull_all(host.as_ref(), task, &waiting);
             let mut orders = self.orders.clone();
             tokio::join!(begin, async {
@@ -222,7 +223,19 @@ impl<H: TaskHost> TaskRunner<H> {
             }
             self.created[index] = true;
         }
+        if let Some(recorded) = recorded {
+            on_disk(recorded).await?;
+        }
         Ok(self.order() == Order::Run)
+    }
+
+    /// The record is written before anything is done, which is all that a crash of this agent needs;
+    /// a crash of the host takes what is made here with it, so the disk may finish while it is made.
+    /// Nothing of the task's own runs before that, see `prepare`.
+    fn begin_record(&self) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
+        self.records.update(&self.record).map_err(|error| not_recorded(&error))?;
+        let (records, task) = (self.records.clone(), self.record.report.task.clone());
+        Ok(tokio::task::spawn_blocking(move || records.flush(&task)))
     }
 
     async fn start(&mut self, index: usize) -> Result<(), StartError> {
@@ -321,6 +334,12 @@ impl<H: TaskHost> TaskRunner<H> {
     async fn release(&mut self) {
         self.advance(TaskStatus::Deprovisioning);
         let task = self.record.report.task.clone();
+        for index in 0..self.stages.len() {
+            // Made and never let go: it has no log to wait for.
+            if self.created[index] && self.stages[index] == Stage::Waiting {
+                self.host.kill(&task, &self.container(index).name).await;
+            }
+        }
         if tokio::time::timeout(LOG_GRACE, self.host.logs_shipped(&task)).await.is_err() {
             tracing::warn!(%task, "stopped before all of its log was delivered; delivery goes on");
         }
@@ -397,6 +416,10 @@ impl<H: TaskHost> TaskRunner<H> {
         plan::cause_of_failed_start(&self.record.assignment.launch_type, reason)
     }
 
+    fn was_never_started(&self, index: usize) -> bool {
+        self.record.report.containers[index].status < ContainerStatus::Running
+    }
+
     fn container(&self, index: usize) -> &ContainerAssignment {
         &self.record.assignment.containers[index]
     }
@@ -438,17 +461,16 @@ async fn stop_ordered(orders: &mut watch::Receiver<Order>) {
     }
 }
 
-/// The record is on disk before anything is done; waiting for the disk holds up no other task.
-async fn begin_record(records: &TaskRecords, record: &TaskRecord) -> Result<(), StartError> {
-    let (records, record) = (records.clone(), record.clone());
-    let written = tokio::task::spawn_blocking(move || records.begin(&record)).await;
-    let failed =
-        |error: &dyn std::fmt::Display| StartError::new("ResourceInitializationError", error);
-    match written {
+async fn on_disk(recorded: JoinHandle<std::io::Result<()>>) -> Result<(), StartError> {
+    match recorded.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(failed(&error)),
-        Err(error) => Err(failed(&error)),
+        Ok(Err(error)) => Err(not_recorded(&error)),
+        Err(error) => Err(not_recorded(&error)),
     }
+}
+
+fn not_recorded(error: &dyn std::fmt::Display) -> StartError {
+    StartError::new("ResourceInitializationError", error)
 }
 
 type Pulled = Vec<(usize, Result<super::host::PulledImage, StartError>)>;

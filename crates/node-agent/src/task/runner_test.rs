@@ -156,6 +156,9 @@ impl TaskHost for Host {
     async fn adopt(&self, _: &TaskAssignment, container: &ContainerAssignment) -> Adopted {
         self.0.adopted.get(&container.name).cloned().unwrap_or(Adopted::Absent)
     }
+    async fn discard(&self, _: &TaskId, container: &str) {
+        self.0.say(format!("discard {container}"));
+    }
     fn exit(
         &self,
         _: &TaskId,
@@ -203,16 +206,25 @@ struct Bench {
 
 impl Bench {
     fn start(host: FakeHost, containers: &[&str], taken_over: Option<TaskStatus>) -> Self {
+        Self::start_with(host, containers, taken_over, Order::Run)
+    }
+
+    fn start_with(
+        host: FakeHost,
+        containers: &[&str],
+        taken_over: Option<TaskStatus>,
+        order: Order,
+    ) -> Self {
         let (host, board) = (Arc::new(host), Arc::new(Board::default()));
         let directory = tempfile::tempdir().unwrap();
         let records = TaskRecords::open(directory.path().join("tasks")).unwrap();
         let mut record = TaskRecord::new(assignment(containers), "boot");
         if let Some(status) = taken_over {
             record.report.status = status;
-            records.begin(&record).unwrap();
+            records.update(&record).unwrap();
         }
         board.put(record.report.clone());
-        let (orders, receiver) = watch::channel(Order::Run);
+        let (orders, receiver) = watch::channel(order);
         let runner =
             TaskRunner::new(Arc::new(Host(host.clone())), records, board.clone(), record, receiver);
         let runner = tokio::spawn(runner.run(taken_over.is_some()));
@@ -336,4 +348,23 @@ async fn a_launch_that_was_cut_short_goes_on_where_it_was() {
     bench.reaches(TaskStatus::Running).await;
     let log = bench.log().await;
     assert!(log.starts_with("attach, create c, start b, start c"), "{log}");
+}
+
+#[tokio::test]
+async fn a_container_that_was_half_made_is_made_again() {
+    let adopted = [("a".to_owned(), Adopted::Lost)].into();
+    let host = FakeHost { adopted, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], Some(TaskStatus::Pending));
+    bench.reaches(TaskStatus::Running).await;
+    let log = bench.log().await;
+    assert!(log.starts_with("discard a, attach, create a, start a"), "{log}");
+}
+
+#[tokio::test]
+async fn a_made_container_that_is_never_started_is_killed_before_the_task_ends() {
+    let adopted = [("a".to_owned(), Adopted::Created)].into();
+    let host = FakeHost { adopted, ..FakeHost::default() };
+    let bench = Bench::start_with(host, &["a"], Some(TaskStatus::Pending), Order::Stop(None));
+    bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(bench.log().await, "kill a, release, forget");
 }

@@ -107,8 +107,9 @@ pub struct Started {
 impl Started {
     pub fn new(command: &mut Command) -> Result<Self> {
         let name = shown(command);
-        let child =
-            command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {name}"))?;
+        // In a group of its own: a Ctrl-C is for us, who then tell it to end, once.
+        let started = command.stdin(Stdio::null()).process_group(0).spawn();
+        let child = started.with_context(|| format!("cannot start {name}"))?;
         Ok(Self { child, name })
     }
 

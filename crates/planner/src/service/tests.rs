@@ -402,6 +402,21 @@ fn a_service_that_burns_through_tasks_is_paced() {
     planned(&service, &tasks[..4], |plan, _| assert_eq!(plan.starts, 1));
 }
 
+#[test]
+fn why_a_start_failed_is_said_on_fargate_only() {
+    for (launch_type, said) in [(LaunchType::Fargate, true), (LaunchType::Ec2, false)] {
+        let mut service = service(1, 100, 200, 1);
+        service.launch_type = launch_type;
+        let mut tasks = tasks(&service, "v1 failed");
+        Arc::make_mut(&mut tasks[0]).stopped_reason = Some("CannotPullContainerError: x".into());
+        planned(&service, &tasks, |plan, _| {
+            let text =
+                "(service web) was unable to place a task. Reason: CannotPullContainerError: x.";
+            assert_eq!(plan.service.events.iter().any(|event| event.message == text), said);
+        });
+    }
+}
+
 fn with_breaker(rollback: bool, versions: u32) -> Service {
     let mut service = service(2, 100, 200, versions);
     service.configuration.circuit_breaker = CircuitBreaker { enable: true, rollback };

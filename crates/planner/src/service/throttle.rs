@@ -7,6 +7,7 @@
 use outport_model::TimestampMs;
 use outport_model::service::{Service, StartThrottle};
 use outport_model::task::{StopCode, Task};
+use outport_model::task_definition::LaunchType;
 
 use super::counts::is_of;
 use super::{Plan, Scene, events};
@@ -21,7 +22,8 @@ pub(super) fn update(scene: &Scene<'_>, plan: &mut Plan, failed: &[&Task]) {
         service.throttle = StartThrottle::default();
     }
     let Some(last) = failed.last() else { return };
-    if let Some(reason) = &last.stopped_reason {
+    // On a container instance the container says why, and the service has no such event.
+    if let (LaunchType::Fargate, Some(reason)) = (service.launch_type, &last.stopped_reason) {
         events::start_failed(service, reason, scene);
     }
     let of_this_deployment =

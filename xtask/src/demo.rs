@@ -19,6 +19,7 @@ const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 145
 /// Beside the default: an Outport that runs already is not disturbed.
 const VPC_CIDR: &str = "172.30.0.0/16";
 const APP_PORT: u16 = 8000;
+const SUBNETS: usize = 2;
 const SERVICE_TASKS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(120);
 const FETCH_PATIENCE: Duration = Duration::from_secs(2);
@@ -99,7 +100,8 @@ fn push_image(stage: &mut Stage, repository: &Path) -> Result<()> {
 fn network(stage: &Stage) -> Result<String> {
     let subnets = stage.aws("ec2 describe-subnets")?;
     let subnets = subnets["Subnets"].as_array().context("a new account has subnets")?;
-    let ids: Vec<&str> = subnets.iter().filter_map(|subnet| subnet["SubnetId"].as_str()).collect();
+    let ids = subnets.iter().filter_map(|subnet| subnet["SubnetId"].as_str());
+    let ids: Vec<&str> = ids.take(SUBNETS).collect();
     println!("    {}", ids.join(" "));
     Ok(format!("awsvpcConfiguration={{subnets=[{}]}}", ids.join(",")))
 }
@@ -126,7 +128,6 @@ fn register(stage: &Stage, tag: &str) -> Result<String> {
 }
 
 fn run_one_task(stage: &Stage, definition: &str) -> Result<()> {
-    let began = Instant::now();
     let answer = stage.aws(&format!(
         "ecs run-task --launch-type FARGATE --task-definition {definition} \
          --network-configuration {}",
@@ -135,8 +136,11 @@ fn run_one_task(stage: &Stage, definition: &str) -> Result<()> {
     ensure!(answer["failures"] == json!([]), "it was not placed: {}", answer["failures"]);
     let arn = text(&answer, "/tasks/0/taskArn")?;
     stage.aws_text(&format!("ecs wait tasks-running --tasks {arn}"))?;
-    println!("    RUNNING, {} ms after run-task", began.elapsed().as_millis());
     let described = stage.aws(&format!("ecs describe-tasks --tasks {arn}"))?;
+    // By its own times: the waiter looks every 6 s only.
+    let [created, started] = ["/tasks/0/createdAt", "/tasks/0/startedAt"]
+        .map(|pointer| text(&described, pointer).and_then(|time| seconds_of_day(&time)));
+    println!("    RUNNING {:.3} s after run-task, the pull included", started? - created?);
     show_page(&described["tasks"][0])?;
     for line in stage.aws_text("logs tail /ecs/app")?.lines() {
         println!("    {line}");
@@ -288,6 +292,17 @@ impl Stage {
         let described: Value = serde_json::from_str(&described)?;
         Ok(described["tasks"].as_array().cloned().unwrap_or_default())
     }
+}
+
+/// Of a time as the AWS CLI prints it, `2030-01-31T23:59:59.999000+00:00`.
+fn seconds_of_day(time: &str) -> Result<f64> {
+    let (_, clock) = time.split_once('T').context("a time of day")?;
+    let clock = clock.split(['+', 'Z']).next().unwrap_or_default();
+    let mut seconds = 0.0;
+    for part in clock.split(':') {
+        seconds = seconds * 60.0 + part.parse::<f64>().with_context(|| time.to_owned())?;
+    }
+    Ok(seconds)
 }
 
 fn text(answer: &Value, pointer: &str) -> Result<String> {

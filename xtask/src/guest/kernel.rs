@@ -11,12 +11,13 @@ use crate::setup;
 /// Packages that depend on the newest small kernel: Debian's, Ubuntu's.
 const META_PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
 /// What the tests and the programs need of it, loaded with all that these depend on.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 11] = [
     "overlay",
     "veth",
     "dummy",
     "bridge",
     "nf_tables",
+    "nft_chain_nat",
     "nft_ct",
     "nft_masq",
     "nft_nat",

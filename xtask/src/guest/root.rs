@@ -11,7 +11,9 @@ use super::kernel::Kernel;
 use crate::process::{command, find, output, run};
 
 /// Programs of the host that the tests, or `/init`, call.
-const HOST_PROGRAMS: [&str; 4] = ["nft", "ip", "runc", "kmod"];
+const HOST_PROGRAMS: [&str; 3] = ["nft", "ip", "runc"];
+/// Loads modules, also compressed ones; which command it is depends on the name it is called by.
+const KMOD: &str = "/bin/kmod";
 const FOLDERS: [&str; 11] =
     ["bin", "dev", "etc", "lib", "modules", "proc", "root", "run", "sys", "tmp", "var/lib"];
 pub const PROGRAM_PASSED: &str = "GUEST-PASSED";
@@ -21,12 +23,14 @@ pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
     for name in FOLDERS {
         fs::create_dir_all(root.join(name))?;
     }
-    // /bin/sh and all the rest are busybox, and so are the images that the tests make.
+    // What is not copied from the host is busybox, and so are the images that the tests make.
     let busybox = find("busybox").context("busybox-static is installed")?;
     fs::copy(busybox, root.join("bin/busybox"))?;
-    run(&mut command(root, "ln", ["-s", "busybox", "bin/sh"]))?;
+    // But not the shell: busybox's takes its own `ip` before the host's.
+    copy_with_libraries(root, Path::new("/bin/sh"))?;
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\n")?;
+    fs::write(root.join("etc/hostname"), "guest\n")?;
 
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     files.extend(programs.tests.iter().chain(&programs.started).cloned());
@@ -36,13 +40,17 @@ pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
     for file in &files {
         copy_with_libraries(root, file)?;
     }
+    let kmod = find("kmod").context("kmod is installed")?;
+    copy_with_libraries(root, &kmod)?;
+    fs::copy(kmod, root.join("bin/kmod"))?;
     let modules = kernel.modules()?;
     for module in &modules {
         let name = module.file_name().context("a module has a name")?;
         fs::copy(module, root.join("modules").join(name))?;
     }
-    fs::write(root.join("init"), init_script(&modules, &programs.tests))?;
-    run(&mut command(root, "chmod", ["755", "init"]))
+    fs::write(root.join("init"), init_script())?;
+    fs::write(root.join("tests"), tests_script(&modules, &programs.tests))?;
+    run(&mut command(root, "chmod", ["755", "init", "tests"]))
 }
 
 /// A program under its own path, with the libraries that `ldd` names: tests know the paths of what
@@ -64,30 +72,44 @@ fn copy(root: &Path, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn init_script(modules: &[PathBuf], tests: &[PathBuf]) -> String {
+/// The memory file system that the kernel unpacks cannot be left with pivot_root, which every
+/// container does: all is moved to one that can.
+fn init_script() -> &'static str {
+    "#!/bin/sh\n\
+     /bin/busybox --install -s /bin\n\
+     export PATH=/bin\n\
+     mkdir /moved\n\
+     mount -t tmpfs -o size=80% root /moved\n\
+     for entry in /*; do [ $entry = /moved ] || cp -a $entry /moved/; done\n\
+     exec switch_root /moved /tests\n"
+}
+
+fn tests_script(modules: &[PathBuf], tests: &[PathBuf]) -> String {
     let load: String = modules
         .iter()
         .filter_map(|module| module.file_name())
-        .map(|name| format!("kmod insmod /modules/{}\n", name.to_string_lossy()))
+        .map(|name| format!("/bin/insmod /modules/{}\n", name.to_string_lossy()))
         .collect();
     let run: String = tests
         .iter()
         .map(|path| {
             let path = path.display();
-            format!("{path} --test-threads=1 && echo {PROGRAM_PASSED} {path} || echo {PROGRAM_FAILED} {path}\n")
+            format!(
+                "{path} --test-threads=1 && echo {PROGRAM_PASSED} {path} || \
+                 echo {PROGRAM_FAILED} {path}\n"
+            )
         })
         .collect();
     format!(
         "#!/bin/sh\n\
          export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n\
-         /bin/busybox --install -s /bin\n\
+         ln -sf {KMOD} /bin/insmod\n\
          mount -t proc proc /proc\n\
          mount -t sysfs sys /sys\n\
          mount -t devtmpfs dev /dev\n\
          mkdir -p /dev/pts /dev/shm\n\
          mount -t devpts pts /dev/pts\n\
          mount -t tmpfs shm /dev/shm\n\
-         for place in tmp run var/lib; do mount -t tmpfs $place /$place; done\n\
          mount -t cgroup2 cgroup /sys/fs/cgroup\n\
          ln -s /proc/self/fd /dev/fd\n\
          {load}\

@@ -354,6 +354,7 @@ impl TaskHost for Machine {
     async fn forget(&self, task: &TaskAssignment) {
         self.remove_containers(task).await;
         for container in &task.containers {
+            self.images.release(&task.task, &container.name);
             self.containers.forget(&task.task, &container.name);
         }
     }

@@ -76,6 +76,7 @@ pub trait TaskHost: Send + Sync + 'static {
         container: &ContainerAssignment,
     ) -> impl Future<Output = Result<String, StartError>> + Send;
 
+    /// Finds what an earlier agent left, and goes on shipping its log.
     fn adopt(
         &self,
         task: &TaskAssignment,

@@ -93,7 +93,9 @@ impl<H: TaskHost> TaskRunner<H> {
 
     /// Runs until the task is forgotten. `taken_over`: an earlier agent began it.
     pub async fn run(mut self, taken_over: bool) {
-        if self.record.report.status < TaskStatus::Stopped {
+        if self.record.report.status >= TaskStatus::Stopped {
+            self.resume_logs().await;
+        } else {
             if taken_over {
                 self.take_over().await;
             }
@@ -110,6 +112,14 @@ impl<H: TaskHost> TaskRunner<H> {
             self.release().await;
         }
         self.wait_until_forgotten().await;
+    }
+
+    /// An earlier agent ended before the log of a stopped task was delivered: finding the containers
+    /// goes on with it.
+    async fn resume_logs(&self) {
+        for container in &self.record.assignment.containers {
+            self.host.adopt(&self.record.assignment, container).await;
+        }
     }
 
     /// Finds out what became of the containers while nobody looked.

@@ -105,6 +105,7 @@ struct FakeHost {
     broken_image: bool,
     deaf: bool,
     adopted: BTreeMap<String, Adopted>,
+    looked_for: Mutex<Vec<String>>,
 }
 
 impl FakeHost {
@@ -154,6 +155,7 @@ impl TaskHost for Host {
         Ok(format!("id-{}", container.name))
     }
     async fn adopt(&self, _: &TaskAssignment, container: &ContainerAssignment) -> Adopted {
+        self.0.looked_for.lock().unwrap().push(container.name.clone());
         self.0.adopted.get(&container.name).cloned().unwrap_or(Adopted::Absent)
     }
     async fn discard(&self, _: &TaskId, container: &str) {
@@ -367,4 +369,13 @@ async fn a_made_container_that_is_never_started_is_killed_before_the_task_ends()
     let bench = Bench::start_with(host, &["a"], Some(TaskStatus::Pending), Order::Stop(None));
     bench.reaches(TaskStatus::Stopped).await;
     assert_eq!(bench.log().await, "kill a, release, forget");
+}
+
+#[tokio::test]
+async fn the_log_of_a_task_that_stopped_before_it_was_delivered_is_found() {
+    let bench = Bench::start(FakeHost::default(), &["a", "b"], Some(TaskStatus::Stopped));
+    bench.reaches(TaskStatus::Stopped).await;
+    let host = bench.host.clone();
+    assert_eq!(bench.log().await, "forget");
+    assert_eq!(*host.looked_for.lock().unwrap(), ["a", "b"]);
 }

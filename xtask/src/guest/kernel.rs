@@ -11,7 +11,7 @@ use crate::setup;
 /// Packages that depend on the newest small kernel: Debian's, Ubuntu's.
 const META_PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
 /// What the tests and the programs need of it, loaded with all that these depend on.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 16] = [
     "overlay",
     "veth",
     "dummy",
@@ -23,6 +23,11 @@ const MODULES: [&str; 11] = [
     "nft_nat",
     "nft_reject_inet",
     "nft_fib_inet",
+    "nft_compat",
+    "iptable_filter",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_tcpudp",
 ];
 
 /// An unpacked kernel.

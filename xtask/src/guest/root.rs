@@ -11,7 +11,9 @@ use super::kernel::Kernel;
 use crate::process::{command, find, output, run};
 
 /// Programs of the host that the tests, or `/init`, call.
-const HOST_PROGRAMS: [&str; 3] = ["nft", "ip", "runc"];
+const HOST_PROGRAMS: [&str; 4] = ["nft", "ip", "iptables", "runc"];
+/// What iptables loads by name, below the library folder of the architecture.
+const IPTABLES_EXTENSIONS: &str = "xtables";
 /// Loads modules, also compressed ones; which command it is depends on the name it is called by.
 const KMOD: &str = "/bin/kmod";
 const FOLDERS: [&str; 11] =
@@ -43,6 +45,7 @@ pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
     let kmod = find("kmod").context("kmod is installed")?;
     copy_with_libraries(root, &kmod)?;
     fs::copy(kmod, root.join("bin/kmod"))?;
+    copy_iptables_extensions(root)?;
     let modules = kernel.modules()?;
     for module in &modules {
         let name = module.file_name().context("a module has a name")?;
@@ -61,6 +64,19 @@ fn copy_with_libraries(root: &Path, file: &Path) -> Result<()> {
     let libraries = output(&mut command(root, "ldd", [file])).unwrap_or_default();
     for word in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
         copy(root, Path::new(word))?;
+    }
+    Ok(())
+}
+
+fn copy_iptables_extensions(root: &Path) -> Result<()> {
+    for architecture in fs::read_dir("/usr/lib")? {
+        let folder = architecture?.path().join(IPTABLES_EXTENSIONS);
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(folder)? {
+            copy(root, &file?.path())?;
+        }
     }
     Ok(())
 }

@@ -31,6 +31,9 @@ const CREATE_DEADLINE: Duration = Duration::from_secs(240);
 /// How long a shim that lives may take to answer an agent that adopts it.
 const ADOPT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How often the directory of a task is made again when removals of siblings keep taking it away.
+const MAKE_ATTEMPTS: u32 = 100;
+
 /// What a dying shim's error file may add to a message.
 const ERROR_TEXT_MAX: u64 = 2048;
 
@@ -207,9 +210,7 @@ impl Runtime {
         spec: ContainerSpec,
     ) -> Result<Intent, RuntimeError> {
         let container_dir = self.layout.container_dir(place);
-        let parent = self.layout.task_containers_dir(&place.task);
-        fs::create_dir_all(&parent).map_err(RuntimeError::io("make", &parent))?;
-        make_new(&container_dir, key)?;
+        make_inside(&self.layout.task_containers_dir(&place.task), &container_dir, key)?;
         let intent = Intent {
             version: INTENT_VERSION,
             key: key.clone(),
@@ -255,6 +256,23 @@ impl Runtime {
 /// Checks a task id, for the calls that take no container.
 pub(crate) fn valid_task(task: &str) -> Result<(), RuntimeError> {
     Ok(check_task(task)?)
+}
+
+/// Makes the directory of a new container, and its task's around it. The removal of a sibling takes
+/// an empty task's directory along, at any moment before ours is in it: then once more.
+fn make_inside(parent: &Path, directory: &Path, key: &ContainerKey) -> Result<(), RuntimeError> {
+    for _ in 0..MAKE_ATTEMPTS {
+        // A removal in the middle of this call makes it say that the directory was there.
+        match fs::create_dir_all(parent) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            done => done.map_err(RuntimeError::io("make", parent))?,
+        }
+        match make_new(directory, key) {
+            Err(RuntimeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            done => return done,
+        }
+    }
+    make_new(directory, key)
 }
 
 fn make_new(directory: &Path, key: &ContainerKey) -> Result<(), RuntimeError> {
@@ -305,4 +323,29 @@ fn read_report(
         let detail = format!("it ended before it reported. {}", detail.trim());
         RuntimeError::ShimGone { key: key.to_string(), detail }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn siblings_are_made_while_others_take_their_empty_parent_along() {
+        let scratch = tempfile::tempdir().unwrap();
+        let parent = scratch.path().join("task/c");
+        std::thread::scope(|scope| {
+            for name in ["one", "two", "three"] {
+                let parent = &parent;
+                scope.spawn(move || {
+                    let key = ContainerKey::new("0123456789abcdef0123456789abcdef", name).unwrap();
+                    for _ in 0..2000 {
+                        make_inside(parent, &parent.join(name), &key).unwrap();
+                        fs::remove_dir(parent.join(name)).unwrap();
+                        // As the last step of a removal; mostly a sibling is in it.
+                        let _ = fs::remove_dir(parent);
+                    }
+                });
+            }
+        });
+    }
 }

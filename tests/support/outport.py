@@ -1,6 +1,5 @@
 """One `outport up` under test: start, stop, kill, its AWS clients, and what it left on the host."""
 
-import itertools
 import json
 import os
 import re
@@ -15,19 +14,33 @@ import botocore.config
 from support.wait import until
 
 READY = "outport is ready at"
-_second_octets = itertools.count(16)
+FIRST_OCTET, LAST_OCTET = 16, 200
+# Below the ephemeral range.
+FIRST_PORT = 20000
+_reservations = []
 
 
-def free_port():
-    """A free TCP port of loopback, below the ephemeral range."""
-    for port in range(20000 + os.getpid() % 5000, 32000):
+def reserve():
+    """A port and the second octet of an address range that no other run of the tests on this host has.
+
+    Each is held by a socket's name as long as this process lives: a port that is only free when it is
+    looked at may be somebody else's when it is used.
+    """
+    for number in range(FIRST_OCTET, LAST_OCTET):
+        holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            holder.bind(f"\0outport-tests-{number}")
+        except OSError:
+            holder.close()
+            continue
+        _reservations.append(holder)
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", port))
-                return port
+                probe.bind(("127.0.0.1", FIRST_PORT + number))
             except OSError:
                 continue
-    raise AssertionError("no free port")
+        return FIRST_PORT + number, number
+    raise AssertionError("no port is left for another Outport")
 
 
 class Outport:
@@ -35,8 +48,8 @@ class Outport:
         self.binary = Path(binary)
         self.directory = Path(directory)
         self.data_dir = self.directory / "data"
-        self.port = free_port()
-        self.vpc_cidr = f"10.{next(_second_octets) + os.getpid() % 100}.0.0/16"
+        self.port, octet = reserve()
+        self.vpc_cidr = f"10.{octet}.0.0/16"
         self.process = None
         self.ready_before = 0
         self.log_path = self.directory / "outport.log"
@@ -200,11 +213,13 @@ class Outport:
         instance = self.instance()
         found = [line for line in Path("/proc/self/mounts").read_text().splitlines()
                  if instance in line]
-        found += [str(path) for path in Path("/sys/fs/cgroup").glob("**/outport*")
-                  if instance in path.name]
+        # Not `Path.glob`: it fails when a directory goes away meanwhile, such as another Outport's task.
+        found += [os.path.join(parent, name) for parent, names, _ in os.walk("/sys/fs/cgroup")
+                  for name in names if name.startswith("outport") and instance in name]
         for command in (["ip", "-o", "link"], ["ip", "route"], ["nft", "list", "tables"]):
             text = subprocess.run(command, capture_output=True, text=True).stdout
-            found += [line for line in text.splitlines() if instance in line]
+            found += [line for line in text.splitlines()
+                      if instance in line or link_prefix(instance) in line]
         run = Path("/run/outport") / instance
         if run.exists():
             found.append(str(run))
@@ -214,4 +229,12 @@ class Outport:
         return found
 
     def assert_nothing_left(self):
-        until(lambda: not self.left_on_host(), f"nothing is left: {self.left_on_host()}", 10)
+        until(lambda: not self.left_on_host(), lambda: f"nothing is left: {self.left_on_host()}", 10)
+
+
+def link_prefix(instance):
+    """What the names of an instance's links begin with: `op` and five digits of its FNV-1a, folded."""
+    digest = 0xcbf29ce484222325
+    for byte in instance.encode():
+        digest = (digest ^ byte) * 0x100000001b3 % 2**64
+    return f"op{(digest ^ digest >> 32) & 0xfffff:05x}"

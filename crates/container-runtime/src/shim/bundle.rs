@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::Resource;
 use serde_json::{Map, Value, json};
 
-use super::bundle_mounts::mounts;
+use super::bundle_mounts::{kernel_mounts, mounts};
 use super::capabilities::Capabilities;
 use super::seccomp;
 use super::user::User;
@@ -179,11 +179,12 @@ pub(super) fn document(intent: &Intent, parts: &Parts<'_>) -> Result<Value, Star
     if let Some(profile) = seccomp::document(spec, parts.bounding) {
         linux.insert("seccomp".into(), profile);
     }
+    let mounts = [kernel_mounts(spec), mounts(spec)?].concat();
     let mut document = json!({
         "ociVersion": "1.0.2",
         "process": process(spec, parts)?,
         "root": {"path": parts.rootfs, "readonly": spec.readonly_rootfs},
-        "mounts": mounts(spec)?,
+        "mounts": mounts,
         "linux": linux,
     });
     if let (Some(hostname), Namespace::New) = (&spec.hostname, &spec.namespaces.uts) {

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::error::{FailureKind, StartFailure};
 use crate::spec::{BindMount, ContainerSpec, Namespace, TmpfsMount};
 
+/// What the task asks for.
 pub(super) fn mounts(spec: &ContainerSpec) -> Result<Vec<Value>, StartFailure> {
-    let mut all = kernel_mounts(spec);
+    let mut all = Vec::new();
     for tmpfs in &spec.tmpfs {
         all.push(tmpfs_mount(tmpfs)?);
     }
@@ -16,7 +17,8 @@ pub(super) fn mounts(spec: &ContainerSpec) -> Result<Vec<Value>, StartFailure> {
     Ok(all)
 }
 
-fn kernel_mounts(spec: &ContainerSpec) -> Vec<Value> {
+/// What every container has, first.
+pub(super) fn kernel_mounts(spec: &ContainerSpec) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": source, "options": options});
     // Only privileged containers may write to the kernel's own file systems.
     let access = if spec.privileged { "rw" } else { "ro" };

@@ -4,7 +4,7 @@
 //! descriptor but 0 to 2 and the two that the exec closes is closed before the working directory, which
 //! the task definition chooses, is entered.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -38,6 +38,8 @@ pub(super) struct Process<'a> {
     pub cgroup: &'a Path,
     pub hierarchies: &'a Hierarchies,
     pub rootfs: &'a Path,
+    pub kernel_mounts: Vec<MountStep>,
+    /// What the task asks for, in its order.
     pub mounts: Vec<MountStep>,
     pub devices: &'a [Device],
     /// Where a network namespace of the container's own is pinned.
@@ -88,8 +90,6 @@ fn become_container(
     let null = root::prepare(process)?;
     dup2_stdin(&null).map_err(io_failure("open /dev/null"))?;
     drop(null);
-    set_kernel_parameters(spec)?;
-    root::restrict(spec)?;
     set_limits(spec)?;
     close_all_but([process.plan.failures, gate.as_raw_fd()])?;
     let directory = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
@@ -142,24 +142,6 @@ fn enter_namespaces(process: &Process<'_>) -> Result<(), StartFailure> {
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io_failure("make a cgroup namespace"))?;
     if let (Some(hostname), Namespace::New) = (&process.spec.hostname, &wanted.uts) {
         sethostname(hostname).map_err(io_failure("set the host name"))?;
-    }
-    Ok(())
-}
-
-/// Those of the process's own namespaces: what else is below `/proc/sys` the kernel refuses or the
-/// control plane has.
-fn set_kernel_parameters(spec: &ContainerSpec) -> Result<(), StartFailure> {
-    for (name, value) in &spec.sysctls {
-        let failure = |detail: &dyn std::fmt::Display| {
-            let message = format!("write sysctl {name}: {detail}");
-            StartFailure::new(FailureKind::InvalidSpec, message)
-        };
-        let parts: Vec<&str> = name.split(['.', '/']).collect();
-        if parts.iter().any(|part| part.is_empty()) {
-            return Err(failure(&"not a name of a kernel parameter"));
-        }
-        let file = Path::new("/proc/sys").join(parts.join("/"));
-        fs::write(file, value).map_err(|error| failure(&error))?;
     }
     Ok(())
 }

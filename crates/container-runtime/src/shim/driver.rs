@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, fchown, pipe2};
+use serde_json::Value;
 
 use super::bundle::{self, Device, Parts};
 use super::bundle_mounts;
@@ -110,13 +111,14 @@ fn built_in(
     let program = seccomp::program(spec, bounding, &intent.seccomp_dir)?;
     let (failures, failures_write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
         .map_err(io_failure("make the pipe of failures"))?;
-    let mounts = bundle_mounts::mounts(spec)?;
+    let steps = |mounts: Vec<Value>| mounts.iter().map(MountStep::read).collect::<Result<_, _>>();
     let process = Process {
         spec,
         cgroup: &intent.cgroup,
         hierarchies: parts.hierarchies,
         rootfs: parts.rootfs,
-        mounts: mounts.iter().map(MountStep::read).collect::<Result<_, _>>()?,
+        kernel_mounts: steps(bundle_mounts::kernel_mounts(spec))?,
+        mounts: steps(bundle_mounts::mounts(spec)?)?,
         devices: parts.devices,
         own_network: parts.own_network,
         user,

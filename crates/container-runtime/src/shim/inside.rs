@@ -11,6 +11,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use pathrs::error::ErrorKind;
 use pathrs::flags::OpenFlags;
 
 /// An opened root.
@@ -32,6 +33,17 @@ impl Inside {
         match self.open_inside(path, OFlag::empty()) {
             Ok(found) => Ok(found),
             Err(_) => Ok(self.by_steps.resolve(path)?.into()),
+        }
+    }
+
+    /// What is at `path`, if anything is.
+    pub fn find_if_there(&self, path: &str) -> Result<Option<OwnedFd>, pathrs::error::Error> {
+        if let Err(Errno::ENOENT) = self.open_inside(path, OFlag::empty()) {
+            return Ok(None);
+        }
+        match self.find(path) {
+            Err(error) if error.kind() == ErrorKind::OsError(Some(libc::ENOENT)) => Ok(None),
+            found => found.map(Some),
         }
     }
 

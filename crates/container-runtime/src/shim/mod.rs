@@ -27,6 +27,7 @@ mod launch;
 mod mounts;
 mod outputs;
 mod read_only_binary;
+mod restrict;
 mod root;
 mod seccomp;
 mod seccomp_calls;

@@ -1,9 +1,22 @@
 //! The container's root: its mounts, its devices, and the step into it.
 //!
+//! ```text
+//! the kernel's file systems and /dev     on ordinary directories of the image
+//! kernel parameters, read-only, masked   nothing but those file systems lies below their names
+//! what the task asks for                 anywhere but on a procfs
+//! the step into it
+//! ```
+//!
 //! **Invariant:** a mount point is found inside the root, whatever links the image has put there:
 //! every path goes through [`Inside`], and a mount is made on the opened directory, not on its name.
+//! What is done by name below `/proc`, `/sys` and `/dev` is done before anything that an image or a task
+//! chooses can lie there.
 
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -15,15 +28,18 @@ use nix::unistd::{Gid, Uid, chdir, fchownat, pivot_root, symlinkat};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::bundle::{self, Device};
+use super::bundle::Device;
 use super::container_process::{Process, place};
 use super::inside::Inside;
-use super::io_failure;
+use super::{io_failure, restrict};
 use crate::cgroup::{Hierarchies, Kind};
 use crate::error::{FailureKind, StartFailure};
-use crate::spec::ContainerSpec;
 
-const NONE: Option<&str> = None;
+pub(super) const NONE: Option<&str> = None;
+
+/// See [`stage`].
+const STAGE_DIRECTORY: &str = "mount.d";
+const STAGE_FILE: &str = "mount.f";
 
 /// Character devices that every container has: name, major and minor number.
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -84,6 +100,14 @@ impl MountStep {
         Ok(MountStep { target, kind, source, flags, text: text.join(",") })
     }
 
+    fn is_bind(&self) -> bool {
+        self.flags.contains(MsFlags::MS_BIND)
+    }
+
+    fn is_file(&self) -> bool {
+        self.is_bind() && !Path::new(&self.source).is_dir()
+    }
+
     fn failed<E: std::fmt::Display>(&self) -> impl FnOnce(E) -> StartFailure {
         let message = format!("mount {} to {}", self.source, self.target);
         move |error| StartFailure::new(FailureKind::Mount, format!("{message}: {error}"))
@@ -125,24 +149,45 @@ fn flag(option: &str) -> Option<(MsFlags, bool)> {
 
 /// Mounts and devices, then into the root. Gives the container's own `/dev/null`.
 pub(super) fn prepare(process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
-    let rootfs = process.rootfs;
+    let (spec, rootfs) = (process.spec, process.rootfs);
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .map_err(io_failure("make mounts private"))?;
-    if let crate::spec::Rootfs::Directory(_) = &process.spec.rootfs {
+    if let crate::spec::Rootfs::Directory(_) = &spec.rootfs {
         // A root has to be a mount.
         mount(Some(rootfs), rootfs, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
             .map_err(io_failure("mount the root file system"))?;
     }
     let inside = Inside::open(rootfs).map_err(io_failure("open the root file system"))?;
-    for step in &process.mounts {
+    for step in &process.kernel_mounts {
         match step.kind.as_str() {
             "cgroup" => mount_cgroups(&inside, step, process.hierarchies)?,
             _ => mount_one(&inside, step)?,
         }
+        // Devices and masks are made by name: these must lie where their names say.
+        if let "/proc" | "/sys" | "/dev" = step.target.as_str()
+            && !inside.is_plain_directory(&step.target).map_err(step.failed())?
+        {
+            return Err(step.failed()("must be mounted on an ordinary directory"));
+        }
     }
     let null = make_devices(&inside, process.devices)?;
+    restrict::set_kernel_parameters(&inside, spec)?;
+    if !spec.privileged {
+        restrict::restrict(&inside, &null)?;
+    }
+    for step in &process.mounts {
+        let target = mount_point(&inside, step)?;
+        if restrict::is_on_proc(&target).map_err(step.failed())? {
+            return Err(step.failed()("cannot be mounted because it is inside /proc"));
+        }
+        mount_on(&target, step)?;
+    }
     drop(inside);
     step_into(rootfs).map_err(io_failure("enter the root file system"))?;
+    if spec.readonly_rootfs {
+        set_flags(Path::new("/"), MsFlags::MS_RDONLY)
+            .map_err(io_failure("make the root file system read-only"))?;
+    }
     Ok(null)
 }
 
@@ -155,37 +200,84 @@ fn step_into(rootfs: &Path) -> Result<(), Errno> {
 }
 
 fn mount_one(inside: &Inside, step: &MountStep) -> Result<(), StartFailure> {
-    let is_bind = step.flags.contains(MsFlags::MS_BIND);
-    let target = if is_bind && !Path::new(&step.source).is_dir() {
-        inside.file(&step.target)
-    } else {
-        inside.directory(&step.target)
+    mount_on(&mount_point(inside, step)?, step)
+}
+
+/// A file or a directory, as what is to be mounted is one; made if it is not there.
+fn mount_point(inside: &Inside, step: &MountStep) -> Result<OwnedFd, StartFailure> {
+    let found = match step.is_file() {
+        true => inside.file(&step.target),
+        false => inside.directory(&step.target),
     };
-    let target = target.map_err(step.failed())?;
-    if matches!(step.kind.as_str(), "proc" | "sysfs") {
-        // Masks are made by name: these two must lie where their names say.
-        if !inside.is_plain_directory(&step.target).map_err(step.failed())? {
-            return Err(step.failed()("must be mounted on an ordinary directory"));
-        }
-    }
-    let kind = (!is_bind).then_some(step.kind.as_str());
+    found.map_err(step.failed())
+}
+
+/// A mount that takes flags of its own gets them before it is moved to its place: the way to that may
+/// lead through a directory that another container of the task can change meanwhile.
+fn mount_on(target: &OwnedFd, step: &MountStep) -> Result<(), StartFailure> {
+    let target = place(target);
+    let kind = (!step.is_bind()).then_some(step.kind.as_str());
     let text = (!step.text.is_empty()).then_some(step.text.as_str());
+    let source = Some(step.source.as_str());
+    if !step.is_bind() && !step.flags.contains(MsFlags::MS_RDONLY) {
+        return mount(source, target.as_str(), kind, step.flags, text).map_err(step.failed());
+    }
+    let stage = stage(step).map_err(step.failed())?;
     // Read-only would hold for the file system, which may be the host's own; below, for this mount.
-    let flags = match is_bind {
+    let flags = match step.is_bind() {
         true => step.flags & (MsFlags::MS_BIND | MsFlags::MS_REC),
         false => step.flags & !MsFlags::MS_RDONLY,
     };
-    mount(Some(step.source.as_str()), place(&target).as_str(), kind, flags, text)
-        .map_err(step.failed())?;
-    if is_bind || step.flags.contains(MsFlags::MS_RDONLY) {
-        let mounted = inside.find(&step.target).map_err(step.failed())?;
-        set_flags(Path::new(&place(&mounted)), step.flags).map_err(step.failed())?;
+    mount(source, stage, kind, flags, text).map_err(step.failed())?;
+    set_flags(stage, step.flags).map_err(step.failed())?;
+    if step.flags.contains(MsFlags::MS_REC | MsFlags::MS_RDONLY) {
+        read_only_below(stage).map_err(step.failed())?;
     }
-    Ok(())
+    mount(Some(stage), target.as_str(), NONE, MsFlags::MS_MOVE, NONE).map_err(step.failed())
+}
+
+/// Where a mount is made first, in the run directory, which is the working directory.
+fn stage(step: &MountStep) -> io::Result<&'static Path> {
+    let (path, made) = match step.is_file() {
+        true => (STAGE_FILE, File::create_new(STAGE_FILE).map(|_| ())),
+        false => (STAGE_DIRECTORY, fs::create_dir(STAGE_DIRECTORY)),
+    };
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(Path::new(path)),
+    }
+}
+
+/// Makes the mounts below one read-only, too, as Docker does where the kernel can.
+fn read_only_below(path: &Path) -> Result<(), Errno> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: path and attributes outlive the call, which reads as many bytes as it is told.
+    #[allow(unsafe_code)]
+    let set = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            std::ptr::from_ref(&attributes),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    match Errno::result(set) {
+        // Kernels before 5.12.
+        Err(Errno::ENOSYS) => Ok(()),
+        done => done.map(|_| ()),
+    }
 }
 
 /// Sets flags of a mount beside those that it has.
-fn set_flags(path: &Path, flags: MsFlags) -> Result<(), Errno> {
+pub(super) fn set_flags(path: &Path, flags: MsFlags) -> Result<(), Errno> {
     let per_mount = MsFlags::MS_RDONLY
         | MsFlags::MS_NOSUID
         | MsFlags::MS_NODEV
@@ -291,44 +383,6 @@ fn make_device(inside: &Inside, device: &Device) -> Result<(), StartFailure> {
     mknodat(&parent, name, kind, mode, device.number()).map_err(|error| failure(&error))?;
     let (uid, gid) = (Some(Uid::from_raw(0)), Some(Gid::from_raw(device.gid())));
     fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|error| failure(&error))
-}
-
-/// Inside the root: what may only be read, and what may not be seen. Descriptor 0 is `/dev/null`.
-pub(super) fn restrict(spec: &ContainerSpec) -> Result<(), StartFailure> {
-    if spec.readonly_rootfs {
-        set_flags(Path::new("/"), MsFlags::MS_RDONLY)
-            .map_err(io_failure("make the root file system read-only"))?;
-    }
-    if spec.privileged {
-        return Ok(());
-    }
-    let failed = |what: &'static str, path: &'static str| {
-        move |error: Errno| StartFailure::new(FailureKind::Mount, format!("{what} {path}: {error}"))
-    };
-    for path in bundle::READONLY_PATHS {
-        match mount(Some(path), path, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE) {
-            Err(Errno::ENOENT) => continue,
-            done => done.map_err(failed("make read-only", path))?,
-        }
-        set_flags(Path::new(path), MsFlags::MS_RDONLY).map_err(failed("make read-only", path))?;
-    }
-    for path in bundle::MASKED_PATHS {
-        let masked = match mount(Some("/proc/self/fd/0"), path, NONE, MsFlags::MS_BIND, NONE) {
-            Err(Errno::ENOTDIR) => mount(
-                Some("tmpfs"),
-                path,
-                Some("tmpfs"),
-                MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
-                NONE,
-            ),
-            done => done,
-        };
-        match masked {
-            Err(Errno::ENOENT) => {}
-            done => done.map_err(failed("mask", path))?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

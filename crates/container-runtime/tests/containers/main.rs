@@ -7,6 +7,7 @@
 
 mod adoption;
 mod host;
+mod hostile_images;
 mod isolation;
 mod lifecycle;
 mod limits;

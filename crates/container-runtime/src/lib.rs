@@ -31,6 +31,7 @@ mod record;
 mod removal;
 mod runtime;
 pub mod shim;
+mod shim_binary;
 mod signal_name;
 mod spec;
 mod task_cgroup;

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::layout::{ERROR_FILE, INTENT_FILE, LOCK_FILE, Layout, PID_FILE, Place}
 use crate::lock;
 use crate::protocol::{Report, wait_readable};
 use crate::record::{ExitRecord, ShimRecord, read_whole, write_whole};
+use crate::shim_binary::ShimBinary;
 use crate::spec::ContainerSpec;
 
 /// The version of [`Intent`] that this build writes.
@@ -57,6 +58,7 @@ pub struct RuntimeSettings {
 pub struct Runtime {
     pub(crate) layout: Layout,
     pub(crate) hierarchies: Hierarchies,
+    shim_binary: ShimBinary,
     settings: RuntimeSettings,
 }
 
@@ -103,7 +105,8 @@ impl Runtime {
         for directory in [layout.tasks_dir(), layout.runs_dir(), layout.seccomp_dir()] {
             fs::create_dir_all(&directory).map_err(RuntimeError::io("make", &directory))?;
         }
-        Ok(Runtime { layout, hierarchies, settings })
+        let shim_binary = ShimBinary::new(&settings.shim_binary);
+        Ok(Runtime { layout, hierarchies, shim_binary, settings })
     }
 
     /// Makes a container whose process waits for [`ShimHandle::start`].
@@ -235,14 +238,14 @@ impl Runtime {
         let error_path = intent.run_dir.join(ERROR_FILE);
         let errors = File::create(&error_path).map_err(RuntimeError::io("make", &error_path))?;
         let (report, reports) = pipe().map_err(RuntimeError::io("make a pipe for", &error_path))?;
-        let mut command = Command::new(&self.settings.shim_binary);
+        let mut command = self.shim_binary.command();
         command.args(&self.settings.shim_args).arg(&intent.container_dir);
         command.env_clear().current_dir("/");
         command.stdin(Stdio::null()).stdout(reports).stderr(errors);
         let child = command.spawn();
         // The command holds our copy of the pipe's end: without this the report never ends.
         drop(command);
-        let binary = &self.settings.shim_binary;
+        let binary = self.shim_binary.path();
         let mut child = child.map_err(RuntimeError::io("execute", binary))?;
         let report = read_report(report, &intent.key, &error_path);
         child.wait().map_err(RuntimeError::io("wait for", binary))?;

@@ -1,7 +1,7 @@
 //! The process that holds one container: makes it, keeps its output, reaps it, records its end.
 //!
 //! ```text
-//! protect       a binary that a container could reach is executed from a read-only mount
+//! protect       the binary, which a container could reach, is executed from a read-only mount
 //! detach        no descriptor, session, terminal, cgroup or parent in common with the agent
 //! prepare       lock, private mounts, user, seccomp program, cgroup with limits
 //! driver        the container's first process, waiting            report: created | failed
@@ -55,7 +55,7 @@ use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
 pub fn run(dir: &Path) -> ! {
     let intent = read_intent(dir);
     let detach = || -> std::io::Result<_> {
-        protect_binary(&intent)?;
+        read_only_binary::ensure()?;
         let hierarchies = Hierarchies::read()?;
         let (report, in_home) = detach::detach(home(&intent, &hierarchies).as_deref())?;
         Ok((report, hierarchies, in_home))
@@ -92,14 +92,6 @@ fn read_intent(dir: &Path) -> Result<Intent, StartFailure> {
         return Err(invalid("the container's intent was written by a newer version"));
     }
     Ok(intent)
-}
-
-/// An intent that cannot be read is reported once there is a shim to do so.
-fn protect_binary(intent: &Result<Intent, StartFailure>) -> std::io::Result<()> {
-    match intent {
-        Ok(intent) if intent.spec.init_process_enabled => read_only_binary::execute_again(),
-        _ => Ok(()),
-    }
 }
 
 /// Where the shim is born, if the host has a version 2 hierarchy. What goes wrong here is seen when

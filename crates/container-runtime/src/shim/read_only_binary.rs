@@ -1,27 +1,31 @@
-//! Executes this program again from a read-only mount, for containers whose first process it stays.
+//! Executes this program again from a read-only mount, unless it was executed from one.
 //!
-//! With `initProcessEnabled` a process of the container runs this binary, and a container with
-//! CAP_SYS_PTRACE may open `/proc/1/exe`, as CVE-2019-5736 did to runc. The mount through which it was
-//! executed is then read-only, and lies in a mount namespace that no container can reach.
+//! What a container's first process runs until its exec, and with `initProcessEnabled` for good, is
+//! this binary. A container may open it, as CVE-2019-5736 did with runc: as `/proc/self/exe` when that
+//! is its entry point, or as `/proc/1/exe` with CAP_SYS_PTRACE. The mount through which it was executed
+//! is then read-only, and in no mount namespace that a container can reach.
 //!
 //! **Invariant:** it happens before anything else of the shim, so that nothing has to be carried over.
 
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::execve;
 
-/// Tells the second run from the first. The agent gives its shims an empty environment.
-const MARK: &str = "OUTPORT_SHIM_READ_ONLY";
-
-/// Returns only in the second run, or with an error.
-pub(super) fn execute_again() -> io::Result<()> {
-    if std::env::var_os(MARK).is_some() {
+/// Returns only where the program cannot be written through its own link, or with an error.
+pub(super) fn ensure() -> io::Result<()> {
+    if statvfs("/proc/self/exe")?.flags().contains(FsFlags::ST_RDONLY) {
         return Ok(());
     }
+    match execute_again()? {}
+}
+
+fn execute_again() -> io::Result<Infallible> {
     let binary = std::fs::read_link("/proc/self/exe")?;
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS)?;
@@ -33,8 +37,5 @@ pub(super) fn execute_again() -> io::Result<()> {
     let path = c_string(binary.into_os_string().into_vec())?;
     let args: Vec<CString> =
         std::env::args_os().map(|arg| c_string(arg.into_vec())).collect::<Result<_, _>>()?;
-    match execve(&path, &args, &[c_string(format!("{MARK}=1").into_bytes())?]) {
-        Ok(never) => match never {},
-        Err(error) => Err(error.into()),
-    }
+    Ok(execve(&path, &args, &[] as &[CString])?)
 }

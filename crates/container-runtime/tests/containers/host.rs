@@ -200,9 +200,13 @@ pub fn shim_binary() -> PathBuf {
     std::env::var_os("OUTPORT_TEST_SHIM").map_or_else(|| built.into(), PathBuf::from)
 }
 
+pub fn busybox() -> PathBuf {
+    let chosen = std::env::var_os("OUTPORT_TEST_BUSYBOX");
+    chosen.map_or_else(|| PathBuf::from("/bin/busybox"), PathBuf::from)
+}
+
 fn make_layer(layer: &Path) {
-    let busybox = std::env::var_os("OUTPORT_TEST_BUSYBOX");
-    let busybox = busybox.map_or_else(|| PathBuf::from("/bin/busybox"), PathBuf::from);
+    let busybox = busybox();
     for directory in ["bin", "etc", "home/app", "proc", "root", "sys", "tmp"] {
         fs::create_dir_all(layer.join(directory)).unwrap();
     }

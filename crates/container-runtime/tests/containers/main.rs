@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
 
 mod adoption;
+mod escapes;
 mod host;
 mod hostile_images;
 mod isolation;

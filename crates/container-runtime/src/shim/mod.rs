@@ -31,6 +31,8 @@ mod restrict;
 mod root;
 mod seccomp;
 mod seccomp_calls;
+#[cfg(test)]
+mod seccomp_test;
 mod supervise;
 mod user;
 

@@ -17,13 +17,16 @@ use serde_json::{Value, json};
 
 use super::capabilities::Capabilities;
 use super::seccomp_calls::{
-    ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, CLONE_NAMESPACE_FLAGS, FAMILY_VSOCK, PERSONALITIES,
+    ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, CLONE_NAMESPACE_FLAGS, PERSONALITIES, SOCKET_FAMILIES,
 };
 use crate::container_key::fnv1a;
 use crate::error::{FailureKind, StartFailure};
 use crate::spec::{ContainerSpec, SeccompProfile};
 
 const INSTRUCTION_BYTES: usize = 8;
+/// No architecture has come near.
+const CALL_NUMBERS_MAX: i32 = 1024;
+const X32_CALLS: u32 = 0x4000_0000;
 /// The kernel takes no longer program.
 const INSTRUCTIONS_MAX: usize = 4096;
 
@@ -39,9 +42,8 @@ struct Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Is(u64),
-    IsNot(u64),
-    /// No bit of the mask is set.
-    Without(u64),
+    /// The bits of the mask, the first, are these.
+    Masked(u64, u64),
 }
 
 /// The compiled program, unless the container is unconfined.
@@ -62,7 +64,7 @@ pub(super) fn program(
     let failure = |detail: &dyn std::fmt::Display| {
         StartFailure::new(FailureKind::Seccomp, format!("compile the seccomp profile: {detail}"))
     };
-    let bytes = compile(&rules).map_err(|error| failure(&error))?;
+    let bytes = [newer_calls(), compile(&rules).map_err(|error| failure(&error))?].concat();
     let program = decode(&bytes).ok_or_else(|| failure(&"no program came out"))?;
     let beside = cache.join(format!("{hash:016x}.{}", std::process::id()));
     if fs::write(&beside, &bytes).and_then(|()| fs::rename(&beside, &path)).is_err() {
@@ -100,12 +102,14 @@ fn rules(bounding: Capabilities) -> Vec<Rule> {
         }
     }
     let mut rules = vec![allow(free, None)];
-    rules.push(allow(vec!["socket"], Some(Condition::IsNot(FAMILY_VSOCK))));
+    let families = SOCKET_FAMILIES
+        .map(|(mask, bits)| allow(vec!["socket"], Some(Condition::Masked(mask, bits))));
+    rules.extend(families);
     let personalities =
         PERSONALITIES.map(|one| allow(vec!["personality"], Some(Condition::Is(one))));
     rules.extend(personalities);
     if !bounding.has("SYS_ADMIN") {
-        rules.push(allow(vec!["clone"], Some(Condition::Without(CLONE_NAMESPACE_FLAGS))));
+        rules.push(allow(vec!["clone"], Some(Condition::Masked(CLONE_NAMESPACE_FLAGS, 0))));
         // Its flags lie in memory, out of a filter's sight: "not there" makes libraries use `clone`.
         rules.push(Rule { calls: vec!["clone3"], errno: Some(libc::ENOSYS), condition: None });
     }
@@ -135,6 +139,34 @@ fn compile(rules: &[Rule]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     Ok(bytes)
 }
 
+/// What stands before the program: a call newer than the library is "not there", so that a C library
+/// takes an older one. "Not permitted" it would pass on. runc does the same.
+fn newer_calls() -> Vec<u8> {
+    let instruction = |code: u32, k: u32, jt: u8, jf: u8| {
+        let [low, high] = (code as u16).to_ne_bytes();
+        let [a, b, c, d] = k.to_ne_bytes();
+        [low, high, jt, jf, a, b, c, d]
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let jump = |test| libc::BPF_JMP | test | libc::BPF_K;
+    let not_there = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    let of = |(architecture, audit): (ScmpArch, u32)| {
+        let known =
+            |number: &i32| ScmpSyscall::from(*number).get_name_by_arch(architecture).is_ok();
+        let last = (0..CALL_NUMBERS_MAX).rev().find(known).unwrap_or(CALL_NUMBERS_MAX);
+        [
+            instruction(load, std::mem::offset_of!(libc::seccomp_data, arch) as u32, 0, 0),
+            instruction(jump(libc::BPF_JEQ), audit, 0, 4),
+            instruction(load, std::mem::offset_of!(libc::seccomp_data, nr) as u32, 0, 0),
+            instruction(jump(libc::BPF_JGT), last as u32, 0, 2),
+            // Calls of x32 bear a mark, and their own numbers.
+            instruction(jump(libc::BPF_JGE), X32_CALLS, 1, 0),
+            instruction(libc::BPF_RET | libc::BPF_K, not_there, 0, 0),
+        ]
+    };
+    NUMBERED.into_iter().flat_map(of).flatten().collect()
+}
+
 fn add(
     filter: &mut ScmpFilterContext,
     action: ScmpAction,
@@ -144,9 +176,8 @@ fn add(
     let compare = match condition {
         None => return filter.add_rule(action, call).map(|_| ()),
         Some(Condition::Is(value)) => ScmpArgCompare::new(0, ScmpCompareOp::Equal, value),
-        Some(Condition::IsNot(value)) => ScmpArgCompare::new(0, ScmpCompareOp::NotEqual, value),
-        Some(Condition::Without(mask)) => {
-            ScmpArgCompare::new(0, ScmpCompareOp::MaskedEqual(mask), 0)
+        Some(Condition::Masked(mask, bits)) => {
+            ScmpArgCompare::new(0, ScmpCompareOp::MaskedEqual(mask), bits)
         }
     };
     filter.add_rule_conditional(action, call, &[compare]).map(|_| ())
@@ -161,9 +192,8 @@ fn rule_json(rule: &Rule) -> Value {
     out["args"] = match rule.condition {
         None => return out,
         Some(Condition::Is(value)) => json!([{"index": 0, "op": "SCMP_CMP_EQ", "value": value}]),
-        Some(Condition::IsNot(value)) => json!([{"index": 0, "op": "SCMP_CMP_NE", "value": value}]),
-        Some(Condition::Without(mask)) => {
-            json!([{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": 0}])
+        Some(Condition::Masked(mask, bits)) => {
+            json!([{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": bits}])
         }
     };
     out
@@ -177,6 +207,16 @@ fn architectures() -> Vec<(ScmpArch, &'static str)> {
         (ScmpArch::X32, "SCMP_ARCH_X32"),
     ]
 }
+
+/// Architectures with numbers of their own, and how the kernel tells a filter of them.
+#[cfg(target_arch = "x86_64")]
+const NUMBERED: [(ScmpArch, u32); 2] =
+    [(ScmpArch::X8664, 0xc000_003e), (ScmpArch::X86, 0x4000_0003)];
+#[cfg(target_arch = "aarch64")]
+const NUMBERED: [(ScmpArch, u32); 2] =
+    [(ScmpArch::Aarch64, 0xc000_00b7), (ScmpArch::Arm, 0x4000_0028)];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const NUMBERED: [(ScmpArch, u32); 0] = [];
 
 #[cfg(target_arch = "aarch64")]
 fn architectures() -> Vec<(ScmpArch, &'static str)> {

@@ -110,5 +110,16 @@ pub(super) const CLONE_NAMESPACE_FLAGS: u64 = 0x7e02_0000;
 /// Personalities of Linux, BSD and a few emulations, and the question for the present one.
 pub(super) const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Sockets of this family reach the hypervisor.
-pub(super) const FAMILY_VSOCK: u64 = 40;
+/// `socket` is allowed for a family that agrees with one of these on the bits of the mask: for all below
+/// 64 but 38, the kernel's own cryptography, a frequent way to its memory, and 40, which reaches the
+/// hypervisor. Bits above are not looked at one by one: the kernel cuts the number to 32 bits, so that a
+/// comparison with the whole of it could be passed by with one of the rest.
+pub(super) const SOCKET_FAMILIES: [(u64, u64); 7] = [
+    (0b10_0000, 0),
+    (0b01_0000, 0b01_0000),
+    (0b00_0001, 0b00_0001),
+    (0b00_1100, 0),
+    (0b00_1010, 0),
+    (0b00_1100, 0b00_1100),
+    (0b00_1010, 0b00_1010),
+];

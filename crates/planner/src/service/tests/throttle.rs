@@ -1,0 +1,52 @@
+//! How the starts of tasks that do not start are delayed.
+
+use super::*;
+
+/// How many starts come `after_ms` after a pass that saw `text`.
+#[track_caller]
+fn check_throttle(failures: u32, text: &str, expected_delay_ms: Option<TimestampMs>) {
+    let mut service = service(2, 100, 200, 1);
+    service.throttle.failures = failures;
+    planned(&service, &tasks(&service, text), |plan, _| {
+        let delay = plan.look_again_at_ms.filter(|_| plan.starts == 0).map(|at| at - NOW_MS);
+        assert_eq!(delay, expected_delay_ms, "{text} after {failures}");
+    });
+}
+
+#[test]
+fn tasks_that_do_not_start_are_started_more_and_more_slowly() {
+    check_throttle(0, "v1 failed", Some(1_000));
+    check_throttle(1, "v1 failed, v1 failed", Some(2_000));
+    check_throttle(4, "v1 failed", Some(16_000));
+    check_throttle(40, "v1 failed", Some(900_000));
+}
+
+#[test]
+fn a_task_that_ran_is_replaced_at_once() {
+    check_throttle(0, "v1 exited, v1 exited", None);
+}
+
+#[test]
+fn a_task_that_runs_ends_the_delays() {
+    let mut service = service(2, 100, 200, 1);
+    service.throttle.failures = 3;
+    planned(&service, &tasks(&service, "v1 running"), |plan, _| {
+        assert_eq!(plan.service.throttle, StartThrottle::default());
+        assert_eq!(plan.starts, 1);
+    });
+}
+
+#[test]
+fn a_service_that_burns_through_tasks_is_paced() {
+    let service = service(1, 100, 200, 1);
+    let mut tasks = tasks(&service, &["v1 exited"; 5].join(", "));
+    for task in &mut tasks {
+        let task = Arc::make_mut(task);
+        task.started_at_ms = Some(NOW_MS - 10);
+    }
+    planned(&service, &tasks, |plan, _| {
+        assert_eq!(plan.starts, 0);
+        assert_eq!(plan.look_again_at_ms, Some(NOW_MS - 1 + 10_000 + 1));
+    });
+    planned(&service, &tasks[..4], |plan, _| assert_eq!(plan.starts, 1));
+}

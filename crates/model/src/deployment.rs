@@ -16,6 +16,10 @@ pub struct Deployment {
     pub launch_type: LaunchType,
     pub platform_version: Option<String>,
     pub network: AwsvpcConfiguration,
+    /// The `document` of the service when this deployment began: what a rollback gives back to it. Empty in rows of
+    /// versions that did not keep it.
+    #[serde(default)]
+    pub document: String,
     pub rollout_state: RolloutState,
     pub rollout_state_reason: String,
     /// Tasks of it that stopped before RUNNING since the last one that ran.

@@ -1,4 +1,5 @@
-//! Begins a deployment: what CreateService and UpdateService do to the row of a service.
+//! Begins a deployment, and goes back to the one before: what CreateService, UpdateService, StopServiceDeployment and the
+//! circuit breaker do to the row of a service.
 
 use outport_model::deployment::{
     Deployment, DeploymentStatus, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
@@ -34,6 +35,7 @@ pub fn begin(
         launch_type: service.launch_type,
         platform_version: service.platform_version.clone(),
         network: service.network.clone(),
+        document: service.document.clone(),
         rollout_state: RolloutState::InProgress,
         rollout_state_reason: in_progress_reason(&id),
         failed_tasks: 0,
@@ -61,16 +63,75 @@ pub fn begin(
     }
 }
 
+/// Why a roll-out is given up for the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUpBy {
+    CircuitBreaker,
+    User,
+}
+
+impl GivenUpBy {
+    /// The `rolloutStateReason` of the deployment, and the `statusReason` of the service deployment.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::CircuitBreaker => "ECS deployment circuit breaker: tasks failed to start.",
+            Self::User => "Service deployment rolled back by user.",
+        }
+    }
+
+    fn rolling_back_reason(self, to: &DeploymentId) -> String {
+        let what = match self {
+            Self::CircuitBreaker => "circuit breaker",
+            Self::User => "stopped by user",
+        };
+        format!("ECS deployment {what}: rolling back to deploymentId ecs-svc/{to}.")
+    }
+}
+
+/// The PRIMARY deployment is FAILED: no more of its tasks are started.
+pub fn give_up(service: &mut Service, by: GivenUpBy, now_ms: TimestampMs) {
+    if let Some(primary) = service.deployments.first_mut() {
+        primary.rollout_state = RolloutState::Failed;
+        primary.rollout_state_reason = by.reason().to_owned();
+        primary.updated_at_ms = now_ms;
+    }
+}
+
+/// After `give_up`: makes the last completed deployment PRIMARY again, and the service what it was then. `None`: there is
+/// none, and nothing changed.
+pub fn roll_back(
+    service: &mut Service,
+    by: GivenUpBy,
+    now_ms: TimestampMs,
+) -> Option<DeploymentId> {
+    let is_good = |one: &Deployment| one.rollout_state == RolloutState::Completed;
+    let position = service.deployments.iter().position(is_good)?;
+    let mut good = service.deployments.remove(position);
+    if let Some(failed) = service.deployments.first_mut() {
+        failed.status = DeploymentStatus::Active;
+    }
+    good.status = DeploymentStatus::Primary;
+    good.rollout_state = RolloutState::InProgress;
+    good.rollout_state_reason = by.rolling_back_reason(&good.id);
+    good.updated_at_ms = now_ms;
+    service.family.clone_from(&good.family);
+    service.revision = good.revision;
+    service.launch_type = good.launch_type;
+    service.platform_version.clone_from(&good.platform_version);
+    service.network.clone_from(&good.network);
+    if !good.document.is_empty() {
+        service.document.clone_from(&good.document);
+    }
+    service.throttle = StartThrottle::default();
+    let id = good.id.clone();
+    service.deployments.insert(0, good);
+    Some(id)
+}
+
 pub fn in_progress_reason(id: &DeploymentId) -> String {
     format!("ECS deployment ecs-svc/{id} in progress.")
 }
 
 pub fn completed_reason(id: &DeploymentId) -> String {
     format!("ECS deployment ecs-svc/{id} completed.")
-}
-
-pub(crate) const FAILED_REASON: &str = "ECS deployment circuit breaker: tasks failed to start.";
-
-pub(crate) fn rolling_back_reason(to: &DeploymentId) -> String {
-    format!("ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/{to}.")
 }

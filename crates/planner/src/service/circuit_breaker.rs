@@ -2,13 +2,13 @@
 //!
 //! Source: botocore's documentation of `DeploymentCircuitBreaker` and `Deployment.failedTasks`.
 
-use outport_model::deployment::{DeploymentStatus, RolloutState, ServiceDeploymentStatus};
-use outport_model::service::{Service, StartThrottle};
+use outport_model::deployment::{RolloutState, ServiceDeploymentStatus};
+use outport_model::service::Service;
 use outport_model::task::Task;
 
 use super::counts::is_of;
 use super::{Plan, Scene, events, rollout};
-use crate::deployment::{FAILED_REASON, rolling_back_reason};
+use crate::deployment::{self, GivenUpBy};
 
 /// Half of the desired count, rounded up, within these bounds.
 /// Source: "How the Amazon ECS deployment circuit breaker detects failures".
@@ -45,42 +45,20 @@ fn has_tripped(service: &Service) -> bool {
 }
 
 fn trip(scene: &Scene<'_>, plan: &mut Plan) {
-    let service = &mut plan.service;
-    let Some(primary) = service.deployments.first_mut() else { return };
-    primary.rollout_state = RolloutState::Failed;
-    primary.rollout_state_reason = FAILED_REASON.to_owned();
-    primary.updated_at_ms = scene.now_ms;
-    let failed = primary.id.clone();
+    let (service, by) = (&mut plan.service, GivenUpBy::CircuitBreaker);
+    let Some(failed) = service.deployments.first().map(|primary| primary.id.clone()) else {
+        return;
+    };
+    deployment::give_up(service, by, scene.now_ms);
     events::deployment_failed(service, &failed, scene);
-
-    let last_good =
-        service.deployments.iter().position(|d| d.rollout_state == RolloutState::Completed);
-    let status = match last_good.filter(|_| service.configuration.circuit_breaker.rollback) {
-        Some(position) => {
-            roll_back(scene, service, position);
+    let rolls_back = service.configuration.circuit_breaker.rollback;
+    let good = rolls_back.then(|| deployment::roll_back(service, by, scene.now_ms)).flatten();
+    let status = match good {
+        Some(good) => {
+            events::rolling_back(service, &good, scene);
             ServiceDeploymentStatus::RollbackInProgress
         }
         None => ServiceDeploymentStatus::Stopped,
     };
-    rollout::move_history(scene, plan, &failed, status, Some(FAILED_REASON));
-}
-
-/// The last completed deployment becomes PRIMARY again, and the service is what it was then.
-fn roll_back(scene: &Scene<'_>, service: &mut Service, position: usize) {
-    if let Some(primary) = service.deployments.first_mut() {
-        primary.status = DeploymentStatus::Active;
-    }
-    let mut good = service.deployments.remove(position);
-    good.status = DeploymentStatus::Primary;
-    good.rollout_state = RolloutState::InProgress;
-    good.rollout_state_reason = rolling_back_reason(&good.id);
-    good.updated_at_ms = scene.now_ms;
-    service.family = good.family.clone();
-    service.revision = good.revision;
-    service.launch_type = good.launch_type;
-    service.platform_version = good.platform_version.clone();
-    service.network = good.network.clone();
-    service.throttle = StartThrottle::default();
-    events::rolling_back(service, &good.id, scene);
-    service.deployments.insert(0, good);
+    rollout::move_history(scene, plan, &failed, status, Some(by.reason()));
 }

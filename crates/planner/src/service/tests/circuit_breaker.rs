@@ -39,7 +39,7 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
             primary.rollout_state_reason,
             "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/v1."
         );
-        assert_eq!(plan.service.revision, 1);
+        assert_eq!((plan.service.revision, &plan.service.document), (1, &document(1)));
         assert_eq!(plan.stops[0].task.as_str(), "t3");
         assert_eq!(plan.history[0].status, ServiceDeploymentStatus::RollbackInProgress);
         plan.clone()

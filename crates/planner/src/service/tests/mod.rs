@@ -89,6 +89,7 @@ fn service(desired: u32, minimum: u32, maximum: u32, versions: u32) -> Service {
             before.has_run = true;
         }
         service.revision = version;
+        service.document = document(version);
         deployment::begin(
             &mut service,
             DeploymentId::new(format!("v{version}")),
@@ -98,6 +99,11 @@ fn service(desired: u32, minimum: u32, maximum: u32, versions: u32) -> Service {
         );
     }
     service
+}
+
+/// What a caller gave for a version and no decision reads.
+fn document(version: u32) -> String {
+    format!("{{\"platformVersion\":\"{version}\"}}")
 }
 
 fn history_of(service: &Service) -> Vec<Arc<ServiceDeployment>> {

@@ -7,19 +7,14 @@ use outport_aws_ecs::{
     StopServiceDeploymentRequest, StopServiceDeploymentResponse, StopServiceDeploymentStopType,
 };
 use outport_identity::Call;
-use outport_model::deployment::{
-    DeploymentStatus, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
-};
-use outport_model::service::{Service, ServiceStatus, StartThrottle};
-use outport_model::{DeploymentId, TimestampMs};
+use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus};
+use outport_model::service::{Service, ServiceStatus};
+use outport_planner::deployment::{self, GivenUpBy};
 use outport_store::Transaction;
 use outport_store::keys::{ServiceDeploymentKey, ServiceKey};
 
 use crate::names::BelowService;
 use crate::{EcsService, Rejection, access, names};
-
-/// The `statusReason` of a roll-out that was stopped this way.
-const STOPPED_BY_USER: &str = "Service deployment rolled back by user.";
 
 pub async fn stop_service_deployment(
     service: &EcsService,
@@ -67,11 +62,14 @@ fn stop(
     let service = tx.services.get(key).filter(|service| service.status == ServiceStatus::Active);
     let mut service = Service::clone(service.ok_or_else(not_found)?);
     let now_ms = tx.now_ms();
-    if !roll_back(&mut service, &row.target_revision, now_ms) {
+    let is_newest = service.deployments.first().is_some_and(|one| one.id == row.target_revision);
+    deployment::give_up(&mut service, GivenUpBy::User, now_ms);
+    let good = deployment::roll_back(&mut service, GivenUpBy::User, now_ms);
+    if good.is_none() || !is_newest {
         return Err(conflict(&row, "has no completed deployment to roll back to"));
     }
     row.status = ServiceDeploymentStatus::RollbackInProgress;
-    row.status_reason = Some(STOPPED_BY_USER.to_owned());
+    row.status_reason = Some(GivenUpBy::User.reason().to_owned());
     row.started_at_ms = row.started_at_ms.or(Some(now_ms));
     row.updated_at_ms = now_ms;
     tx.put(row);
@@ -84,39 +82,6 @@ fn conflict(row: &ServiceDeployment, what: &str) -> Rejection {
         message: format!("The service deployment {what}."),
         resource_ids: vec![row.id.clone()],
     }
-}
-
-/// Makes the last completed deployment PRIMARY again, and the service what it was then. `false`: there is none, or the
-/// roll-out is not the newest one.
-fn roll_back(service: &mut Service, stopped: &DeploymentId, now_ms: TimestampMs) -> bool {
-    let is_completed = |state| state == RolloutState::Completed;
-    let position = service.deployments.iter().position(|one| is_completed(one.rollout_state));
-    let (Some(position), Some(primary)) = (position, service.deployments.first_mut()) else {
-        return false;
-    };
-    if primary.id != *stopped {
-        return false;
-    }
-    primary.status = DeploymentStatus::Active;
-    primary.rollout_state = RolloutState::Failed;
-    primary.rollout_state_reason = STOPPED_BY_USER.to_owned();
-    primary.updated_at_ms = now_ms;
-    let mut good = service.deployments.remove(position);
-    good.status = DeploymentStatus::Primary;
-    good.rollout_state = RolloutState::InProgress;
-    good.rollout_state_reason = format!(
-        "ECS deployment {STOPPED_BY_USER} Rolling back to deploymentId ecs-svc/{}.",
-        good.id
-    );
-    good.updated_at_ms = now_ms;
-    service.family.clone_from(&good.family);
-    service.revision = good.revision;
-    service.launch_type = good.launch_type;
-    service.platform_version.clone_from(&good.platform_version);
-    service.network.clone_from(&good.network);
-    service.throttle = StartThrottle::default();
-    service.deployments.insert(0, good);
-    true
 }
 
 #[cfg(test)]
@@ -133,7 +98,6 @@ mod tests {
             world.register("app", json!({})).await;
         }
         world.create_service("web", "app:1", 2).await;
-        let input = json!({"service": "web", "taskDefinition": "app:2"});
         world.refuses_to_stop("has no completed deployment to roll back to").await;
         world.put(|tx| {
             let mut service = (**tx.services.iter().next().unwrap()).clone();
@@ -145,6 +109,15 @@ mod tests {
         });
         world.refuses_to_stop("is not ongoing: it is SUCCESSFUL").await;
         world.clock.advance(1000);
+        let cluster = json!({"cluster": "default", "capacityProviders": ["FARGATE"], "defaultCapacityProviderStrategy": []});
+        world.call("PutClusterCapacityProviders", cluster).await;
+        let input = json!({
+            "service": "web", "taskDefinition": "app:2", "platformVersion": "1.4.0",
+            "capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}], "forceNewDeployment": true,
+            "networkConfiguration": {"awsvpcConfiguration": {
+                "subnets": [world.subnet()], "securityGroups": [world.security_group()], "assignPublicIp": "ENABLED",
+            }},
+        });
         let answer = world.call("UpdateService", input).await;
         (world, answer["service"]["currentServiceDeployment"].clone())
     }
@@ -172,7 +145,10 @@ mod tests {
             "taskDefinition": "arn:aws:ecs:us-east-1:000000000000:task-definition/app:1",
             "deployments": [
                 {"status": "PRIMARY", "rolloutState": "IN_PROGRESS"},
-                {"status": "ACTIVE", "rolloutState": "FAILED"},
+                {
+                    "status": "ACTIVE", "rolloutState": "FAILED",
+                    "rolloutStateReason": "Service deployment rolled back by user.",
+                },
             ],
         }]});
         world.check("DescribeServices", json!({"services": ["web"]}), expected).await;
@@ -184,6 +160,29 @@ mod tests {
         world
             .check("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]}), expected)
             .await;
+    }
+
+    /// What the caller named for the given-up roll-out is forgotten, also for the roll-outs after it.
+    #[tokio::test]
+    async fn the_configuration_before_comes_back() {
+        let (world, arn) = world().await;
+        world.call("StopServiceDeployment", json!({"serviceDeploymentArn": arn})).await;
+        let network = json!({"awsvpcConfiguration": {
+            "subnets": [world.subnet()], "securityGroups": [], "assignPublicIp": "DISABLED",
+        }});
+        let expected = json!({
+            "networkConfiguration": network, "platformVersion": "LATEST", "launchType": "FARGATE",
+            "capacityProviderStrategy": null,
+            "deployments": [{"networkConfiguration": network}, {}],
+        });
+        let described = json!({"services": [expected]});
+        world.check("DescribeServices", json!({"services": ["web"]}), described).await;
+        let input = json!({"service": "web", "forceNewDeployment": true});
+        let expected = json!({"service": {
+            "networkConfiguration": network, "launchType": "FARGATE", "capacityProviderStrategy": null,
+            "deployments": [{"networkConfiguration": network, "launchType": "FARGATE"}, {}, {}],
+        }});
+        world.check("UpdateService", input, expected).await;
     }
 
     #[tokio::test]

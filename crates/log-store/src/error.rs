@@ -31,8 +31,10 @@ pub enum LogStoreError {
     Damaged { path: PathBuf, offset: u64, what: &'static str },
     #[error("{path}: {source}")]
     Disk { path: PathBuf, source: std::io::Error },
+    #[error("no space left on the disk of the log catalog")]
+    CatalogFull,
     #[error("log catalog: {0}")]
-    Catalog(#[from] rusqlite::Error),
+    Catalog(#[source] rusqlite::Error),
     #[error("the log store in {path} is of version {found}, this program knows {known}")]
     NewerVersion { path: PathBuf, found: i64, known: i64 },
     /// Another appender's write failed in the same group; nothing of this batch was kept.
@@ -49,11 +51,21 @@ impl LogStoreError {
             self,
             Self::Damaged { .. }
                 | Self::Disk { .. }
+                | Self::CatalogFull
                 | Self::Catalog(_)
                 | Self::NewerVersion { .. }
                 | Self::WriteFailed(_)
                 | Self::Closed
         )
+    }
+}
+
+impl From<rusqlite::Error> for LogStoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::CatalogFull,
+            _ => Self::Catalog(error),
+        }
     }
 }
 

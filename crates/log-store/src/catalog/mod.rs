@@ -195,3 +195,39 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     // A panic drops its transaction, which rolls it back: the connection is as good as before.
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use outport_model::{AccountId, Region, Scope};
+
+    use super::*;
+    use crate::group::NewLogGroup;
+    use crate::names::LogGroupName;
+
+    const GROUPS: usize = 100;
+
+    fn make_groups(catalog: &Catalog) -> Result<(), LogStoreError> {
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        catalog.write(|write| {
+            for number in 0..GROUPS {
+                let name = LogGroupName::parse(&format!("group-{number}")).unwrap();
+                write.insert_group(&scope, NewLogGroup::named(name), 0)?;
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_keeps_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(directory.path()).unwrap();
+        // The limit cannot go below what there is: not one page more.
+        lock(&catalog.writer).query_row("PRAGMA max_page_count = 1", [], |_| Ok(())).unwrap();
+        let refused = make_groups(&catalog).unwrap_err();
+        assert!(matches!(refused, LogStoreError::CatalogFull), "{refused}");
+        lock(&catalog.writer).query_row("PRAGMA max_page_count = 1000", [], |_| Ok(())).unwrap();
+        make_groups(&catalog).unwrap();
+    }
+}

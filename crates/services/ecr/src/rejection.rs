@@ -58,7 +58,10 @@ pub(crate) fn rejection(
         RegistryError::ReferencedByManifestList(_) | RegistryError::BlobInUse(_) => {
             EcrError::invalid_parameter_exception(message)
         }
-        RegistryError::DiskFull => EcrError::server_exception(message),
+        RegistryError::DiskFull => {
+            let full = WireError::from(EcrError::server_exception(&message));
+            full.with_log_message(message).into()
+        }
         RegistryError::Storage { .. }
         | RegistryError::Metadata(_)
         | RegistryError::FormatTooNew { .. } => WireError::internal(message).into(),
@@ -75,4 +78,22 @@ pub(crate) fn invalid_parameter(parameter: &str, constraint: &str) -> EcrError {
 fn list(digests: &[Digest]) -> String {
     let texts: Vec<String> = digests.iter().map(Digest::to_string).collect();
     format!("[{}]", texts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use outport_model::{AccountId, Region};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_fault_of_the_server_for_the_log_too() {
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let answer = WireError::from(rejection(RegistryError::DiskFull, &scope, None));
+        let said = RegistryError::DiskFull.to_string();
+        assert_eq!(
+            (answer.code_in(outport_aws_wire::Protocol::Json11), answer.log_message.clone()),
+            ("ServerException", Some(said))
+        );
+    }
 }

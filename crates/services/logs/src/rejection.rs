@@ -26,7 +26,10 @@ pub(crate) fn rejection(error: LogStoreError) -> LogsError {
         | LogStoreError::TooManyTags { .. }
         | LogStoreError::Shipment(_) => LogsError::invalid_parameter_exception(message),
         // The disk may have room again, or another process of ours take over: worth a retry.
-        LogStoreError::Disk { .. } | LogStoreError::WriteFailed(_) | LogStoreError::Closed => {
+        LogStoreError::Disk { .. }
+        | LogStoreError::CatalogFull
+        | LogStoreError::WriteFailed(_)
+        | LogStoreError::Closed => {
             let unavailable = LogsError::service_unavailable_exception(
                 "The service cannot complete the request.",
             );
@@ -54,5 +57,26 @@ fn text_of(refusal: &BatchRefusal) -> String {
                                       cannot span more than 24 hours."
             .to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_worth_a_retry_and_said_in_the_log() {
+        let full = LogStoreError::Disk {
+            path: "journal".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        for error in [full, LogStoreError::CatalogFull] {
+            let said = error.to_string();
+            let answer = WireError::from(rejection(error));
+            assert_eq!(
+                (answer.code_in(outport_aws_wire::Protocol::Json11), answer.log_message.as_deref()),
+                ("ServiceUnavailableException", Some(said.as_str()))
+            );
+        }
     }
 }

@@ -75,11 +75,13 @@ pub(super) struct Capabilities(pub u64);
 impl Capabilities {
     pub const NONE: Capabilities = Capabilities(0);
 
+    /// All that there are to give: what a kernel older than the table does not know, and what a service
+    /// manager or a container around this program has taken away, the kernel would refuse.
     pub fn all() -> Capabilities {
-        // What a kernel older than the table does not know it would refuse.
-        let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap");
-        let known = last.ok().and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(40);
-        Capabilities((1 << (known + 1).min(NAMES.len())) - 1)
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+        let bounding = bounding.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+        Capabilities(bounding.unwrap_or(u64::MAX) & ((1 << NAMES.len()) - 1))
     }
 
     /// The bounding set of a container.

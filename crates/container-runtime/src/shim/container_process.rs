@@ -81,6 +81,7 @@ fn become_container(
 ) -> Result<(), StartFailure> {
     let spec = process.spec;
     setsid().map_err(io_failure("make a session"))?;
+    leave_session_keyring().map_err(io_failure("make a session keyring"))?;
     dup2_stdout(&outputs[0]).map_err(io_failure("take the output"))?;
     dup2_stderr(&outputs[1]).map_err(io_failure("take the output"))?;
     if !in_cgroup {
@@ -113,6 +114,19 @@ fn become_container(
     drop(gate);
     let Err(failure) = process.plan.become_container();
     Err(failure)
+}
+
+/// Who holds a key of the agent's session could use it, wherever the key lies.
+fn leave_session_keyring() -> Result<(), Errno> {
+    let new = std::ptr::null::<libc::c_char>();
+    // SAFETY: a plain system call.
+    #[allow(unsafe_code)]
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, new) };
+    match Errno::result(joined) {
+        // A kernel without keys, or a filter around the agent that keeps everybody from them.
+        Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
+        done => done.map(|_| ()),
+    }
 }
 
 fn enter_namespaces(process: &Process<'_>) -> Result<(), StartFailure> {

@@ -7,12 +7,13 @@
 use std::convert::Infallible;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, execve, fork};
 
 use super::capabilities::Capabilities;
 use super::exec_plan::ExecPlan;
 use super::init_process;
+use super::supervise::SIGNAL_MAX;
 use crate::error::{FailureKind, StartFailure};
 
 const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
@@ -47,16 +48,22 @@ impl ExecPlan {
     }
 }
 
-/// The language's start-up ignores SIGPIPE, and an ignored signal stays so through an exec.
+/// The language's start-up ignores SIGPIPE, who started the agent may have ignored others, and an ignored
+/// signal stays so through an exec. The C library would keep two to itself.
 fn default_signals() -> Result<(), Errno> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+    /// The kernel's `struct sigaction` on every architecture is no longer; zero is the default.
+    const ACTION: [u64; 4] = [0; 4];
+    const SET_BYTES: usize = 8;
+    for signal in 1..=SIGNAL_MAX {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
             continue;
         }
-        // SAFETY: no handler is installed.
+        let (action, no_old) = (ACTION.as_ptr(), std::ptr::null_mut::<u64>());
+        // SAFETY: no handler is installed; the action outlives the call.
         #[allow(unsafe_code)]
-        unsafe { sigaction(signal, &default) }?;
+        let set =
+            unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action, no_old, SET_BYTES) };
+        Errno::result(set)?;
     }
     Ok(())
 }

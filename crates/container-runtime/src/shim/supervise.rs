@@ -42,7 +42,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a full log is looked at again.
 const FULL_LOG_POLL_MS: u16 = 10;
 /// The highest signal number.
-const SIGNAL_MAX: i32 = 64;
+pub(super) const SIGNAL_MAX: i32 = 64;
 
 pub(super) struct Supervisor {
     pub intent: Intent,

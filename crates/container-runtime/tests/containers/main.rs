@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
 
 mod adoption;
+mod default_profile;
 mod escapes;
 mod host;
 mod hostile_images;
 mod isolation;
+mod keys;
 mod lifecycle;
 mod limits;
 mod logs;

@@ -1,8 +1,10 @@
 """`outport server` and `outport node`: two processes that may go and come back by themselves."""
 
+import signal
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +144,28 @@ def test_tasks_outlive_either_half(halves, outport, app_image):
     outport.reaches(arn, "STOPPED")
     lines = messages(outport, arn)
     assert lines == [f"line {n}" for n in range(1, len(lines) + 1)] and len(lines) > 50
+
+
+def test_a_task_that_begins_while_the_server_is_away_waits_for_it(halves, outport, app_image):
+    """The node has its assignment; log streams, passwords and images are the server's."""
+    halves.server()
+    halves.node()
+    definition = logged(outport, app_image, COUNTER)
+    halves.running["node"].send_signal(signal.SIGSTOP)
+    task = outport.run(definition)
+    until(lambda: unread_from(outport.port), "the assignment is at the node")
+    halves.kill("server")
+    halves.running["node"].send_signal(signal.SIGCONT)
+    until(lambda: "report not delivered" in halves.log("node"), "the node works alone")
+    halves.server()
+    outport.reaches(task["taskArn"], "RUNNING")
+
+
+def unread_from(port):
+    """Bytes that a client of `port` has got and not read, by /proc/net/tcp."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(fields[4].split(":")[1], 16) for fields in lines
+               if fields[2] == f"0100007F:{port:04X}")
 
 
 def test_a_node_waits_for_its_server(halves, outport, app_image):

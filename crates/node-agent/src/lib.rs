@@ -13,6 +13,7 @@ mod control_plane;
 mod host;
 mod log_shipper;
 mod machine;
+mod patience;
 mod readable;
 mod reporter;
 mod task;

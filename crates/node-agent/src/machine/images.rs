@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use outport_image_store::{
-    Credentials, Digest, Image, ImageReference, ImageStore, RegistryEndpoint, SweepPolicy,
+    Credentials, Digest, Image, ImageReference, ImageStore, PullError, RegistryEndpoint,
+    RegistryError, SweepPolicy,
 };
 use outport_model::TaskId;
 use outport_model::ecr_registry::ecr_registry;
@@ -13,7 +14,8 @@ use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
 
-use crate::control_plane::{ControlPlane, now_ms};
+use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::patience::patiently;
 use crate::task::StartError;
 
 /// Images that no task used for this long go; the ECS agent keeps them an hour at least.
@@ -55,11 +57,12 @@ impl Images {
             |detail: &dyn std::fmt::Display| StartError::new("CannotPullContainerError", detail);
         let reference = self.reference(container).map_err(|error| failed(&error))?;
         let endpoint = self.endpoint(task, &reference).await?;
-        let image = self
-            .store
-            .pull(&reference, &endpoint)
-            .await
-            .map_err(|error| StartError { reason: error.reason() })?;
+        let own = self.is_own(task, &reference);
+        let pulled = patiently(
+            |error| own && is_unreachable(error),
+            || self.store.pull(&reference, &endpoint),
+        );
+        let image = pulled.await.map_err(|error| StartError { reason: error.reason() })?;
         self.lock().insert((task.task.clone(), container.name.clone()), image.clone());
         Ok(image)
     }
@@ -120,19 +123,23 @@ impl Images {
         task: &TaskAssignment,
         reference: &ImageReference,
     ) -> Result<RegistryEndpoint, StartError> {
-        let host = reference.host();
-        let registered = &self.registered;
-        let ours = host == registered.registry_host
-            || ecr_registry(host).is_some_and(|scope| {
-                scope.account.as_str() == task.account && scope.region.as_str() == task.region
-            });
-        if !ours {
+        if !self.is_own(task, reference) {
             return Ok(RegistryEndpoint::of(reference, None));
         }
         let credential = self.credential(task).await?;
         let credentials = Credentials { username: credential.user, password: credential.password };
         let repository = reference.repository();
-        Ok(RegistryEndpoint::http(&registered.registry_host, repository, Some(credentials)))
+        let host = &self.registered.registry_host;
+        Ok(RegistryEndpoint::http(host, repository, Some(credentials)))
+    }
+
+    /// Whether the image is of this installation's own registry.
+    fn is_own(&self, task: &TaskAssignment, reference: &ImageReference) -> bool {
+        let host = reference.host();
+        host == self.registered.registry_host
+            || ecr_registry(host).is_some_and(|scope| {
+                scope.account.as_str() == task.account && scope.region.as_str() == task.region
+            })
     }
 
     async fn credential(&self, task: &TaskAssignment) -> Result<RegistryCredential, StartError> {
@@ -145,13 +152,14 @@ impl Images {
         }
         let request =
             CredentialRequest { node: self.control_plane.node().clone(), task: task.task.clone() };
-        let credential =
-            self.control_plane.registry_credential(&request).await.map_err(|error| {
-                StartError::new(
-                    "ResourceInitializationError",
-                    format!("unable to pull secrets or registry auth: {error}"),
-                )
-            })?;
+        let asked =
+            patiently(LinkError::is_passing, || self.control_plane.registry_credential(&request));
+        let credential = asked.await.map_err(|error| {
+            StartError::new(
+                "ResourceInitializationError",
+                format!("unable to pull secrets or registry auth: {error}"),
+            )
+        })?;
         known.insert(key, credential.clone());
         Ok(credential)
     }
@@ -159,4 +167,12 @@ impl Images {
     fn lock(&self) -> MutexGuard<'_, HashMap<(TaskId, String), Image>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_unreachable(error: &PullError) -> bool {
+    matches!(
+        error,
+        PullError::Resolve { source: RegistryError::Unreachable { .. }, .. }
+            | PullError::Download { source: RegistryError::Unreachable { .. }, .. }
+    )
 }

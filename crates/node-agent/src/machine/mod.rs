@@ -24,6 +24,7 @@ pub use network::{NetworkError, Networks, remove_instance};
 use crate::container_spec::{ContainerHost, container_spec, task_limits};
 use crate::control_plane::{ControlPlane, LinkError, now_ms};
 use crate::log_shipper::LogShipper;
+use crate::patience::patiently;
 use crate::task::host::PulledImage;
 use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
 
@@ -100,9 +101,10 @@ impl Machine {
                     .shipper(task, container, ended)
                     .map_err(|error| StartError::new("ResourceInitializationError", error))?;
                 match shipper {
-                    Some(shipper) => {
-                        shipper.open().await.map(drop).map_err(|error| log_refused(&error))
-                    }
+                    Some(shipper) => patiently(LinkError::is_passing, || shipper.open())
+                        .await
+                        .map(drop)
+                        .map_err(|error| log_refused(&error)),
                     None => Ok(()),
                 }
             }

@@ -212,7 +212,11 @@ impl<H: TaskHost> TaskRunner<H> {
                 }
             })
         };
-        attached?;
+        if let Err(error) = attached {
+            // On a container instance nothing but a container says why, see `cause_of_failed_start`.
+            self.note_failure(0, &error);
+            return Err(error);
+        }
         self.record.report.connectivity_at_ms = Some(self.host.now_ms());
         let Some(pulled) = pulled else { return Ok(false) };
         for (index, outcome) in pulled {

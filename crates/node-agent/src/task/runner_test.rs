@@ -103,6 +103,7 @@ struct FakeHost {
     exits: Mutex<BTreeMap<String, ContainerExit>>,
     changed: Arc<Notify>,
     broken_image: bool,
+    no_network: bool,
     deaf: bool,
     adopted: BTreeMap<String, Adopted>,
     looked_for: Mutex<Vec<String>>,
@@ -126,6 +127,9 @@ impl TaskHost for Host {
     }
     async fn attach(&self, _: &TaskAssignment) -> Result<(), StartError> {
         self.0.say("attach".into());
+        if self.0.no_network {
+            return Err(StartError::new("ResourceInitializationError", "no address"));
+        }
         Ok(())
     }
     async fn pull(
@@ -303,6 +307,15 @@ async fn an_image_that_cannot_be_pulled_stops_the_task() {
     assert_eq!(cause.reason, "CannotPullContainerError: not found");
     assert_eq!(stopped.containers[0].exit_code, None);
     assert_eq!(bench.log().await, "attach, release, forget");
+}
+
+#[tokio::test]
+async fn what_has_no_network_says_so_where_either_launch_type_looks() {
+    let host = FakeHost { no_network: true, ..FakeHost::default() };
+    let stopped = Bench::start(host, &["a"], None).reaches(TaskStatus::Stopped).await;
+    let reason = "ResourceInitializationError: no address";
+    assert_eq!(stopped.stop.unwrap().reason, reason, "of a task on Fargate");
+    assert_eq!(stopped.containers[0].reason.as_deref(), Some(reason), "on a container instance");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use outport_service_ec2::default_vpc;
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
 #[derive(Debug, Parser)]
@@ -50,8 +51,7 @@ pub struct ControlPlaneOptions {
     /// The address that the AWS API, the registry and the nodes are served on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4566", env = "OUTPORT_LISTEN")]
     pub listen: SocketAddr,
-    /// The address range of the default VPC, /16 to /20; it is fixed at the first start
-    #[arg(long, value_name = "CIDR", default_value = "172.31.0.0/16")]
+    #[arg(long, value_name = "CIDR", default_value = default_vpc::DEFAULT_CIDR, help = default_vpc_help())]
     pub default_vpc_cidr: String,
     /// The account of this installation: 12 digits
     #[arg(long, value_name = "ID", default_value = "000000000000", env = "OUTPORT_ACCOUNT_ID")]
@@ -126,4 +126,11 @@ pub struct Env {
 pub struct Cleanup {
     #[command(flatten)]
     pub data_dir: DataDir,
+}
+
+fn default_vpc_help() -> String {
+    let (widest, narrowest) = (default_vpc::PREFIX_MIN, default_vpc::PREFIX_MAX);
+    format!(
+        "The address range of the default VPC, /{widest} to /{narrowest}; it is fixed at the first start"
+    )
 }

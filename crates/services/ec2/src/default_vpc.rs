@@ -12,7 +12,8 @@ use crate::{resource_id, zones};
 
 /// The range of a default VPC on AWS.
 pub const DEFAULT_CIDR: &str = "172.31.0.0/16";
-/// The widest and the narrowest range a VPC can have; a subnet of it is 16 times smaller.
+/// The widest and the narrowest range of a default VPC. A subnet of it is 16 times smaller, and the smallest subnet on
+/// AWS is a /28. Source: "VPC CIDR blocks" and "Subnet sizing" in the Amazon VPC User Guide.
 pub const PREFIX_MIN: u8 = 16;
 pub const PREFIX_MAX: u8 = 24;
 /// A default subnet takes a sixteenth of its VPC.
@@ -30,7 +31,7 @@ pub struct DefaultVpc {
 /// Why a range cannot be a default VPC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CidrError {
-    #[error("the range of a default VPC is between /16 and /24")]
+    #[error("the range of a default VPC is /{PREFIX_MIN} to /{PREFIX_MAX}")]
     Size,
 }
 
@@ -143,8 +144,8 @@ mod tests {
             "10.9.8.0/24",
             "eu-west-1a 10.9.8.0/28, eu-west-1b 10.9.8.16/28, eu-west-1c 10.9.8.32/28",
         );
-        check("10.0.0.0/8", "the range of a default VPC is between /16 and /24");
-        check("10.0.0.0/25", "the range of a default VPC is between /16 and /24");
+        check("10.0.0.0/8", "the range of a default VPC is /16 to /24");
+        check("10.0.0.0/25", "the range of a default VPC is /16 to /24");
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl ControlPlane {
 
         let metrics = Arc::new(Metrics::default());
         let readiness = Readiness::default();
+        let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
         let controllers = controllers(&store, heartbeats.clone());
         let link = NodeLink::new(
@@ -110,7 +111,7 @@ impl ControlPlane {
         };
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone()))
-            .merge(gate.guard(identified(node_link::router(link))))
+            .merge(gate.guard(identified(node_link::router(link, stopped.clone()))))
             .merge(outport_image_registry::http::router(
                 registry.clone(),
                 Arc::new(EcrAuthorizer::new(sealer.clone())),
@@ -134,7 +135,6 @@ impl ControlPlane {
 
         let host_integration = integrate(options, data_dir.instance(), address)?;
         data_dir.publish(&Endpoint { url: url.clone(), region: scope.region.to_string(), key })?;
-        let (stop, mut stopped) = watch::channel(false);
         let door = tokio::spawn(async move {
             let shutdown = async move {
                 // A sender that is gone means the same.

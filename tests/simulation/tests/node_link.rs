@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -17,13 +18,15 @@ use outport_model::task::{StopCode, Task};
 use outport_model::{DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    PATH_PREFIX, Registered, RegistryCredential, Report, StopCause, TaskNetwork, TaskReport,
+    PATH_PREFIX, POLL_MS_MAX, Registered, RegistryCredential, Report, StopCause, TaskNetwork,
+    TaskReport,
 };
 use outport_planner::Settings;
 use outport_simulation::node::FakeNode;
 use outport_simulation::user;
 use outport_store::journal::MemoryJournal;
 use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 struct House {
@@ -289,11 +292,22 @@ fn a_credential_is_for_live_tasks_of_the_node_only() {
 
 /// The status and body of a call that is signed by `signer`.
 async fn call(link: &NodeLink, path: &str, signer: &str, body: String) -> (u16, String) {
+    let (_stop, stopping) = watch::channel(false);
+    call_until(link, path, signer, body, stopping).await
+}
+
+async fn call_until(
+    link: &NodeLink,
+    path: &str,
+    signer: &str,
+    body: String,
+    stopping: watch::Receiver<bool>,
+) -> (u16, String) {
     let request = axum::http::Request::post(format!("{PATH_PREFIX}/{path}"))
         .extension(AuthenticatedNode(NodeId::new(signer)))
         .body(axum::body::Body::from(body))
         .unwrap();
-    let answer = router(link.clone()).oneshot(request).await.unwrap();
+    let answer = router(link.clone(), stopping).oneshot(request).await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -325,4 +339,22 @@ async fn a_waiting_node_is_told_of_a_new_task() {
     let (status, body) = waiting.await.unwrap();
     assert_eq!(status, 200);
     assert!(body.contains(house.only_task().id.as_str()));
+}
+
+#[tokio::test]
+async fn a_waiting_node_is_let_go_when_the_control_plane_stops() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let known = house.ask(0).unwrap().generation;
+    let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
+    let (stop, stopping) = watch::channel(false);
+    let link = house.link.clone();
+    let waiting =
+        tokio::spawn(async move { call_until(&link, "assignment", &id, ask, stopping).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    stop.send_replace(true);
+    // Well before it would have ended by itself.
+    let answer = tokio::time::timeout(Duration::from_millis(POLL_MS_MAX / 2), waiting).await;
+    assert_eq!(answer.unwrap().unwrap().0, 204);
 }

@@ -14,6 +14,7 @@ use outport_node_protocol::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::{LinkError, NodeLink};
 
@@ -25,8 +26,8 @@ const BODY_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthenticatedNode(pub NodeId);
 
-/// The calls, at their full paths under [`PATH_PREFIX`].
-pub fn router(link: NodeLink) -> Router {
+/// The calls, at their full paths under [`PATH_PREFIX`]. Once `stopping` is true no call waits any more.
+pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
     let at = |call: &str| format!("{PATH_PREFIX}/{call}");
     Router::new()
         .route(&at("register"), post(register))
@@ -35,6 +36,7 @@ pub fn router(link: NodeLink) -> Router {
         .route(&at("logs"), post(logs))
         .route(&at("registry-credential"), post(registry_credential))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(Extension(stopping))
         .with_state(link)
 }
 
@@ -47,8 +49,13 @@ async fn register(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> 
     json(&link.register(message).await?)
 }
 
-/// Answers when there is something new, or with 204 after `POLL_MS_MAX`.
-async fn assignment(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
+/// Answers when there is something new, or with 204 after `POLL_MS_MAX` or when the control plane stops.
+async fn assignment(
+    State(link): State<NodeLink>,
+    Extension(mut stopping): Extension<watch::Receiver<bool>>,
+    caller: Caller,
+    body: Bytes,
+) -> Answer {
     let message: AssignmentRequest = read(&body)?;
     of_caller(caller.as_ref(), &message.node)?;
     let deadline = tokio::time::sleep(Duration::from_millis(POLL_MS_MAX));
@@ -61,6 +68,8 @@ async fn assignment(State(link): State<NodeLink>, caller: Caller, body: Bytes) -
         }
         tokio::select! {
             () = &mut deadline => return Ok(StatusCode::NO_CONTENT.into_response()),
+            // A sender that is gone means the same.
+            _ = stopping.wait_for(|stop| *stop) => return Ok(StatusCode::NO_CONTENT.into_response()),
             outcome = commits.changed() => if outcome.is_err() {
                 return Ok(StatusCode::NO_CONTENT.into_response());
             }

@@ -3,7 +3,6 @@
 //! **Invariant:** removal may be done again, from any half-way state, and ends with no trace.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use crate::container_key::ContainerKey;
 use crate::error::RuntimeError;
 use crate::layout::{PID_FILE, Place};
 use crate::record::{ShimRecord, boot_id, read_whole, start_ticks};
+use crate::remove_tree::remove_tree;
 use crate::runtime::Runtime;
 
 /// After the container is killed its shim writes one record and goes.
@@ -92,8 +92,5 @@ impl Runtime {
 }
 
 fn remove_directory(directory: &Path) -> Result<(), RuntimeError> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        done => done.map_err(RuntimeError::io("remove", directory)),
-    }
+    remove_tree(directory).map_err(RuntimeError::io("remove", directory))
 }

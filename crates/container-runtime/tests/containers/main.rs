@@ -15,6 +15,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod logs;
+mod removal;
 mod start_failures;
 mod stress;
 mod users;

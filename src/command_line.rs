@@ -71,7 +71,7 @@ pub struct ControlPlaneOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct NodeOptions {
-    /// The cluster that this machine's container instance joins
+    /// The cluster that this machine's container instance joins; `up` makes it if it is not there
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub cluster: String,
     /// CPU units to offer (1,024 a core); all cores unless given

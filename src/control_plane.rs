@@ -21,12 +21,12 @@ use outport_node_agent::LINK_REGION;
 use outport_node_protocol::Registered;
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
-use outport_service_ec2::default_vpc::{self, CidrError};
+use outport_service_ec2::default_vpc;
 use outport_service_ecr::{EcrAuthorizer, EcrService};
 use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
-use outport_store::{RandomIds, Store, SystemClock, WriteError};
+use outport_store::{RandomIds, Store, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -60,7 +60,7 @@ pub async fn run(options: Server) -> Result<()> {
     let mut stop = StopSignal::listen()?;
     let options = options.control_plane;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
-    let control_plane = ControlPlane::start(&data_dir, &options).await?;
+    let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
     control_plane.readiness.set(true);
     println!("outport is ready at {}", control_plane.url);
     stop.received().await;
@@ -70,8 +70,12 @@ pub async fn run(options: Server) -> Result<()> {
 
 impl ControlPlane {
     /// Answers requests when it returns. What is wrong with the options or the host is said before
-    /// anything is started.
-    pub async fn start(data_dir: &DataDir, options: &ControlPlaneOptions) -> Result<Self> {
+    /// anything is started. `own_cluster`: what a node in the same process will join.
+    pub async fn start(
+        data_dir: &DataDir,
+        options: &ControlPlaneOptions,
+        own_cluster: Option<&str>,
+    ) -> Result<Self> {
         let scope = scope(options)?;
         let cidr = vpc_cidr(&options.default_vpc_cidr)?;
         let key = root_key(data_dir, options)?;
@@ -81,7 +85,7 @@ impl ControlPlane {
 
         let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
         let (store, logs, registry) = open_parts(parts).await?;
-        ensure_defaults(&store, &scope, cidr).await?;
+        ensure_defaults(&store, &scope, cidr, own_cluster).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
         let registry_host = address.to_string();
 
@@ -271,20 +275,29 @@ fn controllers(store: &Store, heartbeats: Arc<Heartbeats>) -> Driver {
     )
 }
 
-/// What a new account has: a default VPC and the cluster `default`. The VPC's range is the first
+/// What a new account has: a default VPC and the cluster `default`; and the own cluster. The VPC's range is the first
 /// start's for good: addresses of tasks are in it.
-async fn ensure_defaults(store: &Store, scope: &Scope, cidr: Ipv4Cidr) -> Result<()> {
+async fn ensure_defaults(
+    store: &Store,
+    scope: &Scope,
+    cidr: Ipv4Cidr,
+    own_cluster: Option<&str>,
+) -> Result<()> {
     let made = store
         .write(|tx| {
-            default_vpc::ensure(tx, scope, cidr)?;
+            default_vpc::ensure(tx, scope, cidr)
+                .map_err(|error| anyhow!("--default-vpc-cidr is {cidr}: {error}"))?;
             default_cluster::ensure(tx, scope);
+            if let Some(name) = own_cluster {
+                default_cluster::ensure_active(tx, scope, name)
+                    .map_err(|error| anyhow!("--cluster is {name:?}: {error}"))?;
+            }
             let vpcs = tx.vpcs.iter().filter(|vpc| vpc.scope == *scope && vpc.is_default);
-            Ok::<_, CidrError>(vpcs.map(|vpc| vpc.cidr).next())
+            Ok(vpcs.map(|vpc| vpc.cidr).next())
         })
         .await;
-    let made = made.map_err(|error| match error {
-        WriteError::Rejected(error) => anyhow!("--default-vpc-cidr is {cidr}: {error}"),
-        WriteError::Fault(fault) => anyhow!("cannot make the default VPC: {}", fault.detail),
+    let made = made.map_err(|error| {
+        error.flatten(|fault| anyhow!("cannot make the default VPC: {}", fault.detail))
     })?;
     match made {
         Some(there) if there != cidr => bail!(

@@ -25,7 +25,9 @@ pub async fn run(options: Up) -> Result<()> {
     // Before the control plane writes the range down for good.
     let vpc_cidr = control_plane::vpc_cidr(&options.control_plane.default_vpc_cidr)?;
     outport_node_agent::check_addresses(data_dir.instance(), &vpc_cidr.to_string())?;
-    let mut control_plane = ControlPlane::start(&data_dir, &options.control_plane).await?;
+    let own_cluster = Some(options.node.cluster.as_str());
+    let mut control_plane =
+        ControlPlane::start(&data_dir, &options.control_plane, own_cluster).await?;
     let settings = node::settings(
         &data_dir,
         &options.node,

@@ -79,3 +79,13 @@ def test_two_signals_at_once_are_one_request(outport):
     outport.process.send_signal(signal.SIGINT)
     assert outport.process.wait(timeout=60) == 0
     outport.assert_nothing_left()
+
+
+def test_up_makes_the_cluster_that_its_machine_joins(binary, outport):
+    assert "--cluster" in refused(binary, outport, "--cluster", "no such name")
+    outport.start("--cluster", "edge")
+    (instance,) = outport.ecs.list_container_instances(cluster="edge")["containerInstanceArns"]
+    assert "/edge/" in instance
+    assert not outport.ecs.list_container_instances(cluster="default")["containerInstanceArns"]
+    outport.stop()
+    outport.assert_nothing_left()

@@ -38,7 +38,13 @@ pub fn cluster(scope: &Scope, text: Option<&str>) -> Result<ClusterName, Rejecti
     } else {
         text.to_owned()
     };
-    if !is_name(&name) {
+    cluster_name(&name)
+}
+
+/// # Errors
+/// `InvalidParameterException` for a name that cannot be one.
+pub fn cluster_name(name: &str) -> Result<ClusterName, Rejection> {
+    if !is_name(name) {
         let text = format!("Cluster must match ^[a-zA-Z0-9\\-_]{{1,255}}$, but was {name}");
         return Err(Rejection::invalid_parameter(text));
     }

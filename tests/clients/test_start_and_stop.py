@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from support.reservation import Reservation
 from support.wait import until
-
-CLASH = "10.249.0.0/16"
 
 
 @pytest.fixture
 def taken_range():
     """A route of the host over a range that a VPC might want."""
-    subprocess.run(["ip", "route", "add", CLASH, "dev", "lo"], check=True)
-    yield CLASH
-    subprocess.run(["ip", "route", "del", CLASH, "dev", "lo"], check=True)
+    reserved = Reservation()
+    taken = reserved.vpc_cidr
+    subprocess.run(["ip", "route", "add", taken, "dev", "lo"], check=True)
+    yield taken
+    subprocess.run(["ip", "route", "del", taken, "dev", "lo"], check=True)
 
 
 def refused(binary, outport, *options, vpc_cidr=None):
@@ -34,8 +35,9 @@ def refused(binary, outport, *options, vpc_cidr=None):
 
 def test_a_clash_with_the_host_is_said_once_and_another_range_then_works(
         binary, outport, taken_range):
-    line = refused(binary, outport, vpc_cidr="10.249.16.0/20")
-    assert line.count("10.249.16.0/20 overlaps 10.249.0.0/16") == 1, line
+    wanted = taken_range.replace(".0.0/16", ".16.0/20")
+    line = refused(binary, outport, vpc_cidr=wanted)
+    assert line.count(f"{wanted} overlaps {taken_range}") == 1, line
     assert "--default-vpc-cidr" in line
     assert not (Path("/run/outport") / outport.instance()).exists()
     outport.start()

@@ -88,7 +88,7 @@ def test_the_instance_metadata_address_is_blocked(outport):
 
 
 def test_bridge_mode_publishes_ports(outport):
-    port = 21000
+    port = outport.reserved.host_port(0)
     fixed = start(outport, "bridge", "bridge",
                   portMappings=[{"containerPort": 8000, "hostPort": port}])
     until(lambda: "hello" in get("127.0.0.1", port), "the fixed host port answers")
@@ -104,9 +104,10 @@ def test_bridge_mode_publishes_ports(outport):
 
 
 def test_host_mode_is_the_hosts_network(outport):
-    task = start(outport, "host", "host", command=["httpd", "-f", "-p", "127.0.0.1:21080", "-h", "/www"],
-                 portMappings=[{"containerPort": 21080}])
-    until(lambda: "hello" in get("127.0.0.1", 21080), "it answers on loopback")
+    port = outport.reserved.host_port(1)
+    task = start(outport, "host", "host", command=["httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/www"],
+                 portMappings=[{"containerPort": port}])
+    until(lambda: "hello" in get("127.0.0.1", port), "it answers on loopback")
     stop(outport, task)
 
 

@@ -4,43 +4,16 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import boto3
 import botocore.config
 
+from support.reservation import Reservation
 from support.wait import until
 
 READY = "outport is ready at"
-FIRST_OCTET, LAST_OCTET = 16, 200
-# Below the ephemeral range.
-FIRST_PORT = 20000
-_reservations = []
-
-
-def reserve():
-    """A port and the second octet of an address range that no other run of the tests on this host has.
-
-    Each is held by a socket's name as long as this process lives: a port that is only free when it is
-    looked at may be somebody else's when it is used.
-    """
-    for number in range(FIRST_OCTET, LAST_OCTET):
-        holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            holder.bind(f"\0outport-tests-{number}")
-        except OSError:
-            holder.close()
-            continue
-        _reservations.append(holder)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", FIRST_PORT + number))
-            except OSError:
-                continue
-        return FIRST_PORT + number, number
-    raise AssertionError("no port is left for another Outport")
 
 
 class Outport:
@@ -48,8 +21,9 @@ class Outport:
         self.binary = Path(binary)
         self.directory = Path(directory)
         self.data_dir = self.directory / "data"
-        self.port, octet = reserve()
-        self.vpc_cidr = f"10.{octet}.0.0/16"
+        self.reserved = Reservation()
+        self.port = self.reserved.port
+        self.vpc_cidr = self.reserved.vpc_cidr
         self.process = None
         self.ready_before = 0
         self.log_path = self.directory / "outport.log"

@@ -34,7 +34,7 @@ fn fetch(address: Ipv4Addr, port: u16) -> std::io::Result<String> {
 
 #[test]
 fn tasks_reach_each_other_and_the_host_reaches_them() {
-    let fixture = Fixture::new("reach", 1);
+    let fixture = Fixture::new("reach");
     let network = fixture.open();
     let (first, second) = (fixture.address(5), fixture.address(6));
     let one = network.attach(&name("one"), &interface(&fixture, 5)).unwrap();
@@ -58,7 +58,7 @@ fn tasks_reach_each_other_and_the_host_reaches_them() {
 
 #[test]
 fn the_inside_looks_as_a_task_on_aws_sees_it() {
-    let fixture = Fixture::new("inside", 2);
+    let fixture = Fixture::new("inside");
     let network = fixture.open();
     let task = network.attach(&name("t"), &interface(&fixture, 9)).unwrap();
     let show = in_namespace(&task.path, || {
@@ -74,9 +74,9 @@ fn the_inside_looks_as_a_task_on_aws_sees_it() {
 
 #[test]
 fn the_outside_is_reached_by_masquerade_and_does_not_reach_in() {
-    let fixture = Fixture::new("outside", 3);
+    let fixture = Fixture::new("outside");
     let network = fixture.open();
-    let outside = support::Outside::new("opt3", Ipv4Addr::new(198, 18, 3, 1), fixture.vpc());
+    let outside = support::Outside::new(&fixture);
     let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
     serve(&task.path, 8000, "task");
     serve(outside.path(), 9000, "outside");
@@ -93,7 +93,7 @@ fn the_outside_is_reached_by_masquerade_and_does_not_reach_in() {
 
 #[test]
 fn a_task_sends_from_its_own_address_only() {
-    let fixture = Fixture::new("spoof", 4);
+    let fixture = Fixture::new("spoof");
     let network = fixture.open();
     let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
     let other = network.attach(&name("o"), &interface(&fixture, 6)).unwrap();
@@ -118,33 +118,35 @@ fn a_task_sends_from_its_own_address_only() {
     fixture.close(network);
 }
 
+/// In a host of its own, which can answer on the address.
 #[test]
 fn instance_metadata_and_the_hosts_loopback_are_out_of_reach() {
-    let fixture = Fixture::new("imds", 5);
-    let network = fixture.open();
-    let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
-    // Even when the task takes its own prohibit route away, and the host answers on the address.
-    assert!(run("ip addr add 169.254.169.254/32 dev lo"));
-    let server = TcpListener::bind(("169.254.169.254", 8080)).unwrap();
-    let metadata = Ipv4Addr::new(169, 254, 169, 254);
-    let gateway = fixture.address(1);
-    let prohibited = in_namespace(&task.path, move || fetch(metadata, 8080));
-    let dropped = in_namespace(&task.path, move || {
-        assert!(run("ip route del prohibit 169.254.169.254"));
-        assert!(run(&format!("ip route add 169.254.169.254 via {gateway} dev eth0 onlink")));
-        fetch(metadata, 8080)
+    let fixture = Fixture::new("imds");
+    let host = support::ScratchHost::new("imds");
+    in_namespace(host.path(), move || {
+        assert!(run("ip link set lo up && ip addr add 169.254.169.254/32 dev lo"));
+        let network = fixture.open();
+        let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
+        let _server = TcpListener::bind(("169.254.169.254", 8080)).unwrap();
+        let metadata = Ipv4Addr::new(169, 254, 169, 254);
+        let gateway = fixture.address(1);
+        let prohibited = in_namespace(&task.path, move || fetch(metadata, 8080));
+        // Even when the task takes its own prohibit route away.
+        let dropped = in_namespace(&task.path, move || {
+            assert!(run("ip route del prohibit 169.254.169.254"));
+            assert!(run(&format!("ip route add 169.254.169.254 via {gateway} dev eth0 onlink")));
+            fetch(metadata, 8080)
+        });
+        assert!(prohibited.is_err() && dropped.is_err(), "{prohibited:?} {dropped:?}");
+        fixture.close(network);
     });
-    drop(server);
-    assert!(run("ip addr del 169.254.169.254/32 dev lo"));
-    assert!(prohibited.is_err() && dropped.is_err(), "{prohibited:?} {dropped:?}");
-    fixture.close(network);
 }
 
 #[test]
 fn published_ports_answer_on_every_address_of_the_host() {
-    let fixture = Fixture::new("ports", 6);
+    let fixture = Fixture::new("ports");
     let network = fixture.open();
-    let (host_port, second_port) = (21_600, 21_601);
+    let (host_port, second_port) = (fixture.host_port(0), fixture.host_port(1));
     let mapping =
         |host_port| PortMapping { protocol: TransportProtocol::Tcp, host_port, container_port: 80 };
     let attachment = Attachment::Bridge { ports: vec![mapping(host_port)] };
@@ -180,15 +182,13 @@ fn published_ports_answer_on_every_address_of_the_host() {
 
 #[test]
 fn a_published_container_cannot_reach_the_hosts_loopback() {
-    let fixture = Fixture::new("localnet", 7);
+    let fixture = Fixture::new("localnet");
     let network = fixture.open();
-    let ports = vec![PortMapping {
-        protocol: TransportProtocol::Udp,
-        host_port: 21_610,
-        container_port: 80,
-    }];
+    let (host_port, private_port) = (fixture.host_port(0), fixture.host_port(1));
+    let ports =
+        vec![PortMapping { protocol: TransportProtocol::Udp, host_port, container_port: 80 }];
     let web = network.attach(&name("web"), &Attachment::Bridge { ports }).unwrap();
-    let host = UdpSocket::bind("127.0.0.1:21611").unwrap();
+    let host = UdpSocket::bind((Ipv4Addr::LOCALHOST, private_port)).unwrap();
     host.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let gateway = fixture.bridge_gateway();
     in_namespace(&web.path, move || {
@@ -200,7 +200,7 @@ fn a_published_container_cannot_reach_the_hosts_loopback() {
         assert!(run(&format!("ip route add 127.0.0.0/8 via {gateway} dev eth0 onlink")));
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         // Sending may be refused at once, which is as good.
-        let _ = socket.send_to(b"x", "127.0.0.1:21611");
+        let _ = socket.send_to(b"x", (Ipv4Addr::LOCALHOST, private_port));
     });
     assert!(host.recv_from(&mut [0; 8]).is_err(), "a packet reached the host's loopback");
     fixture.close(network);
@@ -208,7 +208,7 @@ fn a_published_container_cannot_reach_the_hosts_loopback() {
 
 #[test]
 fn attaching_twice_is_attaching_once() {
-    let fixture = Fixture::new("twice", 8);
+    let fixture = Fixture::new("twice");
     let network = fixture.open();
     let first = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
     let inode = support::inode(&first.path);
@@ -233,10 +233,10 @@ fn attaching_twice_is_attaching_once() {
     // The rules were flushed by somebody.
     assert!(run(&format!("nft delete table inet {}", fixture.instance().table())));
     network.restore_rules().unwrap();
-    let remote = network.router_address();
-    serve_on_host(remote, 21_620);
+    let (remote, port) = (network.router_address(), fixture.host_port(0));
+    serve_on_host(remote, port);
     assert_eq!(
-        in_namespace(&first.path, move || fetch(remote, 21_620)).unwrap(),
+        in_namespace(&first.path, move || fetch(remote, port)).unwrap(),
         format!("host {}", fixture.address(5))
     );
     fixture.close(network);
@@ -255,7 +255,7 @@ fn serve_on_host(address: Ipv4Addr, port: u16) {
 
 #[test]
 fn detaching_leaves_nothing_and_the_address_is_free_again() {
-    let fixture = Fixture::new("detach", 9);
+    let fixture = Fixture::new("detach");
     let network = fixture.open();
     network.detach(&name("never")).unwrap();
     for round in 0..3 {
@@ -278,7 +278,7 @@ fn detaching_leaves_nothing_and_the_address_is_free_again() {
 
 #[test]
 fn without_a_network_there_is_loopback_only() {
-    let fixture = Fixture::new("none", 10);
+    let fixture = Fixture::new("none");
     let network = fixture.open();
     let task = network.attach(&name("t"), &Attachment::None).unwrap();
     assert_eq!(task.address, None);
@@ -289,7 +289,7 @@ fn without_a_network_there_is_loopback_only() {
 
 #[test]
 fn fifty_tasks_at_once() {
-    let fixture = Fixture::new("fifty", 11);
+    let fixture = Fixture::new("fifty");
     let network = fixture.open();
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -323,7 +323,7 @@ fn fifty_tasks_at_once() {
 
 #[test]
 fn two_instances_live_side_by_side() {
-    let (one, two) = (Fixture::new("side_a", 12), Fixture::new("side_b", 13));
+    let (one, two) = (Fixture::new("side_a"), Fixture::new("side_b"));
     let (first, second) = (one.open(), two.open());
     let a = first.attach(&name("same"), &interface(&one, 5)).unwrap();
     let b = second.attach(&name("same"), &interface(&two, 5)).unwrap();
@@ -341,7 +341,8 @@ fn two_instances_live_side_by_side() {
 
 #[test]
 fn an_address_range_that_the_host_uses_is_refused() {
-    let (one, two) = (Fixture::new("clash_a", 14), Fixture::new("clash_b", 14));
+    let one = Fixture::new("clash_a");
+    let two = one.rival("clash_b");
     let network = one.open();
     let refused = HostNetwork::open(two.settings());
     let Err(NetworkError::AddressClash { link, .. }) = &refused.as_ref().map(|_| ()) else {
@@ -360,25 +361,26 @@ fn an_address_range_that_the_host_uses_is_refused() {
 
 #[test]
 fn the_metadata_address_leads_to_the_agents_port_only() {
-    let fixture = Fixture::new("metadata", 15);
+    let fixture = Fixture::new("metadata");
     let mut settings = fixture.settings();
-    settings.metadata_port = Some(21_630);
+    let (metadata_port, other_port) = (fixture.host_port(0), fixture.host_port(1));
+    settings.metadata_port = Some(metadata_port);
     let network = HostNetwork::open(settings).unwrap();
     let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
-    serve_on_host(Ipv4Addr::new(169, 254, 170, 2), 21_630);
-    serve_on_host(Ipv4Addr::new(169, 254, 170, 2), 21_631);
     let metadata = Ipv4Addr::new(169, 254, 170, 2);
+    serve_on_host(metadata, metadata_port);
+    serve_on_host(metadata, other_port);
     let answer = in_namespace(&task.path, move || fetch(metadata, 80)).unwrap();
     assert_eq!(answer, format!("host {}", fixture.address(5)));
-    let other = in_namespace(&task.path, move || fetch(metadata, 21_631));
+    let other = in_namespace(&task.path, move || fetch(metadata, other_port));
     assert!(other.is_err(), "{other:?}");
     fixture.close(network);
 }
 
 /// In a host of its own: a policy of DROP would be in the way of everybody else.
 #[track_caller]
-fn check_drop_policy(number: u8, instance: &'static str, rules: &'static str) {
-    let fixture = Fixture::new(instance, number);
+fn check_drop_policy(instance: &'static str, rules: &'static str) {
+    let fixture = Fixture::new(instance);
     let host = support::ScratchHost::new(instance);
     in_namespace(host.path(), move || {
         assert!(run("ip link set lo up"));
@@ -399,9 +401,8 @@ fn check_drop_policy(number: u8, instance: &'static str, rules: &'static str) {
 
 #[test]
 fn tasks_pass_a_forward_policy_of_drop() {
-    check_drop_policy(16, "drop", "iptables -P FORWARD DROP");
+    check_drop_policy("drop", "iptables -P FORWARD DROP");
     check_drop_policy(
-        17,
         "docker",
         "iptables -P FORWARD DROP && iptables -N DOCKER-USER && iptables -A FORWARD -j DOCKER-USER",
     );

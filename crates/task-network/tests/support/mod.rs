@@ -1,27 +1,43 @@
 //! What the network tests share: an instance that cleans up after itself, and ways into a namespace.
 
+mod reservation;
+
 use outport_task_network::{
     Attachment, HostNetwork, HostNetworkSettings, InstanceId, Ipv4Net, MacAddress, NamespaceName,
     TaskInterface,
 };
+use reservation::Reservation;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// An instance of this process, with address ranges by its number.
+/// The third octets of a range besides the VPC's.
+const BRIDGE: u8 = 128;
+const OUTSIDE: u8 = 192;
+
+/// An instance of this process, with addresses that are free.
 pub struct Fixture {
     instance: InstanceId,
-    number: u8,
+    reserved: &'static Reservation,
     directory: tempfile::TempDir,
 }
 
 impl Fixture {
-    pub fn new(name: &str, number: u8) -> Fixture {
+    pub fn new(name: &str) -> Fixture {
+        Fixture::within(name, Reservation::forever())
+    }
+
+    /// Another instance that wants the same addresses.
+    pub fn rival(&self, name: &str) -> Fixture {
+        Fixture::within(name, self.reserved)
+    }
+
+    fn within(name: &str, reserved: &'static Reservation) -> Fixture {
         let instance = format!("test_{name}_{}", std::process::id()).parse().unwrap();
         let directory = tempfile::Builder::new().prefix("outport-network-").tempdir().unwrap();
-        Fixture { instance, number, directory }
+        Fixture { instance, reserved, directory }
     }
 
     pub fn settings(&self) -> HostNetworkSettings {
@@ -29,7 +45,7 @@ impl Fixture {
             instance: self.instance.clone(),
             runtime_directory: self.directory.path().to_owned(),
             vpc_cidr: self.vpc(),
-            bridge_cidr: format!("10.218.{}.0/24", self.number).parse().unwrap(),
+            bridge_cidr: self.reserved.net(BRIDGE, 24),
             metadata_port: None,
         }
     }
@@ -58,15 +74,20 @@ impl Fixture {
     }
 
     pub fn vpc(&self) -> Ipv4Net {
-        format!("10.{}.0.0/20", 200 + self.number).parse().unwrap()
+        self.reserved.net(0, 20)
     }
 
     pub fn address(&self, last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, 200 + self.number, 0, last)
+        self.reserved.address(0, last)
     }
 
     pub fn bridge_gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 218, self.number, 1)
+        self.reserved.address(BRIDGE, 1)
+    }
+
+    /// A host port that no other test uses.
+    pub fn host_port(&self, number: u16) -> u16 {
+        self.reserved.host_port(number)
     }
 
     /// The instance's links on the host, without their common prefix, sorted.
@@ -149,13 +170,12 @@ pub struct Outside {
 }
 
 impl Outside {
-    pub fn new(link: &str, near: Ipv4Addr, vpc: Ipv4Net) -> Outside {
-        let namespace = format!("{link}-outside-{}", std::process::id());
-        let outside = Outside {
-            link: link.to_owned(),
-            near,
-            path: PathBuf::from(format!("/run/netns/{namespace}")),
-        };
+    pub fn new(fixture: &Fixture) -> Outside {
+        let link = format!("opo{}", std::process::id());
+        let namespace = format!("{link}-outside");
+        let (near, vpc) = (fixture.reserved.address(OUTSIDE, 1), fixture.vpc());
+        let path = PathBuf::from(format!("/run/netns/{namespace}"));
+        let outside = Outside { link: link.clone(), near, path };
         let far = outside.address();
         for command in [
             format!("ip netns add {namespace}"),

@@ -62,7 +62,8 @@ impl Inside {
         Ok(self.by_steps.mkdir_all(path, &Permissions::from_mode(0o755))?.into())
     }
 
-    /// The file at `path`, which is made, empty, if it is not there.
+    /// The file at `path`, which is made, empty, if it is not there. It takes the place of a link that
+    /// leads nowhere, as `/etc/resolv.conf` of an image often does.
     pub fn file(&self, path: &str) -> Result<OwnedFd, pathrs::error::Error> {
         if let Ok(found) = self.find(path) {
             return Ok(found);
@@ -71,7 +72,14 @@ impl Inside {
             self.by_steps.mkdir_all(parent, &Permissions::from_mode(0o755))?;
         }
         let flags = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_NOFOLLOW;
-        self.by_steps.create_file(path, flags, &Permissions::from_mode(0o644))?;
+        let create = || self.by_steps.create_file(path, flags, &Permissions::from_mode(0o644));
+        if let Err(error) = create() {
+            if error.kind() != ErrorKind::OsError(Some(libc::EEXIST)) {
+                return Err(error);
+            }
+            self.by_steps.remove_file(path)?;
+            create()?;
+        }
         self.find(path)
     }
 

@@ -6,10 +6,14 @@
 use std::io::Read;
 use std::path::Path;
 
+use nix::sys::stat::{SFlag, fstat};
+
 use crate::error::{FailureKind, StartFailure};
 
 /// Bytes of an account file that are looked at.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+/// A line of `passwd` has seven; more of them are no reason to take more memory.
+const FIELDS_MAX: usize = 8;
 /// The kernel takes 65536; a container that needs more than this is an attack.
 const GROUPS_MAX: usize = 1024;
 
@@ -98,7 +102,7 @@ fn groups_of<'a>(group: &'a str, account: &'a str) -> impl Iterator<Item = u32> 
 fn fields(text: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.split(':').collect())
+    lines.map(|line| line.splitn(FIELDS_MAX, ':').collect())
 }
 
 /// Docker's range: beyond it the kernel's -1 would come near.
@@ -116,16 +120,14 @@ fn read(rootfs: &Path, path: &str) -> Result<String, StartFailure> {
         StartFailure::new(FailureKind::Rootfs, format!("open {path}: {detail}"))
     };
     let root = pathrs::Root::open(rootfs).map_err(|error| failure(&error))?;
-    // Resolving comes before opening: an image may put a fifo or a device there.
     let Ok(handle) = root.resolve(path) else { return Ok(String::new()) };
-    let flags = pathrs::flags::OpenFlags::O_RDONLY
-        | pathrs::flags::OpenFlags::O_NONBLOCK
-        | pathrs::flags::OpenFlags::O_CLOEXEC;
-    let file = handle.reopen(flags).map_err(|error| failure(&error))?;
-    let is_file = file.metadata().map_err(|error| failure(&error))?.is_file();
-    if !is_file {
+    // Looking comes before opening: an image may put a fifo there, and opening a device does something.
+    let status = fstat(&handle).map_err(|error| failure(&error))?;
+    if status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
         return Err(failure(&"not a regular file"));
     }
+    let flags = pathrs::flags::OpenFlags::O_RDONLY | pathrs::flags::OpenFlags::O_CLOEXEC;
+    let file = handle.reopen(flags).map_err(|error| failure(&error))?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| failure(&error))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -10,7 +10,7 @@ use outport_store::Tables;
 
 use crate::names::TaskDefinitionName;
 use crate::rejection::Rejection;
-use crate::{access, lookup};
+use crate::{access, lookup, names};
 
 /// The platform version that Fargate tasks run on. Source: "Fargate platform versions for Amazon ECS" (Linux).
 pub const PLATFORM_VERSION: &str = "1.4.0";
@@ -75,6 +75,20 @@ pub fn platform_version(
             "The platform version must be null when specifying an {} launch type.",
             launch_type.as_str()
         ))),
+    }
+}
+
+/// The name of the revision that a request has to give; `None` for an ARN of another account or region.
+///
+/// # Errors
+/// `InvalidParameterException` when it is blank, `ClientException` when it cannot be one.
+pub fn definition_name(
+    scope: &Scope,
+    text: Option<&str>,
+) -> Result<Option<TaskDefinitionName>, Rejection> {
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) => names::task_definition(scope, text),
+        None => Err(Rejection::invalid_parameter("TaskDefinition can not be blank.")),
     }
 }
 

@@ -75,10 +75,7 @@ impl Request {
             )));
         }
         deployment_configuration::check_controller(input.deployment_controller.as_ref())?;
-        let Some(text) = input.task_definition.as_deref().filter(|text| !text.is_empty()) else {
-            return Err(Rejection::invalid_parameter("TaskDefinition can not be blank."));
-        };
-        let definition = names::task_definition(scope, text)?;
+        let definition = launch::definition_name(scope, input.task_definition.as_deref())?;
         let strategy = input.capacity_provider_strategy.as_deref();
         let capacity = Capacity::of(tables, scope, &cluster, strategy, input.launch_type)?;
         let launch_type = capacity.launch_type;

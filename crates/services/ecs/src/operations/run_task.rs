@@ -70,8 +70,7 @@ impl Request {
             )));
         }
         let cluster = names::cluster(scope, input.cluster.as_deref())?;
-        let text = input.task_definition.as_deref().unwrap_or_default();
-        let definition = names::task_definition(scope, text)?;
+        let definition = launch::definition_name(scope, input.task_definition.as_deref())?;
         let strategy = input.capacity_provider_strategy.as_deref();
         let capacity = Capacity::of(tables, scope, &cluster, strategy, input.launch_type)?;
         let launch_type = capacity.launch_type;

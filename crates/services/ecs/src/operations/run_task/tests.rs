@@ -169,6 +169,7 @@ async fn refusals() {
     let invalid = "InvalidParameterException";
     for (changes, exception, message) in [
         (json!({"taskDefinition": "none"}), "ClientException", "TaskDefinition not found."),
+        (json!({"taskDefinition": ""}), invalid, "TaskDefinition can not be blank."),
         (json!({"taskDefinition": "old:1"}), invalid, "TaskDefinition is inactive"),
         (
             json!({"taskDefinition": "ec2"}),

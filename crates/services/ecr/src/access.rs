@@ -62,6 +62,21 @@ pub(crate) async fn target(
     Ok(target)
 }
 
+/// # Errors
+/// `RepositoryNotFoundException`.
+pub(crate) async fn existing_repository(
+    service: &EcrService,
+    target: &Target,
+) -> Result<(), EcrError> {
+    let wanted = target.clone();
+    service
+        .blocking(move |registry| {
+            let found = registry.repository(&wanted.scope, &wanted.name);
+            found.map(drop).map_err(|error| wanted.reject(error))
+        })
+        .await
+}
+
 /// The condition keys of a repository's own tags; none if it does not exist.
 pub(crate) async fn resource_context(
     service: &EcrService,

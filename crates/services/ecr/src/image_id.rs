@@ -78,3 +78,10 @@ pub(crate) fn selector(id: &ImageIdentifier) -> Result<ImageSelector, Failure> {
         )),
     }
 }
+
+/// An image as ECR's texts name it: what was not given is `null`.
+pub(crate) fn shown(id: &ImageIdentifier) -> String {
+    let digest = id.image_digest.as_deref().unwrap_or("null");
+    let tag = id.image_tag.as_deref().unwrap_or("null");
+    format!("{{imageDigest:'{digest}', imageTag:'{tag}'}}")
+}

@@ -58,6 +58,16 @@ pub(crate) fn group_by_arn(call: &Call, arn: &str) -> Result<LogGroupName, LogsE
         .ok_or_else(|| LogsError::resource_not_found_exception(GROUP_NOT_FOUND))
 }
 
+/// # Errors
+/// `ResourceNotFoundException`.
+pub(crate) fn existing_group(
+    store: &LogStore,
+    call: &Call,
+    group: &LogGroupName,
+) -> Result<(), LogsError> {
+    store.group_tags(&scope(call), group).map(drop).map_err(rejection)
+}
+
 /// May the caller do `action` to the group as a whole?
 pub(crate) fn authorize_group(
     store: &LogStore,

@@ -26,6 +26,8 @@ handler! {
     delete_retention_policy: DeleteRetentionPolicyRequest -> (),
     describe_log_groups: DescribeLogGroupsRequest -> DescribeLogGroupsResponse,
     describe_log_streams: DescribeLogStreamsRequest -> DescribeLogStreamsResponse,
+    describe_metric_filters: DescribeMetricFiltersRequest -> DescribeMetricFiltersResponse,
+    describe_subscription_filters: DescribeSubscriptionFiltersRequest -> DescribeSubscriptionFiltersResponse,
     filter_log_events: FilterLogEventsRequest -> FilterLogEventsResponse,
     get_log_events: GetLogEventsRequest -> GetLogEventsResponse,
     list_tags_for_resource: ListTagsForResourceRequest -> ListTagsForResourceResponse,

@@ -12,10 +12,13 @@ pub trait EcrHandler<C: Sync>: Send + Sync {
     fn complete_layer_upload(&self, call: &C, input: CompleteLayerUploadRequest) -> impl Future<Output = Result<CompleteLayerUploadResponse, EcrError>> + Send;
     fn create_repository(&self, call: &C, input: CreateRepositoryRequest) -> impl Future<Output = Result<CreateRepositoryResponse, EcrError>> + Send;
     fn delete_repository(&self, call: &C, input: DeleteRepositoryRequest) -> impl Future<Output = Result<DeleteRepositoryResponse, EcrError>> + Send;
+    fn describe_image_scan_findings(&self, call: &C, input: DescribeImageScanFindingsRequest) -> impl Future<Output = Result<DescribeImageScanFindingsResponse, EcrError>> + Send;
     fn describe_images(&self, call: &C, input: DescribeImagesRequest) -> impl Future<Output = Result<DescribeImagesResponse, EcrError>> + Send;
     fn describe_repositories(&self, call: &C, input: DescribeRepositoriesRequest) -> impl Future<Output = Result<DescribeRepositoriesResponse, EcrError>> + Send;
     fn get_authorization_token(&self, call: &C, input: GetAuthorizationTokenRequest) -> impl Future<Output = Result<GetAuthorizationTokenResponse, EcrError>> + Send;
     fn get_download_url_for_layer(&self, call: &C, input: GetDownloadUrlForLayerRequest) -> impl Future<Output = Result<GetDownloadUrlForLayerResponse, EcrError>> + Send;
+    fn get_lifecycle_policy(&self, call: &C, input: GetLifecyclePolicyRequest) -> impl Future<Output = Result<GetLifecyclePolicyResponse, EcrError>> + Send;
+    fn get_repository_policy(&self, call: &C, input: GetRepositoryPolicyRequest) -> impl Future<Output = Result<GetRepositoryPolicyResponse, EcrError>> + Send;
     fn initiate_layer_upload(&self, call: &C, input: InitiateLayerUploadRequest) -> impl Future<Output = Result<InitiateLayerUploadResponse, EcrError>> + Send;
     fn list_images(&self, call: &C, input: ListImagesRequest) -> impl Future<Output = Result<ListImagesResponse, EcrError>> + Send;
     fn list_tags_for_resource(&self, call: &C, input: ListTagsForResourceRequest) -> impl Future<Output = Result<ListTagsForResourceResponse, EcrError>> + Send;
@@ -40,10 +43,13 @@ pub async fn dispatch<C: Sync, H: EcrHandler<C>>(
         "CompleteLayerUpload" => { let output = Box::pin(handler.complete_layer_upload(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateRepository" => { let output = Box::pin(handler.create_repository(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRepository" => { let output = Box::pin(handler.delete_repository(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribeImageScanFindings" => { let output = Box::pin(handler.describe_image_scan_findings(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeImages" => { let output = Box::pin(handler.describe_images(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeRepositories" => { let output = Box::pin(handler.describe_repositories(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAuthorizationToken" => { let output = Box::pin(handler.get_authorization_token(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetDownloadUrlForLayer" => { let output = Box::pin(handler.get_download_url_for_layer(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetLifecyclePolicy" => { let output = Box::pin(handler.get_lifecycle_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetRepositoryPolicy" => { let output = Box::pin(handler.get_repository_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "InitiateLayerUpload" => { let output = Box::pin(handler.initiate_layer_upload(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListImages" => { let output = Box::pin(handler.list_images(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListTagsForResource" => { let output = Box::pin(handler.list_tags_for_resource(call, exchange.read()?)).await?; exchange.write(&output); }

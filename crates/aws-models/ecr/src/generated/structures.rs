@@ -5,10 +5,30 @@ use outport_aws_wire::{Blob, Document, Timestamp};
 use super::*;
 
 #[derive(Clone, Default)]
+pub struct Attribute {
+    pub key: Option<String>,
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct AuthorizationData {
     pub authorization_token: Option<String>,
     pub expires_at: Option<Timestamp>,
     pub proxy_endpoint: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct AwsEcrContainerImageDetails {
+    pub architecture: Option<String>,
+    pub author: Option<String>,
+    pub image_hash: Option<String>,
+    pub image_tags: Option<Vec<String>>,
+    pub platform: Option<String>,
+    pub pushed_at: Option<Timestamp>,
+    pub last_in_use_at: Option<Timestamp>,
+    pub in_use_count: Option<i64>,
+    pub registry: Option<String>,
+    pub repository_name: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -84,6 +104,29 @@ pub struct CreateRepositoryResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct CvssScore {
+    pub base_score: Option<f64>,
+    pub scoring_vector: Option<String>,
+    pub source: Option<String>,
+    pub version: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CvssScoreAdjustment {
+    pub metric: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CvssScoreDetails {
+    pub adjustments: Option<Vec<CvssScoreAdjustment>>,
+    pub score: Option<f64>,
+    pub score_source: Option<String>,
+    pub scoring_vector: Option<String>,
+    pub version: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeleteRepositoryRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -93,6 +136,25 @@ pub struct DeleteRepositoryRequest {
 #[derive(Clone, Default)]
 pub struct DeleteRepositoryResponse {
     pub repository: Option<Repository>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeImageScanFindingsRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub image_id: Option<ImageIdentifier>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeImageScanFindingsResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub image_id: Option<ImageIdentifier>,
+    pub image_scan_status: Option<ImageScanStatus>,
+    pub image_scan_findings: Option<ImageScanFindings>,
+    pub next_token: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -138,6 +200,27 @@ pub struct EncryptionConfiguration {
 }
 
 #[derive(Clone, Default)]
+pub struct EnhancedImageScanFinding {
+    pub aws_account_id: Option<String>,
+    pub description: Option<String>,
+    pub finding_arn: Option<String>,
+    pub first_observed_at: Option<Timestamp>,
+    pub last_observed_at: Option<Timestamp>,
+    pub package_vulnerability_details: Option<PackageVulnerabilityDetails>,
+    pub remediation: Option<Remediation>,
+    pub resources: Option<Vec<Resource>>,
+    pub score: Option<f64>,
+    pub score_details: Option<ScoreDetails>,
+    pub severity: Option<String>,
+    pub status: Option<String>,
+    pub title: Option<String>,
+    pub r#type: Option<String>,
+    pub updated_at: Option<Timestamp>,
+    pub fix_available: Option<String>,
+    pub exploit_available: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetAuthorizationTokenRequest {
     pub registry_ids: Option<Vec<String>>,
 }
@@ -158,6 +241,33 @@ pub struct GetDownloadUrlForLayerRequest {
 pub struct GetDownloadUrlForLayerResponse {
     pub download_url: Option<String>,
     pub layer_digest: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLifecyclePolicyRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLifecyclePolicyResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+    pub last_evaluated_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetRepositoryPolicyRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetRepositoryPolicyResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub policy_text: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -199,6 +309,24 @@ pub struct ImageFailure {
 pub struct ImageIdentifier {
     pub image_digest: Option<String>,
     pub image_tag: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ImageScanFinding {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub uri: Option<String>,
+    pub severity: Option<FindingSeverity>,
+    pub attributes: Option<Vec<Attribute>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ImageScanFindings {
+    pub image_scan_completed_at: Option<Timestamp>,
+    pub vulnerability_source_updated_at: Option<Timestamp>,
+    pub finding_severity_counts: Option<BTreeMap<String, i32>>,
+    pub findings: Option<Vec<ImageScanFinding>>,
+    pub enhanced_findings: Option<Vec<EnhancedImageScanFinding>>,
 }
 
 #[derive(Clone, Default)]
@@ -284,6 +412,20 @@ pub struct ListTagsForResourceResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct PackageVulnerabilityDetails {
+    pub cvss: Option<Vec<CvssScore>>,
+    pub reference_urls: Option<Vec<String>>,
+    pub related_vulnerabilities: Option<Vec<String>>,
+    pub source: Option<String>,
+    pub source_url: Option<String>,
+    pub vendor_created_at: Option<Timestamp>,
+    pub vendor_severity: Option<String>,
+    pub vendor_updated_at: Option<Timestamp>,
+    pub vulnerability_id: Option<String>,
+    pub vulnerable_packages: Option<Vec<VulnerablePackage>>,
+}
+
+#[derive(Clone, Default)]
 pub struct PutImageRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -315,6 +457,17 @@ pub struct PutImageTagMutabilityResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct Recommendation {
+    pub url: Option<String>,
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct Remediation {
+    pub recommendation: Option<Recommendation>,
+}
+
+#[derive(Clone, Default)]
 pub struct Repository {
     pub repository_arn: Option<String>,
     pub registry_id: Option<String>,
@@ -325,6 +478,24 @@ pub struct Repository {
     pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
     pub image_scanning_configuration: Option<ImageScanningConfiguration>,
     pub encryption_configuration: Option<EncryptionConfiguration>,
+}
+
+#[derive(Clone, Default)]
+pub struct Resource {
+    pub details: Option<ResourceDetails>,
+    pub id: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub r#type: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ResourceDetails {
+    pub aws_ecr_container_image: Option<AwsEcrContainerImageDetails>,
+}
+
+#[derive(Clone, Default)]
+pub struct ScoreDetails {
+    pub cvss: Option<CvssScoreDetails>,
 }
 
 #[derive(Clone, Default)]
@@ -369,5 +540,18 @@ pub struct UploadLayerPartResponse {
     pub repository_name: Option<String>,
     pub upload_id: Option<String>,
     pub last_byte_received: Option<i64>,
+}
+
+#[derive(Clone, Default)]
+pub struct VulnerablePackage {
+    pub arch: Option<String>,
+    pub epoch: Option<i32>,
+    pub file_path: Option<String>,
+    pub name: Option<String>,
+    pub package_manager: Option<String>,
+    pub release: Option<String>,
+    pub source_layer_hash: Option<String>,
+    pub version: Option<String>,
+    pub fixed_in_version: Option<String>,
 }
 

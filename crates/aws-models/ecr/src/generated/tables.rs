@@ -3,6 +3,28 @@
 use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};
 use super::*;
 
+static ATTRIBUTE: Target = target(Kind::Structure(&ATTRIBUTE_SCHEMA));
+static ATTRIBUTE_SCHEMA: Schema = Schema { name: "Attribute", members: &[
+    member("key", &ATTRIBUTE_KEY).required(),
+    member("value", &ATTRIBUTE_VALUE),
+] };
+impl Shape for Attribute {
+    fn schema(&self) -> &'static Schema { &ATTRIBUTE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key,
+        1 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key,
+        1 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
+static ATTRIBUTE_KEY: Target = target(Kind::String).length(Some(1), Some(128));
+static ATTRIBUTE_LIST: Target = target(Kind::List(&member("member", &ATTRIBUTE))).length(Some(0), Some(50));
+static ATTRIBUTE_VALUE: Target = target(Kind::String).length(Some(1), Some(256));
 static AUTHORIZATION_DATA: Target = target(Kind::Structure(&AUTHORIZATION_DATA_SCHEMA));
 static AUTHORIZATION_DATA_SCHEMA: Schema = Schema { name: "AuthorizationData", members: &[
     member("authorizationToken", &BASE64),
@@ -26,6 +48,49 @@ impl Shape for AuthorizationData {
 }
 
 static AUTHORIZATION_DATA_LIST: Target = target(Kind::List(&member("member", &AUTHORIZATION_DATA)));
+static AWS_ECR_CONTAINER_IMAGE_DETAILS: Target = target(Kind::Structure(&AWS_ECR_CONTAINER_IMAGE_DETAILS_SCHEMA));
+static AWS_ECR_CONTAINER_IMAGE_DETAILS_SCHEMA: Schema = Schema { name: "AwsEcrContainerImageDetails", members: &[
+    member("architecture", &scalar::STRING),
+    member("author", &scalar::STRING),
+    member("imageHash", &scalar::STRING),
+    member("imageTags", &IMAGE_TAGS_LIST),
+    member("platform", &scalar::STRING),
+    member("pushedAt", &scalar::TIMESTAMP),
+    member("lastInUseAt", &scalar::TIMESTAMP),
+    member("inUseCount", &IN_USE_COUNT),
+    member("registry", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+] };
+impl Shape for AwsEcrContainerImageDetails {
+    fn schema(&self) -> &'static Schema { &AWS_ECR_CONTAINER_IMAGE_DETAILS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.architecture,
+        1 => &self.author,
+        2 => &self.image_hash,
+        3 => &self.image_tags,
+        4 => &self.platform,
+        5 => &self.pushed_at,
+        6 => &self.last_in_use_at,
+        7 => &self.in_use_count,
+        8 => &self.registry,
+        9 => &self.repository_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.architecture,
+        1 => &mut self.author,
+        2 => &mut self.image_hash,
+        3 => &mut self.image_tags,
+        4 => &mut self.platform,
+        5 => &mut self.pushed_at,
+        6 => &mut self.last_in_use_at,
+        7 => &mut self.in_use_count,
+        8 => &mut self.registry,
+        9 => &mut self.repository_name,
+        _ => return None,
+    }) }
+}
+
 static PATTERN_OF_BASE64: Pattern = Pattern::new("^\\S+$");
 static BASE64: Target = target(Kind::String).matching(&PATTERN_OF_BASE64);
 static BATCH_CHECK_LAYER_AVAILABILITY_REQUEST_SCHEMA: Schema = Schema { name: "BatchCheckLayerAvailabilityRequest", members: &[
@@ -261,6 +326,80 @@ impl Shape for CreateRepositoryResponse {
     }) }
 }
 
+static CVSS_SCORE: Target = target(Kind::Structure(&CVSS_SCORE_SCHEMA));
+static CVSS_SCORE_SCHEMA: Schema = Schema { name: "CvssScore", members: &[
+    member("baseScore", &scalar::DOUBLE),
+    member("scoringVector", &scalar::STRING),
+    member("source", &scalar::STRING),
+    member("version", &scalar::STRING),
+] };
+impl Shape for CvssScore {
+    fn schema(&self) -> &'static Schema { &CVSS_SCORE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.base_score,
+        1 => &self.scoring_vector,
+        2 => &self.source,
+        3 => &self.version,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.base_score,
+        1 => &mut self.scoring_vector,
+        2 => &mut self.source,
+        3 => &mut self.version,
+        _ => return None,
+    }) }
+}
+
+static CVSS_SCORE_ADJUSTMENT: Target = target(Kind::Structure(&CVSS_SCORE_ADJUSTMENT_SCHEMA));
+static CVSS_SCORE_ADJUSTMENT_SCHEMA: Schema = Schema { name: "CvssScoreAdjustment", members: &[
+    member("metric", &scalar::STRING),
+    member("reason", &scalar::STRING),
+] };
+impl Shape for CvssScoreAdjustment {
+    fn schema(&self) -> &'static Schema { &CVSS_SCORE_ADJUSTMENT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.metric,
+        1 => &self.reason,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.metric,
+        1 => &mut self.reason,
+        _ => return None,
+    }) }
+}
+
+static CVSS_SCORE_ADJUSTMENT_LIST: Target = target(Kind::List(&member("member", &CVSS_SCORE_ADJUSTMENT)));
+static CVSS_SCORE_DETAILS: Target = target(Kind::Structure(&CVSS_SCORE_DETAILS_SCHEMA));
+static CVSS_SCORE_DETAILS_SCHEMA: Schema = Schema { name: "CvssScoreDetails", members: &[
+    member("adjustments", &CVSS_SCORE_ADJUSTMENT_LIST),
+    member("score", &scalar::DOUBLE),
+    member("scoreSource", &scalar::STRING),
+    member("scoringVector", &scalar::STRING),
+    member("version", &scalar::STRING),
+] };
+impl Shape for CvssScoreDetails {
+    fn schema(&self) -> &'static Schema { &CVSS_SCORE_DETAILS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.adjustments,
+        1 => &self.score,
+        2 => &self.score_source,
+        3 => &self.scoring_vector,
+        4 => &self.version,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.adjustments,
+        1 => &mut self.score,
+        2 => &mut self.score_source,
+        3 => &mut self.scoring_vector,
+        4 => &mut self.version,
+        _ => return None,
+    }) }
+}
+
+static CVSS_SCORE_LIST: Target = target(Kind::List(&member("member", &CVSS_SCORE)));
 static DELETE_REPOSITORY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRepositoryRequest", members: &[
     member("registryId", &REGISTRY_ID),
     member("repositoryName", &REPOSITORY_NAME).required(),
@@ -293,6 +432,63 @@ impl Shape for DeleteRepositoryResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.repository,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_IMAGE_SCAN_FINDINGS_REQUEST_SCHEMA: Schema = Schema { name: "DescribeImageScanFindingsRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("imageId", &IMAGE_IDENTIFIER).required(),
+    member("nextToken", &scalar::STRING),
+    member("maxResults", &MAX_RESULTS),
+] };
+impl Shape for DescribeImageScanFindingsRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_IMAGE_SCAN_FINDINGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.image_id,
+        3 => &self.next_token,
+        4 => &self.max_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.image_id,
+        3 => &mut self.next_token,
+        4 => &mut self.max_results,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_IMAGE_SCAN_FINDINGS_RESPONSE_SCHEMA: Schema = Schema { name: "DescribeImageScanFindingsResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("imageId", &IMAGE_IDENTIFIER),
+    member("imageScanStatus", &IMAGE_SCAN_STATUS),
+    member("imageScanFindings", &IMAGE_SCAN_FINDINGS),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for DescribeImageScanFindingsResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_IMAGE_SCAN_FINDINGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.image_id,
+        3 => &self.image_scan_status,
+        4 => &self.image_scan_findings,
+        5 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.image_id,
+        3 => &mut self.image_scan_status,
+        4 => &mut self.image_scan_findings,
+        5 => &mut self.next_token,
         _ => return None,
     }) }
 }
@@ -441,6 +637,71 @@ impl Shape for EncryptionConfiguration {
 }
 
 static ENCRYPTION_TYPE: Target = target(Kind::Enum(EncryptionType::NAMES));
+static ENHANCED_IMAGE_SCAN_FINDING: Target = target(Kind::Structure(&ENHANCED_IMAGE_SCAN_FINDING_SCHEMA));
+static ENHANCED_IMAGE_SCAN_FINDING_SCHEMA: Schema = Schema { name: "EnhancedImageScanFinding", members: &[
+    member("awsAccountId", &REGISTRY_ID),
+    member("description", &scalar::STRING),
+    member("findingArn", &scalar::STRING),
+    member("firstObservedAt", &scalar::TIMESTAMP),
+    member("lastObservedAt", &scalar::TIMESTAMP),
+    member("packageVulnerabilityDetails", &PACKAGE_VULNERABILITY_DETAILS),
+    member("remediation", &REMEDIATION),
+    member("resources", &RESOURCE_LIST),
+    member("score", &scalar::DOUBLE),
+    member("scoreDetails", &SCORE_DETAILS),
+    member("severity", &scalar::STRING),
+    member("status", &scalar::STRING),
+    member("title", &scalar::STRING),
+    member("type", &scalar::STRING),
+    member("updatedAt", &scalar::TIMESTAMP),
+    member("fixAvailable", &scalar::STRING),
+    member("exploitAvailable", &scalar::STRING),
+] };
+impl Shape for EnhancedImageScanFinding {
+    fn schema(&self) -> &'static Schema { &ENHANCED_IMAGE_SCAN_FINDING_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.aws_account_id,
+        1 => &self.description,
+        2 => &self.finding_arn,
+        3 => &self.first_observed_at,
+        4 => &self.last_observed_at,
+        5 => &self.package_vulnerability_details,
+        6 => &self.remediation,
+        7 => &self.resources,
+        8 => &self.score,
+        9 => &self.score_details,
+        10 => &self.severity,
+        11 => &self.status,
+        12 => &self.title,
+        13 => &self.r#type,
+        14 => &self.updated_at,
+        15 => &self.fix_available,
+        16 => &self.exploit_available,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.aws_account_id,
+        1 => &mut self.description,
+        2 => &mut self.finding_arn,
+        3 => &mut self.first_observed_at,
+        4 => &mut self.last_observed_at,
+        5 => &mut self.package_vulnerability_details,
+        6 => &mut self.remediation,
+        7 => &mut self.resources,
+        8 => &mut self.score,
+        9 => &mut self.score_details,
+        10 => &mut self.severity,
+        11 => &mut self.status,
+        12 => &mut self.title,
+        13 => &mut self.r#type,
+        14 => &mut self.updated_at,
+        15 => &mut self.fix_available,
+        16 => &mut self.exploit_available,
+        _ => return None,
+    }) }
+}
+
+static ENHANCED_IMAGE_SCAN_FINDING_LIST: Target = target(Kind::List(&member("member", &ENHANCED_IMAGE_SCAN_FINDING)));
 static EXCLUSION_ALREADY_EXISTS_EXCEPTION_SCHEMA: Schema = Schema { name: "ExclusionAlreadyExistsException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -539,6 +800,87 @@ impl Shape for GetDownloadUrlForLayerResponse {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.download_url,
         1 => &mut self.layer_digest,
+        _ => return None,
+    }) }
+}
+
+static GET_LIFECYCLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetLifecyclePolicyRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+] };
+impl Shape for GetLifecyclePolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_LIFECYCLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        _ => return None,
+    }) }
+}
+
+static GET_LIFECYCLE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetLifecyclePolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
+    member("lastEvaluatedAt", &scalar::TIMESTAMP),
+] };
+impl Shape for GetLifecyclePolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_LIFECYCLE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        3 => &self.last_evaluated_at,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        3 => &mut self.last_evaluated_at,
+        _ => return None,
+    }) }
+}
+
+static GET_REPOSITORY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetRepositoryPolicyRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+] };
+impl Shape for GetRepositoryPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_REPOSITORY_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        _ => return None,
+    }) }
+}
+
+static GET_REPOSITORY_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetRepositoryPolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("policyText", &REPOSITORY_POLICY_TEXT),
+] };
+impl Shape for GetRepositoryPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_REPOSITORY_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.policy_text,
         _ => return None,
     }) }
 }
@@ -736,6 +1078,63 @@ impl Shape for ImageNotFoundException {
     }) }
 }
 
+static IMAGE_SCAN_FINDING: Target = target(Kind::Structure(&IMAGE_SCAN_FINDING_SCHEMA));
+static IMAGE_SCAN_FINDING_SCHEMA: Schema = Schema { name: "ImageScanFinding", members: &[
+    member("name", &scalar::STRING),
+    member("description", &scalar::STRING),
+    member("uri", &scalar::STRING),
+    member("severity", &FINDING_SEVERITY),
+    member("attributes", &ATTRIBUTE_LIST),
+] };
+impl Shape for ImageScanFinding {
+    fn schema(&self) -> &'static Schema { &IMAGE_SCAN_FINDING_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.name,
+        1 => &self.description,
+        2 => &self.uri,
+        3 => &self.severity,
+        4 => &self.attributes,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.name,
+        1 => &mut self.description,
+        2 => &mut self.uri,
+        3 => &mut self.severity,
+        4 => &mut self.attributes,
+        _ => return None,
+    }) }
+}
+
+static IMAGE_SCAN_FINDING_LIST: Target = target(Kind::List(&member("member", &IMAGE_SCAN_FINDING)));
+static IMAGE_SCAN_FINDINGS: Target = target(Kind::Structure(&IMAGE_SCAN_FINDINGS_SCHEMA));
+static IMAGE_SCAN_FINDINGS_SCHEMA: Schema = Schema { name: "ImageScanFindings", members: &[
+    member("imageScanCompletedAt", &scalar::TIMESTAMP),
+    member("vulnerabilitySourceUpdatedAt", &scalar::TIMESTAMP),
+    member("findingSeverityCounts", &FINDING_SEVERITY_COUNTS),
+    member("findings", &IMAGE_SCAN_FINDING_LIST),
+    member("enhancedFindings", &ENHANCED_IMAGE_SCAN_FINDING_LIST),
+] };
+impl Shape for ImageScanFindings {
+    fn schema(&self) -> &'static Schema { &IMAGE_SCAN_FINDINGS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.image_scan_completed_at,
+        1 => &self.vulnerability_source_updated_at,
+        2 => &self.finding_severity_counts,
+        3 => &self.findings,
+        4 => &self.enhanced_findings,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.image_scan_completed_at,
+        1 => &mut self.vulnerability_source_updated_at,
+        2 => &mut self.finding_severity_counts,
+        3 => &mut self.findings,
+        4 => &mut self.enhanced_findings,
+        _ => return None,
+    }) }
+}
+
 static IMAGE_SCAN_FINDINGS_SUMMARY: Target = target(Kind::Structure(&IMAGE_SCAN_FINDINGS_SUMMARY_SCHEMA));
 static IMAGE_SCAN_FINDINGS_SUMMARY_SCHEMA: Schema = Schema { name: "ImageScanFindingsSummary", members: &[
     member("imageScanCompletedAt", &scalar::TIMESTAMP),
@@ -851,6 +1250,8 @@ static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_TYPE: Target = target(Kind::Enum(Im
 static PATTERN_OF_IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_VALUE: Pattern = Pattern::new("^[0-9a-zA-Z._*-]{1,128}$");
 static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_VALUE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_VALUE);
 static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTERS: Target = target(Kind::List(&member("member", &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER))).length(Some(1), Some(5));
+static IMAGE_TAGS_LIST: Target = target(Kind::List(&member("member", &IMAGE_TAG)));
+static IN_USE_COUNT: Target = target(Kind::Long).length(Some(0), None);
 static INITIATE_LAYER_UPLOAD_REQUEST_SCHEMA: Schema = Schema { name: "InitiateLayerUploadRequest", members: &[
     member("registryId", &REGISTRY_ID),
     member("repositoryName", &REPOSITORY_NAME).required(),
@@ -1138,6 +1539,7 @@ impl Shape for LifecyclePolicyPreviewNotFoundException {
     }) }
 }
 
+static LIFECYCLE_POLICY_TEXT: Target = target(Kind::String).length(Some(100), Some(30720));
 static LIMIT_EXCEEDED_EXCEPTION_SCHEMA: Schema = Schema { name: "LimitExceededException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1249,6 +1651,49 @@ impl Shape for ListTagsForResourceResponse {
 
 static MAX_RESULTS: Target = target(Kind::Integer).length(Some(1), Some(1000));
 static MEDIA_TYPE_LIST: Target = target(Kind::List(&member("member", &scalar::STRING))).length(Some(1), Some(100));
+static PACKAGE_VULNERABILITY_DETAILS: Target = target(Kind::Structure(&PACKAGE_VULNERABILITY_DETAILS_SCHEMA));
+static PACKAGE_VULNERABILITY_DETAILS_SCHEMA: Schema = Schema { name: "PackageVulnerabilityDetails", members: &[
+    member("cvss", &CVSS_SCORE_LIST),
+    member("referenceUrls", &REFERENCE_URLS_LIST),
+    member("relatedVulnerabilities", &RELATED_VULNERABILITIES_LIST),
+    member("source", &scalar::STRING),
+    member("sourceUrl", &scalar::STRING),
+    member("vendorCreatedAt", &scalar::TIMESTAMP),
+    member("vendorSeverity", &scalar::STRING),
+    member("vendorUpdatedAt", &scalar::TIMESTAMP),
+    member("vulnerabilityId", &scalar::STRING),
+    member("vulnerablePackages", &VULNERABLE_PACKAGES_LIST),
+] };
+impl Shape for PackageVulnerabilityDetails {
+    fn schema(&self) -> &'static Schema { &PACKAGE_VULNERABILITY_DETAILS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cvss,
+        1 => &self.reference_urls,
+        2 => &self.related_vulnerabilities,
+        3 => &self.source,
+        4 => &self.source_url,
+        5 => &self.vendor_created_at,
+        6 => &self.vendor_severity,
+        7 => &self.vendor_updated_at,
+        8 => &self.vulnerability_id,
+        9 => &self.vulnerable_packages,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cvss,
+        1 => &mut self.reference_urls,
+        2 => &mut self.related_vulnerabilities,
+        3 => &mut self.source,
+        4 => &mut self.source_url,
+        5 => &mut self.vendor_created_at,
+        6 => &mut self.vendor_severity,
+        7 => &mut self.vendor_updated_at,
+        8 => &mut self.vulnerability_id,
+        9 => &mut self.vulnerable_packages,
+        _ => return None,
+    }) }
+}
+
 static PART_SIZE: Target = target(Kind::Long).length(Some(0), None);
 static PULL_THROUGH_CACHE_RULE_ALREADY_EXISTS_EXCEPTION_SCHEMA: Schema = Schema { name: "PullThroughCacheRuleAlreadyExistsException", members: &[
     member("message", &scalar::STRING),
@@ -1373,6 +1818,26 @@ impl Shape for PutImageTagMutabilityResponse {
     }) }
 }
 
+static RECOMMENDATION: Target = target(Kind::Structure(&RECOMMENDATION_SCHEMA));
+static RECOMMENDATION_SCHEMA: Schema = Schema { name: "Recommendation", members: &[
+    member("url", &scalar::STRING),
+    member("text", &scalar::STRING),
+] };
+impl Shape for Recommendation {
+    fn schema(&self) -> &'static Schema { &RECOMMENDATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.url,
+        1 => &self.text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.url,
+        1 => &mut self.text,
+        _ => return None,
+    }) }
+}
+
+static REFERENCE_URLS_LIST: Target = target(Kind::List(&member("member", &scalar::STRING)));
 static REFERENCED_IMAGES_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "ReferencedImagesNotFoundException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1401,6 +1866,23 @@ impl Shape for RegistryPolicyNotFoundException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static RELATED_VULNERABILITIES_LIST: Target = target(Kind::List(&member("member", &scalar::STRING)));
+static REMEDIATION: Target = target(Kind::Structure(&REMEDIATION_SCHEMA));
+static REMEDIATION_SCHEMA: Schema = Schema { name: "Remediation", members: &[
+    member("recommendation", &RECOMMENDATION),
+] };
+impl Shape for Remediation {
+    fn schema(&self) -> &'static Schema { &REMEDIATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.recommendation,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.recommendation,
         _ => return None,
     }) }
 }
@@ -1554,6 +2036,49 @@ impl Shape for RepositoryPolicyNotFoundException {
     }) }
 }
 
+static REPOSITORY_POLICY_TEXT: Target = target(Kind::String).length(Some(0), Some(10240));
+static RESOURCE: Target = target(Kind::Structure(&RESOURCE_SCHEMA));
+static RESOURCE_SCHEMA: Schema = Schema { name: "Resource", members: &[
+    member("details", &RESOURCE_DETAILS),
+    member("id", &scalar::STRING),
+    member("tags", &TAGS),
+    member("type", &scalar::STRING),
+] };
+impl Shape for Resource {
+    fn schema(&self) -> &'static Schema { &RESOURCE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.details,
+        1 => &self.id,
+        2 => &self.tags,
+        3 => &self.r#type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.details,
+        1 => &mut self.id,
+        2 => &mut self.tags,
+        3 => &mut self.r#type,
+        _ => return None,
+    }) }
+}
+
+static RESOURCE_DETAILS: Target = target(Kind::Structure(&RESOURCE_DETAILS_SCHEMA));
+static RESOURCE_DETAILS_SCHEMA: Schema = Schema { name: "ResourceDetails", members: &[
+    member("awsEcrContainerImage", &AWS_ECR_CONTAINER_IMAGE_DETAILS),
+] };
+impl Shape for ResourceDetails {
+    fn schema(&self) -> &'static Schema { &RESOURCE_DETAILS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.aws_ecr_container_image,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.aws_ecr_container_image,
+        _ => return None,
+    }) }
+}
+
+static RESOURCE_LIST: Target = target(Kind::List(&member("member", &RESOURCE)));
 static SCAN_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "ScanNotFoundException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1570,6 +2095,22 @@ impl Shape for ScanNotFoundException {
 }
 
 static SCAN_STATUS: Target = target(Kind::Enum(ScanStatus::NAMES));
+static SCORE_DETAILS: Target = target(Kind::Structure(&SCORE_DETAILS_SCHEMA));
+static SCORE_DETAILS_SCHEMA: Schema = Schema { name: "ScoreDetails", members: &[
+    member("cvss", &CVSS_SCORE_DETAILS),
+] };
+impl Shape for ScoreDetails {
+    fn schema(&self) -> &'static Schema { &SCORE_DETAILS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cvss,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cvss,
+        _ => return None,
+    }) }
+}
+
 static SECRET_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "SecretNotFoundException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1663,6 +2204,7 @@ impl Shape for TagResourceResponse {
 }
 
 static TAG_STATUS: Target = target(Kind::Enum(TagStatus::NAMES));
+static TAGS: Target = target(Kind::Map { key: &member("key", &scalar::STRING), value: &member("value", &scalar::STRING) });
 static TEMPLATE_ALREADY_EXISTS_EXCEPTION_SCHEMA: Schema = Schema { name: "TemplateAlreadyExistsException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1924,4 +2466,45 @@ impl Shape for ValidationException {
     }) }
 }
 
-structure_values! { AuthorizationData BatchCheckLayerAvailabilityRequest BatchCheckLayerAvailabilityResponse BatchDeleteImageRequest BatchDeleteImageResponse BatchGetImageRequest BatchGetImageResponse BlockedByOrganizationPolicyException CompleteLayerUploadRequest CompleteLayerUploadResponse CreateRepositoryRequest CreateRepositoryResponse DeleteRepositoryRequest DeleteRepositoryResponse DescribeImagesFilter DescribeImagesRequest DescribeImagesResponse DescribeRepositoriesRequest DescribeRepositoriesResponse EmptyUploadException EncryptionConfiguration ExclusionAlreadyExistsException ExclusionNotFoundException GetAuthorizationTokenRequest GetAuthorizationTokenResponse GetDownloadUrlForLayerRequest GetDownloadUrlForLayerResponse Image ImageAlreadyExistsException ImageArchivedException ImageDetail ImageDigestDoesNotMatchException ImageFailure ImageIdentifier ImageNotFoundException ImageScanFindingsSummary ImageScanStatus ImageScanningConfiguration ImageStorageClassUpdateNotSupportedException ImageTagAlreadyExistsException ImageTagMutabilityExclusionFilter InitiateLayerUploadRequest InitiateLayerUploadResponse InvalidLayerException InvalidLayerPartException InvalidParameterException InvalidTagParameterException KmsException Layer LayerAlreadyExistsException LayerFailure LayerInaccessibleException LayerPartTooSmallException LayersNotFoundException LifecyclePolicyNotFoundException LifecyclePolicyPreviewInProgressException LifecyclePolicyPreviewNotFoundException LimitExceededException ListImagesFilter ListImagesRequest ListImagesResponse ListTagsForResourceRequest ListTagsForResourceResponse PullThroughCacheRuleAlreadyExistsException PullThroughCacheRuleNotFoundException PutImageRequest PutImageResponse PutImageTagMutabilityRequest PutImageTagMutabilityResponse ReferencedImagesNotFoundException RegistryPolicyNotFoundException ReplicationBackfillInProgressException ReplicationBackfillInvalidStatusException ReplicationBackfillNotFoundException Repository RepositoryAlreadyExistsException RepositoryNotEmptyException RepositoryNotFoundException RepositoryPolicyNotFoundException ScanNotFoundException SecretNotFoundException ServerException SigningConfigurationNotFoundException Tag TagResourceRequest TagResourceResponse TemplateAlreadyExistsException TemplateNotFoundException TooManyTagsException UnableToAccessSecretException UnableToDecryptSecretValueException UnableToGetUpstreamImageException UnableToGetUpstreamLayerException UnableToListUpstreamImageReferrersException UnsupportedImageTypeException UnsupportedUpstreamRegistryException UntagResourceRequest UntagResourceResponse UploadLayerPartRequest UploadLayerPartResponse UploadNotFoundException ValidationException }
+static VULNERABLE_PACKAGE: Target = target(Kind::Structure(&VULNERABLE_PACKAGE_SCHEMA));
+static VULNERABLE_PACKAGE_SCHEMA: Schema = Schema { name: "VulnerablePackage", members: &[
+    member("arch", &scalar::STRING),
+    member("epoch", &scalar::INTEGER),
+    member("filePath", &scalar::STRING),
+    member("name", &scalar::STRING),
+    member("packageManager", &scalar::STRING),
+    member("release", &scalar::STRING),
+    member("sourceLayerHash", &scalar::STRING),
+    member("version", &scalar::STRING),
+    member("fixedInVersion", &scalar::STRING),
+] };
+impl Shape for VulnerablePackage {
+    fn schema(&self) -> &'static Schema { &VULNERABLE_PACKAGE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.arch,
+        1 => &self.epoch,
+        2 => &self.file_path,
+        3 => &self.name,
+        4 => &self.package_manager,
+        5 => &self.release,
+        6 => &self.source_layer_hash,
+        7 => &self.version,
+        8 => &self.fixed_in_version,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.arch,
+        1 => &mut self.epoch,
+        2 => &mut self.file_path,
+        3 => &mut self.name,
+        4 => &mut self.package_manager,
+        5 => &mut self.release,
+        6 => &mut self.source_layer_hash,
+        7 => &mut self.version,
+        8 => &mut self.fixed_in_version,
+        _ => return None,
+    }) }
+}
+
+static VULNERABLE_PACKAGES_LIST: Target = target(Kind::List(&member("member", &VULNERABLE_PACKAGE)));
+structure_values! { Attribute AuthorizationData AwsEcrContainerImageDetails BatchCheckLayerAvailabilityRequest BatchCheckLayerAvailabilityResponse BatchDeleteImageRequest BatchDeleteImageResponse BatchGetImageRequest BatchGetImageResponse BlockedByOrganizationPolicyException CompleteLayerUploadRequest CompleteLayerUploadResponse CreateRepositoryRequest CreateRepositoryResponse CvssScore CvssScoreAdjustment CvssScoreDetails DeleteRepositoryRequest DeleteRepositoryResponse DescribeImageScanFindingsRequest DescribeImageScanFindingsResponse DescribeImagesFilter DescribeImagesRequest DescribeImagesResponse DescribeRepositoriesRequest DescribeRepositoriesResponse EmptyUploadException EncryptionConfiguration EnhancedImageScanFinding ExclusionAlreadyExistsException ExclusionNotFoundException GetAuthorizationTokenRequest GetAuthorizationTokenResponse GetDownloadUrlForLayerRequest GetDownloadUrlForLayerResponse GetLifecyclePolicyRequest GetLifecyclePolicyResponse GetRepositoryPolicyRequest GetRepositoryPolicyResponse Image ImageAlreadyExistsException ImageArchivedException ImageDetail ImageDigestDoesNotMatchException ImageFailure ImageIdentifier ImageNotFoundException ImageScanFinding ImageScanFindings ImageScanFindingsSummary ImageScanStatus ImageScanningConfiguration ImageStorageClassUpdateNotSupportedException ImageTagAlreadyExistsException ImageTagMutabilityExclusionFilter InitiateLayerUploadRequest InitiateLayerUploadResponse InvalidLayerException InvalidLayerPartException InvalidParameterException InvalidTagParameterException KmsException Layer LayerAlreadyExistsException LayerFailure LayerInaccessibleException LayerPartTooSmallException LayersNotFoundException LifecyclePolicyNotFoundException LifecyclePolicyPreviewInProgressException LifecyclePolicyPreviewNotFoundException LimitExceededException ListImagesFilter ListImagesRequest ListImagesResponse ListTagsForResourceRequest ListTagsForResourceResponse PackageVulnerabilityDetails PullThroughCacheRuleAlreadyExistsException PullThroughCacheRuleNotFoundException PutImageRequest PutImageResponse PutImageTagMutabilityRequest PutImageTagMutabilityResponse Recommendation ReferencedImagesNotFoundException RegistryPolicyNotFoundException Remediation ReplicationBackfillInProgressException ReplicationBackfillInvalidStatusException ReplicationBackfillNotFoundException Repository RepositoryAlreadyExistsException RepositoryNotEmptyException RepositoryNotFoundException RepositoryPolicyNotFoundException Resource ResourceDetails ScanNotFoundException ScoreDetails SecretNotFoundException ServerException SigningConfigurationNotFoundException Tag TagResourceRequest TagResourceResponse TemplateAlreadyExistsException TemplateNotFoundException TooManyTagsException UnableToAccessSecretException UnableToDecryptSecretValueException UnableToGetUpstreamImageException UnableToGetUpstreamLayerException UnableToListUpstreamImageReferrersException UnsupportedImageTypeException UnsupportedUpstreamRegistryException UntagResourceRequest UntagResourceResponse UploadLayerPartRequest UploadLayerPartResponse UploadNotFoundException ValidationException VulnerablePackage }

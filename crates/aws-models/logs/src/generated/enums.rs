@@ -8,6 +8,11 @@ outport_aws_wire::enumeration! { DataProtectionStatus {
     Disabled = "DISABLED",
 } }
 
+outport_aws_wire::enumeration! { Distribution {
+    Random = "Random",
+    ByLogStream = "ByLogStream",
+} }
+
 outport_aws_wire::enumeration! { EntityRejectionErrorType {
     InvalidEntity = "InvalidEntity",
     InvalidTypeValue = "InvalidTypeValue",
@@ -32,5 +37,35 @@ outport_aws_wire::enumeration! { LogGroupClass {
 outport_aws_wire::enumeration! { OrderBy {
     LogStreamName = "LogStreamName",
     LastEventTime = "LastEventTime",
+} }
+
+outport_aws_wire::enumeration! { StandardUnit {
+    Seconds = "Seconds",
+    Microseconds = "Microseconds",
+    Milliseconds = "Milliseconds",
+    Bytes = "Bytes",
+    Kilobytes = "Kilobytes",
+    Megabytes = "Megabytes",
+    Gigabytes = "Gigabytes",
+    Terabytes = "Terabytes",
+    Bits = "Bits",
+    Kilobits = "Kilobits",
+    Megabits = "Megabits",
+    Gigabits = "Gigabits",
+    Terabits = "Terabits",
+    Percent = "Percent",
+    Count = "Count",
+    BytesSecond = "Bytes/Second",
+    KilobytesSecond = "Kilobytes/Second",
+    MegabytesSecond = "Megabytes/Second",
+    GigabytesSecond = "Gigabytes/Second",
+    TerabytesSecond = "Terabytes/Second",
+    BitsSecond = "Bits/Second",
+    KilobitsSecond = "Kilobits/Second",
+    MegabitsSecond = "Megabits/Second",
+    GigabitsSecond = "Gigabits/Second",
+    TerabitsSecond = "Terabits/Second",
+    CountSecond = "Count/Second",
+    None = "None",
 } }
 

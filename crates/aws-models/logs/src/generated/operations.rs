@@ -13,6 +13,8 @@ pub trait LogsHandler<C: Sync>: Send + Sync {
     fn delete_retention_policy(&self, call: &C, input: DeleteRetentionPolicyRequest) -> impl Future<Output = Result<(), LogsError>> + Send;
     fn describe_log_groups(&self, call: &C, input: DescribeLogGroupsRequest) -> impl Future<Output = Result<DescribeLogGroupsResponse, LogsError>> + Send;
     fn describe_log_streams(&self, call: &C, input: DescribeLogStreamsRequest) -> impl Future<Output = Result<DescribeLogStreamsResponse, LogsError>> + Send;
+    fn describe_metric_filters(&self, call: &C, input: DescribeMetricFiltersRequest) -> impl Future<Output = Result<DescribeMetricFiltersResponse, LogsError>> + Send;
+    fn describe_subscription_filters(&self, call: &C, input: DescribeSubscriptionFiltersRequest) -> impl Future<Output = Result<DescribeSubscriptionFiltersResponse, LogsError>> + Send;
     fn filter_log_events(&self, call: &C, input: FilterLogEventsRequest) -> impl Future<Output = Result<FilterLogEventsResponse, LogsError>> + Send;
     fn get_log_events(&self, call: &C, input: GetLogEventsRequest) -> impl Future<Output = Result<GetLogEventsResponse, LogsError>> + Send;
     fn list_tags_for_resource(&self, call: &C, input: ListTagsForResourceRequest) -> impl Future<Output = Result<ListTagsForResourceResponse, LogsError>> + Send;
@@ -40,6 +42,8 @@ pub async fn dispatch<C: Sync, H: LogsHandler<C>>(
         "DeleteRetentionPolicy" => { let output = Box::pin(handler.delete_retention_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeLogGroups" => { let output = Box::pin(handler.describe_log_groups(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeLogStreams" => { let output = Box::pin(handler.describe_log_streams(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribeMetricFilters" => { let output = Box::pin(handler.describe_metric_filters(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribeSubscriptionFilters" => { let output = Box::pin(handler.describe_subscription_filters(call, exchange.read()?)).await?; exchange.write(&output); }
         "FilterLogEvents" => { let output = Box::pin(handler.filter_log_events(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetLogEvents" => { let output = Box::pin(handler.get_log_events(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListTagsForResource" => { let output = Box::pin(handler.list_tags_for_resource(call, exchange.read()?)).await?; exchange.write(&output); }

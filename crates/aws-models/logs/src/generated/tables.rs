@@ -257,6 +257,102 @@ impl Shape for DescribeLogStreamsResponse {
     }) }
 }
 
+static DESCRIBE_METRIC_FILTERS_REQUEST_SCHEMA: Schema = Schema { name: "DescribeMetricFiltersRequest", members: &[
+    member("logGroupName", &LOG_GROUP_NAME),
+    member("filterNamePrefix", &FILTER_NAME),
+    member("nextToken", &NEXT_TOKEN),
+    member("limit", &DESCRIBE_LIMIT),
+    member("metricName", &METRIC_NAME),
+    member("metricNamespace", &METRIC_NAMESPACE),
+] };
+impl Shape for DescribeMetricFiltersRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_METRIC_FILTERS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.log_group_name,
+        1 => &self.filter_name_prefix,
+        2 => &self.next_token,
+        3 => &self.limit,
+        4 => &self.metric_name,
+        5 => &self.metric_namespace,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.log_group_name,
+        1 => &mut self.filter_name_prefix,
+        2 => &mut self.next_token,
+        3 => &mut self.limit,
+        4 => &mut self.metric_name,
+        5 => &mut self.metric_namespace,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_METRIC_FILTERS_RESPONSE_SCHEMA: Schema = Schema { name: "DescribeMetricFiltersResponse", members: &[
+    member("metricFilters", &METRIC_FILTERS),
+    member("nextToken", &NEXT_TOKEN),
+] };
+impl Shape for DescribeMetricFiltersResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_METRIC_FILTERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.metric_filters,
+        1 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.metric_filters,
+        1 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_SUBSCRIPTION_FILTERS_REQUEST_SCHEMA: Schema = Schema { name: "DescribeSubscriptionFiltersRequest", members: &[
+    member("logGroupName", &LOG_GROUP_NAME).required(),
+    member("filterNamePrefix", &FILTER_NAME),
+    member("nextToken", &NEXT_TOKEN),
+    member("limit", &DESCRIBE_LIMIT),
+] };
+impl Shape for DescribeSubscriptionFiltersRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_SUBSCRIPTION_FILTERS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.log_group_name,
+        1 => &self.filter_name_prefix,
+        2 => &self.next_token,
+        3 => &self.limit,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.log_group_name,
+        1 => &mut self.filter_name_prefix,
+        2 => &mut self.next_token,
+        3 => &mut self.limit,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_SUBSCRIPTION_FILTERS_RESPONSE_SCHEMA: Schema = Schema { name: "DescribeSubscriptionFiltersResponse", members: &[
+    member("subscriptionFilters", &SUBSCRIPTION_FILTERS),
+    member("nextToken", &NEXT_TOKEN),
+] };
+impl Shape for DescribeSubscriptionFiltersResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_SUBSCRIPTION_FILTERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.subscription_filters,
+        1 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.subscription_filters,
+        1 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
+static DESTINATION_ARN: Target = target(Kind::String).length(Some(1), None);
+static DIMENSIONS: Target = target(Kind::Map { key: &member("key", &DIMENSIONS_KEY), value: &member("value", &DIMENSIONS_VALUE) });
+static DIMENSIONS_KEY: Target = target(Kind::String).length(None, Some(255));
+static DIMENSIONS_VALUE: Target = target(Kind::String).length(None, Some(255));
+static DISTRIBUTION: Target = target(Kind::Enum(Distribution::NAMES));
+static EMIT_SYSTEM_FIELDS: Target = target(Kind::List(&member("member", &scalar::STRING)));
 static ENTITY: Target = target(Kind::Structure(&ENTITY_SCHEMA));
 static ENTITY_SCHEMA: Schema = Schema { name: "Entity", members: &[
     member("keyAttributes", &ENTITY_KEY_ATTRIBUTES),
@@ -285,6 +381,7 @@ static ENTITY_KEY_ATTRIBUTES_VALUE: Target = target(Kind::String).length(Some(1)
 static ENTITY_REJECTION_ERROR_TYPE: Target = target(Kind::Enum(EntityRejectionErrorType::NAMES));
 static EVENT_MESSAGE: Target = target(Kind::String).length(Some(1), None);
 static EVENTS_LIMIT: Target = target(Kind::Integer).length(Some(1), Some(10000));
+static FIELD_SELECTION_CRITERIA: Target = target(Kind::String).length(Some(0), Some(2000));
 static FILTER_LOG_EVENTS_REQUEST_SCHEMA: Schema = Schema { name: "FilterLogEventsRequest", members: &[
     member("logGroupName", &LOG_GROUP_NAME),
     member("logGroupIdentifier", &LOG_GROUP_IDENTIFIER),
@@ -354,6 +451,8 @@ impl Shape for FilterLogEventsResponse {
     }) }
 }
 
+static PATTERN_OF_FILTER_NAME: Pattern = Pattern::new("[^:*]*");
+static FILTER_NAME: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_FILTER_NAME);
 static FILTER_PATTERN: Target = target(Kind::String).length(Some(0), Some(1024));
 static FILTERED_LOG_EVENT: Target = target(Kind::Structure(&FILTERED_LOG_EVENT_SCHEMA));
 static FILTERED_LOG_EVENT_SCHEMA: Schema = Schema { name: "FilteredLogEvent", members: &[
@@ -742,6 +841,81 @@ impl Shape for MalformedQueryException {
     }) }
 }
 
+static METRIC_FILTER: Target = target(Kind::Structure(&METRIC_FILTER_SCHEMA));
+static METRIC_FILTER_SCHEMA: Schema = Schema { name: "MetricFilter", members: &[
+    member("filterName", &FILTER_NAME),
+    member("filterPattern", &FILTER_PATTERN),
+    member("metricTransformations", &METRIC_TRANSFORMATIONS),
+    member("creationTime", &TIMESTAMP),
+    member("logGroupName", &LOG_GROUP_NAME),
+    member("applyOnTransformedLogs", &scalar::BOOLEAN),
+    member("fieldSelectionCriteria", &FIELD_SELECTION_CRITERIA),
+    member("emitSystemFieldDimensions", &EMIT_SYSTEM_FIELDS),
+] };
+impl Shape for MetricFilter {
+    fn schema(&self) -> &'static Schema { &METRIC_FILTER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.filter_name,
+        1 => &self.filter_pattern,
+        2 => &self.metric_transformations,
+        3 => &self.creation_time,
+        4 => &self.log_group_name,
+        5 => &self.apply_on_transformed_logs,
+        6 => &self.field_selection_criteria,
+        7 => &self.emit_system_field_dimensions,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.filter_name,
+        1 => &mut self.filter_pattern,
+        2 => &mut self.metric_transformations,
+        3 => &mut self.creation_time,
+        4 => &mut self.log_group_name,
+        5 => &mut self.apply_on_transformed_logs,
+        6 => &mut self.field_selection_criteria,
+        7 => &mut self.emit_system_field_dimensions,
+        _ => return None,
+    }) }
+}
+
+static METRIC_FILTERS: Target = target(Kind::List(&member("member", &METRIC_FILTER)));
+static PATTERN_OF_METRIC_NAME: Pattern = Pattern::new("[^:*$]*");
+static METRIC_NAME: Target = target(Kind::String).length(None, Some(255)).matching(&PATTERN_OF_METRIC_NAME);
+static PATTERN_OF_METRIC_NAMESPACE: Pattern = Pattern::new("[^:*$]*");
+static METRIC_NAMESPACE: Target = target(Kind::String).length(None, Some(255)).matching(&PATTERN_OF_METRIC_NAMESPACE);
+static METRIC_TRANSFORMATION: Target = target(Kind::Structure(&METRIC_TRANSFORMATION_SCHEMA));
+static METRIC_TRANSFORMATION_SCHEMA: Schema = Schema { name: "MetricTransformation", members: &[
+    member("metricName", &METRIC_NAME).required(),
+    member("metricNamespace", &METRIC_NAMESPACE).required(),
+    member("metricValue", &METRIC_VALUE).required(),
+    member("defaultValue", &scalar::DOUBLE),
+    member("dimensions", &DIMENSIONS),
+    member("unit", &STANDARD_UNIT),
+] };
+impl Shape for MetricTransformation {
+    fn schema(&self) -> &'static Schema { &METRIC_TRANSFORMATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.metric_name,
+        1 => &self.metric_namespace,
+        2 => &self.metric_value,
+        3 => &self.default_value,
+        4 => &self.dimensions,
+        5 => &self.unit,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.metric_name,
+        1 => &mut self.metric_namespace,
+        2 => &mut self.metric_value,
+        3 => &mut self.default_value,
+        4 => &mut self.dimensions,
+        5 => &mut self.unit,
+        _ => return None,
+    }) }
+}
+
+static METRIC_TRANSFORMATIONS: Target = target(Kind::List(&member("member", &METRIC_TRANSFORMATION))).length(Some(1), Some(1));
+static METRIC_VALUE: Target = target(Kind::String).length(None, Some(100));
 static NEXT_TOKEN: Target = target(Kind::String).length(Some(1), None);
 static OPERATION_ABORTED_EXCEPTION_SCHEMA: Schema = Schema { name: "OperationAbortedException", members: &[
     member("message", &scalar::STRING),
@@ -954,6 +1128,7 @@ impl Shape for ResourceNotFoundException {
     }) }
 }
 
+static ROLE_ARN: Target = target(Kind::String).length(Some(1), None);
 static SEARCHED_LOG_STREAM: Target = target(Kind::Structure(&SEARCHED_LOG_STREAM_SCHEMA));
 static SEARCHED_LOG_STREAM_SCHEMA: Schema = Schema { name: "SearchedLogStream", members: &[
     member("logStreamName", &LOG_STREAM_NAME),
@@ -1035,7 +1210,52 @@ impl Shape for SessionTimeoutException {
     }) }
 }
 
+static STANDARD_UNIT: Target = target(Kind::Enum(StandardUnit::NAMES));
 static STORED_BYTES: Target = target(Kind::Long).length(Some(0), None);
+static SUBSCRIPTION_FILTER: Target = target(Kind::Structure(&SUBSCRIPTION_FILTER_SCHEMA));
+static SUBSCRIPTION_FILTER_SCHEMA: Schema = Schema { name: "SubscriptionFilter", members: &[
+    member("filterName", &FILTER_NAME),
+    member("logGroupName", &LOG_GROUP_NAME),
+    member("filterPattern", &FILTER_PATTERN),
+    member("destinationArn", &DESTINATION_ARN),
+    member("roleArn", &ROLE_ARN),
+    member("distribution", &DISTRIBUTION),
+    member("applyOnTransformedLogs", &scalar::BOOLEAN),
+    member("creationTime", &TIMESTAMP),
+    member("fieldSelectionCriteria", &FIELD_SELECTION_CRITERIA),
+    member("emitSystemFields", &EMIT_SYSTEM_FIELDS),
+] };
+impl Shape for SubscriptionFilter {
+    fn schema(&self) -> &'static Schema { &SUBSCRIPTION_FILTER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.filter_name,
+        1 => &self.log_group_name,
+        2 => &self.filter_pattern,
+        3 => &self.destination_arn,
+        4 => &self.role_arn,
+        5 => &self.distribution,
+        6 => &self.apply_on_transformed_logs,
+        7 => &self.creation_time,
+        8 => &self.field_selection_criteria,
+        9 => &self.emit_system_fields,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.filter_name,
+        1 => &mut self.log_group_name,
+        2 => &mut self.filter_pattern,
+        3 => &mut self.destination_arn,
+        4 => &mut self.role_arn,
+        5 => &mut self.distribution,
+        6 => &mut self.apply_on_transformed_logs,
+        7 => &mut self.creation_time,
+        8 => &mut self.field_selection_criteria,
+        9 => &mut self.emit_system_fields,
+        _ => return None,
+    }) }
+}
+
+static SUBSCRIPTION_FILTERS: Target = target(Kind::List(&member("member", &SUBSCRIPTION_FILTER)));
 static PATTERN_OF_TAG_KEY: Pattern = Pattern::new("^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+)$");
 static TAG_KEY: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_TAG_KEY);
 static TAG_KEY_LIST: Target = target(Kind::List(&member("member", &TAG_KEY))).length(Some(0), Some(50));
@@ -1179,4 +1399,4 @@ impl Shape for ValidationException {
     }) }
 }
 
-structure_values! { AccessDeniedException ConflictException CreateLogGroupRequest CreateLogStreamRequest DataAlreadyAcceptedException DeleteLogGroupRequest DeleteLogStreamRequest DeleteRetentionPolicyRequest DescribeLogGroupsRequest DescribeLogGroupsResponse DescribeLogStreamsRequest DescribeLogStreamsResponse Entity FilterLogEventsRequest FilterLogEventsResponse FilteredLogEvent GetLogEventsRequest GetLogEventsResponse InputLogEvent InternalServerException InternalStreamingException InvalidOperationException InvalidParameterException InvalidSequenceTokenException LimitExceededException ListTagsForResourceRequest ListTagsForResourceResponse ListTagsLogGroupRequest ListTagsLogGroupResponse LogGroup LogStream MalformedQueryException OperationAbortedException OutputLogEvent PutLogEventsRequest PutLogEventsResponse PutRetentionPolicyRequest QueryCompileError QueryCompileErrorLocation RejectedEntityInfo RejectedLogEventsInfo ResourceAlreadyExistsException ResourceNotFoundException SearchedLogStream ServiceQuotaExceededException ServiceUnavailableException SessionStreamingException SessionTimeoutException TagLogGroupRequest TagResourceRequest ThrottlingException TooManyTagsException UnrecognizedClientException UntagLogGroupRequest UntagResourceRequest ValidationException }
+structure_values! { AccessDeniedException ConflictException CreateLogGroupRequest CreateLogStreamRequest DataAlreadyAcceptedException DeleteLogGroupRequest DeleteLogStreamRequest DeleteRetentionPolicyRequest DescribeLogGroupsRequest DescribeLogGroupsResponse DescribeLogStreamsRequest DescribeLogStreamsResponse DescribeMetricFiltersRequest DescribeMetricFiltersResponse DescribeSubscriptionFiltersRequest DescribeSubscriptionFiltersResponse Entity FilterLogEventsRequest FilterLogEventsResponse FilteredLogEvent GetLogEventsRequest GetLogEventsResponse InputLogEvent InternalServerException InternalStreamingException InvalidOperationException InvalidParameterException InvalidSequenceTokenException LimitExceededException ListTagsForResourceRequest ListTagsForResourceResponse ListTagsLogGroupRequest ListTagsLogGroupResponse LogGroup LogStream MalformedQueryException MetricFilter MetricTransformation OperationAbortedException OutputLogEvent PutLogEventsRequest PutLogEventsResponse PutRetentionPolicyRequest QueryCompileError QueryCompileErrorLocation RejectedEntityInfo RejectedLogEventsInfo ResourceAlreadyExistsException ResourceNotFoundException SearchedLogStream ServiceQuotaExceededException ServiceUnavailableException SessionStreamingException SessionTimeoutException SubscriptionFilter TagLogGroupRequest TagResourceRequest ThrottlingException TooManyTagsException UnrecognizedClientException UntagLogGroupRequest UntagResourceRequest ValidationException }

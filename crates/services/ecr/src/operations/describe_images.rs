@@ -5,7 +5,7 @@ use outport_identity::Call;
 use outport_image_registry::RegistryError;
 
 use crate::access::{Target, target};
-use crate::image_id::selector;
+use crate::image_id::{selector, shown};
 use crate::operations::list_images::{is_shown, tag_status};
 use crate::page::Page;
 use crate::{EcrService, views};
@@ -40,7 +40,7 @@ pub(crate) async fn describe_images(
 }
 
 /// Each must exist: ECR answers for all or for none. An image that is named twice is described once.
-async fn by_id(
+pub(crate) async fn by_id(
     service: &EcrService,
     target: Target,
     ids: Vec<ImageIdentifier>,
@@ -69,10 +69,9 @@ async fn by_id(
 
 /// Source of the text: ECR.
 fn not_found(target: &Target, id: &ImageIdentifier) -> EcrError {
-    let digest = id.image_digest.as_deref().unwrap_or("null");
-    let tag = id.image_tag.as_deref().unwrap_or("null");
     EcrError::image_not_found_exception(format!(
-        "The image with imageId {{imageDigest:'{digest}', imageTag:'{tag}'}} does not exist within the {}",
+        "The image with imageId {} does not exist within the {}",
+        shown(id),
         target.place()
     ))
 }

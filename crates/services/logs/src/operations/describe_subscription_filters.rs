@@ -1,0 +1,41 @@
+//! `DescribeSubscriptionFilters`: there are none, since PutSubscriptionFilter is refused.
+
+use outport_aws_logs::{
+    DescribeSubscriptionFiltersRequest, DescribeSubscriptionFiltersResponse, LogsError,
+};
+use outport_identity::Call;
+use outport_log_store::LogStore;
+
+use crate::access::{authorize_group, existing_group, group_name};
+
+pub(crate) fn describe_subscription_filters(
+    store: &LogStore,
+    call: &Call,
+    input: DescribeSubscriptionFiltersRequest,
+) -> Result<DescribeSubscriptionFiltersResponse, LogsError> {
+    let group = group_name(input.log_group_name.as_deref())?;
+    authorize_group(store, call, "logs:DescribeSubscriptionFilters", &group)?;
+    existing_group(store, call, &group)?;
+    Ok(DescribeSubscriptionFiltersResponse {
+        subscription_filters: Some(Vec::new()),
+        next_token: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Rig;
+
+    #[tokio::test]
+    async fn a_group_has_none() {
+        let rig = Rig::with_streams().await;
+        let answer =
+            rig.call("DescribeSubscriptionFilters", json!({"logGroupName": "/ecs/app"})).await;
+        assert_eq!(answer, json!({"subscriptionFilters": []}));
+        let text = "The specified log group does not exist.";
+        let input = json!({"logGroupName": "none"});
+        rig.refuses("DescribeSubscriptionFilters", input, "ResourceNotFoundException", text).await;
+    }
+}

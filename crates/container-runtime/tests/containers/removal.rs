@@ -29,7 +29,7 @@ fn a_tree_without_a_bottom_is_removed() {
     // And what else may lie there: links out, a directory without rights, many names.
     symlink(&kept, upper.join("link")).unwrap();
     fs::create_dir(upper.join("closed")).unwrap();
-    fs::set_permissions(upper.join("closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(upper.join("closed"), Permissions::from_mode(0o000)).unwrap();
     for number in 0..100 {
         fs::create_dir_all(upper.join(format!("wide/{number}/sub"))).unwrap();
         fs::write(upper.join(format!("wide/{number}/file")), "").unwrap();

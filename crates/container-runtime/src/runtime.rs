@@ -3,9 +3,10 @@
 //! **Invariant:** the intent is on disk before anything of a container exists, so that a crash at any
 //! point leaves nothing that [`Runtime::list`] does not see.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -105,6 +106,9 @@ impl Runtime {
         for directory in [layout.tasks_dir(), layout.runs_dir(), layout.seccomp_dir()] {
             fs::create_dir_all(&directory).map_err(RuntimeError::io("make", &directory))?;
         }
+        // Below lie programs that a container may have given the rights of root, and its devices.
+        let private = fs::set_permissions(layout.tasks_dir(), Permissions::from_mode(0o700));
+        private.map_err(RuntimeError::io("close", layout.tasks_dir()))?;
         let shim_binary = ShimBinary::new(&settings.shim_binary);
         Ok(Runtime { layout, hierarchies, shim_binary, settings })
     }

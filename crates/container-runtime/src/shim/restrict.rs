@@ -18,7 +18,7 @@ use super::container_process::place;
 use super::inside::Inside;
 use super::root::{NONE, set_flags};
 use crate::error::{FailureKind, StartFailure};
-use crate::spec::ContainerSpec;
+use crate::spec::{ContainerSpec, Namespace};
 
 /// Makes what Docker's default container may only read read-only, and hides what it may not see behind
 /// `null`, or behind an empty directory.
@@ -51,8 +51,19 @@ fn mask(inside: &Inside, null: &OwnedFd, path: &str) -> Result<(), Problem> {
     Ok(mount(Some(place(null).as_str()), name.as_str(), NONE, MsFlags::MS_BIND, NONE)?)
 }
 
-/// Sets parameters of the process's own namespaces: what else is below `/proc/sys` the kernel refuses or
-/// the control plane has.
+/// Kernel parameters of an IPC namespace, beside all below `fs.mqueue`.
+const OF_IPC: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shm_rmid_forced",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+];
+
+/// Sets parameters of the process's own namespaces. All others are the host's, and refused.
 pub(super) fn set_kernel_parameters(
     inside: &Inside,
     spec: &ContainerSpec,
@@ -65,6 +76,15 @@ pub(super) fn set_kernel_parameters(
         let parts: Vec<&str> = name.split(['.', '/']).collect();
         if parts.iter().any(|part| part.is_empty()) {
             return Err(failure(&"not a name of a kernel parameter"));
+        }
+        let (network, ipc) = (&spec.namespaces.network, &spec.namespaces.ipc);
+        let is_own = match parts[0] {
+            "net" => *network != Namespace::Host,
+            _ if parts.starts_with(&["fs", "mqueue"]) => *ipc != Namespace::Host,
+            _ => OF_IPC.contains(&parts.join(".").as_str()) && *ipc != Namespace::Host,
+        };
+        if !is_own {
+            return Err(failure(&"not in a separate kernel namespace"));
         }
         let path = format!("/proc/sys/{}", parts.join("/"));
         let found = inside.find(&path).map_err(|error| failure(&error))?;

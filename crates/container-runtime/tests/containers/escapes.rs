@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
+use outport_container_runtime::{FailureKind, Namespace, RuntimeError};
 
 use crate::host::{Host, TASK, ended, shim_binary};
 
@@ -87,4 +89,36 @@ fn the_waiting_process_is_closed_to_its_user() {
     }));
     shim.kill().unwrap();
     ended(&shim);
+}
+
+/// CVE-2025-52881, and what needs no trick: a parameter that is not the container's own is the host's.
+#[test]
+fn kernel_parameters_of_the_host_are_not_set() {
+    let host = Host::new();
+    let check = |name: &str, network: Namespace| {
+        let file = Path::new("/proc/sys").join(name.replace('.', "/"));
+        let mut spec = host.spec(&["true"]);
+        spec.namespaces.network = network;
+        // What is there already: a failure of this test changes nothing.
+        let value = fs::read_to_string(file).unwrap().trim().to_owned();
+        spec.sysctls.insert(name.to_owned(), value);
+        match host.runtime.create(TASK, "sysctl", spec) {
+            Err(RuntimeError::Start(failure)) => {
+                assert_eq!(failure.kind, FailureKind::InvalidSpec, "{failure:?}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    check("kernel.core_pattern", Namespace::New);
+    check("vm.swappiness", Namespace::New);
+    check("fs.file-max", Namespace::New);
+    check("net.ipv4.ip_forward", Namespace::Host);
+}
+
+/// On a host that others log in to, a program that a container made run as root stays out of reach.
+#[test]
+fn the_files_of_containers_are_closed_to_other_users() {
+    let host = Host::new();
+    let tasks = host.settings.root_dir.join("tasks");
+    assert_eq!(fs::metadata(tasks).unwrap().mode() & 0o7777, 0o700);
 }

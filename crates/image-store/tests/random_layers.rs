@@ -2,7 +2,6 @@
 //! the layer's directory changes, and nothing in it is a device. A failure names the seed of its layer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "shared with tests that use other parts")]
 mod support;
 
 use outport_image_store::UnpackLimits;

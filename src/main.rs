@@ -11,6 +11,7 @@ mod environment;
 mod health;
 mod node;
 mod node_link;
+mod open_files;
 mod preflight;
 mod services;
 mod stop_signal;
@@ -47,7 +48,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Env(options) => environment::print(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(up::run(options)),
-        Command::Server(options) => in_runtime(control_plane::run(options)),
+        Command::Server(options) => {
+            open_files::raise_limit()?;
+            in_runtime(control_plane::run(options))
+        }
         Command::Node(options) => in_runtime(node::run(options)),
         Command::Shim { .. } | Command::Unpack { .. } => Ok(()),
     }

@@ -5,6 +5,7 @@ use outport_node_agent::{Agent, AgentSettings, capacity};
 
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
+use crate::open_files;
 use crate::preflight;
 use crate::stop_signal::StopSignal;
 
@@ -49,5 +50,6 @@ pub fn settings(
         cluster: options.cluster.clone(),
         capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
         oci_runtime: options.oci_runtime.clone(),
+        container_open_files: open_files::raise_limit()?,
     })
 }

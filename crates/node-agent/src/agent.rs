@@ -18,8 +18,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::board::Board;
+use crate::container_spec::OpenFiles;
 use crate::control_plane::{ControlPlane, LinkError};
 use crate::host;
+use crate::log_news::LogNews;
 use crate::machine::{Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_instance};
 use crate::reporter::Reporter;
 use crate::task::runner::StopReason;
@@ -53,6 +55,7 @@ pub struct AgentSettings {
     pub capacity: NodeCapacity,
     /// An OCI runtime to use instead of our own.
     pub oci_runtime: Option<PathBuf>,
+    pub container_open_files: OpenFiles,
 }
 
 /// Why a node cannot work.
@@ -124,6 +127,7 @@ impl Agent {
             tokio::spawn(follow_assignments(shared.clone(), registration)),
             tokio::spawn(sweep_images(shared.clone())),
             tokio::spawn(restore_rules(shared.clone())),
+            tokio::spawn(shared.machine.log_news.clone().run()),
         ];
         Ok(Self { instance: settings.instance, shared, loops })
     }
@@ -431,7 +435,16 @@ async fn machine(
         Some(program) => Driver::Oci(program.clone()),
         None => Driver::BuiltIn,
     };
-    Ok(Machine::new(runtime, networks, images, control_plane.clone(), driver))
+    let log_news = LogNews::open()?;
+    Ok(Machine::new(
+        runtime,
+        networks,
+        images,
+        control_plane.clone(),
+        driver,
+        log_news,
+        settings.container_open_files,
+    ))
 }
 
 fn runtime(directory: &Path, instance: &str) -> Result<Runtime, RuntimeError> {

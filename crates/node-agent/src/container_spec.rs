@@ -34,8 +34,17 @@ pub struct ContainerHost {
     pub files: Vec<BindMount>,
     pub hostname: Option<String>,
     pub driver: Driver,
-    /// The most open files that this node can give: a default above it is lowered to it.
-    pub open_files_max: u64,
+    /// Open files where the definition says nothing.
+    pub open_files: OpenFiles,
+}
+
+/// The limits of open files of containers whose definition says none.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenFiles {
+    pub soft: u64,
+    /// A process may raise its limit up to it; above it only with a capability that a node inside a
+    /// container or a small virtual machine may lack. So Fargate's default is lowered to it.
+    pub hard: u64,
 }
 
 /// Why a container cannot be made. The texts stand behind `CannotCreateContainerError: `.
@@ -72,7 +81,7 @@ pub fn container_spec(
         drop: container.linux.capabilities_drop.clone(),
     };
     spec.readonly_rootfs = container.readonly_root_filesystem;
-    spec.ulimits = ulimits(task, container, host.open_files_max);
+    spec.ulimits = ulimits(task, container, host.open_files);
     spec.hostname = container.hostname.clone().or(host.hostname);
     spec.tmpfs = tmpfs(container);
     spec.bind_mounts = host.files;
@@ -146,7 +155,7 @@ fn environment(
 fn ulimits(
     task: &TaskAssignment,
     container: &ContainerAssignment,
-    open_files_max: u64,
+    open_files: OpenFiles,
 ) -> Vec<Ulimit> {
     // -1 is AWS's word for unlimited.
     let value = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
@@ -159,9 +168,15 @@ fn ulimits(
             hard: value(ulimit.hard),
         })
         .collect();
-    if task.launch_type == "FARGATE" && ulimits.iter().all(|ulimit| ulimit.name != "nofile") {
-        let open_files = FARGATE_OPEN_FILES.min(open_files_max);
-        ulimits.push(Ulimit { name: "nofile".to_owned(), soft: open_files, hard: open_files });
+    if ulimits.iter().all(|ulimit| ulimit.name != "nofile") {
+        let OpenFiles { soft, hard } = match task.launch_type.as_str() {
+            "FARGATE" => {
+                let both = FARGATE_OPEN_FILES.min(open_files.hard);
+                OpenFiles { soft: both, hard: both }
+            }
+            _ => open_files,
+        };
+        ulimits.push(Ulimit { name: "nofile".to_owned(), soft, hard });
     }
     ulimits
 }

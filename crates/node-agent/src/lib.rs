@@ -11,6 +11,7 @@ mod board;
 mod container_spec;
 mod control_plane;
 mod host;
+mod log_news;
 mod log_shipper;
 mod machine;
 mod patience;
@@ -20,5 +21,6 @@ mod task;
 mod task_record;
 
 pub use agent::{Agent, AgentError, AgentSettings, check_addresses, remove_everything};
+pub use container_spec::OpenFiles;
 pub use control_plane::{LINK_REGION, LinkError};
 pub use host::capacity;

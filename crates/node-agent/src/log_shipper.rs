@@ -5,20 +5,19 @@
 //!
 //! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outport_container_runtime::log::{LogContent, LogWatch};
+use outport_container_runtime::log::LogContent;
 use outport_container_runtime::{LogCursor, LogReader, LogStream};
 use outport_model::TaskId;
 use outport_node_protocol::{LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogEvent};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::control_plane::{ControlPlane, LinkError};
-use crate::readable::readable;
+use crate::log_news::{LogListener, LogNews};
 
 /// A line that was just written may have company: this much is waited for it.
 const LINGER: Duration = Duration::from_millis(20);
@@ -33,11 +32,22 @@ const EVENT_OVERHEAD_BYTES: usize = 26;
 /// One container's log and where it goes.
 pub struct LogShipper {
     pub control_plane: Arc<ControlPlane>,
+    pub news: Arc<LogNews>,
     pub task: TaskId,
     pub container: String,
     pub directory: PathBuf,
     /// True once the container has ended: what is in the files then is all.
     pub ended: watch::Receiver<bool>,
+}
+
+/// Why shipping came to a halt.
+#[derive(Debug, thiserror::Error)]
+enum ShipError {
+    /// The control plane takes no more of this log.
+    #[error(transparent)]
+    Refused(#[from] LinkError),
+    #[error(transparent)]
+    Node(#[from] io::Error),
 }
 
 /// What was read and not shipped yet.
@@ -59,25 +69,31 @@ impl LogShipper {
         self.send(self.batch(0, 0, Vec::new())).await
     }
 
-    /// Ships until the container has ended and all is delivered, or nobody wants it any more.
+    /// Ships until the container has ended and all is delivered, or nobody wants it any more. What
+    /// this node lacks for the moment, such as descriptors, is waited for.
     pub async fn run(mut self) {
-        if let Err(error) = self.ship_all().await {
-            tracing::error!(
-                task = %self.task, container = self.container, %error,
-                "its log is not shipped any further"
-            );
+        let mut retry = RETRY_FIRST;
+        while let Err(error) = self.ship_all().await {
+            let (task, container) = (&self.task, &self.container);
+            let passing = matches!(&error, ShipError::Node(e) if e.kind() != ErrorKind::NotFound);
+            if !passing {
+                tracing::error!(%task, container, %error, "its log is not shipped any further");
+                return;
+            }
+            tracing::warn!(%task, container, %error, "its log is not shipped; trying again");
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
         }
     }
 
-    async fn ship_all(&mut self) -> anyhow::Result<()> {
-        let watch = readable(LogWatch::new(&self.directory)?).map_err(|(_, error)| error)?;
+    async fn ship_all(&mut self) -> Result<(), ShipError> {
+        let listener = self.news.listen(&self.directory)?;
         let mut committed = self.deliver(self.batch(0, 0, Vec::new())).await?;
         let mut reader = LogReader::new(&self.directory, unpack(committed));
         let mut pending = Pending::default();
         loop {
             // A sender that is gone has said all that it will say.
             let ended = self.ended.has_changed().is_err() || *self.ended.borrow_and_update();
-            watch.get_ref().clear()?;
             let more = read_batch(&mut reader, &mut pending, ended)?;
             if let Some(last) = pending.events.last() {
                 let to = last.end_cursor;
@@ -101,14 +117,14 @@ impl LogShipper {
                 }
             }
             if !more {
-                self.wait(&watch, ended).await?;
+                self.wait(&listener, ended).await;
             }
         }
     }
 
     /// Lets the shim delete what was delivered. A full disk is waited for: a container that is held
     /// back until its log is shipped goes on only then.
-    async fn mark_shipped(&self, cursor: LogCursor) -> std::io::Result<()> {
+    async fn mark_shipped(&self, cursor: LogCursor) -> io::Result<()> {
         let mut retry = RETRY_FIRST;
         loop {
             match cursor.mark_shipped(&self.directory) {
@@ -123,22 +139,18 @@ impl LogShipper {
     }
 
     /// Until something was written or the container ended.
-    async fn wait(&mut self, watch: &AsyncFd<LogWatch>, ended: bool) -> anyhow::Result<()> {
+    async fn wait(&mut self, listener: &LogListener, ended: bool) {
         if ended {
-            return Ok(());
+            return;
         }
         let written = tokio::select! {
-            ready = watch.readable() => {
-                ready?.clear_ready();
-                true
-            }
+            () = listener.grown() => true,
             // A sender that is gone has said that it ended.
             _ended_or_gone = self.ended.changed() => false,
         };
         if written {
             tokio::time::sleep(LINGER).await;
         }
-        Ok(())
     }
 
     fn batch(&self, from_cursor: u64, to_cursor: u64, events: Vec<LogEvent>) -> LogBatch {
@@ -174,7 +186,7 @@ impl LogShipper {
 }
 
 /// Reads up to one batch; whether more may be waiting. With `ended` the last line needs no end.
-fn read_batch(reader: &mut LogReader, pending: &mut Pending, ended: bool) -> anyhow::Result<bool> {
+fn read_batch(reader: &mut LogReader, pending: &mut Pending, ended: bool) -> io::Result<bool> {
     while pending.events.len() < LOG_EVENTS_PER_BATCH_MAX
         && pending.bytes + EVENT_BYTES_MAX + EVENT_OVERHEAD_BYTES <= LOG_BATCH_BYTES_MAX
     {

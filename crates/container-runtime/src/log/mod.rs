@@ -20,7 +20,7 @@ pub use cursor::LogCursor;
 pub use frame::{LogContent, LogFrame, LogStream};
 pub(crate) use lines::LineSplitter;
 pub use reader::LogReader;
-pub use watch::LogWatch;
+pub use watch::{LogChange, LogWatch, WatchId};
 pub(crate) use writer::LogWriter;
 
 use std::path::{Path, PathBuf};

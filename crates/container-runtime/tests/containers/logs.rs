@@ -37,12 +37,13 @@ fn a_reader_follows_through_rotation_and_from_any_cursor() {
     spec.log.segment_bytes_max = 50_000;
     let shim = host.create("seq", spec);
     let dir = host.runtime.log_dir(TASK, "seq").unwrap();
-    let watch = LogWatch::new(&dir).unwrap();
+    let watch = LogWatch::new().unwrap();
+    watch.add(&dir).unwrap();
     shim.start().unwrap();
     let mut cursor = LogCursor::default();
     let mut expected = 1_u32;
     until("all lines are read", || {
-        watch.clear().unwrap();
+        watch.changes().unwrap();
         // A new reader each time: as after a crash of the agent.
         let mut reader = LogReader::new(&dir, cursor);
         for _ in 0..777 {

@@ -21,8 +21,9 @@ use containers::{Containers, blocking};
 pub use images::{Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, remove_instance};
 
-use crate::container_spec::{ContainerHost, container_spec, task_limits};
+use crate::container_spec::{ContainerHost, OpenFiles, container_spec, task_limits};
 use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::log_news::LogNews;
 use crate::log_shipper::LogShipper;
 use crate::patience::patiently;
 use crate::task::host::PulledImage;
@@ -38,6 +39,8 @@ pub struct Machine {
     pub images: Images,
     pub control_plane: Arc<ControlPlane>,
     pub driver: Driver,
+    pub log_news: Arc<LogNews>,
+    pub open_files: OpenFiles,
     pub containers: Containers,
 }
 
@@ -48,9 +51,11 @@ impl Machine {
         images: Images,
         control_plane: Arc<ControlPlane>,
         driver: Driver,
+        log_news: Arc<LogNews>,
+        open_files: OpenFiles,
     ) -> Self {
         let containers = Containers::default();
-        Self { runtime, networks, images, control_plane, driver, containers }
+        Self { runtime, networks, images, control_plane, driver, log_news, open_files, containers }
     }
 
     /// Begins to ship the log of a container, if it goes anywhere.
@@ -83,6 +88,7 @@ impl Machine {
         }
         Ok(Some(LogShipper {
             control_plane: self.control_plane.clone(),
+            news: self.log_news.clone(),
             task: task.task.clone(),
             container: container.name.clone(),
             directory: self.runtime.log_dir(task.task.as_str(), &container.name)?,
@@ -130,7 +136,7 @@ impl Machine {
             files,
             hostname: self.networks.hostname(task, container),
             driver: self.driver.clone(),
-            open_files_max: open_files_max(),
+            open_files: self.open_files,
         };
         let spec =
             container_spec(task, container, &image.config, host).map_err(|error| failed(&error))?;
@@ -360,13 +366,6 @@ impl TaskHost for Machine {
             self.containers.forget(&task.task, &container.name);
         }
     }
-}
-
-/// A process may raise its limit of open files up to its hard limit; above it only with a capability
-/// that a node inside a container or a small virtual machine may lack.
-fn open_files_max() -> u64 {
-    nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
-        .map_or(u64::MAX, |(_, hard)| hard)
 }
 
 /// The container's UUID without hyphens and half the task's id: unique, and the same after a restart.

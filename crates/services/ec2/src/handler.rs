@@ -21,5 +21,6 @@ handler! {
     describe_regions: DescribeRegionsRequest => DescribeRegionsResult,
     describe_security_groups: DescribeSecurityGroupsRequest => DescribeSecurityGroupsResult,
     describe_subnets: DescribeSubnetsRequest => DescribeSubnetsResult,
+    describe_vpc_attribute: DescribeVpcAttributeRequest => DescribeVpcAttributeResult,
     describe_vpcs: DescribeVpcsRequest => DescribeVpcsResult,
 }

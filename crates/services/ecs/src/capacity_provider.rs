@@ -20,7 +20,8 @@ use crate::launch;
 use crate::rejection::Rejection;
 use crate::views::stored;
 
-const PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
+/// In the order of their names.
+pub const PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 const ITEMS_MAX: usize = 20;
 
 /// What tasks run on.

@@ -24,6 +24,7 @@ handler! {
     delete_service: DeleteServiceRequest => DeleteServiceResponse,
     delete_task_definitions: DeleteTaskDefinitionsRequest => DeleteTaskDefinitionsResponse,
     deregister_task_definition: DeregisterTaskDefinitionRequest => DeregisterTaskDefinitionResponse,
+    describe_capacity_providers: DescribeCapacityProvidersRequest => DescribeCapacityProvidersResponse,
     describe_clusters: DescribeClustersRequest => DescribeClustersResponse,
     describe_container_instances: DescribeContainerInstancesRequest => DescribeContainerInstancesResponse,
     describe_service_deployments: DescribeServiceDeploymentsRequest => DescribeServiceDeploymentsResponse,

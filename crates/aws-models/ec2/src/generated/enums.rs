@@ -96,6 +96,12 @@ outport_aws_wire::enumeration! { Tenancy {
     Host = "host",
 } }
 
+outport_aws_wire::enumeration! { VpcAttributeName {
+    EnableDnsSupport = "enableDnsSupport",
+    EnableDnsHostnames = "enableDnsHostnames",
+    EnableNetworkAddressUsageMetrics = "enableNetworkAddressUsageMetrics",
+} }
+
 outport_aws_wire::enumeration! { VpcCidrBlockStateCode {
     Associating = "associating",
     Associated = "associated",

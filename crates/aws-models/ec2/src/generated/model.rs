@@ -487,7 +487,7 @@ static OPERATIONS: [OperationModel; 830] = [
     OperationModel { name: "DescribeVolumeStatus", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeVolumes", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeVolumesModifications", is_implemented: false, result_wrapper: "", is_anonymous: false },
-    OperationModel { name: "DescribeVpcAttribute", is_implemented: false, result_wrapper: "", is_anonymous: false },
+    OperationModel { name: "DescribeVpcAttribute", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeVpcBlockPublicAccessExclusions", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeVpcBlockPublicAccessOptions", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeVpcClassicLink", is_implemented: false, result_wrapper: "", is_anonymous: false },

@@ -12,6 +12,7 @@ pub trait Ec2Handler<C: Sync>: Send + Sync {
     fn describe_regions(&self, call: &C, input: DescribeRegionsRequest) -> impl Future<Output = Result<DescribeRegionsResult, Ec2Error>> + Send;
     fn describe_security_groups(&self, call: &C, input: DescribeSecurityGroupsRequest) -> impl Future<Output = Result<DescribeSecurityGroupsResult, Ec2Error>> + Send;
     fn describe_subnets(&self, call: &C, input: DescribeSubnetsRequest) -> impl Future<Output = Result<DescribeSubnetsResult, Ec2Error>> + Send;
+    fn describe_vpc_attribute(&self, call: &C, input: DescribeVpcAttributeRequest) -> impl Future<Output = Result<DescribeVpcAttributeResult, Ec2Error>> + Send;
     fn describe_vpcs(&self, call: &C, input: DescribeVpcsRequest) -> impl Future<Output = Result<DescribeVpcsResult, Ec2Error>> + Send;
 }
 
@@ -28,6 +29,7 @@ pub async fn dispatch<C: Sync, H: Ec2Handler<C>>(
         "DescribeRegions" => { let output = Box::pin(handler.describe_regions(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeSecurityGroups" => { let output = Box::pin(handler.describe_security_groups(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeSubnets" => { let output = Box::pin(handler.describe_subnets(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribeVpcAttribute" => { let output = Box::pin(handler.describe_vpc_attribute(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeVpcs" => { let output = Box::pin(handler.describe_vpcs(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }

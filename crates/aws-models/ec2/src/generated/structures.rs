@@ -16,6 +16,11 @@ pub struct AttachmentEnaSrdUdpSpecification {
 }
 
 #[derive(Clone, Default)]
+pub struct AttributeBooleanValue {
+    pub value: Option<bool>,
+}
+
+#[derive(Clone, Default)]
 pub struct AvailabilityZone {
     pub opt_in_status: Option<AvailabilityZoneOptInStatus>,
     pub messages: Option<Vec<AvailabilityZoneMessage>>,
@@ -132,6 +137,21 @@ pub struct DescribeSubnetsRequest {
 pub struct DescribeSubnetsResult {
     pub next_token: Option<String>,
     pub subnets: Option<Vec<Subnet>>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeVpcAttributeRequest {
+    pub attribute: Option<VpcAttributeName>,
+    pub vpc_id: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeVpcAttributeResult {
+    pub enable_dns_hostnames: Option<AttributeBooleanValue>,
+    pub enable_dns_support: Option<AttributeBooleanValue>,
+    pub enable_network_address_usage_metrics: Option<AttributeBooleanValue>,
+    pub vpc_id: Option<String>,
 }
 
 #[derive(Clone, Default)]

@@ -40,6 +40,22 @@ impl Shape for AttachmentEnaSrdUdpSpecification {
 }
 
 static ATTACHMENT_STATUS: Target = target(Kind::Enum(AttachmentStatus::NAMES));
+static ATTRIBUTE_BOOLEAN_VALUE: Target = target(Kind::Structure(&ATTRIBUTE_BOOLEAN_VALUE_SCHEMA));
+static ATTRIBUTE_BOOLEAN_VALUE_SCHEMA: Schema = Schema { name: "AttributeBooleanValue", members: &[
+    member("Value", &scalar::BOOLEAN).located("value"),
+] };
+impl Shape for AttributeBooleanValue {
+    fn schema(&self) -> &'static Schema { &ATTRIBUTE_BOOLEAN_VALUE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
 static AVAILABILITY_ZONE: Target = target(Kind::Structure(&AVAILABILITY_ZONE_SCHEMA));
 static AVAILABILITY_ZONE_SCHEMA: Schema = Schema { name: "AvailabilityZone", members: &[
     member("OptInStatus", &AVAILABILITY_ZONE_OPT_IN_STATUS).located("optInStatus"),
@@ -409,6 +425,51 @@ impl Shape for DescribeSubnetsResult {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.next_token,
         1 => &mut self.subnets,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_VPC_ATTRIBUTE_REQUEST_SCHEMA: Schema = Schema { name: "DescribeVpcAttributeRequest", members: &[
+    member("Attribute", &VPC_ATTRIBUTE_NAME).required(),
+    member("VpcId", &scalar::STRING).required(),
+    member("DryRun", &scalar::BOOLEAN).located("dryRun"),
+] };
+impl Shape for DescribeVpcAttributeRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_VPC_ATTRIBUTE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attribute,
+        1 => &self.vpc_id,
+        2 => &self.dry_run,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attribute,
+        1 => &mut self.vpc_id,
+        2 => &mut self.dry_run,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_VPC_ATTRIBUTE_RESULT_SCHEMA: Schema = Schema { name: "DescribeVpcAttributeResult", members: &[
+    member("EnableDnsHostnames", &ATTRIBUTE_BOOLEAN_VALUE).located("enableDnsHostnames"),
+    member("EnableDnsSupport", &ATTRIBUTE_BOOLEAN_VALUE).located("enableDnsSupport"),
+    member("EnableNetworkAddressUsageMetrics", &ATTRIBUTE_BOOLEAN_VALUE).located("enableNetworkAddressUsageMetrics"),
+    member("VpcId", &scalar::STRING).located("vpcId"),
+] };
+impl Shape for DescribeVpcAttributeResult {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_VPC_ATTRIBUTE_RESULT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.enable_dns_hostnames,
+        1 => &self.enable_dns_support,
+        2 => &self.enable_network_address_usage_metrics,
+        3 => &self.vpc_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.enable_dns_hostnames,
+        1 => &mut self.enable_dns_support,
+        2 => &mut self.enable_network_address_usage_metrics,
+        3 => &mut self.vpc_id,
         _ => return None,
     }) }
 }
@@ -1266,6 +1327,7 @@ impl Shape for Vpc {
     }) }
 }
 
+static VPC_ATTRIBUTE_NAME: Target = target(Kind::Enum(VpcAttributeName::NAMES));
 static VPC_CIDR_BLOCK_ASSOCIATION: Target = target(Kind::Structure(&VPC_CIDR_BLOCK_ASSOCIATION_SCHEMA));
 static VPC_CIDR_BLOCK_ASSOCIATION_SCHEMA: Schema = Schema { name: "VpcCidrBlockAssociation", members: &[
     member("AssociationId", &scalar::STRING).located("associationId"),
@@ -1448,4 +1510,4 @@ static VPC_LIST: Target = target(Kind::List(&member("member", &VPC).located("ite
 static VPC_STATE: Target = target(Kind::Enum(VpcState::NAMES));
 static ZONE_ID_STRING_LIST: Target = target(Kind::List(&member("member", &scalar::STRING).located("ZoneId")));
 static ZONE_NAME_STRING_LIST: Target = target(Kind::List(&member("member", &scalar::STRING).located("ZoneName")));
-structure_values! { AttachmentEnaSrdSpecification AttachmentEnaSrdUdpSpecification AvailabilityZone AvailabilityZoneGeography AvailabilityZoneMessage AvailabilityZoneSubGeography BlockPublicAccessStates ConnectionTrackingConfiguration DescribeAvailabilityZonesRequest DescribeAvailabilityZonesResult DescribeNetworkInterfacesRequest DescribeNetworkInterfacesResult DescribeRegionsRequest DescribeRegionsResult DescribeSecurityGroupsRequest DescribeSecurityGroupsResult DescribeSubnetsRequest DescribeSubnetsResult DescribeVpcsRequest DescribeVpcsResult Filter GroupIdentifier IpPermission IpRange Ipv4PrefixSpecification Ipv6PrefixSpecification Ipv6Range NetworkInterface NetworkInterfaceAssociation NetworkInterfaceAttachment NetworkInterfaceIpv6Address NetworkInterfacePrivateIpAddress OperatorResponse PrefixListId PrivateDnsNameOptionsOnLaunch PublicIpDnsNameOptions Region RegionGeography SecurityGroup Subnet SubnetCidrBlockState SubnetIpv6CidrBlockAssociation Tag UserIdGroupPair Vpc VpcCidrBlockAssociation VpcCidrBlockState VpcEncryptionControl VpcEncryptionControlExclusion VpcEncryptionControlExclusions VpcIpv6CidrBlockAssociation }
+structure_values! { AttachmentEnaSrdSpecification AttachmentEnaSrdUdpSpecification AttributeBooleanValue AvailabilityZone AvailabilityZoneGeography AvailabilityZoneMessage AvailabilityZoneSubGeography BlockPublicAccessStates ConnectionTrackingConfiguration DescribeAvailabilityZonesRequest DescribeAvailabilityZonesResult DescribeNetworkInterfacesRequest DescribeNetworkInterfacesResult DescribeRegionsRequest DescribeRegionsResult DescribeSecurityGroupsRequest DescribeSecurityGroupsResult DescribeSubnetsRequest DescribeSubnetsResult DescribeVpcAttributeRequest DescribeVpcAttributeResult DescribeVpcsRequest DescribeVpcsResult Filter GroupIdentifier IpPermission IpRange Ipv4PrefixSpecification Ipv6PrefixSpecification Ipv6Range NetworkInterface NetworkInterfaceAssociation NetworkInterfaceAttachment NetworkInterfaceIpv6Address NetworkInterfacePrivateIpAddress OperatorResponse PrefixListId PrivateDnsNameOptionsOnLaunch PublicIpDnsNameOptions Region RegionGeography SecurityGroup Subnet SubnetCidrBlockState SubnetIpv6CidrBlockAssociation Tag UserIdGroupPair Vpc VpcCidrBlockAssociation VpcCidrBlockState VpcEncryptionControl VpcEncryptionControlExclusion VpcEncryptionControlExclusions VpcIpv6CidrBlockAssociation }

@@ -41,7 +41,7 @@ static OPERATIONS: [OperationModel; 88] = [
     OperationModel { name: "DeleteTaskSet", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DeregisterContainerInstance", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DeregisterTaskDefinition", is_implemented: true, result_wrapper: "", is_anonymous: false },
-    OperationModel { name: "DescribeCapacityProviders", is_implemented: false, result_wrapper: "", is_anonymous: false },
+    OperationModel { name: "DescribeCapacityProviders", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeClusters", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeContainerInstances", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeDaemon", is_implemented: false, result_wrapper: "", is_anonymous: false },

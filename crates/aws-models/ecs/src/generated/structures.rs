@@ -5,6 +5,18 @@ use outport_aws_wire::{Blob, Document, Timestamp};
 use super::*;
 
 #[derive(Clone, Default)]
+pub struct AcceleratorCountRequest {
+    pub min: Option<i32>,
+    pub max: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct AcceleratorTotalMemoryMiBRequest {
+    pub min: Option<i32>,
+    pub max: Option<i32>,
+}
+
+#[derive(Clone, Default)]
 pub struct AdvancedConfiguration {
     pub alternate_target_group_arn: Option<String>,
     pub production_listener_rule: Option<String>,
@@ -29,10 +41,29 @@ pub struct Attribute {
 }
 
 #[derive(Clone, Default)]
+pub struct AutoRepairConfiguration {
+    pub actions_status: Option<AutoRepairActionsStatus>,
+}
+
+#[derive(Clone, Default)]
+pub struct AutoScalingGroupProvider {
+    pub auto_scaling_group_arn: Option<String>,
+    pub managed_scaling: Option<ManagedScaling>,
+    pub managed_termination_protection: Option<ManagedTerminationProtection>,
+    pub managed_draining: Option<ManagedDraining>,
+}
+
+#[derive(Clone, Default)]
 pub struct AwsVpcConfiguration {
     pub subnets: Option<Vec<String>>,
     pub security_groups: Option<Vec<String>>,
     pub assign_public_ip: Option<AssignPublicIp>,
+}
+
+#[derive(Clone, Default)]
+pub struct BaselineEbsBandwidthMbpsRequest {
+    pub min: Option<i32>,
+    pub max: Option<i32>,
 }
 
 #[derive(Clone, Default)]
@@ -42,10 +73,30 @@ pub struct CanaryConfiguration {
 }
 
 #[derive(Clone, Default)]
+pub struct CapacityProvider {
+    pub capacity_provider_arn: Option<String>,
+    pub name: Option<String>,
+    pub cluster: Option<String>,
+    pub status: Option<CapacityProviderStatus>,
+    pub auto_scaling_group_provider: Option<AutoScalingGroupProvider>,
+    pub managed_instances_provider: Option<ManagedInstancesProvider>,
+    pub update_status: Option<CapacityProviderUpdateStatus>,
+    pub update_status_reason: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub r#type: Option<CapacityProviderType>,
+}
+
+#[derive(Clone, Default)]
 pub struct CapacityProviderStrategyItem {
     pub capacity_provider: Option<String>,
     pub weight: Option<i32>,
     pub base: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct CapacityReservationRequest {
+    pub reservation_group_arn: Option<String>,
+    pub reservation_preference: Option<CapacityReservationPreference>,
 }
 
 #[derive(Clone, Default)]
@@ -431,6 +482,22 @@ pub struct DeregisterTaskDefinitionResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct DescribeCapacityProvidersRequest {
+    pub capacity_providers: Option<Vec<String>>,
+    pub cluster: Option<String>,
+    pub include: Option<Vec<CapacityProviderField>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeCapacityProvidersResponse {
+    pub capacity_providers: Option<Vec<CapacityProvider>>,
+    pub failures: Option<Vec<Failure>>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DescribeClustersRequest {
     pub clusters: Option<Vec<String>>,
     pub include: Option<Vec<ClusterField>>,
@@ -722,12 +789,60 @@ pub struct InferenceAcceleratorOverride {
 }
 
 #[derive(Clone, Default)]
+pub struct InfrastructureOptimization {
+    pub scale_in_after: Option<i32>,
+}
+
+#[derive(Clone, Default)]
 pub struct InstanceHealthCheckResult {
     pub r#type: Option<InstanceHealthCheckType>,
     pub status: Option<InstanceHealthCheckState>,
     pub status_reason: Option<String>,
     pub last_updated: Option<Timestamp>,
     pub last_status_change: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct InstanceLaunchTemplate {
+    pub ec2_instance_profile_arn: Option<String>,
+    pub network_configuration: Option<ManagedInstancesNetworkConfiguration>,
+    pub storage_configuration: Option<ManagedInstancesStorageConfiguration>,
+    pub local_storage_configuration: Option<ManagedInstancesLocalStorageConfiguration>,
+    pub monitoring: Option<ManagedInstancesMonitoringOptions>,
+    pub capacity_option_type: Option<CapacityOptionType>,
+    pub instance_metadata_tags_propagation: Option<bool>,
+    pub instance_requirements: Option<InstanceRequirementsRequest>,
+    pub fips_enabled: Option<bool>,
+    pub capacity_reservations: Option<CapacityReservationRequest>,
+    pub nitro_enclaves_enabled: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct InstanceRequirementsRequest {
+    pub v_cpu_count: Option<VCpuCountRangeRequest>,
+    pub memory_mi_b: Option<MemoryMiBRequest>,
+    pub cpu_manufacturers: Option<Vec<CpuManufacturer>>,
+    pub memory_gi_b_per_v_cpu: Option<MemoryGiBPerVCpuRequest>,
+    pub excluded_instance_types: Option<Vec<String>>,
+    pub instance_generations: Option<Vec<InstanceGeneration>>,
+    pub spot_max_price_percentage_over_lowest_price: Option<i32>,
+    pub on_demand_max_price_percentage_over_lowest_price: Option<i32>,
+    pub bare_metal: Option<BareMetal>,
+    pub burstable_performance: Option<BurstablePerformance>,
+    pub require_hibernate_support: Option<bool>,
+    pub network_interface_count: Option<NetworkInterfaceCountRequest>,
+    pub local_storage: Option<LocalStorage>,
+    pub local_storage_types: Option<Vec<LocalStorageType>>,
+    pub total_local_storage_gb: Option<TotalLocalStorageGBRequest>,
+    pub baseline_ebs_bandwidth_mbps: Option<BaselineEbsBandwidthMbpsRequest>,
+    pub accelerator_types: Option<Vec<AcceleratorType>>,
+    pub accelerator_count: Option<AcceleratorCountRequest>,
+    pub accelerator_manufacturers: Option<Vec<AcceleratorManufacturer>>,
+    pub accelerator_names: Option<Vec<AcceleratorName>>,
+    pub accelerator_total_memory_mi_b: Option<AcceleratorTotalMemoryMiBRequest>,
+    pub network_bandwidth_gbps: Option<NetworkBandwidthGbpsRequest>,
+    pub allowed_instance_types: Option<Vec<String>>,
+    pub max_spot_price_as_percentage_of_optimal_on_demand_price: Option<i32>,
 }
 
 #[derive(Clone, Default)]
@@ -956,6 +1071,31 @@ pub struct ManagedIngressPath {
 }
 
 #[derive(Clone, Default)]
+pub struct ManagedInstancesLocalStorageConfiguration {
+    pub use_local_storage: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct ManagedInstancesNetworkConfiguration {
+    pub subnets: Option<Vec<String>>,
+    pub security_groups: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ManagedInstancesProvider {
+    pub infrastructure_role_arn: Option<String>,
+    pub instance_launch_template: Option<InstanceLaunchTemplate>,
+    pub propagate_tags: Option<PropagateMITags>,
+    pub infrastructure_optimization: Option<InfrastructureOptimization>,
+    pub auto_repair_configuration: Option<AutoRepairConfiguration>,
+}
+
+#[derive(Clone, Default)]
+pub struct ManagedInstancesStorageConfiguration {
+    pub storage_size_gi_b: Option<i32>,
+}
+
+#[derive(Clone, Default)]
 pub struct ManagedListener {
     pub arn: Option<String>,
     pub status: Option<ManagedResourceStatus>,
@@ -1010,6 +1150,15 @@ pub struct ManagedScalableTarget {
 }
 
 #[derive(Clone, Default)]
+pub struct ManagedScaling {
+    pub status: Option<ManagedScalingStatus>,
+    pub target_capacity: Option<i32>,
+    pub minimum_scaling_step_size: Option<i32>,
+    pub maximum_scaling_step_size: Option<i32>,
+    pub instance_warmup_period: Option<i32>,
+}
+
+#[derive(Clone, Default)]
 pub struct ManagedSecurityGroup {
     pub arn: Option<String>,
     pub status: Option<ManagedResourceStatus>,
@@ -1035,6 +1184,18 @@ pub struct ManagedTargetGroup {
 }
 
 #[derive(Clone, Default)]
+pub struct MemoryGiBPerVCpuRequest {
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+}
+
+#[derive(Clone, Default)]
+pub struct MemoryMiBRequest {
+    pub min: Option<i32>,
+    pub max: Option<i32>,
+}
+
+#[derive(Clone, Default)]
 pub struct MetricConfiguration {
     pub metric_names: Option<Vec<String>>,
     pub resolution_seconds: Option<i32>,
@@ -1050,6 +1211,12 @@ pub struct MountPoint {
     pub source_volume: Option<String>,
     pub container_path: Option<String>,
     pub read_only: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct NetworkBandwidthGbpsRequest {
+    pub min: Option<f64>,
+    pub max: Option<f64>,
 }
 
 #[derive(Clone, Default)]
@@ -1072,6 +1239,12 @@ pub struct NetworkInterface {
     pub attachment_id: Option<String>,
     pub private_ipv4_address: Option<String>,
     pub ipv6_address: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct NetworkInterfaceCountRequest {
+    pub min: Option<i32>,
+    pub max: Option<i32>,
 }
 
 #[derive(Clone, Default)]
@@ -1756,6 +1929,12 @@ pub struct Tmpfs {
 }
 
 #[derive(Clone, Default)]
+pub struct TotalLocalStorageGBRequest {
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+}
+
+#[derive(Clone, Default)]
 pub struct TrustedExecutionConfiguration {
     pub isolation_mode: Option<IsolationMode>,
     pub attestation_policy: Option<String>,
@@ -1839,6 +2018,12 @@ pub struct UpdateServiceRequest {
 #[derive(Clone, Default)]
 pub struct UpdateServiceResponse {
     pub service: Option<Service>,
+}
+
+#[derive(Clone, Default)]
+pub struct VCpuCountRangeRequest {
+    pub min: Option<i32>,
+    pub max: Option<i32>,
 }
 
 #[derive(Clone, Default)]

@@ -3,6 +3,50 @@
 use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};
 use super::*;
 
+static ACCELERATOR_COUNT_REQUEST: Target = target(Kind::Structure(&ACCELERATOR_COUNT_REQUEST_SCHEMA));
+static ACCELERATOR_COUNT_REQUEST_SCHEMA: Schema = Schema { name: "AcceleratorCountRequest", members: &[
+    member("min", &scalar::INTEGER),
+    member("max", &scalar::INTEGER),
+] };
+impl Shape for AcceleratorCountRequest {
+    fn schema(&self) -> &'static Schema { &ACCELERATOR_COUNT_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
+static ACCELERATOR_MANUFACTURER: Target = target(Kind::Enum(AcceleratorManufacturer::NAMES));
+static ACCELERATOR_MANUFACTURER_SET: Target = target(Kind::List(&member("member", &ACCELERATOR_MANUFACTURER)));
+static ACCELERATOR_NAME: Target = target(Kind::Enum(AcceleratorName::NAMES));
+static ACCELERATOR_NAME_SET: Target = target(Kind::List(&member("member", &ACCELERATOR_NAME)));
+static ACCELERATOR_TOTAL_MEMORY_MI_B_REQUEST: Target = target(Kind::Structure(&ACCELERATOR_TOTAL_MEMORY_MI_B_REQUEST_SCHEMA));
+static ACCELERATOR_TOTAL_MEMORY_MI_B_REQUEST_SCHEMA: Schema = Schema { name: "AcceleratorTotalMemoryMiBRequest", members: &[
+    member("min", &scalar::INTEGER),
+    member("max", &scalar::INTEGER),
+] };
+impl Shape for AcceleratorTotalMemoryMiBRequest {
+    fn schema(&self) -> &'static Schema { &ACCELERATOR_TOTAL_MEMORY_MI_B_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
+static ACCELERATOR_TYPE: Target = target(Kind::Enum(AcceleratorType::NAMES));
+static ACCELERATOR_TYPE_SET: Target = target(Kind::List(&member("member", &ACCELERATOR_TYPE)));
 static ACCESS_DENIED_EXCEPTION_SCHEMA: Schema = Schema { name: "AccessDeniedException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -46,6 +90,9 @@ impl Shape for AdvancedConfiguration {
 }
 
 static AGENT_UPDATE_STATUS: Target = target(Kind::Enum(AgentUpdateStatus::NAMES));
+static PATTERN_OF_ALLOWED_INSTANCE_TYPE: Pattern = Pattern::new("[a-zA-Z0-9\\.\\*\\-]+");
+static ALLOWED_INSTANCE_TYPE: Target = target(Kind::String).length(Some(1), Some(30)).matching(&PATTERN_OF_ALLOWED_INSTANCE_TYPE);
+static ALLOWED_INSTANCE_TYPE_SET: Target = target(Kind::List(&member("member", &ALLOWED_INSTANCE_TYPE))).length(Some(0), Some(400));
 static APPLICATION_PROTOCOL: Target = target(Kind::Enum(ApplicationProtocol::NAMES));
 static ASSIGN_PUBLIC_IP: Target = target(Kind::Enum(AssignPublicIp::NAMES));
 static ATTACHMENT: Target = target(Kind::Structure(&ATTACHMENT_SCHEMA));
@@ -117,6 +164,48 @@ impl Shape for AttributeLimitExceededException {
 }
 
 static ATTRIBUTES: Target = target(Kind::List(&member("member", &ATTRIBUTE)));
+static AUTO_REPAIR_ACTIONS_STATUS: Target = target(Kind::Enum(AutoRepairActionsStatus::NAMES));
+static AUTO_REPAIR_CONFIGURATION: Target = target(Kind::Structure(&AUTO_REPAIR_CONFIGURATION_SCHEMA));
+static AUTO_REPAIR_CONFIGURATION_SCHEMA: Schema = Schema { name: "AutoRepairConfiguration", members: &[
+    member("actionsStatus", &AUTO_REPAIR_ACTIONS_STATUS),
+] };
+impl Shape for AutoRepairConfiguration {
+    fn schema(&self) -> &'static Schema { &AUTO_REPAIR_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.actions_status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.actions_status,
+        _ => return None,
+    }) }
+}
+
+static AUTO_SCALING_GROUP_PROVIDER: Target = target(Kind::Structure(&AUTO_SCALING_GROUP_PROVIDER_SCHEMA));
+static AUTO_SCALING_GROUP_PROVIDER_SCHEMA: Schema = Schema { name: "AutoScalingGroupProvider", members: &[
+    member("autoScalingGroupArn", &scalar::STRING).required(),
+    member("managedScaling", &MANAGED_SCALING),
+    member("managedTerminationProtection", &MANAGED_TERMINATION_PROTECTION),
+    member("managedDraining", &MANAGED_DRAINING),
+] };
+impl Shape for AutoScalingGroupProvider {
+    fn schema(&self) -> &'static Schema { &AUTO_SCALING_GROUP_PROVIDER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.auto_scaling_group_arn,
+        1 => &self.managed_scaling,
+        2 => &self.managed_termination_protection,
+        3 => &self.managed_draining,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.auto_scaling_group_arn,
+        1 => &mut self.managed_scaling,
+        2 => &mut self.managed_termination_protection,
+        3 => &mut self.managed_draining,
+        _ => return None,
+    }) }
+}
+
 static AVAILABILITY_ZONE_REBALANCING: Target = target(Kind::Enum(AvailabilityZoneRebalancing::NAMES));
 static AWS_VPC_CONFIGURATION: Target = target(Kind::Structure(&AWS_VPC_CONFIGURATION_SCHEMA));
 static AWS_VPC_CONFIGURATION_SCHEMA: Schema = Schema { name: "AwsVpcConfiguration", members: &[
@@ -140,6 +229,26 @@ impl Shape for AwsVpcConfiguration {
     }) }
 }
 
+static BARE_METAL: Target = target(Kind::Enum(BareMetal::NAMES));
+static BASELINE_EBS_BANDWIDTH_MBPS_REQUEST: Target = target(Kind::Structure(&BASELINE_EBS_BANDWIDTH_MBPS_REQUEST_SCHEMA));
+static BASELINE_EBS_BANDWIDTH_MBPS_REQUEST_SCHEMA: Schema = Schema { name: "BaselineEbsBandwidthMbpsRequest", members: &[
+    member("min", &scalar::INTEGER),
+    member("max", &scalar::INTEGER),
+] };
+impl Shape for BaselineEbsBandwidthMbpsRequest {
+    fn schema(&self) -> &'static Schema { &BASELINE_EBS_BANDWIDTH_MBPS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
 static BLOCKED_EXCEPTION_SCHEMA: Schema = Schema { name: "BlockedException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -155,6 +264,7 @@ impl Shape for BlockedException {
     }) }
 }
 
+static BURSTABLE_PERFORMANCE: Target = target(Kind::Enum(BurstablePerformance::NAMES));
 static CPU_ARCHITECTURE: Target = target(Kind::Enum(CPUArchitecture::NAMES));
 static CANARY_CONFIGURATION: Target = target(Kind::Structure(&CANARY_CONFIGURATION_SCHEMA));
 static CANARY_CONFIGURATION_SCHEMA: Schema = Schema { name: "CanaryConfiguration", members: &[
@@ -175,6 +285,53 @@ impl Shape for CanaryConfiguration {
     }) }
 }
 
+static CAPACITY_OPTION_TYPE: Target = target(Kind::Enum(CapacityOptionType::NAMES));
+static CAPACITY_PROVIDER: Target = target(Kind::Structure(&CAPACITY_PROVIDER_SCHEMA));
+static CAPACITY_PROVIDER_SCHEMA: Schema = Schema { name: "CapacityProvider", members: &[
+    member("capacityProviderArn", &scalar::STRING),
+    member("name", &scalar::STRING),
+    member("cluster", &scalar::STRING),
+    member("status", &CAPACITY_PROVIDER_STATUS),
+    member("autoScalingGroupProvider", &AUTO_SCALING_GROUP_PROVIDER),
+    member("managedInstancesProvider", &MANAGED_INSTANCES_PROVIDER),
+    member("updateStatus", &CAPACITY_PROVIDER_UPDATE_STATUS),
+    member("updateStatusReason", &scalar::STRING),
+    member("tags", &TAGS),
+    member("type", &CAPACITY_PROVIDER_TYPE),
+] };
+impl Shape for CapacityProvider {
+    fn schema(&self) -> &'static Schema { &CAPACITY_PROVIDER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.capacity_provider_arn,
+        1 => &self.name,
+        2 => &self.cluster,
+        3 => &self.status,
+        4 => &self.auto_scaling_group_provider,
+        5 => &self.managed_instances_provider,
+        6 => &self.update_status,
+        7 => &self.update_status_reason,
+        8 => &self.tags,
+        9 => &self.r#type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.capacity_provider_arn,
+        1 => &mut self.name,
+        2 => &mut self.cluster,
+        3 => &mut self.status,
+        4 => &mut self.auto_scaling_group_provider,
+        5 => &mut self.managed_instances_provider,
+        6 => &mut self.update_status,
+        7 => &mut self.update_status_reason,
+        8 => &mut self.tags,
+        9 => &mut self.r#type,
+        _ => return None,
+    }) }
+}
+
+static CAPACITY_PROVIDER_FIELD: Target = target(Kind::Enum(CapacityProviderField::NAMES));
+static CAPACITY_PROVIDER_FIELD_LIST: Target = target(Kind::List(&member("member", &CAPACITY_PROVIDER_FIELD)));
+static CAPACITY_PROVIDER_STATUS: Target = target(Kind::Enum(CapacityProviderStatus::NAMES));
 static CAPACITY_PROVIDER_STRATEGY: Target = target(Kind::List(&member("member", &CAPACITY_PROVIDER_STRATEGY_ITEM)));
 static CAPACITY_PROVIDER_STRATEGY_ITEM: Target = target(Kind::Structure(&CAPACITY_PROVIDER_STRATEGY_ITEM_SCHEMA));
 static CAPACITY_PROVIDER_STRATEGY_ITEM_SCHEMA: Schema = Schema { name: "CapacityProviderStrategyItem", members: &[
@@ -200,6 +357,29 @@ impl Shape for CapacityProviderStrategyItem {
 
 static CAPACITY_PROVIDER_STRATEGY_ITEM_BASE: Target = target(Kind::Integer).length(Some(0), Some(100000));
 static CAPACITY_PROVIDER_STRATEGY_ITEM_WEIGHT: Target = target(Kind::Integer).length(Some(0), Some(1000));
+static CAPACITY_PROVIDER_TYPE: Target = target(Kind::Enum(CapacityProviderType::NAMES));
+static CAPACITY_PROVIDER_UPDATE_STATUS: Target = target(Kind::Enum(CapacityProviderUpdateStatus::NAMES));
+static CAPACITY_PROVIDERS: Target = target(Kind::List(&member("member", &CAPACITY_PROVIDER)));
+static CAPACITY_RESERVATION_PREFERENCE: Target = target(Kind::Enum(CapacityReservationPreference::NAMES));
+static CAPACITY_RESERVATION_REQUEST: Target = target(Kind::Structure(&CAPACITY_RESERVATION_REQUEST_SCHEMA));
+static CAPACITY_RESERVATION_REQUEST_SCHEMA: Schema = Schema { name: "CapacityReservationRequest", members: &[
+    member("reservationGroupArn", &scalar::STRING),
+    member("reservationPreference", &CAPACITY_RESERVATION_PREFERENCE),
+] };
+impl Shape for CapacityReservationRequest {
+    fn schema(&self) -> &'static Schema { &CAPACITY_RESERVATION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.reservation_group_arn,
+        1 => &self.reservation_preference,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.reservation_group_arn,
+        1 => &mut self.reservation_preference,
+        _ => return None,
+    }) }
+}
+
 static CLIENT_EXCEPTION_SCHEMA: Schema = Schema { name: "ClientException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -855,6 +1035,8 @@ impl Shape for ContainerRestartPolicy {
 }
 
 static CONTAINERS: Target = target(Kind::List(&member("member", &CONTAINER)));
+static CPU_MANUFACTURER: Target = target(Kind::Enum(CpuManufacturer::NAMES));
+static CPU_MANUFACTURER_SET: Target = target(Kind::List(&member("member", &CPU_MANUFACTURER)));
 static CREATE_CLUSTER_REQUEST_SCHEMA: Schema = Schema { name: "CreateClusterRequest", members: &[
     member("clusterName", &scalar::STRING),
     member("tags", &TAGS),
@@ -1538,6 +1720,54 @@ impl Shape for DeregisterTaskDefinitionResponse {
     }) }
 }
 
+static DESCRIBE_CAPACITY_PROVIDERS_REQUEST_SCHEMA: Schema = Schema { name: "DescribeCapacityProvidersRequest", members: &[
+    member("capacityProviders", &STRING_LIST),
+    member("cluster", &scalar::STRING),
+    member("include", &CAPACITY_PROVIDER_FIELD_LIST),
+    member("maxResults", &scalar::INTEGER),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for DescribeCapacityProvidersRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_CAPACITY_PROVIDERS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.capacity_providers,
+        1 => &self.cluster,
+        2 => &self.include,
+        3 => &self.max_results,
+        4 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.capacity_providers,
+        1 => &mut self.cluster,
+        2 => &mut self.include,
+        3 => &mut self.max_results,
+        4 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_CAPACITY_PROVIDERS_RESPONSE_SCHEMA: Schema = Schema { name: "DescribeCapacityProvidersResponse", members: &[
+    member("capacityProviders", &CAPACITY_PROVIDERS),
+    member("failures", &FAILURES),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for DescribeCapacityProvidersResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_CAPACITY_PROVIDERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.capacity_providers,
+        1 => &self.failures,
+        2 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.capacity_providers,
+        1 => &mut self.failures,
+        2 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
 static DESCRIBE_CLUSTERS_REQUEST_SCHEMA: Schema = Schema { name: "DescribeClustersRequest", members: &[
     member("clusters", &STRING_LIST),
     member("include", &CLUSTER_FIELD_LIST),
@@ -1991,6 +2221,9 @@ impl Shape for EphemeralStorage {
     }) }
 }
 
+static PATTERN_OF_EXCLUDED_INSTANCE_TYPE: Pattern = Pattern::new("[a-zA-Z0-9\\.\\*\\-]+");
+static EXCLUDED_INSTANCE_TYPE: Target = target(Kind::String).length(Some(1), Some(30)).matching(&PATTERN_OF_EXCLUDED_INSTANCE_TYPE);
+static EXCLUDED_INSTANCE_TYPE_SET: Target = target(Kind::List(&member("member", &EXCLUDED_INSTANCE_TYPE))).length(Some(0), Some(400));
 static EXECUTE_COMMAND_CONFIGURATION: Target = target(Kind::Structure(&EXECUTE_COMMAND_CONFIGURATION_SCHEMA));
 static EXECUTE_COMMAND_CONFIGURATION_SCHEMA: Schema = Schema { name: "ExecuteCommandConfiguration", members: &[
     member("kmsKeyId", &scalar::STRING),
@@ -2485,6 +2718,24 @@ impl Shape for InferenceAcceleratorOverride {
 
 static INFERENCE_ACCELERATOR_OVERRIDES: Target = target(Kind::List(&member("member", &INFERENCE_ACCELERATOR_OVERRIDE)));
 static INFERENCE_ACCELERATORS: Target = target(Kind::List(&member("member", &INFERENCE_ACCELERATOR)));
+static INFRASTRUCTURE_OPTIMIZATION: Target = target(Kind::Structure(&INFRASTRUCTURE_OPTIMIZATION_SCHEMA));
+static INFRASTRUCTURE_OPTIMIZATION_SCHEMA: Schema = Schema { name: "InfrastructureOptimization", members: &[
+    member("scaleInAfter", &scalar::INTEGER),
+] };
+impl Shape for InfrastructureOptimization {
+    fn schema(&self) -> &'static Schema { &INFRASTRUCTURE_OPTIMIZATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.scale_in_after,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.scale_in_after,
+        _ => return None,
+    }) }
+}
+
+static INSTANCE_GENERATION: Target = target(Kind::Enum(InstanceGeneration::NAMES));
+static INSTANCE_GENERATION_SET: Target = target(Kind::List(&member("member", &INSTANCE_GENERATION)));
 static INSTANCE_HEALTH_CHECK_RESULT: Target = target(Kind::Structure(&INSTANCE_HEALTH_CHECK_RESULT_SCHEMA));
 static INSTANCE_HEALTH_CHECK_RESULT_SCHEMA: Schema = Schema { name: "InstanceHealthCheckResult", members: &[
     member("type", &INSTANCE_HEALTH_CHECK_TYPE),
@@ -2516,6 +2767,137 @@ impl Shape for InstanceHealthCheckResult {
 static INSTANCE_HEALTH_CHECK_RESULT_LIST: Target = target(Kind::List(&member("member", &INSTANCE_HEALTH_CHECK_RESULT)));
 static INSTANCE_HEALTH_CHECK_STATE: Target = target(Kind::Enum(InstanceHealthCheckState::NAMES));
 static INSTANCE_HEALTH_CHECK_TYPE: Target = target(Kind::Enum(InstanceHealthCheckType::NAMES));
+static INSTANCE_LAUNCH_TEMPLATE: Target = target(Kind::Structure(&INSTANCE_LAUNCH_TEMPLATE_SCHEMA));
+static INSTANCE_LAUNCH_TEMPLATE_SCHEMA: Schema = Schema { name: "InstanceLaunchTemplate", members: &[
+    member("ec2InstanceProfileArn", &scalar::STRING).required(),
+    member("networkConfiguration", &MANAGED_INSTANCES_NETWORK_CONFIGURATION).required(),
+    member("storageConfiguration", &MANAGED_INSTANCES_STORAGE_CONFIGURATION),
+    member("localStorageConfiguration", &MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION),
+    member("monitoring", &MANAGED_INSTANCES_MONITORING_OPTIONS),
+    member("capacityOptionType", &CAPACITY_OPTION_TYPE),
+    member("instanceMetadataTagsPropagation", &scalar::BOOLEAN),
+    member("instanceRequirements", &INSTANCE_REQUIREMENTS_REQUEST),
+    member("fipsEnabled", &scalar::BOOLEAN),
+    member("capacityReservations", &CAPACITY_RESERVATION_REQUEST),
+    member("nitroEnclavesEnabled", &scalar::BOOLEAN),
+] };
+impl Shape for InstanceLaunchTemplate {
+    fn schema(&self) -> &'static Schema { &INSTANCE_LAUNCH_TEMPLATE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ec2_instance_profile_arn,
+        1 => &self.network_configuration,
+        2 => &self.storage_configuration,
+        3 => &self.local_storage_configuration,
+        4 => &self.monitoring,
+        5 => &self.capacity_option_type,
+        6 => &self.instance_metadata_tags_propagation,
+        7 => &self.instance_requirements,
+        8 => &self.fips_enabled,
+        9 => &self.capacity_reservations,
+        10 => &self.nitro_enclaves_enabled,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ec2_instance_profile_arn,
+        1 => &mut self.network_configuration,
+        2 => &mut self.storage_configuration,
+        3 => &mut self.local_storage_configuration,
+        4 => &mut self.monitoring,
+        5 => &mut self.capacity_option_type,
+        6 => &mut self.instance_metadata_tags_propagation,
+        7 => &mut self.instance_requirements,
+        8 => &mut self.fips_enabled,
+        9 => &mut self.capacity_reservations,
+        10 => &mut self.nitro_enclaves_enabled,
+        _ => return None,
+    }) }
+}
+
+static INSTANCE_REQUIREMENTS_REQUEST: Target = target(Kind::Structure(&INSTANCE_REQUIREMENTS_REQUEST_SCHEMA));
+static INSTANCE_REQUIREMENTS_REQUEST_SCHEMA: Schema = Schema { name: "InstanceRequirementsRequest", members: &[
+    member("vCpuCount", &V_CPU_COUNT_RANGE_REQUEST).required(),
+    member("memoryMiB", &MEMORY_MI_B_REQUEST).required(),
+    member("cpuManufacturers", &CPU_MANUFACTURER_SET),
+    member("memoryGiBPerVCpu", &MEMORY_GI_B_PER_V_CPU_REQUEST),
+    member("excludedInstanceTypes", &EXCLUDED_INSTANCE_TYPE_SET),
+    member("instanceGenerations", &INSTANCE_GENERATION_SET),
+    member("spotMaxPricePercentageOverLowestPrice", &scalar::INTEGER),
+    member("onDemandMaxPricePercentageOverLowestPrice", &scalar::INTEGER),
+    member("bareMetal", &BARE_METAL),
+    member("burstablePerformance", &BURSTABLE_PERFORMANCE),
+    member("requireHibernateSupport", &scalar::BOOLEAN),
+    member("networkInterfaceCount", &NETWORK_INTERFACE_COUNT_REQUEST),
+    member("localStorage", &LOCAL_STORAGE),
+    member("localStorageTypes", &LOCAL_STORAGE_TYPE_SET),
+    member("totalLocalStorageGB", &TOTAL_LOCAL_STORAGE_GB_REQUEST),
+    member("baselineEbsBandwidthMbps", &BASELINE_EBS_BANDWIDTH_MBPS_REQUEST),
+    member("acceleratorTypes", &ACCELERATOR_TYPE_SET),
+    member("acceleratorCount", &ACCELERATOR_COUNT_REQUEST),
+    member("acceleratorManufacturers", &ACCELERATOR_MANUFACTURER_SET),
+    member("acceleratorNames", &ACCELERATOR_NAME_SET),
+    member("acceleratorTotalMemoryMiB", &ACCELERATOR_TOTAL_MEMORY_MI_B_REQUEST),
+    member("networkBandwidthGbps", &NETWORK_BANDWIDTH_GBPS_REQUEST),
+    member("allowedInstanceTypes", &ALLOWED_INSTANCE_TYPE_SET),
+    member("maxSpotPriceAsPercentageOfOptimalOnDemandPrice", &scalar::INTEGER),
+] };
+impl Shape for InstanceRequirementsRequest {
+    fn schema(&self) -> &'static Schema { &INSTANCE_REQUIREMENTS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.v_cpu_count,
+        1 => &self.memory_mi_b,
+        2 => &self.cpu_manufacturers,
+        3 => &self.memory_gi_b_per_v_cpu,
+        4 => &self.excluded_instance_types,
+        5 => &self.instance_generations,
+        6 => &self.spot_max_price_percentage_over_lowest_price,
+        7 => &self.on_demand_max_price_percentage_over_lowest_price,
+        8 => &self.bare_metal,
+        9 => &self.burstable_performance,
+        10 => &self.require_hibernate_support,
+        11 => &self.network_interface_count,
+        12 => &self.local_storage,
+        13 => &self.local_storage_types,
+        14 => &self.total_local_storage_gb,
+        15 => &self.baseline_ebs_bandwidth_mbps,
+        16 => &self.accelerator_types,
+        17 => &self.accelerator_count,
+        18 => &self.accelerator_manufacturers,
+        19 => &self.accelerator_names,
+        20 => &self.accelerator_total_memory_mi_b,
+        21 => &self.network_bandwidth_gbps,
+        22 => &self.allowed_instance_types,
+        23 => &self.max_spot_price_as_percentage_of_optimal_on_demand_price,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.v_cpu_count,
+        1 => &mut self.memory_mi_b,
+        2 => &mut self.cpu_manufacturers,
+        3 => &mut self.memory_gi_b_per_v_cpu,
+        4 => &mut self.excluded_instance_types,
+        5 => &mut self.instance_generations,
+        6 => &mut self.spot_max_price_percentage_over_lowest_price,
+        7 => &mut self.on_demand_max_price_percentage_over_lowest_price,
+        8 => &mut self.bare_metal,
+        9 => &mut self.burstable_performance,
+        10 => &mut self.require_hibernate_support,
+        11 => &mut self.network_interface_count,
+        12 => &mut self.local_storage,
+        13 => &mut self.local_storage_types,
+        14 => &mut self.total_local_storage_gb,
+        15 => &mut self.baseline_ebs_bandwidth_mbps,
+        16 => &mut self.accelerator_types,
+        17 => &mut self.accelerator_count,
+        18 => &mut self.accelerator_manufacturers,
+        19 => &mut self.accelerator_names,
+        20 => &mut self.accelerator_total_memory_mi_b,
+        21 => &mut self.network_bandwidth_gbps,
+        22 => &mut self.allowed_instance_types,
+        23 => &mut self.max_spot_price_as_percentage_of_optimal_on_demand_price,
+        _ => return None,
+    }) }
+}
+
 static INTEGER_LIST: Target = target(Kind::List(&member("member", &scalar::INTEGER)));
 static INVALID_PARAMETER_EXCEPTION_SCHEMA: Schema = Schema { name: "InvalidParameterException", members: &[
     member("message", &scalar::STRING),
@@ -3072,6 +3454,9 @@ impl Shape for LoadBalancer {
 }
 
 static LOAD_BALANCERS: Target = target(Kind::List(&member("member", &LOAD_BALANCER)));
+static LOCAL_STORAGE: Target = target(Kind::Enum(LocalStorage::NAMES));
+static LOCAL_STORAGE_TYPE: Target = target(Kind::Enum(LocalStorageType::NAMES));
+static LOCAL_STORAGE_TYPE_SET: Target = target(Kind::List(&member("member", &LOCAL_STORAGE_TYPE)));
 static LOG_CONFIGURATION: Target = target(Kind::Structure(&LOG_CONFIGURATION_SCHEMA));
 static LOG_CONFIGURATION_SCHEMA: Schema = Schema { name: "LogConfiguration", members: &[
     member("logDriver", &LOG_DRIVER).required(),
@@ -3205,6 +3590,7 @@ impl Shape for ManagedCertificate {
     }) }
 }
 
+static MANAGED_DRAINING: Target = target(Kind::Enum(ManagedDraining::NAMES));
 static MANAGED_INGRESS_PATH: Target = target(Kind::Structure(&MANAGED_INGRESS_PATH_SCHEMA));
 static MANAGED_INGRESS_PATH_SCHEMA: Schema = Schema { name: "ManagedIngressPath", members: &[
     member("accessType", &ACCESS_TYPE).required(),
@@ -3243,6 +3629,86 @@ impl Shape for ManagedIngressPath {
 }
 
 static MANAGED_INGRESS_PATHS: Target = target(Kind::List(&member("member", &MANAGED_INGRESS_PATH)));
+static MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION: Target = target(Kind::Structure(&MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION_SCHEMA));
+static MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION_SCHEMA: Schema = Schema { name: "ManagedInstancesLocalStorageConfiguration", members: &[
+    member("useLocalStorage", &scalar::BOOLEAN),
+] };
+impl Shape for ManagedInstancesLocalStorageConfiguration {
+    fn schema(&self) -> &'static Schema { &MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.use_local_storage,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.use_local_storage,
+        _ => return None,
+    }) }
+}
+
+static MANAGED_INSTANCES_MONITORING_OPTIONS: Target = target(Kind::Enum(ManagedInstancesMonitoringOptions::NAMES));
+static MANAGED_INSTANCES_NETWORK_CONFIGURATION: Target = target(Kind::Structure(&MANAGED_INSTANCES_NETWORK_CONFIGURATION_SCHEMA));
+static MANAGED_INSTANCES_NETWORK_CONFIGURATION_SCHEMA: Schema = Schema { name: "ManagedInstancesNetworkConfiguration", members: &[
+    member("subnets", &STRING_LIST),
+    member("securityGroups", &STRING_LIST),
+] };
+impl Shape for ManagedInstancesNetworkConfiguration {
+    fn schema(&self) -> &'static Schema { &MANAGED_INSTANCES_NETWORK_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.subnets,
+        1 => &self.security_groups,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.subnets,
+        1 => &mut self.security_groups,
+        _ => return None,
+    }) }
+}
+
+static MANAGED_INSTANCES_PROVIDER: Target = target(Kind::Structure(&MANAGED_INSTANCES_PROVIDER_SCHEMA));
+static MANAGED_INSTANCES_PROVIDER_SCHEMA: Schema = Schema { name: "ManagedInstancesProvider", members: &[
+    member("infrastructureRoleArn", &scalar::STRING),
+    member("instanceLaunchTemplate", &INSTANCE_LAUNCH_TEMPLATE),
+    member("propagateTags", &PROPAGATE_MI_TAGS),
+    member("infrastructureOptimization", &INFRASTRUCTURE_OPTIMIZATION),
+    member("autoRepairConfiguration", &AUTO_REPAIR_CONFIGURATION),
+] };
+impl Shape for ManagedInstancesProvider {
+    fn schema(&self) -> &'static Schema { &MANAGED_INSTANCES_PROVIDER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.infrastructure_role_arn,
+        1 => &self.instance_launch_template,
+        2 => &self.propagate_tags,
+        3 => &self.infrastructure_optimization,
+        4 => &self.auto_repair_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.infrastructure_role_arn,
+        1 => &mut self.instance_launch_template,
+        2 => &mut self.propagate_tags,
+        3 => &mut self.infrastructure_optimization,
+        4 => &mut self.auto_repair_configuration,
+        _ => return None,
+    }) }
+}
+
+static MANAGED_INSTANCES_STORAGE_CONFIGURATION: Target = target(Kind::Structure(&MANAGED_INSTANCES_STORAGE_CONFIGURATION_SCHEMA));
+static MANAGED_INSTANCES_STORAGE_CONFIGURATION_SCHEMA: Schema = Schema { name: "ManagedInstancesStorageConfiguration", members: &[
+    member("storageSizeGiB", &TASK_VOLUME_STORAGE_GI_B),
+] };
+impl Shape for ManagedInstancesStorageConfiguration {
+    fn schema(&self) -> &'static Schema { &MANAGED_INSTANCES_STORAGE_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.storage_size_gi_b,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.storage_size_gi_b,
+        _ => return None,
+    }) }
+}
+
 static MANAGED_LISTENER: Target = target(Kind::Structure(&MANAGED_LISTENER_SCHEMA));
 static MANAGED_LISTENER_SCHEMA: Schema = Schema { name: "ManagedListener", members: &[
     member("arn", &scalar::STRING),
@@ -3414,6 +3880,38 @@ impl Shape for ManagedScalableTarget {
     }) }
 }
 
+static MANAGED_SCALING: Target = target(Kind::Structure(&MANAGED_SCALING_SCHEMA));
+static MANAGED_SCALING_SCHEMA: Schema = Schema { name: "ManagedScaling", members: &[
+    member("status", &MANAGED_SCALING_STATUS),
+    member("targetCapacity", &MANAGED_SCALING_TARGET_CAPACITY),
+    member("minimumScalingStepSize", &MANAGED_SCALING_STEP_SIZE),
+    member("maximumScalingStepSize", &MANAGED_SCALING_STEP_SIZE),
+    member("instanceWarmupPeriod", &MANAGED_SCALING_INSTANCE_WARMUP_PERIOD),
+] };
+impl Shape for ManagedScaling {
+    fn schema(&self) -> &'static Schema { &MANAGED_SCALING_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.status,
+        1 => &self.target_capacity,
+        2 => &self.minimum_scaling_step_size,
+        3 => &self.maximum_scaling_step_size,
+        4 => &self.instance_warmup_period,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.status,
+        1 => &mut self.target_capacity,
+        2 => &mut self.minimum_scaling_step_size,
+        3 => &mut self.maximum_scaling_step_size,
+        4 => &mut self.instance_warmup_period,
+        _ => return None,
+    }) }
+}
+
+static MANAGED_SCALING_INSTANCE_WARMUP_PERIOD: Target = target(Kind::Integer).length(Some(0), Some(10000));
+static MANAGED_SCALING_STATUS: Target = target(Kind::Enum(ManagedScalingStatus::NAMES));
+static MANAGED_SCALING_STEP_SIZE: Target = target(Kind::Integer).length(Some(1), Some(10000));
+static MANAGED_SCALING_TARGET_CAPACITY: Target = target(Kind::Integer).length(Some(1), Some(100));
 static MANAGED_SECURITY_GROUP: Target = target(Kind::Structure(&MANAGED_SECURITY_GROUP_SCHEMA));
 static MANAGED_SECURITY_GROUP_SCHEMA: Schema = Schema { name: "ManagedSecurityGroup", members: &[
     member("arn", &scalar::STRING),
@@ -3494,6 +3992,45 @@ impl Shape for ManagedTargetGroup {
 }
 
 static MANAGED_TARGET_GROUPS: Target = target(Kind::List(&member("member", &MANAGED_TARGET_GROUP)));
+static MANAGED_TERMINATION_PROTECTION: Target = target(Kind::Enum(ManagedTerminationProtection::NAMES));
+static MEMORY_GI_B_PER_V_CPU_REQUEST: Target = target(Kind::Structure(&MEMORY_GI_B_PER_V_CPU_REQUEST_SCHEMA));
+static MEMORY_GI_B_PER_V_CPU_REQUEST_SCHEMA: Schema = Schema { name: "MemoryGiBPerVCpuRequest", members: &[
+    member("min", &scalar::DOUBLE),
+    member("max", &scalar::DOUBLE),
+] };
+impl Shape for MemoryGiBPerVCpuRequest {
+    fn schema(&self) -> &'static Schema { &MEMORY_GI_B_PER_V_CPU_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
+static MEMORY_MI_B_REQUEST: Target = target(Kind::Structure(&MEMORY_MI_B_REQUEST_SCHEMA));
+static MEMORY_MI_B_REQUEST_SCHEMA: Schema = Schema { name: "MemoryMiBRequest", members: &[
+    member("min", &scalar::INTEGER).required(),
+    member("max", &scalar::INTEGER),
+] };
+impl Shape for MemoryMiBRequest {
+    fn schema(&self) -> &'static Schema { &MEMORY_MI_B_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
 static METRIC_CONFIGURATION: Target = target(Kind::Structure(&METRIC_CONFIGURATION_SCHEMA));
 static METRIC_CONFIGURATION_SCHEMA: Schema = Schema { name: "MetricConfiguration", members: &[
     member("metricNames", &METRIC_NAMES_LIST).required(),
@@ -3586,6 +4123,25 @@ impl Shape for NamespaceNotFoundException {
     }) }
 }
 
+static NETWORK_BANDWIDTH_GBPS_REQUEST: Target = target(Kind::Structure(&NETWORK_BANDWIDTH_GBPS_REQUEST_SCHEMA));
+static NETWORK_BANDWIDTH_GBPS_REQUEST_SCHEMA: Schema = Schema { name: "NetworkBandwidthGbpsRequest", members: &[
+    member("min", &scalar::DOUBLE),
+    member("max", &scalar::DOUBLE),
+] };
+impl Shape for NetworkBandwidthGbpsRequest {
+    fn schema(&self) -> &'static Schema { &NETWORK_BANDWIDTH_GBPS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
 static NETWORK_BINDING: Target = target(Kind::Structure(&NETWORK_BINDING_SCHEMA));
 static NETWORK_BINDING_SCHEMA: Schema = Schema { name: "NetworkBinding", members: &[
     member("bindIP", &scalar::STRING),
@@ -3652,6 +4208,25 @@ impl Shape for NetworkInterface {
         0 => &mut self.attachment_id,
         1 => &mut self.private_ipv4_address,
         2 => &mut self.ipv6_address,
+        _ => return None,
+    }) }
+}
+
+static NETWORK_INTERFACE_COUNT_REQUEST: Target = target(Kind::Structure(&NETWORK_INTERFACE_COUNT_REQUEST_SCHEMA));
+static NETWORK_INTERFACE_COUNT_REQUEST_SCHEMA: Schema = Schema { name: "NetworkInterfaceCountRequest", members: &[
+    member("min", &scalar::INTEGER),
+    member("max", &scalar::INTEGER),
+] };
+impl Shape for NetworkInterfaceCountRequest {
+    fn schema(&self) -> &'static Schema { &NETWORK_INTERFACE_COUNT_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
         _ => return None,
     }) }
 }
@@ -3802,6 +4377,7 @@ impl Shape for PortMapping {
 
 static PORT_MAPPING_LIST: Target = target(Kind::List(&member("member", &PORT_MAPPING)));
 static PORT_NUMBER: Target = target(Kind::Integer).length(Some(0), Some(65535));
+static PROPAGATE_MI_TAGS: Target = target(Kind::Enum(PropagateMITags::NAMES));
 static PROPAGATE_TAGS: Target = target(Kind::Enum(PropagateTags::NAMES));
 static PROXY_CONFIGURATION: Target = target(Kind::Structure(&PROXY_CONFIGURATION_SCHEMA));
 static PROXY_CONFIGURATION_SCHEMA: Schema = Schema { name: "ProxyConfiguration", members: &[
@@ -5952,6 +6528,7 @@ impl Shape for TaskVolumeConfiguration {
 }
 
 static TASK_VOLUME_CONFIGURATIONS: Target = target(Kind::List(&member("member", &TASK_VOLUME_CONFIGURATION)));
+static TASK_VOLUME_STORAGE_GI_B: Target = target(Kind::Integer).length(Some(1), None);
 static TASKS: Target = target(Kind::List(&member("member", &TASK)));
 static THRESHOLD_CONFIGURATION: Target = target(Kind::Structure(&THRESHOLD_CONFIGURATION_SCHEMA));
 static THRESHOLD_CONFIGURATION_SCHEMA: Schema = Schema { name: "ThresholdConfiguration", members: &[
@@ -6015,6 +6592,25 @@ impl Shape for Tmpfs {
 }
 
 static TMPFS_LIST: Target = target(Kind::List(&member("member", &TMPFS)));
+static TOTAL_LOCAL_STORAGE_GB_REQUEST: Target = target(Kind::Structure(&TOTAL_LOCAL_STORAGE_GB_REQUEST_SCHEMA));
+static TOTAL_LOCAL_STORAGE_GB_REQUEST_SCHEMA: Schema = Schema { name: "TotalLocalStorageGBRequest", members: &[
+    member("min", &scalar::DOUBLE),
+    member("max", &scalar::DOUBLE),
+] };
+impl Shape for TotalLocalStorageGBRequest {
+    fn schema(&self) -> &'static Schema { &TOTAL_LOCAL_STORAGE_GB_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
 static TRANSPORT_PROTOCOL: Target = target(Kind::Enum(TransportProtocol::NAMES));
 static TRUSTED_EXECUTION_CONFIGURATION: Target = target(Kind::Structure(&TRUSTED_EXECUTION_CONFIGURATION_SCHEMA));
 static TRUSTED_EXECUTION_CONFIGURATION_SCHEMA: Schema = Schema { name: "TrustedExecutionConfiguration", members: &[
@@ -6304,6 +6900,25 @@ impl Shape for UpdateServiceResponse {
     }) }
 }
 
+static V_CPU_COUNT_RANGE_REQUEST: Target = target(Kind::Structure(&V_CPU_COUNT_RANGE_REQUEST_SCHEMA));
+static V_CPU_COUNT_RANGE_REQUEST_SCHEMA: Schema = Schema { name: "VCpuCountRangeRequest", members: &[
+    member("min", &scalar::INTEGER).required(),
+    member("max", &scalar::INTEGER),
+] };
+impl Shape for VCpuCountRangeRequest {
+    fn schema(&self) -> &'static Schema { &V_CPU_COUNT_RANGE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.min,
+        1 => &self.max,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.min,
+        1 => &mut self.max,
+        _ => return None,
+    }) }
+}
+
 static VERSION_CONSISTENCY: Target = target(Kind::Enum(VersionConsistency::NAMES));
 static VERSION_INFO: Target = target(Kind::Structure(&VERSION_INFO_SCHEMA));
 static VERSION_INFO_SCHEMA: Schema = Schema { name: "VersionInfo", members: &[
@@ -6430,4 +7045,4 @@ impl Shape for VpcLatticeConfiguration {
 }
 
 static VPC_LATTICE_CONFIGURATIONS: Target = target(Kind::List(&member("member", &VPC_LATTICE_CONFIGURATION)));
-structure_values! { AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AwsVpcConfiguration BlockedException CanaryConfiguration CapacityProviderStrategyItem ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InstanceHealthCheckResult InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBinding NetworkConfiguration NetworkInterface NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }
+structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }

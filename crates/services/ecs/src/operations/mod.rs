@@ -7,6 +7,7 @@ pub mod delete_cluster;
 pub mod delete_service;
 pub mod delete_task_definitions;
 pub mod deregister_task_definition;
+pub mod describe_capacity_providers;
 pub mod describe_clusters;
 pub mod describe_container_instances;
 pub mod describe_service_deployments;

@@ -1,0 +1,59 @@
+//! `DescribeVpcAttribute`: what a VPC does about names. Every VPC here is a default one, and shown as that.
+
+use outport_aws_ec2::{
+    AttributeBooleanValue, DescribeVpcAttributeRequest, DescribeVpcAttributeResult, Ec2Error,
+    VpcAttributeName,
+};
+use outport_identity::Call;
+
+use crate::page::check_ids;
+use crate::{Ec2Service, authorize, scope};
+
+pub fn describe_vpc_attribute(
+    service: &Ec2Service,
+    call: &Call,
+    input: DescribeVpcAttributeRequest,
+) -> Result<DescribeVpcAttributeResult, Ec2Error> {
+    let scope = scope(call);
+    authorize(call, "ec2:DescribeVpcAttribute", input.dry_run)?;
+    let id = input.vpc_id.unwrap_or_default();
+    let tables = service.snapshot();
+    let ids = tables.vpcs.iter().filter(|row| row.scope == scope).map(|row| row.id.as_str());
+    check_ids(std::slice::from_ref(&id), ids, "InvalidVpcID.NotFound", "vpc ID")?;
+    let mut answer =
+        DescribeVpcAttributeResult { vpc_id: Some(id), ..DescribeVpcAttributeResult::default() };
+    let (shown, value) = match input.attribute {
+        Some(VpcAttributeName::EnableDnsSupport) => (&mut answer.enable_dns_support, true),
+        Some(VpcAttributeName::EnableDnsHostnames) => (&mut answer.enable_dns_hostnames, true),
+        Some(VpcAttributeName::EnableNetworkAddressUsageMetrics) => {
+            (&mut answer.enable_network_address_usage_metrics, false)
+        }
+        None => return Ok(answer),
+    };
+    *shown = Some(AttributeBooleanValue { value: Some(value) });
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn attributes_are_those_of_a_default_vpc() {
+        let world = World::new();
+        let id = world.store.snapshot().vpcs.iter().next().unwrap().id.clone();
+        for (name, value) in [
+            ("enableDnsSupport", true),
+            ("enableDnsHostnames", true),
+            ("enableNetworkAddressUsageMetrics", false),
+        ] {
+            let form = format!("Action=DescribeVpcAttribute&VpcId={id}&Attribute={name}");
+            let answer = world.call(&form).await;
+            assert!(answer.contains(&format!("<vpcId>{id}</vpcId>")), "{answer}");
+            let expected = format!("<{name}><value>{value}</value></{name}>");
+            assert!(answer.contains(&expected), "{answer}");
+        }
+        let gone = "Action=DescribeVpcAttribute&VpcId=vpc-1&Attribute=enableDnsSupport";
+        assert!(world.call(gone).await.contains("<Code>InvalidVpcID.NotFound</Code>"));
+    }
+}

@@ -33,6 +33,7 @@ mod remove_tree;
 mod runtime;
 pub mod shim;
 mod shim_binary;
+mod shim_process;
 mod signal_name;
 mod spec;
 mod task_cgroup;

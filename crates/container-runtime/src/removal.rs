@@ -6,19 +6,19 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use crate::cgroup::Cgroup;
 use crate::container_key::ContainerKey;
 use crate::error::RuntimeError;
-use crate::layout::{PID_FILE, Place};
-use crate::record::{ShimRecord, boot_id, read_whole, start_ticks};
+use crate::layout::{EXIT_FILE, PID_FILE, Place};
+use crate::record::{ShimRecord, read_whole};
 use crate::remove_tree::remove_tree;
 use crate::runtime::Runtime;
+use crate::shim_process::ShimProcess;
 
 /// After the container is killed its shim writes one record and goes.
 const SHIM_DEADLINE: Duration = Duration::from_secs(15);
+/// A process that was killed goes at once, unless it is stuck in the kernel.
+const KILLED_DEADLINE: Duration = Duration::from_secs(5);
 const SHIM_POLL: Duration = Duration::from_millis(1);
 
 impl Runtime {
@@ -50,19 +50,7 @@ impl Runtime {
 
     pub(crate) fn remove_place(&self, place: &Place) -> Result<(), RuntimeError> {
         let cgroup = Cgroup::new(&self.hierarchies, self.layout.container_cgroup(place));
-        let begun = Instant::now();
-        let mut killed = false;
-        while self.is_locked(place)? {
-            if !killed {
-                cgroup.kill()?;
-                killed = true;
-            }
-            if begun.elapsed() > SHIM_DEADLINE {
-                self.kill_shim(place)?;
-                break;
-            }
-            std::thread::sleep(SHIM_POLL);
-        }
+        self.end_shim(place, &cgroup)?;
         cgroup.remove()?;
         remove_directory(&self.layout.container_run_dir(place))?;
         remove_directory(&self.layout.container_dir(place))?;
@@ -76,19 +64,53 @@ impl Runtime {
         }
     }
 
-    /// A shim that does not end by itself although its container is gone.
-    fn kill_shim(&self, place: &Place) -> Result<(), RuntimeError> {
+    /// Waits until nothing of the shim is left, killing the container if it is not over.
+    ///
+    /// The end of the process is waited for, not only of its lock: until then it lets go of mounts and
+    /// files, and whoever removes their directories meanwhile spins in the kernel.
+    fn end_shim(&self, place: &Place, cgroup: &Cgroup<'_>) -> Result<(), RuntimeError> {
         let path = self.layout.container_run_dir(place).join(PID_FILE);
-        let record: Option<ShimRecord> =
-            read_whole(&path).map_err(RuntimeError::io("read", &path))?;
-        let same_boot = |record: &ShimRecord| boot_id().is_ok_and(|boot| boot == record.boot_id);
-        let Some(record) = record.filter(same_boot) else { return Ok(()) };
-        if start_ticks(record.shim_pid).is_ok_and(|ticks| ticks == record.shim_start_ticks) {
-            kill(Pid::from_raw(record.shim_pid), Signal::SIGKILL)
-                .map_err(|error| RuntimeError::io("kill the shim of", path)(error.into()))?;
+        let begun = Instant::now();
+        let mut killed = self.layout.container_dir(place).join(EXIT_FILE).exists();
+        loop {
+            let record: Option<ShimRecord> =
+                read_whole(&path).map_err(RuntimeError::io("read", &path))?;
+            let shim = record.as_ref().map_or(Ok(None), ShimProcess::open);
+            let shim = shim.map_err(RuntimeError::io("open the process of", &path))?;
+            if shim.is_none() && !self.is_locked(place)? {
+                return Ok(());
+            }
+            // What is over is not killed: its shim takes the cgroup away at this very moment.
+            if !killed {
+                cgroup.kill()?;
+                killed = true;
+            }
+            let left = SHIM_DEADLINE.saturating_sub(begun.elapsed());
+            match shim {
+                Some(shim) if left.is_zero() => {
+                    shim.kill().map_err(RuntimeError::io("kill", &path))?;
+                    return match shim.wait(KILLED_DEADLINE) {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(still_there(place, begun)),
+                        Err(error) => Err(RuntimeError::io("wait for the shim of", path)(error)),
+                    };
+                }
+                // Over, even if nobody has reaped it yet.
+                Some(shim) if shim.wait(left).map_err(RuntimeError::io("wait for", &path))? => {
+                    return Ok(());
+                }
+                Some(_) => {}
+                None if left.is_zero() => return Err(still_there(place, begun)),
+                // It has not said yet who it is.
+                None => std::thread::sleep(SHIM_POLL),
+            }
         }
-        Ok(())
     }
+}
+
+fn still_there(place: &Place, begun: Instant) -> RuntimeError {
+    let what = format!("the shim of {} in task {}", place.path_name, place.task);
+    RuntimeError::Timeout { what, waited_ms: begun.elapsed().as_millis() as u64 }
 }
 
 fn remove_directory(directory: &Path) -> Result<(), RuntimeError> {

@@ -187,10 +187,6 @@ impl<'h> Cgroup<'h> {
         names
     }
 
-    pub fn exists(&self) -> bool {
-        self.places().iter().any(|place| place.is_dir())
-    }
-
     /// Kills everything in it and below it, and waits until it is empty.
     ///
     /// # Errors
@@ -228,12 +224,19 @@ impl<'h> Cgroup<'h> {
     /// # Errors
     /// When a process does not go or the kernel refuses.
     pub fn remove(&self) -> Result<(), RuntimeError> {
-        if !self.exists() {
+        // Mostly it is empty: then one call per hierarchy is all.
+        let is_gone = |place: &PathBuf| match fs::remove_dir(place) {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        let left: Vec<PathBuf> =
+            self.places().into_iter().filter(|place| !is_gone(place)).collect();
+        if left.is_empty() {
             return Ok(());
         }
         self.kill()?;
         let begun = Instant::now();
-        for place in self.places() {
+        for place in left {
             loop {
                 match remove_below(&place) {
                     Ok(()) => break,
@@ -251,6 +254,27 @@ impl<'h> Cgroup<'h> {
     }
 
     fn timeout(&self, begun: Instant) -> RuntimeError {
+        for place in self.places() {
+            for file in ["tasks", "cgroup.procs", "cgroup.events", "cgroup.threads"] {
+                eprintln!(
+                    "DEBUG {} {file} {:?}",
+                    place.display(),
+                    fs::read_to_string(place.join(file))
+                );
+            }
+        }
+        for pid in self.pids() {
+            eprintln!(
+                "DEBUG pid {pid} {:?} {:?}",
+                fs::read_to_string(format!("/proc/{pid}/status")),
+                fs::read_to_string(format!("/proc/{pid}/stack"))
+            );
+            eprintln!(
+                "DEBUG pid {pid} {:?} {:?}",
+                fs::read_to_string(format!("/proc/{pid}/cgroup")),
+                fs::read_to_string(format!("/proc/{pid}/wchan"))
+            );
+        }
         let what = format!("cgroup {}", self.path.display());
         RuntimeError::Timeout { what, waited_ms: begun.elapsed().as_millis() as u64 }
     }
@@ -283,8 +307,8 @@ fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
     }
     if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset")) {
         // Version 1 begins with no CPU and no memory node, and takes no process then.
-        inherit(&above, &group, "cpuset.cpus")?;
-        inherit(&above, &group, "cpuset.mems")?;
+        inherit(&mount.path, path, "cpuset.cpus")?;
+        inherit(&mount.path, path, "cpuset.mems")?;
     }
     Ok(())
 }
@@ -301,15 +325,16 @@ fn hand_down(group: &Path, available: &[String]) -> Result<(), RuntimeError> {
     if wanted.is_empty() { Ok(()) } else { write_file(&file, &wanted.join(" ")) }
 }
 
-fn inherit(parent: &Path, group: &Path, file: &str) -> Result<(), RuntimeError> {
-    let mine = group.join(file);
-    let value = fs::read_to_string(&mine).map_err(RuntimeError::io("read", &mine))?;
-    if !value.trim().is_empty() {
+/// Whoever made the group above may not have come to its values yet: then they are set here.
+fn inherit(root: &Path, path: &Path, file: &str) -> Result<(), RuntimeError> {
+    let mine = root.join(path).join(file);
+    let read = |path: &PathBuf| fs::read_to_string(path).map_err(RuntimeError::io("read", path));
+    if !read(&mine)?.trim().is_empty() {
         return Ok(());
     }
-    let above = parent.join(file);
-    let value = fs::read_to_string(&above).map_err(RuntimeError::io("read", &above))?;
-    write_file(&mine, value.trim())
+    let Some(parent) = path.parent() else { return Ok(()) };
+    inherit(root, parent, file)?;
+    write_file(&mine, read(&root.join(parent).join(file))?.trim())
 }
 
 /// On version 1, a process that moves its own only thread through `tasks` spares the kernel the lock

@@ -23,6 +23,7 @@ use nix::sys::socket::{
 };
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::driver::{Created, Gate, discard, read_failure};
 use super::outputs::Output;
@@ -380,18 +381,16 @@ impl Supervisor {
     }
 
     fn give_pid_fd(&mut self, index: usize) {
-        // SAFETY: a plain system call that returns a new descriptor.
-        #[allow(unsafe_code)]
-        let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, self.init.as_raw(), 0) };
-        if opened < 0 {
-            let reason = format!("pidfd_open: {}", io::Error::last_os_error());
-            return self.clients[index].answer(&Response::Refused { reason }, None);
+        let opened = rustix::process::Pid::from_raw(self.init.as_raw())
+            .ok_or(rustix::io::Errno::SRCH)
+            .and_then(|init| pidfd_open(init, PidfdFlags::empty()));
+        match opened {
+            Ok(pid_fd) => self.clients[index].answer(&Response::PidFd, Some(&pid_fd)),
+            Err(error) => {
+                let reason = format!("pidfd_open: {error}");
+                self.clients[index].answer(&Response::Refused { reason }, None);
+            }
         }
-        use std::os::fd::FromRawFd;
-        // SAFETY: just opened, owned by nobody else.
-        #[allow(unsafe_code)]
-        let pid_fd = unsafe { OwnedFd::from_raw_fd(opened as i32) };
-        self.clients[index].answer(&Response::PidFd, Some(&pid_fd));
     }
 
     fn answer_all(&mut self, expects: Expects, answer: &Response) {

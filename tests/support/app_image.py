@@ -31,7 +31,7 @@ class AppImage:
         files.update({f"bin/{name}": "/bin/busybox" for name in APPLETS})
         files["etc/passwd"] = (b"root:x:0:0:root:/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n", 0o644)
         files["etc/group"] = (b"root:x:0:\napp:x:1000:\n", 0o644)
-        files["tmp/"] = None
+        files.update({"tmp/": 0o1777, "dev/": 0o755, "proc/": 0o755, "sys/": 0o755})
         return files
 
     def _layer(self, files):
@@ -39,8 +39,8 @@ class AppImage:
         with tarfile.open(fileobj=raw, mode="w") as tar:
             for name, content in files.items():
                 entry = tarfile.TarInfo(name.rstrip("/"))
-                if content is None:
-                    entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+                if isinstance(content, int):
+                    entry.type, entry.mode = tarfile.DIRTYPE, content
                     tar.addfile(entry)
                 elif isinstance(content, str):
                     entry.type, entry.linkname = tarfile.SYMTYPE, content

@@ -62,6 +62,12 @@ enum Bench {
         #[arg(long, default_value_t = 100)]
         runs: usize,
     },
+    /// Only the bursts of fifty tasks
+    Burst {
+        /// How many bursts
+        #[arg(long, default_value_t = 10)]
+        runs: usize,
+    },
 }
 
 fn main() -> Result<()> {
@@ -71,6 +77,7 @@ fn main() -> Result<()> {
         Chore::Guest => test::run_guest_alone(&repository),
         Chore::Demo => demo::run_demo(&repository),
         Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),
+        Chore::Bench(Bench::Burst { runs }) => bench::run_burst(&repository, runs),
         Chore::Tidy => tidy::run(&repository),
         Chore::Codegen { check } => codegen::run(&repository, check),
         Chore::Compatibility { check } => compatibility::run(&repository, check),

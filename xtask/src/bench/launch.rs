@@ -1,5 +1,5 @@
 //! `cargo xtask bench launch`: from a signed RunTask to the first byte that the app writes, with the
-//! image present, in turn with `runc run` and `docker run` of the same root file system; a burst; a
+//! image present, in turn with `runc run` and `docker run` of the same root file system; bursts; a
 //! cold start; idle memory.
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::burst;
 use super::docker::{Docker, NETWORKS};
 use super::figures::{Figures, head};
 use super::runc::Runc;
@@ -16,8 +17,9 @@ use crate::process::{Scratch, command, output};
 use crate::{interrupt, setup};
 
 const MODES: [&str; 3] = ["awsvpc", "host", "none"];
-const BURST: usize = 50;
 const COLD_STARTS: usize = 20;
+/// A burst is fifty launches: fewer say as much.
+const BURST_SHARE: usize = 10;
 const TASKS_PER_CALL_MAX: usize = 10;
 /// How often one task's log is looked at.
 const LOOK: Duration = Duration::from_micros(200);
@@ -34,10 +36,24 @@ pub fn run_launch(repository: &Path, runs: usize) -> Result<()> {
     measure(repository, &binary, scratch.path(), runs)
 }
 
+/// Only the bursts.
+pub fn run_burst(repository: &Path, runs: usize) -> Result<()> {
+    interrupt::watch()?;
+    setup::require_root()?;
+    setup::install_packages(&setup::BENCH_PROGRAMS)?;
+    let binary = setup::build_outport(repository, true)?;
+    let scratch = Scratch::new("bench")?;
+    let image = image(repository, scratch.path())?;
+    let (mut outport, _) = Subject::start(&binary, &scratch.path().join("data"))?;
+    outport.ready()?;
+    let mut runc = Runc::new(scratch.path(), &rootfs(scratch.path())?, &APP)?;
+    let subnet = prepare(&mut outport, &image)?;
+    burst::measure(&mut outport, &mut runc, &subnet, runs)?;
+    outport.stop()
+}
+
 fn measure(repository: &Path, binary: &Path, scratch: &Path, runs: usize) -> Result<()> {
-    let image = scratch.join("image");
-    let builder = repository.join("tests/support/app_image.py");
-    output(&mut command(scratch, "python3", [&builder, &image]))?;
+    let image = image(repository, scratch)?;
     cold_starts(binary, scratch)?;
 
     let (mut outport, _) = Subject::start(binary, &scratch.join("data"))?;
@@ -45,8 +61,36 @@ fn measure(repository: &Path, binary: &Path, scratch: &Path, runs: usize) -> Res
     let rootfs = rootfs(scratch)?;
     let mut runc = Runc::new(scratch, &rootfs, &APP)?;
     let docker = Docker::start(scratch, &rootfs)?;
-    with_peers(&mut outport, &image, &mut runc, docker.as_ref(), runs)?;
+    let subnet = prepare(&mut outport, &image)?;
+    with_peers(&mut outport, &subnet, &mut runc, docker.as_ref(), runs)?;
+    burst::measure(&mut outport, &mut runc, &subnet, runs.div_ceil(BURST_SHARE))?;
     outport.stop()
+}
+
+fn image(repository: &Path, scratch: &Path) -> Result<PathBuf> {
+    let image = scratch.join("image");
+    let builder = repository.join("tests/support/app_image.py");
+    output(&mut command(scratch, "python3", [&builder, &image]))?;
+    Ok(image)
+}
+
+/// Pushes the image, registers a task definition for each mode and runs it once, so that the image is
+/// present; the id of a subnet.
+fn prepare(outport: &mut Subject, image: &Path) -> Result<String> {
+    let reference = outport.push(image, "1.0")?;
+    let subnet = outport.subnet()?;
+    for mode in MODES {
+        outport.ecs(
+            "RegisterTaskDefinition",
+            &json!({
+                "family": mode, "networkMode": mode,
+                "containerDefinitions": [{
+                    "name": "app", "image": reference, "memory": 64, "command": APP }],
+            }),
+        )?;
+        launch(outport, mode, &subnet, 1)?;
+    }
+    Ok(subnet)
 }
 
 fn cold_starts(binary: &Path, scratch: &Path) -> Result<()> {
@@ -69,31 +113,18 @@ fn cold_starts(binary: &Path, scratch: &Path) -> Result<()> {
 
 fn with_peers(
     outport: &mut Subject,
-    image: &Path,
+    subnet: &str,
     runc: &mut Runc,
     docker: Option<&Docker>,
     runs: usize,
 ) -> Result<()> {
-    let reference = outport.push(image, "1.0")?;
-    let subnet = outport.subnet()?;
-    for mode in MODES {
-        outport.ecs(
-            "RegisterTaskDefinition",
-            &json!({
-                "family": mode, "networkMode": mode,
-                "containerDefinitions": [{
-                    "name": "app", "image": reference, "memory": 64, "command": APP }],
-            }),
-        )?;
-        launch(outport, mode, &subnet, 1)?; // pulls the image
-    }
     let mut ours: [Figures; 3] = Default::default();
     let mut floor = Figures::default();
     let mut peers: [Figures; NETWORKS.len()] = Default::default();
     for _ in 0..runs {
         interrupt::check()?;
         for (mode, figures) in MODES.iter().zip(&mut ours) {
-            figures.add(launch(outport, mode, &subnet, 1)?);
+            figures.add(launch(outport, mode, subnet, 1)?);
         }
         floor.add(runc.first_byte()?);
         if let Some(docker) = docker {
@@ -103,9 +134,6 @@ fn with_peers(
         }
     }
     report(&ours, &floor, &peers);
-    let took = launch(outport, "none", &subnet, BURST)?;
-    let rate = BURST as f64 / took.as_secs_f64();
-    println!("burst of {BURST} tasks: {:.0} ms, {rate:.0} per second", took.as_secs_f64() * 1000.0);
     Ok(())
 }
 
@@ -131,7 +159,12 @@ fn report(ours: &[Figures; 3], floor: &Figures, peers: &[Figures; NETWORKS.len()
 
 /// Starts tasks and waits for the first byte of each; how long until the last had one. Then waits
 /// until all are over, so that one launch does not disturb the next.
-fn launch(outport: &mut Subject, mode: &str, subnet: &str, count: usize) -> Result<Duration> {
+pub(super) fn launch(
+    outport: &mut Subject,
+    mode: &str,
+    subnet: &str,
+    count: usize,
+) -> Result<Duration> {
     let began = Instant::now();
     let mut tasks = Vec::new();
     while tasks.len() < count {

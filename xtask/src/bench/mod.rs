@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: figures with their spread, beside a peer's that were taken in turn in the
 //! same run. Absolute times do not carry over between machines: read the ratios.
 
+mod burst;
 mod docker;
 mod figures;
 mod launch;
 mod runc;
 mod subject;
 
-pub use launch::run_launch;
+pub use launch::{run_burst, run_launch};

@@ -1,6 +1,7 @@
 //! The floor: `runc run` of the same root file system.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,8 +33,19 @@ impl Runc {
 
     /// From the start of the command to the first byte of its output.
     pub fn first_byte(&mut self) -> Result<Duration> {
-        self.runs += 1;
-        let name = format!("outport-bench-{}-{}", std::process::id(), self.runs);
+        let numbers = self.take_numbers(1);
+        self.run(numbers.start)
+    }
+
+    /// Numbers for containers that are run side by side, each once.
+    pub fn take_numbers(&mut self, count: u32) -> Range<u32> {
+        self.runs += count;
+        self.runs - count..self.runs
+    }
+
+    /// As `first_byte`, of the container with this number.
+    pub fn run(&self, number: u32) -> Result<Duration> {
+        let name = format!("outport-bench-{}-{number}", std::process::id());
         let mut run = Command::new("runc");
         run.current_dir(&self.bundle).args(["run", &name]);
         first_byte_of(&mut run)

@@ -1,0 +1,57 @@
+//! Fifty tasks at once, in turn with fifty `runc run` of the same root file system by as many workers as
+//! the machine has processors.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use super::figures::{Figures, head};
+use super::launch::launch;
+use super::runc::Runc;
+use super::subject::Subject;
+use crate::interrupt;
+
+const TASKS: usize = 50;
+/// Nothing but the launch: no addresses, no rules.
+const MODE: &str = "none";
+
+pub fn measure(outport: &mut Subject, runc: &mut Runc, subnet: &str, runs: usize) -> Result<()> {
+    let (mut ours, mut floor) = (Figures::default(), Figures::default());
+    for _ in 0..runs {
+        interrupt::check()?;
+        ours.add(launch(outport, MODE, subnet, TASKS)?);
+        floor.add(runc_burst(runc)?);
+    }
+    println!("{}", head());
+    println!("{}", ours.row(&format!("burst of {TASKS} tasks, {MODE}")));
+    println!("{}", floor.row(&format!("{TASKS} times runc run")));
+    let rate = |figures: &Figures| TASKS as f64 * 1000.0 / figures.percentile_ms(50);
+    let (ours, floor) = (rate(&ours), rate(&floor));
+    println!("{ours:.0} tasks per second, {:.2} times runc run's {floor:.0}", ours / floor);
+    Ok(())
+}
+
+/// Until the last of the containers wrote its first byte.
+fn runc_burst(runc: &mut Runc) -> Result<Duration> {
+    let workers = std::thread::available_parallelism()?.get();
+    let mut numbers = runc.take_numbers(u32::try_from(TASKS)?);
+    let numbers = Mutex::new(&mut numbers);
+    let runc = &*runc;
+    let began = Instant::now();
+    let work = || -> Result<()> {
+        // Taken out before the run: the workers go on side by side.
+        let next = || numbers.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some(number) = next() {
+            runc.run(number)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| anyhow!("a worker panicked"))?)
+    })?;
+    Ok(began.elapsed())
+}

@@ -1,12 +1,13 @@
 //! Where everything of a container lies.
 //!
 //! ```text
-//! <root>/tasks/<task>/c/<name>/   intent.json, exit, upper/, work/, rootfs/, log/
-//! <run>/c/<task>.<name>/          lock, pid, shim.sock, state/, bundle/, shim.err
+//! <root>/tasks/<task>/c/<name>/   upper/, work/, log/, exit
+//! <run>/c/<task>.<name>/          intent.json, file.<n>, lock, pid, shim.sock, shim.err, rootfs/, bundle/
 //! <cgroup root>/<task>/<name>     and <cgroup root>/shims for the shims themselves
 //! ```
 //!
-//! **Invariant:** `root` survives a boot of the host and `run` does not.
+//! **Invariant:** `root` survives a boot of the host and `run` does not: what is of no use after a boot
+//! lies in `run`, a memory file system, where a file costs no disk its bookkeeping.
 
 use std::path::{Path, PathBuf};
 

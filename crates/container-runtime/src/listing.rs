@@ -30,7 +30,7 @@ impl Runtime {
     pub fn list(&self) -> Result<Vec<Found>, RuntimeError> {
         let mut found = BTreeSet::new();
         for place in self.places()? {
-            let intent = self.layout.container_dir(&place).join(INTENT_FILE);
+            let intent = self.layout.container_run_dir(&place).join(INTENT_FILE);
             let known: Option<Intent> = read_whole(&intent).ok().flatten();
             let name = known.map_or(place.path_name, |intent| intent.key.name().to_owned());
             found.insert(Found { task: place.task, container: Some(name) });

@@ -51,19 +51,12 @@ pub(crate) struct ShimRecord {
 }
 
 /// Writes `document` under `path` so that it is there whole or not at all.
-pub(crate) fn write_whole<T: Serialize>(path: &Path, document: &T, sync: bool) -> io::Result<()> {
+pub(crate) fn write_whole<T: Serialize>(path: &Path, document: &T) -> io::Result<()> {
     let bytes = serde_json::to_vec(document).map_err(io::Error::other)?;
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
     file.write_all(&bytes)?;
-    if sync {
-        file.sync_all()?;
-    }
-    fs::rename(&beside, path)?;
-    match (sync, path.parent()) {
-        (true, Some(parent)) => File::open(parent)?.sync_all(),
-        _ => Ok(()),
-    }
+    fs::rename(&beside, path)
 }
 
 /// Reads a document; `None` when there is none or a crash of the host left a torn one.

@@ -22,7 +22,7 @@ use crate::lock;
 use crate::protocol::{Report, wait_readable};
 use crate::record::{ExitRecord, ShimRecord, read_whole, write_whole};
 use crate::shim_binary::ShimBinary;
-use crate::spec::ContainerSpec;
+use crate::spec::{BindMount, ContainerSpec};
 
 /// The version of [`Intent`] that this build writes.
 pub(crate) const INTENT_VERSION: u32 = 1;
@@ -214,25 +214,29 @@ impl Runtime {
         &self,
         key: &ContainerKey,
         place: &Place,
-        spec: ContainerSpec,
+        mut spec: ContainerSpec,
     ) -> Result<Intent, RuntimeError> {
         let container_dir = self.layout.container_dir(place);
         make_inside(&self.layout.task_containers_dir(&place.task), &container_dir, key)?;
+        let run_dir = self.layout.container_run_dir(place);
+        make_new(&run_dir, key)?;
+        for (number, file) in std::mem::take(&mut spec.files).into_iter().enumerate() {
+            let source = run_dir.join(format!("file.{number}"));
+            fs::write(&source, file.text).map_err(RuntimeError::io("write", &source))?;
+            spec.bind_mounts.push(BindMount { source, target: file.target, readonly: false });
+        }
         let intent = Intent {
             version: INTENT_VERSION,
             key: key.clone(),
-            container_dir: container_dir.clone(),
-            run_dir: self.layout.container_run_dir(place),
+            container_dir,
+            run_dir,
             cgroup: self.layout.container_cgroup(place),
             shims_cgroup: self.layout.shims_cgroup(),
             seccomp_dir: self.layout.seccomp_dir(),
             spec,
         };
-        let path = container_dir.join(INTENT_FILE);
-        // Not flushed: it is for the shim. After a boot nothing runs, nobody reads it, and the
-        // directory alone says that there was a container.
-        write_whole(&path, &intent, false).map_err(RuntimeError::io("write", path))?;
-        make_new(&intent.run_dir, key)?;
+        let path = intent.run_dir.join(INTENT_FILE);
+        write_whole(&path, &intent).map_err(RuntimeError::io("write", path))?;
         Ok(intent)
     }
 
@@ -243,7 +247,7 @@ impl Runtime {
         let errors = File::create(&error_path).map_err(RuntimeError::io("make", &error_path))?;
         let (report, reports) = pipe().map_err(RuntimeError::io("make a pipe for", &error_path))?;
         let mut command = self.shim_binary.command();
-        command.args(&self.settings.shim_args).arg(&intent.container_dir);
+        command.args(&self.settings.shim_args).arg(&intent.run_dir);
         command.env_clear().current_dir("/");
         command.stdin(Stdio::null()).stdout(reports).stderr(errors);
         let child = command.spawn();

@@ -49,6 +49,8 @@ pub struct ContainerSpec {
     pub tmpfs: Vec<TmpfsMount>,
     #[serde(default)]
     pub bind_mounts: Vec<BindMount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<TextFile>,
     /// Host devices, beside the default ones.
     #[serde(default)]
     pub devices: Vec<HostDevice>,
@@ -98,6 +100,7 @@ impl ContainerSpec {
             hostname: None,
             tmpfs: Vec::new(),
             bind_mounts: Vec::new(),
+            files: Vec::new(),
             devices: Vec::new(),
             init_process_enabled: false,
             shared_memory_size_mib: shared_memory_mib_default(),
@@ -158,6 +161,14 @@ pub struct BindMount {
     pub target: String,
     #[serde(default)]
     pub readonly: bool,
+}
+
+/// A small file that the container finds at `target` and may change, as Docker makes `/etc/hosts`. It
+/// lies on a memory file system and is gone with the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextFile {
+    pub target: String,
+    pub text: String,
 }
 
 /// A device of the host, made in the container and allowed by the device cgroup.

@@ -423,13 +423,9 @@ async fn machine(
     let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
     let options = StoreOptions { unpacker, ..StoreOptions::default() };
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
-    let networks = Networks::open(
-        &settings.directory,
-        &run_dir(&settings.instance),
-        &settings.instance,
-        &registered.vpc_cidr,
-    )
-    .await?;
+    let networks =
+        Networks::open(&run_dir(&settings.instance), &settings.instance, &registered.vpc_cidr)
+            .await?;
     let images = Images::new(store, control_plane.clone(), registered);
     let driver = match &settings.oci_runtime {
         Some(program) => Driver::Oci(program.clone()),

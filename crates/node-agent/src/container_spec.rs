@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use outport_container_runtime::{
-    BindMount, CapabilityChanges, CgroupLimits, ContainerSpec, Driver, LogMode, LogSettings,
-    Namespace, Namespaces, Rootfs, TmpfsMount, Ulimit, signal_number,
+    CapabilityChanges, CgroupLimits, ContainerSpec, Driver, LogMode, LogSettings, Namespace,
+    Namespaces, Rootfs, TextFile, TmpfsMount, Ulimit, signal_number,
 };
 use outport_image_store::ImageConfig;
 use outport_node_protocol::{ContainerAssignment, LogDestination, TaskAssignment};
@@ -31,7 +31,7 @@ pub struct ContainerHost {
     pub layers: Vec<PathBuf>,
     pub network: Namespace,
     /// `/etc/hosts` and the like.
-    pub files: Vec<BindMount>,
+    pub files: Vec<TextFile>,
     pub hostname: Option<String>,
     pub driver: Driver,
     /// Open files where the definition says nothing.
@@ -84,7 +84,7 @@ pub fn container_spec(
     spec.ulimits = ulimits(task, container, host.open_files);
     spec.hostname = container.hostname.clone().or(host.hostname);
     spec.tmpfs = tmpfs(container);
-    spec.bind_mounts = host.files;
+    spec.files = host.files;
     spec.init_process_enabled = container.linux.init_process_enabled;
     if let Some(size_mib) = container.linux.shared_memory_size_mib {
         spec.shared_memory_size_mib = u64::from(size_mib);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 fn main() {
     let Some(dir) = std::env::args_os().nth(1) else {
-        eprintln!("usage: container-runtime-shim <container directory>");
+        eprintln!("usage: container-runtime-shim <run directory>");
         std::process::exit(2);
     };
     outport_container_runtime::shim::run(Path::new(&dir));

@@ -1,6 +1,9 @@
 //! The end of a shim: the exit record, the news of it, and nothing left behind.
 //!
-//! **Invariant:** who is told of the end finds the record, and every line of the log, on disk.
+//! **Invariant:** who is told of the end finds the record, and every line of the log, in their files.
+//!
+//! Nothing is flushed: what an agent needs survives the agent. After a crash of the host its tasks are
+//! over in any case, and one whose record was lost with it is reported without an exit code.
 
 use std::path::Path;
 
@@ -40,7 +43,7 @@ pub(super) fn finish(mut shim: Supervisor) -> i32 {
 
 /// A full disk may have no room for a new file: then at least those who wait are told.
 fn write_record(path: &Path, record: &ExitRecord) -> bool {
-    write_whole(path, record, true).is_ok()
+    write_whole(path, record).is_ok()
 }
 
 /// What is known of the end.

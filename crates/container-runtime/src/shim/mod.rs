@@ -50,7 +50,7 @@ use crate::record::{RECORD_VERSION, ShimRecord, boot_id, read_whole, start_ticks
 use crate::runtime::{INTENT_VERSION, Intent};
 use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
 
-/// Runs the shim of the container whose directory is `dir`, until the container is over.
+/// Runs the shim of the container whose run directory is `dir`, until the container is over.
 ///
 /// Called by the hidden sub-command, before the process has started any thread. Standard output is
 /// the agent's pipe for one line, a report; nothing is written to it later.
@@ -148,7 +148,7 @@ fn make(
     let log = log.map_err(io_failure("make the log"))?;
     let created = driver::create(intent, &rootfs, &user, &devices, hierarchies)?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
-    write_whole(&intent.run_dir.join(PID_FILE), &record, false)
+    write_whole(&intent.run_dir.join(PID_FILE), &record)
         .map_err(io_failure("write the pid file"))?;
     Ok((created, record, log))
 }

@@ -36,7 +36,7 @@ pub(super) fn prepare(intent: &Intent) -> Result<PathBuf, StartFailure> {
                 format!("rootfs {}: {error}", directory.display()),
             )
         }),
-        Rootfs::Layers(layers) => overlay(&intent.container_dir, layers),
+        Rootfs::Layers(layers) => overlay(intent, layers),
     }
 }
 
@@ -81,10 +81,10 @@ pub(super) fn own_network(intent: &Intent) -> Result<Option<PathBuf>, StartFailu
     Ok(Some(pin))
 }
 
-fn overlay(container_dir: &Path, layers: &[PathBuf]) -> Result<PathBuf, StartFailure> {
+fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure> {
     let failure = |detail: String| StartFailure::new(FailureKind::Rootfs, detail);
-    let (upper, work) = (container_dir.join("upper"), container_dir.join("work"));
-    let rootfs = container_dir.join("rootfs");
+    let (upper, work) = (intent.container_dir.join("upper"), intent.container_dir.join("work"));
+    let rootfs = intent.run_dir.join("rootfs");
     for directory in [&upper, &work, &rootfs] {
         let made = fs::create_dir(directory);
         made.map_err(|error| failure(format!("mkdir {}: {error}", directory.display())))?;

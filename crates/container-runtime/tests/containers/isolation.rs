@@ -160,7 +160,7 @@ fn the_hosts_binary_and_directories_are_out_of_reach() {
     spec.capabilities.add = vec!["SYS_PTRACE".into()];
     assert_eq!(host.run("ptrace", spec).1, "link\nend\n");
     for number in 3..12 {
-        let mut spec = host.shell("ls . | awk '/intent.json|shim.sock/{print}'");
+        let mut spec = host.shell("ls . | awk '/intent.json|shim.sock|upper/{print}'");
         spec.working_directory = format!("/proc/self/fd/{number}");
         let name = format!("cwd{number}");
         // Whether it can be entered or not, it is not the host's.

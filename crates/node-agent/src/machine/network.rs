@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outport_container_runtime::{BindMount, Namespace};
+use outport_container_runtime::{Namespace, TextFile};
 use outport_model::TaskId;
 use outport_model::task_definition::TransportProtocol as Protocol;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
@@ -37,15 +37,12 @@ pub enum NetworkError {
 /// The networks of this node's tasks.
 pub struct Networks {
     host: Arc<HostNetwork>,
-    /// Tasks' directories: the files that are mounted into containers lie there.
-    tasks: PathBuf,
     attached: Mutex<HashMap<String, AttachedNamespace>>,
 }
 
 impl Networks {
-    /// Sets up the host's part; `directory` is the node's.
+    /// Sets up the host's part.
     pub async fn open(
-        directory: &Path,
         run_dir: &Path,
         instance: &str,
         vpc_cidr: &str,
@@ -53,7 +50,7 @@ impl Networks {
         let settings = settings(run_dir, instance, vpc_cidr)?;
         let host = blocking(move || Ok(HostNetwork::open(settings)?)).await?;
         let attached = Mutex::default();
-        Ok(Self { host: Arc::new(host), tasks: directory.join("tasks"), attached })
+        Ok(Self { host: Arc::new(host), attached })
     }
 
     /// Fails when an address range of the instance is in use on this host.
@@ -151,12 +148,12 @@ impl Networks {
         }
     }
 
-    /// Writes `/etc/hosts` and its like and says where they are to be mounted.
+    /// `/etc/hosts` and its like.
     pub fn files(
         &self,
         task: &TaskAssignment,
         container: &ContainerAssignment,
-    ) -> Result<Vec<BindMount>, NetworkError> {
+    ) -> Result<Vec<TextFile>, NetworkError> {
         let mut files = vec![("resolv.conf", resolv_conf(container)?)];
         let hostname = container.hostname.clone().or_else(|| self.hostname(task, container));
         if let Some(hostname) = &hostname {
@@ -165,15 +162,8 @@ impl Networks {
             files.push(("hosts", hosts_file(own, &extra_hosts(container)?)));
             files.push(("hostname", hostname_file(hostname)));
         }
-        let directory = self.tasks.join(task.task.as_str()).join("etc").join(&container.name);
-        std::fs::create_dir_all(&directory)?;
-        let mut mounts = Vec::new();
-        for (name, text) in files {
-            let source = directory.join(name);
-            std::fs::write(&source, text)?;
-            mounts.push(BindMount { source, target: format!("/etc/{name}"), readonly: false });
-        }
-        Ok(mounts)
+        let file = |(name, text)| TextFile { target: format!("/etc/{name}"), text };
+        Ok(files.into_iter().map(file).collect())
     }
 
     fn of_container(

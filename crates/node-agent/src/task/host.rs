@@ -108,3 +108,15 @@ pub trait TaskHost: Send + Sync + 'static {
     /// Removes the logs too. The task's record goes after it.
     fn forget(&self, task: &TaskAssignment) -> impl Future<Output = ()> + Send;
 }
+
+/// Pulls what these containers need, all at once: the store of images limits what runs at a time.
+pub async fn pull_all<H: TaskHost>(
+    host: &H,
+    task: &TaskAssignment,
+    indices: &[usize],
+) -> Vec<(usize, Result<PulledImage, StartError>)> {
+    let pulls = indices
+        .iter()
+        .map(|index| async move { (*index, host.pull(task, &task.containers[*index]).await) });
+    futures_util::future::join_all(pulls).await
+}

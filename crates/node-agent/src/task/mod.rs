@@ -15,7 +15,7 @@ pub mod host;
 pub mod plan;
 pub mod runner;
 #[cfg(test)]
-mod runner_test;
+pub(crate) mod runner_test;
 
 pub use host::{Adopted, ContainerExit, StartError, TaskHost};
 pub use runner::{Order, TaskRunner};

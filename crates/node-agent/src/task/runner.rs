@@ -4,6 +4,7 @@
 //! only moves forward.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::host::{Adopted, ContainerExit, StartError, TaskHost};
+use super::host::{Adopted, ContainerExit, StartError, TaskHost, pull_all};
 use super::plan::{self, Stage, StartStep};
 use crate::board::Board;
 use crate::task_record::{TaskRecord, TaskRecords};
@@ -154,7 +155,9 @@ impl<H: TaskHost> TaskRunner<H> {
                 }
             }
         }
-        self.publish();
+        // As a whole: what was added to the record since becomes one line again.
+        self.kept(self.records.write(&self.record));
+        self.board.put(self.record.report.clone());
     }
 
     async fn launch(&mut self, taken_over: bool) -> Launch {
@@ -247,7 +250,7 @@ impl<H: TaskHost> TaskRunner<H> {
     /// a crash of the host takes what is made here with it, so the disk may finish while it is made.
     /// Nothing of the task's own runs before that, see `prepare`.
     fn begin_record(&self) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
-        self.records.update(&self.record).map_err(|error| not_recorded(&error))?;
+        self.records.write(&self.record).map_err(|error| not_recorded(&error))?;
         let (records, task) = (self.records.clone(), self.record.report.task.clone());
         Ok(tokio::task::spawn_blocking(move || records.flush(&task)))
     }
@@ -461,10 +464,18 @@ impl<H: TaskHost> TaskRunner<H> {
 
     /// On disk first, then to whoever reads the board.
     fn publish(&self) {
-        if let Err(error) = self.records.update(&self.record) {
-            tracing::error!(task = %self.record.report.task, %error, "cannot write its record");
+        match self.records.add(&self.record.report) {
+            // Not taken on yet: the next agent learns of the task as this one did.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            added => self.kept(added),
         }
         self.board.put(self.record.report.clone());
+    }
+
+    fn kept(&self, written: std::io::Result<()>) {
+        if let Err(error) = written {
+            tracing::error!(task = %self.record.report.task, %error, "cannot write its record");
+        }
     }
 }
 
@@ -485,18 +496,4 @@ async fn on_disk(recorded: JoinHandle<std::io::Result<()>>) -> Result<(), StartE
 
 fn not_recorded(error: &dyn std::fmt::Display) -> StartError {
     StartError::new("ResourceInitializationError", error)
-}
-
-type Pulled = Vec<(usize, Result<super::host::PulledImage, StartError>)>;
-
-/// All at once: the store of images limits what runs at a time.
-async fn pull_all<H: TaskHost>(
-    host: &H,
-    task: &outport_node_protocol::TaskAssignment,
-    indices: &[usize],
-) -> Pulled {
-    let pulls = indices
-        .iter()
-        .map(|index| async move { (*index, host.pull(task, &task.containers[*index]).await) });
-    futures_util::future::join_all(pulls).await
 }

@@ -227,7 +227,7 @@ impl Bench {
         let mut record = TaskRecord::new(assignment(containers), "boot");
         if let Some(status) = taken_over {
             record.report.status = status;
-            records.update(&record).unwrap();
+            records.write(&record).unwrap();
         }
         board.put(record.report.clone());
         let (orders, receiver) = watch::channel(order);

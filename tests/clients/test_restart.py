@@ -108,3 +108,6 @@ def test_cleanup_removes_what_a_crash_left(outport, app_image):
     assert outport.left_on_host()
     outport.cleanup()
     outport.assert_nothing_left()
+    outport.start()
+    ended = outport.reaches(task["taskArn"], "STOPPED")
+    assert ended["containers"][0]["reason"] == "The container ended while nobody watched it"

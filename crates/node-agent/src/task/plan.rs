@@ -2,9 +2,9 @@
 //!
 //! Source: "Container dependency" in the task definition parameters; `essential` of a container.
 
-use outport_model::task::StopCode;
+use outport_model::task::{ContainerStatus, StopCode};
 use outport_model::task_definition::DependencyCondition;
-use outport_node_protocol::{ContainerAssignment, StopCause};
+use outport_node_protocol::{ContainerAssignment, ContainerReport, StopCause};
 
 use super::host::ContainerExit;
 
@@ -117,6 +117,16 @@ pub fn cause_of_exit(container: &ContainerAssignment) -> Option<StopCause> {
 pub fn cause_of_nothing_left(stages: &[Stage]) -> Option<StopCause> {
     let over = stages.iter().all(|stage| matches!(stage, Stage::Ended(_)));
     over.then(essential_exit)
+}
+
+/// How a container ended of which nothing is left: as it was reported, or nobody knows.
+pub fn unseen_exit(report: &ContainerReport, now_ms: i64) -> ContainerExit {
+    let unseen = || "The container ended while nobody watched it".to_owned();
+    let reason = match report.status {
+        ContainerStatus::Stopped => report.reason.clone(),
+        _ => Some(unseen()),
+    };
+    ContainerExit { exit_code: report.exit_code, reason, finished_at_ms: now_ms }
 }
 
 fn essential_exit() -> StopCause {

@@ -130,7 +130,7 @@ impl<H: TaskHost> TaskRunner<H> {
             let pulled = self.record.report.containers[index].image_digest.clone();
             container.image_digest = pulled.or(container.image_digest);
             match self.host.adopt(&self.record.assignment, &container).await {
-                Adopted::Absent => {}
+                Adopted::Absent if self.was_never_started(index) => {}
                 Adopted::Created => self.created[index] = true,
                 Adopted::Running { runtime_id } => {
                     self.created[index] = true;
@@ -144,14 +144,11 @@ impl<H: TaskHost> TaskRunner<H> {
                 Adopted::Lost if self.was_never_started(index) => {
                     self.host.discard(&self.record.assignment.task, &container.name).await;
                 }
-                Adopted::Lost => {
+                // A clean-up takes the whole container away, a crash of the host its processes.
+                Adopted::Absent | Adopted::Lost => {
                     self.created[index] = true;
-                    let finished_at_ms = self.host.now_ms();
-                    let reason = Some("The container ended while nobody watched it".to_owned());
-                    self.note_exit(
-                        index,
-                        ContainerExit { exit_code: None, reason, finished_at_ms },
-                    );
+                    let report = &self.record.report.containers[index];
+                    self.note_exit(index, plan::unseen_exit(report, self.host.now_ms()));
                 }
             }
         }

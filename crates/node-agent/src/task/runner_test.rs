@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use outport_model::task::StopCode;
+use outport_model::task::{ContainerStatus, StopCode};
 use outport_model::task_definition::{ContainerDependency, DependencyCondition, LinuxParameters};
 use outport_model::{DesiredStatus, TaskId, TaskStatus};
 use outport_node_protocol::{
@@ -227,6 +227,11 @@ impl Bench {
         let mut record = TaskRecord::new(assignment(containers), "boot");
         if let Some(status) = taken_over {
             record.report.status = status;
+            if status == TaskStatus::Running {
+                record.report.containers.iter_mut().for_each(|one| {
+                    one.status = ContainerStatus::Running;
+                });
+            }
             records.write(&record).unwrap();
         }
         board.put(record.report.clone());
@@ -349,6 +354,15 @@ async fn an_exit_that_nobody_saw_is_found_at_take_over() {
     let stopped = bench.reaches(TaskStatus::Stopped).await;
     assert_eq!(stopped.containers[0].exit_code, Some(5));
     assert_eq!(stopped.stop.unwrap().code, StopCode::EssentialContainerExited);
+}
+
+#[tokio::test]
+async fn a_running_container_of_which_nothing_is_left_has_ended() {
+    let bench = Bench::start(FakeHost::default(), &["a"], Some(TaskStatus::Running));
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    let reason = "The container ended while nobody watched it";
+    assert_eq!(stopped.containers[0].reason.as_deref(), Some(reason));
+    assert_eq!(stopped.containers[0].exit_code, None);
 }
 
 #[tokio::test]

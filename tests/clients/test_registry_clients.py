@@ -1,7 +1,9 @@
-"""The image clients that people have, as they are: skopeo, buildah, docker."""
+"""The image clients that people have, as they are: skopeo, buildah, podman, docker."""
 
 import json
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +105,31 @@ def test_buildah_builds_pushes_and_pulls(outport, login, tmp_path):
     task = outport.reaches(outport.run(definition)["taskArn"], "STOPPED")
     assert task["containers"][0]["exitCode"] == 0
     buildah("rmi", "--all")
+
+
+@pytest.fixture
+def short_path():
+    """podman takes no run directory of more than 50 characters."""
+    with tempfile.TemporaryDirectory(prefix="op") as directory:
+        yield Path(directory)
+
+
+def test_podman_logs_in_pushes_and_pulls(outport, app_image, tmp_path, short_path):
+    uri = repository(outport, "podman")["repositoryUri"]
+    storage = ["--root", tmp_path / "root", "--runroot", short_path, "--storage-driver", "vfs"]
+    def podman(*words, **kwargs):
+        return run("podman", *storage, *words, **kwargs).stdout.strip()
+    login = ["--authfile", tmp_path / "podman-auth.json"]
+    password = outport.aws("ecr", "get-login-password").strip()
+    podman("login", *login, "--username", "AWS", "--password-stdin", uri.split("/")[0],
+           input=password)
+    image = podman("pull", "--quiet", f"oci:{app_image.directory}:1.0")
+    podman("push", *login, image, f"{uri}:1.0")
+    podman("rmi", "--all", "--force")
+    podman("pull", "--quiet", *login, f"{uri}:1.0")
+    podman("rmi", "--all", "--force")
+    assert [image["imageTags"] for image in outport.client("ecr").describe_images(
+        repositoryName="podman")["imageDetails"]] == [["1.0"]]
 
 
 def test_docker_pushes_and_pulls(outport, app_image, docker, tmp_path):

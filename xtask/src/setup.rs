@@ -18,8 +18,13 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("pgrep", "procps"),
 ];
 /// What the tests need beside.
-pub const TEST_PROGRAMS: [(&str, &str); 4] =
-    [("buildah", "buildah"), ("dockerd", "docker.io"), ("iptables", "iptables"), ("runc", "runc")];
+pub const TEST_PROGRAMS: [(&str, &str); 5] = [
+    ("buildah", "buildah"),
+    ("podman", "podman"),
+    ("dockerd", "docker.io"),
+    ("iptables", "iptables"),
+    ("runc", "runc"),
+];
 /// What the guest with pure cgroup v2 needs.
 pub const GUEST_PROGRAMS: [(&str, &str); 3] =
     [("qemu-system-x86_64", "qemu-system-x86"), ("depmod", "kmod"), ("cpio", "cpio")];

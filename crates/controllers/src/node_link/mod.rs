@@ -105,7 +105,10 @@ impl From<SinkError> for LinkError {
     fn from(error: SinkError) -> Self {
         match error {
             SinkError::Refused(text) => Self::Refused(text),
-            SinkError::Fault(text) => Self::Unavailable(text),
+            SinkError::Fault(text) => {
+                tracing::error!(detail = text, "a call of the node link failed");
+                Self::Unavailable(text)
+            }
         }
     }
 }

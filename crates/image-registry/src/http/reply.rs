@@ -164,6 +164,10 @@ impl From<RegistryError> for Refusal {
                 tracing::error!(%error, "the registry's storage failed");
                 Self::new(status, code, "internal error of the registry")
             }
+            RegistryError::DiskFull => {
+                tracing::error!(%error, "the registry's storage failed");
+                Self::new(status, code, message)
+            }
             RegistryError::LayersNotFound(missing)
             | RegistryError::ReferencedImagesNotFound(missing) => {
                 Self { missing, ..Self::new(status, code, message) }

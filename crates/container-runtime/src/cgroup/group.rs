@@ -5,11 +5,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::devices::DeviceRule;
@@ -20,6 +20,8 @@ use crate::error::RuntimeError;
 /// How long processes that were sent SIGKILL may take to leave their cgroup.
 const EMPTY_DEADLINE: Duration = Duration::from_secs(10);
 const EMPTY_POLL: Duration = Duration::from_millis(2);
+/// How many processes are held at a time while they are killed.
+const HELD_MAX: usize = 128;
 
 /// What a cgroup used so far and uses now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,17 +208,28 @@ impl<'h> Cgroup<'h> {
 
     /// Sends SIGKILL to everything in it and below it, and gives how many processes there were.
     pub fn kill_once(&self) -> usize {
-        for place in self.places() {
-            // The kernel's own way ends a fork bomb at once. Version 1 and older kernels lack the
-            // file; then the loop of those who wait does it.
-            let _ = fs::write(place.join("cgroup.kill"), "1");
-        }
+        // The kernel's own way ends a fork bomb at once. Version 1 and older kernels lack the file; then
+        // the loop of those who wait does it.
+        let not_so = |place: &&PathBuf| fs::write(place.join("cgroup.kill"), "1").is_err();
+        let left = self.places().iter().filter(not_so).count();
         let pids = self.pids();
-        for pid in &pids {
-            // One that is gone already is as good; one that stays is seen by those who wait.
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        if left > 0 {
+            pids.chunks(HELD_MAX).for_each(|some| self.kill_members(some));
         }
         pids.len()
+    }
+
+    /// Of processes that come and go, a number may stand for another of the host's by now. A held process
+    /// is the one that is killed; that its number is still in the cgroup says that it was the right one,
+    /// or is dead.
+    fn kill_members(&self, pids: &[i32]) {
+        let held: Vec<(i32, OwnedFd)> =
+            pids.iter().filter_map(|pid| Some((*pid, hold(*pid).ok()?))).collect();
+        let members = self.pids();
+        for (_, process) in held.iter().filter(|(pid, _)| members.binary_search(pid).is_ok()) {
+            // One that is gone already is as good; one that stays is seen by those who wait.
+            let _ = kill_held(process);
+        }
     }
 
     /// Kills what is in it and removes it, with what the container made below it.
@@ -360,9 +373,31 @@ fn remove_below(place: &Path) -> io::Result<()> {
     }
 }
 
+fn hold(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: a plain system call that returns a new descriptor.
+    #[allow(unsafe_code)]
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let opened = Errno::result(opened)? as i32;
+    // SAFETY: just opened, owned by nobody else.
+    #[allow(unsafe_code)]
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+}
+
+fn kill_held(process: &OwnedFd) -> Result<(), Errno> {
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    let process = process.as_raw_fd();
+    // SAFETY: a plain system call.
+    #[allow(unsafe_code)]
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, libc::SIGKILL, nothing, 0) };
+    Errno::result(sent).map(|_| ())
+}
+
 fn pids_below(place: &Path) -> Vec<i32> {
     let procs = fs::read_to_string(place.join("cgroup.procs")).unwrap_or_default();
-    let mut pids: Vec<i32> = procs.lines().filter_map(|line| line.parse().ok()).collect();
+    // A process that this namespace has no number for shows as 0, which to `kill` is its own group.
+    let numbers = procs.lines().filter_map(|line| line.parse().ok());
+    let mut pids: Vec<i32> = numbers.filter(|pid| *pid > 0).collect();
     directories(place).iter().for_each(|below| pids.extend(pids_below(below)));
     pids
 }

@@ -34,6 +34,9 @@ pub struct CgroupUsage {
     pub pids: u64,
 }
 
+/// Where the calling process is in each hierarchy.
+const OWN_PLACES: &str = "/proc/self/cgroup";
+
 /// A cgroup by its path below the roots, such as `outport-1a2b/<task>/<container>`.
 #[derive(Debug, Clone)]
 pub struct Cgroup<'h> {
@@ -114,11 +117,16 @@ impl<'h> Cgroup<'h> {
     /// also those that hold no containers: a service manager that ends a unit must not find it.
     /// `in_version_2`: it is there already.
     ///
+    /// In the root of a version 1 hierarchy it stays: no limit holds there and no service manager looks
+    /// there, and a move waits for every other one on the host.
+    ///
     /// # Errors
     /// When the kernel refuses.
     pub fn join_all(&self, in_version_2: bool) -> Result<(), RuntimeError> {
+        let places =
+            fs::read_to_string(OWN_PLACES).map_err(RuntimeError::io("read", OWN_PLACES))?;
         for mount in &self.hierarchies.mounts {
-            if in_version_2 && matches!(mount.kind, Kind::V2(_)) {
+            if in_version_2 && matches!(mount.kind, Kind::V2(_)) || mount.has_in_root(&places) {
                 continue;
             }
             create_in(mount, &self.path)?;

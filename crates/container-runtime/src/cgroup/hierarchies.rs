@@ -117,6 +117,21 @@ impl Hierarchy {
         }
     }
 
+    /// Whether a process with these `/proc/<pid>/cgroup` is in the root of this version 1 hierarchy.
+    pub fn has_in_root(&self, places: &str) -> bool {
+        let mut paths = places.lines().filter_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            let is_this = match &self.kind {
+                Kind::V1(all) => controllers.split(',').eq(all.iter().map(String::as_str)),
+                // Their names are not kept: none of them may be elsewhere.
+                Kind::Named => controllers.starts_with("name="),
+                Kind::V2(_) => false,
+            };
+            is_this.then_some(path)
+        });
+        paths.next().is_some_and(|first| first == "/") && paths.all(|path| path == "/")
+    }
+
     /// Whether containers get a cgroup of their own in this hierarchy.
     pub fn holds_containers(&self) -> bool {
         match &self.kind {
@@ -156,6 +171,21 @@ mod tests {
 34 30 0:28 / /mnt/again rw,relatime - cgroup cgroup rw,memory
 35 30 0:28 /sub /mnt/part rw,relatime - cgroup cgroup rw,pids
 ";
+
+    #[test]
+    fn who_is_in_the_root_of_a_hierarchy() {
+        let found = Hierarchies::parse(V1, |_| String::new());
+        let in_root = |places: &str| -> Vec<bool> {
+            found.mounts.iter().map(|mount| mount.has_in_root(places)).collect()
+        };
+        let bare = "3:cpu,cpuacct:/\n2:memory:/\n1:name=systemd:/\n0::/\n";
+        assert_eq!(in_root(bare), [true; 3]);
+        let service = "/system.slice/outport.service";
+        let of_systemd = format!("3:cpu,cpuacct:/\n2:memory:{service}\n1:name=systemd:{service}\n");
+        assert_eq!(in_root(&of_systemd), [true, false, false]);
+        assert_eq!(in_root(&format!("1:name=a:/\n2:name=b:{service}\n")), [false; 3]);
+        assert_eq!(in_root("0::/\n"), [false; 3]);
+    }
 
     #[test]
     fn hosts_of_every_kind() {

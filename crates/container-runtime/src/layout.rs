@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <root>/tasks/<task>/c/<name>/   upper/, work/, log/, exit
-//! <run>/c/<task>.<name>/          intent.json, file.<n>, lock, pid, shim.sock, shim.err, rootfs/, bundle/
+//! <run>/c/<task>.<name>/          intent.json, files/, rootfs/, lock, pid, shim.sock, shim.err, bundle/
 //! <cgroup root>/<task>/<name>     and <cgroup root>/shims for the shims themselves
 //! ```
 //!

@@ -22,7 +22,7 @@ use crate::lock;
 use crate::protocol::{Report, wait_readable};
 use crate::record::{ExitRecord, ShimRecord, read_whole, write_whole};
 use crate::shim_binary::ShimBinary;
-use crate::spec::{BindMount, ContainerSpec};
+use crate::spec::ContainerSpec;
 
 /// The version of [`Intent`] that this build writes.
 pub(crate) const INTENT_VERSION: u32 = 1;
@@ -214,17 +214,12 @@ impl Runtime {
         &self,
         key: &ContainerKey,
         place: &Place,
-        mut spec: ContainerSpec,
+        spec: ContainerSpec,
     ) -> Result<Intent, RuntimeError> {
         let container_dir = self.layout.container_dir(place);
         make_inside(&self.layout.task_containers_dir(&place.task), &container_dir, key)?;
         let run_dir = self.layout.container_run_dir(place);
         make_new(&run_dir, key)?;
-        for (number, file) in std::mem::take(&mut spec.files).into_iter().enumerate() {
-            let source = run_dir.join(format!("file.{number}"));
-            fs::write(&source, file.text).map_err(RuntimeError::io("write", &source))?;
-            spec.bind_mounts.push(BindMount { source, target: file.target, readonly: false });
-        }
         let intent = Intent {
             version: INTENT_VERSION,
             key: key.clone(),

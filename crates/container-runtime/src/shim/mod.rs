@@ -34,6 +34,7 @@ mod seccomp_calls;
 #[cfg(test)]
 mod seccomp_test;
 mod supervise;
+mod text_files;
 mod user;
 
 use std::fs::File;
@@ -112,7 +113,7 @@ fn tell(report: &mut File, message: &Report) {
 }
 
 fn begin(
-    intent: Intent,
+    mut intent: Intent,
     hierarchies: Hierarchies,
     in_home: bool,
 ) -> Result<supervise::Supervisor, StartFailure> {
@@ -124,7 +125,7 @@ fn begin(
     std::env::set_current_dir(&intent.run_dir).map_err(io_failure("enter the run directory"))?;
     let joined = Cgroup::new(&hierarchies, &intent.shims_cgroup).join_all(in_home);
     joined.map_err(cgroup_failure)?;
-    let begun = make(&intent, &hierarchies);
+    let begun = make(&mut intent, &hierarchies);
     if begun.is_err() {
         // The failure counts more; what stays is found by the agent's removal.
         let _ = Cgroup::new(&hierarchies, &intent.cgroup).remove();
@@ -135,10 +136,11 @@ fn begin(
 }
 
 fn make(
-    intent: &Intent,
+    intent: &mut Intent,
     hierarchies: &Hierarchies,
 ) -> Result<(driver::Created, ShimRecord, LogWriter), StartFailure> {
     let rootfs = mounts::prepare(intent)?;
+    text_files::place(&mut intent.spec, &intent.run_dir)?;
     let user = user::resolve(&rootfs, &intent.spec.user, &intent.spec.additional_gids)?;
     mounts::make_working_directory(&rootfs, &intent.spec.working_directory)?;
     let devices = bundle::host_devices(&intent.spec)?;

@@ -20,4 +20,5 @@ mod removal;
 mod start_failures;
 mod stress;
 mod system_calls;
+mod text_files;
 mod users;

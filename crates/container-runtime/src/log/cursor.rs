@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// The cursor that the agent has reached: segment and offset, each as eight bytes, little end first.
-const SHIPPED_FILE: &str = "shipped";
+pub(super) const SHIPPED_FILE: &str = "shipped";
 const SHIPPED_BYTES: usize = 16;
 
 /// A segment and an offset in it. The default is the beginning of the oldest segment there is.

@@ -1,11 +1,14 @@
 //! Tells an event loop which logs have grown.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+
+use super::cursor::SHIPPED_FILE;
 
 /// A descriptor that is readable when one of many log directories has changed.
 ///
@@ -50,21 +53,30 @@ impl LogWatch {
         let _ = self.inotify.rm_watch(id.0);
     }
 
-    /// What has changed since the last call; nothing when there is nothing to read.
+    /// What has changed since the last call; nothing when there is nothing to read. What the agent
+    /// itself writes there, its cursor, is no change: it would have to write it again for ever.
     ///
     /// # Errors
     /// When the kernel fails.
     pub fn changes(&self) -> io::Result<Vec<LogChange>> {
-        match self.inotify.read_events() {
-            Ok(events) => Ok(events
+        loop {
+            let events = match self.inotify.read_events() {
+                Err(Errno::EAGAIN) => return Ok(Vec::new()),
+                read => read?,
+            };
+            let of_logs = events
                 .iter()
+                .filter(|event| event.name.as_deref() != Some(OsStr::new(SHIPPED_FILE)));
+            let changes: Vec<LogChange> = of_logs
                 .map(|event| match event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                     true => LogChange::OfAny,
                     false => LogChange::Of(WatchId(event.wd)),
                 })
-                .collect()),
-            Err(Errno::EAGAIN) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
+                .collect();
+            // An empty answer says that all was read.
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
         }
     }
 }
@@ -86,6 +98,20 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::log::LogCursor;
+
+    #[test]
+    fn the_cursor_of_the_agent_is_no_change() {
+        let scratch = tempfile::tempdir().unwrap();
+        let watch = LogWatch::new().unwrap();
+        let id = watch.add(scratch.path()).unwrap();
+        for offset in 1..3 {
+            LogCursor { segment: 1, offset }.mark_shipped(scratch.path()).unwrap();
+            assert_eq!(watch.changes().unwrap(), []);
+        }
+        fs::write(scratch.path().join("1.log"), "x").unwrap();
+        assert!(watch.changes().unwrap().contains(&LogChange::Of(id)));
+    }
 
     #[test]
     fn each_directory_says_its_own_changes_until_it_is_let_go() {

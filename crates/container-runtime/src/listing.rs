@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::cgroup::Cgroup;
+use crate::container_key::ContainerKey;
 use crate::error::RuntimeError;
 use crate::layout::{INTENT_FILE, Layout, Place};
 use crate::record::read_whole;
@@ -41,6 +42,17 @@ impl Runtime {
             }
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// Whether [`Runtime::list`] has a container, without a look at all the others.
+    ///
+    /// # Errors
+    /// When the names are not valid.
+    pub fn has(&self, task: &str, name: &str) -> Result<bool, RuntimeError> {
+        let place = Place::from(&ContainerKey::new(task, name)?);
+        Ok(self.layout.container_dir(&place).is_dir()
+            || self.layout.container_run_dir(&place).is_dir()
+            || Cgroup::new(&self.hierarchies, self.layout.container_cgroup(&place)).exists())
     }
 
     pub(crate) fn places(&self) -> Result<BTreeSet<Place>, RuntimeError> {

@@ -197,6 +197,11 @@ impl<'h> Cgroup<'h> {
         names
     }
 
+    /// Whether any hierarchy has it.
+    pub fn exists(&self) -> bool {
+        self.places().iter().any(|place| place.is_dir())
+    }
+
     /// Kills everything in it and below it, and waits until it is empty.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ fn a_new_runtime_finds_what_runs_what_ended_and_what_is_lost() {
     let names: Vec<String> =
         again.list().unwrap().into_iter().filter_map(|found| found.container).collect();
     assert_eq!(names, ["ended", "lost", "runs", "waits"]);
+    assert!(names.iter().all(|name| again.has(TASK, name).unwrap()));
+    assert!(!again.has(TASK, "run").unwrap());
     let Adopted::Running(runs) = again.adopt(TASK, "runs").unwrap() else { panic!("not running") };
     assert_eq!(runs.state().unwrap(), ContainerState::Running);
     let Adopted::Running(waits) = again.adopt(TASK, "waits").unwrap() else { panic!("not there") };
@@ -41,6 +43,7 @@ fn a_new_runtime_finds_what_runs_what_ended_and_what_is_lost() {
     assert!(matches!(again.adopt(TASK, "never").unwrap(), Adopted::Lost));
     for name in ["runs", "waits", "ended", "lost"] {
         again.remove(TASK, name).unwrap();
+        assert!(!again.has(TASK, name).unwrap(), "{name}");
     }
     host.check_nothing_left();
 }

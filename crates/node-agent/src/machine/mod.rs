@@ -157,10 +157,7 @@ impl Machine {
         let runtime = self.runtime.clone();
         let (id, name) = (task.task.clone(), container.name.clone());
         let found = blocking(move || {
-            let exists = runtime.list()?.iter().any(|found| {
-                found.task == id.as_str() && found.container.as_deref() == Some(name.as_str())
-            });
-            if !exists {
+            if !runtime.has(id.as_str(), &name)? {
                 return Ok(None);
             }
             match runtime.adopt(id.as_str(), &name)? {

@@ -160,7 +160,7 @@ fn an_open_port_is_chosen_and_told() {
     let ports: Vec<u16> =
         assignment.tasks.iter().map(|task| task.containers[0].ports[0].host_port).collect();
     assert_ne!(ports[0], ports[1]);
-    assert!(ports.iter().all(|port| *port >= 32_768));
+    assert!(ports.iter().all(|port| *port >= 61_000));
 }
 
 #[test]

@@ -29,8 +29,8 @@ const RETRIES_SAID: u32 = 1;
 impl ImageStore {
     /// Makes the image that `reference` names available, asking the repository at `endpoint`.
     ///
-    /// A tag is resolved at every call; a digest that is here already costs no request. Cancel-safe: a dropped
-    /// pull leaves at most files in `tmp/`, which the next opening removes.
+    /// A tag is resolved at every call, by one request if it still names the image that is here; a digest that
+    /// is here already costs none. Cancel-safe: a dropped pull leaves at most files in `tmp/`, which the next opening removes.
     pub async fn pull(
         &self,
         reference: &ImageReference,
@@ -41,9 +41,17 @@ impl ImageStore {
             return Ok(image);
         }
         let session = self.inner.client.session(endpoint);
-        let resolved = self.resolve(&session, reference).await.map_err(|source| {
-            PullError::Resolve { reference: reference.to_string(), retries: RETRIES_SAID, source }
-        })?;
+        let unresolved = |source| PullError::Resolve {
+            reference: reference.to_string(),
+            retries: RETRIES_SAID,
+            source,
+        };
+        let found = session.manifest(&reference.selector()).await.map_err(unresolved)?;
+        if let Some(image) = self.find(reference).filter(|known| known.digest == found.1) {
+            self.inner.touch(&image.manifest_digest);
+            return Ok(image);
+        }
+        let resolved = self.resolve(&session, found).await.map_err(unresolved)?;
         let Resolved { digest, manifest_digest, config, layers } = resolved;
         let lease = self.lease(&layers);
         let records = self.layers(&session, &layers).await?;
@@ -80,9 +88,8 @@ impl ImageStore {
     async fn resolve(
         &self,
         session: &Session<'_>,
-        reference: &ImageReference,
+        (found, digest): (Manifest, Digest),
     ) -> Result<Resolved, RegistryError> {
-        let (found, digest) = session.manifest(&reference.selector()).await?;
         let (config, layers, manifest_digest) = match found {
             Manifest::Image { config, layers } => (config, layers, digest),
             Manifest::Index(entries) => {

@@ -74,6 +74,14 @@ async fn an_image_is_pulled_by_tag_and_by_digest() {
     assert_eq!(registry.requests(""), before, "a digest that is here costs no request");
     assert_eq!(store.find(&registry.reference("app:1.0")).unwrap().digest, digest);
 
+    let again = store.pull(&registry.reference("app:1.0"), &registry.endpoint()).await.unwrap();
+    assert_eq!((again.digest, &again.layers), (digest, &image.layers));
+    assert_eq!(
+        registry.requests(""),
+        before + 1,
+        "a tag that names what is here costs one request"
+    );
+
     let moved = registry.put_image("1.0", &[tar("low"), tar("other")]);
     let image = store.pull(&registry.reference("app:1.0"), &registry.endpoint()).await.unwrap();
     assert_eq!(image.digest, moved, "a tag is resolved at every pull");

@@ -24,6 +24,7 @@ use crate::host;
 use crate::log_news::LogNews;
 use crate::machine::{Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_instance};
 use crate::reporter::Reporter;
+use crate::run_dir;
 use crate::task::runner::StopReason;
 use crate::task::{Order, TaskRunner};
 use crate::task_record::{TaskRecord, TaskRecords};
@@ -203,17 +204,14 @@ pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>
 /// # Errors
 /// [`AgentError::Network`] names the link that has the range and says what to do.
 pub fn check_addresses(instance: &str, vpc_cidr: &str) -> Result<(), AgentError> {
-    Ok(Networks::check(&run_dir(instance), instance, vpc_cidr)?)
+    Ok(Networks::check(&run_dir::path(instance), instance, vpc_cidr)?)
 }
 
 /// Links, rules, namespaces and the directory below /run.
 fn remove_host_traces(instance: &str) -> Result<(), AgentError> {
-    let run_dir = run_dir(instance);
+    let run_dir = run_dir::path(instance);
     remove_instance(&run_dir, instance)?;
-    match std::fs::remove_dir_all(&run_dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(run_dir::remove(&run_dir)?)
 }
 
 impl Shared {
@@ -419,13 +417,13 @@ async fn machine(
     registered: Registered,
 ) -> Result<Machine, AgentError> {
     check_addresses(&settings.instance, &registered.vpc_cidr)?;
+    let run_dir = run_dir::path(&settings.instance);
+    run_dir::make(&run_dir)?;
     let runtime = Arc::new(runtime(&settings.directory, &settings.instance)?);
     let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
     let options = StoreOptions { unpacker, ..StoreOptions::default() };
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
-    let networks =
-        Networks::open(&run_dir(&settings.instance), &settings.instance, &registered.vpc_cidr)
-            .await?;
+    let networks = Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr).await?;
     let images = Images::new(store, control_plane.clone(), registered);
     let driver = match &settings.oci_runtime {
         Some(program) => Driver::Oci(program.clone()),
@@ -446,16 +444,12 @@ async fn machine(
 fn runtime(directory: &Path, instance: &str) -> Result<Runtime, RuntimeError> {
     Runtime::new(RuntimeSettings {
         root_dir: directory.to_owned(),
-        run_dir: run_dir(instance),
+        run_dir: run_dir::path(instance),
         cgroup_root: format!("outport-{instance}"),
         shim_binary: own_program(),
         shim_args: vec!["shim".to_owned()],
         allow_privileged: false,
     })
-}
-
-fn run_dir(instance: &str) -> PathBuf {
-    Path::new("/run/outport").join(instance)
 }
 
 /// The file that this process runs, even when it was replaced on disk meanwhile.

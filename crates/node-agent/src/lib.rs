@@ -17,6 +17,7 @@ mod machine;
 mod patience;
 mod readable;
 mod reporter;
+mod run_dir;
 mod task;
 mod task_record;
 

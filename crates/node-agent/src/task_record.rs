@@ -121,7 +121,12 @@ impl TaskRecords {
         let (mut records, mut unreadable) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let bytes = fs::read(entry.path().join(FILE_NAME)).unwrap_or_default();
+            // None was written yet. Any other failure ends the start: it says nothing of the task, and a
+            // task without a record is removed.
+            let bytes = match fs::read(entry.path().join(FILE_NAME)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                read => read?,
+            };
             match read(&bytes) {
                 Some(record) => records.push(record),
                 None => unreadable.push(TaskId::new(entry.file_name().to_string_lossy())),

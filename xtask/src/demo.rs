@@ -78,9 +78,7 @@ fn push_image(stage: &mut Stage, repository: &Path) -> Result<()> {
     let created = stage.aws("ecr create-repository --repository-name app")?;
     stage.repository_uri = text(&created, "/repository/repositoryUri")?;
     println!("    {}", stage.repository_uri);
-    let image = stage.scratch.join("image");
-    let builder = repository.join("tests/support/app_image.py");
-    output(&mut command(&stage.scratch, "python3", [&builder, &image]))?;
+    setup::build_image(repository, &stage.scratch)?;
     say("aws ecr get-login-password | skopeo login --username AWS --password-stdin …");
     let registry = stage.repository_uri.split('/').next().unwrap_or_default().to_owned();
     stage.shell(&format!(

@@ -4,6 +4,8 @@
 //! the build directory apart; also when it fails or is interrupted.
 
 mod bench;
+mod campaign;
+mod client;
 mod codegen;
 mod compatibility;
 mod demo;
@@ -11,7 +13,10 @@ mod guest;
 mod interrupt;
 mod outport;
 mod process;
+mod random;
+mod reservation;
 mod setup;
+mod subject;
 mod test;
 mod tidy;
 
@@ -32,6 +37,9 @@ enum Chore {
     /// Measure, beside peers that are measured in the same run
     #[command(subcommand)]
     Bench(Bench),
+    /// Attack an Outport of its own at random for some minutes; fails when it shows a fault
+    #[command(subcommand)]
+    Campaign(campaign::Campaign),
     /// Check the rules of the house: who uses whom, purity, names, licences
     Tidy,
     /// Write the generated code of crates/aws-models
@@ -78,6 +86,7 @@ fn main() -> Result<()> {
         Chore::Demo => demo::run_demo(&repository),
         Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),
         Chore::Bench(Bench::Burst { runs }) => bench::run_burst(&repository, runs),
+        Chore::Campaign(campaign) => campaign::run(&repository, campaign),
         Chore::Tidy => tidy::run(&repository),
         Chore::Codegen { check } => codegen::run(&repository, check),
         Chore::Compatibility { check } => compatibility::run(&repository, check),

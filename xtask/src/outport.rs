@@ -89,6 +89,12 @@ impl Outport {
             .collect())
     }
 
+    /// SIGKILL, as a crash: what it made stays, for its next start or for `outport cleanup`.
+    #[allow(dead_code, reason = "for the campaigns to come")]
+    pub fn kill(mut self) -> Result<()> {
+        self.started.take().context("it was started")?.kill()
+    }
+
     /// SIGTERM, the graceful way; fails unless it ends well.
     pub fn stop(mut self) -> Result<()> {
         let started = self.started.as_mut().context("it was started")?;
@@ -104,10 +110,17 @@ impl Drop for Outport {
         if let Err(error) = started.stop(STOP_PATIENCE) {
             eprintln!("{error}");
         }
-        let cleaned =
-            Command::new(&self.binary).args(["cleanup", "--data-dir"]).arg(&self.data_dir).status();
-        if !cleaned.is_ok_and(|status| status.success()) {
-            eprintln!("outport cleanup --data-dir {} failed", self.data_dir.display());
+        if let Err(error) = cleanup(&self.binary, &self.data_dir) {
+            eprintln!("{error:#}");
         }
     }
+}
+
+/// Removes what an Outport that did not end well left on the host. Also for an interrupted chore.
+pub fn cleanup(binary: &Path, data_dir: &Path) -> Result<()> {
+    let status = Command::new(binary).args(["cleanup", "--data-dir"]).arg(data_dir).status()?;
+    if !status.success() {
+        bail!("outport cleanup --data-dir {} failed", data_dir.display());
+    }
+    Ok(())
 }

@@ -121,6 +121,13 @@ impl Started {
         Ok(self.child.try_wait()?.is_none())
     }
 
+    /// SIGKILL, and the wait for its end.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// SIGTERM, and the wait for its end; SIGKILL when it takes longer than `patience`.
     pub fn stop(&mut self, patience: Duration) -> Result<()> {
         if self.is_running()? {
@@ -130,8 +137,7 @@ impl Started {
         let deadline = Instant::now() + patience;
         while self.is_running()? {
             if Instant::now() > deadline {
-                self.child.kill()?;
-                self.child.wait()?;
+                self.kill()?;
                 bail!("{} did not stop within {} s of SIGTERM", self.name, patience.as_secs());
             }
             std::thread::sleep(POLL);

@@ -135,6 +135,14 @@ pub fn build_outport(repository: &Path, release: bool) -> Result<PathBuf> {
     Ok(build_directory(repository)?.join(profile).join("outport"))
 }
 
+/// Makes the image of the demonstration, an OCI layout with the tags 1.0 and 2.0; where it is.
+pub fn build_image(repository: &Path, scratch: &Path) -> Result<PathBuf> {
+    let image = scratch.join("image");
+    let builder = repository.join("tests/support/app_image.py");
+    output(&mut command(scratch, "python3", [&builder, &image]))?;
+    Ok(image)
+}
+
 /// `PATH` with the clients' directory first.
 pub fn path_with(programs: &Path) -> Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -9,8 +9,8 @@ use anyhow::{Result, anyhow};
 use super::figures::{Figures, head};
 use super::launch::launch;
 use super::runc::Runc;
-use super::subject::Subject;
 use crate::interrupt;
+use crate::subject::Subject;
 
 const TASKS: usize = 50;
 /// Nothing but the launch: no addresses, no rules.

@@ -12,8 +12,8 @@ use super::burst;
 use super::docker::{Docker, NETWORKS};
 use super::figures::{Figures, head};
 use super::runc::Runc;
-use super::subject::Subject;
-use crate::process::{Scratch, command, output};
+use crate::process::Scratch;
+use crate::subject::Subject;
 use crate::{interrupt, setup};
 
 const MODES: [&str; 3] = ["awsvpc", "host", "none"];
@@ -43,7 +43,7 @@ pub fn run_burst(repository: &Path, runs: usize) -> Result<()> {
     setup::install_packages(&setup::BENCH_PROGRAMS)?;
     let binary = setup::build_outport(repository, true)?;
     let scratch = Scratch::new("bench")?;
-    let image = image(repository, scratch.path())?;
+    let image = setup::build_image(repository, scratch.path())?;
     let (mut outport, _) = Subject::start(&binary, &scratch.path().join("data"))?;
     outport.ready()?;
     let mut runc = Runc::new(scratch.path(), &rootfs(scratch.path())?, &APP)?;
@@ -53,7 +53,7 @@ pub fn run_burst(repository: &Path, runs: usize) -> Result<()> {
 }
 
 fn measure(repository: &Path, binary: &Path, scratch: &Path, runs: usize) -> Result<()> {
-    let image = image(repository, scratch)?;
+    let image = setup::build_image(repository, scratch)?;
     cold_starts(binary, scratch)?;
 
     let (mut outport, _) = Subject::start(binary, &scratch.join("data"))?;
@@ -65,13 +65,6 @@ fn measure(repository: &Path, binary: &Path, scratch: &Path, runs: usize) -> Res
     with_peers(&mut outport, &subnet, &mut runc, docker.as_ref(), runs)?;
     burst::measure(&mut outport, &mut runc, &subnet, runs.div_ceil(BURST_SHARE))?;
     outport.stop()
-}
-
-fn image(repository: &Path, scratch: &Path) -> Result<PathBuf> {
-    let image = scratch.join("image");
-    let builder = repository.join("tests/support/app_image.py");
-    output(&mut command(scratch, "python3", [&builder, &image]))?;
-    Ok(image)
 }
 
 /// Pushes the image, registers a task definition for each mode and runs it once, so that the image is

@@ -6,6 +6,5 @@ mod docker;
 mod figures;
 mod launch;
 mod runc;
-mod subject;
 
 pub use launch::{run_burst, run_launch};

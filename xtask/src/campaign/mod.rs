@@ -1,0 +1,83 @@
+//! `cargo xtask campaign NAME`: rounds of one kind of attack, drawn from a seed, for some minutes.
+//!
+//! | campaign | a round |
+//! |---|---|
+//! | `rules` | somebody flushes the host's firewall rules while a task runs |
+//!
+//! A campaign is a function of a [`Course`]: it gets random numbers, starts what it needs
+//! ([`Stage`] is an Outport with an image), asks [`Ledger::goes_on`] before each round and notes what
+//! should not have been with [`Ledger::fault`]. To add one: a module, a variant, a line in `run`, a
+//! row above.
+//!
+//! **Invariant**: the last line is the verdict, `campaign NAME: N rounds, F faults, seed S`; the exit
+//! code is 0 only without a fault; the seed repeats what was drawn (not what the machine did with
+//! it). Interrupted or failed, a campaign removes what it made.
+
+mod ledger;
+mod rules;
+mod stage;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::interrupt;
+use crate::random::Random;
+pub use ledger::Ledger;
+pub use stage::Stage;
+
+#[derive(Subcommand)]
+pub enum Campaign {
+    /// Flush the host's firewall rules at random while a task runs
+    Rules(Options),
+}
+
+#[derive(Args)]
+pub struct Options {
+    /// How long new rounds are begun
+    #[arg(long, default_value_t = 1)]
+    minutes: u64,
+    /// Repeats what another run drew; random unless given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The outport to try; built from this tree, without optimisation, unless given
+    #[arg(long, value_name = "PATH", env = "OUTPORT_BINARY")]
+    binary: Option<PathBuf>,
+}
+
+/// What a campaign is given.
+pub struct Course<'c> {
+    pub repository: &'c Path,
+    pub random: Random,
+    pub ledger: Ledger,
+    binary: Option<PathBuf>,
+}
+
+pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
+    match campaign {
+        Campaign::Rules(options) => conduct(repository, "rules", options, rules::run),
+    }
+}
+
+fn conduct(
+    repository: &Path,
+    name: &'static str,
+    options: Options,
+    campaign: fn(&mut Course) -> Result<()>,
+) -> Result<()> {
+    interrupt::watch()?;
+    let seed = options.seed.unwrap_or_else(Random::new_seed);
+    println!("campaign {name}: {} min, seed {seed}", options.minutes);
+    let mut course = Course {
+        repository,
+        random: Random::new(seed),
+        ledger: Ledger::new(name, seed, options.minutes),
+        binary: options.binary,
+    };
+    // A fault also when it could not go on: an Outport that ended is what campaigns look for.
+    if let Err(error) = campaign(&mut course) {
+        course.ledger.fault(format!("it could not go on: {error:#}"));
+    }
+    course.ledger.close()
+}

@@ -1,0 +1,53 @@
+//! An Outport of a campaign's own that takes tasks, with the demonstration's image in its registry.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::Course;
+use crate::process::Scratch;
+use crate::setup;
+use crate::subject::Subject;
+
+/// Dropped, it leaves nothing on the host.
+pub struct Stage {
+    // Before the scratch directory, which it lives in.
+    pub subject: Subject,
+    /// The pushed image's reference.
+    pub image: String,
+    /// A subnet of the default VPC.
+    pub subnet: String,
+    scratch: Scratch,
+}
+
+impl Stage {
+    /// A directory for the campaign's own files, gone at the end.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+}
+
+impl Course<'_> {
+    /// The program to try. Also installs the packages that running it needs.
+    pub fn binary(&self) -> Result<PathBuf> {
+        setup::require_root()?;
+        setup::install_packages(&[])?;
+        match &self.binary {
+            Some(binary) => Ok(binary.clone()),
+            None => setup::build_outport(self.repository, false),
+        }
+    }
+
+    /// Starts an Outport with more options, waits until it takes tasks, and pushes the image.
+    pub fn stage(&self, options: &[&str]) -> Result<Stage> {
+        let binary = self.binary()?;
+        let scratch = Scratch::new("campaign")?;
+        let layout = setup::build_image(self.repository, scratch.path())?;
+        let data_dir = scratch.path().join("data");
+        let (mut subject, _) = Subject::start_with(&binary, &data_dir, options)?;
+        subject.ready()?;
+        let image = subject.push(&layout, "1.0")?;
+        let subnet = subject.subnet()?;
+        Ok(Stage { subject, image, subnet, scratch })
+    }
+}

@@ -1,0 +1,149 @@
+//! Signed requests to an Outport of a chore's own, over one connection.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use outport_identity::sigv4::{RequestHead, SignatureStyle, Signer};
+use outport_identity::{AccessKeyId, SecretAccessKey};
+use serde_json::{Value, json};
+
+/// Access key id and secret of the Outports that chores start.
+pub const KEY: &str = "chore";
+const REGION: &str = "us-east-1";
+/// For one answer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One connection; made at the first request, and again after one that failed.
+#[derive(Debug)]
+pub struct Client {
+    address: SocketAddr,
+    connection: Option<BufReader<TcpStream>>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, connection: None }
+    }
+
+    pub fn ecs(&mut self, operation: &str, input: &Value) -> Result<Value> {
+        self.call("ecs", &format!("AmazonEC2ContainerServiceV20141113.{operation}"), input)
+    }
+
+    pub fn ecr(&mut self, operation: &str, input: &Value) -> Result<Value> {
+        self.call("ecr", &format!("AmazonEC2ContainerRegistry_V20150921.{operation}"), input)
+    }
+
+    #[allow(dead_code, reason = "for the campaigns to come")]
+    pub fn logs(&mut self, operation: &str, input: &Value) -> Result<Value> {
+        self.call("logs", &format!("Logs_20140328.{operation}"), input)
+    }
+
+    /// The id of a subnet of the default VPC.
+    pub fn subnet(&mut self) -> Result<String> {
+        let body = b"Action=DescribeSubnets&Version=2016-11-15";
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let text = expect_success("ec2", self.signed("ec2", &[form], body)?)?;
+        let (_, rest) = text.split_once("<subnetId>").context("there is a subnet")?;
+        Ok(rest.split('<').next().unwrap_or_default().to_owned())
+    }
+
+    /// Whether it answers at all.
+    pub fn answers(&mut self) -> bool {
+        self.ecs("ListClusters", &json!({})).is_ok()
+    }
+
+    fn call(&mut self, service: &str, target: &str, input: &Value) -> Result<Value> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let answer = self.signed(service, &headers, &serde_json::to_vec(input)?)?;
+        Ok(serde_json::from_str(&expect_success(service, answer)?)?)
+    }
+
+    /// A request with its signature; the answer's status and text, whatever the status is. An error
+    /// means that no answer came.
+    pub fn signed(
+        &mut self,
+        service: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(u16, String)> {
+        let address = self.address.to_string();
+        let headers: Vec<(&str, &[u8])> = std::iter::once(("host", address.as_bytes()))
+            .chain(headers.iter().map(|(name, value)| (*name, value.as_bytes())))
+            .collect();
+        let head = RequestHead { method: "POST", path: "/", query: "", headers: &headers };
+        let signer = Signer {
+            access_key_id: AccessKeyId::new(KEY),
+            secret_access_key: SecretAccessKey::new(KEY),
+            session_token: None,
+            region: REGION.to_owned(),
+            service: service.to_owned(),
+            style: SignatureStyle::STANDARD,
+        };
+        let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+        let signature = signer.sign(&head, body, now_ms)?;
+        let mut request =
+            format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+        for (name, value) in &headers {
+            request.extend([name.as_bytes(), b": ", *value, b"\r\n"].concat());
+        }
+        for (name, value) in signature {
+            request.extend(format!("{name}: {value}\r\n").into_bytes());
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        let (status, answer) = self.exchange(&request)?;
+        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
+    }
+
+    /// Sends the bytes of a request as they are; status and body of the answer.
+    pub fn exchange(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let answer = exchange_over(&mut connection, request)?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    fn connect(&self) -> Result<BufReader<TcpStream>> {
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(BufReader::new(stream))
+    }
+}
+
+fn expect_success(service: &str, (status, text): (u16, String)) -> Result<String> {
+    if status != 200 {
+        bail!("{service} answered {status}: {text}");
+    }
+    Ok(text)
+}
+
+fn exchange_over(connection: &mut BufReader<TcpStream>, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+    connection.get_mut().write_all(request)?;
+    let (mut status, mut length) = (0, 0);
+    loop {
+        let mut line = String::new();
+        if connection.read_line(&mut line)? == 0 {
+            bail!("the connection was closed");
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
+            status = rest.split(' ').next().unwrap_or_default().parse()?;
+        } else if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body)?;
+    Ok((status, body))
+}

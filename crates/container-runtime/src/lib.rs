@@ -29,7 +29,6 @@ pub mod log;
 mod protocol;
 mod record;
 mod removal;
-mod remove_tree;
 mod runtime;
 pub mod shim;
 mod shim_binary;

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use outport_tree_removal::remove_tree;
+
 use crate::cgroup::Cgroup;
 use crate::container_key::ContainerKey;
 use crate::error::RuntimeError;
 use crate::layout::{EXIT_FILE, PID_FILE, Place};
 use crate::record::{ShimRecord, read_whole};
-use crate::remove_tree::remove_tree;
 use crate::runtime::Runtime;
 use crate::shim_process::ShimProcess;
 

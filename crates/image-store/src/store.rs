@@ -8,6 +8,7 @@ use crate::lease::{Lease, Leases};
 use crate::manifest::{ImageConfig, Platform};
 use crate::reference::ImageReference;
 use crate::registry::RegistryClient;
+use outport_tree_removal::remove_tree;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -381,13 +382,8 @@ pub(crate) fn empty_trash(trash: &Path) {
     };
     for entry in entries.flatten() {
         let path = entry.path();
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %path.display(), "trash not deleted");
-            }
-            _ => {}
+        if let Err(error) = remove_tree(&path) {
+            tracing::warn!(%error, path = %path.display(), "trash not deleted");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use outport_tree_removal::remove_tree;
 
 /// What it may take of the host's memory: some kilobytes a container.
 const OPTIONS: &str = "mode=755,size=10%";
@@ -47,10 +48,7 @@ pub fn remove(run_dir: &Path) -> io::Result<()> {
         Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
         Err(error) => return Err(error.into()),
     }
-    match fs::remove_dir_all(run_dir) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove_tree(run_dir)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use outport_model::task::ContainerStatus;
 use outport_model::{TaskId, TaskStatus};
 use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
+use outport_tree_removal::remove_tree;
 use serde::{Deserialize, Serialize};
 
 /// The layout of the file that this version writes. Version 1 had no lines but the first.
@@ -110,10 +111,8 @@ impl TaskRecords {
 
     /// Forgets a task and what is left of its files.
     pub fn forget(&self, task: &TaskId) -> io::Result<()> {
-        match fs::remove_dir_all(self.directory(task)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        // What a container left in it may be there, too, when its own removal failed.
+        remove_tree(&self.directory(task))
     }
 
     /// Every record on disk, and the names of directories that have none that can be read.

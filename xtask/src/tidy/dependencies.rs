@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 27] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -37,11 +37,21 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     // A node knows its assignment, not the cluster.
     (
         "node-agent",
-        &["container-runtime", "identity", "image-store", "model", "node-protocol", "task-network"],
+        &[
+            "container-runtime",
+            "identity",
+            "image-store",
+            "model",
+            "node-protocol",
+            "task-network",
+            "tree-removal",
+        ],
     ),
-    ("container-runtime", &["model"]),
+    ("container-runtime", &["model", "tree-removal"]),
     ("task-network", &["model"]),
-    ("image-store", &["model"]),
+    ("image-store", &["model", "tree-removal"]),
+    // Below all that keep what strangers filled: design note 0005.
+    ("tree-removal", &[]),
     // They keep their own bytes.
     ("image-registry", &["model"]),
     ("log-store", &["model"]),

@@ -136,26 +136,8 @@ impl<'root> LayerRoot<'root> {
     /// Removes whatever stands at `name`, a whole tree too; nothing there is fine.
     pub fn remove(&mut self, parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), RootError> {
         self.parent = None;
-        match fs::unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = fs::openat(parent, name, flags, Mode::empty())?;
-        let mut names = Vec::new();
-        for entry in fs::Dir::read_from(&directory)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(name.to_vec());
-            }
-        }
-        for child in names {
-            // As deep as a path may be: `depth_max` bounds the recursion.
-            self.remove(directory.as_fd(), OsStr::from_bytes(&child))?;
-        }
-        Ok(fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+        outport_tree_removal::remove_tree_at(parent, name, |_| true)?;
+        Ok(())
     }
 
     /// Makes or keeps the directory at `path` and opens it.

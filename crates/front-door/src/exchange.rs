@@ -19,7 +19,7 @@ use crate::recognition::{
     FormHead, Recognised, Recognition, Wanted, apparent_protocol, form_of_query, recognise,
     service_of_form,
 };
-use crate::{access_log, limits};
+use crate::{SecureTransport, access_log, limits};
 
 /// A request on its way through the front door.
 pub(crate) struct AwsRequest<'a> {
@@ -137,7 +137,7 @@ impl AwsRequest<'_> {
             now_ms: self.now_ms,
             source_ip: self.peer.ip(),
             user_agent: self.user_agent(),
-            secure_transport: false,
+            secure_transport: self.is_secure(),
             access_key_id: claimed.credential.access_key_id,
         };
         Ok((call, asked))
@@ -255,6 +255,10 @@ impl AwsRequest<'_> {
             "gzip" => Ok(Encoding::Gzip),
             _ => Err(WireError::malformed("The only Content-Encoding that is taken is gzip")),
         }
+    }
+
+    fn is_secure(&self) -> bool {
+        self.head.extensions.get::<SecureTransport>().is_some_and(|secure| secure.0)
     }
 
     fn user_agent(&self) -> Option<String> {

@@ -20,7 +20,7 @@ use crate::access_log::{self, AccessRecord};
 use crate::body::{BodyBudget, IdleLimitedBody};
 use crate::exchange::{AwsRequest, Outcome};
 use crate::recognition::Services;
-use crate::{AwsService, Limits, Metrics, body, rendering};
+use crate::{AwsService, Limits, Metrics, PlainHttp, TlsSettings, body, rendering};
 
 /// Unix milliseconds, by whoever has a clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -43,6 +43,10 @@ pub(crate) struct Inner {
     pub keys: SigningKeyCache,
     pub budget: BodyBudget,
     pub turns: Arc<Semaphore>,
+    /// Without: TLS is not spoken.
+    pub tls: Option<Arc<dyn TlsSettings>>,
+    pub plain_http: PlainHttp,
+    pub handshakes: Semaphore,
 }
 
 /// Collects the parts of a front door.
@@ -55,6 +59,8 @@ pub struct FrontDoorBuilder {
     metrics: Arc<Metrics>,
     clock: Clock,
     skew_max_ms: i64,
+    tls: Option<Arc<dyn TlsSettings>>,
+    plain_http: PlainHttp,
 }
 
 /// Two services that no request could tell apart.
@@ -78,6 +84,8 @@ impl FrontDoor {
             metrics: Arc::default(),
             clock: Arc::new(system_clock),
             skew_max_ms: SKEW_MAX_MS,
+            tls: None,
+            plain_http: PlainHttp::default(),
         }
     }
 
@@ -210,6 +218,20 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Answers TLS as well, on the same listeners.
+    #[must_use]
+    pub fn tls(mut self, settings: Arc<dyn TlsSettings>) -> Self {
+        self.tls = Some(settings);
+        self
+    }
+
+    /// Who is answered without TLS; peers on this host unless said otherwise.
+    #[must_use]
+    pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
+        self.plain_http = plain_http;
+        self
+    }
+
     /// The front door.
     ///
     /// # Errors
@@ -219,6 +241,7 @@ impl FrontDoorBuilder {
         check_unambiguous(&self.services)?;
         let budget = BodyBudget::new(self.limits.buffered_bytes_max);
         let turns = Arc::new(Semaphore::new(self.limits.operations_max));
+        let handshakes = Semaphore::new(self.limits.handshakes_max);
         Ok(FrontDoor {
             inner: Arc::new(Inner {
                 services: self.services,
@@ -232,6 +255,9 @@ impl FrontDoorBuilder {
                 keys: SigningKeyCache::default(),
                 budget,
                 turns,
+                tls: self.tls,
+                plain_http: self.plain_http,
+                handshakes,
             }),
         })
     }

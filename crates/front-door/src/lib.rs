@@ -3,7 +3,9 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `server` | connections: how many, how slow, until when |
+//! | `server` | listens, until when |
+//! | `connection` | one connection: TLS or plain, HTTP/1.1 or HTTP/2 |
+//! | `transport` | what a connection speaks below HTTP, and what it proves by that |
 //! | `front_door` | one request to one answer; the reserved paths |
 //! | `recognition` | service, protocol, operation |
 //! | `authentication` | the signature |
@@ -19,6 +21,7 @@ mod access_log;
 mod authentication;
 mod aws_service;
 mod body;
+mod connection;
 mod exchange;
 mod front_door;
 mod limits;
@@ -27,9 +30,11 @@ mod node_gate;
 mod recognition;
 mod rendering;
 mod server;
+mod transport;
 
 pub use aws_service::{AwsService, BoxFuture};
 pub use front_door::{AmbiguousServices, Clock, FrontDoor, FrontDoorBuilder};
 pub use limits::{Limits, body_bytes_max};
 pub use metrics::Metrics;
 pub use node_gate::{AuthenticatedNode, NodeGate};
+pub use transport::{ALPN_PROTOCOLS, PeerCertificate, PlainHttp, SecureTransport, TlsSettings};

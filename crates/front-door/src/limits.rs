@@ -11,6 +11,26 @@ const MIB: usize = 1024 * 1024;
 pub struct Limits {
     /// Open connections; further ones wait in the listen queue.
     pub connections_max: usize,
+    /// From the connection to its first byte.
+    pub first_byte_timeout: Duration,
+    /// For a TLS handshake in whole.
+    pub handshake_timeout: Duration,
+    /// Handshakes that are computed at one time; further ones wait.
+    pub handshakes_max: usize,
+    /// Requests of one HTTP/2 connection at one time.
+    pub streams_max: u32,
+    /// Bytes of one HTTP/2 request's body that may be on their way.
+    pub stream_window_bytes: u32,
+    /// The same of all requests of a connection.
+    pub connection_window_bytes: u32,
+    /// Bytes of one HTTP/2 answer that wait to be sent.
+    pub send_buffer_bytes: usize,
+    /// Requests of one HTTP/2 connection that were reset and not yet forgotten; a connection that makes more is ended.
+    pub pending_resets_max: usize,
+    /// How often a silent HTTP/2 connection is asked whether it is still there.
+    pub ping_interval: Duration,
+    /// How long it may take to answer that.
+    pub ping_timeout: Duration,
     /// Bytes of a request line with its headers. hyper answers 431 above; it looks after each read, so that a head of up
     /// to twice this size may pass.
     pub head_bytes_max: usize,
@@ -42,6 +62,16 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections_max: 1024,
+            first_byte_timeout: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes_max: 64,
+            streams_max: 256,
+            stream_window_bytes: 64 * 1024,
+            connection_window_bytes: 1024 * 1024,
+            send_buffer_bytes: 64 * 1024,
+            pending_resets_max: 20,
+            ping_interval: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(20),
             head_bytes_max: 64 * 1024,
             headers_max: 100,
             head_timeout: Duration::from_secs(60),

@@ -1,17 +1,10 @@
 //! Listens, and serves connections until the shutdown.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::FrontDoor;
@@ -68,7 +61,8 @@ impl FrontDoor {
                         let front_door = self.clone();
                         let stopping = stopping.clone();
                         connections.spawn(async move {
-                            front_door.connection(stream, peer, slot, stopping).await;
+                            front_door.connection(stream, peer, stopping).await;
+                            drop(slot);
                         });
                     }
                     (Err(error), _) => {
@@ -82,44 +76,10 @@ impl FrontDoor {
         drop(listener);
         while connections.join_next().await.is_some() {}
     }
-
-    async fn connection(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        _slot: OwnedSemaphorePermit,
-        stopping: watch::Receiver<bool>,
-    ) {
-        let _open = self.inner.metrics.connection();
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "a connection keeps its delay");
-        }
-        let limits = &self.inner.limits;
-        let answer = |request: Request<Incoming>| async move {
-            Ok::<_, std::convert::Infallible>(self.answer(request.map(Body::new), peer).await)
-        };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_timeout)
-            .max_headers(limits.headers_max)
-            .max_buf_size(limits.head_bytes_max)
-            .serve_connection(TokioIo::new(stream), service_fn(answer));
-        tokio::pin!(connection);
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            () = stopped(stopping) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, %peer, "a connection ended early");
-        }
-    }
 }
 
 /// Ends with the shutdown, or when nobody is left who could begin one.
-async fn stopped(mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     if let Err(error) = stopping.wait_for(|stop| *stop).await {
         tracing::debug!(%error, "the server is gone");
     }

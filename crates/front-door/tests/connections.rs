@@ -170,6 +170,7 @@ async fn a_client_may_ask_before_it_sends_and_send_in_chunks() {
 async fn slow_clients_are_given_up() {
     let short = Duration::from_millis(50);
     let running = start(Limits::default(), |limits| Limits {
+        first_byte_timeout: short,
         head_timeout: short,
         body_timeout: short,
         streamed_body_idle_timeout: short,

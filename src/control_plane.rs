@@ -92,7 +92,7 @@ impl ControlPlane {
         let metrics = Arc::new(Metrics::default());
         let readiness = Readiness::default();
         let (stop, mut stopped) = watch::channel(false);
-        let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
+        let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let controllers = controllers(&store, heartbeats.clone());
         let link = NodeLink::new(
             store.clone(),
@@ -131,7 +131,7 @@ impl ControlPlane {
             .service(Arc::new(Served(EcrService::new(registry.clone(), &registry_host, sealer))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(StsService::new())))
-            .service(Arc::new(Served(Ec2Service::new(store))))
+            .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Iam))
             .reserved(reserved)
             .metrics(metrics)
@@ -152,7 +152,7 @@ impl ControlPlane {
             controllers: Some(controllers),
             door,
             stop,
-            upkeep: upkeep::start(logs, registry),
+            upkeep: upkeep::start(store, logs, registry),
             host_integration,
         })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use outport_image_registry::Registry;
 use outport_log_store::LogStore;
+use outport_store::Store;
 use tokio::task::JoinHandle;
 
 /// Retention and space of the logs.
@@ -13,15 +14,12 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10 * 60);
 const REGISTRY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Starts the rounds; each ends when its handle is aborted.
-pub fn start(logs: Arc<LogStore>, registry: Arc<Registry>) -> [JoinHandle<()>; 2] {
+pub fn start(store: Store, logs: Arc<LogStore>, registry: Arc<Registry>) -> [JoinHandle<()>; 2] {
     let logs = every(LOG_INTERVAL, "the logs", move || {
         logs.maintain().map(drop).map_err(|error| error.to_string())
     });
     let registry = every(REGISTRY_INTERVAL, "the registry", move || {
-        registry
-            .collect_garbage(crate::control_plane::now_ms())
-            .map(drop)
-            .map_err(|error| error.to_string())
+        registry.collect_garbage(&store.now()).map(drop).map_err(|error| error.to_string())
     });
     [logs, registry]
 }

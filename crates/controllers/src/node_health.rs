@@ -1,14 +1,21 @@
 //! Notices nodes that fall silent, and gives up the tasks of those that are lost.
+//!
+//! What keeps a clock from stopping tasks: silence is measured on the steady clock, a node that the
+//! control plane could not hear because it was away itself is not silent, and nothing is given up for
+//! anything but silence.
+//!
+//! **Invariant:** a task is given up only after its node was silent for `node_lost_after_ms` while the
+//! control plane listened all the time.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use outport_model::node::Node;
 use outport_model::task::Task;
-use outport_model::{NodeId, TimestampMs};
+use outport_model::{NodeId, Now, SteadyMs, TimestampMs};
 use outport_planner::Settings;
-use outport_planner::node_health::{Presence, give_up, lost_reason, presence};
+use outport_planner::node_health::{Presence, give_up, lost_reason, presence, was_away};
 use outport_store::keys::NetworkInterfaceKey;
 use outport_store::{Fault, Store, Transaction};
 
@@ -20,19 +27,43 @@ const LAST_SEEN_WRITE_INTERVAL_MS: TimestampMs = 5 * 60 * 1000;
 pub struct NodeHealthController {
     heartbeats: Arc<Heartbeats>,
     settings: Settings,
+    /// When the last pass was; `None` before the first.
+    last_pass_ms: Mutex<Option<SteadyMs>>,
 }
 
 impl NodeHealthController {
     pub fn new(heartbeats: Arc<Heartbeats>, settings: Settings) -> Self {
-        Self { heartbeats, settings }
+        Self { heartbeats, settings, last_pass_ms: Mutex::new(None) }
     }
 
-    fn next_change_ms(&self, last_ms: TimestampMs, presence: Presence) -> Option<TimestampMs> {
+    /// Whoever was suspended heard nobody: from here on everyone has all the time again.
+    fn notice_own_gap(&self, now_ms: SteadyMs) {
+        let mut last_pass_ms = self.last_pass_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last_ms) = last_pass_ms.replace(now_ms)
+            && was_away(last_ms, now_ms, &self.settings)
+        {
+            let away_ms = now_ms - last_ms;
+            tracing::warn!(
+                away_ms,
+                "the control plane was suspended or stalled; no node counts as silent"
+            );
+            self.heartbeats.was_away(now_ms);
+        }
+    }
+
+    /// How long until the node's presence changes if nothing more is heard of it.
+    fn next_change_ms(&self, silent_ms: i64, presence: Presence) -> Option<i64> {
         match presence {
-            Presence::Connected => Some(last_ms + self.settings.node_silent_after_ms),
-            Presence::Silent => Some(last_ms + self.settings.node_lost_after_ms),
+            Presence::Connected => Some(self.settings.node_silent_after_ms - silent_ms),
+            Presence::Silent => Some(self.settings.node_lost_after_ms - silent_ms),
             Presence::Lost => None,
         }
+    }
+
+    /// When the node was last seen, on the wall clock.
+    fn last_seen_ms(&self, node: &NodeId, now: &Now) -> Option<TimestampMs> {
+        let heard_ms = self.heartbeats.last_heard_ms(node)?;
+        Some(now.wall_ms - (now.steady_ms - heard_ms))
     }
 }
 
@@ -49,16 +80,19 @@ impl Controller for NodeHealthController {
 
     async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
         let snapshot = store.snapshot();
-        let now_ms = store.now_ms();
+        let now = store.now();
+        self.notice_own_gap(now.steady_ms);
         let mut again_at_ms = None;
         for node in snapshot.nodes.iter() {
-            let last_ms = self.heartbeats.last_ms(&node.id);
-            let presence = presence(last_ms, now_ms, &self.settings);
-            again_at_ms = earlier(again_at_ms, self.next_change_ms(last_ms, presence));
+            let silent_since_ms = self.heartbeats.silent_since_ms(&node.id);
+            let presence = presence(silent_since_ms, now.steady_ms, &self.settings);
+            let change_ms = self.next_change_ms(now.steady_ms - silent_since_ms, presence);
+            again_at_ms = earlier(again_at_ms, change_ms.map(|in_ms| now.wall_ms + in_ms));
+            let last_seen_ms = self.last_seen_ms(&node.id, &now).unwrap_or(node.last_seen_ms);
             let holds_tasks = !snapshot.tasks.live_on_node(&node.id).is_empty();
-            if needs_write(node, presence, last_ms, holds_tasks) {
+            if needs_write(node, presence, last_seen_ms, holds_tasks) {
                 let write = |tx: &mut Transaction<'_>| {
-                    note_presence(tx, &node.id, presence, last_ms);
+                    note_presence(tx, &node.id, presence, last_seen_ms);
                     Ok::<_, Infallible>(())
                 };
                 store.write(write).await.map_err(only_fault)?;
@@ -68,11 +102,10 @@ impl Controller for NodeHealthController {
     }
 }
 
+/// A node that is not connected is so until it reports, whatever else is heard of it.
 fn needs_write(node: &Node, presence: Presence, last_ms: TimestampMs, holds_tasks: bool) -> bool {
     match presence {
-        Presence::Connected => {
-            !node.connected || last_ms - node.last_seen_ms >= LAST_SEEN_WRITE_INTERVAL_MS
-        }
+        Presence::Connected => (last_ms - node.last_seen_ms).abs() >= LAST_SEEN_WRITE_INTERVAL_MS,
         Presence::Silent => node.connected,
         Presence::Lost => node.connected || holds_tasks,
     }
@@ -85,8 +118,8 @@ fn note_presence(
     last_ms: TimestampMs,
 ) {
     tx.update(node, |node: &mut Node| {
-        node.connected = presence == Presence::Connected;
-        node.last_seen_ms = node.last_seen_ms.max(last_ms);
+        node.connected &= presence == Presence::Connected;
+        node.last_seen_ms = last_ms;
     });
     if presence == Presence::Lost {
         let reason = lost_reason(&crate::node_link::ec2_instance_id(node));

@@ -1,16 +1,18 @@
 //! Forgets what is over: stopped tasks, deleted services and clusters, old history, expired tokens.
+//!
+//! **Invariant:** a step of the wall clock forgets nothing and keeps nothing for good: ages are those of
+//! [`outport_model::clock::Now`].
 
 use std::convert::Infallible;
 
 use async_trait::async_trait;
-use outport_model::TimestampMs;
 use outport_model::cluster::Cluster;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
 use outport_model::idempotency::IdempotencyToken;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
-use outport_model::{DesiredStatus, TaskStatus};
+use outport_model::{DesiredStatus, Now, TaskStatus, TimestampMs};
 use outport_planner::{Settings, idempotency, retention};
 use outport_store::keys::{ClusterKey, ServiceKey};
 use outport_store::{Fault, Row, Store, Tables, Transaction};
@@ -32,35 +34,35 @@ impl RetentionController {
     }
 
     fn forget(&self, tx: &mut Transaction<'_>) {
-        let now_ms = tx.now_ms();
-        for task in due_tasks(tx, now_ms, &self.settings) {
+        let now = tx.now();
+        for task in due_tasks(tx, &now, &self.settings) {
             tx.remove::<Task>(&task);
         }
-        for service in due_services(tx, now_ms, &self.settings) {
+        for service in due_services(tx, &now, &self.settings) {
             forget_service(tx, &service);
         }
         for definition in due_task_definitions(tx) {
             tx.remove::<TaskDefinition>(&definition);
         }
-        for (deployment, revision) in due_history(tx, now_ms, &self.settings) {
+        for (deployment, revision) in due_history(tx, &now, &self.settings) {
             tx.remove::<ServiceDeployment>(&deployment);
             tx.remove::<ServiceRevision>(&revision);
         }
-        for cluster in due_clusters(tx, now_ms, &self.settings) {
+        for cluster in due_clusters(tx, &now, &self.settings) {
             tx.remove::<Cluster>(&cluster);
         }
-        for token in due_tokens(tx, now_ms) {
+        for token in due_tokens(tx, &now) {
             tx.remove::<IdempotencyToken>(&token);
         }
     }
 
-    fn has_work(&self, tables: &Tables, now_ms: TimestampMs) -> bool {
-        !due_tasks(tables, now_ms, &self.settings).is_empty()
-            || !due_services(tables, now_ms, &self.settings).is_empty()
+    fn has_work(&self, tables: &Tables, now: &Now) -> bool {
+        !due_tasks(tables, now, &self.settings).is_empty()
+            || !due_services(tables, now, &self.settings).is_empty()
             || !due_task_definitions(tables).is_empty()
-            || !due_history(tables, now_ms, &self.settings).is_empty()
-            || !due_clusters(tables, now_ms, &self.settings).is_empty()
-            || !due_tokens(tables, now_ms).is_empty()
+            || !due_history(tables, now, &self.settings).is_empty()
+            || !due_clusters(tables, now, &self.settings).is_empty()
+            || !due_tokens(tables, now).is_empty()
     }
 }
 
@@ -75,25 +77,28 @@ impl Controller for RetentionController {
     }
 
     async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
-        let now_ms = store.now_ms();
-        if self.has_work(&store.snapshot(), now_ms) {
+        let now = store.now();
+        if self.has_work(&store.snapshot(), &now) {
             let forget = |tx: &mut Transaction<'_>| {
                 self.forget(tx);
                 Ok::<_, Infallible>(())
             };
             store.write(forget).await.map_err(only_fault)?;
         }
-        Ok(Some(now_ms + INTERVAL_MS))
+        Ok(Some(now.wall_ms + INTERVAL_MS))
     }
 }
 
 type Keys<R> = Vec<<R as Row>::Key>;
 
-fn due_tasks(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<Task> {
-    // The longest stopped come first, so the first that is too young ends the search.
-    let stopped = tables.tasks.stopped().iter();
-    let old_enough = stopped
-        .take_while(|((stopped_ms, _), _)| now_ms - stopped_ms >= settings.stopped_task_life_ms);
+fn due_tasks(tables: &Tables, now: &Now, settings: &Settings) -> Keys<Task> {
+    // In the order of their stamps, so the first that is too young ends the search; those that a clock
+    // left behind that went back since are at the other end.
+    let over = now.over(settings.stopped_task_life_ms);
+    let stopped = || tables.tasks.stopped().iter();
+    let old_enough = stopped()
+        .take_while(|((stopped_ms, _), _)| *stopped_ms <= over.until_ms)
+        .chain(stopped().rev().take_while(|((stopped_ms, _), _)| *stopped_ms > over.beyond_ms));
     old_enough
         .filter(|(_, task)| {
             let service_is_gone = task.service.as_ref().is_some_and(|member| {
@@ -101,15 +106,15 @@ fn due_tasks(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<
                     ServiceKey::new(&task.scope, task.cluster.clone(), member.service.clone());
                 tables.services.get(&key).is_none_or(|s| s.status == ServiceStatus::Inactive)
             });
-            service_is_gone || retention::forgets_task(task, now_ms, settings)
+            service_is_gone || retention::forgets_task(task, now, settings)
         })
         .map(|(_, task)| task.key())
         .take(ROWS_PER_PASS_MAX)
         .collect()
 }
 
-fn due_services(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<Service> {
-    let due = tables.services.iter().filter(|s| retention::forgets_service(s, now_ms, settings));
+fn due_services(tables: &Tables, now: &Now, settings: &Settings) -> Keys<Service> {
+    let due = tables.services.iter().filter(|s| retention::forgets_service(s, now, settings));
     due.map(|service| service.key()).take(ROWS_PER_PASS_MAX).collect()
 }
 
@@ -159,7 +164,7 @@ fn is_referenced(tables: &Tables, definition: &TaskDefinition) -> bool {
 
 type HistoryKeys = (<ServiceDeployment as Row>::Key, <ServiceRevision as Row>::Key);
 
-fn due_history(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Vec<HistoryKeys> {
+fn due_history(tables: &Tables, now: &Now, settings: &Settings) -> Vec<HistoryKeys> {
     let is_current = |entry: &ServiceDeployment| {
         let key = ServiceKey::new(&entry.scope, entry.cluster.clone(), entry.service.clone());
         tables.services.get(&key).is_some_and(|service| {
@@ -170,7 +175,7 @@ fn due_history(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Vec
         .service_deployments
         .iter()
         .filter(|entry| {
-            retention::forgets_service_deployment(entry, is_current(entry), now_ms, settings)
+            retention::forgets_service_deployment(entry, is_current(entry), now, settings)
         })
         .map(|entry| {
             let revision = outport_store::keys::ServiceRevisionKey::new(
@@ -185,10 +190,10 @@ fn due_history(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Vec
         .collect()
 }
 
-fn due_clusters(tables: &Tables, now_ms: TimestampMs, settings: &Settings) -> Keys<Cluster> {
+fn due_clusters(tables: &Tables, now: &Now, settings: &Settings) -> Keys<Cluster> {
     let due = tables.clusters.iter().filter(|cluster| {
         let empty = is_empty(tables, &cluster.key());
-        retention::forgets_cluster(cluster, empty, now_ms, settings)
+        retention::forgets_cluster(cluster, empty, now, settings)
     });
     due.map(|cluster| cluster.key()).take(ROWS_PER_PASS_MAX).collect()
 }
@@ -201,8 +206,7 @@ fn is_empty(tables: &Tables, cluster: &ClusterKey) -> bool {
             .all(|desired| tables.tasks.in_cluster(cluster, desired).is_empty())
 }
 
-fn due_tokens(tables: &Tables, now_ms: TimestampMs) -> Keys<IdempotencyToken> {
-    let due =
-        tables.idempotency_tokens.iter().filter(|token| idempotency::is_expired(token, now_ms));
+fn due_tokens(tables: &Tables, now: &Now) -> Keys<IdempotencyToken> {
+    let due = tables.idempotency_tokens.iter().filter(|token| idempotency::is_expired(token, now));
     due.map(|token| token.key()).take(ROWS_PER_PASS_MAX).collect()
 }

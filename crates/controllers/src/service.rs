@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use outport_model::deployment::{Deployment, ServiceDeployment};
 use outport_model::service::{PropagateTags, Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task, TaskOverrides};
-use outport_model::{DesiredStatus, Tags, TaskId, TimestampMs};
+use outport_model::{DesiredStatus, Now, Tags, TaskId, TimestampMs};
 use outport_planner::service::{Plan, Scene, Stop, is_unfinished, plan, record_starts};
 use outport_planner::{Rejection, Settings, StartRequest, StartedTask, Unplaceable, task_start};
 use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
@@ -40,7 +40,7 @@ impl ServiceController {
 
     fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<TimestampMs> {
         let rows = ServiceRows::read(tx, key)?;
-        let mut plan = plan(&rows.scene(tx, tx.now_ms(), &self.settings));
+        let mut plan = plan(&rows.scene(tx, tx.now(), &self.settings));
         for stop in &plan.stops {
             order_stop(tx, key, stop);
         }
@@ -51,7 +51,7 @@ impl ServiceController {
             tx.put(entry);
         }
         let (started, rejection) = self.start(tx, &plan);
-        let scene = rows.scene(tx, tx.now_ms(), &self.settings);
+        let scene = rows.scene(tx, tx.now(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
         tx.put(plan.service);
         plan.look_again_at_ms
@@ -137,7 +137,7 @@ impl ServiceController {
             }
             let key = service.key();
             let Some(rows) = ServiceRows::read(&snapshot, &key) else { continue };
-            let plan = plan(&rows.scene(&NoIds, store.now_ms(), &self.settings));
+            let plan = plan(&rows.scene(&NoIds, store.now(), &self.settings));
             if !plan.is_idle(service) {
                 busy.push(key);
             }
@@ -167,14 +167,14 @@ impl ServiceRows {
     fn scene<'a>(
         &'a self,
         ids: &'a dyn outport_model::NewIds,
-        now_ms: TimestampMs,
+        now: Now,
         settings: &'a Settings,
     ) -> Scene<'a> {
         Scene {
             service: &self.service,
             tasks: &self.tasks,
             history: &self.history,
-            now_ms,
+            now,
             settings,
             ids,
         }

@@ -5,10 +5,13 @@
 //! 3. A blob that no repository has loses its row and its file.
 //! 4. At the first pass, files without a row go: leftovers of a crash.
 //!
+//! How long is counted as [`outport_model::clock::Now`] does: a step of the wall clock takes no blob from a push
+//! that is under way, and keeps none for good.
+//!
 //! **Invariant:** a file is removed only under its stripe's lock and after its row is gone, and a push
 //! publishes file, row and link under the same lock. So a blob that a push was told exists stays.
 
-use outport_model::TimestampMs;
+use outport_model::Now;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::{Digest, Registry, RegistryError};
@@ -26,10 +29,10 @@ pub struct Collected {
 
 impl Registry {
     /// One pass. Call it every few minutes; it waits for nothing but the disk.
-    pub fn collect_garbage(&self, now_ms: TimestampMs) -> Result<Collected, RegistryError> {
+    pub fn collect_garbage(&self, now: &Now) -> Result<Collected, RegistryError> {
         let mut collected =
-            Collected { uploads: self.expire_uploads(now_ms)?, ..Collected::default() };
-        self.unlink_unreferenced_blobs(now_ms)?;
+            Collected { uploads: self.expire_uploads(now)?, ..Collected::default() };
+        self.unlink_unreferenced_blobs(now)?;
         loop {
             let orphans = self.blobs_without_repository()?;
             for digest in &orphans {
@@ -48,15 +51,15 @@ impl Registry {
         Ok(collected)
     }
 
-    fn unlink_unreferenced_blobs(&self, now_ms: TimestampMs) -> Result<(), RegistryError> {
-        let before_ms = now_ms - self.limits.unreferenced_blob_age_min.as_millis() as i64;
+    fn unlink_unreferenced_blobs(&self, now: &Now) -> Result<(), RegistryError> {
+        let over = now.over(self.limits.unreferenced_blob_age_min.as_millis() as i64);
         self.metadata.write(|transaction| {
             transaction.execute(
-                "DELETE FROM repository_blob WHERE seen_at_ms <= ?1 AND NOT EXISTS (
+                "DELETE FROM repository_blob WHERE (seen_at_ms <= ?1 OR seen_at_ms > ?2) AND NOT EXISTS (
                      SELECT 1 FROM manifest_reference AS used
                      WHERE used.repository = repository_blob.repository AND used.kind = 'blob'
                        AND used.digest = repository_blob.digest)",
-                [before_ms],
+                [over.until_ms, over.beyond_ms],
             )?;
             Ok(())
         })

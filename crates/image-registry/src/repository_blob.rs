@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use outport_model::clock::STEP_MS_MIN;
 use outport_model::{Scope, TimestampMs};
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -32,7 +33,8 @@ impl Registry {
             Ok((repository, blob, seen_at_ms))
         })?;
         let age_min_ms = self.limits.unreferenced_blob_age_min.as_millis() as i64;
-        if now_ms - seen_at_ms >= age_min_ms / 4 {
+        // Either way: a clock that went back left a stamp that has to be mended, too.
+        if (now_ms - seen_at_ms).abs() >= age_min_ms / 4 {
             self.metadata.write(|transaction| {
                 find_blob(transaction, repository, digest)?;
                 link_blob(transaction, repository, digest, now_ms)
@@ -137,8 +139,10 @@ pub(crate) fn link_blob(
     transaction
         .prepare_cached(
             "INSERT INTO repository_blob (repository, digest, seen_at_ms) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET seen_at_ms = max(seen_at_ms, excluded.seen_at_ms)",
+             ON CONFLICT DO UPDATE SET seen_at_ms = CASE
+                 WHEN seen_at_ms > excluded.seen_at_ms + ?4 THEN excluded.seen_at_ms
+                 ELSE max(seen_at_ms, excluded.seen_at_ms) END",
         )?
-        .execute(params![repository.0, digest.to_string(), now_ms])?;
+        .execute(params![repository.0, digest.to_string(), now_ms, STEP_MS_MIN])?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, UNIX_EPOCH};
 
-use outport_model::{Scope, TimestampMs};
+use outport_model::{Now, Scope, TimestampMs};
 use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
@@ -195,8 +195,8 @@ impl Registry {
     }
 
     /// Forgets sessions that received nothing for long, and files of sessions that are gone.
-    pub(crate) fn expire_uploads(&self, now_ms: TimestampMs) -> Result<u64, RegistryError> {
-        let before_ms = now_ms - self.limits.upload_idle_max.as_millis() as i64;
+    pub(crate) fn expire_uploads(&self, now: &Now) -> Result<u64, RegistryError> {
+        let over = now.over(self.limits.upload_idle_max.as_millis() as i64);
         let mut created = self.metadata.read(|transaction| {
             let mut statement =
                 transaction.prepare_cached("SELECT id, created_at_ms FROM upload")?;
@@ -218,7 +218,9 @@ impl Registry {
         let mut expired = 0;
         for (name, used_at_ms) in created {
             let Ok(id) = name.parse::<UploadId>() else { continue };
-            if used_at_ms > before_ms || matches!(self.uploads.slots().get(&id), Some(Slot::Busy)) {
+            if !over.contains(used_at_ms)
+                || matches!(self.uploads.slots().get(&id), Some(Slot::Busy))
+            {
                 continue;
             }
             self.forget_upload(id)?;

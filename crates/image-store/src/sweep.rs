@@ -2,10 +2,11 @@
 
 use crate::digest::Digest;
 use crate::store::{ImageStore, Inner, StoreError, discard, empty_trash};
+use outport_model::Now;
 use std::collections::HashSet;
 use std::fs;
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// When an unused image goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl ImageStore {
         &self,
         in_use: &HashSet<Digest>,
         policy: &SweepPolicy,
-        now: SystemTime,
+        now: &Now,
     ) -> Result<Swept, StoreError> {
         let swept = self.inner.sweep(in_use, policy, now)?;
         empty_trash(&self.inner.places.trash);
@@ -45,9 +46,9 @@ impl Inner {
         &self,
         in_use: &HashSet<Digest>,
         policy: &SweepPolicy,
-        now: SystemTime,
+        now: &Now,
     ) -> Result<Swept, StoreError> {
-        let now_s = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now_s = u64::try_from(now.wall_ms / 1_000).unwrap_or(0);
         // Held to the end: a pull records its image under this lock, and holds leases before that.
         let mut images = self.images();
         let mut by_use: Vec<(u64, Digest)> =
@@ -62,7 +63,8 @@ impl Inner {
                 }
                 continue;
             }
-            let too_old = now_s.saturating_sub(used_at_s) > policy.unused_age_max.as_secs();
+            let used_at_ms = i64::try_from(used_at_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+            let too_old = now.age_ms(used_at_ms) / 1_000 > policy.unused_age_max.as_secs() as i64;
             let distinct: std::collections::HashMap<Digest, u64> = images
                 .values()
                 .flat_map(|record| &record.layers)

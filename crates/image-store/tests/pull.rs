@@ -7,10 +7,12 @@ use outport_image_store::{
     Digest, Image, ImageStore, Platform, PullError, RegistryEndpoint, StoreOptions, SweepPolicy,
     UnpackLimits,
 };
+use outport_model::Now;
+use outport_model::clock::{Reading, StepWatch};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::registry::{Access, Fault, Registry};
 use support::tarball::{Tarball, gzip};
 
@@ -196,7 +198,7 @@ async fn what_is_wrong_with_an_image_is_said_and_leaves_nothing() {
     assert!(store.digests().is_empty());
     let kept = HashSet::new();
     let policy = SweepPolicy { unused_age_max: Duration::ZERO, bytes_max: 0 };
-    store.sweep(&kept, &policy, SystemTime::now()).unwrap();
+    store.sweep(&kept, &policy, &now(0)).unwrap();
     check_clean(directory.path(), 0);
 }
 
@@ -281,6 +283,22 @@ async fn a_layer_is_fetched_once_however_many_want_it() {
     check_clean(directory.path(), 9);
 }
 
+fn wall_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since_epoch.as_millis() as i64
+}
+
+/// So much later.
+fn now(later_ms: i64) -> Now {
+    Now::steady_at(wall_ms() + later_ms)
+}
+
+/// Right after somebody set the wall clock forward.
+fn stepped(by_ms: i64) -> Now {
+    let mut watch = StepWatch::new(Reading { wall_ms: wall_ms(), steady_ms: 0 });
+    watch.look(Reading { wall_ms: wall_ms() + by_ms, steady_ms: 1 })
+}
+
 #[tokio::test]
 async fn a_sweep_takes_what_nobody_needs() {
     let registry = Registry::start(Access::Open).await;
@@ -293,9 +311,9 @@ async fn a_sweep_takes_what_nobody_needs() {
     let second = store.pull(b, &registry.endpoint()).await.unwrap();
     let everything = SweepPolicy { unused_age_max: Duration::ZERO, bytes_max: 0 };
     let nothing = SweepPolicy { unused_age_max: Duration::from_secs(3600), bytes_max: 1 << 30 };
-    let (now, none) = (SystemTime::now(), HashSet::new());
+    let none = HashSet::new();
     let counts = |policy: &SweepPolicy, in_use: &HashSet<Digest>| {
-        let swept = store.sweep(in_use, policy, now).unwrap();
+        let swept = store.sweep(in_use, policy, &now(0)).unwrap();
         (swept.images, swept.layers)
     };
     assert_eq!(counts(&everything, &none), (0, 0), "leases hold");
@@ -304,8 +322,9 @@ async fn a_sweep_takes_what_nobody_needs() {
     assert_eq!(counts(&nothing, &none), (0, 0), "young and small");
     assert_eq!(counts(&everything, &used), (1, 1), "the shared layer stays");
     assert!(store.find(a).is_none() && store.find(b).is_some());
-    let later = now + Duration::from_secs(7200);
-    let swept = store.sweep(&none, &nothing, later).unwrap();
+    let swept = store.sweep(&none, &nothing, &stepped(7_200_000)).unwrap();
+    assert_eq!((swept.images, swept.layers), (0, 0), "a clock that was set makes nothing unused");
+    let swept = store.sweep(&none, &nothing, &now(7_200_000)).unwrap();
     assert_eq!((swept.images, swept.layers), (1, 2), "too old");
     check_clean(directory.path(), 0);
     store.pull(a, &registry.endpoint()).await.unwrap();

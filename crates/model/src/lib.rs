@@ -7,6 +7,7 @@
 pub mod account_setting;
 pub mod arn;
 pub mod capacity;
+pub mod clock;
 pub mod cluster;
 pub mod container_instance;
 pub mod deployment;
@@ -22,6 +23,7 @@ pub mod task;
 pub mod task_definition;
 
 pub use arn::Arn;
+pub use clock::{Now, SteadyMs};
 pub use ids::{
     AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NewIds, NodeId, Region,
     Revision, Scope, ServiceName, TaskId,

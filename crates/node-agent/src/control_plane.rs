@@ -11,9 +11,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use nix::time::{ClockId, clock_gettime};
 use outport_identity::node_signer;
 use outport_identity::sigv4::{RequestHead, Signer};
 use outport_model::NodeId;
+use outport_model::clock::Reading;
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, PATH_PREFIX,
     POLL_MS_MAX, Registered, Registration, RegistryCredential, Report,
@@ -205,6 +207,14 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// The wall clock, and the one that never steps and counts while the machine sleeps.
+pub(crate) fn read_clocks() -> Reading {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME);
+    let time = time.expect("Linux since 2.6.39 always has CLOCK_BOOTTIME");
+    let steady_ms = time.tv_sec() * 1_000 + time.tv_nsec() / 1_000_000;
+    Reading { wall_ms: now_ms(), steady_ms }
 }
 
 /// Milliseconds since the epoch.

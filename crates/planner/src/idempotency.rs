@@ -1,6 +1,6 @@
 //! What a request with a `clientToken` is: new, a repetition, or a conflict.
 
-use outport_model::TimestampMs;
+use outport_model::Now;
 use outport_model::idempotency::{IDEMPOTENCY_TOKEN_LIFE_MS, IdempotencyToken};
 
 /// Source: "Ensuring idempotency" in the Amazon ECS API Reference.
@@ -15,13 +15,9 @@ pub enum Verdict {
 }
 
 /// `known` is the row of the request's token, if there is one.
-pub fn judge(
-    known: Option<&IdempotencyToken>,
-    request_digest: &str,
-    now_ms: TimestampMs,
-) -> Verdict {
+pub fn judge(known: Option<&IdempotencyToken>, request_digest: &str, now: &Now) -> Verdict {
     match known {
-        Some(token) if !is_expired(token, now_ms) => {
+        Some(token) if !is_expired(token, now) => {
             let made = token.resource_ids.clone();
             if token.request_digest == request_digest {
                 Verdict::Repeated(made)
@@ -33,13 +29,13 @@ pub fn judge(
     }
 }
 
-pub fn is_expired(token: &IdempotencyToken, now_ms: TimestampMs) -> bool {
-    now_ms - token.created_at_ms >= IDEMPOTENCY_TOKEN_LIFE_MS
+pub fn is_expired(token: &IdempotencyToken, now: &Now) -> bool {
+    now.is_over(token.created_at_ms, IDEMPOTENCY_TOKEN_LIFE_MS)
 }
 
 #[cfg(test)]
 mod tests {
-    use outport_model::{AccountId, Region, Scope};
+    use outport_model::{AccountId, Region, Scope, TimestampMs};
 
     use super::*;
 
@@ -58,7 +54,7 @@ mod tests {
             resource_ids: vec!["a".into()],
             created_at_ms,
         });
-        assert_eq!(judge(known.as_ref(), digest, now_ms), expected);
+        assert_eq!(judge(known.as_ref(), digest, &Now::steady_at(now_ms)), expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether a node is there, and what becomes of its tasks when it is not.
 
 use outport_model::task::{ContainerStatus, StopCode, Task};
-use outport_model::{DesiredStatus, Owner, TaskStatus, TimestampMs};
+use outport_model::{DesiredStatus, Owner, SteadyMs, TaskStatus, TimestampMs};
 
 use crate::settings::Settings;
 
@@ -17,7 +17,8 @@ pub enum Presence {
     Lost,
 }
 
-pub fn presence(last_heard_ms: TimestampMs, now_ms: TimestampMs, settings: &Settings) -> Presence {
+/// Silence is measured on the steady clock: whatever happens to the wall clock, nobody fell silent.
+pub fn presence(last_heard_ms: SteadyMs, now_ms: SteadyMs, settings: &Settings) -> Presence {
     let silent_ms = now_ms - last_heard_ms;
     if silent_ms < settings.node_silent_after_ms {
         Presence::Connected
@@ -26,6 +27,13 @@ pub fn presence(last_heard_ms: TimestampMs, now_ms: TimestampMs, settings: &Sett
     } else {
         Presence::Lost
     }
+}
+
+/// Whether the control plane itself was away between two of its passes: suspended, stalled, or the
+/// machine slept. It did not listen then, so the silence of others says nothing, and everyone gets a
+/// fresh allowance.
+pub fn was_away(last_pass_ms: SteadyMs, now_ms: SteadyMs, settings: &Settings) -> bool {
+    now_ms - last_pass_ms >= settings.own_gap_ms
 }
 
 /// What AWS says of tasks whose machine went away.
@@ -77,7 +85,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(silent_ms: TimestampMs, expected: Presence) {
+    fn check(silent_ms: SteadyMs, expected: Presence) {
         assert_eq!(presence(1_000, 1_000 + silent_ms, &Settings::default()), expected);
     }
 
@@ -91,7 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_loses_no_node() {
-        check(-3_600_000, Presence::Connected);
+    fn a_gap_in_our_own_passes_is_noticed() {
+        let check = |gap_ms: SteadyMs, expected| {
+            assert_eq!(was_away(1_000, 1_000 + gap_ms, &Settings::default()), expected);
+        };
+        // The controllers pass at least every ten seconds.
+        check(10_000, false);
+        check(15_000, true);
+        check(310_000, true);
     }
 }

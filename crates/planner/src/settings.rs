@@ -37,6 +37,9 @@ pub struct Settings {
     pub node_silent_after_ms: TimestampMs,
     /// The tasks of a node that was not heard of for this long are given up.
     pub node_lost_after_ms: TimestampMs,
+    /// When this much time passes between two looks for silent nodes, which come at least every ten
+    /// seconds, then the control plane itself was suspended, and nobody's silence counts.
+    pub own_gap_ms: TimestampMs,
     /// Host ports for mappings that leave the choice open: what is above Linux's own range for
     /// outgoing connections (`ip_local_port_range`, 32768 to 60999), one of which could hold the port
     /// that was chosen. AWS's agent takes that very range, or 49153 to 65535 where it cannot be read.
@@ -63,6 +66,7 @@ impl Default for Settings {
             service_history_life_ms: 90 * DAY_MS,
             node_silent_after_ms: 30 * SECOND_MS,
             node_lost_after_ms: 5 * MINUTE_MS,
+            own_gap_ms: 15 * SECOND_MS,
             dynamic_ports: 61_000..=65_535,
         }
     }

@@ -3,12 +3,22 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use outport_model::TimestampMs;
+use nix::time::{ClockId, clock_gettime};
+use outport_model::clock::Reading;
+use outport_model::{SteadyMs, TimestampMs};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> TimestampMs;
+
+    /// Milliseconds on a clock that never steps, from a moment that stays the same while the machine
+    /// is up.
+    fn steady_ms(&self) -> SteadyMs;
+
+    fn read(&self) -> Reading {
+        Reading { wall_ms: self.now_ms(), steady_ms: self.steady_ms() }
+    }
 }
 
 /// Gives bytes that no one can guess and that never come twice; every id is made of them.
@@ -25,6 +35,13 @@ impl Clock for SystemClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         TimestampMs::try_from(since_epoch.as_millis()).unwrap_or(TimestampMs::MAX)
     }
+
+    /// `CLOCK_BOOTTIME`: unlike `CLOCK_MONOTONIC` it counts while the machine sleeps.
+    fn steady_ms(&self) -> SteadyMs {
+        let time = clock_gettime(ClockId::CLOCK_BOOTTIME);
+        let time = time.expect("Linux since 2.6.39 always has CLOCK_BOOTTIME");
+        time.tv_sec() * 1_000 + time.tv_nsec() / 1_000_000
+    }
 }
 
 /// Randomness of the kernel.
@@ -39,20 +56,35 @@ impl Ids for RandomIds {
 
 /// A clock that a test moves by hand.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall_ms: AtomicI64,
+    steady_ms: AtomicI64,
+}
 
 impl ManualClock {
     pub fn at(now_ms: TimestampMs) -> Self {
-        Self(AtomicI64::new(now_ms))
+        Self { wall_ms: AtomicI64::new(now_ms), steady_ms: AtomicI64::new(0) }
     }
-    pub fn advance(&self, by_ms: TimestampMs) {
-        self.0.fetch_add(by_ms, Ordering::SeqCst);
+
+    /// Time passes.
+    pub fn advance(&self, by_ms: i64) {
+        self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
+        self.steady_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock; no time passes.
+    pub fn step(&self, by_ms: i64) {
+        self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now_ms(&self) -> TimestampMs {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn steady_ms(&self) -> SteadyMs {
+        self.steady_ms.load(Ordering::SeqCst)
     }
 }
 

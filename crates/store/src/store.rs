@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use outport_model::TimestampMs;
+use outport_model::clock::StepWatch;
+use outport_model::{Now, TimestampMs};
 
 use crate::commit::Pipeline;
 use crate::error::{Fault, FaultKind, OpenError, WriteError};
@@ -25,6 +26,7 @@ struct Inner {
     pipeline: Arc<Pipeline>,
     committer: Committer,
     clock: Arc<dyn Clock>,
+    steps: Mutex<StepWatch>,
     ids: Arc<dyn Ids>,
     instance_id: String,
 }
@@ -105,7 +107,8 @@ impl Store {
     ) -> Self {
         let pipeline = Arc::new(Pipeline::new(tables));
         let committer = committer(&pipeline);
-        Self { inner: Arc::new(Inner { pipeline, committer, clock, ids, instance_id }) }
+        let steps = Mutex::new(StepWatch::new(clock.read()));
+        Self { inner: Arc::new(Inner { pipeline, committer, clock, steps, ids, instance_id }) }
     }
 
     /// The newest durable state.
@@ -136,9 +139,9 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(Result<T, E>, crate::commit::Settled), Fault> {
-        let Inner { pipeline, clock, ids, .. } = self.inner.as_ref();
+        let Inner { pipeline, ids, .. } = self.inner.as_ref();
         pipeline.accept(|head| {
-            let mut transaction = Transaction::new(head, clock.now_ms(), ids.as_ref());
+            let mut transaction = Transaction::new(head, self.now(), ids.as_ref());
             let answer = change(&mut transaction);
             let changed = answer.is_ok().then(|| transaction.into_parts());
             (answer, changed)
@@ -150,8 +153,16 @@ impl Store {
         Watch::new(self.inner.pipeline.watch())
     }
 
+    /// The wall clock, for what is written down.
     pub fn now_ms(&self) -> TimestampMs {
-        self.inner.clock.now_ms()
+        self.now().wall_ms
+    }
+
+    /// The time for decisions on what has elapsed.
+    pub fn now(&self) -> Now {
+        let mut steps = self.inner.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that readings come in their order.
+        steps.look(self.inner.clock.read())
     }
 
     /// 8 lower-case hexadecimal digits, made with the data directory: what this installation puts into

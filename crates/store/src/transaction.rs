@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use outport_model::{ContainerInstanceId, DeploymentId, NewIds, TaskId, TimestampMs};
+use outport_model::{ContainerInstanceId, DeploymentId, NewIds, Now, TaskId, TimestampMs};
 
 use crate::host::Ids;
 use crate::identifiers;
@@ -14,7 +14,7 @@ use crate::tables::{InTables, Tables};
 pub struct Transaction<'a> {
     tables: Tables,
     changes: Vec<Change>,
-    now_ms: TimestampMs,
+    now: Now,
     ids: &'a dyn Ids,
 }
 
@@ -26,8 +26,8 @@ impl Deref for Transaction<'_> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(tables: Tables, now_ms: TimestampMs, ids: &'a dyn Ids) -> Self {
-        Self { tables, changes: Vec::new(), now_ms, ids }
+    pub(crate) fn new(tables: Tables, now: Now, ids: &'a dyn Ids) -> Self {
+        Self { tables, changes: Vec::new(), now, ids }
     }
 
     pub(crate) fn into_parts(self) -> (Tables, Vec<Change>) {
@@ -63,9 +63,14 @@ impl<'a> Transaction<'a> {
         true
     }
 
-    /// The time of this transaction; the same for all of it.
+    /// The time of this transaction, the same for all of it, for what it writes down.
     pub fn now_ms(&self) -> TimestampMs {
-        self.now_ms
+        self.now.wall_ms
+    }
+
+    /// The time of this transaction, for what it decides.
+    pub fn now(&self) -> Now {
+        self.now
     }
 
     pub fn container_instance_id(&self) -> ContainerInstanceId {

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use outport_controllers::node_link::ec2_instance_id;
 use outport_model::capacity::NodeUse;
 use outport_model::deployment::RolloutState;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
 use outport_model::{DesiredStatus, TaskId, TaskStatus};
+use outport_planner::node_health::lost_reason;
 use outport_store::keys::ServiceKey;
 use outport_store::{Row, Tables};
 
@@ -17,6 +19,7 @@ use crate::node::FakeNode;
 pub struct Memory {
     tasks: BTreeMap<TaskId, (TaskStatus, DesiredStatus, u64)>,
     ran: BTreeSet<TaskId>,
+    given_up: BTreeSet<TaskId>,
 }
 
 impl Memory {
@@ -43,6 +46,23 @@ impl Memory {
 }
 
 impl Memory {
+    /// No task is stopped by a clock: one that is given up for its node's silence has a node of which
+    /// nothing could be heard for `steps_min` steps, all of which the control plane was there to listen.
+    pub fn check_given_up(&mut self, tables: &Tables, nodes: &[FakeNode], steps_min: u64) {
+        for task in tables.tasks.iter() {
+            let Some(node) = nodes.iter().find(|node| task.node.as_ref() == Some(&node.id)) else {
+                continue;
+            };
+            let reason = lost_reason(&ec2_instance_id(&node.id));
+            if task.stopped_reason.as_ref() == Some(&reason)
+                && self.given_up.insert(task.id.clone())
+            {
+                let silent = node.silent_steps;
+                assert!(silent >= steps_min, "{} was given up after {silent} steps", task.id);
+            }
+        }
+    }
+
     pub fn tasks_that_ran(&self) -> usize {
         self.ran.len()
     }

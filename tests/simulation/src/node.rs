@@ -28,6 +28,10 @@ pub struct FakeNode {
     pub is_up: bool,
     /// Never comes back.
     pub is_dead: bool,
+    /// The step until which its agent is suspended.
+    pub suspended_until: u64,
+    /// Steps in a row in which nothing of it could be heard although the control plane listened.
+    pub silent_steps: u64,
     pub registered: bool,
     sequence: u64,
     /// What the agent was told last; lost when it restarts.
@@ -52,6 +56,8 @@ impl FakeNode {
             boot: 1,
             is_up: true,
             is_dead: false,
+            suspended_until: 0,
+            silent_steps: 0,
             registered: false,
             sequence: 0,
             assignment: Assignment::default(),

@@ -38,6 +38,19 @@ const MACHINE_DIES: usize = 1;
 const CONTROL_PLANE_CRASHES: usize = 8;
 const DISK_FILLS: usize = 6;
 const DISK_IS_CLEARED: usize = 120;
+/// Somebody, or NTP, sets the wall clock.
+const CLOCK_STEPS: usize = 15;
+/// The control plane's process is suspended, or stalls; so is the whole machine of a node that is with it.
+const CONTROL_PLANE_IS_SUSPENDED: usize = 6;
+/// An agent is suspended for less than makes its node a lost one; its tasks run on.
+const AGENT_IS_SUSPENDED: usize = 8;
+/// By how much the clock is set: an hour, a day, a year, forward and back.
+const CLOCK_STEPS_MS: [i64; 6] =
+    [3_600_000, 86_400_000, 31_536_000_000, -3_600_000, -86_400_000, -31_536_000_000];
+/// Steps of a suspend of the control plane: far more than makes a node silent or lost.
+const SUSPENDED_STEPS: [u64; 3] = [15, 70, 3_100];
+/// Steps of a suspend of an agent: more than makes it silent, less than makes it lost.
+const AGENT_SUSPENDED_STEPS: u64 = 40;
 const REPORTS: usize = 400;
 const CONTROLLER_RUNS: usize = 500;
 
@@ -54,6 +67,15 @@ pub struct World {
     memory: Memory,
     stormy: bool,
     disk_full: bool,
+    what_happened: Happened,
+}
+
+/// What this world has seen besides: a test that wants suspends wants to know that there were some.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Happened {
+    pub tasks_that_ran: usize,
+    pub clock_steps: usize,
+    pub suspends: usize,
 }
 
 /// All that dies with the control plane's process.
@@ -77,6 +99,7 @@ fn settings() -> Settings {
         inactive_life_ms: 4_000,
         node_silent_after_ms: 2_000,
         node_lost_after_ms: 6_000,
+        own_gap_ms: 1_000,
         ..Settings::default()
     }
 }
@@ -85,7 +108,7 @@ impl ControlPlane {
     fn start(journal: &MemoryJournal, clock: &Arc<ManualClock>, ids: &Arc<SeededIds>) -> Self {
         let store = Store::with_journal(journal.clone(), clock.clone(), ids.clone());
         let store = store.expect("what was journaled can be read");
-        let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
+        let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let registered =
             Registered { registry_host: "127.0.0.1:4566".into(), vpc_cidr: "172.31.0.0/16".into() };
         let config = LinkConfig { scope: user::scope(), registered };
@@ -151,12 +174,13 @@ impl World {
             memory: Memory::default(),
             stormy: true,
             disk_full: false,
+            what_happened: Happened::default(),
         }
     }
 
-    /// A storm, then calm until the world is at rest. Panics with the seed when it is not. Returns how
-    /// many tasks ran: a world in which nothing happens shows nothing.
-    pub fn run(mut self) -> usize {
+    /// A storm, then calm until the world is at rest. Panics with the seed when it is not. Returns
+    /// what happened: a world in which nothing happens shows nothing.
+    pub fn run(mut self) -> Happened {
         for _ in 0..STORMY_STEPS {
             self.step();
         }
@@ -168,7 +192,10 @@ impl World {
         for _ in 0..CALM_STEPS_MAX {
             self.step();
             match invariants::check_rest(&self.control.store.snapshot(), &self.nodes) {
-                Ok(()) => return self.memory.tasks_that_ran(),
+                Ok(()) => {
+                    let tasks_that_ran = self.memory.tasks_that_ran();
+                    return Happened { tasks_that_ran, ..self.what_happened };
+                }
                 Err(what) => unrest = what,
             }
         }
@@ -188,6 +215,8 @@ impl World {
         self.run_controllers();
         let snapshot = self.control.store.snapshot();
         self.memory.check_lifecycles(&snapshot);
+        let steps_min = (settings().node_lost_after_ms / STEP_MS).unsigned_abs();
+        self.memory.check_given_up(&snapshot, &self.nodes, steps_min);
         invariants::check_resources(&snapshot);
         for node in &self.nodes {
             let clashes = node.clashes();
@@ -226,6 +255,7 @@ impl World {
     }
 
     fn break_things(&mut self) {
+        self.play_with_time();
         if self.rng.per_mille(CONTROL_PLANE_CRASHES) {
             self.restart_control_plane();
         }
@@ -250,6 +280,42 @@ impl World {
             node.is_dead = true;
             self.network.cut(&node.id);
         }
+    }
+
+    /// What must stop no task: the clock is set, the control plane or an agent is suspended.
+    fn play_with_time(&mut self) {
+        if self.rng.per_mille(CLOCK_STEPS) {
+            let step_ms = *self.rng.pick(&CLOCK_STEPS_MS).expect("there are some");
+            self.clock.step(step_ms);
+            self.what_happened.clock_steps += 1;
+        }
+        if self.rng.per_mille(CONTROL_PLANE_IS_SUSPENDED) {
+            let steps = *self.rng.pick(&SUSPENDED_STEPS).expect("there are some");
+            self.suspend_control_plane(steps);
+            self.what_happened.suspends += 1;
+        }
+        if self.rng.per_mille(AGENT_IS_SUSPENDED) {
+            let index = self.rng.below(self.nodes.len());
+            self.nodes[index].suspended_until = self.step + AGENT_SUSPENDED_STEPS;
+            self.what_happened.suspends += 1;
+        }
+    }
+
+    /// Time passes and containers run and end, and nobody is there to hear of it. What was sent stays
+    /// in the sockets, so it arrives as if it had been sent just now.
+    fn suspend_control_plane(&mut self, steps: u64) {
+        for _ in 0..steps {
+            self.clock.advance(STEP_MS);
+            let now_ms = self.control.store.now_ms();
+            for node in self.nodes.iter_mut().filter(|node| !node.is_dead) {
+                node.work(now_ms, &mut self.rng, self.stormy);
+            }
+        }
+        for node in &mut self.nodes {
+            node.silent_steps = 0;
+        }
+        // The pass that was due comes first, before anything is heard.
+        self.run_controllers();
     }
 
     fn disk_is_full(&mut self, full: bool) {
@@ -277,6 +343,7 @@ impl World {
         for node in &mut self.nodes {
             self.network.cut(&node.id);
             node.registered = false;
+            node.silent_steps = 0;
         }
     }
 
@@ -306,11 +373,12 @@ impl World {
         let now_ms = self.control.store.now_ms();
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
+            node.silent_steps += 1;
             if node.is_dead {
                 continue;
             }
             node.work(now_ms, &mut self.rng, self.stormy);
-            if !node.is_up {
+            if !node.is_up || node.suspended_until > self.step {
                 continue;
             }
             if !node.registered {
@@ -327,6 +395,7 @@ impl World {
 
     /// The node's poll and report, each when it happens to come round.
     fn talk(&mut self, index: usize) {
+        self.nodes[index].silent_steps = 0;
         let node = &self.nodes[index];
         let (id, known_generation) = (node.id.clone(), node.assignment.generation);
         let request = AssignmentRequest { node: id.clone(), known_generation };
@@ -344,8 +413,9 @@ impl World {
     fn run_controllers(&mut self) {
         if !self.stormy || self.rng.per_mille(CONTROLLER_RUNS) {
             let healthy = |task: &Task| {
-                let since = task.started_at_ms.map(|ms| self.control.store.now_ms() - ms);
-                task.is_running() && since.is_some_and(|ms| ms >= settings().healthy_after_ms)
+                let now = self.control.store.now();
+                let is_over = |ms| now.is_over(ms, settings().healthy_after_ms);
+                task.is_running() && task.started_at_ms.is_some_and(is_over)
             };
             let before = invariants::measure(&self.control.store.snapshot(), healthy);
             let store = &self.control.store;

@@ -65,7 +65,7 @@ fn house_on(journal: &MemoryJournal) -> House {
     let store = Store::with_journal(journal.clone(), clock, Arc::new(SeededIds::new(3))).unwrap();
     let registered =
         Registered { registry_host: "127.0.0.1:4566".into(), vpc_cidr: "172.31.0.0/16".into() };
-    let heartbeats = Arc::new(Heartbeats::new(store.now_ms()));
+    let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
     let link = NodeLink::new(
         store.clone(),
         LinkConfig { scope: user::scope(), registered },

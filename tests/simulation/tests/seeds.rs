@@ -1,6 +1,6 @@
 //! Runs seeds. `OUTPORT_SIMULATION_SEED=7` runs one, `OUTPORT_SIMULATION_SEEDS=10000` so many.
 
-use outport_simulation::World;
+use outport_simulation::{Happened, World};
 
 /// In every test run; a few seconds.
 const SEEDS: u64 = 30;
@@ -12,9 +12,15 @@ fn every_seed_comes_to_rest() {
         return;
     }
     let seeds = number("OUTPORT_SIMULATION_SEEDS").unwrap_or(SEEDS);
-    let tasks: usize = (1..=seeds).map(run).sum();
-    println!("{seeds} seeds came to rest; {tasks} tasks ran in them");
-    assert!(tasks as u64 > seeds, "the worlds are lively");
+    let mut all = Happened::default();
+    for happened in (1..=seeds).map(run) {
+        all.tasks_that_ran += happened.tasks_that_ran;
+        all.clock_steps += happened.clock_steps;
+        all.suspends += happened.suspends;
+    }
+    println!("{seeds} seeds came to rest: {all:?}");
+    let each = [all.tasks_that_ran, all.clock_steps, all.suspends];
+    assert!(each.into_iter().all(|count| count as u64 > seeds), "the worlds are lively: {all:?}");
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -22,7 +28,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
 }
 
-fn run(seed: u64) -> usize {
+fn run(seed: u64) -> Happened {
     // Printed with the panic of whatever check fails.
     let _guard = Said(seed);
     World::new(seed).run()

@@ -147,7 +147,7 @@ impl NodeLink {
         let scope = &self.config.scope;
         let joined = self.store.write(|tx| join::join(tx, scope, &registration)).await;
         joined.map_err(|error| error.flatten(LinkError::from))?;
-        self.heartbeats.joined(&node, self.store.now_ms());
+        self.heartbeats.joined(&node, self.store.now().steady_ms);
         Ok(self.config.registered.clone())
     }
 
@@ -156,11 +156,11 @@ impl NodeLink {
         &self,
         request: &AssignmentRequest,
     ) -> Result<Option<Arc<Assignment>>, LinkError> {
-        self.heartbeats.hear(&request.node, self.store.now_ms());
         let snapshot = self.store.snapshot();
         let Some(row) = snapshot.nodes.get(&request.node) else {
             return Err(LinkError::NotRegistered(request.node.clone()));
         };
+        self.heartbeats.hear(&row.id, self.store.now().steady_ms);
         let tasks = assignment::build(&snapshot, &row.id);
         if self.told(&row.id).is_none() {
             let generation = self.begin_generations(&row.id).await?;
@@ -206,7 +206,7 @@ impl NodeLink {
 
     /// Writes down what a node sees. A report that is older than the last one changes nothing.
     pub async fn report(&self, report: &Report) -> Result<(), LinkError> {
-        let now_ms = self.store.now_ms();
+        let now_ms = self.store.now().steady_ms;
         let known = self.store.snapshot().nodes.get(&report.node).cloned();
         let node = known.ok_or_else(|| LinkError::NotRegistered(report.node.clone()))?;
         if !self.heartbeats.reported(&report.node, report.sequence, now_ms)
@@ -248,13 +248,13 @@ impl NodeLink {
 
     /// Appends what a container of the node wrote to its log stream.
     pub async fn logs(&self, batch: LogBatch) -> Result<LogCursor, LinkError> {
-        self.heartbeats.hear(&batch.node, self.store.now_ms());
         let snapshot = self.store.snapshot();
         let unknown = || LinkError::UnknownTask(batch.node.clone());
         let task = snapshot.tasks.by_id(&batch.task).ok_or_else(unknown)?;
         if task.node.as_ref() != Some(&batch.node) {
             return Err(unknown());
         }
+        self.heartbeats.hear(&batch.node, self.store.now().steady_ms);
         let destination =
             assignment::log_destination(&snapshot, task, &batch.container).ok_or_else(unknown)?;
         Ok(self.logs.append(&task.scope, &destination, batch).await?)
@@ -265,13 +265,13 @@ impl NodeLink {
         &self,
         request: &CredentialRequest,
     ) -> Result<RegistryCredential, LinkError> {
-        self.heartbeats.hear(&request.node, self.store.now_ms());
         let snapshot = self.store.snapshot();
         let unknown = || LinkError::UnknownTask(request.node.clone());
         let task = snapshot.tasks.by_id(&request.task).ok_or_else(unknown)?;
         if task.node.as_ref() != Some(&request.node) || !task.holds_resources() {
             return Err(unknown());
         }
+        self.heartbeats.hear(&request.node, self.store.now().steady_ms);
         Ok(self.credentials.issue(&task.scope, task).await?)
     }
 

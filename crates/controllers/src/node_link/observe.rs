@@ -68,11 +68,17 @@ fn advance(task: &mut Task, owner: Owner, next: TaskStatus) {
     }
 }
 
-/// The first word on each time stands. A node's clock may be ahead of ours; nothing happens after now.
+/// The first word on each time stands. A node's clock may be another than ours: nothing happens after
+/// now nor before the task was made. When the task stopped is for us to say, as it is for AWS: what
+/// stopped tasks are kept for counts from there, whatever the node's clock says.
 fn observe_times(next: &mut Task, report: &TaskReport, now_ms: TimestampMs) {
+    let created_at_ms = next.created_at_ms;
     let note = |time: &mut Option<TimestampMs>, seen: Option<TimestampMs>| {
+        let possible = |seen_ms: TimestampMs| {
+            if seen_ms < created_at_ms { now_ms } else { seen_ms.min(now_ms) }
+        };
         if time.is_none() {
-            *time = seen.map(|seen_ms| seen_ms.min(now_ms));
+            *time = seen.map(possible);
         }
     };
     note(&mut next.pull_started_at_ms, report.pull_started_at_ms);
@@ -81,7 +87,6 @@ fn observe_times(next: &mut Task, report: &TaskReport, now_ms: TimestampMs) {
     note(&mut next.started_at_ms, report.started_at_ms);
     note(&mut next.stopping_at_ms, report.stopping_at_ms);
     note(&mut next.execution_stopped_at_ms, report.execution_stopped_at_ms);
-    note(&mut next.stopped_at_ms, report.stopped_at_ms);
     if next.last_status == TaskStatus::Running {
         note(&mut next.started_at_ms, Some(now_ms));
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use http::Method;
 use outport_image_registry::Collected;
+use outport_model::Now;
 
 use crate::server::{Server, files_below, noise, scope, sha256};
 
@@ -21,7 +22,8 @@ async fn only_what_nothing_refers_to_goes() {
     let loose = server.push_blob("app", b"loose").await;
     server.send(Method::POST, "/v2/app/blobs/uploads/", "").await.expect(202);
     let now_ms = server.now_ms.load(Ordering::Relaxed);
-    let collect = |now_ms| server.registry.collect_garbage(now_ms).expect("a collection");
+    let collect =
+        |now_ms| server.registry.collect_garbage(&Now::steady_at(now_ms)).expect("a collection");
     assert_eq!(collect(now_ms + 1), Collected::default(), "everything is young");
 
     let name = "gone".parse().expect("a name");
@@ -55,7 +57,7 @@ async fn leftovers_of_a_crash_go_at_the_first_collection() {
     std::fs::write(session, "bytes").expect("a file");
     let server = Server::start(directory.path()).await;
     let now_ms = server.now_ms.load(Ordering::Relaxed);
-    server.registry.collect_garbage(now_ms).expect("a collection");
+    server.registry.collect_garbage(&Now::steady_at(now_ms)).expect("a collection");
     assert_eq!(files_below(directory.path()), [digest.hex()]);
 }
 
@@ -105,6 +107,7 @@ async fn push_delete_collect(server: &Server, repository: &str, layer: &[u8]) ->
         .expect(202);
     server.send(Method::DELETE, &blob, "").await.expect(202);
     let (registry, now_ms) = (Arc::clone(&server.registry), server.now_ms.load(Ordering::Relaxed));
-    let collected = tokio::task::spawn_blocking(move || registry.collect_garbage(now_ms));
+    let collected =
+        tokio::task::spawn_blocking(move || registry.collect_garbage(&Now::steady_at(now_ms)));
     collected.await.expect("it ends").expect("a collection").blobs
 }

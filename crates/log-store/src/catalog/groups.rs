@@ -1,6 +1,6 @@
 //! Log groups in the catalog.
 
-use outport_model::{Scope, Tags, TimestampMs};
+use outport_model::{Now, Scope, Tags, TimestampMs};
 use rusqlite::{OptionalExtension, Row};
 
 use super::row_check::RowCheck;
@@ -38,10 +38,11 @@ impl GroupRow {
             .sum()
     }
 
-    /// Events before this time are gone.
-    pub fn kept_from_ms(&self, now_ms: TimestampMs) -> TimestampMs {
-        let kept = |days: i64| now_ms.saturating_sub(days.saturating_mul(crate::limits::DAY_MS));
-        self.retention_days.map_or(0, kept)
+    /// Events before this time are gone. A wall clock that steps forward takes none along: for the
+    /// group's retention from the step on, nothing goes.
+    pub fn kept_from_ms(&self, now: &Now) -> TimestampMs {
+        let kept = |days: i64| now.over(days.saturating_mul(crate::limits::DAY_MS)).until_ms;
+        self.retention_days.map_or(0, kept).max(0)
     }
 }
 

@@ -45,13 +45,13 @@ impl LogStore {
         stream: &LogStreamName,
         request: &GetEvents,
     ) -> Result<EventPage, LogStoreError> {
-        let now_ms = self.clock.now_ms();
+        let now = self.now();
         self.with_view(|view| {
             let everything = FilterPattern::everything();
             let (plan, query, stream, place) = self.catalog.read(|read| {
                 let group = read.group(scope, group)?;
                 let stream = read.stream(&group, stream)?.id;
-                let kept_from = EventKey::at(group.kept_from_ms(now_ms));
+                let kept_from = EventKey::at(group.kept_from_ms(&now));
                 let start = EventKey::at(request.start_ms.unwrap_or(0)).max(kept_from);
                 let end = request.end_ms.map_or(EventKey::LAST, EventKey::at);
                 let token = request.token.as_deref();

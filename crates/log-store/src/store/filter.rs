@@ -59,11 +59,11 @@ impl LogStore {
         group: &LogGroupName,
         request: &FilterEvents,
     ) -> Result<FilteredPage, LogStoreError> {
-        let now_ms = self.clock.now_ms();
+        let now = self.now();
         self.with_view(|view| {
             let (plan, query, mut names, group) = self.catalog.read(|read| {
                 let group = read.group(scope, group)?;
-                let kept_from = EventKey::at(group.kept_from_ms(now_ms));
+                let kept_from = EventKey::at(group.kept_from_ms(&now));
                 let start = EventKey::at(request.start_ms.unwrap_or(0)).max(kept_from);
                 let end = request
                     .end_ms

@@ -27,8 +27,11 @@ mod tests;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+
+use outport_model::Now;
+use outport_model::clock::StepWatch;
 
 pub use self::events::{EventPage, GetEvents};
 pub use self::filter::{FilterEvents, FilteredPage, StreamSelection};
@@ -70,6 +73,7 @@ pub struct LogStore {
     catalog: Catalog,
     commit: Commit,
     clock: Arc<dyn Clock>,
+    steps: Mutex<StepWatch>,
     disk: Arc<dyn Disk>,
     options: LogStoreOptions,
     /// Held by whoever writes segments, one at a time.
@@ -115,6 +119,7 @@ impl LogStore {
             directory,
             catalog,
             commit,
+            steps: Mutex::new(StepWatch::new(clock.read())),
             clock,
             disk,
             options,
@@ -138,6 +143,13 @@ impl LogStore {
     /// Takes no more events. What was taken is on disk already.
     pub fn close(&self) {
         self.commit.close();
+    }
+
+    /// The time for decisions on what has elapsed.
+    fn now(&self) -> Now {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that readings come in their order.
+        steps.look(self.clock.read())
     }
 
     fn journals_directory(&self) -> PathBuf {

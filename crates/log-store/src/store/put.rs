@@ -45,8 +45,9 @@ impl LogStore {
             let stream = read.stream(&group, stream)?;
             Ok((group, stream))
         })?;
-        let now_ms = self.clock.now_ms();
-        let (kept, rejected) = split_by_age(events, now_ms, group.kept_from_ms(now_ms));
+        let now = self.now();
+        let now_ms = now.wall_ms;
+        let (kept, rejected) = split_by_age(events, now_ms, group.kept_from_ms(&now));
         if !kept.is_empty() {
             let appender = Appender { stream: stream.id, ingestion_ms: now_ms, source: None };
             let messages =

@@ -27,12 +27,12 @@ impl LogStore {
     pub fn maintain(&self) -> Result<Maintenance, LogStoreError> {
         self.seal_what_is_old()?;
         self.catalog.check()?;
-        let now_ms = self.clock.now_ms();
+        let now = self.now();
         let mut done = Maintenance {
             expired_blocks: self.catalog.write(|write| {
                 let mut expired = 0;
                 for group in write.groups_with_retention()? {
-                    expired += write.delete_blocks_before(group.id, group.kept_from_ms(now_ms))?;
+                    expired += write.delete_blocks_before(group.id, group.kept_from_ms(&now))?;
                 }
                 Ok(expired)
             })?,
@@ -54,9 +54,10 @@ impl LogStore {
 
     /// Events in a journal are never freed, so none may stay there for long.
     fn seal_what_is_old(&self) -> Result<(), LogStoreError> {
-        let before_ms = self.clock.now_ms().saturating_sub(DAY_MS);
+        let now = self.now();
         let is_old = self.commit.journals().iter().any(|journal| {
-            journal.index().totals.values().any(|totals| totals.last_ingestion_ms < before_ms)
+            let is_old = |ingestion_ms| now.age_ms(ingestion_ms) > DAY_MS;
+            journal.index().totals.values().any(|totals| is_old(totals.last_ingestion_ms))
         });
         if is_old {
             self.commit.rotate_if_used(|number| self.create_journal(number))?;

@@ -2,19 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use outport_image_store::{
     Credentials, Digest, Image, ImageReference, ImageStore, PullError, RegistryEndpoint,
     RegistryError, SweepPolicy,
 };
 use outport_model::TaskId;
+use outport_model::clock::StepWatch;
 use outport_model::ecr_registry::ecr_registry;
 use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
 
-use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::control_plane::{ControlPlane, LinkError, now_ms, read_clocks};
 use crate::patience::patiently;
 use crate::task::StartError;
 
@@ -35,6 +36,8 @@ pub struct Images {
     held: Mutex<HashMap<(TaskId, String), Image>>,
     /// The last password by account and region: tasks of one account share it.
     credentials: tokio::sync::Mutex<HashMap<(String, String), RegistryCredential>>,
+    /// So that a step of the wall clock makes no image look unused.
+    steps: Mutex<StepWatch>,
 }
 
 impl Images {
@@ -44,7 +47,8 @@ impl Images {
         registered: Registered,
     ) -> Self {
         let (held, credentials) = Default::default();
-        Self { store, control_plane, registered, held, credentials }
+        let steps = Mutex::new(StepWatch::new(read_clocks()));
+        Self { store, control_plane, registered, held, credentials, steps }
     }
 
     /// Makes the image of a container available and holds it until `release`.
@@ -87,9 +91,12 @@ impl Images {
         let store = self.store.clone();
         let policy = SweepPolicy { unused_age_max: UNUSED_IMAGE_KEEP, bytes_max: IMAGE_BYTES_MAX };
         // What tasks use is under their leases.
-        let swept = tokio::task::spawn_blocking(move || {
-            store.sweep(&HashSet::new(), &policy, SystemTime::now())
-        });
+        let now = {
+            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.look(read_clocks())
+        };
+        let swept =
+            tokio::task::spawn_blocking(move || store.sweep(&HashSet::new(), &policy, &now));
         match swept.await {
             Ok(Ok(swept)) if swept.images > 0 => {
                 tracing::info!(

@@ -49,10 +49,10 @@ fn trip(scene: &Scene<'_>, plan: &mut Plan) {
     let Some(failed) = service.deployments.first().map(|primary| primary.id.clone()) else {
         return;
     };
-    deployment::give_up(service, by, scene.now_ms);
+    deployment::give_up(service, by, scene.now.wall_ms);
     events::deployment_failed(service, &failed, scene);
     let rolls_back = service.configuration.circuit_breaker.rollback;
-    let good = rolls_back.then(|| deployment::roll_back(service, by, scene.now_ms)).flatten();
+    let good = rolls_back.then(|| deployment::roll_back(service, by, scene.now.wall_ms)).flatten();
     let status = match good {
         Some(good) => {
             events::rolling_back(service, &good, scene);

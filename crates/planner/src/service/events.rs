@@ -118,9 +118,9 @@ fn add_unless_repeated(
     resolves: impl Fn(&str) -> bool,
 ) {
     let message = message(service, text);
-    let oldest_ms = scene.now_ms - scene.settings.event_repeat_ms;
     for event in &service.events {
-        if event.message == message && event.at_ms > oldest_ms {
+        let is_over = scene.now.is_over(event.at_ms, scene.settings.event_repeat_ms);
+        if event.message == message && !is_over {
             return;
         }
         if resolves(&event.message) {
@@ -131,8 +131,11 @@ fn add_unless_repeated(
 }
 
 fn add(service: &mut Service, text: &str, scene: &Scene<'_>) {
-    let event =
-        ServiceEvent { id: scene.ids.uuid(), at_ms: scene.now_ms, message: message(service, text) };
+    let event = ServiceEvent {
+        id: scene.ids.uuid(),
+        at_ms: scene.now.wall_ms,
+        message: message(service, text),
+    };
     service.events.insert(0, event);
     service.events.truncate(EVENTS_MAX);
 }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use outport_model::deployment::{RolloutState, ServiceDeployment};
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{StopCode, Task};
-use outport_model::{NewIds, TaskId, TimestampMs};
+use outport_model::{NewIds, Now, TaskId, TimestampMs};
 
 use crate::placement::Rejection;
 use crate::settings::Settings;
@@ -43,7 +43,7 @@ pub struct Scene<'a> {
     pub tasks: &'a [Arc<Task>],
     /// Its service deployments that are not finished; finished ones do no harm.
     pub history: &'a [Arc<ServiceDeployment>],
-    pub now_ms: TimestampMs,
+    pub now: Now,
     pub settings: &'a Settings,
     /// For the ids of events.
     pub ids: &'a dyn NewIds,
@@ -115,7 +115,7 @@ fn drain(scene: &Scene<'_>, plan: &mut Plan) {
     steps::stop_all(scene, plan);
     if scene.tasks.iter().all(|task| !task.holds_resources()) {
         plan.service.status = ServiceStatus::Inactive;
-        plan.service.deleted_at_ms = Some(scene.now_ms);
+        plan.service.deleted_at_ms = Some(scene.now.wall_ms);
         plan.service.deployments.clear();
         rollout::stop_unfinished(scene, plan);
     }
@@ -159,9 +159,12 @@ pub fn record_starts(
         return;
     }
     events::unplaceable(&mut plan.service, rejection, scene);
-    if scene.now_ms >= plan.service.throttle.next_placement_failure_ms {
+    let next_ms = plan.service.throttle.next_placement_failure_ms;
+    // One that is further off than it was ever set is of a clock that went back.
+    let is_due = !(1..=scene.settings.placement_retry_ms).contains(&(next_ms - scene.now.wall_ms));
+    if is_due {
         plan.service.throttle.next_placement_failure_ms =
-            scene.now_ms + scene.settings.placement_retry_ms;
+            scene.now.wall_ms + scene.settings.placement_retry_ms;
         if let Some(primary) = plan.service.deployments.first_mut()
             && !primary.has_run
             && primary.rollout_state == RolloutState::InProgress

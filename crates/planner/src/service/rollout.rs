@@ -80,7 +80,7 @@ fn complete(scene: &Scene<'_>, plan: &mut Plan, id: &DeploymentId) {
     if let Some(primary) = plan.service.deployments.first_mut() {
         primary.rollout_state = RolloutState::Completed;
         primary.rollout_state_reason = completed_reason(id);
-        primary.updated_at_ms = scene.now_ms;
+        primary.updated_at_ms = scene.now.wall_ms;
     }
     events::deployment_completed(&mut plan.service, id, scene);
     // A breaker that trips while the old tasks all run is through in the same pass: what this plan
@@ -146,13 +146,13 @@ pub(super) fn move_history(
     };
     let Some(mut entry) = entry else { return };
     entry.status = status;
-    entry.updated_at_ms = scene.now_ms;
-    entry.started_at_ms = entry.started_at_ms.or(Some(scene.now_ms));
+    entry.updated_at_ms = scene.now.wall_ms;
+    entry.started_at_ms = entry.started_at_ms.or(Some(scene.now.wall_ms));
     if let Some(reason) = reason {
         entry.status_reason = Some(reason.to_owned());
     }
     if !is_unfinished(status) {
-        entry.finished_at_ms = Some(scene.now_ms);
+        entry.finished_at_ms = Some(scene.now.wall_ms);
     }
     plan.history.push(entry);
 }

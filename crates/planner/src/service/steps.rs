@@ -33,11 +33,13 @@ impl Stop {
 
 /// Counts for the floor of healthy tasks.
 pub(super) fn is_healthy(task: &Task, scene: &Scene<'_>) -> bool {
-    task.is_running() && healthy_at_ms(task, scene).is_some_and(|at_ms| at_ms <= scene.now_ms)
+    let is_over = |started_ms| scene.now.is_over(started_ms, scene.settings.healthy_after_ms);
+    task.is_running() && task.started_at_ms.is_some_and(is_over)
 }
 
 fn healthy_at_ms(task: &Task, scene: &Scene<'_>) -> Option<TimestampMs> {
-    task.started_at_ms.map(|started_ms| started_ms + scene.settings.healthy_after_ms)
+    let over_at_ms = |started_ms| scene.now.over_at_ms(started_ms, scene.settings.healthy_after_ms);
+    task.started_at_ms.map(over_at_ms)
 }
 
 /// The wanted tasks of a service, by what their deployment is.
@@ -101,7 +103,7 @@ pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan) {
 /// When the next task that runs counts as healthy.
 fn next_healthy_ms(scene: &Scene<'_>, wanted: &Wanted<'_>) -> Option<TimestampMs> {
     let running = wanted.current.iter().chain(&wanted.old).filter(|task| task.is_running());
-    running.filter_map(|task| healthy_at_ms(task, scene)).filter(|at| *at > scene.now_ms).min()
+    running.filter_map(|task| healthy_at_ms(task, scene)).filter(|at| *at > scene.now.wall_ms).min()
 }
 
 /// Tasks that do not serve go first and for free; a healthy task goes only while the floor holds

@@ -18,6 +18,7 @@ const SAID_FROM_ROUND: u32 = 3;
 /// Takes the failed starts in and, once a task of a later round runs, forgets them.
 pub(super) fn update(scene: &Scene<'_>, plan: &mut Plan, failed: &[&Task]) {
     let service = &mut plan.service;
+    hold_to_the_delay(scene, service);
     if service.throttle.failures > 0 && a_later_task_runs(scene, service) {
         service.throttle = StartThrottle::default();
     }
@@ -28,13 +29,23 @@ pub(super) fn update(scene: &Scene<'_>, plan: &mut Plan, failed: &[&Task]) {
     }
     let of_this_deployment =
         service.deployments.first().is_some_and(|d| failed.iter().any(|task| is_of(task, &d.id)));
-    if !of_this_deployment || scene.now_ms < service.throttle.not_before_ms {
+    if !of_this_deployment || scene.now.wall_ms < service.throttle.not_before_ms {
         return;
     }
     service.throttle.failures += 1;
-    service.throttle.not_before_ms = scene.now_ms + delay_ms(scene, service.throttle.failures);
+    service.throttle.not_before_ms = scene.now.wall_ms + delay_ms(scene, service.throttle.failures);
     if service.throttle.failures >= SAID_FROM_ROUND {
         events::throttled(service, scene);
+    }
+}
+
+/// No delay is longer than its round asks for: a wall clock that went back does not make one of a year.
+/// One that went forward ends a delay early, and the next failure makes it twice as long.
+fn hold_to_the_delay(scene: &Scene<'_>, service: &mut Service) {
+    let throttle = &mut service.throttle;
+    if throttle.failures > 0 {
+        let latest_ms = scene.now.wall_ms + delay_ms(scene, throttle.failures);
+        throttle.not_before_ms = throttle.not_before_ms.min(latest_ms);
     }
 }
 
@@ -56,7 +67,7 @@ pub(super) fn starts_not_before_ms(scene: &Scene<'_>, service: &Service) -> Opti
     let throttled_ms = service.throttle.not_before_ms;
     let paced_ms = paced_until_ms(scene, service).unwrap_or(0);
     let until_ms = throttled_ms.max(paced_ms);
-    (scene.now_ms < until_ms).then_some(until_ms)
+    (scene.now.wall_ms < until_ms).then_some(until_ms)
 }
 
 /// A service may see this many tasks run and end within a window before it waits the window out.
@@ -73,7 +84,7 @@ fn paced_until_ms(scene: &Scene<'_>, service: &Service) -> Option<TimestampMs> {
         .filter_map(|task| {
             let (started_ms, stopped_ms) = (task.started_at_ms?, task.stopped_at_ms?);
             let short = stopped_ms - started_ms < window_ms;
-            let recent = (scene.now_ms - window_ms..=scene.now_ms).contains(&stopped_ms);
+            let recent = (scene.now.wall_ms - window_ms..=scene.now.wall_ms).contains(&stopped_ms);
             (short && recent).then_some(stopped_ms)
         })
         .collect();

@@ -51,7 +51,7 @@ impl ClientToken {
     ) -> Result<Option<Vec<String>>, Rejection> {
         let key = IdempotencyTokenKey::new(scope, operation, self.token.clone());
         let known = tx.idempotency_tokens.get(&key).map(|row| &**row);
-        match judge(known, &self.request_digest, tx.now_ms()) {
+        match judge(known, &self.request_digest, &tx.now()) {
             Verdict::New => Ok(None),
             Verdict::Repeated(made) => Ok(Some(made)),
             Verdict::Conflict(made) => Err(Rejection::Conflict {

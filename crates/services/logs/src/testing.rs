@@ -19,6 +19,10 @@ impl Clock for StoppedClock {
     fn now_ms(&self) -> i64 {
         NOW
     }
+
+    fn steady_ms(&self) -> i64 {
+        0
+    }
 }
 
 pub struct Rig {

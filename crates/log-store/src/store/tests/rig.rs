@@ -18,11 +18,16 @@ use crate::{InputLogEvent, LogGroupName, LogStoreError, LogStreamName, NodeLogEv
 
 pub const NOW: TimestampMs = 1_700_000_000_000;
 
-pub struct TestClock(pub AtomicI64);
+/// The wall clock and how far it was set; the steady one is the difference.
+pub struct TestClock(pub AtomicI64, pub AtomicI64);
 
 impl Clock for TestClock {
     fn now_ms(&self) -> TimestampMs {
         self.0.load(Ordering::SeqCst)
+    }
+
+    fn steady_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst) - self.1.load(Ordering::SeqCst)
     }
 }
 
@@ -48,7 +53,12 @@ pub fn event(timestamp_ms: TimestampMs, message: &str) -> InputLogEvent {
 }
 
 pub fn try_open(directory: &Path, seal_bytes: u64) -> Result<Arc<LogStore>, LogStoreError> {
-    open_with(directory, seal_bytes, Arc::new(RealDisk), Arc::new(TestClock(AtomicI64::new(NOW))))
+    open_with(
+        directory,
+        seal_bytes,
+        Arc::new(RealDisk),
+        Arc::new(TestClock(AtomicI64::new(NOW), AtomicI64::new(0))),
+    )
 }
 
 pub fn open_with(
@@ -67,7 +77,7 @@ impl Rig {
     }
 
     pub fn open_on(directory: &Path, seal_bytes: u64, disk: Arc<dyn Disk>) -> Self {
-        let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+        let clock = Arc::new(TestClock(AtomicI64::new(NOW), AtomicI64::new(0)));
         let store = open_with(directory, seal_bytes, disk, clock.clone()).unwrap();
         Self { store, clock }
     }

@@ -52,7 +52,7 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
         service: &after.service,
         tasks: &tasks,
         history: &history,
-        now_ms: NOW_MS,
+        now: Now::steady_at(NOW_MS),
         settings: &settings,
         ids: &ids,
     };

@@ -211,8 +211,14 @@ fn planned<T>(
 ) -> T {
     let history = history_of(service);
     let (ids, settings) = (CountedIds(Cell::new(0)), Settings::default());
-    let scene =
-        Scene { service, tasks, history: &history, now_ms: NOW_MS, settings: &settings, ids: &ids };
+    let scene = Scene {
+        service,
+        tasks,
+        history: &history,
+        now: Now::steady_at(NOW_MS),
+        settings: &settings,
+        ids: &ids,
+    };
     let mut plan = plan(&scene);
     look(&mut plan, &scene)
 }

@@ -50,3 +50,20 @@ fn a_service_that_burns_through_tasks_is_paced() {
     });
     planned(&service, &tasks[..4], |plan, _| assert_eq!(plan.starts, 1));
 }
+
+/// A wall clock that went back a year makes no delay of a year: the longest is what the round asks for.
+#[test]
+fn a_delay_that_was_set_by_another_clock_is_held_to_its_length() {
+    const YEAR_MS: TimestampMs = 365 * 24 * 3_600_000;
+    for (not_before_ms, expected_delay_ms) in
+        [(NOW_MS + YEAR_MS, Some(4_000)), (NOW_MS - YEAR_MS, None)]
+    {
+        let mut service = service(2, 100, 200, 1);
+        service.throttle.failures = 3;
+        service.throttle.not_before_ms = not_before_ms;
+        planned(&service, &[], |plan, _| {
+            let delay = plan.look_again_at_ms.filter(|_| plan.starts == 0).map(|at| at - NOW_MS);
+            assert_eq!(delay, expected_delay_ms);
+        });
+    }
+}

@@ -2,26 +2,41 @@
 //!
 //! **Invariant:** a handle owns no process and no connection: dropping it changes nothing, and two
 //! agents with one handle each cannot disturb each other.
+//!
+//! A shim may be stopped, wedged, or out of reach because somebody cleaned `/run`. Nothing that ends a
+//! container depends on it: what the shim does not do in time is done without it, on the processes and the
+//! control group themselves, see [`ShimHandle::signal`], [`ShimHandle::kill`] and [`ShimHandle::conclude`].
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
+use crate::cgroup::{Cgroup, Hierarchies};
 use crate::container_key::ContainerKey;
+use crate::discovery::{has_children, is_told};
 use crate::error::RuntimeError;
-use crate::layout::{EXIT_FILE, SOCKET_FILE};
+use crate::layout::SOCKET_FILE;
+use crate::process::Process;
 use crate::protocol::{Request, Response, receive, send, wait_readable};
-use crate::record::{ExitRecord, ShimRecord, read_whole};
+use crate::record::{ExitRecord, RECORD_VERSION, ShimRecord, now_ms, read_exit, write_exit};
 
-/// A shim answers from memory; only `start` waits, for an exec.
-const ANSWER_TIMEOUT_S: i64 = 30;
+/// A shim answers from memory: one that takes longer is stopped, or its host is.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Only `start` waits, for an exec.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a shim may take to listen again after its directory was taken from it.
+const RETURN_DEADLINE: Duration = Duration::from_secs(2);
+const RETURN_POLL: Duration = Duration::from_millis(2);
+/// How long a killed shim may take to go.
+const SHIM_END_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a container that is not over is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +52,8 @@ pub struct ShimHandle {
     pub(crate) key: ContainerKey,
     pub(crate) run_dir: PathBuf,
     pub(crate) container_dir: PathBuf,
+    pub(crate) cgroup: PathBuf,
+    pub(crate) hierarchies: Arc<Hierarchies>,
     pub(crate) record: ShimRecord,
 }
 
@@ -63,30 +80,103 @@ impl ShimHandle {
         self.done(&Request::Start)
     }
 
-    /// Sends a signal to the first process. A container that is over is no error.
+    /// Sends a signal to the first process: by the shim, and if that does not answer within
+    /// 5 seconds, without it. A container that is over is no error.
     ///
     /// # Errors
-    /// When the shim refuses the number, or is gone without a record.
+    /// When shim or kernel refuses the number.
     pub fn signal(&self, number: i32) -> Result<(), RuntimeError> {
-        self.done(&Request::Signal { number })
+        match self.done(&Request::Signal { number }) {
+            Err(RuntimeError::ShimGone { .. }) => self.signal_first(number),
+            done => done,
+        }
     }
 
-    /// SIGKILL to everything in the container. A container that is over is no error.
+    /// SIGKILL to everything in the container: by the shim, which then knows that it was asked for, and if
+    /// that does not answer within 5 seconds, without it. A container that is over is no error.
     ///
     /// # Errors
-    /// When the shim is gone without a record.
+    /// When the kernel refuses.
     pub fn kill(&self) -> Result<(), RuntimeError> {
-        self.done(&Request::Kill)
+        match self.done(&Request::Kill) {
+            Err(RuntimeError::ShimGone { .. }) => {
+                self.signal_first(libc::SIGKILL)?;
+                self.group().kill_once();
+                Ok(())
+            }
+            done => done,
+        }
     }
 
+    /// A descriptor of the container's first process, as [`ShimHandle::pid_fd`], without asking the shim;
+    /// `None` when the process is gone.
+    ///
+    /// # Errors
+    /// When the kernel gives none.
+    pub fn first_process(&self) -> Result<Option<OwnedFd>, RuntimeError> {
+        let opened = Process::container(&self.record).map_err(|error| self.unheld(error))?;
+        Ok(opened.map(Process::into_descriptor))
+    }
+
+    /// Ends what is left of a container whose shim is gone or does not do its work, shim included, and
+    /// gives its record: the shim's own if it wrote one, or what the kernel still knows of the end. That
+    /// record is kept as a shim's is.
+    ///
+    /// # Errors
+    /// When a process does not go.
+    pub fn conclude(&self) -> Result<ExitRecord, RuntimeError> {
+        let shim = Process::shim(&self.record).map_err(|error| self.unheld(error))?;
+        let first = Process::container(&self.record).map_err(|error| self.unheld(error))?;
+        // Before the shim goes: the process that takes over its children asks them at once.
+        let ended_itself = first.as_ref().and_then(Process::unreaped_status);
+        self.signal_first(libc::SIGKILL)?;
+        self.group().kill()?;
+        let end = match (ended_itself, &first) {
+            (None, Some(first)) => {
+                first.wait(SHIM_END_DEADLINE).map_err(|error| self.unheld(error))?;
+                first.unreaped_status()
+            }
+            (status, _) => status,
+        };
+        let oom_kill_count = self.group().oom_kills();
+        if let Some(shim) = shim {
+            shim.signal(libc::SIGKILL).map_err(|error| self.unheld(error))?;
+            if !shim.wait(SHIM_END_DEADLINE).map_err(|error| self.unheld(error))? {
+                let what = format!("the shim of {}", self.key);
+                let waited_ms = SHIM_END_DEADLINE.as_millis() as u64;
+                return Err(RuntimeError::Timeout { what, waited_ms });
+            }
+        }
+        if let Some(record) = self.exit()? {
+            return Ok(record);
+        }
+        let record = unattended(end, ended_itself.is_none(), oom_kill_count);
+        // Where neither takes it, who asked knows it all the same, and a later agent finds nothing alive.
+        let _ = write_exit(&self.container_dir, &self.run_dir, &record);
+        Ok(record)
+    }
+
+    /// What the shim says, or, of a shim that does not answer within 5 seconds, what its container's first
+    /// process looks like.
+    ///
     /// # Errors
     /// When the shim is gone: then the container is over, see [`crate::Runtime::adopt`].
     pub fn state(&self) -> Result<ContainerState, RuntimeError> {
-        match self.ask(&Request::State)?.0 {
-            Response::State { running: true, .. } => Ok(ContainerState::Running),
-            Response::State { running: false, .. } => Ok(ContainerState::Created),
-            other => Err(self.unexpected(&other)),
+        match self.ask(&Request::State) {
+            Ok((Response::State { running: true, .. }, _)) => Ok(ContainerState::Running),
+            Ok((Response::State { running: false, .. }, _)) => Ok(ContainerState::Created),
+            Ok((other, _)) => Err(self.unexpected(&other)),
+            Err(error @ RuntimeError::ShimGone { .. }) => self.seen_state().ok_or(error),
+            Err(error) => Err(error),
         }
+    }
+
+    /// A process that waits for its start is a copy of its shim, without children.
+    fn seen_state(&self) -> Option<ContainerState> {
+        Process::shim(&self.record).ok()??;
+        let first = self.record.container_pid;
+        let waits = is_told(first, &self.run_dir) && !has_children(first);
+        Some(if waits { ContainerState::Created } else { ContainerState::Running })
     }
 
     /// A descriptor of the container's first process: safe against reuse of the pid, readable when
@@ -106,8 +196,8 @@ impl ShimHandle {
     /// # Errors
     /// When the disk fails.
     pub fn exit(&self) -> Result<Option<ExitRecord>, RuntimeError> {
-        let path = self.container_dir.join(EXIT_FILE);
-        read_whole(&path).map_err(RuntimeError::io("read", path))
+        read_exit(&self.container_dir, &self.run_dir)
+            .map_err(RuntimeError::io("read the exit record of", &self.container_dir))
     }
 
     /// Asks to be told of the end. The descriptor is for an event loop.
@@ -115,18 +205,23 @@ impl ShimHandle {
     /// # Errors
     /// When the shim is gone and left no exit record.
     pub fn exit_wait(&self) -> Result<ExitWait, RuntimeError> {
-        let connection = match self.connect() {
-            Ok(connection) => connection,
-            Err(error) => {
-                let record = self.exit()?.ok_or(error)?;
-                return ExitWait::over(self.clone(), record);
+        let asked = self.connect(ANSWER_TIMEOUT).and_then(|connection| {
+            let sent = send(connection.as_fd(), &Request::Wait, None);
+            sent.map(|()| connection).map_err(|error| self.gone(&error))
+        });
+        let error = match asked {
+            Ok(connection) => {
+                return Ok(ExitWait { handle: self.clone(), told_by: connection, record: None });
             }
+            Err(error) => error,
         };
-        let sent = send(connection.as_fd(), &Request::Wait, None);
-        if let (Err(error), None) = (sent, self.exit()?) {
-            return Err(self.gone(&error));
+        if let Some(record) = self.exit()? {
+            return ExitWait::over(self.clone(), record);
         }
-        Ok(ExitWait { handle: self.clone(), connection, record: None })
+        // It cannot be asked, and goes when it has written its record.
+        let shim = Process::shim(&self.record).map_err(|error| self.unheld(error))?;
+        let told_by = shim.ok_or(error)?.into_descriptor();
+        Ok(ExitWait { handle: self.clone(), told_by, record: None })
     }
 
     /// Blocks until the container is over or `timeout` is.
@@ -167,7 +262,8 @@ impl ShimHandle {
     }
 
     fn ask(&self, request: &Request) -> Result<(Response, Option<OwnedFd>), RuntimeError> {
-        let connection = self.connect()?;
+        let timeout = if *request == Request::Start { START_TIMEOUT } else { ANSWER_TIMEOUT };
+        let connection = self.connect(timeout)?;
         send(connection.as_fd(), request, None).map_err(|error| self.gone(&error))?;
         match receive(connection.as_fd()) {
             Ok(Some(answer)) => Ok(answer),
@@ -180,20 +276,55 @@ impl ShimHandle {
         }
     }
 
-    /// Paths of sockets may have 107 bytes; a descriptor of the directory makes any path short.
-    fn connect(&self) -> Result<OwnedFd, RuntimeError> {
-        let connected = || -> io::Result<OwnedFd> {
-            let directory = File::open(&self.run_dir)?;
-            let path = format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd());
-            let flags = SockFlag::SOCK_CLOEXEC;
-            let connection = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-            let timeout = TimeVal::seconds(ANSWER_TIMEOUT_S);
-            setsockopt(&connection, sockopt::ReceiveTimeout, &timeout)?;
-            setsockopt(&connection, sockopt::SendTimeout, &timeout)?;
-            connect(connection.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
-            Ok(connection)
+    /// A shim whose directory somebody has removed makes it again when it is told to.
+    fn connect(&self, timeout: Duration) -> Result<OwnedFd, RuntimeError> {
+        let error = match self.connect_once(timeout) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+            connected => return connected.map_err(|error| self.gone(&error)),
         };
-        connected().map_err(|error| self.gone(&error))
+        let Ok(Some(shim)) = Process::shim(&self.record) else { return Err(self.gone(&error)) };
+        shim.signal(libc::SIGHUP).map_err(|error| self.gone(&error))?;
+        let begun = Instant::now();
+        loop {
+            match self.connect_once(timeout) {
+                Err(_) if begun.elapsed() < RETURN_DEADLINE => {
+                    // It may end meanwhile; otherwise this is the pause between two looks.
+                    if shim.wait(RETURN_POLL).map_err(|error| self.gone(&error))? {
+                        return Err(self.gone(&"it has ended"));
+                    }
+                }
+                connected => return connected.map_err(|error| self.gone(&error)),
+            }
+        }
+    }
+
+    /// Paths of sockets may have 107 bytes; a descriptor of the directory makes any path short.
+    fn connect_once(&self, timeout: Duration) -> io::Result<OwnedFd> {
+        let directory = File::open(&self.run_dir)?;
+        let path = format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd());
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let connection = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        let timeout = TimeVal::seconds(timeout.as_secs() as i64);
+        setsockopt(&connection, sockopt::ReceiveTimeout, &timeout)?;
+        setsockopt(&connection, sockopt::SendTimeout, &timeout)?;
+        connect(connection.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
+        Ok(connection)
+    }
+
+    /// A process that is gone is signalled well enough.
+    fn signal_first(&self, number: i32) -> Result<(), RuntimeError> {
+        let first = Process::container(&self.record).map_err(|error| self.unheld(error))?;
+        first
+            .map_or(Ok(()), |first| first.signal(number))
+            .map_err(RuntimeError::io("signal the container of", &self.container_dir))
+    }
+
+    fn group(&self) -> Cgroup<'_> {
+        Cgroup::new(&self.hierarchies, &self.cgroup)
+    }
+
+    fn unheld(&self, source: io::Error) -> RuntimeError {
+        RuntimeError::io("hold the processes of", &self.container_dir)(source)
     }
 
     fn gone(&self, detail: &dyn std::fmt::Display) -> RuntimeError {
@@ -213,7 +344,8 @@ impl ShimHandle {
 #[derive(Debug)]
 pub struct ExitWait {
     handle: ShimHandle,
-    connection: OwnedFd,
+    /// The connection on which the shim tells, or the shim's process.
+    told_by: OwnedFd,
     record: Option<ExitRecord>,
 }
 
@@ -221,7 +353,7 @@ impl ExitWait {
     /// A wait that is over: its descriptor is at the end of its input.
     fn over(handle: ShimHandle, record: ExitRecord) -> Result<ExitWait, RuntimeError> {
         let null = File::open("/dev/null").map_err(RuntimeError::io("open", "/dev/null"))?;
-        Ok(ExitWait { handle, connection: null.into(), record: Some(record) })
+        Ok(ExitWait { handle, told_by: null.into(), record: Some(record) })
     }
 
     /// The record, once the descriptor is readable; before that it blocks.
@@ -232,10 +364,11 @@ impl ExitWait {
         if let Some(record) = self.record {
             return Ok(record);
         }
-        wait_readable(self.connection.as_fd(), -1).map_err(|error| self.handle.gone(&error))?;
-        match receive(self.connection.as_fd()) {
+        wait_readable(self.told_by.as_fd(), -1).map_err(|error| self.handle.gone(&error))?;
+        match receive(self.told_by.as_fd()) {
             Ok(Some((Response::Exited(record), _))) => Ok(record),
-            // The shim may have ended between our connecting and its listening.
+            // A process says nothing, and a shim may have ended between our connecting and its
+            // listening.
             _ => self.handle.exit()?.ok_or_else(|| self.handle.gone(&"it left no exit record")),
         }
     }
@@ -243,12 +376,51 @@ impl ExitWait {
 
 impl AsFd for ExitWait {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.connection.as_fd()
+        self.told_by.as_fd()
     }
 }
 
 impl AsRawFd for ExitWait {
     fn as_raw_fd(&self) -> i32 {
-        self.connection.as_raw_fd()
+        self.told_by.as_raw_fd()
+    }
+}
+
+/// The record of a container whose shim told nothing. `status`: as `wait` tells it, if anybody knows;
+/// `killed`: it was alive until it was killed for this.
+fn unattended(status: Option<i32>, killed: bool, oom_kill_count: u64) -> ExitRecord {
+    let signal = status.filter(|status| libc::WIFSIGNALED(*status)).map(|one| libc::WTERMSIG(one));
+    let code = status.filter(|status| libc::WIFEXITED(*status)).map(|one| libc::WEXITSTATUS(one));
+    let exit_code = code.or(signal.map(|signal| 128 + signal));
+    ExitRecord {
+        version: RECORD_VERSION,
+        exit_code,
+        signal,
+        oom_killed: exit_code == Some(128 + libc::SIGKILL) && oom_kill_count > 0 && !killed,
+        oom_kill_count,
+        kill_requested: killed,
+        started_at_ms: None,
+        finished_at_ms: now_ms(),
+        start_failure: None,
+        dropped_log_lines: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_knows_of_an_end_is_reported() {
+        let check = |status, killed, ooms, expected: (Option<i32>, bool)| {
+            let record = unattended(status, killed, ooms);
+            assert_eq!((record.exit_code, record.oom_killed), expected, "{status:?} {ooms}");
+        };
+        check(Some(3 << 8), false, 0, (Some(3), false));
+        check(Some(libc::SIGKILL), true, 0, (Some(137), false));
+        check(Some(libc::SIGKILL), true, 1, (Some(137), false));
+        check(Some(libc::SIGKILL), false, 1, (Some(137), true));
+        check(Some(libc::SIGTERM), false, 0, (Some(143), false));
+        check(None, true, 0, (None, false));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <root>/tasks/<task>/c/<name>/   upper/, work/, log/, exit
-//! <run>/c/<task>.<name>/          intent.json, files/, rootfs/, lock, pid, shim.sock, shim.err, bundle/
+//! <root>/trash/                   directories of containers that are gone, on their way out
+//! <run>/c/<task>.<name>/          intent.json, files/, rootfs/, lock, pid, shim.sock, shim.err, bundle/, exit
 //! <cgroup root>/<task>/<name>     and <cgroup root>/shims for the shims themselves
 //! ```
 //!
@@ -64,6 +65,11 @@ impl Layout {
 
     pub fn container_run_dir(&self, place: &Place) -> PathBuf {
         self.runs_dir().join(format!("{}.{}", place.task, place.path_name))
+    }
+
+    /// What nobody needs any more and is not removed yet.
+    pub fn trash_dir(&self) -> PathBuf {
+        self.root_dir.join("trash")
     }
 
     pub fn seccomp_dir(&self) -> PathBuf {

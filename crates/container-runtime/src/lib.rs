@@ -12,27 +12,42 @@
 //! - **Shim** ([`shim::run`]): the hidden sub-command of the same binary. Single-threaded; owns the
 //!   container's output, reaps it, records its exit.
 //!
+//! What keeps faults of each kind out:
+//!
+//! - *others who read*: [`private`] makes every file and directory, and is the only one that may;
+//! - *a shim that does not answer*: what ends a container does without it, see [`ShimHandle::kill`] and
+//!   [`ShimHandle::conclude`]; a fork bomb is frozen before it is killed;
+//! - *a cleaned `/run`*: a shim is found by its process and makes its directory again;
+//! - *a full disk*: the exit record is in memory, too; a line that was dropped is counted until its count
+//!   is in a file;
+//! - *more files than anybody waits for*: they go out of the way at once and are removed behind, by the
+//!   next agent if need be.
+//!
 //! ```text
 //! create ── intent on disk → shim → cgroup, mounts, namespaces → [Created] ── start → [Running]
 //!                                                                    │                    │
 //!                                                                    └──── kill ──────────┴→ [Exited]
 //! ```
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "what a test makes is no secret"))]
+
 pub mod cgroup;
 mod container_key;
+mod discovery;
 mod error;
 mod handle;
 mod layout;
 mod listing;
 mod lock;
 pub mod log;
+pub mod private;
+mod process;
 mod protocol;
 mod record;
 mod removal;
 mod runtime;
 pub mod shim;
 mod shim_binary;
-mod shim_process;
 mod signal_name;
 mod spec;
 mod task_cgroup;

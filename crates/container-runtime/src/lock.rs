@@ -5,19 +5,21 @@
 //!
 //! **Invariant:** the shim opens the file once; closing any descriptor of it would drop the lock.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
+use crate::private;
+
 /// Takes the lock; it is held until the process ends.
 ///
 /// # Errors
 /// `WouldBlock` when another process holds it.
 pub(crate) fn hold(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let file = private::options().write(true).create(true).truncate(false).open(path)?;
     match fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
         Ok(_) => Ok(file),
         Err(Errno::EACCES | Errno::EAGAIN) => Err(ErrorKind::WouldBlock.into()),
@@ -27,7 +29,7 @@ pub(crate) fn hold(path: &Path) -> io::Result<File> {
 
 /// Whether another process holds it.
 pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
-    let file = match OpenOptions::new().write(true).open(path) {
+    let file = match private::options().write(true).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };

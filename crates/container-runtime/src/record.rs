@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** each is written beside and renamed into place, so a reader sees all or nothing.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StartFailure;
+use crate::layout::EXIT_FILE;
+use crate::private;
 
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +56,24 @@ pub(crate) struct ShimRecord {
 pub(crate) fn write_whole<T: Serialize>(path: &Path, document: &T) -> io::Result<()> {
     let bytes = serde_json::to_vec(document).map_err(io::Error::other)?;
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    let mut file = private::create(&beside)?;
     file.write_all(&bytes)?;
     fs::rename(&beside, path)
+}
+
+/// The exit record of a container: on the disk, or in memory, where it is written first and for which no
+/// disk can be too full. A boot of the host takes the second away.
+pub(crate) fn read_exit(container_dir: &Path, run_dir: &Path) -> io::Result<Option<ExitRecord>> {
+    match (read_whole(&container_dir.join(EXIT_FILE)), read_whole(&run_dir.join(EXIT_FILE))) {
+        (Ok(Some(record)), _) | (_, Ok(Some(record))) => Ok(Some(record)),
+        (on_disk, in_memory) => on_disk.and(in_memory),
+    }
+}
+
+/// Writes it to both; whether one of them took it.
+pub(crate) fn write_exit(container_dir: &Path, run_dir: &Path, record: &ExitRecord) -> bool {
+    let in_memory = write_whole(&run_dir.join(EXIT_FILE), record).is_ok();
+    write_whole(&container_dir.join(EXIT_FILE), record).is_ok() || in_memory
 }
 
 /// Reads a document; `None` when there is none or a crash of the host left a torn one.

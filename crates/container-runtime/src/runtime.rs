@@ -3,12 +3,14 @@
 //! **Invariant:** the intent is on disk before anything of a container exists, so that a crash at any
 //! point leaves nothing that [`Runtime::list`] does not see.
 
-use std::fs::{self, File, Permissions};
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +21,9 @@ use crate::error::{FailureKind, RuntimeError, StartFailure};
 use crate::handle::ShimHandle;
 use crate::layout::{ERROR_FILE, INTENT_FILE, LOCK_FILE, Layout, PID_FILE, Place};
 use crate::lock;
+use crate::private;
 use crate::protocol::{Report, wait_readable};
-use crate::record::{ExitRecord, ShimRecord, read_whole, write_whole};
+use crate::record::{ExitRecord, ShimRecord, read_exit, read_whole, write_whole};
 use crate::shim_binary::ShimBinary;
 use crate::spec::ContainerSpec;
 
@@ -58,9 +61,15 @@ pub struct RuntimeSettings {
 #[derive(Debug)]
 pub struct Runtime {
     pub(crate) layout: Layout,
-    pub(crate) hierarchies: Hierarchies,
+    pub(crate) hierarchies: Arc<Hierarchies>,
     shim_binary: ShimBinary,
     settings: RuntimeSettings,
+    /// Numbers what goes into the trash.
+    pub(crate) thrown: AtomicU64,
+    /// What some thread is removing from the trash.
+    pub(crate) in_removal: Mutex<HashSet<PathBuf>>,
+    /// See [`Runtime::interrupt_removals`].
+    pub(crate) interrupted: AtomicBool,
 }
 
 /// What became of a container while nobody looked.
@@ -103,14 +112,28 @@ impl Runtime {
             run_dir: settings.run_dir.clone(),
             cgroup_root: settings.cgroup_root.clone(),
         };
-        for directory in [layout.tasks_dir(), layout.runs_dir(), layout.seccomp_dir()] {
-            fs::create_dir_all(&directory).map_err(RuntimeError::io("make", &directory))?;
-        }
         // Below lie programs that a container may have given the rights of root, and its devices.
-        let private = fs::set_permissions(layout.tasks_dir(), Permissions::from_mode(0o700));
-        private.map_err(RuntimeError::io("close", layout.tasks_dir()))?;
+        private::own_directory(&layout.tasks_dir())
+            .map_err(RuntimeError::io("make", layout.tasks_dir()))?;
         let shim_binary = ShimBinary::new(&settings.shim_binary);
-        Ok(Runtime { layout, hierarchies, shim_binary, settings })
+        let hierarchies = Arc::new(hierarchies);
+        let (thrown, in_removal, interrupted) = Default::default();
+        let runtime =
+            Runtime { layout, hierarchies, shim_binary, settings, thrown, in_removal, interrupted };
+        runtime.restore_run_dir()?;
+        Ok(runtime)
+    }
+
+    /// Makes the directories in `/run` that every container needs, which somebody may have removed while
+    /// containers ran: those go on, and are found again, see [`Runtime::adopt`].
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn restore_run_dir(&self) -> Result<(), RuntimeError> {
+        for directory in [self.layout.runs_dir(), self.layout.seccomp_dir()] {
+            private::own_directory(&directory).map_err(RuntimeError::io("make", &directory))?;
+        }
+        Ok(())
     }
 
     /// Makes a container whose process waits for [`ShimHandle::start`].
@@ -153,12 +176,32 @@ impl Runtime {
         {
             return Ok(Adopted::Running(handle));
         }
-        let exit = self.layout.container_dir(&place).join(crate::layout::EXIT_FILE);
-        if let Some(record) = read_whole(&exit).map_err(RuntimeError::io("read", &exit))? {
+        if let Some(record) = self.exit_record(&place)? {
+            return Ok(Adopted::Exited(record));
+        }
+        // Not locked, and no record: it was killed, or its directory is gone and it lives all the same.
+        if let Some(record) = self.find_shim(&place) {
+            let handle = self.handle(&key, &place, record);
+            // It makes its directory again; one that does not, as of an older version, is signalled and
+            // waited for by its processes.
+            let _ = handle.state();
+            return match self.exit_record(&place)? {
+                Some(record) => Ok(Adopted::Exited(record)),
+                None => Ok(Adopted::Running(handle)),
+            };
+        }
+        // It may have ended between the two looks.
+        if let Some(record) = self.exit_record(&place)? {
             return Ok(Adopted::Exited(record));
         }
         Cgroup::new(&self.hierarchies, self.layout.container_cgroup(&place)).kill()?;
         Ok(Adopted::Lost)
+    }
+
+    pub(crate) fn exit_record(&self, place: &Place) -> Result<Option<ExitRecord>, RuntimeError> {
+        let (container, run) =
+            (self.layout.container_dir(place), self.layout.container_run_dir(place));
+        read_exit(&container, &run).map_err(RuntimeError::io("read the exit record of", container))
     }
 
     /// The directory of a container's log, for [`crate::LogReader`].
@@ -176,7 +219,8 @@ impl Runtime {
         lock::is_held(&path).map_err(RuntimeError::io("look at the lock", path))
     }
 
-    /// A handle on a locked place; `None` when its shim ends while we look.
+    /// A handle on a locked place; `None` when its shim ends while we look. One that is stopped, or wedged,
+    /// has a container all the same.
     fn connect(
         &self,
         key: &ContainerKey,
@@ -206,6 +250,8 @@ impl Runtime {
             key: key.clone(),
             run_dir: self.layout.container_run_dir(place),
             container_dir: self.layout.container_dir(place),
+            cgroup: self.layout.container_cgroup(place),
+            hierarchies: Arc::clone(&self.hierarchies),
             record,
         }
     }
@@ -219,7 +265,14 @@ impl Runtime {
         let container_dir = self.layout.container_dir(place);
         make_inside(&self.layout.task_containers_dir(&place.task), &container_dir, key)?;
         let run_dir = self.layout.container_run_dir(place);
-        make_new(&run_dir, key)?;
+        match make_new(&run_dir, key) {
+            // Somebody has cleaned `/run`.
+            Err(RuntimeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                self.restore_run_dir()?;
+                make_new(&run_dir, key)?;
+            }
+            made => made?,
+        }
         let intent = Intent {
             version: INTENT_VERSION,
             key: key.clone(),
@@ -239,7 +292,7 @@ impl Runtime {
     /// there is one child to reap, now.
     fn spawn(&self, intent: &Intent) -> Result<ShimRecord, RuntimeError> {
         let error_path = intent.run_dir.join(ERROR_FILE);
-        let errors = File::create(&error_path).map_err(RuntimeError::io("make", &error_path))?;
+        let errors = private::create(&error_path).map_err(RuntimeError::io("make", &error_path))?;
         let (report, reports) = pipe().map_err(RuntimeError::io("make a pipe for", &error_path))?;
         let mut command = self.shim_binary.command();
         command.args(&self.settings.shim_args).arg(&intent.run_dir);
@@ -269,7 +322,7 @@ pub(crate) fn valid_task(task: &str) -> Result<(), RuntimeError> {
 fn make_inside(parent: &Path, directory: &Path, key: &ContainerKey) -> Result<(), RuntimeError> {
     for _ in 0..MAKE_ATTEMPTS {
         // A removal in the middle of this call makes it say that the directory was there.
-        match fs::create_dir_all(parent) {
+        match private::make_directories(parent) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             done => done.map_err(RuntimeError::io("make", parent))?,
         }
@@ -282,7 +335,7 @@ fn make_inside(parent: &Path, directory: &Path, key: &ContainerKey) -> Result<()
 }
 
 fn make_new(directory: &Path, key: &ContainerKey) -> Result<(), RuntimeError> {
-    match fs::create_dir(directory) {
+    match private::make_directory(directory) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(RuntimeError::AlreadyExists(key.to_string()))
         }
@@ -333,6 +386,8 @@ fn read_report(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

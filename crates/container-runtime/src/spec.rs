@@ -229,7 +229,8 @@ pub struct LogSettings {
     pub mode: LogMode,
     /// A new segment file is begun at this size.
     pub segment_bytes_max: u64,
-    /// Longer lines are split into frames marked partial (Docker: 16 KiB).
+    /// Longer lines are split into frames marked partial, as Docker's awslogs driver splits them into
+    /// events: 256 KiB less the 26 bytes that CloudWatch Logs counts beside the message.
     pub line_bytes_max: usize,
 }
 
@@ -238,7 +239,7 @@ impl Default for LogSettings {
         LogSettings {
             mode: LogMode::NonBlocking { unshipped_bytes_max: 10 << 20 },
             segment_bytes_max: 4 << 20,
-            line_bytes_max: 16 << 10,
+            line_bytes_max: (256 << 10) - 26,
         }
     }
 }

@@ -3,25 +3,33 @@
 //! **Invariant:** every operation may be done again: making what is there and removing what is gone
 //! both succeed, so that recovery after a crash is the same code as the first time.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::devices::DeviceRule;
 use super::hierarchies::{CONTROLLERS_V2, Hierarchies, Hierarchy, Kind};
 use super::{CgroupLimits, devices_v2};
 use crate::error::RuntimeError;
+use crate::private;
+use crate::process::{hold, signal_held};
 
 /// How long processes that were sent SIGKILL may take to leave their cgroup.
 const EMPTY_DEADLINE: Duration = Duration::from_secs(10);
 const EMPTY_POLL: Duration = Duration::from_millis(2);
 /// How many processes are held at a time while they are killed.
 const HELD_MAX: usize = 128;
+/// A group with more is stopped before it is killed: it may be a fork bomb.
+const FEW: usize = 32;
+/// How long what was killed may take to go before it counts as stubborn.
+const DYING: Duration = Duration::from_millis(100);
+/// How long a group may take to stand still.
+const FREEZE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// What a cgroup used so far and uses now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,28 +216,62 @@ impl<'h> Cgroup<'h> {
     /// [`RuntimeError::Timeout`] when a process stays, stuck in the kernel, for 10 seconds.
     pub fn kill(&self) -> Result<(), RuntimeError> {
         let begun = Instant::now();
-        loop {
-            if self.kill_once() == 0 {
-                return Ok(());
-            }
+        let mut left = self.kill_once();
+        while left > 0 {
             if begun.elapsed() > EMPTY_DEADLINE {
                 return Err(self.timeout(begun));
             }
             std::thread::sleep(EMPTY_POLL);
+            left = match begun.elapsed() > DYING {
+                true if !self.pids().is_empty() => self.kill_stubborn(),
+                _ => self.kill_once(),
+            };
         }
+        Ok(())
     }
 
     /// Sends SIGKILL to everything in it and below it, and gives how many processes there were.
+    ///
+    /// The kernel's own way ends a fork bomb at once. Version 1 and older kernels lack it: there a group of
+    /// many is stopped first.
     pub fn kill_once(&self) -> usize {
-        // The kernel's own way ends a fork bomb at once. Version 1 and older kernels lack the file; then
-        // the loop of those who wait does it.
-        let not_so = |place: &&PathBuf| fs::write(place.join("cgroup.kill"), "1").is_err();
-        let left = self.places().iter().filter(not_so).count();
         let pids = self.pids();
-        if left > 0 {
-            pids.chunks(HELD_MAX).for_each(|some| self.kill_members(some));
+        let killed = |place: &PathBuf| private::set(&place.join("cgroup.kill"), "1").is_ok();
+        if self.places().iter().filter(|place| place.is_dir()).all(killed) {
+            return pids.len();
         }
+        if pids.len() > FEW {
+            return self.kill_stubborn();
+        }
+        self.kill_members(&pids);
         pids.len()
+    }
+
+    /// For what does not go at a first kill: processes that fork faster than they are killed, that somebody
+    /// froze, or that a limit gives hardly any time to die.
+    fn kill_stubborn(&self) -> usize {
+        self.lift_cpu_quota();
+        let Some((freezer, false)) = self.hierarchies.of("freezer") else {
+            let pids = self.pids();
+            pids.chunks(HELD_MAX).for_each(|some| self.kill_members(some));
+            return pids.len();
+        };
+        let group = freezer.join(&self.path);
+        freeze(&group);
+        // Nothing that is frozen forks or ends, but some of it may not be frozen yet.
+        let pids = self.pids();
+        pids.chunks(HELD_MAX).for_each(|some| self.kill_members(some));
+        thaw(&group);
+        pids.len()
+    }
+
+    /// Thousands of processes that share a part of a core take minutes to die. What they did not finish
+    /// they do not need to be slow at.
+    fn lift_cpu_quota(&self) {
+        let Some((root, v2)) = self.hierarchies.of("cpu") else { return };
+        let (file, none) = if v2 { ("cpu.max", "max") } else { ("cpu.cfs_quota_us", "-1") };
+        // A group that has none, or is gone, is as good.
+        let _ = private::set(&root.join(&self.path).join(file), none);
     }
 
     /// Of processes that come and go, a number may stand for another of the host's by now. A held process
@@ -241,7 +283,7 @@ impl<'h> Cgroup<'h> {
         let members = self.pids();
         for (_, process) in held.iter().filter(|(pid, _)| members.binary_search(pid).is_ok()) {
             // One that is gone already is as good; one that stays is seen by those who wait.
-            let _ = kill_held(process);
+            let _ = signal_held(process, libc::SIGKILL);
         }
     }
 
@@ -280,28 +322,7 @@ impl<'h> Cgroup<'h> {
     }
 
     fn timeout(&self, begun: Instant) -> RuntimeError {
-        for place in self.places() {
-            for file in ["tasks", "cgroup.procs", "cgroup.events", "cgroup.threads"] {
-                eprintln!(
-                    "DEBUG {} {file} {:?}",
-                    place.display(),
-                    fs::read_to_string(place.join(file))
-                );
-            }
-        }
-        for pid in self.pids() {
-            eprintln!(
-                "DEBUG pid {pid} {:?} {:?}",
-                fs::read_to_string(format!("/proc/{pid}/status")),
-                fs::read_to_string(format!("/proc/{pid}/stack"))
-            );
-            eprintln!(
-                "DEBUG pid {pid} {:?} {:?}",
-                fs::read_to_string(format!("/proc/{pid}/cgroup")),
-                fs::read_to_string(format!("/proc/{pid}/wchan"))
-            );
-        }
-        let what = format!("cgroup {}", self.path.display());
+        let what = format!("cgroup {} with {} processes", self.path.display(), self.pids().len());
         RuntimeError::Timeout { what, waited_ms: begun.elapsed().as_millis() as u64 }
     }
 
@@ -320,10 +341,10 @@ fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
         }
         hand_down(&above, available)?;
     }
-    let made = match (fs::create_dir(&group), parent) {
+    let made = match (make_group(&group), parent) {
         (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
             create_in(mount, parent)?;
-            fs::create_dir(&group)
+            make_group(&group)
         }
         (made, _) => made,
     };
@@ -337,6 +358,13 @@ fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
         inherit(&mount.path, path, "cpuset.mems")?;
     }
     Ok(())
+}
+
+/// A container's users read their limits in the group that is their root: a Java machine sizes its heap
+/// by them.
+fn make_group(group: &Path) -> io::Result<()> {
+    private::make_directory(group)?;
+    fs::set_permissions(group, Permissions::from_mode(0o755))
 }
 
 fn hand_down(group: &Path, available: &[String]) -> Result<(), RuntimeError> {
@@ -371,11 +399,7 @@ fn join_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
 }
 
 fn write_file(file: &Path, value: &str) -> Result<(), RuntimeError> {
-    let written = OpenOptions::new()
-        .write(true)
-        .open(file)
-        .and_then(|mut opened| opened.write_all(value.as_bytes()));
-    written.map_err(RuntimeError::io("write", file))
+    private::set(file, value).map_err(RuntimeError::io("write", file))
 }
 
 fn remove_below(place: &Path) -> io::Result<()> {
@@ -386,24 +410,23 @@ fn remove_below(place: &Path) -> io::Result<()> {
     }
 }
 
-fn hold(pid: i32) -> Result<OwnedFd, Errno> {
-    // SAFETY: a plain system call that returns a new descriptor.
-    #[allow(unsafe_code)]
-    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let opened = Errno::result(opened)? as i32;
-    // SAFETY: just opened, owned by nobody else.
-    #[allow(unsafe_code)]
-    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+/// Stops every process of a version 1 group, as far as they can be in time.
+fn freeze(group: &Path) {
+    let begun = Instant::now();
+    let state = group.join("freezer.state");
+    while private::set(&state, "FROZEN").is_ok() && begun.elapsed() < FREEZE_DEADLINE {
+        if fs::read_to_string(&state).is_ok_and(|now| now.trim() == "FROZEN") {
+            return;
+        }
+        std::thread::sleep(EMPTY_POLL);
+    }
 }
 
-fn kill_held(process: &OwnedFd) -> Result<(), Errno> {
-    let nothing = std::ptr::null::<libc::siginfo_t>();
-    let process = process.as_raw_fd();
-    // SAFETY: a plain system call.
-    #[allow(unsafe_code)]
-    let sent =
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, libc::SIGKILL, nothing, 0) };
-    Errno::result(sent).map(|_| ())
+/// Lets the processes of a version 1 group, and of those below it, go: to their death, if they were killed.
+fn thaw(group: &Path) {
+    // One that is gone has nothing to let go.
+    let _ = private::set(&group.join("freezer.state"), "THAWED");
+    directories(group).iter().for_each(|below| thaw(below));
 }
 
 fn pids_below(place: &Path) -> Vec<i32> {

@@ -1,11 +1,13 @@
 //! A position between two frames of a log.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::private;
 
 /// The cursor that the agent has reached: segment and offset, each as eight bytes, little end first.
 pub(super) const SHIPPED_FILE: &str = "shipped";
@@ -31,7 +33,7 @@ impl LogCursor {
         // In place: a file for every batch would cost more than the batch. Who reads half of it takes
         // one number from before and one from now, and looks again before it matters.
         let path = log_dir.join(SHIPPED_FILE);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let file = private::options().write(true).create(true).truncate(false).open(path)?;
         file.write_all_at(&number.to_le_bytes(), 0)
     }
 

@@ -1,7 +1,14 @@
 //! Cuts a stream of bytes into lines, and long lines into pieces.
 //!
-//! **Invariant:** joining the pieces of a line gives the line; no piece is longer than the maximum,
-//! and none is empty but an empty line.
+//! A piece has the length that Docker's awslogs driver gives an event, 262,118 bytes as CloudWatch Logs will
+//! count them: bytes that are no UTF-8 become three each. It ends between two characters. Source: moby,
+//! `daemon/logger/awslogs/cloudwatchlogs.go`, `findValidSplit` and `BufSize`.
+//!
+//! **Invariant:** joining the pieces of a line gives the line; no piece counts more than the maximum, no
+//! character is cut, and none is empty but an empty line.
+
+/// What U+FFFD takes, which is shown for bytes that are no UTF-8.
+const REPLACEMENT_BYTES: usize = char::REPLACEMENT_CHARACTER.len_utf8();
 
 /// The unfinished line of one output.
 #[derive(Debug)]
@@ -11,24 +18,26 @@ pub(crate) struct LineSplitter {
 }
 
 impl LineSplitter {
+    /// `line_bytes_max` has room for one character at least.
     pub fn new(line_bytes_max: usize) -> LineSplitter {
-        LineSplitter { line_bytes_max: line_bytes_max.max(1), pending: Vec::new() }
+        LineSplitter { line_bytes_max: line_bytes_max.max(4), pending: Vec::new() }
     }
 
     /// Gives each line, or piece of one with `true`, to `sink`.
     pub fn feed(&mut self, mut bytes: &[u8], mut sink: impl FnMut(&[u8], bool)) {
         while !bytes.is_empty() {
-            let room = self.line_bytes_max - self.pending.len();
-            let seen = &bytes[..bytes.len().min(room + 1)];
+            // One byte more than a piece: it may be the line's end.
+            let room = (self.line_bytes_max + 1).saturating_sub(self.pending.len());
+            let seen = &bytes[..bytes.len().min(room)];
             if let Some(end) = memchr::memchr(b'\n', seen) {
-                self.emit(&bytes[..end], false, &mut sink);
+                self.end_line(&bytes[..end], &mut sink);
                 bytes = &bytes[end + 1..];
-            } else if bytes.len() > room {
-                self.emit(&bytes[..room], true, &mut sink);
-                bytes = &bytes[room..];
-            } else {
-                self.pending.extend_from_slice(bytes);
-                return;
+                continue;
+            }
+            self.pending.extend_from_slice(seen);
+            bytes = &bytes[seen.len()..];
+            while self.pending.len() > self.line_bytes_max {
+                self.cut(&mut sink);
             }
         }
     }
@@ -36,18 +45,59 @@ impl LineSplitter {
     /// What came after the last line's end.
     pub fn finish(&mut self, mut sink: impl FnMut(&[u8], bool)) {
         if !self.pending.is_empty() {
-            self.emit(&[], false, &mut sink);
+            self.end_line(&[], &mut sink);
         }
     }
 
-    fn emit(&mut self, rest: &[u8], partial: bool, sink: &mut impl FnMut(&[u8], bool)) {
-        if self.pending.is_empty() {
-            return sink(rest, partial);
+    fn end_line(&mut self, rest: &[u8], sink: &mut impl FnMut(&[u8], bool)) {
+        if self.pending.is_empty() && first_piece(rest, self.line_bytes_max) == rest.len() {
+            return sink(rest, false);
         }
         self.pending.extend_from_slice(rest);
-        sink(&self.pending, partial);
+        while first_piece(&self.pending, self.line_bytes_max) < self.pending.len() {
+            self.cut(sink);
+        }
+        sink(&self.pending, false);
         self.pending.clear();
+        // One long line does not keep its room for all that follow.
+        self.pending.shrink_to(KEPT_BYTES);
     }
+
+    fn cut(&mut self, sink: &mut impl FnMut(&[u8], bool)) {
+        let length = first_piece(&self.pending, self.line_bytes_max);
+        sink(&self.pending[..length], true);
+        self.pending.drain(..length);
+    }
+}
+
+/// Room that is kept for the next unfinished line.
+const KEPT_BYTES: usize = 16 << 10;
+
+/// How many of `bytes` fit into `max`, counted as they will be shown, up to the end of a character.
+fn first_piece(bytes: &[u8], max: usize) -> usize {
+    if bytes.len() * REPLACEMENT_BYTES <= max {
+        return bytes.len();
+    }
+    let (mut taken, mut counted) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid();
+        if counted + valid.len() > max {
+            return at_least_one(taken + valid.floor_char_boundary(max - counted), bytes);
+        }
+        (taken, counted) = (taken + valid.len(), counted + valid.len());
+        if !chunk.invalid().is_empty() {
+            if counted + REPLACEMENT_BYTES > max {
+                return at_least_one(taken, bytes);
+            }
+            (taken, counted) = (taken + chunk.invalid().len(), counted + REPLACEMENT_BYTES);
+        }
+    }
+    taken
+}
+
+/// A cut that takes nothing would be made for ever.
+fn at_least_one(length: usize, bytes: &[u8]) -> usize {
+    length.max(1).min(bytes.len())
 }
 
 #[cfg(test)]
@@ -78,5 +128,59 @@ mod tests {
         check("12345\n", &["1234+", "5"]);
         check("12345678\n", &["1234+", "5678"]);
         check("123456789", &["1234+", "5678+", "9"]);
+    }
+
+    #[test]
+    fn no_character_is_cut() {
+        check("xéé\n", &["xé+", "é"]);
+        check("€€\n", &["€+", "€"]);
+        check("aaa😀b", &["aaa+", "😀+", "b"]);
+        check("éé\n", &["éé"]);
+    }
+
+    #[test]
+    fn what_is_no_text_counts_as_it_will_be_shown() {
+        let mut splitter = LineSplitter::new(7);
+        let mut pieces = Vec::new();
+        let mut sink = |bytes: &[u8], partial: bool| pieces.push((bytes.to_vec(), partial));
+        splitter.feed(b"a\xff\xff\xff\xffb\n", &mut sink);
+        assert_eq!(pieces, [(b"a\xff\xff".to_vec(), true), (b"\xff\xffb".to_vec(), false)]);
+    }
+
+    /// Joined, the pieces are the line, whatever the bytes are and however they come.
+    #[test]
+    fn nothing_is_lost() {
+        let mut state = 7_u64;
+        for _ in 0..2000 {
+            let mut random = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 33) as usize
+            };
+            let alphabet: [&[u8]; 7] = [
+                b"a",
+                "é".as_bytes(),
+                "€".as_bytes(),
+                "😀".as_bytes(),
+                b"\xff",
+                b"\xf0\x9f",
+                b"\xc3",
+            ];
+            let line: Vec<u8> =
+                (0..random() % 40).flat_map(|_| alphabet[random() % 7].to_vec()).collect();
+            let mut splitter = LineSplitter::new(4 + random() % 12);
+            let max = splitter.line_bytes_max;
+            let mut pieces: Vec<Vec<u8>> = Vec::new();
+            let mut sink = |bytes: &[u8], _: bool| pieces.push(bytes.to_vec());
+            line.chunks(1 + random() % 9).for_each(|bytes| splitter.feed(bytes, &mut sink));
+            splitter.feed(b"\n", &mut sink);
+            assert_eq!(pieces.concat(), line);
+            assert!(
+                pieces.iter().all(|piece| String::from_utf8_lossy(piece).len() <= max),
+                "{pieces:?} {max}"
+            );
+            if let Ok(text) = std::str::from_utf8(&line) {
+                assert!(pieces.iter().all(|piece| std::str::from_utf8(piece).is_ok()), "{text}");
+            }
+        }
     }
 }

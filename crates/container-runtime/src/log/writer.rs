@@ -1,16 +1,18 @@
 //! The shim's end of a log.
 //!
 //! **Invariant:** what stands in a segment before its known size is whole frames: a write that fails
-//! half-way is cut off again and its lines are counted as dropped.
+//! half-way is cut off again and its lines are counted as dropped. Every dropped line is said in exactly
+//! one frame that is in a file: a frame that could not be written says nothing.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::frame::{HEADER_BYTES, encode_dropped, encode_line};
 use super::{LogCursor, LogStream, SEGMENT_FIRST, segment_path};
+use crate::private;
 use crate::spec::{LogMode, LogSettings};
 
 /// How often a full log looks whether the agent has shipped.
@@ -44,6 +46,8 @@ pub(crate) struct LogWriter {
     shipped_read: Instant,
     /// Dropped, and not yet said so in a frame.
     unsaid: Dropped,
+    /// Said in a frame that is not written yet.
+    said: Dropped,
     dropped_lines: u64,
     time_ns: u64,
 }
@@ -51,7 +55,7 @@ pub(crate) struct LogWriter {
 impl LogWriter {
     /// Begins a new log in `directory`, which is made.
     pub fn create(directory: &Path, settings: LogSettings) -> io::Result<LogWriter> {
-        fs::create_dir_all(directory)?;
+        private::make_directories(directory)?;
         let file = open_segment(directory, SEGMENT_FIRST)?;
         Ok(LogWriter {
             directory: directory.to_owned(),
@@ -63,6 +67,7 @@ impl LogWriter {
             shipped: LogCursor::default(),
             shipped_read: Instant::now(),
             unsaid: Dropped::default(),
+            said: Dropped::default(),
             dropped_lines: 0,
             time_ns: 0,
         })
@@ -103,11 +108,15 @@ impl LogWriter {
         } else {
             // A full disk: whole frames only, and the container goes on.
             let _ = self.file.set_len(segment.bytes);
-            let lost = self.buffered;
+            let (lost, unsaid) = (self.buffered, self.said);
             self.drop_lines(lost);
+            // The frame that said so is lost with them.
+            self.unsaid.lines += unsaid.lines;
+            self.unsaid.bytes += unsaid.bytes;
         }
         self.buffer.clear();
         self.buffered = Dropped::default();
+        self.said = Dropped::default();
     }
 
     /// Writes what is left, the count of the dropped included, and gives that count.
@@ -128,6 +137,8 @@ impl LogWriter {
         if self.unsaid.lines > 0 {
             let Dropped { lines, bytes } = std::mem::take(&mut self.unsaid);
             encode_dropped(&mut self.buffer, self.time_ns, lines, bytes);
+            self.said.lines += lines;
+            self.said.bytes += bytes;
         }
     }
 
@@ -195,5 +206,48 @@ impl LogWriter {
 }
 
 fn open_segment(directory: &Path, number: u64) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(segment_path(directory, number))
+    private::options().append(true).create(true).open(segment_path(directory, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogContent, LogReader};
+
+    /// A file that takes no byte, as on a full disk.
+    fn full() -> File {
+        private::options().write(true).open("/dev/full").unwrap()
+    }
+
+    #[test]
+    fn every_line_is_kept_or_said_to_be_dropped() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut log = LogWriter::create(scratch.path(), LogSettings::default()).unwrap();
+        let push = |log: &mut LogWriter, count: u64| {
+            for _ in 0..count {
+                log.push(LogStream::Stdout, 1, b"line", false);
+                log.flush();
+            }
+        };
+        push(&mut log, 5);
+        for _ in 0..3 {
+            let file = std::mem::replace(&mut log.file, full());
+            push(&mut log, 7);
+            log.file = file;
+            push(&mut log, 2);
+        }
+        assert_eq!(log.finish(), 21);
+        let mut reader = LogReader::new(scratch.path(), LogCursor::default());
+        let (mut kept, mut dropped) = (0, 0);
+        while let Some(frame) = reader.next().unwrap() {
+            match frame.content {
+                LogContent::Line { .. } => kept += 1,
+                LogContent::Dropped { lines, bytes } => {
+                    assert_eq!(bytes, lines * 4);
+                    dropped += lines;
+                }
+            }
+        }
+        assert_eq!((kept, dropped), (11, 21));
+    }
 }

@@ -30,6 +30,7 @@ use super::user::User;
 use super::{cgroup_failure, io_failure};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 use crate::spec::{ContainerSpec, Namespace};
 
 /// Everything the process is made from.
@@ -57,6 +58,7 @@ pub(super) fn run(
     foreign: RawFd,
     in_cgroup: bool,
 ) -> ! {
+    private::set_container_umask();
     let lived = catch_unwind(AssertUnwindSafe(|| {
         let became = close_range(foreign as u32, foreign as u32)
             .map_err(io_failure("close a descriptor"))

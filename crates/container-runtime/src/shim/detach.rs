@@ -3,7 +3,7 @@
 //! **Invariant:** after `detach` the process has descriptors 0 to 2, all `/dev/null`, and the report;
 //! it is no child of the agent, and no signal to the agent's group or session reaches it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -13,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 
 use super::clone::{Cloned, clone};
+use crate::private;
 
 /// The signals that reach the event loop, where all but SIGCHLD are passed over: a shim ends when its
 /// container does.
@@ -30,10 +31,10 @@ pub(super) fn detach(cgroup: Option<&Path>) -> io::Result<(File, bool)> {
     nix::sys::prctl::set_child_subreaper(true)?;
     // A name that shows in process lists; the container's processes get their own by exec.
     nix::sys::prctl::set_name(c"outport-shim")?;
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    private::set_umask();
     SigSet::from_iter(HANDLED).thread_set_mask()?;
     let report = duplicate(1)?;
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let null = private::options().read(true).write(true).open("/dev/null")?;
     for descriptor in 0..=1 {
         replace(descriptor, null.as_raw_fd())?;
     }
@@ -42,13 +43,13 @@ pub(super) fn detach(cgroup: Option<&Path>) -> io::Result<(File, bool)> {
 
 /// Lets go of the agent's error file, once the report is made.
 pub(super) fn silence_errors() -> io::Result<()> {
-    let null = OpenOptions::new().write(true).open("/dev/null")?;
+    let null = private::options().write(true).open("/dev/null")?;
     replace(2, null.as_raw_fd())
 }
 
 /// Writes the score by which the kernel chooses what to kill for memory.
 pub(super) fn oom_score(score: i32) -> io::Result<()> {
-    std::fs::write("/proc/self/oom_score_adj", score.to_string())
+    private::set(Path::new("/proc/self/oom_score_adj"), score.to_string())
 }
 
 /// Closes every descriptor from `first` on.

@@ -27,6 +27,7 @@ use super::user::User;
 use super::{detach, io_failure, mounts, seccomp};
 use crate::cgroup::Hierarchies;
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 use crate::runtime::Intent;
 use crate::spec::Driver;
 
@@ -146,9 +147,9 @@ fn by_command(
     outputs: [OwnedFd; 2],
 ) -> Result<(Pid, Gate), StartFailure> {
     let document = bundle::document(intent, parts)?;
-    fs::create_dir(BUNDLE_DIR).map_err(io_failure("make the bundle"))?;
+    private::make_directory(Path::new(BUNDLE_DIR)).map_err(io_failure("make the bundle"))?;
     let config = Path::new(BUNDLE_DIR).join("config.json");
-    fs::write(config, document.to_string()).map_err(io_failure("write the bundle"))?;
+    private::write(&config, document.to_string()).map_err(io_failure("write the bundle"))?;
     let [stdout, stderr] = outputs;
     // The runtime's own words go to a file: its standard error is the container's.
     let log = "oci.log";

@@ -5,14 +5,11 @@
 //! Nothing is flushed: what an agent needs survives the agent. After a crash of the host its tasks are
 //! over in any case, and one whose record was lost with it is reported without an exit code.
 
-use std::path::Path;
-
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 
 use super::supervise::{Phase, Supervisor, never_started};
-use crate::layout::EXIT_FILE;
-use crate::record::{ExitRecord, RECORD_VERSION, now_ms, write_whole};
+use crate::record::{ExitRecord, RECORD_VERSION, now_ms, write_exit};
 
 /// 128 and SIGKILL: what a shell makes of a child that was killed.
 const KILLED_STATUS: i32 = 137;
@@ -33,17 +30,12 @@ pub(super) fn finish(mut shim: Supervisor) -> i32 {
     if record.started_at_ms.is_none() {
         record.start_failure = Some(shim.start_failure.clone().unwrap_or_else(never_started));
     }
-    let path = shim.intent.container_dir.join(EXIT_FILE);
-    let written = write_record(&path, &record);
+    // Where the disk is full, memory has room.
+    let written = write_exit(&shim.intent.container_dir, &shim.intent.run_dir, &record);
     shim.tell_end(&record);
     // What stays is found and removed by the agent.
     let _ = shim.cgroup().remove();
     i32::from(!written)
-}
-
-/// A full disk may have no room for a new file: then at least those who wait are told.
-fn write_record(path: &Path, record: &ExitRecord) -> bool {
-    write_whole(path, record).is_ok()
 }
 
 /// What is known of the end.

@@ -5,7 +5,7 @@
 //! detach        no descriptor, session, terminal, cgroup or parent in common with the agent
 //! prepare       lock, private mounts, user, seccomp program, cgroup with limits
 //! driver        the container's first process, waiting            report: created | failed
-//! supervise     socket, output → log, signals                     start → exec
+//! supervise     socket, output → log, signals; the host's mounts  start → exec
 //! finish        exit record on disk, waiters told, cgroup removed
 //! ```
 //!
@@ -125,13 +125,14 @@ fn begin(
     std::env::set_current_dir(&intent.run_dir).map_err(io_failure("enter the run directory"))?;
     let joined = Cgroup::new(&hierarchies, &intent.shims_cgroup).join_all(in_home);
     joined.map_err(cgroup_failure)?;
+    let host_mounts = mounts::of_host()?;
     let begun = make(&mut intent, &hierarchies);
     if begun.is_err() {
         // The failure counts more; what stays is found by the agent's removal.
         let _ = Cgroup::new(&hierarchies, &intent.cgroup).remove();
     }
     let (created, record, log) = begun?;
-    supervise::Supervisor::new(intent, hierarchies, created, record, log, lock)
+    supervise::Supervisor::new(intent, hierarchies, created, record, log, host_mounts, lock)
         .map_err(io_failure("listen on the shim's socket"))
 }
 
@@ -139,6 +140,9 @@ fn make(
     intent: &mut Intent,
     hierarchies: &Hierarchies,
 ) -> Result<(driver::Created, ShimRecord, LogWriter), StartFailure> {
+    // Before the private mounts: an open file keeps the mount busy that it was opened through.
+    let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
+    let log = log.map_err(io_failure("make the log"))?;
     let rootfs = mounts::prepare(intent)?;
     text_files::place(&mut intent.spec, &intent.run_dir)?;
     let user = user::resolve(&rootfs, &intent.spec.user, &intent.spec.additional_gids)?;
@@ -146,8 +150,6 @@ fn make(
     let devices = bundle::host_devices(&intent.spec)?;
     let cgroup = Cgroup::new(hierarchies, &intent.cgroup);
     limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
-    let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
-    let log = log.map_err(io_failure("make the log"))?;
     let created = driver::create(intent, &rootfs, &user, &devices, hierarchies)?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
     write_whole(&intent.run_dir.join(PID_FILE), &record)

@@ -1,18 +1,21 @@
 //! The container's root file system, mounted where only this shim and the container see it.
 //!
-//! **Invariant:** the shim's mounts are in a mount namespace of its own: when shim and container are
-//! gone the kernel has removed them, however they went.
+//! **Invariant:** what is mounted here is in a mount namespace of its own, which the container's is copied
+//! from and the shim leaves when the container runs: when both are gone the kernel has removed it, however
+//! they went, and meanwhile no mount of the host is kept busy by its copy.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::umask;
 
 use super::io_failure;
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 use crate::runtime::Intent;
 use crate::spec::{Namespace, Rootfs};
 
@@ -21,6 +24,18 @@ const LAYERS_MAX: usize = 500;
 
 /// Where the loopback-only network namespace is pinned, in the run directory.
 const OWN_NETWORK: &str = "net";
+
+/// The mount namespace of the host, for the way back.
+pub(super) fn of_host() -> Result<OwnedFd, StartFailure> {
+    let opened = File::open("/proc/self/ns/mnt");
+    Ok(opened.map_err(io_failure("open the host's mount namespace"))?.into())
+}
+
+/// Goes back to the host's mounts, and to the working directory in them.
+pub(super) fn return_to(host: &OwnedFd, run_dir: &Path) -> std::io::Result<()> {
+    setns(host, CloneFlags::CLONE_NEWNS)?;
+    std::env::set_current_dir(run_dir)
+}
 
 /// Makes the private mount namespace and gives the root file system's directory in it.
 pub(super) fn prepare(intent: &Intent) -> Result<PathBuf, StartFailure> {
@@ -59,7 +74,9 @@ pub(super) fn make_working_directory(rootfs: &Path, directory: &str) -> Result<(
     if root.resolve(directory).is_ok() {
         return Ok(());
     }
+    let ours = private::set_container_umask();
     let made = root.mkdir_all(directory, &Permissions::from_mode(0o755));
+    umask(ours);
     made.map(|_| ()).map_err(|error| failure(&error))
 }
 
@@ -70,7 +87,7 @@ pub(super) fn own_network(intent: &Intent) -> Result<Option<PathBuf>, StartFailu
     }
     let pin = intent.run_dir.join(OWN_NETWORK);
     let host = File::open("/proc/self/ns/net").map_err(io_failure("open the network namespace"))?;
-    File::create(&pin).map_err(io_failure("make a pin"))?;
+    private::create(&pin).map_err(io_failure("make a pin"))?;
     unshare(CloneFlags::CLONE_NEWNET).map_err(io_failure("make a network namespace"))?;
     let up = loopback_up();
     let none = None::<&str>;
@@ -86,7 +103,7 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
     let (upper, work) = (intent.container_dir.join("upper"), intent.container_dir.join("work"));
     let rootfs = intent.run_dir.join("rootfs");
     for directory in [&upper, &work, &rootfs] {
-        let made = fs::create_dir(directory);
+        let made = private::make_directory(directory);
         made.map_err(|error| failure(format!("mkdir {}: {error}", directory.display())))?;
         let mode = fs::set_permissions(directory, Permissions::from_mode(0o755));
         mode.map_err(|error| failure(format!("chmod {}: {error}", directory.display())))?;
@@ -101,7 +118,7 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
     // Paths go in as descriptors: short enough for many layers, and no character has a meaning.
     let open = |path: &Path| -> Result<OwnedFd, StartFailure> {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let opened = private::options().read(true).custom_flags(flags).open(path);
         opened
             .map(OwnedFd::from)
             .map_err(|error| failure(format!("layer {}: {error}", path.display())))

@@ -4,7 +4,6 @@
 //! `/sys`, and by opened files: a mask that cannot be made is a container that does not start. Only what
 //! this kernel does not have is passed over.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -18,6 +17,7 @@ use super::container_process::place;
 use super::inside::Inside;
 use super::root::{NONE, set_flags};
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 use crate::spec::{ContainerSpec, Namespace};
 
 /// Makes what Docker's default container may only read read-only, and hides what it may not see behind
@@ -88,7 +88,7 @@ pub(super) fn set_kernel_parameters(
         }
         let path = format!("/proc/sys/{}", parts.join("/"));
         let found = inside.find(&path).map_err(|error| failure(&error))?;
-        fs::write(place(&found), value).map_err(|error| failure(&error))?;
+        private::set(Path::new(&place(&found)), value).map_err(|error| failure(&error))?;
     }
     Ok(())
 }

@@ -13,7 +13,6 @@
 //! chooses can lie there.
 
 use std::ffi::CString;
-use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -34,6 +33,7 @@ use super::inside::Inside;
 use super::{io_failure, restrict};
 use crate::cgroup::{Hierarchies, Kind};
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 
 pub(super) const NONE: Option<&str> = None;
 
@@ -239,8 +239,8 @@ fn mount_on(target: &OwnedFd, step: &MountStep) -> Result<(), StartFailure> {
 /// Where a mount is made first, in the run directory, which is the working directory.
 fn stage(step: &MountStep) -> io::Result<&'static Path> {
     let (path, made) = match step.is_file() {
-        true => (STAGE_FILE, File::create_new(STAGE_FILE).map(|_| ())),
-        false => (STAGE_DIRECTORY, fs::create_dir(STAGE_DIRECTORY)),
+        true => (STAGE_FILE, private::create_new(Path::new(STAGE_FILE)).map(|_| ())),
+        false => (STAGE_DIRECTORY, private::make_directory(Path::new(STAGE_DIRECTORY))),
     };
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

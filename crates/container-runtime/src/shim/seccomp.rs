@@ -21,6 +21,7 @@ use super::seccomp_calls::{
 };
 use crate::container_key::fnv1a;
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 use crate::spec::{ContainerSpec, SeccompProfile};
 
 const INSTRUCTION_BYTES: usize = 8;
@@ -67,7 +68,7 @@ pub(super) fn program(
     let bytes = [newer_calls(), compile(&rules).map_err(|error| failure(&error))?].concat();
     let program = decode(&bytes).ok_or_else(|| failure(&"no program came out"))?;
     let beside = cache.join(format!("{hash:016x}.{}", std::process::id()));
-    if fs::write(&beside, &bytes).and_then(|()| fs::rename(&beside, &path)).is_err() {
+    if private::write(&beside, &bytes).and_then(|()| fs::rename(&beside, &path)).is_err() {
         // A program that is not kept is compiled again the next time.
         let _ = fs::remove_file(&beside);
     }

@@ -9,9 +9,11 @@
 //!
 //! **Invariant:** nothing an agent sends or leaves unread stops the loop.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -27,13 +29,15 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::driver::{Created, Gate, discard, read_failure};
 use super::outputs::Output;
-use super::{detach, finish};
+use super::{detach, finish, mounts};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::error::{FailureKind, StartFailure};
-use crate::layout::SOCKET_FILE;
+use crate::layout::{INTENT_FILE, LOCK_FILE, PID_FILE, SOCKET_FILE};
+use crate::lock;
 use crate::log::{LogStream, LogWriter};
+use crate::private;
 use crate::protocol::{Request, Response, receive, send};
-use crate::record::{ExitRecord, ShimRecord, now_ms};
+use crate::record::{ExitRecord, ShimRecord, now_ms, write_whole};
 use crate::runtime::Intent;
 
 /// Connections at a time; an agent uses one per wait, and one per call.
@@ -42,6 +46,8 @@ const CLIENTS_MAX: usize = 64;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a full log is looked at again.
 const FULL_LOG_POLL_MS: u16 = 10;
+/// A start that was not asked for within this time is not under way.
+const IDLE_MS: u16 = 1000;
 /// The highest signal number.
 pub(super) const SIGNAL_MAX: i32 = 64;
 
@@ -59,8 +65,10 @@ pub(super) struct Supervisor {
     listener: OwnedFd,
     signals: SignalFd,
     record: ShimRecord,
+    /// The host's mount namespace, until this process is back in it.
+    host_mounts: Option<OwnedFd>,
     /// Held until the process ends.
-    _lock: File,
+    lock: File,
 }
 
 pub(super) struct Client {
@@ -100,13 +108,11 @@ impl Supervisor {
         created: Created,
         record: ShimRecord,
         log: LogWriter,
+        host_mounts: OwnedFd,
         lock: File,
     ) -> io::Result<Supervisor> {
         let opened = || -> io::Result<(OwnedFd, SignalFd)> {
-            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-            bind(listener.as_raw_fd(), &UnixAddr::new(SOCKET_FILE)?)?;
-            listen(&listener, Backlog::new(CLIENTS_MAX as i32)?)?;
+            let listener = listener()?;
             let handled = SigSet::from_iter(detach::HANDLED);
             let signals =
                 SignalFd::with_flags(&handled, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -131,7 +137,8 @@ impl Supervisor {
             listener,
             signals,
             record,
-            _lock: lock,
+            host_mounts: Some(host_mounts),
+            lock,
         })
     }
 
@@ -145,7 +152,11 @@ impl Supervisor {
         let _ = detach::silence_errors();
         while !self.is_over() {
             match self.ready() {
-                Ok(sources) => sources.into_iter().for_each(|source| self.handle(source)),
+                Ok(sources) => {
+                    let idle = sources.is_empty();
+                    sources.into_iter().for_each(|source| self.handle(source));
+                    self.leave_own_mounts(idle);
+                }
                 // Without `poll` only the end can be waited for.
                 Err(_) => self.reap(None),
             }
@@ -154,6 +165,20 @@ impl Supervisor {
             output.finish(&mut self.log);
         }
         finish::finish(self)
+    }
+
+    /// Once the container has its own mounts this process needs no private copy of the host's, which would
+    /// keep every file system busy that the host unmounts. Not between its report and the start, for which
+    /// somebody waits.
+    fn leave_own_mounts(&mut self, idle: bool) {
+        let is_starting = matches!(self.phase, Phase::Created(_)) && !idle;
+        if is_starting || matches!(self.phase, Phase::Starting(_)) {
+            return;
+        }
+        if let Some(host) = self.host_mounts.take() {
+            // Where it stays as it is, mounts of the host are let go with the container, as before.
+            let _ = mounts::return_to(&host, &self.intent.run_dir);
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -192,6 +217,7 @@ impl Supervisor {
                     .unwrap_or(PollTimeout::ZERO)
             }
             _ if full => PollTimeout::from(FULL_LOG_POLL_MS),
+            _ if self.host_mounts.is_some() => PollTimeout::from(IDLE_MS),
             _ => PollTimeout::NONE,
         };
         match poll(&mut polled, timeout) {
@@ -208,8 +234,16 @@ impl Supervisor {
     fn handle(&mut self, source: Source) {
         match source {
             Source::Signals => {
-                while let Ok(Some(_)) = self.signals.read_signal() {}
+                let mut hang_up = false;
+                while let Ok(Some(signal)) = self.signals.read_signal() {
+                    hang_up |= signal.ssi_signo == Signal::SIGHUP as u32;
+                }
                 self.reap(Some(WaitPidFlag::WNOHANG));
+                // An agent that cannot find the socket says so.
+                if hang_up && !self.is_reachable() {
+                    // What is still missing the next hang-up brings.
+                    let _ = self.listen_again();
+                }
             }
             Source::Listener => self.accept(),
             Source::Exec => self.exec_result(),
@@ -220,6 +254,36 @@ impl Supervisor {
             }
             Source::Client(index) => self.converse(index),
         }
+    }
+
+    /// Whether the socket in the run directory is there, and the directory still this one.
+    fn is_reachable(&self) -> bool {
+        let same = || -> io::Result<bool> {
+            let (here, named) = (fs::metadata(".")?, fs::metadata(&self.intent.run_dir)?);
+            fs::symlink_metadata(SOCKET_FILE)?;
+            Ok((here.dev(), here.ino()) == (named.dev(), named.ino()))
+        };
+        same().unwrap_or(false)
+    }
+
+    /// Makes the run directory with all that an agent looks for in it, after somebody has removed it.
+    fn listen_again(&mut self) -> io::Result<()> {
+        let run_dir = &self.intent.run_dir;
+        private::make_directories(run_dir)?;
+        std::env::set_current_dir(run_dir)?;
+        write_whole(Path::new(INTENT_FILE), &self.intent)?;
+        write_whole(Path::new(PID_FILE), &self.record)?;
+        // Not opened again if it is there: closing a second descriptor would drop the lock.
+        let (held, named) = (self.lock.metadata()?, fs::metadata(LOCK_FILE));
+        if !named.is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
+            self.lock = lock::hold(Path::new(LOCK_FILE))?;
+        }
+        match fs::remove_file(SOCKET_FILE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.listener = listener()?;
+        Ok(())
     }
 
     fn accept(&mut self) {
@@ -417,6 +481,15 @@ impl Client {
         // A client that does not read loses its answer, not the container.
         let _ = send(self.connection.as_fd(), answer, descriptor.map(AsFd::as_fd));
     }
+}
+
+/// A socket in the working directory.
+fn listener() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    bind(listener.as_raw_fd(), &UnixAddr::new(SOCKET_FILE)?)?;
+    listen(&listener, Backlog::new(CLIENTS_MAX as i32)?)?;
+    Ok(listener)
 }
 
 pub(super) fn never_started() -> StartFailure {

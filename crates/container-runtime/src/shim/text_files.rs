@@ -2,13 +2,15 @@
 //!
 //! **Invariant:** the container may write to them if it may write to its root, and cannot fill the host's memory with that.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
 use super::io_failure;
 use crate::error::StartFailure;
+use crate::private;
 use crate::spec::{BindMount, ContainerSpec};
 
 /// In the run directory, in the shim's private mounts.
@@ -24,7 +26,7 @@ pub(super) fn place(spec: &mut ContainerSpec, run_dir: &Path) -> Result<(), Star
     // As Docker has it for its own three.
     let readonly = spec.readonly_rootfs;
     let directory = run_dir.join(DIRECTORY);
-    fs::create_dir(&directory).map_err(io_failure("make the directory of files"))?;
+    private::make_directory(&directory).map_err(io_failure("make the directory of files"))?;
     let written: usize = spec.files.iter().map(|file| file.text.len().div_ceil(1024) + 4).sum();
     let options = format!("mode=755,size={}k", ROOM_KIB + written);
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -32,7 +34,10 @@ pub(super) fn place(spec: &mut ContainerSpec, run_dir: &Path) -> Result<(), Star
         .map_err(io_failure("mount the directory of files"))?;
     for (number, file) in std::mem::take(&mut spec.files).into_iter().enumerate() {
         let source = directory.join(number.to_string());
-        fs::write(&source, file.text).map_err(io_failure("write a file"))?;
+        private::write(&source, file.text).map_err(io_failure("write a file"))?;
+        // The container's own, whoever its user is.
+        fs::set_permissions(&source, Permissions::from_mode(0o644))
+            .map_err(io_failure("open a file to its readers"))?;
         spec.bind_mounts.push(BindMount { source, target: file.target, readonly });
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! `OUTPORT_TEST_SHIM` and `OUTPORT_TEST_BUSYBOX` then say where the two programs are.
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
+#![allow(clippy::disallowed_methods, reason = "what a test makes is no secret")]
 
 mod adoption;
 mod default_profile;
@@ -15,10 +16,12 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod logs;
+mod privacy;
 mod races;
 mod removal;
 mod start_failures;
 mod stress;
 mod system_calls;
 mod text_files;
+mod unanswering;
 mod users;

@@ -30,10 +30,13 @@ fn main() -> ExitCode {
     match command {
         Command::Shim { directory } => outport_container_runtime::shim::run(&directory),
         Command::Unpack { limits } => {
+            // What an image's layer does not list gets an image's modes, not our own.
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
             return outport_image_store::layer::process::unpack_main(&limits);
         }
         _ => {}
     }
+    outport_container_runtime::private::set_umask();
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

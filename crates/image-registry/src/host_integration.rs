@@ -8,9 +8,10 @@
 //! **Invariant:** the file carries the instance's id in its name and its text, is written only for a
 //! loopback address, and only a file that says it is this instance's is ever replaced or removed.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where containers/image looks for drop-ins of the system.
@@ -59,11 +60,13 @@ impl HostIntegration {
             return Ok(false);
         }
         let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
+        make_directories(directory)?;
         // Tools read every `*.conf`: the unfinished file has another ending.
         let unfinished = self.path.with_extension("unfinished");
         let written = fs::File::create(&unfinished)
             .and_then(|mut file| file.write_all(self.text.as_bytes()))
+            // For every user's podman, whatever our own umask is.
+            .and_then(|()| fs::set_permissions(&unfinished, Permissions::from_mode(0o644)))
             .and_then(|()| fs::rename(&unfinished, &self.path));
         if written.is_err() {
             // The first error is the one to tell.
@@ -85,4 +88,14 @@ impl HostIntegration {
     fn is_ours(&self) -> io::Result<bool> {
         Ok(fs::read_to_string(&self.path)?.lines().next() == Some(self.first_line.as_str()))
     }
+}
+
+/// Open to every user's tools, whatever our own umask is.
+fn make_directories(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    directory.parent().map_or(Ok(()), make_directories)?;
+    fs::create_dir(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
 }

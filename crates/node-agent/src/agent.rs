@@ -2,13 +2,13 @@
 //!
 //! **Invariant:** an assignment older than the one that is followed is refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use outport_container_runtime::{Driver, Runtime, RuntimeError, RuntimeSettings};
+use outport_container_runtime::{Driver, Runtime, RuntimeError, RuntimeSettings, private};
 use outport_image_store::{ImageStore, StoreError, StoreOptions, Unpacker};
 use outport_model::node::NodeCapacity;
 use outport_model::task::StopCode;
@@ -27,7 +27,7 @@ use crate::reporter::Reporter;
 use crate::run_dir;
 use crate::task::runner::StopReason;
 use crate::task::{Order, TaskRunner};
-use crate::task_record::{TaskRecord, TaskRecords};
+use crate::task_record::{Loaded, TaskRecord, TaskRecords};
 
 /// First wait after a call that failed; doubles up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -41,6 +41,16 @@ const RULES_INTERVAL: Duration = Duration::from_secs(60);
 const FORGET_LOOK: Duration = Duration::from_millis(20);
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
+
+const RECORD_LOST: &str = "The host lost its record of the task.";
+/// How often somebody may have cleaned `/run` before it is seen.
+const RUN_DIR_INTERVAL: Duration = Duration::from_secs(5);
+/// What lies in it: containers, namespaces, records.
+const RUN_DIR_PARTS: [&str; 3] = ["c", "ns", "tasks"];
+/// How long the end of a node removes what containers wrote; the rest is for the next start.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
+/// And how often it says so.
+const REMOVE_WORD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Where a node works and for whom.
 #[derive(Clone, Debug)]
@@ -92,6 +102,9 @@ struct Shared {
     /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
     stopping: OnceLock<StopReason>,
     runners: Mutex<HashMap<TaskId, Runner>>,
+    /// Tasks that were here and of which no record can be read, until the control plane has said whether it
+    /// still knows them. One that it does is reported stopped: it may have run.
+    lost: Mutex<HashSet<TaskId>>,
 }
 
 struct Runner {
@@ -103,7 +116,7 @@ impl Agent {
     /// Joins the control plane and takes over what an earlier agent left. Waits for a control plane
     /// that cannot be reached, for as long as it takes.
     pub async fn start(settings: AgentSettings) -> Result<Self, AgentError> {
-        std::fs::create_dir_all(&settings.directory)?;
+        private::own_directory(&settings.directory)?;
         let node = host::node_id(&settings.directory)?;
         let boot_id = host::boot_id()?;
         let control_plane =
@@ -115,7 +128,11 @@ impl Agent {
             machine,
             control_plane,
             board: Arc::default(),
-            records: TaskRecords::open(settings.directory.join("tasks"))?,
+            records: TaskRecords::open(
+                settings.directory.join("tasks"),
+                run_dir::path(&settings.instance).join("tasks"),
+            )?,
+            lost: Mutex::default(),
             boot_id,
             generation: Arc::default(),
             accepts_tasks: Arc::new(AtomicBool::new(true)),
@@ -129,7 +146,10 @@ impl Agent {
             tokio::spawn(sweep_images(shared.clone())),
             tokio::spawn(restore_rules(shared.clone())),
             tokio::spawn(shared.machine.log_news.clone().run()),
+            tokio::spawn(keep_run_dir(shared.clone(), run_dir::path(&settings.instance))),
         ];
+        let runtime = shared.machine.runtime.clone();
+        tokio::task::spawn_blocking(move || empty_trash(&runtime));
         Ok(Self { instance: settings.instance, shared, loops })
     }
 
@@ -157,10 +177,7 @@ impl Agent {
         }
         self.detach();
         let machine = &self.shared.machine;
-        let runtime = machine.runtime.clone();
-        tokio::task::spawn_blocking(move || runtime.remove_all())
-            .await
-            .map_err(std::io::Error::other)??;
+        remove_containers(&machine.runtime).await?;
         machine.networks.settle().await;
         let instance = self.instance.clone();
         tokio::task::spawn_blocking(move || remove_host_traces(&instance))
@@ -182,6 +199,50 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         self.detach();
+    }
+}
+
+/// Removes every container of the node. What they wrote is removed as far as there is time.
+async fn remove_containers(runtime: &Arc<Runtime>) -> Result<(), AgentError> {
+    let begun = tokio::time::Instant::now();
+    let remover = runtime.clone();
+    let mut removal = tokio::task::spawn_blocking(move || {
+        remover.remove_all()?;
+        // Another thread may still be at it.
+        while remover.has_trash() && !remover.is_interrupted() {
+            std::thread::sleep(FORGET_LOOK);
+        }
+        Ok(())
+    });
+    loop {
+        match tokio::time::timeout(REMOVE_WORD_INTERVAL, &mut removal).await {
+            Ok(removed) => {
+                // No thread may keep the process from its end.
+                runtime.interrupt_removals();
+                let removed: Result<(), RuntimeError> = removed.map_err(std::io::Error::other)?;
+                return Ok(removed?);
+            }
+            Err(_) if begun.elapsed() < REMOVE_PATIENCE => {
+                let seconds = begun.elapsed().as_secs();
+                tracing::info!(
+                    seconds,
+                    "the tasks have stopped; removing the files that their containers wrote"
+                );
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "the containers wrote more files than can be removed now; the next start goes on with it"
+                );
+                runtime.interrupt_removals();
+            }
+        }
+    }
+}
+
+/// What an earlier agent had no time to remove.
+fn empty_trash(runtime: &Runtime) {
+    if let Err(error) = runtime.empty_trash() {
+        tracing::error!(%error, "cannot remove the files of containers that are gone");
     }
 }
 
@@ -227,16 +288,18 @@ impl Shared {
 
     /// Records become runners again; what has no record is removed.
     async fn take_over(self: &Arc<Self>) -> Result<(), AgentError> {
-        let (records, unreadable) = self.records.load()?;
+        let Loaded { records, unreadable } = self.records.load()?;
         let known: Vec<TaskId> = records.iter().map(|record| record.report.task.clone()).collect();
-        let runtime = self.machine.runtime.clone();
-        let kept = known.clone();
-        tokio::task::spawn_blocking(move || remove_strangers(&runtime, &kept))
-            .await
-            .map_err(std::io::Error::other)??;
+        let (runtime, kept, marks) =
+            (self.machine.runtime.clone(), known.clone(), self.records.clone());
+        let strangers = tokio::task::spawn_blocking(move || {
+            remove_strangers(&runtime, &kept, |task| marks.mark(task))
+        });
+        let strangers = strangers.await.map_err(std::io::Error::other)??;
         self.machine.networks.remove_strangers(&known).await?;
-        for task in unreadable {
-            self.records.forget(&task)?;
+        for task in unreadable.into_iter().chain(strangers) {
+            tracing::error!(%task, "its record is lost: it is not started again");
+            self.lost().insert(task);
         }
         for mut record in records {
             if record.boot_id != self.boot_id && record.report.status < TaskStatus::Stopped {
@@ -295,11 +358,29 @@ impl Shared {
                 }
             }
         }
+        let mut lost = std::mem::take(&mut *self.lost());
         for task in wanted.into_values() {
             let order = order_of(&task);
-            self.run(TaskRecord::new(task, &self.boot_id), order, false);
+            let is_lost = lost.remove(&task.task);
+            let mut record = TaskRecord::new(task, &self.boot_id);
+            if is_lost {
+                record.report.status = TaskStatus::Stopping;
+                let (code, reason) = (StopCode::TerminationNotice, RECORD_LOST.to_owned());
+                record.report.stop = Some(StopCause { code, reason });
+            }
+            self.run(record, order, is_lost);
+        }
+        // Nobody wants them any more.
+        for task in lost {
+            if let Err(error) = self.records.forget(&task) {
+                tracing::error!(%task, %error, "cannot remove what is left of it");
+            }
         }
         self.generation.store(assignment.generation, Ordering::Release);
+    }
+
+    fn lost(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn runners(&self) -> MutexGuard<'_, HashMap<TaskId, Runner>> {
@@ -368,6 +449,30 @@ async fn restore_rules(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(RULES_INTERVAL).await;
         shared.machine.networks.restore_rules().await;
+    }
+}
+
+/// Cleaners of temporary files take directories away from under what runs: they are made again, before
+/// the next task needs them.
+async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
+    loop {
+        tokio::time::sleep(RUN_DIR_INTERVAL).await;
+        if RUN_DIR_PARTS.iter().all(|part| run_dir.join(part).is_dir()) {
+            continue;
+        }
+        tracing::warn!(directory = %run_dir.display(), "somebody has removed it, or a part of it; it is made again");
+        let (runtime, path) = (shared.machine.runtime.clone(), run_dir.clone());
+        let restored = tokio::task::spawn_blocking(move || -> Result<(), AgentError> {
+            run_dir::make(&path)?;
+            private::make_directories(&path.join("tasks"))?;
+            Ok(runtime.restore_run_dir()?)
+        });
+        match restored.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "cannot make the run directory again"),
+            Err(error) => tracing::error!(%error, "cannot make the run directory again"),
+        }
+        shared.machine.networks.restore_records().await;
     }
 }
 
@@ -457,16 +562,25 @@ fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
 }
 
-/// Containers whose task has no record: nobody knows what they are for.
-fn remove_strangers(runtime: &Runtime, known: &[TaskId]) -> Result<(), RuntimeError> {
+/// Containers whose task has no record: nobody knows what they are for. Gives their tasks, each `mark`ed
+/// before anything of it is removed: it has run here.
+fn remove_strangers(
+    runtime: &Runtime,
+    known: &[TaskId],
+    mark: impl Fn(&TaskId) -> std::io::Result<()>,
+) -> Result<HashSet<TaskId>, AgentError> {
+    let mut strangers = HashSet::new();
     for found in runtime.list()? {
         if known.iter().any(|task| task.as_str() == found.task) {
             continue;
         }
+        let task = TaskId::new(&found.task);
+        mark(&task)?;
+        strangers.insert(task);
         match &found.container {
             Some(container) => runtime.remove(&found.task, container)?,
             None => runtime.remove_task_cgroup(&found.task)?,
         }
     }
-    Ok(())
+    Ok(strangers)
 }

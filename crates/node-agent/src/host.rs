@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use outport_container_runtime::private;
 use outport_model::NodeId;
 use outport_model::node::{Architecture, NodeCapacity};
 
@@ -26,7 +27,7 @@ pub fn node_id(directory: &Path) -> io::Result<NodeId> {
             getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
             let id = hex::encode(bytes);
             let beside = directory.join("node-id.new");
-            fs::write(&beside, &id)?;
+            private::write(&beside, &id)?;
             fs::File::open(&beside)?.sync_all()?;
             fs::rename(&beside, &path)?;
             fs::File::open(directory)?.sync_all()?;

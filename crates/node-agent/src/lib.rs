@@ -3,8 +3,20 @@
 //! It may die at any time. Containers are kept by their shims; what they write and how they end
 //! waits on disk; the next agent takes all of it over.
 //!
+//! What keeps faults of each kind out:
+//!
+//! - *a task that never gets STOPPED*: every step on the way has a bound and none needs the disk, a shim's
+//!   answer or the network, see `task::runner`; what could not be removed is tried again until it is;
+//! - *a task that runs twice*: a trace of a task that was here outlives its record, see `task_record`;
+//! - *a launch that fails without a word*: every failure goes through `failed_launch`, which sees to it that
+//!   a container says why;
+//! - *a log that its receiver refuses*: it is offered again, from where it was taken, see `log_shipper`;
+//! - *a flood of lines*: only so many batches are in memory at a time, whatever the number of logs.
+//!
 //! **Invariant:** a node knows its assignment, not the cluster. It asks for nothing but the next
 //! assignment, decides nothing about other tasks, and tells everything that it sees.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "what a test makes is no secret"))]
 
 mod agent;
 mod board;

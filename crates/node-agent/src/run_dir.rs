@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use outport_container_runtime::private;
 use outport_tree_removal::remove_tree;
 
 /// What it may take of the host's memory: some kilobytes a container.
-const OPTIONS: &str = "mode=755,size=10%";
+const OPTIONS: &str = "mode=700,size=10%";
 
 pub fn path(instance: &str) -> PathBuf {
     Path::new("/run/outport").join(instance)
@@ -25,10 +26,13 @@ pub fn path(instance: &str) -> PathBuf {
 /// When it cannot be made or mounted.
 pub fn make(run_dir: &Path) -> io::Result<()> {
     if let Some(parent) = run_dir.parent() {
-        fs::create_dir_all(parent)?;
+        private::make_directories(parent)?;
     }
-    match fs::create_dir(run_dir) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+    match private::make_directory(run_dir) {
+        // An older version let others read it.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return private::own_directory(run_dir);
+        }
         made => made?,
     }
     if statfs(run_dir)?.filesystem_type() == TMPFS_MAGIC {

@@ -4,13 +4,16 @@
 //! later one the task's report after a change, and the last that can be read counts. To add a line costs
 //! a file system far less than a new file, which a task would otherwise cost it ten times in its life.
 //!
-//! **Invariant:** a task whose record exists is never started a second time: after a crash of the
-//! agent its containers are taken over, after a boot of the host they are reported stopped.
+//! **Invariant:** a task of which any trace exists is never started a second time: after a crash of the
+//! agent its containers are taken over, after a boot of the host they are reported stopped, and one whose
+//! record is lost is ended.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use outport_container_runtime::private;
 use outport_model::task::ContainerStatus;
 use outport_model::{TaskId, TaskStatus};
 use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
@@ -20,6 +23,7 @@ use serde::{Deserialize, Serialize};
 /// The layout of the file that this version writes. Version 1 had no lines but the first.
 const RECORD_VERSION: u32 = 2;
 const FILE_NAME: &str = "task.json";
+const MEMORY_SUFFIX: &str = ".json";
 
 /// One task as this node has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,16 +67,30 @@ impl TaskRecord {
     }
 }
 
-/// The records of a node: one directory per task.
+/// The records of a node: one directory per task, and a file beside in memory.
+///
+/// The copy in memory is written first. It holds what a full disk did not take, and is there when the disk
+/// fails under a node that goes on; a boot takes it away, which ends the tasks that it is about.
 #[derive(Clone, Debug)]
 pub struct TaskRecords {
     directory: PathBuf,
+    memory: PathBuf,
+}
+
+/// What an earlier agent left.
+#[derive(Debug, Default, PartialEq)]
+pub struct Loaded {
+    pub records: Vec<TaskRecord>,
+    /// Tasks that were taken on and of which no record can be read. They are never begun again.
+    pub unreadable: Vec<TaskId>,
 }
 
 impl TaskRecords {
-    pub fn open(directory: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&directory)?;
-        Ok(Self { directory })
+    /// `memory`: a directory of this instance on a memory file system.
+    pub fn open(directory: PathBuf, memory: PathBuf) -> io::Result<Self> {
+        private::make_directories(&directory)?;
+        private::make_directories(&memory)?;
+        Ok(Self { directory, memory })
     }
 
     /// The task's own directory.
@@ -80,24 +98,50 @@ impl TaskRecords {
         self.directory.join(task.as_str())
     }
 
+    fn in_memory(&self, task: &TaskId) -> PathBuf {
+        self.memory.join(format!("{task}{MEMORY_SUFFIX}"))
+    }
+
     /// Writes the whole record, for a task that is taken on or taken over. It survives the agent; the
     /// host only after [`TaskRecords::flush`].
     pub fn write(&self, record: &TaskRecord) -> io::Result<()> {
+        let bytes = serde_json::to_vec(record)?;
+        self.write_in_memory(&record.report.task, &bytes)?;
         let directory = self.directory(&record.report.task);
-        fs::create_dir_all(&directory)?;
+        private::make_directories(&directory)?;
         let beside = directory.join("task.json.new");
-        fs::write(&beside, serde_json::to_vec(record)?)?;
+        private::write(&beside, bytes)?;
         fs::rename(&beside, directory.join(FILE_NAME))
+    }
+
+    /// Says that a task was here, for one whose record is lost.
+    pub fn mark(&self, task: &TaskId) -> io::Result<()> {
+        self.write_in_memory(task, b"")
+    }
+
+    fn write_in_memory(&self, task: &TaskId, bytes: &[u8]) -> io::Result<()> {
+        // Somebody may have cleaned `/run`.
+        private::make_directories(&self.memory)?;
+        let (path, beside) = (self.in_memory(task), self.memory.join(format!("{task}.new")));
+        private::write(&beside, bytes)?;
+        fs::rename(&beside, path)
     }
 
     /// Adds a later state to a record that was written. It survives the agent; after a crash of the host
     /// only the fact that there was a record counts.
+    ///
+    /// # Errors
+    /// When neither disk nor memory took it.
     pub fn add(&self, report: &TaskReport) -> io::Result<()> {
-        let path = self.directory(&report.task).join(FILE_NAME);
         // The line's end comes first: half a line, left by a full disk, is not continued.
         let mut line = vec![b'\n'];
         serde_json::to_writer(&mut line, report)?;
-        OpenOptions::new().append(true).open(path)?.write_all(&line)
+        let add = |path: PathBuf| private::options().append(true).open(path)?.write_all(&line);
+        let in_memory = add(self.in_memory(&report.task));
+        match add(self.directory(&report.task).join(FILE_NAME)) {
+            Ok(()) => Ok(()),
+            Err(error) => in_memory.map_err(|_| error),
+        }
     }
 
     /// Waits until the record and its directory are on disk: after a crash of the host the task is
@@ -112,26 +156,56 @@ impl TaskRecords {
     /// Forgets a task and what is left of its files.
     pub fn forget(&self, task: &TaskId) -> io::Result<()> {
         // What a container left in it may be there, too, when its own removal failed.
-        remove_tree(&self.directory(task))
+        remove_tree(&self.directory(task))?;
+        remove_tree(&self.in_memory(task))
     }
 
-    /// Every record on disk, and the names of directories that have none that can be read.
-    pub fn load(&self) -> io::Result<(Vec<TaskRecord>, Vec<TaskId>)> {
-        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            // None was written yet. Any other failure ends the start: it says nothing of the task, and a
-            // task without a record is removed.
-            let bytes = match fs::read(entry.path().join(FILE_NAME)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-                read => read?,
+    /// Every record, as it was written last, wherever that was.
+    ///
+    /// # Errors
+    /// When the disk fails and memory does not have a record either: that says nothing of the task, and a
+    /// task without a record is ended.
+    pub fn load(&self) -> io::Result<Loaded> {
+        let mut loaded = Loaded::default();
+        for task in self.tasks()? {
+            let in_memory = read_record(&self.in_memory(&task)).unwrap_or(None);
+            let on_disk = read_record(&self.directory(&task).join(FILE_NAME));
+            let newest = match (in_memory, on_disk) {
+                (Some(memory), Ok(Some(disk))) if memory.report.status < disk.report.status => disk,
+                (Some(memory), _) => memory,
+                (None, Ok(Some(disk))) => disk,
+                (None, Ok(None)) => {
+                    loaded.unreadable.push(task);
+                    continue;
+                }
+                (None, Err(error)) => return Err(error),
             };
-            match read(&bytes) {
-                Some(record) => records.push(record),
-                None => unreadable.push(TaskId::new(entry.file_name().to_string_lossy())),
-            }
+            loaded.records.push(newest);
         }
-        Ok((records, unreadable))
+        Ok(loaded)
+    }
+
+    /// The tasks that any trace speaks of.
+    fn tasks(&self) -> io::Result<BTreeSet<TaskId>> {
+        let mut tasks = BTreeSet::new();
+        for entry in fs::read_dir(&self.directory)? {
+            tasks.insert(TaskId::new(entry?.file_name().to_string_lossy()));
+        }
+        for entry in fs::read_dir(&self.memory)? {
+            let name = entry?.file_name();
+            let task = name.to_str().and_then(|name| name.strip_suffix(MEMORY_SUFFIX));
+            tasks.extend(task.map(TaskId::new));
+        }
+        Ok(tasks)
+    }
+}
+
+/// `None` when there is none, or none that is whole.
+fn read_record(path: &Path) -> io::Result<Option<TaskRecord>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+        bytes => Ok(read(&bytes?)),
     }
 }
 
@@ -147,39 +221,85 @@ fn read(bytes: &[u8]) -> Option<TaskRecord> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
     use crate::task::runner_test::assignment;
+
+    fn open(scratch: &tempfile::TempDir) -> TaskRecords {
+        TaskRecords::open(scratch.path().join("tasks"), scratch.path().join("memory")).unwrap()
+    }
+
+    fn loaded(records: &TaskRecords) -> Vec<TaskRecord> {
+        let loaded = records.load().unwrap();
+        assert_eq!(loaded.unreadable, []);
+        loaded.records
+    }
 
     #[test]
     fn the_last_state_that_was_added_counts() {
         let scratch = tempfile::tempdir().unwrap();
-        let records = TaskRecords::open(scratch.path().join("tasks")).unwrap();
+        let records = open(&scratch);
         let mut record = TaskRecord::new(assignment(&["app"]), "boot");
         records.write(&record).unwrap();
-        assert_eq!(records.load().unwrap(), (vec![record.clone()], vec![]));
+        assert_eq!(loaded(&records), [record.clone()]);
         for status in [TaskStatus::Activating, TaskStatus::Running] {
             record.report.status = status;
             records.add(&record.report).unwrap();
-            assert_eq!(records.load().unwrap(), (vec![record.clone()], vec![]));
+            assert_eq!(loaded(&records), [record.clone()]);
         }
         records.write(&record).unwrap();
-        assert_eq!(records.load().unwrap(), (vec![record.clone()], vec![]));
+        assert_eq!(loaded(&records), [record.clone()]);
+        records.forget(&record.report.task).unwrap();
+        assert_eq!(records.load().unwrap(), Loaded::default());
     }
 
     #[test]
     fn half_a_line_does_not_count() {
         let scratch = tempfile::tempdir().unwrap();
-        let records = TaskRecords::open(scratch.path().join("tasks")).unwrap();
+        let records = open(&scratch);
         let mut record = TaskRecord::new(assignment(&["app"]), "boot");
         records.write(&record).unwrap();
         record.report.status = TaskStatus::Running;
         records.add(&record.report).unwrap();
-        let path = records.directory(&record.report.task).join(FILE_NAME);
-        let mut file = OpenOptions::new().append(true).open(path).unwrap();
-        file.write_all(b"\n{\"task\":").unwrap();
-        assert_eq!(records.load().unwrap().0, [record.clone()]);
+        let on_disk = records.directory(&record.report.task).join(FILE_NAME);
+        for path in [on_disk, records.in_memory(&record.report.task)] {
+            let mut file = OpenOptions::new().append(true).open(path).unwrap();
+            file.write_all(b"\n{\"task\":").unwrap();
+        }
+        assert_eq!(loaded(&records), [record.clone()]);
         record.report.status = TaskStatus::Stopping;
         records.add(&record.report).unwrap();
-        assert_eq!(records.load().unwrap().0, [record]);
+        assert_eq!(loaded(&records), [record]);
+    }
+
+    #[test]
+    fn either_copy_is_enough() {
+        for lost in ["tasks/t1", "memory"] {
+            let scratch = tempfile::tempdir().unwrap();
+            let records = open(&scratch);
+            let mut record = TaskRecord::new(assignment(&["app"]), "boot");
+            records.write(&record).unwrap();
+            fs::remove_dir_all(scratch.path().join(lost)).unwrap();
+            record.report.status = TaskStatus::Running;
+            records.add(&record.report).unwrap();
+            assert_eq!(loaded(&open(&scratch)), [record], "without {lost}");
+        }
+    }
+
+    #[test]
+    fn a_task_whose_record_is_lost_is_remembered_as_that() {
+        let scratch = tempfile::tempdir().unwrap();
+        let records = open(&scratch);
+        let record = TaskRecord::new(assignment(&["app"]), "boot");
+        records.write(&record).unwrap();
+        let task = record.report.task;
+        fs::write(records.directory(&task).join(FILE_NAME), "{").unwrap();
+        fs::write(records.in_memory(&task), "").unwrap();
+        let lost = Loaded { records: vec![], unreadable: vec![task.clone()] };
+        assert_eq!(records.load().unwrap(), lost);
+        records.forget(&task).unwrap();
+        records.mark(&task).unwrap();
+        assert_eq!(records.load().unwrap(), lost);
     }
 }

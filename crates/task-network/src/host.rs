@@ -143,6 +143,16 @@ impl HostNetwork {
             self.take_apart(name)?;
         }
         let attached = self.promise(name, attachment)?;
+        // A namespace that is whole but for its record: somebody has cleaned `/run` under what runs in it.
+        // The address of a bridge's is not known without its record.
+        if matches!(attachment, Attachment::Interface(_))
+            && namespace::is_pinned(&attached.path)
+            && self.has_link(&attached)?
+        {
+            self.restore_records(std::slice::from_ref(&attached))?;
+            self.add_elements(&attached)?;
+            return Ok(attached);
+        }
         match self.build(&attached) {
             Ok(()) => Ok(attached),
             Err(error) => {
@@ -177,6 +187,24 @@ impl HostNetwork {
             }
         }
         Ok(listed)
+    }
+
+    /// The names of all namespaces of this instance, also of those whose record is lost.
+    pub fn names(&self) -> Result<Vec<NamespaceName>, NetworkError> {
+        let names = directory_names(&self.namespaces)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Writes the records of what is attached again where they are gone.
+    pub fn restore_records(&self, attached: &[AttachedNamespace]) -> Result<(), NetworkError> {
+        for one in attached {
+            let directory = self.namespaces.join(one.name.as_str());
+            if !directory.join(RECORD).exists() {
+                fs::create_dir_all(&directory).map_err(NetworkError::file(&directory))?;
+                build::write_record(&directory, one)?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until everything that was detached is gone from the host.
@@ -245,6 +273,10 @@ impl HostNetwork {
                         self.note(&existing);
                         self.add_elements(&existing)?;
                     }
+                    // Its record was taken from it: whoever attaches it again knows what it is.
+                    None if namespace::is_pinned(
+                        &self.namespaces.join(name.as_str()).join("net"),
+                    ) => {}
                     None => self.take_apart(&name)?,
                 }
             }

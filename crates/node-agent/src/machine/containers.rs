@@ -3,7 +3,9 @@
 //! **Invariant:** one watch per container, set once: when its shim says how it ended, or is gone.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use outport_container_runtime::{ExitRecord, RuntimeError, ShimHandle};
 use outport_model::TaskId;
@@ -16,7 +18,10 @@ use crate::task::ContainerExit;
 /// AWS's text for a container that the kernel killed.
 /// Source: "OutOfMemoryError" in "Stopped tasks error messages".
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
-const LOST: &str = "The container ended while nobody watched it";
+pub const LOST: &str = "The container ended while nobody watched it";
+/// How long a shim may take to tell of the end of its container's first process: it waits up to 5 seconds
+/// for output that comes from elsewhere. One that takes longer is stopped or wedged.
+const SHIM_PATIENCE: Duration = Duration::from_secs(8);
 
 /// One container that was made or taken over.
 struct LiveContainer {
@@ -119,21 +124,69 @@ async fn wait_for_exit(shim: ShimHandle) -> ContainerExit {
     }
 }
 
+/// The end as the shim tells it. A shim that is gone, or says nothing of a container that is over, is done
+/// without: then what is left is ended, and what the kernel knows of the end counts.
 async fn wait_for_record(shim: ShimHandle) -> Result<ExitRecord, RuntimeError> {
-    let asked = shim.clone();
-    let (wait, record) = blocking(move || Ok((asked.exit_wait()?, asked.exit()?))).await?;
-    // A container that is over has nothing that could be waited for.
-    if let Some(record) = record {
-        return Ok(record);
-    }
-    match readable(wait) {
-        Ok(wait) => {
-            if let Err(error) = wait.readable().await {
-                tracing::error!(%error, "cannot wait for a container's end");
-            }
-            blocking(move || wait.into_inner().take()).await
+    let watched = shim.clone();
+    let told = async move {
+        let asked = watched.clone();
+        let (wait, record) = blocking(move || Ok((asked.exit_wait()?, asked.exit()?))).await?;
+        // A container that is over has nothing that could be waited for.
+        if let Some(record) = record {
+            return Ok(record);
         }
-        Err((wait, _)) => blocking(move || wait.take()).await,
+        match readable(wait) {
+            Ok(wait) => {
+                if let Err(error) = wait.readable().await {
+                    tracing::error!(%error, "cannot wait for a container's end");
+                }
+                blocking(move || wait.into_inner().take()).await
+            }
+            Err((wait, _)) => blocking(move || wait.take()).await,
+        }
+    };
+    let told = tokio::select! {
+        told = told => told,
+        () = long_over(&shim) => Err(RuntimeError::Timeout {
+            what: format!("the shim of {} with its container over", shim.key()),
+            waited_ms: SHIM_PATIENCE.as_millis() as u64,
+        }),
+    };
+    match told {
+        Ok(record) => Ok(record),
+        Err(error) => {
+            tracing::warn!(%error, "a container is ended without its shim");
+            blocking(move || shim.conclude()).await
+        }
+    }
+}
+
+/// Resolves when the container's first process has been gone for as long as its shim may take to say so.
+async fn long_over(shim: &ShimHandle) {
+    match shim.first_process() {
+        Ok(Some(process)) => gone(process).await,
+        Ok(None) => {}
+        // Without descriptors there is nothing to wait on; the shim's own word is still waited for.
+        Err(error) => {
+            tracing::warn!(%error, "cannot watch a container's first process");
+            std::future::pending::<()>().await;
+        }
+    }
+    tokio::time::sleep(SHIM_PATIENCE).await;
+}
+
+async fn gone(process: OwnedFd) {
+    match readable(process) {
+        Ok(process) => {
+            if let Err(error) = process.readable().await {
+                tracing::error!(%error, "cannot wait for a process");
+                std::future::pending::<()>().await;
+            }
+        }
+        Err((_, error)) => {
+            tracing::error!(%error, "cannot wait for a process");
+            std::future::pending::<()>().await;
+        }
     }
 }
 

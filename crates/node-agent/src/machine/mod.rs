@@ -8,6 +8,7 @@ mod images;
 mod network;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outport_container_runtime::{
     Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, ShimHandle, signal_number,
@@ -17,7 +18,7 @@ use outport_node_protocol::{ContainerAssignment, TaskAssignment};
 use tokio::sync::watch;
 
 pub use containers::container_exit;
-use containers::{Containers, blocking};
+use containers::{Containers, LOST, blocking};
 pub use images::{Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, remove_instance};
 
@@ -31,6 +32,12 @@ use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
 
 /// SIGTERM, what a stop sends unless the image says otherwise.
 const STOP_SIGNAL_DEFAULT: i32 = 15;
+
+/// How often a container is looked for that may have been there, and how much apart.
+const ADOPT_ATTEMPTS: u32 = 10;
+const ADOPT_PAUSE: Duration = Duration::from_millis(500);
+/// How often a shim may end between two looks at it: it does so once.
+const LOOKS_MAX: u32 = 3;
 
 /// All that tasks of this node share.
 pub struct Machine {
@@ -156,18 +163,7 @@ impl Machine {
     ) -> Result<Adopted, RuntimeError> {
         let runtime = self.runtime.clone();
         let (id, name) = (task.task.clone(), container.name.clone());
-        let found = blocking(move || {
-            if !runtime.has(id.as_str(), &name)? {
-                return Ok(None);
-            }
-            match runtime.adopt(id.as_str(), &name)? {
-                Found::Running(shim) => {
-                    let created = shim.state()? == ContainerState::Created;
-                    Ok(Some((Found::Running(shim), created)))
-                }
-                over => Ok(Some((over, false))),
-            }
-        });
+        let found = blocking(move || look(&runtime, id.as_str(), &name));
         Ok(match found.await? {
             None => Adopted::Absent,
             Some((Found::Lost, _)) => Adopted::Lost,
@@ -176,6 +172,7 @@ impl Machine {
                 Adopted::Exited(container_exit(&record))
             }
             Some((Found::Running(shim), created)) => {
+                self.networks.take_over(task).await;
                 let runtime_id = runtime_id(container);
                 self.ship_log(task, container, shim, self.stop_signal_of(task, container))?;
                 if created { Adopted::Created } else { Adopted::Running { runtime_id } }
@@ -219,21 +216,23 @@ impl Machine {
         }
     }
 
-    async fn remove_containers(&self, task: &TaskAssignment) {
+    /// Whether nothing of them is left.
+    async fn remove_containers(&self, task: &TaskAssignment) -> bool {
         let runtime = self.runtime.clone();
         let id = task.task.clone();
         let names: Vec<String> =
             task.containers.iter().map(|container| container.name.clone()).collect();
         let removed = blocking(move || {
-            for name in &names {
-                runtime.remove(id.as_str(), name)?;
-            }
-            runtime.remove_task_cgroup(id.as_str())
+            // Each for itself: one that stays keeps no other.
+            let removals = names.iter().map(|name| runtime.remove(id.as_str(), name));
+            let all = removals.fold(Ok(()), |all, one| all.and(one));
+            all.and(runtime.remove_task_cgroup(id.as_str()))
         })
         .await;
-        if let Err(error) = removed {
-            tracing::error!(task = %task.task, %error, "cannot remove its containers");
+        if let Err(error) = &removed {
+            tracing::error!(task = %task.task, %error, "cannot remove its containers yet");
         }
+        removed.is_ok()
     }
 }
 
@@ -293,15 +292,23 @@ impl TaskHost for Machine {
         if let Some(digest) = &container.image_digest {
             self.images.take_over(&task.task, &container.name, digest);
         }
-        match self.find(task, container).await {
-            Ok(adopted) => adopted,
-            Err(error) => {
-                tracing::error!(task = %task.task, container = container.name, %error, "cannot take over");
-                // It may have run: it is not made again.
-                let reason = Some(error.to_string());
-                Adopted::Exited(ContainerExit { exit_code: None, reason, finished_at_ms: now_ms() })
+        for attempt in 1.. {
+            match self.find(task, container).await {
+                Ok(adopted) => return adopted,
+                // Such as no descriptor left: what runs is not given up for that.
+                Err(error) if attempt < ADOPT_ATTEMPTS => {
+                    tracing::warn!(task = %task.task, container = container.name, %error, "cannot take over yet");
+                    tokio::time::sleep(ADOPT_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::error!(task = %task.task, container = container.name, %error, "cannot take over");
+                    break;
+                }
             }
         }
+        // It may have run: it is not made again. What is left of it goes with its task.
+        let reason = Some(LOST.to_owned());
+        Adopted::Exited(ContainerExit { exit_code: None, reason, finished_at_ms: now_ms() })
     }
 
     async fn discard(&self, task: &TaskId, container: &str) {
@@ -350,19 +357,45 @@ impl TaskHost for Machine {
                 self.kill(&task.task, &container.name).await;
             }
         }
-        self.networks.detach(task).await;
+        // One that stays is tried again when the task is forgotten.
+        let _ = self.networks.detach(task).await;
         for container in &task.containers {
             self.images.release(&task.task, &container.name);
         }
     }
 
-    async fn forget(&self, task: &TaskAssignment) {
-        self.remove_containers(task).await;
+    async fn forget(&self, task: &TaskAssignment) -> bool {
+        let removed = self.remove_containers(task).await;
+        // Again: what could not be removed at the end of the task is tried until it is.
+        let detached = self.networks.detach(task).await;
         for container in &task.containers {
             self.images.release(&task.task, &container.name);
             self.containers.forget(&task.task, &container.name);
         }
+        removed && detached
     }
+}
+
+/// What became of a container while nobody looked, and whether it waits for its start; `None` when nothing
+/// of it is there. A shim that ends between two questions leaves an exit record: then it is looked at again.
+fn look(runtime: &Runtime, task: &str, name: &str) -> Result<Option<(Found, bool)>, RuntimeError> {
+    if !runtime.has(task, name)? {
+        return Ok(None);
+    }
+    for _ in 0..LOOKS_MAX {
+        match runtime.adopt(task, name)? {
+            Found::Running(shim) => match shim.state() {
+                Ok(state) => {
+                    let waits = state == ContainerState::Created;
+                    return Ok(Some((Found::Running(shim), waits)));
+                }
+                Err(RuntimeError::ShimGone { .. }) => {}
+                Err(error) => return Err(error),
+            },
+            over => return Ok(Some((over, false))),
+        }
+    }
+    Ok(Some((Found::Lost, false)))
 }
 
 /// The container's UUID without hyphens and half the task's id: unique, and the same after a restart.

@@ -68,34 +68,58 @@ impl Networks {
         Ok(())
     }
 
-    /// Removes the task's namespaces.
-    pub async fn detach(&self, task: &TaskAssignment) {
-        let Ok(attachments) = attachments(task) else { return };
+    /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody
+    /// has cleaned away of them. A task runs on without: it has its network already.
+    pub async fn take_over(&self, task: &TaskAssignment) {
+        if let TaskNetwork::Awsvpc(_) = task.network
+            && let Err(error) = self.attach(task).await
+        {
+            tracing::warn!(task = %task.task, %error, "cannot take over its network");
+        }
+    }
+
+    /// Removes the task's namespaces; whether none is left.
+    pub async fn detach(&self, task: &TaskAssignment) -> bool {
+        // Without valid names none was made.
+        let Ok(attachments) = attachments(task) else { return true };
+        let mut all = true;
         for (name, _) in attachments {
             self.lock().remove(name.as_str());
-            self.remove(name).await;
+            all &= self.remove(name).await;
+        }
+        all
+    }
+
+    /// Writes down again what is attached, after somebody has cleaned `/run`: the next agent looks there.
+    pub async fn restore_records(&self) {
+        let (host, attached) =
+            (self.host.clone(), self.lock().values().cloned().collect::<Vec<_>>());
+        if let Err(error) = blocking(move || Ok(host.restore_records(&attached)?)).await {
+            tracing::error!(%error, "cannot write down the tasks' networks again");
         }
     }
 
     /// Removes namespaces of tasks that nobody knows.
     pub async fn remove_strangers(&self, known: &[TaskId]) -> Result<(), NetworkError> {
         let host = self.host.clone();
-        for namespace in blocking(move || Ok(host.list()?)).await? {
-            let name = namespace.name.as_str();
-            let task = name.split_once('.').map_or(name, |(task, _)| task);
+        for name in blocking(move || Ok(host.names()?)).await? {
+            let task = name.as_str().split_once('.').map_or(name.as_str(), |(task, _)| task);
             if known.iter().all(|id| id.as_str() != task) {
-                self.remove(namespace.name).await;
+                // What stays is tried again at the next start.
+                let _ = self.remove(name).await;
             }
         }
         Ok(())
     }
 
-    async fn remove(&self, name: NamespaceName) {
+    async fn remove(&self, name: NamespaceName) -> bool {
         let host = self.host.clone();
         let shown = name.as_str().to_owned();
-        if let Err(error) = blocking(move || Ok(host.detach(&name)?)).await {
-            tracing::error!(namespace = shown, %error, "cannot remove a network namespace");
+        let removed = blocking(move || Ok(host.detach(&name)?)).await;
+        if let Err(error) = &removed {
+            tracing::error!(namespace = shown, %error, "cannot remove a network namespace yet");
         }
+        removed.is_ok()
     }
 
     /// Renews the host's rules, which a firewall's restart or Docker may have taken away.

@@ -105,8 +105,9 @@ pub trait TaskHost: Send + Sync + 'static {
     /// Removes containers, network and control group.
     fn release(&self, task: &TaskAssignment) -> impl Future<Output = ()> + Send;
 
-    /// Removes the logs too. The task's record goes after it.
-    fn forget(&self, task: &TaskAssignment) -> impl Future<Output = ()> + Send;
+    /// Removes the logs too, and whatever could not be removed before; whether nothing is left. The task's
+    /// record goes after that.
+    fn forget(&self, task: &TaskAssignment) -> impl Future<Output = bool> + Send;
 }
 
 /// Pulls what these containers need, all at once: the store of images limits what runs at a time.

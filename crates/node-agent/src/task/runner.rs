@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use outport_model::TaskStatus;
 use outport_model::task::ContainerStatus;
-use outport_node_protocol::{ContainerAssignment, StopCause};
+use outport_node_protocol::{ContainerAssignment, ContainerReport, StopCause};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -25,6 +25,16 @@ use crate::task_record::{TaskRecord, TaskRecords};
 const LOG_GRACE: Duration = Duration::from_secs(3);
 /// How long the logs of a forgotten task are kept when they cannot be delivered.
 const UNDELIVERED_LOG_KEEP: Duration = Duration::from_secs(6 * 3600);
+/// How long a container whose processes were killed may take to end. Longer ones are stuck in the kernel,
+/// on a disk that does not answer; they are reported for what they are, and removed when they can be.
+const KILLED_PATIENCE: Duration = Duration::from_secs(60);
+const UNKILLABLE: &str = "The container's processes were killed and did not end";
+/// How long the network and the images of a stopped task may take to be let go before it is reported
+/// STOPPED all the same: what is left is removed when the task is forgotten.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(20);
+/// First wait before what could not be removed is tried again; doubles up to the last.
+const FORGET_RETRY_FIRST: Duration = Duration::from_secs(1);
+const FORGET_RETRY_MAX: Duration = Duration::from_secs(60);
 /// Fargate's longest stop timeout; nothing waits longer. Source: `stopTimeout`.
 const STOP_TIMEOUT_S_MAX: u32 = 120;
 
@@ -162,7 +172,7 @@ impl<H: TaskHost> TaskRunner<H> {
             return Launch::Stop(self.ordered_cause());
         }
         match self.prepare(taken_over).await {
-            Err(error) => return Launch::Stop(Some(self.failed_start(&error.reason))),
+            Err(error) => return Launch::Stop(Some(self.failed_launch(&error.reason))),
             Ok(false) => return Launch::Stop(self.ordered_cause()),
             Ok(true) => {}
         }
@@ -171,13 +181,13 @@ impl<H: TaskHost> TaskRunner<H> {
             match plan::next_starts(&self.record.assignment.containers, &self.stages) {
                 StartStep::Done => break,
                 StartStep::Impossible(reason) => {
-                    return Launch::Stop(Some(self.failed_start(&reason)));
+                    return Launch::Stop(Some(self.failed_launch(&reason)));
                 }
                 StartStep::Start(indices) => {
                     for index in indices {
                         if let Err(error) = self.start(index).await {
-                            self.note_failure(index, &error);
-                            return Launch::Stop(Some(self.failed_start(&error.reason)));
+                            self.note_failure(index, &error.reason);
+                            return Launch::Stop(Some(self.failed_launch(&error.reason)));
                         }
                     }
                 }
@@ -212,18 +222,14 @@ impl<H: TaskHost> TaskRunner<H> {
                 }
             })
         };
-        if let Err(error) = attached {
-            // On a container instance nothing but a container says why, see `cause_of_failed_start`.
-            self.note_failure(0, &error);
-            return Err(error);
-        }
+        attached?;
         self.record.report.connectivity_at_ms = Some(self.host.now_ms());
         let Some(pulled) = pulled else { return Ok(false) };
         for (index, outcome) in pulled {
             match outcome {
                 Ok(image) => self.record.report.containers[index].image_digest = Some(image.digest),
                 Err(error) => {
-                    self.note_failure(index, &error);
+                    self.note_failure(index, &error.reason);
                     return Err(error);
                 }
             }
@@ -232,7 +238,7 @@ impl<H: TaskHost> TaskRunner<H> {
         for index in waiting {
             let container = self.container(index).clone();
             if let Err(error) = self.host.create(&self.record.assignment, &container).await {
-                self.note_failure(index, &error);
+                self.note_failure(index, &error.reason);
                 return Err(error);
             }
             self.created[index] = true;
@@ -304,6 +310,8 @@ impl<H: TaskHost> TaskRunner<H> {
         self.advance(TaskStatus::Stopping);
         // Container index to when it is killed.
         let mut deadlines: BTreeMap<usize, Instant> = BTreeMap::new();
+        // And since when it is being killed.
+        let mut killed: BTreeMap<usize, Instant> = BTreeMap::new();
         loop {
             for index in plan::next_stops(&self.record.assignment.containers, &self.stages) {
                 if deadlines.contains_key(&index) {
@@ -326,21 +334,34 @@ impl<H: TaskHost> TaskRunner<H> {
             match self.next_event(next).await {
                 Event::Exit(index, exit) => self.note_exit(index, exit),
                 Event::Order => {}
-                Event::Deadline => self.kill_overdue(&mut deadlines).await,
+                Event::Deadline => self.kill_overdue(&mut deadlines, &mut killed).await,
             }
         }
         self.record.report.execution_stopped_at_ms.get_or_insert(self.host.now_ms());
     }
 
-    async fn kill_overdue(&self, deadlines: &mut BTreeMap<usize, Instant>) {
+    async fn kill_overdue(
+        &mut self,
+        deadlines: &mut BTreeMap<usize, Instant>,
+        killed: &mut BTreeMap<usize, Instant>,
+    ) {
         /// A kill that had no effect yet is sent again after this.
         const KILL_AGAIN: Duration = Duration::from_secs(1);
         let now = Instant::now();
         for (index, deadline) in deadlines.iter_mut() {
-            if *deadline <= now && self.stages[*index] == Stage::Running {
-                self.host.kill(&self.record.report.task, &self.container(*index).name).await;
-                *deadline = now + KILL_AGAIN;
+            if *deadline > now || self.stages[*index] != Stage::Running {
+                continue;
             }
+            if now.duration_since(*killed.entry(*index).or_insert(now)) >= KILLED_PATIENCE {
+                let task = &self.record.report.task;
+                tracing::error!(%task, container = self.container(*index).name, "{UNKILLABLE}");
+                let reason = Some(UNKILLABLE.to_owned());
+                let finished_at_ms = self.host.now_ms();
+                self.note_exit(*index, ContainerExit { exit_code: None, reason, finished_at_ms });
+                continue;
+            }
+            self.host.kill(&self.record.report.task, &self.container(*index).name).await;
+            *deadline = now + KILL_AGAIN;
         }
     }
 
@@ -357,7 +378,10 @@ impl<H: TaskHost> TaskRunner<H> {
         if tokio::time::timeout(LOG_GRACE, self.host.logs_shipped(&task)).await.is_err() {
             tracing::warn!(%task, "stopped before all of its log was delivered; delivery goes on");
         }
-        self.host.release(&self.record.assignment).await;
+        let released = self.host.release(&self.record.assignment);
+        if tokio::time::timeout(RELEASE_PATIENCE, released).await.is_err() {
+            tracing::error!(%task, "not all that it holds could be let go in time; that goes on");
+        }
         for container in &mut self.record.report.containers {
             container.status = ContainerStatus::Stopped;
         }
@@ -377,10 +401,25 @@ impl<H: TaskHost> TaskRunner<H> {
         if tokio::time::timeout(UNDELIVERED_LOG_KEEP, shipped).await.is_err() {
             tracing::error!(%task, "its last log lines could not be delivered and are given up");
         }
-        self.host.forget(&self.record.assignment).await;
-        if let Err(error) = self.records.forget(&task) {
-            tracing::error!(%task, %error, "cannot remove its directory");
+        // Until it is done: what cannot be removed now, for want of descriptors or of a process that does
+        // not go, is nobody else's to remove. The record stays meanwhile, for the next agent.
+        let mut retry = FORGET_RETRY_FIRST;
+        while !self.is_forgotten().await {
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(FORGET_RETRY_MAX);
         }
+    }
+
+    async fn is_forgotten(&self) -> bool {
+        if !self.host.forget(&self.record.assignment).await {
+            return false;
+        }
+        let task = &self.record.report.task;
+        let forgotten = self.records.forget(task);
+        if let Err(error) = &forgotten {
+            tracing::error!(%task, %error, "cannot remove its directory yet");
+        }
+        forgotten.is_ok()
     }
 
     async fn next_event(&mut self, deadline: Option<Instant>) -> Event {
@@ -419,14 +458,20 @@ impl<H: TaskHost> TaskRunner<H> {
         self.stages[index] = Stage::Ended(exit);
     }
 
-    fn note_failure(&mut self, index: usize, error: &StartError) {
+    fn note_failure(&mut self, index: usize, reason: &str) {
         let limit = outport_model::task::CONTAINER_REASON_LENGTH_MAX;
-        let report = &mut self.record.report.containers[index];
+        let Some(report) = self.record.report.containers.get_mut(index) else { return };
         report.status = ContainerStatus::Stopped;
-        report.reason = Some(error.reason.chars().take(limit).collect());
+        report.reason = Some(reason.chars().take(limit).collect());
     }
 
-    fn failed_start(&self, reason: &str) -> StopCause {
+    /// Every launch that fails comes by here: on a container instance nothing but a container says why, see
+    /// `cause_of_failed_start`, so one does, whatever the failure was of.
+    fn failed_launch(&mut self, reason: &str) -> StopCause {
+        let is_said = |reports: &[ContainerReport]| reports.iter().any(|one| one.reason.is_some());
+        if !is_said(&self.record.report.containers) {
+            self.note_failure(0, reason);
+        }
         plan::cause_of_failed_start(&self.record.assignment.launch_type, reason)
     }
 

@@ -105,6 +105,10 @@ struct FakeHost {
     broken_image: bool,
     no_network: bool,
     deaf: bool,
+    /// What is killed does not end.
+    stuck: bool,
+    /// How often something stays that was to be removed.
+    forget_failures: Mutex<u32>,
     adopted: BTreeMap<String, Adopted>,
     looked_for: Mutex<Vec<String>>,
 }
@@ -191,14 +195,20 @@ impl TaskHost for Host {
     }
     async fn kill(&self, _: &TaskId, container: &str) {
         self.0.say(format!("kill {container}"));
-        self.0.end(container, 137);
+        if !self.0.stuck {
+            self.0.end(container, 137);
+        }
     }
     async fn logs_shipped(&self, _: &TaskId) {}
     async fn release(&self, _: &TaskAssignment) {
         self.0.say("release".into());
     }
-    async fn forget(&self, _: &TaskAssignment) {
+    async fn forget(&self, _: &TaskAssignment) -> bool {
         self.0.say("forget".into());
+        let mut left = self.0.forget_failures.lock().unwrap();
+        let is_done = *left == 0;
+        *left = left.saturating_sub(1);
+        is_done
     }
 }
 
@@ -223,7 +233,9 @@ impl Bench {
     ) -> Self {
         let (host, board) = (Arc::new(host), Arc::new(Board::default()));
         let directory = tempfile::tempdir().unwrap();
-        let records = TaskRecords::open(directory.path().join("tasks")).unwrap();
+        let records =
+            TaskRecords::open(directory.path().join("tasks"), directory.path().join("memory"))
+                .unwrap();
         let mut record = TaskRecord::new(assignment(containers), "boot");
         if let Some(status) = taken_over {
             record.report.status = status;
@@ -405,4 +417,75 @@ async fn the_log_of_a_task_that_stopped_before_it_was_delivered_is_found() {
     let host = bench.host.clone();
     assert_eq!(bench.log().await, "forget");
     assert_eq!(*host.looked_for.lock().unwrap(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_killed_is_reported_after_a_bound() {
+    let host = FakeHost { deaf: true, stuck: true, ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], None);
+    bench.reaches(TaskStatus::Running).await;
+    let begun = tokio::time::Instant::now();
+    bench.orders.send_replace(Order::Stop(None));
+    let stopped = async {
+        while bench.board.reports()[0].status < TaskStatus::Stopped {
+            bench.board.changed().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), stopped).await.expect("it has an end");
+    assert!(begun.elapsed() > Duration::from_secs(60), "not before it was killed in earnest");
+    let report = &bench.board.reports()[0].containers[0];
+    assert_eq!(report.exit_code, None);
+    let reason = "The container's processes were killed and did not end";
+    assert_eq!(report.reason.as_deref(), Some(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_removed_is_removed_later() {
+    let host = FakeHost { forget_failures: Mutex::new(3), ..FakeHost::default() };
+    let bench = Bench::start(host, &["a"], None);
+    bench.reaches(TaskStatus::Running).await;
+    let (directory, log) = (bench._directory.path().join("tasks/t1"), {
+        bench.orders.send_replace(Order::Forget);
+        bench.host.clone()
+    });
+    tokio::time::timeout(Duration::from_secs(60), bench.runner).await.expect("it ends").unwrap();
+    assert!(log.log.lock().unwrap().join(", ").ends_with("forget, forget, forget, forget"));
+    assert!(!directory.exists(), "the record goes last");
+}
+
+/// The record's own disk may be the one without room.
+#[tokio::test]
+async fn a_task_that_cannot_be_recorded_says_why_in_both_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let records =
+        TaskRecords::open(directory.path().join("tasks"), directory.path().join("memory")).unwrap();
+    // A file where the task's directory would be.
+    std::fs::write(directory.path().join("tasks/t1"), "").unwrap();
+    let board = Arc::new(Board::default());
+    for launch_type in ["EC2", "FARGATE"] {
+        let mut assignment = assignment(&["a", "b"]);
+        assignment.launch_type = launch_type.into();
+        let record = TaskRecord::new(assignment, "boot");
+        let (_orders, receiver) = watch::channel(Order::Run);
+        let host = Arc::new(Host(Arc::new(FakeHost::default())));
+        let runner = TaskRunner::new(host, records.clone(), board.clone(), record, receiver);
+        let running = tokio::spawn(runner.run(false));
+        let stopped = async {
+            loop {
+                if let Some(report) = board.reports().pop()
+                    && report.status == TaskStatus::Stopped
+                {
+                    return report;
+                }
+                board.changed().await;
+            }
+        };
+        let report = tokio::time::timeout(PATIENCE, stopped).await.expect("it stops");
+        let reason = report.containers[0].reason.clone().unwrap();
+        assert!(reason.starts_with("ResourceInitializationError: "), "{reason}");
+        let expected = if launch_type == "EC2" { "Task failed to start" } else { &reason };
+        assert_eq!(report.stop.unwrap().reason, expected);
+        running.abort();
+        board.forget(&report.task);
+    }
 }

@@ -182,7 +182,10 @@ impl HostNetwork {
     }
 }
 
-fn write_record(directory: &Path, attached: &AttachedNamespace) -> Result<(), NetworkError> {
+pub(super) fn write_record(
+    directory: &Path,
+    attached: &AttachedNamespace,
+) -> Result<(), NetworkError> {
     let path = directory.join(RECORD);
     let write = || fs::write(&path, serde_json::to_vec(attached)?);
     write().map_err(NetworkError::file(&path))

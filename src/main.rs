@@ -9,6 +9,7 @@ mod control_plane;
 mod data_dir;
 mod environment;
 mod health;
+mod memory;
 mod node;
 mod node_link;
 mod open_files;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         _ => {}
     }
     outport_container_runtime::private::set_umask();
+    memory::bound_arenas();
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -70,5 +72,8 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)
+    runtime.block_on(async {
+        memory::keep_small();
+        work.await
+    })
 }

@@ -65,9 +65,15 @@ fn append(
     let source =
         SourceId::parse(&format!("{}/{}", batch.task, batch.container)).map_err(refused)?;
     logs.ensure_stream(scope, &group, &stream, destination.create_group).map_err(sink_error)?;
+    // A stream that the source was never shipped to takes it from where it is: what came before went to one
+    // that somebody has deleted, and comes once.
+    let begin = |at: u64| match logs.source_cursor(scope, &group, &stream, &source) {
+        Ok(None) if at > 0 => logs.open_source(scope, &group, &stream, &source, at),
+        known => known.map(Option::unwrap_or_default),
+    };
     if batch.events.is_empty() {
-        let committed = logs.source_cursor(scope, &group, &stream, &source).map_err(sink_error)?;
-        return Ok(LogCursor { committed: committed.unwrap_or(0) });
+        let committed = begin(batch.from_cursor).map_err(sink_error)?;
+        return Ok(LogCursor { committed });
     }
     let events = batch.events.into_iter().map(|event| NodeLogEvent {
         timestamp_ms: event.timestamp_ms,
@@ -75,12 +81,19 @@ fn append(
         end_cursor: event.end_cursor,
     });
     let shipment = Shipment {
-        source,
+        source: source.clone(),
         from_cursor: batch.from_cursor,
         to_cursor: batch.to_cursor,
         events: events.collect(),
     };
-    match logs.append_from_node(scope, &group, &stream, &shipment) {
+    let append = || logs.append_from_node(scope, &group, &stream, &shipment);
+    let appended = match append() {
+        Err(LogStoreError::Shipment(ShipmentRefusal::Gap { committed: 0 })) => {
+            begin(shipment.from_cursor).and_then(|_| append())
+        }
+        appended => appended,
+    };
+    match appended {
         Ok(committed) => Ok(LogCursor { committed }),
         // The node goes on from there.
         Err(LogStoreError::Shipment(ShipmentRefusal::Gap { committed })) => {
@@ -136,5 +149,87 @@ impl CredentialSource for RegistryPasswords {
         .map_err(|error| SinkError::Fault(error.to_string()))?;
         let user = outport_service_ecr::USER.to_owned();
         Ok(RegistryCredential { user, password, expires_at_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outport_log_store::{
+        FilterEvents, FilterPattern, LogStoreOptions, NewLogGroup, StreamSelection, SystemClock,
+    };
+    use outport_model::{AccountId, NodeId, Region, TaskId};
+    use outport_node_protocol::LogEvent;
+
+    use super::*;
+
+    fn batch(from: u64, to: u64) -> LogBatch {
+        let event = |end: u64| LogEvent {
+            timestamp_ms: crate::control_plane::now_ms(),
+            message: format!("line {end}"),
+            end_cursor: end,
+        };
+        LogBatch {
+            node: NodeId::new("n"),
+            task: TaskId::new("t"),
+            container: "app".to_owned(),
+            from_cursor: from,
+            to_cursor: to,
+            events: (from + 1..=to).map(event).collect(),
+        }
+    }
+
+    fn lines(logs: &LogStore, scope: &Scope, group: &LogGroupName) -> Vec<String> {
+        let query = FilterEvents {
+            streams: StreamSelection::All,
+            start_ms: None,
+            end_ms: None,
+            pattern: FilterPattern::parse("").unwrap(),
+            limit: None,
+            token: None,
+        };
+        let page = logs.filter_events(scope, group, &query).unwrap();
+        page.events.into_iter().map(|event| event.message).collect()
+    }
+
+    #[test]
+    fn a_group_that_was_deleted_takes_what_comes_once_it_is_back_and_nothing_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock);
+        let logs = LogStore::open(directory.path(), clock, LogStoreOptions::default()).unwrap();
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let group = LogGroupName::parse("g").unwrap();
+        for create_group in [false, true] {
+            let destination = LogDestination {
+                group: "g".to_owned(),
+                stream: format!("s/{create_group}"),
+                create_group,
+                non_blocking: false,
+                max_buffer_bytes: 1 << 20,
+            };
+            let ship = |from, to| append(&logs, &scope, &destination, batch(from, to));
+            let group_is_back = || {
+                if !create_group {
+                    logs.create_group(&scope, NewLogGroup::named(group.clone())).unwrap();
+                }
+            };
+            group_is_back();
+            assert_eq!(ship(0, 3).unwrap().committed, 3);
+            logs.delete_group(&scope, &group).unwrap();
+            if !create_group {
+                assert!(matches!(ship(3, 5), Err(SinkError::Refused(_))));
+            }
+            group_is_back();
+            assert_eq!(ship(3, 5).unwrap().committed, 5);
+            assert_eq!(lines(&logs, &scope, &group), ["line 4", "line 5"]);
+            // And a node that begins again asks from where it is.
+            logs.delete_group(&scope, &group).unwrap();
+            group_is_back();
+            assert_eq!(ship(5, 5).unwrap().committed, 5);
+            assert_eq!(ship(5, 5).unwrap().committed, 5, "a repeat");
+            assert_eq!(ship(0, 0).unwrap().committed, 5, "of what an older node asks");
+            assert_eq!(ship(5, 6).unwrap().committed, 6);
+            assert_eq!(lines(&logs, &scope, &group), ["line 6"]);
+            logs.delete_group(&scope, &group).unwrap();
+        }
     }
 }

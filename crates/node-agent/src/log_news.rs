@@ -1,6 +1,7 @@
 //! Wakes the shipper of a log that has grown.
 //!
-//! **Invariant:** one watch of the kernel's for all logs of the node, see [`LogWatch`].
+//! **Invariant:** one watch of the kernel's for all logs of the node, see [`LogWatch`], and never more than
+//! [`BATCHES_MAX`] batches of lines in memory, however many logs flood it.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use outport_container_runtime::LogWatch;
 use outport_container_runtime::log::{LogChange, WatchId};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::readable::readable;
 
@@ -19,8 +20,13 @@ use crate::readable::readable;
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Batches that are read and not delivered yet, of all logs together: 1 MiB each, and as much again on their
+/// way. A container that writes faster waits or drops by its log mode.
+const BATCHES_MAX: usize = 4;
+
 /// Who is to be woken for which log.
 pub struct LogNews {
+    room: Semaphore,
     watch: AsyncFd<LogWatch>,
     listeners: Mutex<HashMap<WatchId, Arc<Notify>>>,
 }
@@ -35,7 +41,8 @@ pub struct LogListener {
 impl LogNews {
     pub fn open() -> io::Result<Arc<LogNews>> {
         let watch = readable(LogWatch::new()?).map_err(|(_, error)| error)?;
-        Ok(Arc::new(LogNews { watch, listeners: Mutex::default() }))
+        let room = Semaphore::new(BATCHES_MAX);
+        Ok(Arc::new(LogNews { room, watch, listeners: Mutex::default() }))
     }
 
     /// Begins to hear of a log directory. Fails when it is not there.
@@ -46,6 +53,12 @@ impl LogNews {
         let id = self.watch.get_ref().add(log_dir)?;
         listeners.insert(id, grown.clone());
         Ok(LogListener { news: self.clone(), id, grown })
+    }
+
+    /// Waits until a batch may be read; there is room for it until what is answered is dropped. `None`: for
+    /// as long as the node lives it never comes to that.
+    pub async fn room_for_batch(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.acquire().await.ok()
     }
 
     /// Wakes listeners until it is dropped.

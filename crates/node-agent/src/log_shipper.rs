@@ -1,15 +1,17 @@
 //! Ships what one container writes to its log stream, in order, each line once.
 //!
 //! The cursor of a log is `segment << 32 | offset`. The control plane commits it together with the
-//! events, so a repeat after a crash of either side changes nothing.
+//! events, so a repeat after a crash of either side changes nothing. A stream that somebody deleted and
+//! that is made again has no cursor: it begins at the one that this node has marked shipped.
 //!
 //! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use outport_container_runtime::log::LogContent;
 use outport_container_runtime::{LogCursor, LogReader, LogStream};
 use outport_model::TaskId;
@@ -23,9 +25,11 @@ use crate::log_news::{LogListener, LogNews};
 const LINGER: Duration = Duration::from_millis(20);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Pieces of a longer line become events of their own. Source: the awslogs driver's largest event,
-/// 256 KiB less the 26 bytes that CloudWatch Logs counts for each.
+/// Pieces of a longer line become events of their own, cut by the shim. Source: the awslogs driver's largest
+/// event, 256 KiB less the 26 bytes that CloudWatch Logs counts for each.
 const EVENT_BYTES_MAX: usize = 262_144 - EVENT_OVERHEAD_BYTES;
+/// Into an event with less room no further character may fit.
+const CHARACTER_BYTES_MAX: usize = 4;
 /// What CloudWatch Logs counts for an event beside its message.
 const EVENT_OVERHEAD_BYTES: usize = 26;
 
@@ -43,9 +47,9 @@ pub struct LogShipper {
 /// Why shipping came to a halt.
 #[derive(Debug, thiserror::Error)]
 enum ShipError {
-    /// The control plane takes no more of this log.
+    /// The control plane cannot be reached, or does not take it.
     #[error(transparent)]
-    Refused(#[from] LinkError),
+    Link(#[from] LinkError),
     #[error(transparent)]
     Node(#[from] io::Error),
 }
@@ -58,6 +62,8 @@ struct Pending {
     /// The line whose end was not seen yet, and what it was written to.
     line: Vec<u8>,
     line_stream: Option<LogStream>,
+    /// How long the event will be, see [`shown_bytes`].
+    line_shown_bytes: usize,
     line_time_ms: i64,
     /// Behind the last piece of it.
     line_cursor: u64,
@@ -66,40 +72,57 @@ struct Pending {
 impl LogShipper {
     /// Makes the stream if need be and answers the committed cursor.
     pub async fn open(&self) -> Result<u64, LinkError> {
-        self.send(self.batch(0, 0, Vec::new())).await
+        let shipped = LogCursor::shipped(&self.directory).unwrap_or_default();
+        // A stream that was never shipped to begins where this node is: what it has delivered before, to one
+        // that somebody has deleted since, does not come a second time.
+        self.send(&self.batch(pack(shipped), pack(shipped), Vec::new())).await
     }
 
-    /// Ships until the container has ended and all is delivered, or nobody wants it any more. What
-    /// this node lacks for the moment, such as descriptors, is waited for.
+    /// Ships until the container has ended and all is delivered, or the control plane no longer knows the
+    /// task. A refusal, such as of a group that somebody has deleted, is no end: the log is offered again,
+    /// as the awslogs driver goes on offering what comes, and so is what this node lacks for the moment,
+    /// such as descriptors.
     pub async fn run(mut self) {
         let mut retry = RETRY_FIRST;
-        while let Err(error) = self.ship_all().await {
+        loop {
+            let begun = Instant::now();
+            let Err(error) = self.ship_all().await else { return };
             let (task, container) = (&self.task, &self.container);
-            let passing = matches!(&error, ShipError::Node(e) if e.kind() != ErrorKind::NotFound);
-            if !passing {
+            if error.is_final() {
                 tracing::error!(%task, container, %error, "its log is not shipped any further");
                 return;
             }
-            tracing::warn!(%task, container, %error, "its log is not shipped; trying again");
+            if begun.elapsed() > RETRY_MAX {
+                retry = RETRY_FIRST;
+            }
+            match retry < RETRY_MAX {
+                true => {
+                    tracing::warn!(%task, container, %error, "its log is not taken; trying again")
+                }
+                false => tracing::debug!(%task, container, %error, "its log is still not taken"),
+            }
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
         }
     }
 
     async fn ship_all(&mut self) -> Result<(), ShipError> {
-        let listener = self.news.listen(&self.directory)?;
-        let mut committed = self.deliver(self.batch(0, 0, Vec::new())).await?;
+        let news = self.news.clone();
+        let listener = news.listen(&self.directory)?;
+        let mut committed = self.open().await?;
         let mut reader = LogReader::new(&self.directory, unpack(committed));
         let mut pending = Pending::default();
         loop {
             // A sender that is gone has said all that it will say.
             let ended = self.ended.has_changed().is_err() || *self.ended.borrow_and_update();
+            let room = news.room_for_batch().await;
             let more = read_batch(&mut reader, &mut pending, ended)?;
             if let Some(last) = pending.events.last() {
                 let to = last.end_cursor;
                 let events = std::mem::take(&mut pending.events);
                 pending.bytes = 0;
-                let answer = self.deliver(self.batch(committed, to, events)).await?;
+                let answer = self.send(&self.batch(committed, to, events)).await?;
+                drop(room);
                 if answer != to {
                     // Another attempt of ours got further, or less far: go on from there.
                     reader = LogReader::new(&self.directory, unpack(answer));
@@ -107,18 +130,20 @@ impl LogShipper {
                 }
                 committed = answer;
                 self.mark_shipped(unpack(committed)).await?;
-            } else if !more {
-                if pending.line.is_empty() {
-                    // What is behind the last event holds no text: empty lines.
-                    self.mark_shipped(reader.cursor()).await?;
-                }
-                if ended {
-                    return Ok(());
-                }
+                continue;
             }
-            if !more {
-                self.wait(&listener, ended).await;
+            drop(room);
+            if more {
+                continue;
             }
+            if pending.line.is_empty() {
+                // What is behind the last event holds no text: empty lines.
+                self.mark_shipped(reader.cursor()).await?;
+            }
+            if ended {
+                return Ok(());
+            }
+            self.wait(&listener, ended).await;
         }
     }
 
@@ -164,24 +189,20 @@ impl LogShipper {
         }
     }
 
-    /// Tries until the control plane has it or refuses it for good.
-    async fn deliver(&self, batch: LogBatch) -> Result<u64, LinkError> {
-        let mut retry = RETRY_FIRST;
-        loop {
-            match self.send(batch.clone()).await {
-                Ok(committed) => return Ok(committed),
-                Err(error) if error.is_passing() => {
-                    tracing::debug!(task = %self.task, %error, "log not delivered; trying again");
-                    tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(RETRY_MAX);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    async fn send(&self, batch: &LogBatch) -> Result<u64, LinkError> {
+        Ok(self.control_plane.logs(batch).await?.committed)
     }
+}
 
-    async fn send(&self, batch: LogBatch) -> Result<u64, LinkError> {
-        Ok(self.control_plane.logs(&batch).await?.committed)
+impl ShipError {
+    /// Whether nobody will ever want the rest: the control plane has forgotten the task, or the log's
+    /// directory is gone with its container.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Link(LinkError::Status { status, .. }) => *status == StatusCode::NOT_FOUND,
+            Self::Link(_) => false,
+            Self::Node(error) => error.kind() == ErrorKind::NotFound,
+        }
     }
 }
 
@@ -213,7 +234,9 @@ impl Pending {
     fn add(&mut self, stream: LogStream, bytes: &[u8], time_ms: i64, partial: bool, cursor: u64) {
         // A cursor is one place in the log: a line that another stream interrupts ends there, so
         // that no piece of it can lie before a committed cursor without having been shipped.
-        if self.line_stream.is_some_and(|open| open != stream) {
+        let interrupts = self.line_stream.is_some_and(|open| open != stream);
+        let shown_bytes = shown_bytes(bytes);
+        if interrupts || self.line_shown_bytes + shown_bytes > EVENT_BYTES_MAX {
             self.end_line();
         }
         if self.line.is_empty() {
@@ -221,8 +244,9 @@ impl Pending {
         }
         self.line_stream = Some(stream);
         self.line.extend_from_slice(bytes);
+        self.line_shown_bytes += shown_bytes;
         self.line_cursor = cursor;
-        if !partial || self.line.len() + bytes.len() > EVENT_BYTES_MAX {
+        if !partial || self.line_shown_bytes + CHARACTER_BYTES_MAX > EVENT_BYTES_MAX {
             self.end_line();
         }
     }
@@ -230,6 +254,7 @@ impl Pending {
     /// An empty line is no event: CloudWatch Logs takes none.
     fn end_line(&mut self) {
         self.line_stream = None;
+        self.line_shown_bytes = 0;
         let message = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
         if message.is_empty() {
             return;
@@ -238,6 +263,16 @@ impl Pending {
         let (timestamp_ms, end_cursor) = (self.line_time_ms, self.line_cursor);
         self.events.push(LogEvent { timestamp_ms, message, end_cursor });
     }
+}
+
+/// How long bytes are as CloudWatch Logs shows and counts them: what is no UTF-8 becomes U+FFFD.
+fn shown_bytes(bytes: &[u8]) -> usize {
+    let invalid = |chunk: &std::str::Utf8Chunk<'_>| !chunk.invalid().is_empty();
+    let shown = |chunk: std::str::Utf8Chunk<'_>| {
+        chunk.valid().len()
+            + if invalid(&chunk) { char::REPLACEMENT_CHARACTER.len_utf8() } else { 0 }
+    };
+    bytes.utf8_chunks().map(shown).sum()
 }
 
 /// A segment is far smaller than 4 GiB.
@@ -274,6 +309,24 @@ mod tests {
         pending.add(LogStream::Stdout, b"half", 1, true, 10);
         pending.add(LogStream::Stderr, b"whole", 2, false, 20);
         assert_eq!(texts(&pending), [("half", 10), ("whole", 20)]);
+    }
+
+    /// As the shim cuts them: each piece is an event of its own, the last one ends the line.
+    #[test]
+    fn the_pieces_of_a_long_line_are_whole_events() {
+        let mut pending = Pending::default();
+        let piece = "é".repeat(EVENT_BYTES_MAX / 2);
+        pending.add(LogStream::Stdout, piece.as_bytes(), 1, true, 10);
+        assert_eq!(pending.events.len(), 1, "it does not wait for the next piece");
+        pending.add(LogStream::Stdout, "é".as_bytes(), 2, false, 20);
+        assert_eq!(texts(&pending), [(piece.as_str(), 10), ("é", 20)]);
+        // Bytes that are shown as three each.
+        let noise = vec![0xff; EVENT_BYTES_MAX / 3];
+        for cursor in [30, 40] {
+            pending.add(LogStream::Stdout, &noise, 3, true, cursor);
+        }
+        assert_eq!(pending.events.len(), 4);
+        assert!(pending.events.iter().all(|event| event.message.len() <= EVENT_BYTES_MAX));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use super::frame::{Parsed, parse};
 use super::{LogContent, LogCursor, LogFrame, segment_path, segments};
 
-const READ_BYTES: usize = 256 << 10;
+/// Read at a time; a reader that has caught up holds none of it.
+const READ_BYTES: usize = 64 << 10;
 
 /// Reads one log.
 #[derive(Debug)]
@@ -126,6 +127,9 @@ impl LogReader {
         self.buffer.resize(before + READ_BYTES, 0);
         let length = file.read(&mut self.buffer[before..]);
         self.buffer.truncate(before + *length.as_ref().unwrap_or(&0));
+        if self.buffer.is_empty() {
+            self.buffer = Vec::new();
+        }
         Ok(length? > 0)
     }
 

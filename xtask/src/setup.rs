@@ -135,6 +135,16 @@ pub fn build_outport(repository: &Path, release: bool) -> Result<PathBuf> {
     Ok(build_directory(repository)?.join(profile).join("outport"))
 }
 
+/// Builds a variant of it with a feature, and puts it aside; where it is.
+pub fn build_outport_with(repository: &Path, feature: &str) -> Result<PathBuf> {
+    let build = ["build", "--quiet", "--locked", "--bin", "outport", "--features", feature];
+    run(&mut command(repository, "cargo", build))?;
+    let built = build_directory(repository)?.join("debug/outport");
+    let aside = built.with_extension(feature);
+    std::fs::copy(&built, &aside)?;
+    Ok(aside)
+}
+
 /// Makes the image of the demonstration, an OCI layout with the tags 1.0 and 2.0; where it is.
 pub fn build_image(repository: &Path, scratch: &Path) -> Result<PathBuf> {
     let image = scratch.join("image");

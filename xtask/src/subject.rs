@@ -23,6 +23,7 @@ pub struct Subject {
     binary: PathBuf,
     data_dir: PathBuf,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
     place: Reservation,
     /// `None` after a kill, until it is started again.
     outport: Option<Outport>,
@@ -43,11 +44,23 @@ impl Subject {
         data_dir: &Path,
         options: &[&str],
     ) -> Result<(Self, Duration)> {
+        Self::start_in(binary, data_dir, options, &[])
+    }
+
+    /// The same with more environment.
+    pub fn start_in(
+        binary: &Path,
+        data_dir: &Path,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<(Self, Duration)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let place = Reservation::new()?;
         let mut subject = Self {
             binary: binary.to_owned(),
             data_dir: data_dir.to_owned(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
+            environment: environment.iter().map(owned).collect(),
             client: Client::new(place.address()),
             place,
             outport: None,
@@ -65,6 +78,7 @@ impl Subject {
         let start = |up: &mut Command| {
             up.args(CAPACITY)
                 .args(&self.options)
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
                 .env("OUTPORT_ROOT_ACCESS_KEY_ID", KEY)
                 .env("OUTPORT_ROOT_SECRET_ACCESS_KEY", KEY);
         };

@@ -2,6 +2,10 @@
 //!
 //! | campaign | a round |
 //! |---|---|
+//! | `descriptors` | tasks are started while `up` may open few files |
+//! | `escape` | one kind of the tests of escapes and races |
+//! | `kill` | SIGKILL of `up` while callers write |
+//! | `launches` | tasks are launched while named points of the code fail |
 //! | `rules` | somebody flushes the host's firewall rules while a task runs |
 //!
 //! A campaign is a function of a [`Course`]: it gets random numbers, starts what it needs
@@ -13,6 +17,10 @@
 //! code is 0 only without a fault; the seed repeats what was drawn (not what the machine did with
 //! it). Interrupted or failed, a campaign removes what it made.
 
+mod descriptors;
+mod escape;
+mod kill;
+mod launches;
 mod ledger;
 mod rules;
 mod stage;
@@ -29,6 +37,14 @@ pub use stage::Stage;
 
 #[derive(Subcommand)]
 pub enum Campaign {
+    /// Start tasks while the process may open few files
+    Descriptors(Options),
+    /// Run the tests of escapes and races, round after round
+    Escape(Options),
+    /// Kill it at random while callers write, and ask for all that was acknowledged
+    Kill(Options),
+    /// Launch tasks while steps of the launch fail at random
+    Launches(Options),
     /// Flush the host's firewall rules at random while a task runs
     Rules(Options),
 }
@@ -56,6 +72,12 @@ pub struct Course<'c> {
 
 pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
     match campaign {
+        Campaign::Descriptors(options) => {
+            conduct(repository, "descriptors", options, descriptors::run)
+        }
+        Campaign::Escape(options) => conduct(repository, "escape", options, escape::run),
+        Campaign::Kill(options) => conduct(repository, "kill", options, kill::run),
+        Campaign::Launches(options) => conduct(repository, "launches", options, launches::run),
         Campaign::Rules(options) => conduct(repository, "rules", options, rules::run),
     }
 }

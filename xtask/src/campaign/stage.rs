@@ -38,13 +38,23 @@ impl Course<'_> {
         }
     }
 
+    /// Tries another program than the one that was named.
+    pub fn try_instead(&mut self, binary: PathBuf) {
+        self.binary = Some(binary);
+    }
+
     /// Starts an Outport with more options, waits until it takes tasks, and pushes the image.
     pub fn stage(&self, options: &[&str]) -> Result<Stage> {
+        self.stage_with(options, &[])
+    }
+
+    /// The same with more environment.
+    pub fn stage_with(&self, options: &[&str], environment: &[(&str, &str)]) -> Result<Stage> {
         let binary = self.binary()?;
         let scratch = Scratch::new("campaign")?;
         let layout = setup::build_image(self.repository, scratch.path())?;
         let data_dir = scratch.path().join("data");
-        let (mut subject, _) = Subject::start_with(&binary, &data_dir, options)?;
+        let (mut subject, _) = Subject::start_in(&binary, &data_dir, options, environment)?;
         subject.ready()?;
         let image = subject.push(&layout, "1.0")?;
         let subnet = subject.subnet()?;

@@ -65,7 +65,8 @@ def test_others_can_read_nothing_of_a_running_outport(outport, app_image):
             "awslogs-group": "/private", "awslogs-region": "us-east-1",
             "awslogs-stream-prefix": "t", "awslogs-create-group": "true"}},
     }], networkMode="awsvpc", executionRoleArn="arn:aws:iam::000000000000:role/execution")
-    task = outport.run(definition, networkConfiguration=outport.awsvpc())
+    network = {"awsvpcConfiguration": {"subnets": [outport.subnet()]}}
+    task = outport.run(definition, networkConfiguration=network)
     outport.reaches(task["taskArn"], "RUNNING")
     run_dir = Path("/run/outport") / outport.instance()
     intents = list(run_dir.rglob("intent.json"))

@@ -35,6 +35,7 @@ pub mod cgroup;
 mod container_key;
 mod discovery;
 mod error;
+pub mod fail_point;
 mod handle;
 mod layout;
 mod listing;

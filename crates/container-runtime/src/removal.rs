@@ -14,6 +14,7 @@ use outport_tree_removal::{remove_tree, remove_tree_while};
 use crate::cgroup::Cgroup;
 use crate::container_key::ContainerKey;
 use crate::error::RuntimeError;
+use crate::fail_point;
 use crate::layout::{PID_FILE, Place};
 use crate::private;
 use crate::process::Process;
@@ -59,7 +60,10 @@ impl Runtime {
     pub(crate) fn remove_place(&self, place: &Place) -> Result<(), RuntimeError> {
         let cgroup = Cgroup::new(&self.hierarchies, self.layout.container_cgroup(place));
         self.end_shim(place, &cgroup)?;
+        let path = self.layout.container_run_dir(place);
+        fail_point::reach("remove.cgroup").map_err(RuntimeError::io("remove", &path))?;
         cgroup.remove()?;
+        fail_point::reach("remove.files").map_err(RuntimeError::io("remove", &path))?;
         remove_directory(&self.layout.container_run_dir(place))?;
         self.throw_away(place)?;
         // The last container of a task takes the directory that held them along.

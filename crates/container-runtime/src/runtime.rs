@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::container_key::{ContainerKey, check_task};
 use crate::error::{FailureKind, RuntimeError, StartFailure};
+use crate::fail_point;
 use crate::handle::ShimHandle;
 use crate::layout::{ERROR_FILE, INTENT_FILE, LOCK_FILE, Layout, PID_FILE, Place};
 use crate::lock;
@@ -262,6 +263,8 @@ impl Runtime {
         place: &Place,
         spec: ContainerSpec,
     ) -> Result<Intent, RuntimeError> {
+        fail_point::reach("agent.intent")
+            .map_err(RuntimeError::io("write the intent of", key.name()))?;
         let container_dir = self.layout.container_dir(place);
         make_inside(&self.layout.task_containers_dir(&place.task), &container_dir, key)?;
         let run_dir = self.layout.container_run_dir(place);
@@ -298,7 +301,10 @@ impl Runtime {
         command.args(&self.settings.shim_args).arg(&intent.run_dir);
         command.env_clear().current_dir("/");
         command.stdin(Stdio::null()).stdout(reports).stderr(errors);
-        let child = command.spawn();
+        #[cfg(feature = "fail-points")]
+        command
+            .envs(std::env::var_os(fail_point::VARIABLE).map(|text| (fail_point::VARIABLE, text)));
+        let child = fail_point::reach("agent.spawn").and_then(|()| command.spawn());
         // The command holds our copy of the pipe's end: without this the report never ends.
         drop(command);
         let binary = self.shim_binary.path();

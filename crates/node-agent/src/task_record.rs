@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use outport_container_runtime::private;
+use outport_container_runtime::{fail_point, private};
 use outport_model::task::ContainerStatus;
 use outport_model::{TaskId, TaskStatus};
 use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
@@ -105,6 +105,7 @@ impl TaskRecords {
     /// Writes the whole record, for a task that is taken on or taken over. It survives the agent; the
     /// host only after [`TaskRecords::flush`].
     pub fn write(&self, record: &TaskRecord) -> io::Result<()> {
+        fail_point::reach("agent.record")?;
         let bytes = serde_json::to_vec(record)?;
         self.write_in_memory(&record.report.task, &bytes)?;
         let directory = self.directory(&record.report.task);
@@ -147,6 +148,7 @@ impl TaskRecords {
     /// Waits until the record and its directory are on disk: after a crash of the host the task is
     /// then reported stopped, and not started a second time.
     pub fn flush(&self, task: &TaskId) -> io::Result<()> {
+        fail_point::reach("agent.flush")?;
         let directory = self.directory(task);
         File::open(directory.join(FILE_NAME))?.sync_all()?;
         File::open(&directory)?.sync_all()?;

@@ -30,6 +30,7 @@ use super::user::User;
 use super::{cgroup_failure, io_failure};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::error::{FailureKind, StartFailure};
+use crate::fail_point;
 use crate::private;
 use crate::spec::{ContainerSpec, Namespace};
 
@@ -89,7 +90,9 @@ fn become_container(
     if !in_cgroup {
         Cgroup::new(process.hierarchies, process.cgroup).join().map_err(cgroup_failure)?;
     }
+    fail_point::reach("shim.namespaces").map_err(io_failure("join a namespace"))?;
     enter_namespaces(process)?;
+    fail_point::reach("shim.root").map_err(io_failure("prepare the root"))?;
     let null = root::prepare(process)?;
     dup2_stdin(&null).map_err(io_failure("open /dev/null"))?;
     drop(null);
@@ -106,6 +109,7 @@ fn become_container(
     if !getcwd().is_ok_and(|path| path.is_absolute()) {
         return Err(no_entry(directory)(Errno::ENOENT));
     }
+    fail_point::reach("shim.ready").map_err(io_failure("find the program"))?;
     process.plan.find_program()?;
     gate.write_all(&[1]).map_err(io_failure("tell the shim"))?;
     let mut go = [0];

@@ -27,6 +27,7 @@ use super::user::User;
 use super::{detach, io_failure, mounts, seccomp};
 use crate::cgroup::Hierarchies;
 use crate::error::{FailureKind, StartFailure};
+use crate::fail_point;
 use crate::private;
 use crate::runtime::Intent;
 use crate::spec::Driver;
@@ -66,6 +67,7 @@ pub(super) fn create(
     hierarchies: &Hierarchies,
 ) -> Result<Created, StartFailure> {
     let bounding = Capabilities::of(&intent.spec)?;
+    fail_point::reach("shim.network").map_err(io_failure("make a network namespace"))?;
     let own_network = mounts::own_network(intent)?;
     let parts = Parts { rootfs, user, devices, bounding, own_network, hierarchies };
     let (stdout, stdout_write) = output_pipe(user)?;
@@ -126,6 +128,7 @@ fn built_in(
         bounding,
         plan: ExecPlan::new(spec, user, bounding, program, failures_write.as_raw_fd())?,
     };
+    fail_point::reach("shim.clone").map_err(io_failure("make a process"))?;
     let launched = launch(&process, outputs)?;
     drop(failures_write);
     let mut failures = File::from(failures);

@@ -43,6 +43,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cgroup::{Cgroup, CgroupLimits, Hierarchies, PIDS_MAX_DEFAULT};
 use crate::error::{FailureKind, RuntimeError, StartFailure};
+use crate::fail_point;
 use crate::layout::{INTENT_FILE, LOCK_FILE, LOG_DIR, PID_FILE};
 use crate::lock;
 use crate::log::LogWriter;
@@ -120,6 +121,7 @@ fn begin(
     if intent.spec.args.is_empty() {
         return Err(invalid("no command specified"));
     }
+    fail_point::reach("shim.lock").map_err(io_failure("take the lock"))?;
     let lock = lock::hold(&intent.run_dir.join(LOCK_FILE)).map_err(io_failure("take the lock"))?;
     // Relative paths of sockets are short, whatever the directory's own path is.
     std::env::set_current_dir(&intent.run_dir).map_err(io_failure("enter the run directory"))?;
@@ -140,17 +142,23 @@ fn make(
     intent: &mut Intent,
     hierarchies: &Hierarchies,
 ) -> Result<(driver::Created, ShimRecord, LogWriter), StartFailure> {
+    fail_point::reach("shim.log").map_err(io_failure("make the log"))?;
     // Before the private mounts: an open file keeps the mount busy that it was opened through.
     let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
     let log = log.map_err(io_failure("make the log"))?;
+    fail_point::reach("shim.mounts").map_err(io_failure("make a mount namespace"))?;
     let rootfs = mounts::prepare(intent)?;
+    fail_point::reach("shim.files").map_err(io_failure("make the files"))?;
     text_files::place(&mut intent.spec, &intent.run_dir)?;
+    fail_point::reach("shim.user").map_err(io_failure("read the users"))?;
     let user = user::resolve(&rootfs, &intent.spec.user, &intent.spec.additional_gids)?;
     mounts::make_working_directory(&rootfs, &intent.spec.working_directory)?;
     let devices = bundle::host_devices(&intent.spec)?;
     let cgroup = Cgroup::new(hierarchies, &intent.cgroup);
+    fail_point::reach("shim.cgroup").map_err(io_failure("make the control group"))?;
     limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
     let created = driver::create(intent, &rootfs, &user, &devices, hierarchies)?;
+    fail_point::reach("shim.record").map_err(io_failure("record the process"))?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
     write_whole(&intent.run_dir.join(PID_FILE), &record)
         .map_err(io_failure("write the pid file"))?;

@@ -15,6 +15,7 @@ use nix::sys::stat::umask;
 
 use super::io_failure;
 use crate::error::{FailureKind, StartFailure};
+use crate::fail_point;
 use crate::private;
 use crate::runtime::Intent;
 use crate::spec::{Namespace, Rootfs};
@@ -115,6 +116,7 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
             layers.len()
         )));
     }
+    fail_point::reach("shim.overlay").map_err(io_failure("mount the layers"))?;
     // Paths go in as descriptors: short enough for many layers, and no character has a meaning.
     let open = |path: &Path| -> Result<OwnedFd, StartFailure> {
         let flags = libc::O_PATH | libc::O_DIRECTORY;

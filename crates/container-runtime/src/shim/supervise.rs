@@ -32,6 +32,7 @@ use super::outputs::Output;
 use super::{detach, finish, mounts};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::error::{FailureKind, StartFailure};
+use crate::fail_point;
 use crate::layout::{INTENT_FILE, LOCK_FILE, PID_FILE, SOCKET_FILE};
 use crate::lock;
 use crate::log::{LogStream, LogWriter};
@@ -112,6 +113,7 @@ impl Supervisor {
         lock: File,
     ) -> io::Result<Supervisor> {
         let opened = || -> io::Result<(OwnedFd, SignalFd)> {
+            fail_point::reach("shim.listen")?;
             let listener = listener()?;
             let handled = SigSet::from_iter(detach::HANDLED);
             let signals =

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outport_container_runtime::{
-    Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, ShimHandle, signal_number,
+    Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, ShimHandle, fail_point,
+    signal_number,
 };
 use outport_model::TaskId;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment};
@@ -245,6 +246,8 @@ impl TaskHost for Machine {
         let group = async {
             let (runtime, id, limits) =
                 (self.runtime.clone(), task.task.clone(), task_limits(task));
+            let failed = |error| StartError::new("ResourceInitializationError", error);
+            fail_point::reach("agent.group").map_err(failed)?;
             blocking(move || runtime.create_task_cgroup(id.as_str(), &limits))
                 .await
                 .map_err(|error| StartError::new("ResourceInitializationError", error))
@@ -263,6 +266,8 @@ impl TaskHost for Machine {
         task: &TaskAssignment,
         container: &ContainerAssignment,
     ) -> Result<PulledImage, StartError> {
+        fail_point::reach("agent.pull")
+            .map_err(|error| StartError::new("CannotPullContainerError", error))?;
         let image = self.images.pull(task, container).await?;
         Ok(PulledImage { digest: image.digest.to_string() })
     }

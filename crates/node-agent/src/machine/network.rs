@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outport_container_runtime::{Namespace, TextFile};
+use outport_container_runtime::{Namespace, TextFile, fail_point};
 use outport_model::TaskId;
 use outport_model::task_definition::TransportProtocol as Protocol;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
@@ -62,6 +62,7 @@ impl Networks {
     pub async fn attach(&self, task: &TaskAssignment) -> Result<(), NetworkError> {
         for (name, attachment) in attachments(task)? {
             let (host, wanted) = (self.host.clone(), name.clone());
+            fail_point::reach("agent.network")?;
             let made = blocking(move || Ok(host.attach(&wanted, &attachment)?)).await?;
             self.lock().insert(name.as_str().to_owned(), made);
         }
@@ -115,7 +116,10 @@ impl Networks {
     async fn remove(&self, name: NamespaceName) -> bool {
         let host = self.host.clone();
         let shown = name.as_str().to_owned();
-        let removed = blocking(move || Ok(host.detach(&name)?)).await;
+        let removed = match fail_point::reach("agent.detach") {
+            Ok(()) => blocking(move || Ok(host.detach(&name)?)).await,
+            Err(error) => Err(error.into()),
+        };
         if let Err(error) = &removed {
             tracing::error!(namespace = shown, %error, "cannot remove a network namespace yet");
         }

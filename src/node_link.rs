@@ -188,7 +188,7 @@ mod tests {
             token: None,
         };
         let page = logs.filter_events(scope, group, &query).unwrap();
-        page.events.into_iter().map(|event| event.message).collect()
+        page.events.into_iter().map(|found| found.event.message).collect()
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! **Invariant:** it lies on a memory file system and is gone after a boot. Where `/run` is on a disk, as
 //! in a container or a small virtual machine, the directory gets a memory file system of its own.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -57,6 +56,8 @@ pub fn remove(run_dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Needs root, as the agent does.

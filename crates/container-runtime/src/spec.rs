@@ -49,6 +49,10 @@ pub struct ContainerSpec {
     pub tmpfs: Vec<TmpfsMount>,
     #[serde(default)]
     pub bind_mounts: Vec<BindMount>,
+    /// Paths that the image declares as volumes: kept in the container's own writable layer, and writable also
+    /// where the root is not. A mount of the task at the path counts more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<TextFile>,
     /// Host devices, beside the default ones.
@@ -100,6 +104,7 @@ impl ContainerSpec {
             hostname: None,
             tmpfs: Vec::new(),
             bind_mounts: Vec::new(),
+            volumes: Vec::new(),
             files: Vec::new(),
             devices: Vec::new(),
             init_process_enabled: false,

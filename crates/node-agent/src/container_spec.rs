@@ -47,11 +47,16 @@ pub struct OpenFiles {
     pub hard: u64,
 }
 
+/// Most volumes that an image may declare; each is a mount.
+const IMAGE_VOLUMES_MAX: usize = 100;
+
 /// Why a container cannot be made. The texts stand behind `CannotCreateContainerError: `.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     #[error("no command specified")]
     NoCommand,
+    #[error("the image declares {0} volumes; at most {IMAGE_VOLUMES_MAX} can be made")]
+    Volumes(usize),
     #[error("invalid stop signal of the image: {0}")]
     StopSignal(String),
     #[error("privileged containers are not allowed on this node")]
@@ -84,6 +89,7 @@ pub fn container_spec(
     spec.ulimits = ulimits(task, container, host.open_files);
     spec.hostname = container.hostname.clone().or(host.hostname);
     spec.tmpfs = tmpfs(container);
+    spec.volumes = volumes(image)?;
     spec.files = host.files;
     spec.init_process_enabled = container.linux.init_process_enabled;
     if let Some(size_mib) = container.linux.shared_memory_size_mib {
@@ -100,6 +106,15 @@ pub fn container_spec(
             signal_number(signal).map_err(|_| SpecError::StopSignal(signal.clone()))?;
     }
     Ok(spec)
+}
+
+/// Source: "Docker volumes" and "Bind mounts" of ECS: what a Dockerfile's VOLUME names is a volume of the container,
+/// with the image's data, as long as the container is there.
+fn volumes(image: &ImageConfig) -> Result<Vec<String>, SpecError> {
+    match image.volumes.len() {
+        many if many > IMAGE_VOLUMES_MAX => Err(SpecError::Volumes(many)),
+        _ => Ok(image.volumes.clone()),
+    }
 }
 
 /// The control plane refuses these too; a newer one might not know what this node lacks.

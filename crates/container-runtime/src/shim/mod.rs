@@ -36,6 +36,7 @@ mod seccomp_test;
 mod supervise;
 mod text_files;
 mod user;
+mod volumes;
 
 use std::fs::File;
 use std::io::Write;
@@ -148,6 +149,7 @@ fn make(
     let log = log.map_err(io_failure("make the log"))?;
     fail_point::reach("shim.mounts").map_err(io_failure("make a mount namespace"))?;
     let rootfs = mounts::prepare(intent)?;
+    volumes::place(&mut intent.spec, &rootfs)?;
     fail_point::reach("shim.files").map_err(io_failure("make the files"))?;
     text_files::place(&mut intent.spec, &intent.run_dir)?;
     fail_point::reach("shim.user").map_err(io_failure("read the users"))?;

@@ -25,3 +25,4 @@ mod system_calls;
 mod text_files;
 mod unanswering;
 mod users;
+mod volumes;

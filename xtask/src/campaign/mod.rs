@@ -6,6 +6,7 @@
 //! | `escape` | one kind of the tests of escapes and races |
 //! | `kill` | SIGKILL of `up` while callers write |
 //! | `launches` | tasks are launched while named points of the code fail |
+//! | `layers` | some thousand random layers, each unpacked beside a canary; crafted ones at the begin |
 //! | `rules` | somebody flushes the host's firewall rules while a task runs |
 //!
 //! A campaign is a function of a [`Course`]: it gets random numbers, starts what it needs
@@ -21,6 +22,7 @@ mod descriptors;
 mod escape;
 mod kill;
 mod launches;
+mod layers;
 mod ledger;
 mod rules;
 mod stage;
@@ -45,6 +47,8 @@ pub enum Campaign {
     Kill(Options),
     /// Launch tasks while steps of the launch fail at random
     Launches(Options),
+    /// Unpack random and crafted layers that try to break out or to cost too much
+    Layers(Options),
     /// Flush the host's firewall rules at random while a task runs
     Rules(Options),
 }
@@ -78,6 +82,7 @@ pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
         Campaign::Escape(options) => conduct(repository, "escape", options, escape::run),
         Campaign::Kill(options) => conduct(repository, "kill", options, kill::run),
         Campaign::Launches(options) => conduct(repository, "launches", options, launches::run),
+        Campaign::Layers(options) => conduct(repository, "layers", options, layers::run),
         Campaign::Rules(options) => conduct(repository, "rules", options, rules::run),
     }
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for the next piece of a blob.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,6 +17,37 @@ const RESUMES_MAX: u32 = 5;
 const RESUME_WAIT: Duration = Duration::from_millis(200);
 /// Bytes gathered before they are hashed and written on a blocking thread.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// How slow a download may be before it makes place for others. A registry that sends a byte now and then would hold
+/// its place for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DownloadLimits {
+    /// A blob has this long in whole, …
+    pub time_base: Duration,
+    /// … and a second more for each so many bytes.
+    pub bytes_per_second_min: u64,
+    /// A connection that brings less than `window_bytes_min` within this long counts as broken.
+    pub window: Duration,
+    /// See `window`.
+    pub window_bytes_min: u64,
+}
+
+impl Default for DownloadLimits {
+    fn default() -> DownloadLimits {
+        DownloadLimits {
+            time_base: Duration::from_secs(10 * 60),
+            bytes_per_second_min: 256 << 10,
+            window: Duration::from_secs(60),
+            window_bytes_min: 256 << 10,
+        }
+    }
+}
+
+impl DownloadLimits {
+    fn time(&self, size: u64) -> Duration {
+        self.time_base + Duration::from_secs(size / self.bytes_per_second_min.max(1))
+    }
+}
 
 /// A blob that is being written: the file, its hash and its length always agree.
 struct Sink {
@@ -56,6 +87,25 @@ pub(crate) async fn download(
     expected: Digest,
     size: u64,
     file: File,
+    limits: &DownloadLimits,
+) -> Result<File, RegistryError> {
+    let time = limits.time(size);
+    match tokio::time::timeout(time, attempts(session, expected, size, file, limits)).await {
+        Ok(done) => done,
+        Err(_) => {
+            let url = format!("blobs/{expected}");
+            let reason = format!("{size} bytes did not come within {} seconds", time.as_secs());
+            Err(RegistryError::Unreachable { url, reason })
+        }
+    }
+}
+
+async fn attempts(
+    session: &Session<'_>,
+    expected: Digest,
+    size: u64,
+    file: File,
+    limits: &DownloadLimits,
 ) -> Result<File, RegistryError> {
     let mut sink = Sink { file, hasher: Sha256::new(), written: 0 };
     let mut resumes = 0;
@@ -65,7 +115,7 @@ pub(crate) async fn download(
             sink.restart().map_err(RegistryError::Disk)?;
         }
         let ended;
-        (sink, ended) = read_body(response, sink, size).await?;
+        (sink, ended) = read_body(response, sink, size, limits).await?;
         match ended {
             Ended::Complete if sink.written == size => break,
             Ended::Complete => {
@@ -94,8 +144,10 @@ async fn read_body(
     response: http::Response<hyper::body::Incoming>,
     mut sink: Sink,
     size: u64,
+    limits: &DownloadLimits,
 ) -> Result<(Sink, Ended), RegistryError> {
     let mut body = response.into_body();
+    let mut window = (Instant::now(), sink.written);
     let mut gathered = Vec::new();
     let mut gathered_bytes = 0;
     loop {
@@ -112,6 +164,15 @@ async fn read_body(
             }
         };
         let received = sink.written + gathered_bytes as u64;
+        let is_slow =
+            window.0.elapsed() >= limits.window && received < window.1 + limits.window_bytes_min;
+        let ended = match ended {
+            None if is_slow => Some(Ended::Broken("the registry sends too slowly".to_owned())),
+            ended => ended,
+        };
+        if window.0.elapsed() >= limits.window {
+            window = (Instant::now(), received);
+        }
         if received > size {
             return Err(RegistryError::SizeMismatch { expected: size, found: received });
         }

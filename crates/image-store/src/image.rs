@@ -1,6 +1,7 @@
 //! A pulled image, and the file that remembers it.
 
 use crate::digest::Digest;
+use crate::layer::LayerPath;
 use crate::lease::Lease;
 use crate::manifest::ImageConfig;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,25 @@ pub(crate) struct ImageRecord {
     pub boot_id: String,
     /// The layers were flushed to the disk.
     pub durable: bool,
+    /// There is a layer of directories on top, named by the manifest digest.
+    #[serde(default)]
+    pub has_directories: bool,
+}
+
+impl ImageRecord {
+    /// The names of the image's directories below `layers/`, top first.
+    pub fn directories(&self) -> impl Iterator<Item = &Digest> {
+        let own = self.has_directories.then_some(&self.manifest_digest);
+        own.into_iter().chain(self.layers.iter().rev().map(|layer| &layer.diff_id))
+    }
+}
+
+/// What a pull made, or found made.
+pub(crate) struct MadeLayers {
+    /// Lowest first.
+    pub layers: Vec<LayerRecord>,
+    /// See [`ImageRecord`].
+    pub has_directories: bool,
 }
 
 /// A reference and what it resolved to.
@@ -51,10 +71,16 @@ pub(crate) struct ReferenceRecord {
 }
 
 /// One layer of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LayerRecord {
     pub diff_id: Digest,
     pub bytes: u64,
+    /// Directories that no entry describes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub implied: Vec<LayerPath>,
+    /// Directories that hide what the layers below have in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<LayerPath>,
 }
 
 #[cfg(test)]
@@ -74,6 +100,7 @@ mod tests {
         let record: ImageRecord = serde_json::from_str(&bytes).unwrap();
         assert_eq!(record.references[0].reference, "h.x/a:1");
         assert_eq!(record.layers[0].bytes, 10);
+        assert!(record.layers[0].implied.is_empty() && !record.has_directories);
         assert_eq!(record.config.entrypoint, ["/app"]);
         let again: ImageRecord =
             serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();

@@ -3,6 +3,7 @@
 //! ```text
 //! <dir>/images/<manifest digest>.json   what an image is made of; an image without this file does not exist
 //! <dir>/layers/<diff id>/               one unpacked layer, complete: it is renamed into place
+//! <dir>/layers/<manifest digest>/       directories that upper layers of an image only imply (see layer::directories)
 //! <dir>/tmp/, <dir>/trash/              work in progress and work to throw away; emptied when the store opens
 //! ```
 //!
@@ -24,12 +25,15 @@ mod store;
 mod sweep;
 
 pub use digest::{Digest, InvalidDigest};
+pub use download::DownloadLimits;
 pub use error::PullError;
 pub use image::Image;
 pub use layer::process::Unpacker;
 pub use layer::{UnpackError, UnpackLimits};
 pub use manifest::{ImageConfig, ManifestError, Platform};
 pub use reference::{ImageReference, InvalidReference};
-pub use registry::{Credentials, RegistryEndpoint, RegistryError};
+pub use registry::{
+    Credentials, HostNetwork, Nearness, Network, RegistryEndpoint, RegistryError, nearness,
+};
 pub use store::{ImageStore, StoreError, StoreOptions};
 pub use sweep::{SweepPolicy, Swept};

@@ -65,7 +65,9 @@ pub(crate) struct Descriptor {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct PlatformEntry {
+    #[serde(default)]
     pub os: String,
+    #[serde(default)]
     pub architecture: String,
 }
 
@@ -144,7 +146,13 @@ fn check_image_media_types(
         "application/vnd.docker.container.image.v1+json",
         "application/octet-stream",
     ];
-    const LAYER_TYPES: [&str; 6] = [
+    // Foreign ("non-distributable") layers are asked of the registry like others; where their `urls` lead is a
+    // stranger's word, and not followed.
+    const LAYER_TYPES: [&str; 10] = [
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
         "application/vnd.oci.image.layer.v1.tar",
         "application/vnd.oci.image.layer.v1.tar+gzip",
         "application/vnd.oci.image.layer.v1.tar+zstd",
@@ -166,22 +174,31 @@ fn check_image_media_types(
     }
 }
 
-/// The first entry of an index for this platform.
-pub(crate) fn select<'index>(
-    entries: &'index [Descriptor],
-    platform: &Platform,
-) -> Result<&'index Descriptor, ManifestError> {
-    entries
-        .iter()
-        .find(|entry| {
-            entry.platform.as_ref().is_some_and(|found| {
-                found.os == platform.os && found.architecture == platform.architecture
-            })
+/// The entries of an index that may be for this platform, the best first: those that say so, then those that say
+/// nothing (`platform` is optional), of which the configuration tells. As containerd has it.
+/// Source: containerd, `Manifest` in `core/images/image.go`.
+pub(crate) fn candidates(entries: Vec<Descriptor>, platform: &Platform) -> Vec<Descriptor> {
+    let (mut named, unnamed): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| entry.platform.is_some());
+    named.retain(|entry| {
+        entry.platform.as_ref().is_some_and(|found| {
+            found.os == platform.os && found.architecture == platform.architecture
         })
-        .ok_or_else(|| {
-            let name = format!("{}/{}", platform.os, platform.architecture);
-            ManifestError::NoMatchingPlatform(name)
-        })
+    });
+    named.extend(unnamed);
+    named
+}
+
+impl Platform {
+    /// Whether an image's configuration is for it. What it does not say does not exclude it.
+    pub(crate) fn fits(&self, config: &ImageConfig) -> bool {
+        let same = |found: &str, wanted: &str| found.is_empty() || found == wanted;
+        same(&config.os, &self.os) && same(&config.architecture, &self.architecture)
+    }
+
+    pub(crate) fn no_match(&self) -> ManifestError {
+        ManifestError::NoMatchingPlatform(format!("{}/{}", self.os, self.architecture))
+    }
 }
 
 /// What an image says about its process: the defaults that a container definition overrides.
@@ -208,12 +225,16 @@ pub struct ImageConfig {
     pub labels: std::collections::BTreeMap<String, String>,
     /// The architecture that the image claims, Go's name.
     pub architecture: String,
+    /// The operating system that the image claims.
+    pub os: String,
 }
 
 #[derive(Deserialize)]
 struct RawConfig {
     #[serde(default)]
     architecture: String,
+    #[serde(default)]
+    os: String,
     #[serde(default)]
     config: Option<RawProcess>,
     rootfs: RawRootfs,
@@ -266,6 +287,7 @@ impl ImageConfig {
             volumes: names(process.volumes),
             labels: process.labels.unwrap_or_default(),
             architecture: raw.architecture,
+            os: raw.os,
         };
         Ok((config, diff_ids))
     }

@@ -1,33 +1,47 @@
 //! The directory on disk: opening it, finding images in it, recording them.
 
 use crate::digest::Digest;
-use crate::image::{Image, ImageRecord, LayerRecord, ReferenceRecord};
+use crate::download::DownloadLimits;
+use crate::image::{Image, ImageRecord, LayerRecord, MadeLayers, ReferenceRecord};
 use crate::layer::UnpackLimits;
 use crate::layer::process::Unpacker;
 use crate::lease::{Lease, Leases};
 use crate::manifest::{ImageConfig, Platform};
 use crate::reference::ImageReference;
-use crate::registry::RegistryClient;
-use outport_tree_removal::remove_tree;
+use crate::registry::{HostNetwork, Network, RegistryClient};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// Layers that are downloaded at once, by all pulls together.
-const DOWNLOADS_MAX: usize = 3;
+/// Layers that are downloaded or unpacked at once, by all pulls together. One pull has
+/// [`DOWNLOADS_PER_PULL_MAX`](crate::pull::DOWNLOADS_PER_PULL_MAX): an image whose layers have no end keeps its own
+/// places, until their deadlines, and not those of others.
+const DOWNLOADS_MAX: usize = 24;
+/// Images of containers that run from before are named within this long after the store was opened. Until then
+/// nothing is thrown away to make room.
+const TAKE_OVER_TIME: Duration = Duration::from_secs(60);
 /// References, and digests of indexes, remembered for one image; the oldest goes first.
 const REFERENCES_MAX: usize = 100;
 
 /// How a store behaves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// What one layer may cost.
     pub limits: UnpackLimits,
+    /// How slow a download may be.
+    pub download: DownloadLimits,
+    /// Most bytes of all layers together, decompressed. To stay below, images that nothing uses go before a pull
+    /// fails.
+    pub bytes_max: u64,
+    /// From when on they may go: see there.
+    pub collect_after: Duration,
+    /// Resolves the names of registries, and says where they may send the node.
+    pub network: Arc<dyn Network>,
     /// Where layers are unpacked.
     pub unpacker: Unpacker,
     /// Which platform's images are pulled.
@@ -38,6 +52,10 @@ impl Default for StoreOptions {
     fn default() -> StoreOptions {
         StoreOptions {
             limits: UnpackLimits::default(),
+            download: DownloadLimits::default(),
+            bytes_max: u64::MAX,
+            collect_after: TAKE_OVER_TIME,
+            network: Arc::new(HostNetwork),
             unpacker: Unpacker::InProcess,
             platform: Platform::native(),
         }
@@ -72,10 +90,12 @@ pub(crate) struct Inner {
     pub client: RegistryClient,
     pub downloads: Semaphore,
     pub leases: Arc<Leases>,
-    /// Held while a layer is made, so that it is made once.
-    pub layers_in_work: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
-    /// Decompressed sizes of the layers that are here.
-    pub layer_bytes: Mutex<HashMap<Digest, u64>>,
+    /// Held while a layer is made, so that it is made once. By where it comes from and what it claims to be: who only
+    /// claims to have a layer does not keep others waiting for theirs.
+    pub layers_in_work: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// The layers that are here.
+    pub known_layers: Mutex<HashMap<Digest, LayerRecord>>,
+    pub opened_at: Instant,
     boot_id: String,
     images: Mutex<BTreeMap<Digest, ImageRecord>>,
 }
@@ -137,22 +157,24 @@ impl ImageStore {
         discard_unrecorded_layers(&places, &images)?;
         discard_all(&places.tmp, &places)?;
         let layers = images.values().flat_map(|image| &image.layers);
-        let layer_bytes = layers.map(|layer| (layer.diff_id, layer.bytes)).collect();
+        let known_layers = layers.map(|layer| (layer.diff_id, layer.clone())).collect();
+        let client = RegistryClient::new(&options.network);
         let store = ImageStore {
             inner: Arc::new(Inner {
                 options,
                 places,
-                client: RegistryClient::new(),
+                client,
                 downloads: Semaphore::new(DOWNLOADS_MAX),
                 leases: Arc::default(),
                 layers_in_work: Mutex::default(),
-                layer_bytes: Mutex::new(layer_bytes),
+                known_layers: Mutex::new(known_layers),
+                opened_at: Instant::now(),
                 boot_id,
                 images: Mutex::new(images),
             }),
         };
-        let trash = store.inner.places.trash.clone();
-        std::thread::spawn(move || empty_trash(&trash));
+        let inner = Arc::clone(&store.inner);
+        std::thread::spawn(move || inner.empty_trash());
         Ok(store)
     }
 
@@ -196,15 +218,20 @@ impl Inner {
             digest,
             manifest_digest: record.manifest_digest,
             config: record.config.clone(),
-            layers: record
-                .layers
-                .iter()
-                .rev()
-                .map(|layer| self.places.layer(&layer.diff_id))
-                .collect(),
+            layers: record.directories().map(|name| self.places.layer(name)).collect(),
             bytes: record.layers.iter().map(|layer| layer.bytes).sum(),
             _lease: Arc::new(self.leases.take(held)),
         }
+    }
+
+    /// Whether an image that is here has a layer of directories; `None` if it is not here.
+    pub fn has_directories(&self, manifest_digest: &Digest) -> Option<bool> {
+        self.images().get(manifest_digest).map(|record| record.has_directories)
+    }
+
+    /// Deletes what is in the trash. Whatever cannot be deleted now is tried again at the next opening.
+    pub fn empty_trash(&self) {
+        self.options.unpacker.empty(&self.places.trash);
     }
 
     /// Remembers a complete image. The lease must hold its layers until here.
@@ -214,9 +241,10 @@ impl Inner {
         resolved: Digest,
         manifest_digest: Digest,
         config: ImageConfig,
-        layers: Vec<LayerRecord>,
+        made: MadeLayers,
         _lease: &Lease,
     ) -> Result<Image, StoreError> {
+        let MadeLayers { layers, has_directories } = made;
         let mut images = self.images();
         let name = reference.to_string();
         forget_reference(&mut images, &name, &self.places)?;
@@ -229,6 +257,7 @@ impl Inner {
             used_at_s: 0,
             boot_id: self.boot_id.clone(),
             durable: false,
+            has_directories,
         });
         if resolved != manifest_digest && !record.index_digests.contains(&resolved) {
             record.index_digests.push(resolved);
@@ -340,7 +369,7 @@ fn load(places: &Places, boot_id: &str) -> Result<BTreeMap<Digest, ImageRecord>,
 
 fn is_whole(places: &Places, record: &ImageRecord, boot_id: &str) -> bool {
     (record.durable || record.boot_id == boot_id)
-        && record.layers.iter().all(|layer| places.layer(&layer.diff_id).is_dir())
+        && record.directories().all(|name| places.layer(name).is_dir())
 }
 
 fn discard_unrecorded_layers(
@@ -348,7 +377,7 @@ fn discard_unrecorded_layers(
     images: &BTreeMap<Digest, ImageRecord>,
 ) -> Result<(), StoreError> {
     let known: HashSet<String> =
-        images.values().flat_map(|image| &image.layers).map(|layer| layer.diff_id.hex()).collect();
+        images.values().flat_map(ImageRecord::directories).map(Digest::hex).collect();
     for entry in fs::read_dir(&places.layers).map_err(StoreError::at(&places.layers))? {
         let entry = entry.map_err(StoreError::at(&places.layers))?;
         if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
@@ -371,24 +400,7 @@ pub(crate) fn discard(path: &Path, places: &Places) -> io::Result<()> {
     fs::rename(path, places.fresh(&places.trash)?)
 }
 
-/// Deletes what is in the trash. Whatever cannot be deleted now is tried again at the next opening.
-pub(crate) fn empty_trash(trash: &Path) {
-    let entries = match fs::read_dir(trash) {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::warn!(%error, path = %trash.display(), "trash not readable");
-            return;
-        }
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if let Err(error) = remove_tree(&path) {
-            tracing::warn!(%error, path = %path.display(), "trash not deleted");
-        }
-    }
-}
-
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     // A clock before 1970 makes an image look unused, no more.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

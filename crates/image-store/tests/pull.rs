@@ -4,8 +4,8 @@
 mod support;
 
 use outport_image_store::{
-    Digest, Image, ImageStore, Platform, PullError, RegistryEndpoint, StoreOptions, SweepPolicy,
-    UnpackLimits,
+    Digest, DownloadLimits, Image, ImageStore, Platform, PullError, RegistryEndpoint, StoreOptions,
+    SweepPolicy, UnpackLimits,
 };
 use outport_model::Now;
 use outport_model::clock::{Reading, StepWatch};
@@ -122,8 +122,144 @@ async fn an_index_leads_to_the_platforms_manifest() {
         "CannotPullContainerError: pull image manifest has been retried 1 time(s): image Manifest does not contain descriptor matching platform 'linux/amd64'",
     )
     .await;
-    registry.put_index("nested", &[("amd64", index)]);
-    check_error(&store, &registry, "app:nested", "an index inside an index").await;
+}
+
+#[tokio::test]
+async fn an_index_need_not_say_platforms_and_may_hold_indexes() {
+    let registry = Registry::start(Access::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let amd = registry.put_image("amd", &[tar("amd")]);
+    let blob = gzip(&tar("arm"));
+    let arm =
+        registry.manifest_for("arm64", std::slice::from_ref(&blob), &[Digest::of(&tar("arm"))]);
+    let arm = registry.put_manifest("arm", "x", &arm);
+    let signature = serde_json::json!({
+        "schemaVersion": 2, "layers": [],
+        "config": {"mediaType": "application/vnd.of.a.signature", "digest": amd, "size": 1},
+    });
+    let signature = registry.put_manifest("signature", "x", &signature);
+    let pulled = async |tag: &str| {
+        let reference = registry.reference(&format!("app:{tag}"));
+        store.pull(&reference, &registry.endpoint()).await.map(|image| image.manifest_digest)
+    };
+    // The configuration tells; what no container can be made from is passed over.
+    registry.put_bare_index("bare", &[(false, signature), (false, arm), (false, amd)]);
+    assert_eq!(pulled("bare").await.unwrap(), amd);
+    let none = registry.put_bare_index("none", &[(false, arm)]);
+    check_error(&store, &registry, "app:none", "matching platform 'linux/amd64'").await;
+    registry.put_bare_index("unusable", &[(false, signature)]);
+    check_error(&store, &registry, "app:unusable", "unsupported media type").await;
+    registry.put_bare_index("empty", &[]);
+    check_error(&store, &registry, "app:empty", "matching platform 'linux/amd64'").await;
+    // Indexes in indexes, with and without a platform said; the first branch leads nowhere.
+    let inner = registry.put_index("inner", &[("arm64", arm), ("amd64", amd)]);
+    let nested = registry.put_bare_index("nested", &[(true, none), (true, inner)]);
+    assert_eq!(pulled("nested").await.unwrap(), amd);
+    registry.put_index("said", &[("amd64", inner)]);
+    assert_eq!(pulled("said").await.unwrap(), amd);
+    let deeper = (0..10).fold(nested, |below, level| {
+        registry.put_bare_index(&format!("deeper{level}"), &[(true, below)])
+    });
+    assert_ne!(deeper, nested);
+    check_error(&store, &registry, "app:deeper9", "malformed index").await;
+    // Each level names the one below often: a tree of a million.
+    let wide = (0..3).fold(none, |below, level| {
+        registry.put_bare_index(&format!("wide{level}"), &[(true, below); 100])
+    });
+    assert_ne!(wide, none);
+    let before = registry.requests("");
+    check_error(&store, &registry, "app:wide2", "malformed index").await;
+    assert!(registry.requests("") - before < 80, "{}", registry.requests("") - before);
+    // A registry that gives the same index whatever is asked for.
+    let own = registry.put_bare_index("loop", &[(true, none)]);
+    let itself = serde_json::json!({"schemaVersion": 2, "manifests": [{"digest": own, "size": 1}]});
+    registry.put(&format!("manifests/{none}"), "x", itself.to_string().as_bytes());
+    check_error(&store, &registry, "app:loop", "unexpected commit digest").await;
+}
+
+/// Three layers that never come hold no place of others, and end.
+#[tokio::test]
+async fn layers_without_an_end_keep_nobody_waiting() {
+    let registry = Registry::start(Access::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let endless = [tar("x"), tar("y"), tar("z"), tar("shared")];
+    registry.put_image("endless", &endless);
+    for layer in &endless {
+        registry.fault(&format!("blobs/{}", Digest::of(&gzip(layer))), Fault::Stall);
+    }
+    let store = open(directory.path());
+    let waiting = {
+        let (store, endpoint) = (store.clone(), registry.endpoint());
+        let reference = registry.reference("app:endless");
+        tokio::spawn(async move { store.pull(&reference, &endpoint).await.map(|_| ()) })
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while registry.requests("blobs/") < 4 && std::time::Instant::now() < deadline {
+        tokio::task::yield_now().await;
+    }
+    // Of another registry, also a layer that the first only claims to have.
+    let honest = Registry::start(Access::Open).await;
+    honest.put_image("1", &[tar("shared"), tar("own")]);
+    for tag in ["1", "1"] {
+        let reference = honest.reference(&format!("app:{tag}"));
+        let endpoint = honest.endpoint();
+        let pull = store.pull(&reference, &endpoint);
+        tokio::time::timeout(Duration::from_secs(20), pull).await.expect("it waits").unwrap();
+    }
+    assert!(!waiting.is_finished());
+    waiting.abort();
+
+    let download = DownloadLimits {
+        time_base: Duration::from_millis(200),
+        bytes_per_second_min: 1 << 20,
+        ..DownloadLimits::default()
+    };
+    let store =
+        ImageStore::open(&directory.path().join("other"), StoreOptions { download, ..options() });
+    registry.put_image("slow", &[tar("slow")]);
+    registry.fault(&format!("blobs/{}", Digest::of(&gzip(&tar("slow")))), Fault::Stall);
+    let error = check_error(&store.unwrap(), &registry, "app:slow", "did not come within").await;
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn a_blob_that_is_announced_too_large_is_not_begun() {
+    let registry = Registry::start(Access::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let limits = UnpackLimits { blob_bytes_max: 10, ..UnpackLimits::default() };
+    let store = ImageStore::open(directory.path(), StoreOptions { limits, ..options() }).unwrap();
+    registry.put_image("1", &[tar("a")]);
+    check_error(&store, &registry, "app:1", "unexpected size").await;
+    assert_eq!(registry.requests(&format!("blobs/{}", Digest::of(&gzip(&tar("a"))))), 0);
+}
+
+#[tokio::test]
+async fn unused_images_make_room_before_a_pull_fails() {
+    let registry = Registry::start(Access::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let large = |name: &str| Tarball::new().file(name, &noise(40_000)).finish();
+    let limited = StoreOptions { bytes_max: 100_000, collect_after: Duration::ZERO, ..options() };
+    let store = ImageStore::open(directory.path(), limited).unwrap();
+    for tag in ["a", "b", "c"] {
+        registry.put_image(tag, &[large(tag)]);
+    }
+    let pull = async |tag: &str| {
+        store.pull(&registry.reference(&format!("app:{tag}")), &registry.endpoint()).await
+    };
+    drop(pull("a").await.unwrap());
+    let b = pull("b").await.unwrap();
+    let c = pull("c").await.unwrap();
+    assert!(store.find(&registry.reference("app:a")).is_none(), "the oldest unused one went");
+    assert!(store.find(&registry.reference("app:b")).is_some());
+    check_error(&store, &registry, "app:a", "write image store: no space left on device").await;
+    drop(c);
+    pull("a").await.unwrap();
+    assert!(store.find(&registry.reference("app:c")).is_none());
+    assert_eq!(fs::read(b.layers[0].join("b")).unwrap().len(), 40_000, "what is used stays");
+    drop(b);
+    registry.put_image("huge", &[Tarball::new().file("huge", &noise(200_000)).finish()]);
+    check_error(&store, &registry, "app:huge", "write image store: no space left on device").await;
 }
 
 /// Pulls, expects this in the reason, and that nothing is left.

@@ -1,5 +1,8 @@
 //! Layers of random hostile entries, whole and damaged. Needs root. Whatever comes of one, nothing beside
 //! the layer's directory changes, and nothing in it is a device. A failure names the seed of its layer.
+//!
+//! `OUTPORT_LAYERS` and `OUTPORT_LAYERS_SEED` change how many there are and the seed of the first: a campaign
+//! (`cargo xtask campaign layers`) runs this test with many.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -10,9 +13,14 @@ use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 use support::tarball::*;
 
-const LAYERS: u64 = 2000;
+const LAYERS: u64 = 1000;
+/// Most bytes on disk of one layer, whose tar file has less than 40 KiB.
+const DISK_BYTES_MAX: u64 = 1 << 20;
+/// Longest unpacking and removal of one layer; they take some milliseconds.
+const SECONDS_MAX: u64 = 20;
 const ENTRIES_MAX: u64 = 14;
 
 /// SplitMix64.
@@ -115,7 +123,18 @@ fn layer(random: &mut Random, outside: &str) -> Vec<u8> {
     for _ in 0..=random.below(ENTRIES_MAX) {
         let (name, link) = (random.name(outside), random.target(outside));
         let content = vec![b'x'; random.below(1500) as usize];
-        match random.below(12) {
+        match random.below(14) {
+            12 => {
+                let size = (1_u64 << random.below(44)).to_string();
+                let map = format!("{},{}", random.below(3000), content.len());
+                let (map, size) = (map.as_bytes(), size.as_bytes());
+                tarball = tarball.pax(&[("GNU.sparse.map", map), ("GNU.sparse.size", size)]);
+            }
+            13 => {
+                let extents = [(random.below(2000), content.len() as u64)];
+                let size = 1 << random.below(44);
+                tarball = tarball.gnu_sparse("sparse", &extents, size, &content);
+            }
             0 => tarball = tarball.pax(&[("path", &name), ("linkpath", &link)]),
             1 => tarball = tarball.gnu_long_name(&name).gnu_long_link(&link),
             2 => tarball = tarball.pax(&[("SCHILY.xattr.user.x", b"1"), ("mtime", b"-1.5")]),
@@ -173,20 +192,23 @@ fn look(root: &Path) -> Vec<String> {
     seen
 }
 
-/// The only devices are whiteouts.
-fn devices(directory: &Path) -> usize {
-    let mut found = 0;
+/// The only devices are whiteouts. And what it takes on disk.
+fn devices_and_bytes(directory: &Path) -> (usize, u64) {
+    let (mut found, mut bytes) = (0, 0);
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
         let metadata = fs::symlink_metadata(entry.path()).unwrap();
         let kind = metadata.file_type();
         let is_device = kind.is_block_device() || kind.is_char_device() && metadata.rdev() != 0;
         found += usize::from(is_device);
+        bytes += metadata.blocks() * 512;
         if kind.is_dir() {
-            found += devices(&entry.path());
+            let (below, bytes_below) = devices_and_bytes(&entry.path());
+            found += below;
+            bytes += bytes_below;
         }
     }
-    found
+    (found, bytes)
 }
 
 #[test]
@@ -199,8 +221,13 @@ fn random_layers_stay_in_their_directory() {
         fs::write(at(canary), "canary").unwrap();
     }
     let before = look(root.path());
-    let mut unpacked = 0;
-    for seed in 0..LAYERS {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |text| text.parse().unwrap())
+    };
+    let (layers, first) = (number("OUTPORT_LAYERS", LAYERS), number("OUTPORT_LAYERS_SEED", 0));
+    let (mut unpacked, mut slowest, mut largest) = (0, Duration::ZERO, 0);
+    for seed in (0..layers).map(|index| first.wrapping_add(index)) {
+        let begun = Instant::now();
         let layer = layer(&mut Random(seed), root.path().to_str().unwrap());
         fs::create_dir(at("store/layer")).unwrap();
         let directory = File::open(at("store/layer")).unwrap();
@@ -209,9 +236,16 @@ fn random_layers_stay_in_their_directory() {
         // A layer may take away the rights of its own directory, from everybody but root.
         fs::set_permissions(at("store/layer"), fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(look(root.path()), before, "seed {seed}: {done:?}");
-        assert_eq!(devices(&at("store/layer")), 0, "seed {seed}");
-        fs::remove_dir_all(at("store/layer")).unwrap();
+        let (devices, bytes) = devices_and_bytes(&at("store/layer"));
+        assert_eq!(devices, 0, "seed {seed}");
+        assert!(bytes < DISK_BYTES_MAX, "seed {seed}: {bytes} bytes");
+        outport_tree_removal::remove_tree(&at("store/layer")).unwrap();
+        assert!(begun.elapsed().as_secs() < SECONDS_MAX, "seed {seed}: {:?}", begun.elapsed());
+        (slowest, largest) = (slowest.max(begun.elapsed()), largest.max(bytes));
     }
+    println!(
+        "{layers} layers from seed {first}: {unpacked} unpacked, slowest {slowest:?}, largest {largest} bytes"
+    );
     // Layers that are all refused at their first entry would show nothing.
-    assert!((LAYERS / 20..LAYERS).contains(&unpacked), "{unpacked} of {LAYERS} were unpacked");
+    assert!((layers / 20..layers).contains(&unpacked), "{unpacked} of {layers} were unpacked");
 }

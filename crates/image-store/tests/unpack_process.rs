@@ -5,9 +5,12 @@ mod support;
 
 use outport_image_store::layer::process::unpack_main;
 use outport_image_store::{ImageStore, Platform, StoreOptions, UnpackLimits, Unpacker};
-use std::process::ExitCode;
+use rustix::fs::{Mode, OFlags};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 use support::registry::{Access, Registry};
-use support::tarball::Tarball;
+use support::tarball::{CHARACTER_DEVICE, Tarball};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -17,25 +20,112 @@ fn main() -> ExitCode {
     if arguments.iter().any(|argument| argument == "--list") {
         if !arguments.iter().any(|argument| argument == "--ignored") {
             println!("layers_are_unpacked_by_a_process: test");
+            println!("the_process_has_given_up_what_it_does_not_need: test");
+            println!("a_deep_tree_in_the_trash_does_not_end_the_program: test");
         }
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(layers_are_unpacked_by_a_process());
     println!("test layers_are_unpacked_by_a_process ... ok");
+    the_process_has_given_up_what_it_does_not_need();
+    println!("test the_process_has_given_up_what_it_does_not_need ... ok");
+    a_deep_tree_in_the_trash_does_not_end_the_program();
+    println!("test a_deep_tree_in_the_trash_does_not_end_the_program ... ok");
     ExitCode::SUCCESS
+}
+
+/// As the kernel shows it while the process waits for the rest of its blob.
+fn the_process_has_given_up_what_it_does_not_need() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = UnpackLimits::default();
+    let task = format!("{{\"Unpack\":{}}}", serde_json::to_string(&limits).unwrap());
+    let mut child = Command::new("/proc/self/exe")
+        .args(["unpack", &task])
+        .current_dir(directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let of_child = |name: &str| {
+        std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !of_child("status").contains("Seccomp:\t2") && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    let (status, limits) = (of_child("status"), of_child("limits"));
+    // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, MKNOD, SETFCAP.
+    let kept = 1_u64 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 27 | 1 << 31;
+    for set in ["CapPrm", "CapEff"] {
+        let line = status.lines().find(|line| line.starts_with(set)).unwrap();
+        let has = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        assert_eq!(has & !kept, 0, "{line}");
+    }
+    assert!(status.contains("Seccomp:\t2"), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    for (name, value) in [
+        ("Max core file size", "0"),
+        ("Max address space", "1073741824"),
+        ("Max file size", "68719476736"),
+        ("Max open files", "512"),
+        ("Max cpu time", "1200"),
+    ] {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        let soft = line[name.len()..].split_whitespace().next().unwrap();
+        assert_eq!(soft, value, "{line}");
+    }
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("Unpacked"), "{said}");
+}
+
+/// What an earlier version let a layer make: 15,200 levels ended the program at every start.
+fn a_deep_tree_in_the_trash_does_not_end_the_program() {
+    const DEPTH: usize = 5000;
+    for unpacker in [
+        Unpacker::InProcess,
+        Unpacker::Process { program: "/proc/self/exe".into(), arguments: vec!["unpack".into()] },
+        // No process to be had: it is done here.
+        Unpacker::Process { program: "/no/such/program".into(), arguments: Vec::new() },
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let tmp = directory.path().join("tmp");
+        std::fs::create_dir_all(tmp.join("half-made")).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut at = rustix::fs::open(tmp.join("half-made"), flags, Mode::empty()).unwrap();
+        for _ in 0..DEPTH {
+            rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+            at = rustix::fs::openat(&at, "d", flags, Mode::empty()).unwrap();
+        }
+        drop(at);
+        let options = StoreOptions { unpacker: unpacker.clone(), ..StoreOptions::default() };
+        let _store = ImageStore::open(directory.path(), options).unwrap();
+        let left = || {
+            let count =
+                |name: &str| std::fs::read_dir(directory.path().join(name)).unwrap().count();
+            count("tmp") + count("trash")
+        };
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while left() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(left(), 0, "{unpacker:?}");
+    }
 }
 
 async fn layers_are_unpacked_by_a_process() {
     let registry = Registry::start(Access::Open).await;
     let directory = tempfile::tempdir().unwrap();
-    let limits = UnpackLimits { entries_max: 5, ..UnpackLimits::default() };
+    let limits = UnpackLimits { entries_max: 15, ..UnpackLimits::default() };
     let open = |program: &str| {
         let arguments = vec!["unpack".into()];
         let options = StoreOptions {
             limits,
             unpacker: Unpacker::Process { program: program.into(), arguments },
             platform: Platform { os: "linux".to_owned(), architecture: "amd64".to_owned() },
+            ..StoreOptions::default()
         };
         ImageStore::open(directory.path(), options).unwrap()
     };
@@ -44,17 +134,29 @@ async fn layers_are_unpacked_by_a_process() {
         .directory("d")
         .file("d/file", b"x")
         .hard_link("other", "d/file")
-        .file(".wh.gone", b"");
+        .file(".wh.gone", b"")
+        .directory("opaque")
+        .file("opaque/.wh..wh..opq", b"")
+        .file("implied/file", b"x")
+        .device("jail/dev/urandom", CHARACTER_DEVICE, (1, 9))
+        .gnu_sparse("hole", &[(100, 1)], 5000, b"x");
     registry.put_image("honest", &[honest.finish()]);
     registry.put_image("hostile", &[Tarball::new().file("../x", b"x").finish()]);
-    let six = (0..6).fold(Tarball::new(), |tar, number| tar.file(&format!("f{number}"), b""));
-    registry.put_image("bomb", &[six.finish()]);
+    let many = (0..16).fold(Tarball::new(), |tar, number| tar.file(&format!("f{number}"), b""));
+    registry.put_image("bomb", &[many.finish()]);
     registry.put_image("cut", &[Tarball::new().file("x", &[1; 900]).unfinished()[..700].to_vec()]);
     let pull = async |store: &ImageStore, tag: &str| {
         store.pull(&registry.reference(&format!("app:{tag}")), &registry.endpoint()).await
     };
     let image = pull(&store, "honest").await.unwrap();
     assert_eq!(std::fs::read(image.layers[0].join("other")).unwrap(), b"x");
+    assert_eq!(std::fs::read(image.layers[0].join("hole")).unwrap().len(), 5000);
+    let mut value = [0; 4];
+    let opaque = image.layers[0].join("opaque");
+    let read = rustix::fs::getxattr(opaque, "trusted.overlay.opaque", &mut value[..]).unwrap();
+    assert_eq!(&value[..read], b"y", "the parent marks what the child may not");
+    let urandom = std::fs::metadata(image.layers[0].join("jail/dev/urandom")).unwrap();
+    assert_eq!(urandom.rdev(), rustix::fs::makedev(1, 9));
     for (tag, words) in [
         ("hostile", "\"../x\": path with .."),
         ("bomb", "limit on entries exceeded"),

@@ -22,7 +22,9 @@ use crate::container_spec::OpenFiles;
 use crate::control_plane::{ControlPlane, LinkError};
 use crate::host;
 use crate::log_news::LogNews;
-use crate::machine::{Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_instance};
+use crate::machine::{
+    IMAGE_BYTES_MAX, Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_instance,
+};
 use crate::reporter::Reporter;
 use crate::run_dir;
 use crate::task::runner::StopReason;
@@ -526,7 +528,7 @@ async fn machine(
     run_dir::make(&run_dir)?;
     let runtime = Arc::new(runtime(&settings.directory, &settings.instance)?);
     let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
-    let options = StoreOptions { unpacker, ..StoreOptions::default() };
+    let options = StoreOptions { unpacker, bytes_max: IMAGE_BYTES_MAX, ..StoreOptions::default() };
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
     let networks = Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr).await?;
     let images = Images::new(store, control_plane.clone(), registered);

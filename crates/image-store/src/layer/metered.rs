@@ -1,7 +1,8 @@
-//! Readers that count: the compressed side, and the decompressed side with its digest and its limits.
+//! What one unpacking has cost so far: bytes read and written, entries, time; and the readers that count.
 //!
 //! The limits are applied where bytes come out of the decompressor, so that neither the tar reader nor the code
-//! behind it can be made to hold or write more, whatever sizes the headers claim.
+//! behind it can be made to hold or write more, whatever sizes the headers claim; and, for what costs nothing to
+//! claim (holes, directories on the way), before it is made.
 
 use super::limits::UnpackLimits;
 use crate::digest::Digest;
@@ -9,12 +10,18 @@ use sha2::{Digest as _, Sha256};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The counters of one unpacking, shared by its readers and the loop over the entries.
 pub struct Meter {
     limits: UnpackLimits,
+    begun: Instant,
     compressed: Cell<u64>,
     decompressed: Cell<u64>,
+    /// Bytes of files, holes included.
+    claimed: Cell<u64>,
+    /// Entries and implied directories.
+    made: Cell<u64>,
     /// Bytes that may still be read before the next entry begins; `None` while an entry's content is read.
     header_allowance: Cell<Option<u64>>,
     exceeded: Cell<Option<&'static str>>,
@@ -25,8 +32,11 @@ impl Meter {
     pub fn new(limits: UnpackLimits) -> Rc<Meter> {
         Rc::new(Meter {
             limits,
+            begun: Instant::now(),
             compressed: Cell::new(0),
             decompressed: Cell::new(0),
+            claimed: Cell::new(0),
+            made: Cell::new(0),
             header_allowance: Cell::new(None),
             exceeded: Cell::new(None),
             hasher: RefCell::new(Sha256::new()),
@@ -43,7 +53,24 @@ impl Meter {
         self.header_allowance.set(None);
     }
 
-    /// The limit that ended the reading, if one did: the error that surfaces may be another's words.
+    /// One more entry or directory is going to be made.
+    pub fn make(&self) -> io::Result<()> {
+        self.made.set(self.made.get() + 1);
+        if self.made.get() > self.limits.entries_max { self.refuse("entries") } else { Ok(()) }
+    }
+
+    /// A file of so many bytes, holes included, is going to be made.
+    pub fn claim(&self, bytes: u64) -> io::Result<()> {
+        self.claimed.set(self.claimed.get().saturating_add(bytes));
+        if self.claimed.get() > self.limits.bytes_max { self.refuse("bytes") } else { Ok(()) }
+    }
+
+    /// Too many paths of directories are held in memory.
+    pub fn refuse_directories(&self) -> io::Result<()> {
+        self.refuse("directories")
+    }
+
+    /// The limit that ended the work, if one did: the error that surfaces may be another's words.
     pub fn exceeded(&self) -> Option<&'static str> {
         self.exceeded.get()
     }
@@ -74,6 +101,9 @@ impl Meter {
                 Some(left) => self.header_allowance.set(Some(left)),
                 None => return self.refuse("header bytes"),
             }
+        }
+        if self.begun.elapsed().as_secs() >= self.limits.time_max_s {
+            return self.refuse("time");
         }
         Ok(())
     }

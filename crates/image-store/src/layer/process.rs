@@ -1,28 +1,35 @@
-//! Where layers are unpacked: in a process of its own that can touch nothing but the layer's directory.
+//! Where layers are unpacked, and trees removed: in a process of its own that can touch nothing but one directory.
 //!
 //! The child is this program again, as `<program> <arguments>`, with the blob as standard input and the directory as
-//! working directory; limits go in and the result comes out as one JSON document. It confines itself with Landlock to
-//! that directory before it reads the first byte of the blob, and dies with its parent.
+//! working directory; the work goes in and the result comes out as one JSON document. It gives up all that it does not
+//! need ([`confinement`](super::confinement)) before it reads the first byte of the blob, and dies with its parent.
+//!
+//! **Invariant:** what a child says is bounded, and believed no further than a layer is: the digest is compared, and
+//! paths are opened beneath the layer's directory. A child that takes too long, or dies of a limit, is that limit's
+//! error.
 
+use super::confinement::{Work, confine};
 use super::limits::UnpackLimits;
-use super::unpack::{UnpackError, Unpacked, unpack_layer};
-use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr,
-};
+use super::unpack::{UnpackError, Unpacked, finish, unpack_entries, unpack_layer};
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
 
-/// Most bytes of a child's answer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// The first version in which a sandboxed process may make hard links between directories.
-const LANDLOCK_ABI: ABI = ABI::V2;
+/// Most bytes of a child's answer: the marked paths of [`UnpackLimits`], in hexadecimal digits.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// The child ends itself at the limit; this much later it is killed.
+const TIME_GRACE: Duration = Duration::from_secs(15);
+/// Errors of a removal that are told.
+const FAILURES_TOLD_MAX: usize = 10;
 
 /// Where layers are unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +45,32 @@ pub enum Unpacker {
     },
 }
 
+/// What a child is told to do in its working directory.
+#[derive(Serialize, Deserialize)]
+enum Task {
+    Unpack(UnpackLimits),
+    Remove,
+}
+
 #[derive(Serialize, Deserialize)]
 enum Answer {
     Unpacked(Unpacked),
-    Hostile { entry: String, reason: String },
+    /// What could not be removed.
+    Removed(Vec<String>),
+    Hostile {
+        entry: String,
+        reason: String,
+    },
     LimitExceeded(String),
     Malformed(String),
-    Unsupported { entry: String, what: String },
-    DiskFull { entry: String },
-    Io { entry: String, error: String, code: Option<i32> },
+    DiskFull {
+        entry: String,
+    },
+    Io {
+        entry: String,
+        error: String,
+        code: Option<i32>,
+    },
 }
 
 impl Unpacker {
@@ -59,81 +83,178 @@ impl Unpacker {
         match self {
             Unpacker::InProcess => {
                 let (directory, limits) = (directory.to_owned(), *limits);
-                tokio::task::spawn_blocking(move || unpack_into(blob, &directory, &limits))
-                    .await
-                    .unwrap_or_else(|error| Err(failed(io::Error::other(error))))
+                let work = move || unpack_layer(blob, open(&directory)?.as_fd(), &limits);
+                join(tokio::task::spawn_blocking(work).await)
             }
             Unpacker::Process { program, arguments } => {
-                let child = tokio::process::Command::new(program)
-                    .args(arguments)
-                    .arg(serde_json::to_string(limits).map_err(|error| failed(error.into()))?)
-                    .current_dir(directory)
-                    .env_clear()
-                    .stdin(blob)
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null())
-                    .kill_on_drop(true)
-                    .spawn()
-                    .map_err(failed)?;
-                let output = child.wait_with_output().await.map_err(failed)?;
-                answer(&output.stdout, output.status)
+                let unpacked = in_process(program, arguments, blob, directory, limits).await?;
+                let directory = directory.to_owned();
+                let work = move || {
+                    finish(open(&directory)?.as_fd(), &unpacked)?;
+                    Ok(unpacked)
+                };
+                join(tokio::task::spawn_blocking(work).await)
             }
+        }
+    }
+
+    /// Removes everything in `directory`. Blocks. What cannot be removed is logged, and stays.
+    pub(crate) fn empty(&self, directory: &Path) {
+        let failures = match self {
+            Unpacker::InProcess => empty_directory(directory),
+            Unpacker::Process { program, arguments } => {
+                match empty_in_process(program, arguments, directory) {
+                    Ok(failures) => Ok(failures),
+                    Err(error) => {
+                        // Without descriptors or memory for a child; the removal itself is as safe here.
+                        tracing::warn!(%error, "no process to remove trash; it is done here");
+                        empty_directory(directory)
+                    }
+                }
+            }
+        };
+        match failures {
+            Ok(failures) => {
+                for failure in failures {
+                    tracing::warn!(failure, "trash not removed; the next start tries again");
+                }
+            }
+            Err(error) => tracing::warn!(%error, path = %directory.display(), "trash not readable"),
         }
     }
 }
 
-fn unpack_into(
+fn join<T>(
+    joined: Result<Result<T, UnpackError>, tokio::task::JoinError>,
+) -> Result<T, UnpackError> {
+    joined.unwrap_or_else(|error| Err(failed(io::Error::other(error))))
+}
+
+async fn in_process(
+    program: &Path,
+    arguments: &[OsString],
     blob: File,
     directory: &Path,
     limits: &UnpackLimits,
 ) -> Result<Unpacked, UnpackError> {
+    let task = serde_json::to_string(&Task::Unpack(*limits));
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .arg(task.map_err(|error| failed(error.into()))?)
+        .current_dir(directory)
+        .env_clear()
+        .stdin(blob)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let said = child.stdout.take();
+    let work = async {
+        let mut answer = Vec::new();
+        if let Some(said) = said {
+            said.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+        }
+        Ok((answer, child.wait().await?))
+    };
+    let time = Duration::from_secs(limits.time_max_s) + TIME_GRACE;
+    match tokio::time::timeout(time, work).await {
+        Ok(ended) => {
+            let (said, status) = ended.map_err(failed)?;
+            answer(&said, status)
+        }
+        Err(_) => Err(UnpackError::LimitExceeded("time")),
+    }
+}
+
+fn empty_in_process(
+    program: &Path,
+    arguments: &[OsString],
+    directory: &Path,
+) -> io::Result<Vec<String>> {
+    let mut child = std::process::Command::new(program)
+        .args(arguments)
+        .arg(serde_json::to_string(&Task::Remove)?)
+        .current_dir(directory)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut said = Vec::new();
+    let read = match child.stdout.take() {
+        Some(stdout) => stdout.take(ANSWER_BYTES_MAX).read_to_end(&mut said),
+        None => Ok(0),
+    };
+    let status = child.wait()?;
+    read?;
+    match serde_json::from_slice(&said) {
+        Ok(Answer::Removed(failures)) => Ok(failures),
+        _ => Err(io::Error::other(format!("the removing process ended with {status}"))),
+    }
+}
+
+/// Removes what is in a directory, and says what could not be.
+fn empty_directory(directory: &Path) -> io::Result<Vec<String>> {
+    let mut failures = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if let Err(error) = outport_tree_removal::remove_tree(&path)
+            && failures.len() < FAILURES_TOLD_MAX
+        {
+            failures.push(format!("{}: {error}", path.display()));
+        }
+    }
+    Ok(failures)
+}
+
+fn open(directory: &Path) -> Result<OwnedFd, UnpackError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(directory, flags, Mode::empty());
-    let root = root.map_err(|errno| failed(errno.into()))?;
-    unpack_layer(blob, root.as_fd(), limits)
+    rustix::fs::open(directory, flags, Mode::empty()).map_err(|errno| failed(errno.into()))
 }
 
 fn failed(source: io::Error) -> UnpackError {
     UnpackError::Io { entry: "layer".to_owned(), source }
 }
 
-fn answer(stdout: &[u8], status: std::process::ExitStatus) -> Result<Unpacked, UnpackError> {
-    let answer = match serde_json::from_slice(&stdout[..stdout.len().min(ANSWER_BYTES_MAX)]) {
-        Ok(answer) => answer,
-        Err(_) => {
-            return Err(failed(io::Error::other(format!("the unpacker ended with {status}"))));
-        }
-    };
-    match answer {
-        Answer::Unpacked(unpacked) => Ok(unpacked),
-        Answer::Hostile { entry, reason } => Err(UnpackError::Hostile { entry, reason }),
-        Answer::LimitExceeded(limit) => Err(UnpackError::LimitExceeded(known_limit(&limit))),
-        Answer::Malformed(reason) => Err(UnpackError::Malformed(reason)),
-        Answer::Unsupported { entry, what } => {
-            Err(UnpackError::Malformed(format!("{entry:?}: {what} is not supported")))
-        }
-        Answer::DiskFull { entry } => Err(UnpackError::DiskFull { entry }),
-        Answer::Io { entry, error, code } => {
+fn answer(said: &[u8], status: ExitStatus) -> Result<Unpacked, UnpackError> {
+    match serde_json::from_slice(said) {
+        Ok(Answer::Unpacked(unpacked)) => Ok(unpacked),
+        Ok(Answer::Hostile { entry, reason }) => Err(UnpackError::Hostile { entry, reason }),
+        Ok(Answer::LimitExceeded(limit)) => Err(UnpackError::LimitExceeded(known_limit(&limit))),
+        Ok(Answer::Malformed(reason)) => Err(UnpackError::Malformed(reason)),
+        Ok(Answer::DiskFull { entry }) => Err(UnpackError::DiskFull { entry }),
+        Ok(Answer::Io { entry, error, code }) => {
             let source = code.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error);
             Err(UnpackError::Io { entry, source })
         }
+        Ok(Answer::Removed(_)) | Err(_) => Err(died(status)),
     }
+}
+
+/// A child without an answer.
+fn died(status: ExitStatus) -> UnpackError {
+    if status.signal() == Some(Signal::XCPU.as_raw()) {
+        return UnpackError::LimitExceeded("processor time");
+    }
+    failed(io::Error::other(format!("the unpacker ended with {status}")))
 }
 
 /// The limit's static name again.
 fn known_limit(name: &str) -> &'static str {
-    ["bytes", "compression ratio", "header bytes", "entries", "directories"]
+    ["bytes", "compression ratio", "header bytes", "entries", "directories", "time"]
         .into_iter()
         .find(|known| *known == name)
         .unwrap_or("resources")
 }
 
-/// The child's whole life: unpacks standard input into the working directory and prints the answer. `limits` is the
-/// argument that the parent appended. The exit code is 0 when an answer was printed, whatever it says.
-pub fn unpack_main(limits: &str) -> ExitCode {
-    let answer = match run(limits) {
-        Ok(unpacked) => Answer::Unpacked(unpacked),
-        Err(error) => describe(error),
+/// The child's whole life: does in the working directory what `task`, the argument that the parent appended, says,
+/// and prints the answer. The exit code is 0 when an answer was printed, whatever it says.
+pub fn unpack_main(task: &str) -> ExitCode {
+    let answer = match serde_json::from_str(task) {
+        Ok(Task::Unpack(limits)) => run(&limits).map_or_else(describe, Answer::Unpacked),
+        Ok(Task::Remove) => remove().map_or_else(|error| describe(failed(error)), Answer::Removed),
+        Err(error) => describe(failed(error.into())),
     };
     let printed = serde_json::to_vec(&answer)
         .map_err(io::Error::from)
@@ -141,34 +262,24 @@ pub fn unpack_main(limits: &str) -> ExitCode {
     if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run(limits: &str) -> Result<Unpacked, UnpackError> {
-    let limits: UnpackLimits =
-        serde_json::from_str(limits).map_err(|error| failed(error.into()))?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .map_err(|errno| failed(errno.into()))?;
+fn run(limits: &UnpackLimits) -> Result<Unpacked, UnpackError> {
+    die_with_parent().map_err(failed)?;
     let directory = std::env::current_dir().map_err(failed)?;
     let blob = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(&directory, flags, Mode::empty());
-    let root = root.map_err(|errno| failed(errno.into()))?;
-    confine(&directory).map_err(failed)?;
-    unpack_layer(File::from(blob), root.as_fd(), &limits)
+    let root = open(&directory)?;
+    confine(&directory, Work::Unpack(limits)).map_err(failed)?;
+    unpack_entries(File::from(blob), root.as_fd(), limits)
 }
 
-/// Gives up every file right outside of `directory`. A kernel without Landlock leaves openat2 as the only wall.
-fn confine(directory: &Path) -> io::Result<()> {
-    let rights = AccessFs::from_all(LANDLOCK_ABI);
-    let supported = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(rights)
-        .and_then(|ruleset| ruleset.create());
-    let Ok(ruleset) = supported else { return Ok(()) };
-    let beneath = PathFd::new(directory).map_err(io::Error::other)?;
-    ruleset
-        .add_rule(PathBeneath::new(beneath, rights))
-        .and_then(|ruleset| ruleset.restrict_self())
-        .map_err(io::Error::other)?;
-    Ok(())
+fn remove() -> io::Result<Vec<String>> {
+    die_with_parent()?;
+    let directory = std::env::current_dir()?;
+    confine(&directory, Work::Remove)?;
+    empty_directory(Path::new("."))
+}
+
+fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 fn describe(error: UnpackError) -> Answer {
@@ -176,9 +287,6 @@ fn describe(error: UnpackError) -> Answer {
         UnpackError::Hostile { entry, reason } => Answer::Hostile { entry, reason },
         UnpackError::LimitExceeded(limit) => Answer::LimitExceeded(limit.to_owned()),
         UnpackError::Malformed(reason) => Answer::Malformed(reason),
-        UnpackError::Unsupported { entry, what } => {
-            Answer::Unsupported { entry, what: what.to_owned() }
-        }
         UnpackError::DiskFull { entry } => Answer::DiskFull { entry },
         UnpackError::Io { entry, source } => {
             Answer::Io { entry, error: source.to_string(), code: source.raw_os_error() }

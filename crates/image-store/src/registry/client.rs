@@ -3,6 +3,7 @@
 use super::challenge::{self, Challenge};
 use super::endpoint::{Credentials, RegistryEndpoint};
 use super::error::RegistryError;
+use super::reach::{Nearness, Network, Resolver, refused};
 use crate::digest::Digest;
 use crate::manifest::{self, Manifest};
 use base64::Engine as _;
@@ -13,9 +14,11 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, HttpInfo};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,11 +36,19 @@ const TOKEN_BODY_BYTES_MAX: usize = 256 * 1024;
 /// Most characters of a registry's message that are repeated.
 const MESSAGE_SHOWN_MAX: usize = 256;
 
-type HttpsClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type HttpClient = Client<HttpConnector<Resolver>, Empty<Bytes>>;
+type HttpsClient = Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>;
 
 /// Connections to registries, shared by all pulls.
 pub(crate) struct RegistryClient {
-    http: Client<HttpConnector, Empty<Bytes>>,
+    /// By how near they reach: a connection that one may use is not taken by another.
+    by_reach: [Connections; 3],
+}
+
+/// Connections to addresses that are near at most so much.
+struct Connections {
+    resolver: Resolver,
+    http: HttpClient,
     /// Made at the first use: reading the host's certificates costs time and memory.
     https: OnceLock<HttpsClient>,
 }
@@ -47,26 +58,45 @@ pub(crate) struct Session<'client> {
     client: &'client RegistryClient,
     endpoint: &'client RegistryEndpoint,
     authorization: Mutex<Option<HeaderValue>>,
+    /// How near the registry was, when it last answered: as far as it may send the node.
+    nearness: Mutex<Nearness>,
 }
 
 impl RegistryClient {
-    pub fn new() -> RegistryClient {
-        let http = builder().build(tcp_connector());
-        RegistryClient { http, https: OnceLock::new() }
+    pub fn new(network: &Arc<dyn Network>) -> RegistryClient {
+        let reaches = [Nearness::Public, Nearness::Private, Nearness::Loopback];
+        let by_reach = reaches.map(|reach| {
+            let resolver = Resolver { network: Arc::clone(network), reach };
+            let http = builder().build(tcp_connector(resolver.clone()));
+            Connections { resolver, http, https: OnceLock::new() }
+        });
+        RegistryClient { by_reach }
     }
 
     pub fn session<'client>(
         &'client self,
         endpoint: &'client RegistryEndpoint,
     ) -> Session<'client> {
-        Session { client: self, endpoint, authorization: Mutex::new(None) }
+        let (authorization, nearness) = (Mutex::new(None), Mutex::new(Nearness::Public));
+        Session { client: self, endpoint, authorization, nearness }
     }
 
+    fn connections(&self, reach: Nearness) -> &Connections {
+        let [public, private, loopback] = &self.by_reach;
+        match reach {
+            Nearness::Public => public,
+            Nearness::Private => private,
+            Nearness::Loopback | Nearness::Forbidden => loopback,
+        }
+    }
+}
+
+impl Connections {
     fn https(&self) -> std::io::Result<&HttpsClient> {
         if let Some(client) = self.https.get() {
             return Ok(client);
         }
-        let mut tcp = tcp_connector();
+        let mut tcp = tcp_connector(self.resolver.clone());
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
@@ -82,20 +112,29 @@ impl RegistryClient {
     ) -> Result<Response<Incoming>, RegistryError> {
         let url = request.uri().to_string();
         let unreachable = |reason: String| RegistryError::Unreachable { url: url.clone(), reason };
+        let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']);
+        if let Ok(address) = host.parse::<IpAddr>()
+            && !self.resolver.allows(address)
+        {
+            return Err(RegistryError::Protocol { url, reason: refused(host).to_string() });
+        }
         let response = if request.uri().scheme_str() == Some("https") {
             let https = self.https().map_err(|error| unreachable(error.to_string()))?;
             tokio::time::timeout(RESPONSE_TIMEOUT, https.request(request)).await
         } else {
             tokio::time::timeout(RESPONSE_TIMEOUT, self.http.request(request)).await
         };
-        response
-            .map_err(|_| unreachable("context deadline exceeded".to_owned()))?
-            .map_err(|error| unreachable(innermost(&error)))
+        response.map_err(|_| unreachable("context deadline exceeded".to_owned()))?.map_err(
+            |error| match is_refused(&error) {
+                true => RegistryError::Protocol { url: url.clone(), reason: innermost(&error) },
+                false => unreachable(innermost(&error)),
+            },
+        )
     }
 }
 
-fn tcp_connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
+fn tcp_connector(resolver: Resolver) -> HttpConnector<Resolver> {
+    let mut connector = HttpConnector::new_with_resolver(resolver);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_nodelay(true);
     connector
@@ -108,12 +147,25 @@ fn builder() -> hyper_util::client::legacy::Builder {
 }
 
 /// The root cause, which says more to a user than "client error (Connect)".
-fn innermost(error: &dyn std::error::Error) -> String {
+fn innermost(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Whether it was the resolver's word, and not the network's.
+fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if kind == Some(std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl Session<'_> {
@@ -161,6 +213,10 @@ impl Session<'_> {
     ) -> Result<Response<Incoming>, RegistryError> {
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
         self.get(&self.url("blobs", &digest.to_string()), None, range.as_deref()).await
+    }
+
+    pub fn authority(&self) -> &str {
+        &self.endpoint.authority
     }
 
     fn url(&self, kind: &str, selector: &str) -> String {
@@ -302,7 +358,11 @@ impl Session<'_> {
             url: realm.to_owned(),
             reason: reason.to_owned(),
         };
-        if self.endpoint.https && !realm.starts_with("https://") {
+        let realm_uri: Uri = realm.parse().map_err(|_| protocol("not a valid address"))?;
+        if !is_followed(&realm_uri) {
+            return Err(protocol("not a valid address"));
+        }
+        if self.endpoint.https && realm_uri.scheme_str() != Some("https") {
             return Err(protocol("a token service without TLS"));
         }
         let own_scope = format!("repository:{}:pull", self.endpoint.repository);
@@ -312,7 +372,9 @@ impl Session<'_> {
         if let Some(service) = service {
             url.push_str(&format!("&service={}", challenge::encode_query(service)));
         }
-        let authorization = self.endpoint.credentials.as_ref().and_then(basic);
+        // To a stranger only where nobody listens, and its certificate says who it is.
+        let may_know = self.is_own(&realm_uri) || self.endpoint.https;
+        let authorization = self.endpoint.credentials.as_ref().filter(|_| may_know).and_then(basic);
         let response = self.redirected(&url, None, None, authorization).await?;
         if response.status() != StatusCode::OK {
             let message = format!("server message: {}", self.message(response).await);
@@ -328,6 +390,32 @@ impl Session<'_> {
             .and_then(|token| token.as_str())
             .ok_or_else(|| protocol("not a token"))?;
         secret(&format!("Bearer {token}")).ok_or_else(|| protocol("not a token"))
+    }
+
+    /// Whether it is the registry itself, whose address the task named.
+    fn is_own(&self, uri: &Uri) -> bool {
+        uri.scheme_str() == Some(self.endpoint.scheme())
+            && uri.authority().is_some_and(|authority| {
+                authority.as_str().eq_ignore_ascii_case(&self.endpoint.authority)
+            })
+    }
+
+    /// Sends a request as far as it may go: see [`reach`](super::reach).
+    async fn send(
+        &self,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        if !self.is_own(request.uri()) {
+            let reach = *self.nearness.lock().unwrap_or_else(PoisonError::into_inner);
+            return self.client.connections(reach).send(request).await;
+        }
+        let connections = self.client.connections(Nearness::Loopback);
+        let response = connections.send(request).await?;
+        if let Some(connected) = response.extensions().get::<HttpInfo>() {
+            let nearness = connections.resolver.network.nearness(connected.remote_addr().ip());
+            *self.nearness.lock().unwrap_or_else(PoisonError::into_inner) = nearness;
+        }
+        Ok(response)
     }
 
     /// One request and the redirects that answer it.
@@ -361,7 +449,7 @@ impl Session<'_> {
             }
             let request =
                 request.body(Empty::new()).map_err(|_| protocol(url, "not a valid request"))?;
-            let response = self.client.send(request).await?;
+            let response = self.send(request).await?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
@@ -379,11 +467,17 @@ fn next_hop(from: &Uri, response: &Response<Incoming>) -> Option<Uri> {
     let location = header_text(response.headers(), header::LOCATION)?;
     let target: Uri = location.parse().ok()?;
     if target.authority().is_some() {
-        return matches!(target.scheme_str(), Some("http" | "https")).then_some(target);
+        return is_followed(&target).then_some(target);
     }
     let mut parts = from.clone().into_parts();
     parts.path_and_query = target.into_parts().path_and_query;
     Uri::from_parts(parts).ok()
+}
+
+/// Of a scheme that is spoken, and without a password in it.
+fn is_followed(target: &Uri) -> bool {
+    matches!(target.scheme_str(), Some("http" | "https"))
+        && target.authority().is_some_and(|authority| !authority.as_str().contains('@'))
 }
 
 fn error_message(body: &[u8]) -> Option<String> {

@@ -56,3 +56,40 @@ fn bombs_end_at_the_limits() {
     let canary = Canary::new();
     canary.unpack(&gzip(&zeros(6)), &wide).unwrap();
 }
+
+/// What costs nothing to claim costs nothing to refuse.
+#[test]
+fn claims_end_at_the_limits() {
+    let limits = UnpackLimits { bytes_max: 8 << 20, entries_max: 100, ..UnpackLimits::default() };
+    let sparse = |size: u64| {
+        Tarball::new().gnu_sparse("hole", &[(0, 1), (size - 1, 1)], size, b"xy").finish()
+    };
+    limited("an old sparse file of a terabyte", limits, &sparse(1 << 40), "bytes");
+    let hundred = (0..5).fold(Tarball::new(), |tar, number| {
+        tar.gnu_sparse(&format!("h{number}"), &[(0, 1)], 2 << 20, b"x")
+    });
+    limited("small sparse files together", limits, &hundred.finish(), "bytes");
+    let records: [(&str, &[u8]); 2] =
+        [("GNU.sparse.map", b"0,1"), ("GNU.sparse.size", b"1099511627776")];
+    let pax = Tarball::new().pax(&records).file("s", b"x").finish();
+    limited("a pax sparse file of a terabyte", limits, &pax, "bytes");
+    let size: [(&str, &[u8]); 1] = [("size", b"1099511627776")];
+    let pax = Tarball::new().pax(&size).file("s", b"x").finish();
+    limited("a size in records", limits, &pax, "bytes");
+    let deep = Tarball::new().file(&format!("{}f", "d/".repeat(40)), b"");
+    let deep = deep.file(&format!("{}f", "e/".repeat(40)), b"");
+    let deep = deep.file(&format!("{}f", "f/".repeat(40)), b"");
+    limited("directories that no entry lists", limits, &deep.clone().finish(), "entries");
+    let few = UnpackLimits { marked_path_bytes_max: 1000, ..limits };
+    limited("the same, by the bytes of their paths", few, &deep.finish(), "directories");
+    let at_once = UnpackLimits { time_max_s: 0, ..limits };
+    let file = Tarball::new().file("a", b"x").finish();
+    limited("no time", at_once, &file, "time");
+    // Within the limits, holes cost no blocks.
+    let canary = Canary::new();
+    canary.unpack(&sparse(4 << 20), &limits).unwrap();
+    let made = std::fs::metadata(canary.layer().join("hole")).unwrap();
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(made.size(), 4 << 20);
+    assert!(made.blocks() * 512 < 1 << 20, "{} blocks", made.blocks());
+}

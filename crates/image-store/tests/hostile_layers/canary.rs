@@ -84,10 +84,35 @@ pub fn refused(case: &str, layer: impl Fn(&Canary) -> Vec<u8>, words: &str) {
 #[track_caller]
 pub fn kept_inside(case: &str, layer: impl Fn(&Canary) -> Vec<u8>, inside: &[&str]) {
     let canary = Canary::new();
-    canary.unpack(&layer(&canary), &UnpackLimits::default()).expect(case);
+    inside_of(&canary, case, &layer(&canary), inside);
+}
+
+/// The same, of a path that depends on where the canary lies.
+#[track_caller]
+pub fn kept_inside_at(
+    case: &str,
+    layer: impl Fn(&Canary) -> Vec<u8>,
+    inside: impl Fn(&Canary) -> String,
+) {
+    let canary = Canary::new();
+    inside_of(&canary, case, &layer(&canary), &[inside(&canary).as_str()]);
+}
+
+#[track_caller]
+fn inside_of(canary: &Canary, case: &str, layer: &[u8], inside: &[&str]) {
+    canary.unpack(layer, &UnpackLimits::default()).expect(case);
     canary.check(case);
     for path in inside {
         let found = fs::symlink_metadata(canary.layer().join(path));
         assert!(found.is_ok(), "{case}: {path} is not in the layer");
     }
+}
+
+/// Unpacks and expects success, and that a path is not in the layer.
+#[track_caller]
+pub fn left_out(case: &str, layer: &[u8], absent: &str) {
+    let canary = Canary::new();
+    inside_of(&canary, case, layer, &[]);
+    let found = fs::symlink_metadata(canary.layer().join(absent));
+    assert!(found.is_err(), "{case}: {absent} is in the layer");
 }

@@ -1,28 +1,36 @@
 //! Symlinks and hard links.
 
-use crate::canary::{Canary, kept_inside, refused};
+use crate::canary::{Canary, kept_inside, kept_inside_at, refused};
 use crate::support::tarball::*;
 
+/// A symlink on the way counts from the layer's root, as in a container of it: what comes through one is inside.
 #[test]
 fn symlinks_are_never_a_way_out() {
-    let through = |target: &'static str| {
-        move |_: &Canary| Tarball::new().symlink("out", target).file("out/passwd", b"x").finish()
+    let through = |case: &str, target: &'static str, inside: &str| {
+        kept_inside(
+            case,
+            |_| Tarball::new().symlink("out", target).file("out/passwd", b"x").finish(),
+            &["out", inside],
+        );
     };
-    refused("absolute symlink parent", through("/etc"), "leads out");
-    refused("relative symlink parent", through("../.."), "leads out");
-    refused("symlink to the store", through(".."), "leads out");
-    refused("symlink to proc", through("/proc/self/root"), "leads out");
-    refused(
+    through("absolute symlink parent", "/etc", "etc/passwd");
+    through("relative symlink parent", "../..", "passwd");
+    through("symlink to the store", "..", "passwd");
+    through("symlink to proc", "/proc/self/root", "proc/self/root/passwd");
+    through("dangling symlink parent", "nowhere", "nowhere/passwd");
+    through("symlink with dots and slashes", "//a/./../b//", "b/passwd");
+    let at_canary = |canary: &Canary| format!("{}/passwd", &canary.path()[1..]);
+    kept_inside_at(
         "symlink to the canary",
         |canary| Tarball::new().symlink("out", canary.path()).file("out/passwd", b"x").finish(),
-        "leads out",
+        at_canary,
     );
-    refused(
+    kept_inside(
         "chain of symlinks",
         |_| Tarball::new().symlink("a", "b").symlink("b", "../..").file("a/passwd", b"x").finish(),
-        "leads out",
+        &["passwd"],
     );
-    refused(
+    kept_inside(
         "symlink inside a directory",
         |_| {
             Tarball::new()
@@ -31,17 +39,31 @@ fn symlinks_are_never_a_way_out() {
                 .file("d/up/passwd", b"x")
                 .finish()
         },
-        "leads out",
+        &["passwd"],
     );
-    refused(
+    kept_inside(
         "new directory through a symlink",
         |_| Tarball::new().symlink("out", "../..").directory("out/new").finish(),
-        "leads out",
+        &["new"],
     );
-    refused(
+    kept_inside(
         "implied directories through a symlink",
         |_| Tarball::new().symlink("out", "../..").file("out/a/b/c", b"x").finish(),
-        "leads out",
+        &["a/b/c"],
+    );
+    kept_inside(
+        "a service's run directory",
+        |_| {
+            Tarball::new()
+                .directory("run")
+                .directory("var")
+                .symlink("var/run", "/run")
+                .file("var/run/app.pid", b"7")
+                .hard_link("pid", "var/run/app.pid")
+                .file("var/run/.wh.old", b"")
+                .finish()
+        },
+        &["var/run", "run/app.pid", "pid", "run/old"],
     );
     refused(
         "symlink loop",
@@ -49,16 +71,29 @@ fn symlinks_are_never_a_way_out() {
         "too many symlinks",
     );
     refused(
-        "dangling symlink parent",
-        |_| Tarball::new().symlink("out", "nowhere").file("out/x", b"x").finish(),
+        "symlinks that never come to an end",
+        |_| {
+            let long = "a/../".repeat(800) + "b";
+            Tarball::new()
+                .directory("a")
+                .gnu_long_link(long.as_bytes())
+                .symlink("b", "x")
+                .file("b/x", b"")
+                .finish()
+        },
+        "too many symlinks",
+    );
+    refused(
+        "a file on the way",
+        |_| Tarball::new().file("f", b"").symlink("l", "f").file("l/x", b"x").finish(),
         "not a directory",
     );
-    refused(
+    kept_inside(
         "symlink swapped in for a directory",
         |_| Tarball::new().file("d/x", b"1").symlink("d", "../..").file("d/passwd", b"x").finish(),
-        "leads out",
+        &["passwd"],
     );
-    refused(
+    kept_inside_at(
         "symlink swapped in under a cached parent",
         |canary| {
             Tarball::new()
@@ -68,7 +103,7 @@ fn symlinks_are_never_a_way_out() {
                 .file("d/passwd", b"x")
                 .finish()
         },
-        "leads out",
+        at_canary,
     );
     kept_inside(
         "file over a symlink",
@@ -127,12 +162,12 @@ fn hard_links_are_to_files_of_the_layer_only() {
     refused(
         "hard link through a symlink",
         |_| Tarball::new().symlink("out", "../..").hard_link("l", "out/passwd").finish(),
-        "leads out",
+        "not in this layer",
     );
     refused(
         "hard link through an absolute symlink",
         |canary| Tarball::new().symlink("out", canary.path()).hard_link("l", "out/passwd").finish(),
-        "leads out",
+        "not in this layer",
     );
     refused(
         "hard link to a directory",
@@ -166,5 +201,40 @@ fn hard_links_are_to_files_of_the_layer_only() {
         "hard link with a slash",
         |_| Tarball::new().file("a", b"x").hard_link("b", "/a").finish(),
         &["b"],
+    );
+}
+
+/// Names within the limit, each of which begins where the last one ended.
+#[test]
+fn directories_are_no_deeper_than_their_names_may_be() {
+    refused(
+        "a tree that symlinks build",
+        |_| {
+            let down = "d/".repeat(150);
+            let mut tarball = Tarball::new().gnu_long_name(down.as_bytes()).directory("x");
+            tarball = tarball.gnu_long_link(down.as_bytes()).symlink("l0", "x");
+            for step in 1..100 {
+                let name = format!("l{}/{down}", step - 1);
+                tarball = tarball.gnu_long_name(name.as_bytes()).directory("x");
+                tarball = tarball.gnu_long_link(name.as_bytes()).symlink(&format!("l{step}"), "x");
+            }
+            tarball.finish()
+        },
+        "path too deep",
+    );
+    refused(
+        "a path that symlinks make long",
+        |_| {
+            let down = format!("{}/", "n".repeat(250)).repeat(10);
+            Tarball::new()
+                .gnu_long_name(down.as_bytes())
+                .directory("x")
+                .gnu_long_link(down.as_bytes())
+                .symlink("l", "x")
+                .gnu_long_name(format!("l/{down}").as_bytes())
+                .directory("x")
+                .finish()
+        },
+        "path too long",
     );
 }

@@ -7,5 +7,6 @@ mod canary;
 mod entries;
 mod links;
 mod names;
+mod shapes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -12,6 +12,7 @@ use outport_image_store::{Credentials, Digest, ImageReference, RegistryEndpoint}
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
@@ -27,6 +28,8 @@ pub enum Fault {
     /// Other bytes.
     Replace(Vec<u8>),
     Redirect(String),
+    /// One byte of the body, and then nothing, for as long as the client waits.
+    Stall,
 }
 
 /// What it takes to be served.
@@ -35,6 +38,8 @@ pub enum Access {
     Open,
     Basic,
     Bearer,
+    /// Tokens from this address.
+    BearerAt(String),
 }
 
 struct State {
@@ -52,7 +57,11 @@ type Body = BoxBody<Bytes, io::Error>;
 
 impl Registry {
     pub async fn start(access: Access) -> Registry {
-        let listener = listen().await;
+        Registry::start_at(IpAddr::V4(Ipv4Addr::LOCALHOST), access).await
+    }
+
+    pub async fn start_at(address: IpAddr, access: Access) -> Registry {
+        let listener = listen(address).await;
         let authority = listener.local_addr().unwrap().to_string();
         let registry = Registry(Arc::new(State {
             authority,
@@ -79,6 +88,10 @@ impl Registry {
             }
         });
         registry
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.authority.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
     pub fn authority(&self) -> &str {
@@ -128,8 +141,17 @@ impl Registry {
 
     /// The manifest of these blobs, which are put as well.
     pub fn manifest(&self, blobs: &[Vec<u8>], diff_ids: &[Digest]) -> serde_json::Value {
+        self.manifest_for("amd64", blobs, diff_ids)
+    }
+
+    pub fn manifest_for(
+        &self,
+        architecture: &str,
+        blobs: &[Vec<u8>],
+        diff_ids: &[Digest],
+    ) -> serde_json::Value {
         let config = serde_json::json!({
-            "architecture": "amd64", "os": "linux",
+            "architecture": architecture, "os": "linux",
             "config": {
                 "Entrypoint": ["/app"], "Cmd": ["serve"], "Env": ["A=b"], "User": "1000",
                 "WorkingDir": "/srv", "StopSignal": "SIGINT", "ExposedPorts": {"80/tcp": {}},
@@ -162,6 +184,20 @@ impl Registry {
         self.put(&format!("manifests/{tag}"), kind, &bytes);
         self.put(&format!("manifests/{digest}"), kind, &bytes);
         digest
+    }
+
+    /// Puts an index whose entries say nothing of their platform, as `(is an index, digest)`.
+    pub fn put_bare_index(&self, tag: &str, entries: &[(bool, Digest)]) -> Digest {
+        let manifests: Vec<serde_json::Value> = entries
+            .iter()
+            .map(|(is_index, digest)| {
+                let kind = if *is_index { OCI_INDEX } else { OCI_MANIFEST };
+                serde_json::json!({"mediaType": kind, "digest": digest, "size": 1})
+            })
+            .collect();
+        let index =
+            serde_json::json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
+        self.put_manifest(tag, OCI_INDEX, &index)
     }
 
     /// Puts an index of `(architecture, manifest digest)`.
@@ -226,6 +262,15 @@ impl Registry {
                 .header("location", to)
                 .body(whole(b""))
                 .unwrap(),
+            Some(Fault::Stall) => {
+                let sent = Bytes::copy_from_slice(&rest[..1.min(rest.len())]);
+                let first = stream::iter([Ok(Frame::data(sent))]);
+                let endless = futures_util::StreamExt::chain(first, stream::pending());
+                Response::builder()
+                    .header("content-length", rest.len())
+                    .body(BodyExt::boxed(StreamBody::new(endless)))
+                    .unwrap()
+            }
             Some(Fault::BreakAfter(length)) => {
                 let sent = Bytes::copy_from_slice(&rest[..length.min(rest.len())]);
                 let broken = stream::iter([Ok(Frame::data(sent)), Err(io::Error::other("broken"))]);
@@ -241,13 +286,16 @@ impl Registry {
 
     fn refusal(&self, authorization: &str) -> Option<Response<Body>> {
         // AWS:secret
-        let (wanted, challenge) = match self.0.access {
+        let (wanted, challenge) = match &self.0.access {
             Access::Open => return None,
             Access::Basic => ("Basic QVdTOnNlY3JldA==", "Basic realm=\"test\"".to_owned()),
             Access::Bearer => (
                 "Bearer t0k3n",
                 format!("Bearer realm=\"http://{}/token\",service=\"test\"", self.0.authority),
             ),
+            Access::BearerAt(realm) => {
+                ("Bearer t0k3n", format!("Bearer realm=\"{realm}\",service=\"test\""))
+            }
         };
         (authorization != wanted).then(|| {
             Response::builder()
@@ -260,10 +308,10 @@ impl Registry {
 }
 
 /// A loopback port below the kernel's own range.
-async fn listen() -> TcpListener {
+async fn listen(address: IpAddr) -> TcpListener {
     let start = 22_000 + (std::process::id() % 4000) as u16;
     for port in start..start + 4000 {
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+        if let Ok(listener) = TcpListener::bind((address, port)).await {
             return listener;
         }
     }

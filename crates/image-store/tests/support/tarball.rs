@@ -68,9 +68,7 @@ impl Tarball {
         block[157..157 + header.link.len().min(100)]
             .copy_from_slice(&header.link[..header.link.len().min(100)]);
         block[257..265].copy_from_slice(b"ustar\x0000");
-        block[148..156].copy_from_slice(b"        ");
-        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        set_check_sum(&mut block);
         self.0.extend_from_slice(&block);
         self.0.extend_from_slice(header.content);
         self.0.resize(self.0.len().next_multiple_of(512), 0);
@@ -102,6 +100,45 @@ impl Tarball {
 
     pub fn node(self, name: &str, kind: u8) -> Tarball {
         self.header(Header { name: name.as_bytes(), kind, ..Header::default() })
+    }
+
+    pub fn device(mut self, name: &str, kind: u8, (major, minor): (u32, u32)) -> Tarball {
+        let header = Header { name: name.as_bytes(), kind, ..Header::default() };
+        let begin = self.0.len();
+        self = self.header(header);
+        let block = &mut self.0[begin..begin + 512];
+        block[329..336].copy_from_slice(format!("{major:07o}").as_bytes());
+        block[337..344].copy_from_slice(format!("{minor:07o}").as_bytes());
+        set_check_sum(block);
+        self
+    }
+
+    /// A sparse member in GNU's old form; up to four extents.
+    pub fn gnu_sparse(
+        mut self,
+        name: &str,
+        extents: &[(u64, u64)],
+        size: u64,
+        content: &[u8],
+    ) -> Tarball {
+        let begin = self.0.len();
+        let name = name.as_bytes();
+        self = self.header(Header { name, kind: b'S', content, ..Header::default() });
+        let block = &mut self.0[begin..begin + 512];
+        block[257..265].copy_from_slice(b"ustar  \0");
+        let number = |field: &mut [u8], value: u64| {
+            field.fill(0);
+            field[0] = 0x80;
+            field[4..12].copy_from_slice(&value.to_be_bytes());
+        };
+        for (index, (offset, length)) in extents.iter().enumerate() {
+            let at = 386 + index * 24;
+            number(&mut block[at..at + 12], *offset);
+            number(&mut block[at + 12..at + 24], *length);
+        }
+        number(&mut block[483..495], size);
+        set_check_sum(block);
+        self
     }
 
     /// PAX records for the next entry.
@@ -146,6 +183,12 @@ impl Tarball {
     pub fn unfinished(self) -> Vec<u8> {
         self.0
     }
+}
+
+fn set_check_sum(block: &mut [u8]) {
+    block[148..156].copy_from_slice(b"        ");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
 }
 
 fn pax_records(records: &[(&str, &[u8])]) -> Vec<u8> {

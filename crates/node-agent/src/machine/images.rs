@@ -21,8 +21,9 @@ use crate::task::StartError;
 
 /// Images that no task used for this long go; the ECS agent keeps them an hour at least.
 const UNUSED_IMAGE_KEEP: Duration = Duration::from_secs(24 * 3600);
-/// Above this, unused images go before that.
-const IMAGE_BYTES_MAX: u64 = 50 << 30;
+/// Most decompressed bytes of all images of the node. Above this, unused images go before that; if those in use are too
+/// large, no more are pulled.
+pub const IMAGE_BYTES_MAX: u64 = 50 << 30;
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// A password is asked for again when it has less than this to live.
 const CREDENTIAL_LIFE_LEFT_MIN_MS: i64 = 10 * 60 * 1000;

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 pub use containers::container_exit;
 use containers::{Containers, LOST, blocking};
-pub use images::{Images, SWEEP_INTERVAL};
+pub use images::{IMAGE_BYTES_MAX, Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, remove_instance};
 
 use crate::container_spec::{ContainerHost, OpenFiles, container_spec, task_limits};

@@ -1,116 +1,11 @@
 //! Signed requests with something changed: none may pass.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use outport_identity::sigv4::{
-    PresentedSignature, RequestHead, SKEW_MAX_MS, SignatureExpectation, SignatureStyle, Signer,
-    SigningKey, sha256_hex,
-};
-use outport_identity::{AccessKeyId, SecretAccessKey, SignatureError};
+mod forgery;
 
-const NOW_MS: i64 = 1_440_938_160_000;
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-
-#[derive(Clone, Debug, PartialEq)]
-struct Request {
-    method: String,
-    path: String,
-    query: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn plain() -> Request {
-        let headers = [
-            ("host", "127.0.0.1:4566"),
-            ("content-type", "application/x-amz-json-1.1"),
-            ("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask"),
-        ];
-        Request {
-            method: "POST".into(),
-            path: "/a/b".into(),
-            query: "x=1&y=2".into(),
-            headers: headers
-                .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
-                .to_vec(),
-            body: br#"{"taskDefinition":"app"}"#.to_vec(),
-        }
-    }
-
-    fn with_head<R>(&self, look: impl FnOnce(&RequestHead<'_>) -> R) -> R {
-        let headers: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        look(&RequestHead {
-            method: &self.method,
-            path: &self.path,
-            query: &self.query,
-            headers: &headers,
-        })
-    }
-
-    fn signed(signer: &Signer) -> Request {
-        let mut request = Request::plain();
-        let added = request.with_head(|head| signer.sign(head, &request.body, NOW_MS)).unwrap();
-        for (name, value) in added {
-            request.headers.push((name.to_owned(), value.into_bytes()));
-        }
-        request
-    }
-
-    fn presigned(signer: &Signer, expires_seconds: u32) -> Request {
-        let mut request = Request::plain();
-        request.query = request
-            .with_head(|head| signer.presign(head, &request.body, NOW_MS, expires_seconds))
-            .unwrap();
-        request
-    }
-
-    fn verify_at(&self, now_ms: i64) -> Result<(), SignatureError> {
-        self.with_head(|head| {
-            let presented = PresentedSignature::parse(head)?
-                .ok_or(SignatureError::MissingAuthenticationToken)?;
-            if presented.access_key_id.as_str() != "AKIDEXAMPLE"
-                || presented.session_token.is_some()
-            {
-                return Err(SignatureError::UnknownAccessKey);
-            }
-            let checked = presented.check(
-                head,
-                &SignatureExpectation {
-                    now_ms,
-                    skew_max_ms: SKEW_MAX_MS,
-                    service: "ecs",
-                    regions: &["us-east-1"],
-                    style: SignatureStyle::STANDARD,
-                },
-            )?;
-            let key = SigningKey::derive(&SecretAccessKey::new(SECRET), checked.scope());
-            checked.verify(head, &sha256_hex(&self.body), &key)
-        })
-    }
-
-    fn header_mut(&mut self, name: &str) -> &mut Vec<u8> {
-        &mut self.headers.iter_mut().find(|(each, _)| each == name).unwrap().1
-    }
-
-    fn edit_authorization(&mut self, from: &str, to: &str) {
-        let value = self.header_mut("authorization");
-        let text = String::from_utf8(value.clone()).unwrap();
-        assert!(text.contains(from), "{text}");
-        *value = text.replace(from, to).into_bytes();
-    }
-}
-
-fn signer() -> Signer {
-    Signer {
-        access_key_id: AccessKeyId::new("AKIDEXAMPLE"),
-        secret_access_key: SecretAccessKey::new(SECRET),
-        session_token: None,
-        region: "us-east-1".to_owned(),
-        service: "ecs".to_owned(),
-        style: SignatureStyle::STANDARD,
-    }
-}
+use forgery::{CLASSES, NOW_MS, Request, forged, good, means_the_same, signer};
+use outport_identity::SignatureError;
+use outport_identity::sigv4::{SKEW_MAX_MS, Signer, sha256_hex};
 
 #[test]
 fn the_unchanged_requests_pass() {
@@ -118,63 +13,9 @@ fn the_unchanged_requests_pass() {
     assert_eq!(Request::presigned(&signer(), 60).verify_at(NOW_MS), Ok(()));
 }
 
-/// What is one and the same request to every reader, and so may be signed alike.
-fn means_the_same(one: &Request, other: &Request) -> bool {
-    fn reading(request: &Request) -> Request {
-        let collapse = |value: &[u8]| {
-            let words = value.split(|byte| byte.is_ascii_whitespace());
-            words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(&b' ')
-        };
-        let mut reading = request.clone();
-        reading.headers = request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), collapse(value)))
-            .collect();
-        // Segments that are empty or "." lead nowhere.
-        let segments: Vec<&str> =
-            request.path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        let last = if request.path.ends_with('/') { "/" } else { "" };
-        reading.path = format!("{}{last}", segments.join("/"));
-        let mut parameters: Vec<String> = request
-            .query
-            .split('&')
-            .filter(|text| !text.is_empty())
-            .map(|text| text.to_ascii_lowercase().replace("%2d", "-"))
-            .map(|text| if text.contains('=') { text } else { format!("{text}=") })
-            .collect();
-        parameters.sort();
-        reading.query = parameters.join("&");
-        reading
-    }
-    let (one, other) = (reading(one), reading(other));
-    let authorization = |request: &Request| {
-        request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| {
-            let text = String::from_utf8_lossy(value);
-            let mut parts: Vec<String> = text
-                .split([',', ' '])
-                .filter(|part| !part.is_empty())
-                .map(|part| match part.strip_prefix("SignedHeaders=") {
-                    Some(names) => names.to_ascii_lowercase(),
-                    None => part.to_owned(),
-                })
-                .collect();
-            parts.sort();
-            parts
-        })
-    };
-    let others = |request: &Request| {
-        let mut request = request.clone();
-        request.headers.retain(|(name, _)| name != "authorization");
-        request
-    };
-    others(&one) == others(&other) && authorization(&one) == authorization(&other)
-}
-
 /// Every byte of every part, replaced by one byte of each class; and removed; and doubled.
 #[test]
 fn no_request_with_a_changed_byte_passes() {
-    const CLASSES: [u8; 14] = *b"aZ07 ,;=&%/+.\x7f";
     let mut tried = 0;
     let mut try_bytes = |request: &Request, bytes: &[u8], put: &dyn Fn(&mut Request, Vec<u8>)| {
         for at in 0..bytes.len() {
@@ -384,4 +225,26 @@ fn both_forms_at_once_are_refused() {
     let mut request = Request::signed(&signer());
     request.query = Request::presigned(&signer(), 60).query;
     assert_eq!(request.verify_at(NOW_MS), Err(SignatureError::TwoForms));
+}
+
+/// The campaign of the same name goes on for minutes: `cargo xtask campaign signatures`.
+#[test]
+fn no_request_with_random_changes_passes() {
+    let good = good();
+    assert!(good.iter().all(|request| request.verify_at(NOW_MS).is_ok()));
+    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut below = |end: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 16).unwrap() % end
+    };
+    let mut tried = 0;
+    for _ in 0..30_000 {
+        if let Some(request) = forged(&good, &mut below) {
+            tried += 1;
+            assert!(request.verify_at(NOW_MS).is_err(), "passed: {request:?}");
+        }
+    }
+    assert!(tried > 25_000, "{tried}");
 }

@@ -36,6 +36,22 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
+/// [`sha256_hex`] of a body that comes in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct PayloadHash(Sha256);
+
+impl PayloadHash {
+    /// The next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Of all pieces.
+    pub fn finish(self) -> String {
+        hex::encode(self.0.finalize())
+    }
+}
+
 /// The canonical request as bytes: a header value need not be UTF-8.
 ///
 /// `signed_headers` are lower-case and sorted, and all of them stand in the request.

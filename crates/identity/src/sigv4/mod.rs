@@ -8,7 +8,9 @@
 //! | [`PresentedSignature::check`] | time, service, regions | expired, wrong scope, unsigned headers |
 //! | [`CheckedSignature::verify`] | the secret's key, the body's hash | everything else |
 //!
-//! The body is needed last, so a stranger's body is never buffered.
+//! The body is needed last; and not at all where the request announces its hash
+//! ([`CheckedSignature::announced_body_sha256`]): then the caller is proven before a byte of the body is read, and only
+//! the hash is left to compare.
 //!
 //! Source: AWS, "Signature Version 4 for API requests"; the vectors are AWS's test suite
 //! (`tests/vectors`). Order and texts of the errors follow what AWS's services answer.
@@ -25,7 +27,7 @@ mod scope;
 mod signer;
 mod timestamp;
 
-pub use canonical::{SignatureStyle, sha256_hex};
+pub use canonical::{PayloadHash, SignatureStyle, sha256_hex};
 pub use error::{ErrorDialect, SignatureError};
 pub(crate) use key::hmac_sha256;
 pub use key::{SigningKey, SigningKeyCache};

@@ -195,6 +195,15 @@ impl CheckedSignature {
         }
     }
 
+    /// The body's hash as the request announces it in `x-amz-content-sha256`, which is signed (`check` has seen to
+    /// that): the signature can be verified with it before the body is read. Whoever does so must compare it with the
+    /// hash of what is read then.
+    pub fn announced_body_sha256<'h>(&self, head: &RequestHead<'h>) -> Option<&'h str> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let hash = head.single(CONTENT_SHA256)?;
+        (hash.len() == 64 && hash.bytes().all(is_hex)).then_some(hash)
+    }
+
     /// Whether the signature can be verified without the body.
     pub fn is_payload_unsigned(&self, head: &RequestHead<'_>) -> bool {
         self.style.unsigned_payload_allowed

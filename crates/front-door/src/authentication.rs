@@ -52,12 +52,23 @@ impl Authentication<'_> {
         Ok(Claimed { credential, checked })
     }
 
-    /// Proves the signature. `body` is as it came, before any decompression.
+    /// Proves the signature before the body is read, if the request announces the body's hash. True then: the hash of
+    /// the body that comes must still be compared, by [`prove`](Self::prove).
+    pub fn prove_head(&self, head: &Parts, claimed: &Claimed) -> Result<bool, SignatureError> {
+        let announced =
+            with_head(head, |head| claimed.checked.announced_body_sha256(head).map(str::to_owned));
+        match announced {
+            Some(sha256) => self.prove(head, claimed, &sha256).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Proves the signature. `sha256` is of the body as it came, before any decompression.
     pub fn prove(
         &self,
         head: &Parts,
         claimed: &Claimed,
-        body: &[u8],
+        sha256: &str,
     ) -> Result<(), SignatureError> {
         let Claimed { credential, checked } = claimed;
         let key = self.keys.key(
@@ -65,8 +76,7 @@ impl Authentication<'_> {
             &credential.secret_access_key,
             checked.scope(),
         );
-        let hash = outport_identity::sigv4::sha256_hex(body);
-        with_head(head, |head| checked.verify(head, &hash, &key))
+        with_head(head, |head| checked.verify(head, sha256, &key))
     }
 }
 

@@ -10,9 +10,10 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use axum::body::Body;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -24,9 +25,13 @@ use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::FrontDoor;
+use crate::answers::CountedBody;
 use crate::server::stopped;
+use crate::slots::{Rank, Slot};
+use crate::socket::bound_unsent;
 use crate::transport::{PeerCertificate, SecureTransport, TLS_HANDSHAKE, Transport};
+use crate::watched_stream::WatchedStream;
+use crate::{FrontDoor, Limits, Standing};
 
 /// How HTTP/2 begins when both sides know it beforehand (RFC 9113, 3.4); no HTTP/1.1 method does.
 const HTTP2_PREFACE: &[u8] = b"PRI";
@@ -51,57 +56,70 @@ impl FrontDoor {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        slot: Slot,
         stopping: watch::Receiver<bool>,
     ) {
         let _open = self.inner.metrics.connection();
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "a connection keeps its delay");
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| bound_unsent(&stream)) {
+            tracing::debug!(%error, %peer, "a connection keeps the options of its socket");
         }
+        let serving = Serving { door: self.clone(), peer, slot: slot.clone(), stopping };
         let ended = tokio::select! {
-            opened = self.opened(&stream) => opened,
-            () = stopped(stopping.clone()) => return,
-        };
-        let ended = match ended {
-            Ok(Opening::Tls) => self.tls(stream, peer, stopping).await,
-            Ok(Opening::Plain(_)) if !self.inner.plain_http.is_for(peer.ip()) => {
-                self.turn_away(stream).await
-            }
-            Ok(Opening::Plain(version)) => {
-                self.http(stream, peer, Transport::PLAIN, version, stopping).await
-            }
-            Err(error) => Err(error),
+            ended = serving.serve(stream) => ended,
+            () = slot.told_to_end() => Err(io::ErrorKind::ConnectionAborted.into()),
         };
         if let Err(error) = ended {
             tracing::debug!(%error, %peer, "a connection ended early");
         }
     }
+}
+
+/// One connection being served. Its deadlines are kept by whoever sweeps the places.
+struct Serving {
+    door: FrontDoor,
+    peer: SocketAddr,
+    slot: Slot,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Serving {
+    async fn serve(self, stream: TcpStream) -> io::Result<()> {
+        let opening = tokio::select! {
+            opening = self.opening(&stream) => opening?,
+            () = stopped(self.stopping.clone()) => return Ok(()),
+        };
+        match opening {
+            Opening::Tls => self.tls(stream).await,
+            Opening::Plain(_) if !self.door.inner.plain_http.is_for(self.peer.ip()) => {
+                turn_away(WatchedStream::new(stream, self.slot.clone())).await
+            }
+            Opening::Plain(version) => {
+                let stream = WatchedStream::new(stream, self.slot.clone());
+                self.http(stream, Transport::PLAIN, version).await
+            }
+        }
+    }
 
     /// Looks at the first bytes and leaves them where they are: until they come, a connection costs
     /// no buffer.
-    async fn opened(&self, stream: &TcpStream) -> io::Result<Opening> {
+    async fn opening(&self, stream: &TcpStream) -> io::Result<Opening> {
         let mut first = [0; HTTP2_PREFACE.len()];
-        let peeked =
-            tokio::time::timeout(self.inner.limits.first_byte_timeout, stream.peek(&mut first));
-        let count = peeked.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let count = stream.peek(&mut first).await?;
         match &first[..count] {
             [] => Err(io::ErrorKind::UnexpectedEof.into()),
-            [TLS_HANDSHAKE, ..] if self.inner.tls.is_some() => Ok(Opening::Tls),
+            [TLS_HANDSHAKE, ..] if self.door.inner.tls.is_some() => Ok(Opening::Tls),
             HTTP2_PREFACE => Ok(Opening::Plain(Version::Http2)),
             _ => Ok(Opening::Plain(Version::Http1)),
         }
     }
 
-    async fn tls(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        stopping: watch::Receiver<bool>,
-    ) -> io::Result<()> {
-        let shaken = tokio::select! {
-            shaken = tokio::time::timeout(self.inner.limits.handshake_timeout, self.handshake(stream)) => shaken,
-            () = stopped(stopping.clone()) => return Ok(()),
+    async fn tls(self, stream: TcpStream) -> io::Result<()> {
+        self.slot.handshake(Instant::now());
+        let stream = WatchedStream::new(stream, self.slot.clone());
+        let stream = tokio::select! {
+            shaken = self.handshake(stream) => shaken?,
+            () = stopped(self.stopping.clone()) => return Ok(()),
         };
-        let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let (_, session) = stream.get_ref();
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let transport = Transport {
@@ -112,43 +130,35 @@ impl FrontDoor {
             Some(b"h2") => Version::Http2,
             _ => Version::Http1,
         };
-        self.http(stream, peer, transport, version, stopping).await
+        if transport.certificate.is_some() {
+            self.slot.prove(Rank::Node);
+        }
+        self.http(stream, transport, version).await
     }
 
-    async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let tls = self.inner.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    async fn handshake<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let tls = self.door.inner.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        let _turn = self.inner.handshakes.acquire().await.map_err(io::Error::other)?;
         let config = tls.server_config(&start.client_hello());
         start.into_stream(config).await
     }
 
-    async fn turn_away(&self, mut stream: TcpStream) -> io::Result<()> {
-        let answer = async {
-            stream.write_all(USE_HTTPS).await?;
-            stream.shutdown().await
-        };
-        let answered = tokio::time::timeout(self.inner.limits.first_byte_timeout, answer).await;
-        answered.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-    }
-
-    async fn http<S>(
-        &self,
-        stream: S,
-        peer: SocketAddr,
-        transport: Transport,
-        version: Version,
-        stopping: watch::Receiver<bool>,
-    ) -> io::Result<()>
+    async fn http<S>(self, stream: S, transport: Transport, version: Version) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let answer = |request: Request<Incoming>| {
-            let (door, transport) = (self.clone(), transport.clone());
-            async move {
-                let request = with_transport(request, transport);
-                Ok::<_, Infallible>(door.answer(request, peer).await)
-            }
+        self.slot.ready(version == Version::Http2, Instant::now());
+        let limits = &self.door.inner.limits;
+        let (http1, http2) = (http1(limits), http2(limits, transport.certificate.is_some()));
+        let stopping = self.stopping.clone();
+        let exchange =
+            Exchange { door: self.door, peer: self.peer, slot: self.slot, transport, version };
+        let answer = move |request: Request<Incoming>| {
+            let exchange = exchange.clone();
+            async move { Ok::<_, Infallible>(exchange.answer(request).await) }
         };
         let (stream, service) = (TokioIo::new(stream), service_fn(answer));
         // The two kinds of connection have the same methods, and no trait for them.
@@ -167,41 +177,72 @@ impl FrontDoor {
         }
         match version {
             Version::Http1 => {
-                until_the_end!(self.http1().serve_connection(stream, service).with_upgrades())
+                until_the_end!(http1.serve_connection(stream, service).with_upgrades())
             }
-            Version::Http2 => until_the_end!(self.http2().serve_connection(stream, service)),
+            Version::Http2 => until_the_end!(http2.serve_connection(stream, service)),
         }
         .map_err(io::Error::other)
     }
+}
 
-    fn http1(&self) -> http1::Builder {
-        let limits = &self.inner.limits;
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_timeout)
-            .max_headers(limits.headers_max)
-            .max_buf_size(limits.head_bytes_max);
-        builder
-    }
+async fn turn_away(mut stream: WatchedStream<TcpStream>) -> io::Result<()> {
+    stream.write_all(USE_HTTPS).await?;
+    stream.shutdown().await
+}
 
-    /// Streams, their heads and their windows are bounded by what is told to the peer; resets of
-    /// streams (CVE-2023-44487) and unending heads (CVE-2024-27316) by the `h2` crate.
-    fn http2(&self) -> http2::Builder<TokioExecutor> {
-        let limits = &self.inner.limits;
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams_max)
-            .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
-            .initial_stream_window_size(limits.stream_window_bytes)
-            .initial_connection_window_size(limits.connection_window_bytes)
-            .max_send_buf_size(limits.send_buffer_bytes)
-            .max_pending_accept_reset_streams(limits.pending_resets_max)
-            .max_local_error_reset_streams(limits.pending_resets_max)
-            .keep_alive_interval(limits.ping_interval)
-            .keep_alive_timeout(limits.ping_timeout);
-        builder
+/// The time of a head is kept by the sweep, which tells a head that has begun from a connection that rests.
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(limits.headers_max)
+        .max_buf_size(limits.head_bytes_max);
+    builder
+}
+
+/// Streams, their heads and their windows are bounded by what is told to the peer; resets of streams (CVE-2023-44487)
+/// and heads without end (CVE-2024-27316) by the `h2` crate.
+fn http2(limits: &Limits, is_node: bool) -> http2::Builder<TokioExecutor> {
+    let http2 = if is_node { &limits.node_http2 } else { &limits.http2 };
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_concurrent_streams(http2.streams_max)
+        .initial_stream_window_size(http2.stream_window_bytes)
+        .initial_connection_window_size(http2.connection_window_bytes)
+        .max_send_buf_size(http2.send_buffer_bytes)
+        .max_pending_accept_reset_streams(http2.pending_resets_max)
+        .max_local_error_reset_streams(http2.pending_resets_max)
+        .keep_alive_interval(http2.ping_interval)
+        .keep_alive_timeout(http2.ping_timeout);
+    builder
+}
+
+/// What every request of a connection is answered with.
+#[derive(Clone)]
+struct Exchange {
+    door: FrontDoor,
+    peer: SocketAddr,
+    slot: Slot,
+    transport: Transport,
+    version: Version,
+}
+
+impl Exchange {
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let under_way = self.slot.request(self.version == Version::Http2, Instant::now());
+        let request = with_transport(request, self.transport, &self.slot);
+        let mut response = self.door.answer(request, self.peer).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.slot.upgrade() {
+            response = Response::new(Body::from("Too many connections have been upgraded\n"));
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        let answers = &self.door.inner.answers;
+        response.map(|body| {
+            Body::new(CountedBody::new(body, answers, &self.slot, under_way, Instant::now()))
+        })
     }
 }
 
@@ -214,7 +255,7 @@ enum Opening {
 
 /// The request as everything behind the connection sees it. HTTP/2 names the host in `:authority`, which signatures
 /// cover as `host` (RFC 9113, 8.3.1).
-fn with_transport(request: Request<Incoming>, transport: Transport) -> Request<Body> {
+fn with_transport(request: Request<Incoming>, transport: Transport, slot: &Slot) -> Request<Body> {
     let mut request = request.map(Body::new);
     if !request.headers().contains_key(header::HOST)
         && let Some(authority) = request.uri().authority()
@@ -224,6 +265,7 @@ fn with_transport(request: Request<Incoming>, transport: Transport) -> Request<B
     }
     let extensions = request.extensions_mut();
     extensions.insert(transport.secure);
+    extensions.insert(Standing(slot.clone()));
     if let Some(certificate) = transport.certificate {
         extensions.insert(certificate);
     }

@@ -13,13 +13,13 @@ use outport_identity::sigv4::PresentedSignature;
 use outport_identity::{Call, RequestId, SignatureError};
 
 use crate::authentication::{Authentication, present, wire_error};
-use crate::body::{BodyError, BufferedBody};
+use crate::body::{BodyError, BufferedBody, Sender};
 use crate::front_door::{Inner, refused};
 use crate::recognition::{
     FormHead, Recognised, Recognition, Wanted, apparent_protocol, form_of_query, recognise,
     service_of_form,
 };
-use crate::{SecureTransport, access_log, limits};
+use crate::{SecureTransport, Standing, access_log, limits};
 
 /// A request on its way through the front door.
 pub(crate) struct AwsRequest<'a> {
@@ -29,6 +29,8 @@ pub(crate) struct AwsRequest<'a> {
     pub peer: SocketAddr,
     pub request_id: &'a RequestId,
     pub now_ms: i64,
+    /// What this request or its connection has proven.
+    pub sender: Sender,
 }
 
 /// How it ended.
@@ -119,10 +121,13 @@ impl AwsRequest<'_> {
             Wanted::InForm => "",
         };
         let bytes_max = limits::body_bytes_max(service.model(), operation);
-        let timeout = inner.limits.body_timeout;
-        let body = inner.budget.read(&mut self.body, bytes_max, timeout).await;
+        if authentication.prove_head(self.head, &claimed).map_err(distrust)? {
+            self.proven();
+        }
+        let body = inner.budget.read(&mut self.body, bytes_max, self.sender).await;
         let mut body = body.map_err(|error| body_error(error, bytes_max))?;
-        authentication.prove(self.head, &claimed, &body.bytes).map_err(distrust)?;
+        authentication.prove(self.head, &claimed, &body.sha256).map_err(distrust)?;
+        self.proven();
         if encoding == Encoding::Gzip {
             let inflated = inner.budget.inflate(body, bytes_max);
             body = inflated.map_err(|error| body_error(error, bytes_max))?;
@@ -141,6 +146,14 @@ impl AwsRequest<'_> {
             access_key_id: claimed.credential.access_key_id,
         };
         Ok((call, asked))
+    }
+
+    /// The signature of the request is good, whatever its body will be.
+    fn proven(&mut self) {
+        self.sender = Sender::Proven;
+        if let Some(standing) = self.head.extensions.get::<Standing>() {
+            standing.prove_caller();
+        }
     }
 
     fn asked(
@@ -221,8 +234,7 @@ impl AwsRequest<'_> {
     async fn unsigned_form(&mut self) -> Outcome {
         let inner = self.inner;
         let bytes_max = inner.limits.unsigned_form_bytes_max;
-        let timeout = inner.limits.body_timeout;
-        let form = match inner.budget.read(&mut self.body, bytes_max, timeout).await {
+        let form = match inner.budget.read(&mut self.body, bytes_max, self.sender).await {
             Ok(body) => self.form(body.bytes).and_then(|form| FormHead::read(&form)),
             Err(error) => Err(body_error(error, bytes_max)),
         };

@@ -17,10 +17,12 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::access_log::{self, AccessRecord};
-use crate::body::{BodyBudget, IdleLimitedBody};
+use crate::answers::Answers;
+use crate::body::{BodyBudget, PacedBody};
 use crate::exchange::{AwsRequest, Outcome};
 use crate::recognition::Services;
-use crate::{AwsService, Limits, Metrics, PlainHttp, TlsSettings, body, rendering};
+use crate::slots::Slots;
+use crate::{AwsService, Limits, Metrics, PlainHttp, Standing, TlsSettings, body, rendering};
 
 /// Unix milliseconds, by whoever has a clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -46,7 +48,8 @@ pub(crate) struct Inner {
     /// Without: TLS is not spoken.
     pub tls: Option<Arc<dyn TlsSettings>>,
     pub plain_http: PlainHttp,
-    pub handshakes: Semaphore,
+    pub slots: Arc<Slots>,
+    pub answers: Arc<Answers>,
 }
 
 /// Collects the parts of a front door.
@@ -61,6 +64,7 @@ pub struct FrontDoorBuilder {
     skew_max_ms: i64,
     tls: Option<Arc<dyn TlsSettings>>,
     plain_http: PlainHttp,
+    body_memory: Option<Arc<Semaphore>>,
 }
 
 /// Two services that no request could tell apart.
@@ -86,6 +90,7 @@ impl FrontDoor {
             skew_max_ms: SKEW_MAX_MS,
             tls: None,
             plain_http: PlainHttp::default(),
+            body_memory: None,
         }
     }
 
@@ -123,10 +128,11 @@ impl FrontDoor {
         peer: SocketAddr,
     ) -> (Response<Body>, Summary) {
         let inner = &self.inner;
-        let idle_timeout = inner.limits.streamed_body_idle_timeout;
+        let pace = inner.limits.streamed_body_pace;
         let service = if request.uri().path().starts_with("/v2") { "registry" } else { "outport" };
-        let mut request = request.map(|body| Body::new(IdleLimitedBody::new(body, idle_timeout)));
+        let mut request = request.map(|body| Body::new(PacedBody::new(body, pace)));
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(inner.budget.clone());
         let answering = inner.reserved.clone().oneshot(request);
         let response = match std::panic::AssertUnwindSafe(answering).catch_unwind().await {
             Ok(Ok(response)) => response,
@@ -151,7 +157,8 @@ impl FrontDoor {
         let inner = &self.inner;
         let (head, body) = request.into_parts();
         let now_ms = (inner.clock)();
-        let mut aws = AwsRequest { inner, head: &head, body, peer, request_id, now_ms };
+        let sender = Standing::sender(&head.extensions);
+        let mut aws = AwsRequest { inner, head: &head, body, peer, request_id, now_ms, sender };
         let outcome = aws.outcome().await;
         // A client that waits for "100 Continue" has not sent its body, and need not.
         if !hyper::body::Body::is_end_stream(&aws.body) && !head.headers.contains_key("expect") {
@@ -225,6 +232,14 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Takes the bodies of proven callers from this memory, one permit a byte, so that a reserved route can count its
+    /// own in the same; [`Limits::buffered_bytes_max`] of its own otherwise.
+    #[must_use]
+    pub fn body_memory(mut self, permits: Arc<Semaphore>) -> Self {
+        self.body_memory = Some(permits);
+        self
+    }
+
     /// Who is answered without TLS; peers on this host unless said otherwise.
     #[must_use]
     pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
@@ -239,9 +254,12 @@ impl FrontDoorBuilder {
     /// and its form version.
     pub fn build(self) -> Result<FrontDoor, AmbiguousServices> {
         check_unambiguous(&self.services)?;
-        let budget = BodyBudget::new(self.limits.buffered_bytes_max);
+        let bodies = self
+            .body_memory
+            .unwrap_or_else(|| Arc::new(Semaphore::new(self.limits.buffered_bytes_max)));
+        let budget = BodyBudget::new(bodies, &self.limits);
         let turns = Arc::new(Semaphore::new(self.limits.operations_max));
-        let handshakes = Semaphore::new(self.limits.handshakes_max);
+        let (slots, answers) = (Slots::new(&self.limits), Answers::new(&self.limits));
         Ok(FrontDoor {
             inner: Arc::new(Inner {
                 services: self.services,
@@ -257,7 +275,8 @@ impl FrontDoorBuilder {
                 turns,
                 tls: self.tls,
                 plain_http: self.plain_http,
-                handshakes,
+                slots,
+                answers,
             }),
         })
     }

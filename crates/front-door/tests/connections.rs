@@ -3,109 +3,17 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outport_front_door::{FrontDoor, Limits, Metrics};
-use support::{Sent, builder};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-/// No step of these tests may take longer.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-struct Running {
-    address: SocketAddr,
-    metrics: Arc<Metrics>,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
-}
-
-async fn start(limits: Limits, change: impl FnOnce(Limits) -> Limits) -> Running {
-    let metrics = Arc::new(Metrics::default());
-    let slow = axum::Router::new()
-        .route("/_outport/echo", axum::routing::post(async |body: axum::body::Bytes| body));
-    let (builder, _) = builder();
-    let door: FrontDoor = builder
-        .limits(change(limits))
-        .metrics(Arc::clone(&metrics))
-        .reserved(slow)
-        .build()
-        .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(async move {
-        door.serve(vec![listener], async {
-            stopped.await.unwrap();
-        })
-        .await;
-    });
-    Running { address, metrics, stop, server }
-}
-
-impl Running {
-    async fn connect(&self) -> TcpStream {
-        within(TcpStream::connect(self.address)).await.unwrap()
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        within(self.server).await.unwrap();
-    }
-}
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.expect("the step ends in time")
-}
-
-/// All until the server closes.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    // A reset is an end as well.
-    let _ = within(stream.read_to_end(&mut bytes)).await;
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The next bytes until they contain `text`.
-async fn until(stream: &mut TcpStream, text: &str) -> String {
-    let mut bytes = Vec::new();
-    loop {
-        let found = String::from_utf8_lossy(&bytes).into_owned();
-        if found.contains(text) {
-            return found;
-        }
-        let mut piece = [0; 4096];
-        let count = within(stream.read(&mut piece)).await.unwrap();
-        assert_ne!(count, 0, "the connection ended after {found}");
-        bytes.extend_from_slice(&piece[..count]);
-    }
-}
-
-/// The bytes of a request, without its body.
-fn head(sent: &Sent, extra: &str) -> Vec<u8> {
-    let mut bytes = format!("{} {} HTTP/1.1\r\n", sent.method, sent.path).into_bytes();
-    for (name, value) in &sent.headers {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(extra.as_bytes());
-    bytes.extend_from_slice(b"\r\n");
-    bytes
-}
-
-fn list_clusters() -> Sent {
-    Sent::ecs("ListClusters", "{}").signed("ecs")
-}
+use outport_front_door::{Limits, PaceLimit};
+use support::Sent;
+use support::listener::{head, list_clusters, rest, start, until, within};
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
 async fn a_connection_carries_many_requests_and_ends_with_the_server() {
-    let running = start(Limits::default(), |limits| limits).await;
+    let running = start(Limits::default()).await;
     let mut stream = running.connect().await;
     for _ in 0..3 {
         stream.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
@@ -122,7 +30,7 @@ async fn a_connection_carries_many_requests_and_ends_with_the_server() {
 
 #[tokio::test]
 async fn a_running_request_may_end_after_the_shutdown_began() {
-    let running = start(Limits::default(), |limits| limits).await;
+    let running = start(Limits::default()).await;
     let mut stream = running.connect().await;
     stream.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
     stream.write_all(b"{").await.unwrap();
@@ -143,7 +51,7 @@ async fn a_running_request_may_end_after_the_shutdown_began() {
 
 #[tokio::test]
 async fn a_client_may_ask_before_it_sends_and_send_in_chunks() {
-    let running = start(Limits::default(), |limits| limits).await;
+    let running = start(Limits::default()).await;
     let mut stream = running.connect().await;
     let expecting = head(&list_clusters(), "content-length: 2\r\nexpect: 100-continue\r\n");
     stream.write_all(&expecting).await.unwrap();
@@ -169,13 +77,13 @@ async fn a_client_may_ask_before_it_sends_and_send_in_chunks() {
 #[tokio::test]
 async fn slow_clients_are_given_up() {
     let short = Duration::from_millis(50);
-    let running = start(Limits::default(), |limits| Limits {
+    let running = start(Limits {
         first_byte_timeout: short,
         head_timeout: short,
-        body_timeout: short,
-        streamed_body_idle_timeout: short,
+        body_pace: PaceLimit { grace: short, bytes_per_second_min: 1_000_000 },
+        streamed_body_pace: PaceLimit { grace: short, bytes_per_second_min: 1_000_000 },
         discard_timeout: short,
-        ..limits
+        ..Limits::default()
     })
     .await;
     // Says nothing; says half a head; says half a body; says half a streamed body.
@@ -202,7 +110,7 @@ async fn slow_clients_are_given_up() {
 
 #[tokio::test]
 async fn greedy_clients_get_a_clear_answer() {
-    let running = start(Limits::default(), |limits| limits).await;
+    let running = start(Limits::default()).await;
     // Sends all of a body that is too large before it reads.
     let sent = list_clusters();
     let body = vec![b' '; 3 * 1024 * 1024];
@@ -228,27 +136,10 @@ async fn greedy_clients_get_a_clear_answer() {
     running.stop().await;
 }
 
-#[tokio::test]
-async fn no_more_connections_than_allowed_are_served_at_once() {
-    let running = start(Limits::default(), |limits| Limits { connections_max: 1, ..limits }).await;
-    let mut first = running.connect().await;
-    first.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
-    let mut second = running.connect().await;
-    second.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
-    second.write_all(b"{}").await.unwrap();
-    first.write_all(b"{}").await.unwrap();
-    until(&mut first, "]}").await;
-    // The second waits in the queue; nothing of it has been counted.
-    assert_eq!(running.metrics.render().matches("code=\"200\"} 1\n").count(), 1);
-    drop(first);
-    until(&mut second, "]}").await;
-    running.stop().await;
-}
-
 /// Bytes that are no request.
 #[tokio::test]
 async fn what_is_no_http_is_answered_once_and_cut() {
-    let running = start(Limits::default(), |limits| limits).await;
+    let running = start(Limits::default()).await;
     let check = async |bytes: &[u8], expected: &str| {
         let mut stream = running.connect().await;
         let _ = stream.write_all(bytes).await;

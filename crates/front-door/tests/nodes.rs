@@ -5,11 +5,13 @@ mod support;
 
 use std::sync::Arc;
 
-use axum::extract::Extension;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Extension};
 use axum::routing::post;
 use axum::{Router, body::Bytes};
 use outport_front_door::{AuthenticatedNode, FrontDoor, NodeGate};
 use outport_identity::node_signer;
+use outport_identity::sigv4::sha256_hex;
 use outport_model::NodeId;
 use support::{NOW_MS, Sent, builder};
 
@@ -24,9 +26,13 @@ fn door() -> FrontDoor {
         join_token: Arc::from("join"),
         region: "us-east-1".to_owned(),
         clock: Arc::new(|| NOW_MS),
-        body_bytes_max: 100,
+        body_bytes_max: 100_000,
     };
-    let router = gate.guard(Router::new().route("/_outport/node/report", post(handler)));
+    let router = gate.guard(
+        Router::new()
+            .route("/_outport/node/report", post(handler))
+            .layer(DefaultBodyLimit::max(200_000)),
+    );
     builder().0.reserved(router).build().unwrap()
 }
 
@@ -65,7 +71,38 @@ async fn only_nodes_with_the_join_token_pass() {
     check(report().signed("outport-node"), 401, "The security token").await;
     let late = node_signer("join", &NodeId::new(NODE), "us-east-1");
     check(report().signed_by(&late, NOW_MS - 3_600_000), 401, "Signature expired").await;
-    let big = report().body(&[0; 101]);
     let signer = node_signer("join", &NodeId::new(NODE), "us-east-1");
-    check(big.signed_by(&signer, NOW_MS), 400, "length limit exceeded").await;
+    let of_size = |bytes: usize| report().body(&vec![0; bytes]);
+    check(of_size(65_536).signed_by(&signer, NOW_MS), 200, &format!("{NODE} said 65536")).await;
+    check(of_size(65_537).signed_by(&signer, NOW_MS), 413, "The message is larger than").await;
+    let announced = |sent: Sent| {
+        let sha256 = sha256_hex(&sent.body);
+        sent.header("x-amz-content-sha256", &sha256)
+    };
+    let big = announced(of_size(100_000)).signed_by(&signer, NOW_MS);
+    check(big, 200, &format!("{NODE} said 100000")).await;
+    let too_big = announced(of_size(100_001)).signed_by(&signer, NOW_MS);
+    check(too_big, 413, "The message is larger than").await;
+    // The hash is signed, and it must be the body's.
+    let mut other_body = announced(report()).signed_by(&signer, NOW_MS);
+    other_body.body = b"rumour".to_vec();
+    check(other_body, 401, "The provided 'x-amz-content-sha256' header does not match").await;
+    let other_key = node_signer("guess", &NodeId::new(NODE), "us-east-1");
+    check(announced(of_size(100_000)).signed_by(&other_key, NOW_MS), 401, mismatch).await;
+}
+
+/// Nothing of a stranger's message is waited for: the answer is there while the body is not.
+#[tokio::test]
+async fn a_node_is_proven_before_its_message_is_read() {
+    let other_key = node_signer("guess", &NodeId::new(NODE), "us-east-1");
+    let sent = Sent::new("POST", "/_outport/node/report")
+        .header("x-amz-content-sha256", &sha256_hex(b"what will never come"))
+        .signed_by(&other_key, NOW_MS);
+    let request = sent.to_http().unwrap().map(|_| {
+        Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>())
+    });
+    let door = door();
+    let answer = door.answer(request, support::peer());
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), answer).await;
+    assert_eq!(answer.expect("an answer").status(), 401);
 }

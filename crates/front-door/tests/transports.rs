@@ -17,11 +17,11 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use outport_front_door::{
     ALPN_PROTOCOLS, FrontDoor, FrontDoorBuilder, Limits, PeerCertificate, PlainHttp,
-    SecureTransport,
+    SecureTransport, TlsSettings,
 };
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use support::{Sent, builder};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -232,7 +232,8 @@ async fn a_client_certificate_is_handed_on_if_it_is_ours() {
 #[tokio::test]
 async fn one_http2_connection_carries_many_calls_at_once() {
     let running = start(|builder| builder).await;
-    let sender = running.http2(None).await;
+    // A node: others may have 32 at a time.
+    let sender = running.http2(Some(&running.authority)).await;
     let calls = (0..100).map(|_| {
         let mut sender = sender.clone();
         // The host is signed; HTTP/2 sends it as :authority.
@@ -300,5 +301,50 @@ async fn a_connection_may_become_something_else() {
         let mut echo = [0; 5];
         within(stream.read_exact(&mut echo)).await.unwrap();
         assert_eq!(&echo, text);
+    }
+}
+
+#[tokio::test]
+async fn no_more_connections_than_allowed_become_something_else() {
+    let running =
+        start(|builder| builder.limits(Limits { upgraded_max: 1, ..Limits::default() })).await;
+    let ask =
+        b"GET /_outport/echo HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    let mut first = running.plain().await;
+    first.write_all(ask).await.unwrap();
+    let mut head = [0; 12];
+    within(first.read_exact(&mut head)).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    let mut second = running.plain().await;
+    second.write_all(ask).await.unwrap();
+    within(second.read_exact(&mut head)).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 503");
+    // The place is free again when the first one is gone.
+    drop(first);
+    let begun = std::time::Instant::now();
+    while &head != b"HTTP/1.1 101" {
+        assert!(begun.elapsed() < DEADLINE);
+        let mut third = running.plain().await;
+        third.write_all(ask).await.unwrap();
+        within(third.read_exact(&mut head)).await.unwrap();
+    }
+}
+
+/// The one thing of ours that is called for a connection before any request.
+struct Panics;
+
+impl TlsSettings for Panics {
+    fn server_config(&self, _: &ClientHello<'_>) -> Arc<ServerConfig> {
+        panic!("no configuration today");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_takes_nobody_with_it() {
+    let running = start(|builder| builder.tls(Arc::new(Panics))).await;
+    for _ in 0..3 {
+        assert!(running.tls(running.authority.client(&[], None)).await.is_err());
+        let said = how_over_http1(running.plain().await).await;
+        assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
     }
 }

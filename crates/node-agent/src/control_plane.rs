@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use nix::time::{ClockId, clock_gettime};
 use outport_identity::node_signer;
-use outport_identity::sigv4::{RequestHead, Signer};
+use outport_identity::sigv4::{RequestHead, Signer, sha256_hex};
 use outport_model::NodeId;
 use outport_model::clock::Reading;
 use outport_node_protocol::{
@@ -158,14 +158,20 @@ impl ControlPlane {
         let malformed = |error: &dyn std::fmt::Display| LinkError::Malformed(error.to_string());
         let body = serde_json::to_vec(question).map_err(|error| malformed(&error))?;
         let path = format!("{PATH_PREFIX}/{name}");
-        let headers: [(&str, &[u8]); 2] =
-            [("host", self.authority.as_bytes()), ("content-type", b"application/json")];
+        // Announced, so that the control plane knows who sends before it takes in what is sent.
+        let sha256 = sha256_hex(&body);
+        let headers: [(&str, &[u8]); 3] = [
+            ("host", self.authority.as_bytes()),
+            ("content-type", b"application/json"),
+            ("x-amz-content-sha256", sha256.as_bytes()),
+        ];
         let head = RequestHead { method: "POST", path: &path, query: "", headers: &headers };
         let signature =
             self.signer.sign(&head, &body, now_ms()).map_err(|error| malformed(&error))?;
         let mut request = Request::post(format!("{}{path}", self.base))
             .header("host", &self.authority)
-            .header("content-type", "application/json");
+            .header("content-type", "application/json")
+            .header("x-amz-content-sha256", &sha256);
         for (name, value) in signature {
             request = request.header(name, value);
         }

@@ -5,15 +5,16 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use outport_model::{Now, Scope, TimestampMs};
 use rusqlite::{OptionalExtension, Transaction, params};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::digest::Hasher;
@@ -45,7 +46,7 @@ enum Slot {
 pub(crate) struct Uploads {
     directory: PathBuf,
     slots: Mutex<HashMap<UploadId, Slot>>,
-    returned: Condvar,
+    returned: Notify,
     first_pass: AtomicBool,
 }
 
@@ -53,7 +54,7 @@ impl Uploads {
     pub(crate) fn open(registry: &Path) -> Result<Self, RegistryError> {
         let directory = registry.join("uploads");
         blob_store::create_directory(&directory)?;
-        let (slots, returned) = (Mutex::default(), Condvar::new());
+        let (slots, returned) = (Mutex::default(), Notify::new());
         Ok(Self { directory, slots, returned, first_pass: AtomicBool::new(true) })
     }
 
@@ -71,26 +72,16 @@ impl Uploads {
     }
 
     /// Makes the caller the only writer. `None`: the session is not known to this process.
-    fn check_out(
-        &self,
-        id: UploadId,
-        deadline: Instant,
-    ) -> Result<Option<Received>, RegistryError> {
-        let mut slots = self.slots();
-        loop {
-            match slots.insert(id, Slot::Busy) {
-                None => return Ok(None),
-                Some(Slot::Idle(received)) => return Ok(Some(received)),
-                Some(Slot::Busy) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(RegistryError::UploadBusy);
-                    }
-                    let waited = self.returned.wait_timeout(slots, left);
-                    slots = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
+    fn check_out(&self, id: UploadId) -> Result<Option<Received>, RegistryError> {
+        match self.slots().insert(id, Slot::Busy) {
+            None => Ok(None),
+            Some(Slot::Idle(received)) => Ok(Some(received)),
+            Some(Slot::Busy) => Err(RegistryError::UploadBusy),
         }
+    }
+
+    fn is_busy(&self, id: UploadId) -> bool {
+        matches!(self.slots().get(&id), Some(Slot::Busy))
     }
 
     pub(crate) fn check_in(&self, id: UploadId, received: Option<Received>) {
@@ -99,7 +90,7 @@ impl Uploads {
             Some(received) => slots.insert(id, Slot::Idle(received)),
             None => slots.remove(&id),
         };
-        self.returned.notify_all();
+        self.returned.notify_waiters();
     }
 }
 
@@ -147,7 +138,49 @@ impl Registry {
         self.open_upload(repository, id, None, Lifetime::Request)
     }
 
-    /// Takes a session for writing, waiting a little for another request that has it.
+    /// Waits until nobody writes to the session, but not for long
+    /// ([`Limits::upload_busy_wait_max`](crate::Limits)). Holds no thread: many may wait.
+    pub async fn wait_for_upload(&self, id: UploadId) {
+        let free = async {
+            loop {
+                let returned = self.uploads.returned.notified();
+                tokio::pin!(returned);
+                // Before the look, so that no return between the two is missed.
+                returned.as_mut().enable();
+                if !self.uploads.is_busy(id) {
+                    return;
+                }
+                returned.await;
+            }
+        };
+        // Whoever takes the session next is told when it is busy still.
+        let _ = tokio::time::timeout(self.limits.upload_busy_wait_max, free).await;
+    }
+
+    /// How many bytes a session has; of one that is being written to, how many are in its file.
+    /// Errors: `RepositoryNotFound`, `UploadNotFound`, `Storage`.
+    pub fn upload_offset(
+        &self,
+        scope: &Scope,
+        name: &RepositoryName,
+        id: UploadId,
+    ) -> Result<u64, RegistryError> {
+        self.metadata.read(|transaction| {
+            let repository = find_repository(transaction, scope, name)?;
+            find_upload(transaction, repository, id)
+        })?;
+        if let Some(Slot::Idle(received)) = self.uploads.slots().get(&id) {
+            return Ok(received.offset);
+        }
+        let path = self.uploads.path(id);
+        match path.metadata() {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(RegistryError::storage("read", &path, source)),
+        }
+    }
+
+    /// Takes a session for writing. Does not wait: [`Registry::wait_for_upload`] does.
     /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`.
     pub fn resume_upload(
         self: &Arc<Self>,
@@ -160,8 +193,7 @@ impl Registry {
             find_upload(transaction, repository, id)?;
             Ok(repository)
         })?;
-        let deadline = Instant::now() + self.limits.upload_busy_wait_max;
-        let received = self.uploads.check_out(id, deadline)?;
+        let received = self.uploads.check_out(id)?;
         self.open_upload(repository, id, received, Lifetime::Session)
     }
 

@@ -35,7 +35,9 @@ impl Endpoint {
         let path = percent_decode_str(path)
             .decode_utf8()
             .map_err(|_| Refusal::name_invalid("the path is not UTF-8"))?;
-        let inside = path.strip_prefix("/v2").unwrap_or_default().trim_start_matches('/');
+        // One slash: what stands behind a second one has an empty name in front of it.
+        let inside = path.strip_prefix("/v2").unwrap_or_default();
+        let inside = inside.strip_prefix('/').unwrap_or(inside);
         let segments: Vec<&str> = inside.split('/').collect();
         match segments.as_slice() {
             [""] => Ok(Self::Base),
@@ -112,6 +114,12 @@ mod tests {
         check("/v2/%2e%2e/manifests/1", "NAME_INVALID");
         check("/v2/App/manifests/1", "NAME_INVALID");
         check("/v2//manifests/1", "NAME_INVALID");
+        check("/v2//app/manifests/1", "NAME_INVALID");
+        check("/v2//aa/", "NOT_FOUND");
+        check("/v2//", "NOT_FOUND");
+        check("/v2//_catalog", "NOT_FOUND");
+        check("/v2/%2Fapp/manifests/1", "NAME_INVALID");
+        check("/v2/app//tags/list", "NAME_INVALID");
         check("/v2/app/manifests/", "TAG_INVALID");
         check("/v2/app/manifests/.git", "TAG_INVALID");
         check("/v2/app/blobs/sha256:zz", "DIGEST_INVALID");

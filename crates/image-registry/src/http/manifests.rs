@@ -1,13 +1,16 @@
 //! `/v2/<name>/manifests/<reference>`: images.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::Exchange;
 use super::reply::{self, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, Refusal};
+use super::{BodyMemory, Exchange};
 use crate::{Image, ImageSelector, MANIFEST_BYTES_MAX, PutImage, RepositoryName};
 
 /// `GET` and `HEAD`. Only a `GET` counts as a pull.
@@ -53,18 +56,9 @@ pub(crate) async fn put(
     let media_type = request.headers.get(header::CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let idle_max = exchange.service.registry.limits().body_idle_max;
-    let body = tokio::time::timeout(idle_max, Limited::new(body, MANIFEST_BYTES_MAX).collect());
-    let body = match body.await {
-        Err(_) => return Err(Refusal::timed_out()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("a manifest has at most {MANIFEST_BYTES_MAX} bytes");
-            return Err(Refusal::manifest_too_large(message));
-        }
-        Ok(Err(error)) => {
-            return Err(Refusal::upload_invalid(format!("the body broke off: {error}")));
-        }
-        Ok(Ok(collected)) => collected.to_bytes(),
-    };
+    let memory = request.extensions.get::<BodyMemory>();
+    let read = tokio::time::timeout(idle_max, read(body, memory)).await;
+    let (body, _memory) = read.unwrap_or_else(|_| Err(Refusal::timed_out()))?;
     let (repository, now_ms) = (name.clone(), exchange.now_ms);
     let stored = exchange
         .blocking(move |registry, scope| {
@@ -85,6 +79,35 @@ pub(crate) async fn put(
         reply::set(&mut response, OCI_SUBJECT, &subject.to_string());
     }
     Ok(response)
+}
+
+/// A manifest and its share of the memory, which is taken as the bytes come.
+async fn read(
+    mut body: Body,
+    memory: Option<&BodyMemory>,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refusal> {
+    let (mut bytes, mut share) = (Vec::new(), None::<OwnedSemaphorePermit>);
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| Refusal::upload_invalid(format!("the body broke off: {error}")))?;
+        // A frame that is no data is a trailer, which says nothing here.
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > MANIFEST_BYTES_MAX {
+            let message = format!("a manifest has at most {MANIFEST_BYTES_MAX} bytes");
+            return Err(Refusal::manifest_too_large(message));
+        }
+        if let Some(BodyMemory(memory)) = memory {
+            let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let taken = Arc::clone(memory).try_acquire_many_owned(count);
+            let taken = taken.map_err(|_| Refusal::too_many_uploads())?;
+            match &mut share {
+                Some(share) => share.merge(taken),
+                None => share = Some(taken),
+            }
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok((bytes, share))
 }
 
 /// By tag, the tag goes and the image stays; by digest, the image goes with all its tags.

@@ -36,6 +36,16 @@ use crate::{
 /// Says what time it is.
 pub type Clock = Arc<dyn Fn() -> TimestampMs + Send + Sync>;
 
+/// The memory that bodies are counted in, one permit a byte. Whoever mounts the router may put it into a request's
+/// extensions, so that manifests take theirs from the same memory as other bodies do.
+#[derive(Clone, Debug)]
+pub struct BodyMemory(pub Arc<Semaphore>);
+
+/// Called once the password of a request was good. Whoever mounts the router may put it into a request's extensions, to
+/// learn that its sender is no stranger.
+#[derive(Clone)]
+pub struct OnAuthenticated(pub Arc<dyn Fn() + Send + Sync>);
+
 /// Routes `/v2/…`. Every other path is the caller's own; no limit on bodies may be put before it.
 pub fn router(
     registry: Arc<Registry>,
@@ -96,6 +106,9 @@ async fn serve(State(service): State<Arc<Service>>, request: Request<Body>) -> R
 async fn answer(service: Arc<Service>, request: Request<Body>) -> Result<Response, Refusal> {
     let now_ms = (service.clock)();
     let caller = authentication::caller(&*service.authorizer, request.headers(), now_ms)?;
+    if let Some(OnAuthenticated(tell)) = request.extensions().get() {
+        tell();
+    }
     let scope = authentication::scope_of_host(&request).unwrap_or_else(|| caller.scope().clone());
     let endpoint = Endpoint::parse(request.uri().path())?;
     let exchange = Exchange { service, caller, scope, now_ms };

@@ -86,14 +86,17 @@ async fn mount_blob(
         .await
 }
 
-/// `GET`: how far the upload is.
+/// `GET`: how far the upload is, also while another request writes to it.
 pub(crate) async fn status(
     exchange: &Exchange,
     name: RepositoryName,
     id: UploadId,
 ) -> Result<Response, Refusal> {
     exchange.authorize(UPLOAD_PART, &name)?;
-    let offset = resume(exchange, &name, id).await?.offset();
+    let repository = name.clone();
+    let look =
+        move |registry: &Arc<Registry>, scope: &_| registry.upload_offset(scope, &repository, id);
+    let offset = exchange.blocking(look).await?;
     Ok(session(StatusCode::NO_CONTENT, &name, id, offset))
 }
 
@@ -132,6 +135,7 @@ pub(crate) async fn cancel(
     id: UploadId,
 ) -> Result<Response, Refusal> {
     exchange.authorize(UPLOAD_PART, &name)?;
+    exchange.service.registry.wait_for_upload(id).await;
     exchange.blocking(move |registry, scope| registry.cancel_upload(scope, &name, id)).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
@@ -165,6 +169,7 @@ async fn resume(
     id: UploadId,
 ) -> Result<Upload, Refusal> {
     let name = name.clone();
+    exchange.service.registry.wait_for_upload(id).await;
     exchange.blocking(move |registry, scope| registry.resume_upload(scope, &name, id)).await
 }
 

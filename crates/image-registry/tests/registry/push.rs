@@ -223,13 +223,17 @@ async fn an_upload_has_one_writer_at_a_time() {
     // Once the first writer has the session, the second one is turned away.
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     loop {
-        let second = server.send(Method::GET, &location, "").await;
+        let chunk = [("content-range", "9-9")];
+        let second = server.send_with(Method::PATCH, &location, &chunk, "x").await;
         if second.status == 409 {
             assert_eq!(second.code(), "BLOB_UPLOAD_INVALID");
             break;
         }
         assert!(std::time::Instant::now() < deadline, "the first writer never got the session");
     }
+    // How far it is can be asked all the while: what has been written, which is nothing yet.
+    let status = server.send(Method::GET, &location, "").await.expect(204);
+    assert_eq!(status.header("range"), "0-0");
     // A client that goes away gives the session back, with what it had sent.
     drop(first);
     loop {

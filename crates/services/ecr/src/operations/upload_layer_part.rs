@@ -21,6 +21,7 @@ pub(crate) async fn upload_layer_part(
     let first = input.part_first_byte.unwrap_or_default();
     let last = input.part_last_byte.unwrap_or_default();
     let part = input.layer_part_blob.unwrap_or_default().0;
+    service.registry.wait_for_upload(id).await;
     service
         .blocking(move |registry| {
             let mut upload = registry

@@ -11,7 +11,7 @@ use outport_controllers::node_link::{self, LinkConfig, NodeLink};
 use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
-use outport_front_door::{FrontDoor, Metrics, NodeGate};
+use outport_front_door::{FrontDoor, Limits, Metrics, NodeGate};
 use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
@@ -27,14 +27,15 @@ use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
 use outport_store::{RandomIds, Store, SystemClock};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::health::{self, Readiness};
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
+use crate::registry_door::at_the_door;
 use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
 use crate::upkeep;
@@ -79,7 +80,7 @@ impl ControlPlane {
         let scope = scope(options)?;
         let cidr = vpc_cidr(&options.default_vpc_cidr)?;
         let key = root_key(data_dir, options)?;
-        let listener = listen(options.listen).await?;
+        let listener = listen(options.listen)?;
         let address = reachable(listener.local_addr()?);
         let url = format!("http://{address}");
 
@@ -90,6 +91,7 @@ impl ControlPlane {
         let registry_host = address.to_string();
 
         let metrics = Arc::new(Metrics::default());
+        let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));
         let readiness = Readiness::default();
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
@@ -116,10 +118,13 @@ impl ControlPlane {
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone()))
             .merge(gate.guard(identified(node_link::router(link, stopped.clone()))))
-            .merge(outport_image_registry::http::router(
-                registry.clone(),
-                Arc::new(EcrAuthorizer::new(sealer.clone())),
-                Arc::new(now_ms),
+            .merge(at_the_door(
+                outport_image_registry::http::router(
+                    registry.clone(),
+                    Arc::new(EcrAuthorizer::new(sealer.clone())),
+                    Arc::new(now_ms),
+                ),
+                body_memory.clone(),
             ));
         let credential = Credential {
             access_key_id: AccessKeyId::new(&key.access_key_id),
@@ -135,6 +140,7 @@ impl ControlPlane {
             .service(Arc::new(Iam))
             .reserved(reserved)
             .metrics(metrics)
+            .body_memory(body_memory)
             .build()?;
 
         let host_integration = integrate(options, data_dir.instance(), address)?;
@@ -246,8 +252,19 @@ fn root_key(data_dir: &DataDir, options: &ControlPlaneOptions) -> Result<KeyPair
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+/// Connections that may wait to be taken in; the kernel's own limit, `net.core.somaxconn`, may be lower. A crowd must not
+/// fill it while it is being shown out.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart need not wait for connections of before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().with_context(|| {
         format!(
             "cannot listen on {address}: stop what uses it, or choose another address with --listen"
         )

@@ -1,10 +1,13 @@
 //! `GET /_outport/health` and `GET /_outport/metrics`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use outport_front_door::Metrics;
 
@@ -18,7 +21,8 @@ impl Readiness {
     }
 }
 
-/// Neither needs a signature: they say nothing about what is kept here.
+/// Health is for everyone: it says nothing. Metrics say which operations are called and how they end, which is nobody's
+/// affair outside of this host: a collector runs on it, or comes through something that runs on it.
 pub fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
     let health = move || async move {
         if readiness.0.load(Ordering::Acquire) {
@@ -27,8 +31,47 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
             (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
         }
     };
-    let metrics = move || async move {
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render())
+    let metrics = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+        if peer.ip().to_canonical().is_loopback() {
+            let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+            (kind, metrics.render()).into_response()
+        } else {
+            let text = "Metrics are shown on the server's own host only\n";
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
     };
     Router::new().route("/_outport/health", get(health)).route("/_outport/metrics", get(metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn check(path: &str, peer: &str, status: StatusCode, text: &str) {
+        let peer: SocketAddr = format!("{peer}:50000").parse().unwrap();
+        let readiness = Readiness::default();
+        readiness.set(true);
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = router(readiness, Arc::default()).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {peer}");
+        let body = to_bytes(answer.into_body(), 100_000).await.unwrap();
+        assert!(body.starts_with(text.as_bytes()), "{path} {peer}: {body:?}");
+    }
+
+    #[tokio::test]
+    async fn health_is_for_everyone_and_metrics_for_this_host() {
+        for peer in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
+            check("/_outport/health", peer, StatusCode::OK, "ready").await;
+            check("/_outport/metrics", peer, StatusCode::OK, "# HELP").await;
+        }
+        for peer in ["10.0.0.1", "[fe80::1]"] {
+            check("/_outport/health", peer, StatusCode::OK, "ready").await;
+            check("/_outport/metrics", peer, StatusCode::FORBIDDEN, "Metrics are shown").await;
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod node;
 mod node_link;
 mod open_files;
 mod preflight;
+mod registry_door;
 mod services;
 mod stop_signal;
 mod up;

@@ -35,7 +35,6 @@ impl Client {
         self.call("ecr", &format!("AmazonEC2ContainerRegistry_V20150921.{operation}"), input)
     }
 
-    #[allow(dead_code, reason = "for the campaigns to come")]
     pub fn logs(&mut self, operation: &str, input: &Value) -> Result<Value> {
         self.call("logs", &format!("Logs_20140328.{operation}"), input)
     }

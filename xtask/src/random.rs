@@ -41,7 +41,6 @@ impl Random {
     }
 
     /// A stream of its own, for another thread.
-    #[allow(dead_code, reason = "for the campaigns to come")]
     pub fn split(&mut self) -> Self {
         Self(self.next())
     }

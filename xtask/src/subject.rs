@@ -120,7 +120,6 @@ impl Subject {
         self.outport.as_mut().context("it runs")
     }
 
-    #[allow(dead_code, reason = "for the campaigns to come")]
     pub fn address(&self) -> SocketAddr {
         self.place.address()
     }

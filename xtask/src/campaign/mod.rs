@@ -7,6 +7,9 @@
 //! | `kill` | SIGKILL of `up` while callers write |
 //! | `launches` | tasks are launched while named points of the code fail |
 //! | `layers` | some thousand random layers, each unpacked beside a canary; crafted ones at the begin |
+//! | `flood` | strangers send bodies, readers leave answers of a megabyte unread, callers work |
+//! | `signatures` | 50,000 signed requests with something changed |
+//! | `strangers` | 10,000 connections that prove nothing, callers work |
 //! | `rules` | somebody flushes the host's firewall rules while a task runs |
 //!
 //! A campaign is a function of a [`Course`]: it gets random numbers, starts what it needs
@@ -18,14 +21,19 @@
 //! code is 0 only without a fault; the seed repeats what was drawn (not what the machine did with
 //! it). Interrupted or failed, a campaign removes what it made.
 
+mod callers;
+mod crowd;
 mod descriptors;
 mod escape;
+mod flood;
 mod kill;
 mod launches;
 mod layers;
 mod ledger;
 mod rules;
+mod signatures;
 mod stage;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 
@@ -51,6 +59,12 @@ pub enum Campaign {
     Layers(Options),
     /// Flush the host's firewall rules at random while a task runs
     Rules(Options),
+    /// Send bodies that prove nothing, and leave answers unread, while signed callers work
+    Flood(Options),
+    /// Change signed requests at random: none may pass
+    Signatures(Options),
+    /// Hold ten thousand connections that prove nothing while signed callers work
+    Strangers(Options),
 }
 
 #[derive(Args)]
@@ -84,6 +98,11 @@ pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
         Campaign::Launches(options) => conduct(repository, "launches", options, launches::run),
         Campaign::Layers(options) => conduct(repository, "layers", options, layers::run),
         Campaign::Rules(options) => conduct(repository, "rules", options, rules::run),
+        Campaign::Flood(options) => conduct(repository, "flood", options, flood::run),
+        Campaign::Signatures(options) => {
+            conduct(repository, "signatures", options, signatures::run)
+        }
+        Campaign::Strangers(options) => conduct(repository, "strangers", options, strangers::run),
     }
 }
 

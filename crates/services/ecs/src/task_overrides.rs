@@ -6,7 +6,7 @@ use outport_model::task::{ContainerOverride, TaskOverrides};
 use outport_model::task_definition::{ContainerDefinition, LaunchType, TaskDefinition};
 
 use crate::rejection::Rejection;
-use crate::task_definition::pairs;
+use crate::task_definition::{blank, pairs};
 use crate::task_definition::task_size::TaskSize;
 
 /// Source: botocore's documentation of `RunTaskRequest.overrides`.
@@ -21,7 +21,8 @@ pub fn parse(
     definition: &TaskDefinition,
     launch_type: LaunchType,
 ) -> Result<TaskOverrides, Rejection> {
-    let given = given.unwrap_or_default();
+    let mut given = given.unwrap_or_default();
+    blank::clear_overrides(&mut given);
     if to_json(&given).len() > LENGTH_MAX {
         return Err(Rejection::invalid_parameter(format!(
             "Container Overrides length must be at most {LENGTH_MAX}"

@@ -35,8 +35,7 @@ pub fn check(containers: &[ContainerDefinition]) -> Result<(), Rejection> {
             continue;
         }
         let named = log.options.iter().flatten().map(|(name, _)| name.as_str());
-        let disallowed: Vec<&str> =
-            named.filter(|name| !AWSLOGS_ALLOWED.contains(name)).collect();
+        let disallowed: Vec<&str> = named.filter(|name| !AWSLOGS_ALLOWED.contains(name)).collect();
         if !disallowed.is_empty() {
             let text = format!("Log driver awslogs disallows options: {}", disallowed.join(", "));
             return Err(Rejection::client(text));

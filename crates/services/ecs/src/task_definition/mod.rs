@@ -18,7 +18,7 @@ mod logging;
 mod normalise;
 mod ports;
 mod required_attributes;
-mod roles;
+pub mod roles;
 mod row;
 mod secrets;
 pub mod task_size;

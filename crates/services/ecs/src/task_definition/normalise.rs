@@ -6,8 +6,7 @@
 use std::collections::BTreeSet;
 
 use outport_aws_ecs::{
-    ContainerDefinition, NetworkMode, RegisterTaskDefinitionRequest,
-    TaskDefinition,
+    ContainerDefinition, NetworkMode, RegisterTaskDefinitionRequest, TaskDefinition,
 };
 use outport_model::Scope;
 
@@ -53,7 +52,9 @@ pub fn normalise(
         execution_role_arn: request.execution_role_arn,
         network_mode: mode,
         container_definitions: Some(containers),
-        volumes: Some(request.volumes.unwrap_or_default().into_iter().map(volumes::normal).collect()),
+        volumes: Some(
+            request.volumes.unwrap_or_default().into_iter().map(volumes::normal).collect(),
+        ),
         placement_constraints: Some(request.placement_constraints.unwrap_or_default()),
         requires_compatibilities: request.requires_compatibilities.filter(|list| !list.is_empty()),
         cpu: size.cpu_units.map(|units| units.to_string()),
@@ -131,11 +132,7 @@ fn check_essential(containers: &[ContainerDefinition]) -> Result<(), Rejection> 
 }
 
 /// What needs more than one container, or a container and the task.
-fn check_task(
-    definition: &TaskDefinition,
-    size: TaskSize,
-    scope: &Scope,
-) -> Result<(), Rejection> {
+fn check_task(definition: &TaskDefinition, size: TaskSize, scope: &Scope) -> Result<(), Rejection> {
     let containers = definition.container_definitions.as_deref().unwrap_or_default();
     if fargate::is_required(definition) {
         size.check_fargate()?;

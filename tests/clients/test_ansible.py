@@ -24,7 +24,7 @@ def test_the_playbook_of_every_module(shared_outport, tmp_path):
            "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "true", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         ["ansible-playbook", "--inventory", "localhost,", "--extra-vars", json.dumps(variables),
-         PLAYBOOK], capture_output=True, text=True, timeout=300, env=env, cwd=tmp_path)
+         PLAYBOOK], capture_output=True, text=True, timeout=600, env=env, cwd=tmp_path)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
     clusters = ecs.describe_clusters(clusters=["ansible"])["clusters"]
     assert [cluster["status"] for cluster in clusters] in ([], ["INACTIVE"])

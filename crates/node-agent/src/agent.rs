@@ -36,6 +36,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// After a stop of everything the tasks have this long beyond their own stop timeouts.
 const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
+/// How often it is said what is waited for.
+const STOP_WORD_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the control plane has to take the last report and drop the stopped tasks.
 const FORGET_PATIENCE: Duration = Duration::from_secs(5);
 /// A firewall that was restarted meanwhile took our rules with it.
@@ -101,6 +103,8 @@ struct Shared {
     boot_id: String,
     generation: Arc<AtomicU64>,
     accepts_tasks: Arc<AtomicBool>,
+    /// Whether a report was delivered: from then on tasks are placed here.
+    reported: watch::Sender<bool>,
     /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
     stopping: OnceLock<StopReason>,
     runners: Mutex<HashMap<TaskId, Runner>>,
@@ -124,8 +128,11 @@ impl Agent {
         let control_plane =
             Arc::new(ControlPlane::new(&settings.control_plane_url, &settings.join_token, node)?);
         let registration = registration(&settings, &control_plane, &boot_id);
-        let registered = register(&control_plane, &registration).await?;
+        // Asked first: a node that cannot work on its host must not stand in anybody's list.
+        let question = Registration { ask_only: true, ..registration.clone() };
+        let registered = register(&control_plane, &question).await?;
         let machine = Arc::new(machine(&settings, &control_plane, registered).await?);
+        register(&control_plane, &registration).await?;
         let shared = Arc::new(Shared {
             machine,
             control_plane,
@@ -138,6 +145,7 @@ impl Agent {
             boot_id,
             generation: Arc::default(),
             accepts_tasks: Arc::new(AtomicBool::new(true)),
+            reported: watch::Sender::new(false),
             stopping: OnceLock::new(),
             runners: Mutex::default(),
         });
@@ -152,7 +160,11 @@ impl Agent {
         ];
         let runtime = shared.machine.runtime.clone();
         tokio::task::spawn_blocking(move || empty_trash(&runtime));
-        Ok(Self { instance: settings.instance, shared, loops })
+        let mut reported = shared.reported.subscribe();
+        let agent = Self { instance: settings.instance, shared, loops };
+        // The sender is ours, so the wait ends with the first report.
+        let _is_reported = reported.wait_for(|reported| *reported).await.is_ok();
+        Ok(agent)
     }
 
     /// Stops every task gracefully, waits until the control plane knows, and removes what the node
@@ -162,7 +174,12 @@ impl Agent {
         self.shared.stop_all(StopReason(reason.to_owned()));
         let board = &self.shared.board;
         let stopped = async {
+            let mut said = tokio::time::Instant::now();
             while !board.all_stopped() {
+                if said.elapsed() >= STOP_WORD_INTERVAL {
+                    said = tokio::time::Instant::now();
+                    tracing::info!(tasks = board.unstopped(), "waiting for tasks to stop");
+                }
                 tokio::time::sleep(FORGET_LOOK).await;
             }
         };
@@ -285,6 +302,7 @@ impl Shared {
             boot_id: self.boot_id.clone(),
             generation: self.generation.clone(),
             accepts_tasks: self.accepts_tasks.clone(),
+            reported: self.reported.clone(),
         }
     }
 
@@ -498,6 +516,7 @@ fn registration(
         architecture: host::architecture(),
         capacity: settings.capacity.clone(),
         cluster: settings.cluster.clone(),
+        ask_only: false,
     }
 }
 

@@ -43,6 +43,11 @@ impl Board {
         self.lock().values().all(|report| report.status >= TaskStatus::Stopped)
     }
 
+    /// How many tasks are not STOPPED.
+    pub fn unstopped(&self) -> usize {
+        self.lock().values().filter(|report| report.status < TaskStatus::Stopped).count()
+    }
+
     /// Waits for a change since the last wait.
     pub async fn changed(&self) {
         self.changed.notified().await;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use outport_node_protocol::{REPORT_INTERVAL_MS, Report};
+use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::control_plane::{ControlPlane, now_ms};
@@ -22,6 +23,8 @@ pub struct Reporter {
     pub boot_id: String,
     pub generation: Arc<AtomicU64>,
     pub accepts_tasks: Arc<AtomicBool>,
+    /// Becomes true with the first report that is delivered.
+    pub reported: watch::Sender<bool>,
 }
 
 impl Reporter {
@@ -34,6 +37,7 @@ impl Reporter {
             sequence += 1;
             match self.control_plane.report(&self.report(sequence)).await {
                 Ok(()) => {
+                    self.reported.send_replace(true);
                     retry = RETRY_FIRST;
                     let heartbeat = Duration::from_millis(REPORT_INTERVAL_MS);
                     // Either way it is time for the next report.

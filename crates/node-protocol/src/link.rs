@@ -15,6 +15,10 @@ pub struct Registration {
     pub capacity: NodeCapacity,
     /// The cluster that its container instance joins.
     pub cluster: String,
+    /// The node only wants to know what it would be told: nothing is written down. A node asks, makes
+    /// sure that it can work on its host, and only then joins.
+    #[serde(default)]
+    pub ask_only: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ const PULL_FAILS: usize = 60;
 /// Chances in a thousand that a task moves on in a step.
 const MOVES_ON: usize = 600;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FakeNode {
     pub id: NodeId,
     pub boot: u64,
@@ -78,6 +78,7 @@ impl FakeNode {
                 reserved_ports: vec![22],
             },
             cluster: "default".into(),
+            ask_only: false,
         }
     }
 

@@ -18,8 +18,8 @@ use outport_model::task::{StopCode, Task};
 use outport_model::{DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    PATH_PREFIX, POLL_MS_MAX, Registered, RegistryCredential, Report, StopCause, TaskNetwork,
-    TaskReport,
+    PATH_PREFIX, POLL_MS_MAX, Registered, Registration, RegistryCredential, Report, StopCause,
+    TaskNetwork, TaskReport,
 };
 use outport_planner::Settings;
 use outport_simulation::node::FakeNode;
@@ -33,6 +33,7 @@ struct House {
     store: Store,
     link: NodeLink,
     node: FakeNode,
+    heartbeats: Arc<Heartbeats>,
 }
 
 struct Fixed;
@@ -69,16 +70,16 @@ fn house_on(journal: &MemoryJournal) -> House {
     let link = NodeLink::new(
         store.clone(),
         LinkConfig { scope: user::scope(), registered },
-        heartbeats,
+        heartbeats.clone(),
         Arc::new(Fixed),
         Arc::new(Fixed),
     );
-    House { store, link, node: FakeNode::new(1) }
+    House { store, link, node: FakeNode::new(1), heartbeats }
 }
 
 /// A house with a node that has joined.
 fn house() -> House {
-    let house = house_on(&MemoryJournal::default());
+    let mut house = house_on(&MemoryJournal::default());
     house.write(user::set_up);
     house.register();
     house
@@ -89,7 +90,13 @@ impl House {
         let written = self.store.write(|tx| Ok::<_, Infallible>(change(tx)));
         written.now_or_never().unwrap().unwrap()
     }
-    fn register(&self) {
+    /// The node joins, and reports: from then on it gets tasks.
+    fn register(&mut self) {
+        self.join();
+        let report = self.node.report();
+        self.report(&report);
+    }
+    fn join(&self) {
         self.link.register(self.node.registration()).now_or_never().unwrap().unwrap();
     }
     fn run_task(&self, family: usize) {
@@ -112,7 +119,7 @@ impl House {
 #[test]
 fn a_generation_grows_with_every_change_and_over_restarts() {
     let journal = MemoryJournal::default();
-    let house = house_on(&journal);
+    let mut house = house_on(&journal);
     house.write(user::set_up);
     house.register();
     let first = house.ask(0).expect("it knows none");
@@ -357,4 +364,45 @@ async fn a_waiting_node_is_let_go_when_the_control_plane_stops() {
     // Well before it would have ended by itself.
     let answer = tokio::time::timeout(Duration::from_millis(POLL_MS_MAX / 2), waiting).await;
     assert_eq!(answer.unwrap().unwrap().0, 204);
+}
+
+#[test]
+fn a_node_that_only_asked_or_only_joined_gets_no_tasks() {
+    let house = house_on(&MemoryJournal::default());
+    house.write(user::set_up);
+    let question = Registration { ask_only: true, ..house.node.registration() };
+    let told = house.link.register(question).now_or_never().unwrap().unwrap();
+    assert_eq!(told.vpc_cidr, "172.31.0.0/16");
+    assert!(house.store.snapshot().nodes.iter().next().is_none(), "nothing is written down");
+    house.join();
+    let place = |house: &House| house.write(|tx| user::run_task(tx, 0, &Settings::default()));
+    assert!(place(&house).is_err(), "it has not reported");
+    house.report(&house.node.clone().report());
+    place(&house).expect("it has reported");
+}
+
+#[test]
+fn nobody_who_has_no_row_is_remembered() {
+    let house = house();
+    let ask = |number: u32| {
+        let node = NodeId::new(format!("{number:032x}"));
+        let request = AssignmentRequest { node: node.clone(), known_generation: 0 };
+        let refused = house.link.assignment(&request).now_or_never().unwrap();
+        assert!(matches!(refused, Err(LinkError::NotRegistered(_))));
+        assert_eq!(house.heartbeats.last_heard_ms(&node), None);
+    };
+    (100..200).for_each(ask);
+}
+
+#[test]
+fn a_task_is_kept_from_when_we_heard_of_its_end_whatever_its_node_says() {
+    let house = house();
+    house.run_task(0);
+    let task = house.only_task();
+    let now_ms = house.store.now_ms();
+    let mut report = seen(&task.id, TaskStatus::Stopped);
+    report.started_at_ms = Some(5);
+    report.stopped_at_ms = Some(now_ms - 31_536_000_000);
+    let after = observe::apply(&task, &report, now_ms).unwrap();
+    assert_eq!((after.started_at_ms, after.stopped_at_ms), (Some(now_ms), Some(now_ms)));
 }

@@ -40,7 +40,8 @@ pub(super) fn join(
         last_seen_ms: tx.now_ms(),
         assignment_generation: known.as_ref().map_or(0, |node| node.assignment_generation),
         accepts_tasks: true,
-        connected: true,
+        // Its first report connects it: who joined and then found that it cannot work gets no tasks.
+        connected: known.as_ref().is_some_and(|node| node.connected),
     });
     put_container_instance(tx, &cluster, registration);
     Ok(())

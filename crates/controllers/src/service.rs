@@ -1,5 +1,6 @@
 //! Keeps every service at its desired count and task definition.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use futures_util::future::join_all;
 use outport_model::deployment::{Deployment, ServiceDeployment};
 use outport_model::service::{PropagateTags, Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task, TaskOverrides};
-use outport_model::{DesiredStatus, Now, Tags, TaskId, TimestampMs};
-use outport_planner::service::{Plan, Scene, Stop, is_unfinished, plan, record_starts};
+use outport_model::{DesiredStatus, NodeId, Now, Tags, TaskId, TimestampMs};
+use outport_planner::service::{
+    Plan, Scene, Stop, is_of_short_runs, is_unfinished, plan, record_starts, troubled_nodes,
+};
 use outport_planner::{Rejection, Settings, StartRequest, StartedTask, Unplaceable, task_start};
 use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
 use outport_store::{Fault, Row, Store, Tables, Transaction};
@@ -50,18 +53,25 @@ impl ServiceController {
         for entry in std::mem::take(&mut plan.history) {
             tx.put(entry);
         }
-        let (started, rejection) = self.start(tx, &plan);
+        let troubled = troubled_nodes(&rows.scene(tx, tx.now(), &self.settings));
+        let (started, rejection) = self.start(tx, &plan, &troubled);
         let scene = rows.scene(tx, tx.now(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
+        say_short_runs(&rows.service, &plan.service);
         tx.put(plan.service);
         plan.look_again_at_ms
     }
 
     /// Starts what the plan asks for, until one finds no place: the others would not either.
-    fn start(&self, tx: &mut Transaction<'_>, plan: &Plan) -> (Vec<TaskId>, Option<Rejection>) {
+    fn start(
+        &self,
+        tx: &mut Transaction<'_>,
+        plan: &Plan,
+        troubled: &BTreeSet<NodeId>,
+    ) -> (Vec<TaskId>, Option<Rejection>) {
         let mut started = Vec::new();
         for _ in 0..plan.starts {
-            match self.start_one(tx, &plan.service) {
+            match self.start_one(tx, &plan.service, troubled) {
                 Ok(task) => started.push(task),
                 Err(rejection) => return (started, Some(rejection)),
             }
@@ -69,7 +79,12 @@ impl ServiceController {
         (started, None)
     }
 
-    fn start_one(&self, tx: &mut Transaction<'_>, service: &Service) -> Result<TaskId, Rejection> {
+    fn start_one(
+        &self,
+        tx: &mut Transaction<'_>,
+        service: &Service,
+        troubled: &BTreeSet<NodeId>,
+    ) -> Result<TaskId, Rejection> {
         let nowhere = || Rejection::of(Unplaceable::NoCapacity);
         let deployment = service.deployments.first().ok_or_else(nowhere)?;
         let definition =
@@ -92,7 +107,10 @@ impl ServiceController {
         };
         let StartedTask { task, interface, cursor } = {
             let cluster = ClusterKey::new(&service.scope, service.cluster.clone());
-            let candidates = tx.candidates(&cluster);
+            let mut candidates = tx.candidates(&cluster);
+            for candidate in &mut candidates {
+                candidate.is_troubled = troubled.contains(&candidate.node.id);
+            }
             let spaces = tx.subnet_spaces(&service.scope, &deployment.network.subnets);
             task_start::start(&request, &candidates, &spaces, &*tx, tx.now_ms(), &self.settings)?
         };
@@ -144,6 +162,15 @@ impl ServiceController {
             again_at_ms = earlier(again_at_ms, plan.look_again_at_ms);
         }
         (busy, again_at_ms)
+    }
+}
+
+/// The one event that asks for somebody to look also goes to the log.
+fn say_short_runs(before: &Service, after: &Service) {
+    let known = before.events.first().map(|event| &event.id);
+    let new = after.events.iter().take_while(|event| Some(&event.id) != known);
+    for event in new.filter(|event| is_of_short_runs(&event.message)) {
+        tracing::warn!(cluster = %after.cluster, "{}", event.message);
     }
 }
 

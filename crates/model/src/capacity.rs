@@ -49,6 +49,8 @@ pub struct Candidate {
     /// The node's container instance in the cluster that is asked for, if it has one.
     pub container_instance: Option<Arc<ContainerInstance>>,
     pub used: NodeUse,
+    /// Tasks like the one that is to be placed did not start there lately: other nodes come first.
+    pub is_troubled: bool,
 }
 
 /// A subnet as the choice of an address looks at it.

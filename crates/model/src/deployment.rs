@@ -87,6 +87,9 @@ pub struct ServiceDeployment {
     pub updated_at_ms: TimestampMs,
     /// The JSON of AWS's `DeploymentConfiguration` shape at the time.
     pub configuration: String,
+    /// When it began to go back to what was there before.
+    #[serde(default)]
+    pub rollback_started_at_ms: Option<TimestampMs>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +122,8 @@ impl ServiceDeploymentStatus {
     }
 }
 
-/// The workload settings of a service at one moment; never changes.
+/// The workload settings of a service at one moment; never changes but for the digests, which become known
+/// when its first task has pulled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceRevision {
     pub scope: Scope,
@@ -129,4 +133,7 @@ pub struct ServiceRevision {
     /// The JSON of AWS's `ServiceRevision` shape.
     pub document: String,
     pub created_at_ms: TimestampMs,
+    /// Image reference to digest, as [`Deployment::image_digests`]; kept when the deployment is gone.
+    #[serde(default)]
+    pub image_digests: Vec<(String, String)>,
 }

@@ -26,7 +26,10 @@ pub fn begin(
             deployment.updated_at_ms = now_ms;
         }
     }
-    let source_revisions = service.deployments.iter().map(|d| d.id.clone()).collect();
+    // One that failed and is only shown still is nothing that anybody comes from.
+    let is_source = |one: &&Deployment| one.rollout_state != RolloutState::Failed || one.has_run;
+    let sources = service.deployments.iter().filter(is_source);
+    let source_revisions = sources.map(|one| one.id.clone()).collect();
     let primary = Deployment {
         id: id.clone(),
         status: DeploymentStatus::Primary,
@@ -60,6 +63,7 @@ pub fn begin(
         finished_at_ms: None,
         updated_at_ms: now_ms,
         configuration,
+        rollback_started_at_ms: None,
     }
 }
 

@@ -79,8 +79,8 @@ impl Rejection {
     }
 }
 
-/// Spreads tasks: of the nodes that fit, the one with the most free memory, then the most free CPU;
-/// the first by id of equals.
+/// Spreads tasks: of the nodes that fit, one that is not troubled before one that is, then the one with
+/// the most free memory, then the most free CPU; the first by id of equals.
 pub fn choose<'c>(
     needs: &Requirements,
     candidates: &'c [Candidate],
@@ -91,7 +91,7 @@ pub fn choose<'c>(
     for candidate in candidates {
         match fits(needs, candidate, settings) {
             Ok(()) => {
-                if best.is_none_or(|best| room(candidate) > room(best)) {
+                if best.is_none_or(|best| rank(candidate) > rank(best)) {
                     best = Some(candidate);
                 }
             }
@@ -99,6 +99,11 @@ pub fn choose<'c>(
         }
     }
     best.ok_or_else(|| reject(needs.launch_type, &passed_over))
+}
+
+/// A node on which tasks do not start is always the one with the most room.
+fn rank(candidate: &Candidate) -> (bool, (u64, u64)) {
+    (!candidate.is_troubled, room(candidate))
 }
 
 fn room(candidate: &Candidate) -> (u64, u64) {
@@ -190,7 +195,7 @@ mod tests {
     use super::*;
 
     /// `a 1024/2048`: node `a` with so much CPU and memory free; words behind it: `silent`, `leaving`,
-    /// `arm`, `draining`, `bare` (no container instance), a number (that host port is taken).
+    /// `arm`, `draining`, `troubled`, `bare` (no container instance), a number (that host port is taken).
     fn candidate(text: &str) -> Candidate {
         let mut words = text.split_whitespace();
         let id = words.next().unwrap();
@@ -214,12 +219,14 @@ mod tests {
         };
         let mut instance = Some(instance(id));
         let mut used = NodeUse { cpu_units: 100, memory_mib: 100, ..NodeUse::default() };
+        let mut is_troubled = false;
         for word in words {
             match word {
                 "silent" => node.connected = false,
                 "leaving" => node.accepts_tasks = false,
                 "arm" => node.architecture = Architecture::Arm64,
                 "bare" => instance = None,
+                "troubled" => is_troubled = true,
                 "draining" => {
                     if let Some(instance) = &mut instance {
                         instance.status = ContainerInstanceStatus::Draining;
@@ -230,7 +237,8 @@ mod tests {
                 }
             }
         }
-        Candidate { node: Arc::new(node), container_instance: instance.map(Arc::new), used }
+        let container_instance = instance.map(Arc::new);
+        Candidate { node: Arc::new(node), container_instance, used, is_troubled }
     }
 
     fn instance(node: &str) -> ContainerInstance {
@@ -283,6 +291,13 @@ mod tests {
         check("fargate 256/512", "a 1024/1024, b 1024/2048, c 1024/1536", "b");
         check("fargate 256/512", "a 512/1024, b 1024/1024", "b");
         check("fargate 256/512", "b 1024/1024, a 1024/1024", "b");
+    }
+
+    #[test]
+    fn a_troubled_node_comes_last_and_is_better_than_none() {
+        check("fargate 256/512", "a 1024/2048 troubled, b 512/512", "b");
+        check("fargate 256/512", "a 1024/2048 troubled, b 1/1", "a");
+        check("fargate 256/512", "a 512/512 troubled, b 1024/1024 troubled", "b");
     }
 
     #[test]

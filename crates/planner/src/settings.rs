@@ -23,6 +23,12 @@ pub struct Settings {
     /// The window in which tasks that ran and ended are counted, to pace a service whose tasks end at
     /// once: `short_run_limit` says how many it may restart in one window.
     pub short_run_window_ms: TimestampMs,
+    /// A node on which a task did not start comes after all others for the service's next tasks, for this
+    /// long.
+    pub trouble_life_ms: TimestampMs,
+    /// A deployment that failed is shown for this long though nothing of it runs. AWS's own are shown for as
+    /// long as its rollback takes, which is minutes; clients that wait look every 15 seconds.
+    pub failed_deployment_life_ms: TimestampMs,
     /// A repeated event is left out for this long.
     /// Source: "Service event messages" (six hours).
     pub event_repeat_ms: TimestampMs,
@@ -60,6 +66,8 @@ impl Default for Settings {
             throttle_longest_ms: 15 * MINUTE_MS,
             placement_retry_ms: 5 * SECOND_MS,
             short_run_window_ms: 10 * SECOND_MS,
+            trouble_life_ms: 10 * MINUTE_MS,
+            failed_deployment_life_ms: 30 * SECOND_MS,
             event_repeat_ms: 6 * HOUR_MS,
             stopped_task_life_ms: HOUR_MS,
             inactive_life_ms: DAY_MS,

@@ -115,6 +115,7 @@ impl Tables {
                     .get(cluster)
                     .cloned(),
                 used: self.tasks.use_of_node(&node.id),
+                is_troubled: false,
             })
             .collect()
     }

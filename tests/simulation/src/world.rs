@@ -100,6 +100,8 @@ fn settings() -> Settings {
         node_silent_after_ms: 2_000,
         node_lost_after_ms: 6_000,
         own_gap_ms: 1_000,
+        failed_deployment_life_ms: 500,
+        trouble_life_ms: 2_000,
         ..Settings::default()
     }
 }

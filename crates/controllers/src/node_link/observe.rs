@@ -1,10 +1,11 @@
 //! What a node reports of a task, into its row.
 
+use outport_model::deployment::ServiceRevision;
 use outport_model::service::Service;
 use outport_model::task::{CONTAINER_REASON_LENGTH_MAX, ContainerStatus, Task, TaskContainer};
 use outport_model::{DesiredStatus, NodeId, Owner, TaskStatus, TimestampMs};
 use outport_node_protocol::{ContainerReport, TaskReport};
-use outport_store::keys::ServiceKey;
+use outport_store::keys::{ServiceKey, ServiceRevisionKey};
 use outport_store::{Row, Transaction};
 
 use crate::node_health::release_address;
@@ -116,6 +117,7 @@ fn cut(text: &str, characters_max: usize) -> String {
 fn remember_digests(tx: &mut Transaction<'_>, task: &Task) {
     let Some(member) = &task.service else { return };
     let key = ServiceKey::new(&task.scope, task.cluster.clone(), member.service.clone());
+    let mut resolved = Vec::new();
     tx.update(&key, |service: &mut Service| {
         let mut deployments = service.deployments.iter_mut();
         let Some(deployment) = deployments.find(|d| d.id == member.deployment) else { return };
@@ -126,5 +128,17 @@ fn remember_digests(tx: &mut Transaction<'_>, task: &Task) {
                 deployment.image_digests.push((container.image.clone(), digest.clone()));
             }
         }
+        resolved.clone_from(&deployment.image_digests);
     });
+    if resolved.is_empty() {
+        return;
+    }
+    let revision = ServiceRevisionKey::new(
+        &task.scope,
+        task.cluster.clone(),
+        member.service.clone(),
+        member.deployment.clone(),
+    );
+    // Outlives the deployment: what ran is a question of later days.
+    tx.update(&revision, |revision: &mut ServiceRevision| revision.image_digests = resolved);
 }

@@ -105,6 +105,11 @@ fn closest_match(rejection: &Rejection) -> String {
     format!("The closest matching (container-instance {instance}) {why}")
 }
 
+/// An event of ours: the same one again only after AWS would repeat one of its own.
+pub(super) fn once(service: &mut Service, text: &str, scene: &Scene<'_>) {
+    add_unless_repeated(service, text, scene, |_| false);
+}
+
 fn is_steady(message: &str) -> bool {
     message.ends_with(STEADY)
 }

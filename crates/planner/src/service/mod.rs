@@ -20,8 +20,10 @@ mod circuit_breaker;
 pub mod counts;
 pub mod events;
 mod rollout;
+mod short_runs;
 mod steps;
 mod throttle;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -34,7 +36,9 @@ use crate::placement::Rejection;
 use crate::settings::Settings;
 
 pub use rollout::is_unfinished;
+pub use short_runs::is_of_short_runs;
 pub use steps::Stop;
+pub use trouble::troubled_nodes;
 
 /// What a plan is made from: all rows of one service, and the time.
 pub struct Scene<'a> {
@@ -99,6 +103,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
 /// An ACTIVE service: takes note of what happened, then decides.
 fn keep(scene: &Scene<'_>, plan: &mut Plan) {
     let failed = note_ended(scene, plan);
+    short_runs::say(scene, plan);
     throttle::update(scene, plan, &failed);
     circuit_breaker::update(scene, plan, &failed);
     rollout::begin(scene, plan);
@@ -107,6 +112,7 @@ fn keep(scene: &Scene<'_>, plan: &mut Plan) {
     if plan.starts == 0 && plan.stops.is_empty() {
         rollout::complete_if_steady(scene, plan);
     }
+    rollout::look_again_at_failed(scene, plan);
 }
 
 /// A DRAINING service: stops all tasks; it is INACTIVE once the nodes have let go of them.

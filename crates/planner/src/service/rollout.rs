@@ -1,6 +1,8 @@
 //! How far a deployment has come, in `deployments[]` and in the history of the service.
 
-use outport_model::deployment::{RolloutState, ServiceDeployment, ServiceDeploymentStatus};
+use outport_model::deployment::{
+    Deployment, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
+};
 use outport_model::{DeploymentId, TaskStatus};
 
 use super::counts::is_of;
@@ -35,7 +37,7 @@ fn is_rolling_back_to(primary: &DeploymentId, entry: &ServiceDeployment) -> bool
 }
 
 /// Deployments that have been replaced go, but for the last completed one: while the PRIMARY one is on
-/// its way, it is what a rollback goes back to.
+/// its way, it is what a rollback goes back to. One that failed stays long enough to be seen.
 pub(super) fn drop_superseded(scene: &Scene<'_>, plan: &mut Plan) {
     let has_tasks = |id: &DeploymentId| {
         let mut tasks = scene.tasks.iter().filter(|task| is_of(task, id));
@@ -46,8 +48,26 @@ pub(super) fn drop_superseded(scene: &Scene<'_>, plan: &mut Plan) {
         let is_primary = std::mem::take(&mut first);
         is_primary
             || deployment.rollout_state == RolloutState::Completed
+            || is_failed_and_shown(scene, deployment)
             || has_tasks(&deployment.id)
     });
+}
+
+fn is_failed_and_shown(scene: &Scene<'_>, deployment: &Deployment) -> bool {
+    deployment.rollout_state == RolloutState::Failed
+        && !scene.now.is_over(deployment.updated_at_ms, scene.settings.failed_deployment_life_ms)
+}
+
+/// When the next deployment that failed has been shown for long enough.
+pub(super) fn look_again_at_failed(scene: &Scene<'_>, plan: &mut Plan) {
+    let life_ms = scene.settings.failed_deployment_life_ms;
+    for deployment in plan.service.deployments.iter().skip(1) {
+        if is_failed_and_shown(scene, deployment) {
+            let over_at_ms = scene.now.over_at_ms(deployment.updated_at_ms, life_ms);
+            let earliest_ms = plan.look_again_at_ms.map_or(over_at_ms, |at| at.min(over_at_ms));
+            plan.look_again_at_ms = Some(earliest_ms);
+        }
+    }
 }
 
 /// The service is what it should be: exactly the desired tasks of the PRIMARY deployment are healthy,
@@ -61,7 +81,10 @@ pub(super) fn complete_if_steady(scene: &Scene<'_>, plan: &mut Plan) {
     if primary.rollout_state == RolloutState::InProgress {
         complete(scene, plan, &id);
     }
-    plan.service.deployments.truncate(1);
+    let mut first = true;
+    plan.service
+        .deployments
+        .retain(|deployment| std::mem::take(&mut first) || is_failed_and_shown(scene, deployment));
     events::steady(&mut plan.service, scene);
 }
 
@@ -148,6 +171,9 @@ pub(super) fn move_history(
     entry.status = status;
     entry.updated_at_ms = scene.now.wall_ms;
     entry.started_at_ms = entry.started_at_ms.or(Some(scene.now.wall_ms));
+    if status == ServiceDeploymentStatus::RollbackInProgress {
+        entry.rollback_started_at_ms = entry.rollback_started_at_ms.or(Some(scene.now.wall_ms));
+    }
     if let Some(reason) = reason {
         entry.status_reason = Some(reason.to_owned());
     }

@@ -9,8 +9,6 @@
 //! exceptions in one place, `rejection`.
 
 mod access;
-#[cfg(test)]
-mod answers;
 mod authorizer;
 mod handler;
 mod image_id;

@@ -9,7 +9,6 @@
 
 mod access;
 mod account_setting;
-mod attribute;
 mod capacity_provider;
 pub mod default_cluster;
 mod deployment_configuration;
@@ -30,8 +29,6 @@ pub mod task_definition;
 mod task_overrides;
 mod views;
 
-#[cfg(test)]
-mod answers;
 #[cfg(test)]
 mod hostile_input;
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub fn begin(
         id,
         document: to_json(&revision(service, network)),
         created_at_ms: now_ms,
+        image_digests: Vec::new(),
     });
     tx.put(service.clone());
 }

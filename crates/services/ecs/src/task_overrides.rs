@@ -6,19 +6,13 @@ use outport_model::task::{ContainerOverride, TaskOverrides};
 use outport_model::task_definition::{ContainerDefinition, LaunchType, TaskDefinition};
 
 use crate::rejection::Rejection;
+use crate::task_definition::pairs;
 use crate::task_definition::task_size::TaskSize;
-use crate::task_definition::{blank, pairs, roles};
 
 /// Source: botocore's documentation of `RunTaskRequest.overrides`.
 const LENGTH_MAX: usize = 8192;
 
-/// The overrides without what the caller left blank.
-pub fn without_blanks(mut given: wire::TaskOverride) -> wire::TaskOverride {
-    blank::clear_overrides(&mut given);
-    given
-}
-
-/// Checks overrides against the definition. They have been through [`without_blanks`].
+/// Checks overrides against the definition.
 ///
 /// # Errors
 /// `InvalidParameterException` with AWS's texts, `ClientException` for sizes, `UnsupportedFeatureException`.
@@ -28,7 +22,6 @@ pub fn parse(
     launch_type: LaunchType,
 ) -> Result<TaskOverrides, Rejection> {
     let given = given.unwrap_or_default();
-    check_roles(&given)?;
     if to_json(&given).len() > LENGTH_MAX {
         return Err(Rejection::invalid_parameter(format!(
             "Container Overrides length must be at most {LENGTH_MAX}"
@@ -62,15 +55,6 @@ pub fn parse(
         execution_role_arn: given.execution_role_arn,
         containers,
     })
-}
-
-/// As in a definition; that RunTask says the same is a guess.
-fn check_roles(given: &wire::TaskOverride) -> Result<(), Rejection> {
-    let mut given = [&given.task_role_arn, &given.execution_role_arn].into_iter().flatten();
-    match given.all(|role| roles::is_role(role)) {
-        true => Ok(()),
-        false => Err(Rejection::client("Role is not valid")),
-    }
 }
 
 fn check_built(given: &wire::TaskOverride) -> Result<(), Rejection> {

@@ -13,8 +13,6 @@ mod rejection;
 mod tags;
 
 #[cfg(test)]
-mod answers;
-#[cfg(test)]
 mod testing;
 
 use std::sync::Arc;

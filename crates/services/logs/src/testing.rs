@@ -59,7 +59,7 @@ impl Rig {
         self.call("PutLogEvents", input).await
     }
 
-    pub async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
+    async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
         let call = Call {
             principal: Principal::root(AccountId::new("000000000000")),
             account: AccountId::new("000000000000"),

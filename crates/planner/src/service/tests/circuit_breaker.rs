@@ -57,8 +57,7 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
         ids: &ids,
     };
     let done = plan(&scene);
-    assert_eq!(done.service.deployments.len(), 1);
-    assert_eq!(done.service.deployments[0].rollout_state, RolloutState::Completed);
+    assert_eq!(states(&done.service), ["v1 PRIMARY COMPLETED", "v2 ACTIVE FAILED"]);
     assert_eq!(done.history[0].status, ServiceDeploymentStatus::RollbackSuccessful);
 }
 
@@ -66,11 +65,40 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
 fn a_rollback_to_tasks_that_all_run_is_through_at_once() {
     let service = with_breaker(true, 2);
     planned(&service, &tasks(&service, "v1 healthy, v1 healthy, v2 failed"), |plan, _| {
-        assert_eq!(plan.service.deployments.len(), 1);
-        assert_eq!(plan.service.deployments[0].rollout_state, RolloutState::Completed);
+        assert_eq!(states(&plan.service), ["v1 PRIMARY COMPLETED", "v2 ACTIVE FAILED"]);
         assert_eq!(plan.history[0].status, ServiceDeploymentStatus::RollbackSuccessful);
+        assert_eq!(plan.history[0].rollback_started_at_ms, Some(NOW_MS));
         assert_eq!(plan.history[0].finished_at_ms, Some(NOW_MS));
     });
+}
+
+fn states(service: &Service) -> Vec<String> {
+    let state = |one: &outport_model::deployment::Deployment| {
+        format!("{} {} {}", one.id, one.status.as_str(), one.rollout_state.as_str())
+    };
+    service.deployments.iter().map(state).collect()
+}
+
+#[test]
+fn a_deployment_that_failed_is_shown_for_a_while_and_is_no_source_of_the_next() {
+    let mut service = with_breaker(true, 2);
+    service.deployments[0].rollout_state = RolloutState::Failed;
+    service.deployments.swap(0, 1);
+    service.deployments[0].status = DeploymentStatus::Primary;
+    service.deployments[1].status = DeploymentStatus::Active;
+    let look = |service: &Service| {
+        planned(service, &tasks(service, "v1 healthy, v1 healthy"), |plan, _| {
+            (states(&plan.service).len(), plan.look_again_at_ms)
+        })
+    };
+    service.deployments[1].updated_at_ms = NOW_MS - 10_000;
+    assert_eq!(look(&service), (2, Some(NOW_MS + 20_000)));
+    let next = DeploymentId::new("v3");
+    let begun =
+        deployment::begin(&mut service.clone(), next, "history-v3".into(), "{}".into(), NOW_MS);
+    assert_eq!(begun.source_revisions, [DeploymentId::new("v1")]);
+    service.deployments[1].updated_at_ms = NOW_MS - 30_000;
+    assert_eq!(look(&service), (1, None));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 mod circuit_breaker;
 mod events;
 mod rollout;
+mod short_runs;
 mod steps;
 mod throttle;
+mod trouble;
 
 use std::cell::Cell;
 
@@ -123,6 +125,7 @@ fn history_of(service: &Service) -> Vec<Arc<ServiceDeployment>> {
         finished_at_ms: None,
         updated_at_ms: 0,
         configuration: "{}".into(),
+        rollback_started_at_ms: None,
     })]
 }
 

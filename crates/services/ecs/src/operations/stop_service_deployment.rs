@@ -72,6 +72,7 @@ fn stop(
     row.status_reason = Some(GivenUpBy::User.reason().to_owned());
     row.started_at_ms = row.started_at_ms.or(Some(now_ms));
     row.updated_at_ms = now_ms;
+    row.rollback_started_at_ms = Some(now_ms);
     tx.put(row);
     tx.put(service);
     Ok(())

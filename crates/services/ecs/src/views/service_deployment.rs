@@ -1,11 +1,9 @@
 //! Service deployments and service revisions: the history of a service.
 
 use outport_aws_ecs as wire;
-use outport_model::Arn;
-use outport_model::DeploymentId;
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus, ServiceRevision};
 use outport_model::service::Service;
-use outport_model::task_definition::TaskDefinition;
+use outport_model::{Arn, DeploymentId, Family, Revision};
 use outport_planner::service::counts::{Counts, desired_count};
 use outport_store::Tables;
 use outport_store::keys::{ServiceKey, TaskDefinitionKey};
@@ -63,7 +61,7 @@ pub fn view(tables: &Tables, row: &ServiceDeployment) -> wire::ServiceDeployment
 fn rollback(row: &ServiceDeployment) -> Option<wire::Rollback> {
     is_rolled_back(row.status).then(|| wire::Rollback {
         reason: row.status_reason.clone(),
-        started_at: None,
+        started_at: timestamp(row.rollback_started_at_ms),
         service_revision_arn: row.source_revisions.first().map(|id| revision_arn(row, id)),
     })
 }
@@ -165,33 +163,36 @@ pub fn revision(tables: &Tables, row: &ServiceRevision) -> wire::ServiceRevision
         ),
         service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
         cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
-        container_images: Some(images(tables, row)),
+        container_images: Some(images(tables, row, &kept)),
         created_at: timestamp(Some(row.created_at_ms)),
         ..kept
     }
 }
 
-/// What each container's image was resolved to, while the service still has the deployment.
-fn images(tables: &Tables, row: &ServiceRevision) -> Vec<wire::ContainerImage> {
-    let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
-    let service = tables.services.get(&key);
-    let deployment = service
-        .and_then(|service| service.deployments.iter().find(|deployment| deployment.id == row.id));
-    let Some(deployment) = deployment else { return Vec::new() };
-    let key = TaskDefinitionKey::new(&row.scope, deployment.family.clone(), deployment.revision);
-    let definition: Option<&TaskDefinition> = tables.task_definitions.get(&key).map(|row| &**row);
-    definition
-        .into_iter()
-        .flat_map(|definition| &definition.containers)
-        .map(|container| {
-            let mut digests = deployment.image_digests.iter();
-            wire::ContainerImage {
-                container_name: Some(container.name.clone()),
-                image: Some(container.image.clone()),
-                image_digest: digests
-                    .find(|(image, _)| *image == container.image)
-                    .map(|(_, digest)| digest.clone()),
-            }
-        })
-        .collect()
+/// What each container's image was resolved to, as far as its tasks have said.
+fn images(
+    tables: &Tables,
+    row: &ServiceRevision,
+    kept: &wire::ServiceRevision,
+) -> Vec<wire::ContainerImage> {
+    let definition = kept.task_definition.as_deref().and_then(|arn| {
+        let (family, revision) = arn.rsplit_once('/')?.1.rsplit_once(':')?;
+        let revision: Revision = revision.parse().ok()?;
+        let key = TaskDefinitionKey::new(&row.scope, Family::new(family), revision);
+        tables.task_definitions.get(&key)
+    });
+    let containers = definition.into_iter().flat_map(|definition| &definition.containers);
+    containers.map(|container| image(row, &container.name, &container.image)).collect()
+}
+
+fn image(row: &ServiceRevision, container: &str, image: &str) -> wire::ContainerImage {
+    let mut digests = row.image_digests.iter();
+    let resolved = digests.find(|(known, _)| known == image).map(|(_, digest)| digest.clone());
+    // One that names a digest is resolved by itself.
+    let own = image.split_once('@').map(|(_, digest)| digest.to_owned());
+    wire::ContainerImage {
+        container_name: Some(container.to_owned()),
+        image: Some(image.to_owned()),
+        image_digest: resolved.or(own),
+    }
 }

@@ -21,6 +21,18 @@ pub enum NetworkError {
         /// The host's link.
         link: String,
     },
+    /// Another Outport of this host has the addresses.
+    #[error(
+        "the address range {cidr} overlaps {other} of the Outport instance {instance} on this host; choose another one with --default-vpc-cidr, or, if that instance does not run any more, remove what it left: outport cleanup --instance {instance}"
+    )]
+    InstanceClash {
+        /// The range asked for.
+        cidr: Ipv4Net,
+        /// The other instance's.
+        other: Ipv4Net,
+        /// Its id.
+        instance: String,
+    },
     /// A program that is needed is missing or refused.
     #[error("{program} failed: {reason}")]
     Program {

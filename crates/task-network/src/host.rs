@@ -11,7 +11,7 @@ use crate::instance::{InstanceId, NamespaceName};
 use crate::ports::HeldPorts;
 use crate::reaper::{Reaper, Remains, delete_links, reap};
 use crate::route::{self, LinkEnd, RouteSocket};
-use crate::{clash, forwarding, namespace};
+use crate::{clash, forwarding, namespace, ranges};
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -74,6 +74,7 @@ impl HostNetwork {
     /// stay as they are: see [`HostNetwork::list`].
     pub fn open(settings: HostNetworkSettings) -> Result<HostNetwork, NetworkError> {
         HostNetwork::check(&settings)?;
+        ranges::claim(&settings)?;
         let namespaces = settings.runtime_directory.join("ns");
         fs::create_dir_all(&namespaces).map_err(NetworkError::file(&namespaces))?;
         let router = first_address(settings.vpc_cidr);
@@ -104,6 +105,7 @@ impl HostNetwork {
 
     /// Fails when something else on the host uses one of the instance's address ranges; makes nothing.
     pub fn check(settings: &HostNetworkSettings) -> Result<(), NetworkError> {
+        ranges::check(settings)?;
         check_clashes(settings)
     }
 

@@ -24,6 +24,7 @@ mod host;
 mod instance;
 mod namespace;
 mod ports;
+mod ranges;
 mod reaper;
 mod route;
 

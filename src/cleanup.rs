@@ -1,37 +1,95 @@
 //! `outport cleanup`: removes what a crash left on this host.
+//!
+//! **Invariant:** nothing of an Outport that runs is touched; the data stays, whatever is removed.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fs::File;
+use std::path::Path;
 
-use anyhow::{Context, Result};
-use outport_image_registry::HostIntegration;
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{AccessFlags, access};
 
 use crate::command_line::Cleanup;
 use crate::data_dir::DataDir;
+use crate::instances;
 
-/// Stops what still runs for a data directory and removes everything that carries its instance id.
-/// The data itself stays.
+/// Stops what still runs for a data directory, or for an instance without one, and removes everything
+/// that carries the instance's id.
 pub fn run(options: &Cleanup) -> Result<()> {
     crate::preflight::check_root()?;
+    if options.all {
+        return clean_all();
+    }
+    if let Some(instance) = &options.instance {
+        instances::check_id(instance)?;
+        let Some(_claim) = instances::claim(instance)? else { return Err(it_runs(instance)) };
+        return clean(instance, None);
+    }
     let path = &options.data_dir.data_dir;
     if !path.join("instance").exists() {
-        anyhow::bail!(
-            "{} is not a data directory of outport: name the right one with --data-dir",
+        bail!(
+            "{} is not a data directory of outport: name the right one with --data-dir, or clean up \
+             after instances whose directory is gone with --instance ID or --all",
             path.display()
         );
     }
-    let data_dir = DataDir::own(path).context("stop the running outport first")?;
-    let instance = data_dir.instance();
-    let removed = outport_node_agent::remove_everything(&data_dir.part("node")?, instance)?;
+    let instance = DataDir::instance_of(path)?;
+    let _lock = lock(path)?;
+    let Some(_claim) = instances::claim(&instance)? else { return Err(it_runs(&instance)) };
+    let node = path.join("node");
+    if access(path, AccessFlags::W_OK).is_ok() {
+        return clean(&instance, Some(&node));
+    }
+    eprintln!("outport: {} cannot be written: the files of its tasks stay there", path.display());
+    clean(&instance, None)
+}
+
+fn it_runs(instance: &str) -> anyhow::Error {
+    anyhow::anyhow!("the Outport of instance {instance} is running: stop it first")
+}
+
+/// The lock of a data directory, which may be on a file system that cannot be written.
+fn lock(path: &Path) -> Result<Option<Flock<File>>> {
+    let Ok(file) = File::open(path.join("lock")) else { return Ok(None) };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(_) => bail!(
+            "the data directory {} is in use by another outport: stop the running outport first",
+            path.display()
+        ),
+    }
+}
+
+fn clean(instance: &str, node_directory: Option<&Path>) -> Result<()> {
+    let removed = instances::remove(instance, node_directory)?;
     for each in &removed {
         println!("removed {each}");
-    }
-    // Only the instance counts for what is removed.
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    if let Some(file) = HostIntegration::new(instance, anywhere) {
-        file.remove().context("cannot remove the registry's configuration file")?;
     }
     if removed.is_empty() {
         println!("nothing was left of instance {instance}");
     }
     Ok(())
+}
+
+/// Goes on after an instance that cannot be cleaned up after; the first such error at the end.
+fn clean_all() -> Result<()> {
+    let mut first = None;
+    for instance in instances::on_host() {
+        let cleaned = match instances::claim(&instance) {
+            Ok(Some(_claim)) => {
+                println!("instance {instance}:");
+                clean(&instance, None)
+            }
+            Ok(None) => {
+                println!("instance {instance} is running and left alone");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = cleaned.with_context(|| format!("instance {instance}")) {
+            eprintln!("outport: {error:#}");
+            first.get_or_insert(error);
+        }
+    }
+    first.map_or(Ok(()), Err)
 }

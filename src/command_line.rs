@@ -53,12 +53,13 @@ pub struct ControlPlaneOptions {
     pub listen: SocketAddr,
     #[arg(long, value_name = "CIDR", default_value = default_vpc::DEFAULT_CIDR, help = default_vpc_help())]
     pub default_vpc_cidr: String,
-    /// The account of this installation: 12 digits
-    #[arg(long, value_name = "ID", default_value = "000000000000", env = "OUTPORT_ACCOUNT_ID")]
-    pub account_id: String,
-    /// The region of this installation
-    #[arg(long, value_name = "REGION", default_value = "us-east-1", env = "OUTPORT_REGION")]
-    pub region: String,
+    /// The account of this installation, 12 digits; 000000000000 unless given at the first start, which
+    /// fixes it
+    #[arg(long, value_name = "ID", env = "OUTPORT_ACCOUNT_ID")]
+    pub account_id: Option<String>,
+    /// The region of this installation; us-east-1 unless given at the first start, which fixes it
+    #[arg(long, value_name = "REGION", env = "OUTPORT_REGION")]
+    pub region: Option<String>,
     /// The root access key to use instead of the one made at the first start
     #[arg(long, hide = true, env = "OUTPORT_ROOT_ACCESS_KEY_ID")]
     pub root_access_key_id: Option<String>,
@@ -126,6 +127,12 @@ pub struct Env {
 pub struct Cleanup {
     #[command(flatten)]
     pub data_dir: DataDir,
+    /// Clean up after this instance, 8 hexadecimal digits, whose data directory may be gone
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    pub instance: Option<String>,
+    /// Clean up after every instance on this host that does not run
+    #[arg(long)]
+    pub all: bool,
 }
 
 fn default_vpc_help() -> String {

@@ -15,8 +15,8 @@ use outport_front_door::{FrontDoor, Limits, Metrics, NodeGate};
 use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
+use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
-use outport_model::{AccountId, Region, Scope};
 use outport_node_agent::LINK_REGION;
 use outport_node_protocol::Registered;
 use outport_planner::Settings;
@@ -34,6 +34,8 @@ use tokio::task::JoinHandle;
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::health::{self, Readiness};
+use crate::installation::{self, Wanted};
+use crate::instances;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::registry_door::at_the_door;
 use crate::services::{Iam, Served};
@@ -77,7 +79,7 @@ impl ControlPlane {
         options: &ControlPlaneOptions,
         own_cluster: Option<&str>,
     ) -> Result<Self> {
-        let scope = scope(options)?;
+        let wanted = Wanted::read(options)?;
         let cidr = vpc_cidr(&options.default_vpc_cidr)?;
         let key = root_key(data_dir, options)?;
         let listener = listen(options.listen)?;
@@ -86,6 +88,7 @@ impl ControlPlane {
 
         let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
         let (store, logs, registry) = open_parts(parts).await?;
+        let scope = wanted.settle(&installation::known(&store.snapshot()))?;
         ensure_defaults(&store, &scope, cidr, own_cluster).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
         let registry_host = address.to_string();
@@ -218,19 +221,6 @@ pub fn now_ms() -> i64 {
         .unwrap_or(0)
 }
 
-fn scope(options: &ControlPlaneOptions) -> Result<Scope> {
-    let account = &options.account_id;
-    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-        bail!("OUTPORT_ACCOUNT_ID is {account:?}: an account id has 12 digits");
-    }
-    let region = &options.region;
-    let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if region.is_empty() || region.len() > 32 || !region.bytes().all(valid) {
-        bail!("OUTPORT_REGION is {region:?}: a region is a name such as us-east-1");
-    }
-    Ok(Scope::new(AccountId::new(account), Region::new(region)))
-}
-
 /// The range of `--default-vpc-cidr`.
 pub fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
     Ipv4Cidr::parse(text).with_context(|| {
@@ -333,6 +323,7 @@ fn integrate(
     if options.no_host_integration {
         return Ok(None);
     }
+    instances::remove_drop_ins_of_the_dead(instance);
     let Some(file) = HostIntegration::new(instance, address) else { return Ok(None) };
     match file.write() {
         Ok(_) => Ok(Some(file)),

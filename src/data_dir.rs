@@ -18,20 +18,27 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::instances::{self, Claim};
+
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
 const SECRET_BYTES: usize = 32;
+const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
+const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// An owned data directory. The lock goes with it.
 pub struct DataDir {
     path: PathBuf,
     instance: String,
     _lock: Flock<File>,
+    /// `None` for who may not write to `/run`, as a control plane alone that is not root.
+    _claim: Option<Claim>,
 }
 
 /// A key pair that signs requests.
@@ -61,7 +68,16 @@ impl DataDir {
         let lock = take_lock(&path)?;
         check_format(&path)?;
         let instance = read_or_make(&path.join("instance"), || random_hex(4))?;
-        Ok(Self { path, instance, _lock: lock })
+        let _claim = claim(&path, &instance)?;
+        Ok(Self { path, instance, _lock: lock, _claim })
+    }
+
+    /// The instance of a directory that may be read-only; takes no lock.
+    pub fn instance_of(path: &Path) -> Result<String> {
+        let file = path.join("instance");
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(text.trim().to_owned())
     }
 
     /// 8 hexadecimal digits that stand in every name this installation makes on a host.
@@ -121,6 +137,31 @@ impl DataDir {
             }
         };
         serde_json::from_str(&text).context("the file endpoint of the data directory is damaged")
+    }
+}
+
+/// The lock of the instance: two directories of one id are a copy and its original.
+fn claim(path: &Path, instance: &str) -> Result<Option<Claim>> {
+    match claim_patiently(instance) {
+        Ok(Some(claim)) => Ok(Some(claim)),
+        Ok(None) => bail!(
+            "an Outport of the instance {instance}, as which {} is known, is running: is it a copy of \
+             that one's data directory? Stop it, or choose another directory with --data-dir",
+            path.display()
+        ),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error).context("cannot take the lock of the instance in /run/outport"),
+    }
+}
+
+/// Who looks for what the dead left holds the lock of each for a moment.
+fn claim_patiently(instance: &str) -> std::io::Result<Option<Claim>> {
+    let deadline = Instant::now() + CLAIM_PATIENCE;
+    loop {
+        match instances::claim(instance) {
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(CLAIM_RETRY),
+            outcome => return outcome,
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod control_plane;
 mod data_dir;
 mod environment;
 mod health;
+mod installation;
+mod instances;
 mod memory;
 mod node;
 mod node_link;

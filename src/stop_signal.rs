@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM, and SIGHUP, which a closed terminal sends: all three ask for an orderly end.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ const ONE_REQUEST: Duration = Duration::from_millis(100);
 pub struct StopSignal {
     interrupt: Signal,
     terminate: Signal,
+    /// `None` when it was ignored at the start: `nohup` asks to outlive the terminal.
+    hang_up: Option<Signal>,
     /// One has come that no wait has answered yet.
     noticed: bool,
 }
@@ -22,6 +24,7 @@ impl StopSignal {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hang_up: if is_hang_up_ignored()? { None } else { Some(listen(SignalKind::hangup())?) },
             noticed: false,
         })
     }
@@ -46,6 +49,26 @@ impl StopSignal {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = heard(self.hang_up.as_mut()) => {}
         }
     }
+}
+
+async fn heard(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether who started us had SIGHUP ignored. Listening to it would undo that.
+fn is_hang_up_ignored() -> Result<bool> {
+    let status =
+        std::fs::read_to_string("/proc/self/status").context("cannot read my own state")?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal 1 is the lowest bit.
+    Ok(mask.context("cannot read which signals are ignored")? & 1 == 1)
 }

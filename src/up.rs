@@ -17,6 +17,20 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// What tasks that end with it say of their end.
 const STOPPED: &str = "Outport was stopped on this host.";
 
+/// Containers and ranges of an instance that does not run are nobody's, and stay until somebody cleans up.
+fn name_what_the_dead_left(own: &str) {
+    let own = own.to_owned();
+    // It looks through directories and asks nft; nobody waits for it.
+    tokio::task::spawn_blocking(move || {
+        for instance in crate::instances::dead(&own) {
+            tracing::warn!(
+                "an Outport that does not run, instance {instance}, has left things on this host; \
+                 remove them with: outport cleanup --instance {instance}"
+            );
+        }
+    });
+}
+
 /// Runs until it is told to stop.
 pub async fn run(options: Up) -> Result<()> {
     let mut stop = StopSignal::listen()?;
@@ -58,6 +72,7 @@ pub async fn run(options: Up) -> Result<()> {
     if !stop_asked {
         control_plane.readiness.set(true);
         println!("outport is ready at {}", control_plane.url);
+        name_what_the_dead_left(data_dir.instance());
         stop.received().await;
         control_plane.readiness.set(false);
     }

@@ -45,6 +45,20 @@ impl HostIntegration {
         Some(Self { path, text, first_line })
     }
 
+    /// The instances that have a file in the system's directory, by its name.
+    pub fn instances() -> Vec<String> {
+        Self::instances_in(Path::new(DROP_IN_DIRECTORY))
+    }
+
+    fn instances_in(directory: &Path) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let ids = names.filter_map(|name| {
+            Some(name.strip_prefix("outport-")?.strip_suffix(".conf")?.to_owned())
+        });
+        ids.collect()
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -75,12 +89,12 @@ impl HostIntegration {
         written.map(|()| true)
     }
 
-    /// Removes the file if it is this instance's. A file that is gone is as good.
-    pub fn remove(&self) -> io::Result<()> {
+    /// Removes the file if it is this instance's; whether there was one. A file that is gone is as good.
+    pub fn remove(&self) -> io::Result<bool> {
         match self.is_ours() {
-            Ok(true) => fs::remove_file(&self.path),
-            Ok(false) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Ok(true) => fs::remove_file(&self.path).map(|()| true),
+            Ok(false) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }

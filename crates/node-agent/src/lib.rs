@@ -23,6 +23,7 @@ mod board;
 mod container_spec;
 mod control_plane;
 mod host;
+mod instances;
 mod log_news;
 mod log_shipper;
 mod machine;
@@ -37,3 +38,4 @@ pub use agent::{Agent, AgentError, AgentSettings, check_addresses, remove_everyt
 pub use container_spec::OpenFiles;
 pub use control_plane::{LINK_REGION, LinkError};
 pub use host::capacity;
+pub use instances::instances_on_host;

@@ -1,0 +1,151 @@
+//! The Outports of this host: which there are, which of them run, and what the dead left.
+//!
+//! **Invariant:** whoever runs holds the lock of its instance, `/run/outport/<instance>.lock`; nothing of
+//! an instance whose lock is held is touched by anybody else.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use outport_image_registry::HostIntegration;
+
+const LOCKS: &str = "/run/outport";
+/// A lock whose file was removed while it was waited for is taken again, so often.
+const CLAIM_ATTEMPTS: usize = 10;
+
+/// The lock of an instance. Its file goes with it.
+pub struct Claim {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Only a file of a few bytes in memory is left if it cannot be removed.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the lock of an instance; `None` when somebody has it.
+///
+/// # Errors
+/// When the directory or the file cannot be made.
+pub fn claim(instance: &str) -> std::io::Result<Option<Claim>> {
+    claim_in(Path::new(LOCKS), instance)
+}
+
+fn claim_in(locks: &Path, instance: &str) -> std::io::Result<Option<Claim>> {
+    fs::create_dir_all(locks)?;
+    let path = locks.join(format!("{instance}.lock"));
+    for _ in 0..CLAIM_ATTEMPTS {
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            // Removed by the one that held it: whoever comes next makes another file.
+            Ok(lock) if lock.metadata()?.nlink() == 0 => {}
+            Ok(lock) => return Ok(Some(Claim { path, _lock: lock })),
+            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+            Err((_, error)) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// Every instance that has left anything on this host, running or not.
+pub fn on_host() -> BTreeSet<String> {
+    let mut found = outport_node_agent::instances_on_host();
+    found.extend(HostIntegration::instances());
+    found
+}
+
+/// Those of them that do not run, without `own`.
+pub fn dead(own: &str) -> Vec<String> {
+    let is_dead = |instance: &String| instance != own && matches!(claim(instance), Ok(Some(_)));
+    on_host().into_iter().filter(is_dead).collect()
+}
+
+/// Drop-ins of instances of which nothing else is left either: their addresses may be anybody's now.
+pub fn remove_drop_ins_of_the_dead(own: &str) {
+    let alive = outport_node_agent::instances_on_host();
+    for instance in HostIntegration::instances() {
+        if instance == own || alive.contains(&instance) {
+            continue;
+        }
+        if let Ok(Some(_claim)) = claim(&instance)
+            && let Err(error) = remove_drop_in(&instance)
+        {
+            tracing::warn!(%error, instance, "cannot remove the registry's file of a dead instance");
+        }
+    }
+}
+
+/// Whether there was one.
+fn remove_drop_in(instance: &str) -> std::io::Result<bool> {
+    // Only the instance counts for what is removed.
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    HostIntegration::new(instance, anywhere).map_or(Ok(false), |file| file.remove())
+}
+
+/// Removes what an instance left: what there was. `node_directory` is `None` when its data directory is gone
+/// or cannot be written; the files in it stay then. The caller holds the claim.
+///
+/// # Errors
+/// When something of it stays.
+pub fn remove(instance: &str, node_directory: Option<&Path>) -> Result<Vec<String>> {
+    let mut removed = match node_directory {
+        Some(directory) => outport_node_agent::remove_everything(directory, instance)?,
+        None => {
+            let stand_in = Path::new(LOCKS).join(format!("{instance}.cleanup"));
+            let removed = outport_node_agent::remove_everything(&stand_in, instance);
+            match fs::remove_dir_all(&stand_in) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error)
+                        .with_context(|| format!("cannot remove {}", stand_in.display()));
+                }
+                _ => removed?,
+            }
+        }
+    };
+    if remove_drop_in(instance).context("cannot remove the registry's configuration file")? {
+        removed.push("the registry's configuration file for podman, skopeo and buildah".to_owned());
+    }
+    Ok(removed)
+}
+
+/// An instance's id, of the command line.
+pub fn check_id(text: &str) -> Result<()> {
+    if text.len() != 8 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        bail!("--instance is {text:?}: an instance id has 8 hexadecimal digits, such as 0123abcd");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_claimed_by_one_at_a_time_and_leaves_no_file() {
+        let locks = tempfile::tempdir().unwrap();
+        let first = claim_in(locks.path(), "0123abcd").unwrap().unwrap();
+        assert!(claim_in(locks.path(), "0123abcd").unwrap().is_none());
+        assert!(claim_in(locks.path(), "0123abce").unwrap().is_some());
+        drop(first);
+        assert!(fs::read_dir(locks.path()).unwrap().next().is_none());
+        assert!(claim_in(locks.path(), "0123abcd").unwrap().is_some());
+    }
+
+    #[test]
+    fn only_an_id_is_taken_for_one() {
+        for text in ["", "0123abc", "0123ABCD", "../../ab", "0123abcd0"] {
+            assert!(check_id(text).is_err(), "{text}");
+        }
+        check_id("0123abcd").unwrap();
+    }
+}

@@ -10,7 +10,6 @@ use crate::schema::{Kind, Member, scalar};
 use crate::service::Protocol;
 use crate::shape::{Decoder, Value};
 use crate::value::check_text;
-use crate::violation::ViolationKind;
 use crate::writer::{Collection, Place, Writer};
 
 impl<T: Value> Value for Box<T> {
@@ -36,7 +35,6 @@ impl<T: Value> Value for Vec<T> {
         let item_member = item_of(member);
         let nodes = list_items(node, member, decoder)?;
         let mut items = Vec::with_capacity(nodes.len());
-        let before = decoder.violation_count();
         for (index, item) in nodes.iter().enumerate() {
             // AWS drops null items of the (always dense) lists of these services.
             if matches!(item, Node::Null) {
@@ -46,12 +44,7 @@ impl<T: Value> Value for Vec<T> {
                 decoder.within_item(index, |decoder| T::decode(item, item_member, decoder))?;
             items.extend(decoded);
         }
-        if is_scalar(item_member) && decoder.violation_count() > before {
-            let kind = ViolationKind::Items(ViolationKind::all_of(item_member.target));
-            decoder.report_instead(before, words_of(node, member.target), kind);
-        }
-        let words = || words_of(node, member.target);
-        decoder.check_length(&member.target.constraint, nodes.len(), words);
+        decoder.check_length(&member.target.constraint, nodes.len(), || words_of(node));
         Ok(Some(items))
     }
 
@@ -72,32 +65,22 @@ impl<V: Value> Value for BTreeMap<String, V> {
         decoder: &mut Decoder,
     ) -> Result<Option<Self>, WireError> {
         let (key_member, value_member) = entry_of(member);
-        let mut entries = map_entries(node, member, decoder)?;
+        let entries = map_entries(node, member, decoder)?;
         let mut map = BTreeMap::new();
         let count = entries.len();
-        entries.retain(|(_, value)| !matches!(value, Node::Null));
-        let before = decoder.violation_count();
-        for (key, _) in &entries {
-            decoder.within_entry(key, |decoder| check_text(key, key_member, decoder));
-        }
-        if decoder.violation_count() > before {
-            let kind = ViolationKind::Keys(ViolationKind::all_of(key_member.target));
-            decoder.report_instead(before, words_of(node, member.target), kind);
-        }
-        let before = decoder.violation_count();
         for (key, value) in entries {
-            let decoded =
-                decoder.within_entry(&key, |decoder| V::decode(value, value_member, decoder))?;
+            if matches!(value, Node::Null) {
+                continue;
+            }
+            let decoded = decoder.within_entry(&key, |decoder| {
+                check_text(&key, key_member, decoder);
+                V::decode(value, value_member, decoder)
+            })?;
             if let Some(decoded) = decoded {
                 map.insert(key.into_owned(), decoded);
             }
         }
-        if is_scalar(value_member) && decoder.violation_count() > before {
-            let kind = ViolationKind::Values(ViolationKind::all_of(value_member.target));
-            decoder.report_instead(before, words_of(node, member.target), kind);
-        }
-        let words = || words_of(node, member.target);
-        decoder.check_length(&member.target.constraint, count, words);
+        decoder.check_length(&member.target.constraint, count, || words_of(node));
         Ok(Some(map))
     }
 
@@ -109,11 +92,6 @@ impl<V: Value> Value for BTreeMap<String, V> {
         }
         writer.end(place, Collection::Map);
     }
-}
-
-/// AWS names a list or map, and not its item or entry, when a scalar in it breaks a constraint.
-fn is_scalar(member: &'static Member) -> bool {
-    !matches!(member.target.kind, Kind::List(_) | Kind::Map { .. } | Kind::Structure(_))
 }
 
 /// The items of a list in order. In forms they are numbered, not always from one, with gaps, in any order; the bare

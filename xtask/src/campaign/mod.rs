@@ -2,6 +2,7 @@
 //!
 //! | campaign | a round |
 //! |---|---|
+//! | `clock` | a world of the simulation in which the wall clock is set, forward and back |
 //! | `descriptors` | tasks are started while `up` may open few files |
 //! | `escape` | one kind of the tests of escapes and races |
 //! | `kill` | SIGKILL of `up` while callers write |
@@ -11,6 +12,7 @@
 //! | `signatures` | 50,000 signed requests with something changed |
 //! | `strangers` | 10,000 connections that prove nothing, callers work |
 //! | `rules` | somebody flushes the host's firewall rules while a task runs |
+//! | `suspend` | Outport, or it and all its containers, is suspended for up to five minutes |
 //!
 //! A campaign is a function of a [`Course`]: it gets random numbers, starts what it needs
 //! ([`Stage`] is an Outport with an image), asks [`Ledger::goes_on`] before each round and notes what
@@ -22,6 +24,7 @@
 //! it). Interrupted or failed, a campaign removes what it made.
 
 mod callers;
+mod clock;
 mod crowd;
 mod descriptors;
 mod escape;
@@ -34,6 +37,7 @@ mod rules;
 mod signatures;
 mod stage;
 mod strangers;
+mod suspend;
 
 use std::path::{Path, PathBuf};
 
@@ -65,6 +69,10 @@ pub enum Campaign {
     Signatures(Options),
     /// Hold ten thousand connections that prove nothing while signed callers work
     Strangers(Options),
+    /// Suspend Outport, and sometimes everything of it, while tasks run
+    Suspend(Options),
+    /// Set the wall clock of simulated worlds, by an hour, a day and a year
+    Clock(Options),
 }
 
 #[derive(Args)]
@@ -103,6 +111,8 @@ pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
             conduct(repository, "signatures", options, signatures::run)
         }
         Campaign::Strangers(options) => conduct(repository, "strangers", options, strangers::run),
+        Campaign::Suspend(options) => conduct(repository, "suspend", options, suspend::run),
+        Campaign::Clock(options) => conduct(repository, "clock", options, clock::run),
     }
 }
 

@@ -38,7 +38,9 @@ impl FrontDoor {
             };
             tasks.spawn(acceptor.run());
         }
-        let sweeping = tokio::spawn(self.clone().sweep());
+        // Ends with this function.
+        let mut sweeping = JoinSet::new();
+        sweeping.spawn(self.clone().keep_sweeping());
         shutdown.await;
         // Nobody listens any more only when every acceptor and connection has ended already.
         let _ = stop.send(true);
@@ -52,11 +54,16 @@ impl FrontDoor {
             tracing::warn!("some connections did not end in time and were cut");
             self.inner.slots.end_all();
         }
-        sweeping.abort();
+    }
+
+    async fn keep_sweeping(self) {
+        while AssertUnwindSafe(self.sweep()).catch_unwind().await.is_err() {
+            say(|| tracing::error!("the sweep of connections panicked and begins anew"));
+        }
     }
 
     /// Ends whoever is late; and gives memory back once a flood is over.
-    async fn sweep(self) {
+    async fn sweep(&self) {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tide = memory::Tide::default();

@@ -11,6 +11,7 @@ use outport_model::deployment::{ServiceDeployment, ServiceRevision};
 use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
+use outport_model::node_identity::NodeIdentity;
 use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
@@ -100,6 +101,7 @@ row!(Task, "task", TaskIndex, TaskKey, |row| TaskKey::new(
     row.id.clone()
 ));
 row!(Node, "node", (), NodeId, |row| row.id.clone());
+row!(NodeIdentity, "node_identity", (), NodeId, |row| row.node.clone());
 row!(
     ContainerInstance,
     "container_instance",

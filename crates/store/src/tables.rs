@@ -11,6 +11,7 @@ use outport_model::deployment::{ServiceDeployment, ServiceRevision};
 use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
+use outport_model::node_identity::NodeIdentity;
 use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
@@ -59,6 +60,8 @@ tables! {
     service_revisions: ServiceRevision,
     tasks: Task,
     nodes: Node,
+    /// The keys of nodes; outlives what the nodes say of themselves.
+    node_identities: NodeIdentity,
     container_instances: ContainerInstance,
     vpcs: Vpc,
     subnets: Subnet,

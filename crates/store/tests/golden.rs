@@ -17,6 +17,7 @@ use outport_model::deployment::{ServiceDeployment, ServiceRevision};
 use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
+use outport_model::node_identity::NodeIdentity;
 use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
@@ -82,6 +83,7 @@ fn old_bytes_are_read() {
     check::<TaskDefinitionFamily>(&of("web"), &mut seen);
     check::<Vpc>(&of("vpc-1"), &mut seen);
     check::<Node>("00000000000000000000000000000001", &mut seen);
+    check::<NodeIdentity>("00000000000000000000000000000001", &mut seen);
     let files = std::fs::read_dir(directory()).unwrap();
     let files: BTreeSet<String> =
         files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

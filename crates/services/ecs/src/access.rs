@@ -100,6 +100,7 @@ mod tests {
             ("DescribeServices", json!({"services": ["web"]})),
             ("ListServiceDeployments", json!({"service": "web"})),
             ("ListContainerInstances", json!({})),
+            ("DeregisterContainerInstance", json!({"containerInstance": "0".repeat(32)})),
             (
                 "TagResource",
                 json!({"resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/default", "tags": []}),

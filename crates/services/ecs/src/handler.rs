@@ -23,6 +23,7 @@ handler! {
     delete_cluster: DeleteClusterRequest => DeleteClusterResponse,
     delete_service: DeleteServiceRequest => DeleteServiceResponse,
     delete_task_definitions: DeleteTaskDefinitionsRequest => DeleteTaskDefinitionsResponse,
+    deregister_container_instance: DeregisterContainerInstanceRequest => DeregisterContainerInstanceResponse,
     deregister_task_definition: DeregisterTaskDefinitionRequest => DeregisterTaskDefinitionResponse,
     describe_capacity_providers: DescribeCapacityProvidersRequest => DescribeCapacityProvidersResponse,
     describe_clusters: DescribeClustersRequest => DescribeClustersResponse,

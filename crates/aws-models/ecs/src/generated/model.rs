@@ -39,7 +39,7 @@ static OPERATIONS: [OperationModel; 88] = [
     OperationModel { name: "DeleteService", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DeleteTaskDefinitions", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DeleteTaskSet", is_implemented: false, result_wrapper: "", is_anonymous: false },
-    OperationModel { name: "DeregisterContainerInstance", is_implemented: false, result_wrapper: "", is_anonymous: false },
+    OperationModel { name: "DeregisterContainerInstance", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DeregisterTaskDefinition", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeCapacityProviders", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DescribeClusters", is_implemented: true, result_wrapper: "", is_anonymous: false },

@@ -12,6 +12,7 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn delete_cluster(&self, call: &C, input: DeleteClusterRequest) -> impl Future<Output = Result<DeleteClusterResponse, EcsError>> + Send;
     fn delete_service(&self, call: &C, input: DeleteServiceRequest) -> impl Future<Output = Result<DeleteServiceResponse, EcsError>> + Send;
     fn delete_task_definitions(&self, call: &C, input: DeleteTaskDefinitionsRequest) -> impl Future<Output = Result<DeleteTaskDefinitionsResponse, EcsError>> + Send;
+    fn deregister_container_instance(&self, call: &C, input: DeregisterContainerInstanceRequest) -> impl Future<Output = Result<DeregisterContainerInstanceResponse, EcsError>> + Send;
     fn deregister_task_definition(&self, call: &C, input: DeregisterTaskDefinitionRequest) -> impl Future<Output = Result<DeregisterTaskDefinitionResponse, EcsError>> + Send;
     fn describe_capacity_providers(&self, call: &C, input: DescribeCapacityProvidersRequest) -> impl Future<Output = Result<DescribeCapacityProvidersResponse, EcsError>> + Send;
     fn describe_clusters(&self, call: &C, input: DescribeClustersRequest) -> impl Future<Output = Result<DescribeClustersResponse, EcsError>> + Send;
@@ -58,6 +59,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "DeleteCluster" => { let output = Box::pin(handler.delete_cluster(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteService" => { let output = Box::pin(handler.delete_service(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteTaskDefinitions" => { let output = Box::pin(handler.delete_task_definitions(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeregisterContainerInstance" => { let output = Box::pin(handler.deregister_container_instance(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeregisterTaskDefinition" => { let output = Box::pin(handler.deregister_task_definition(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeCapacityProviders" => { let output = Box::pin(handler.describe_capacity_providers(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeClusters" => { let output = Box::pin(handler.describe_clusters(call, exchange.read()?)).await?; exchange.write(&output); }

@@ -472,6 +472,18 @@ pub struct DeploymentLifecycleHookTimeoutConfiguration {
 }
 
 #[derive(Clone, Default)]
+pub struct DeregisterContainerInstanceRequest {
+    pub cluster: Option<String>,
+    pub container_instance: Option<String>,
+    pub force: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeregisterContainerInstanceResponse {
+    pub container_instance: Option<ContainerInstance>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeregisterTaskDefinitionRequest {
     pub task_definition: Option<String>,
 }

@@ -6,6 +6,7 @@ pub mod delete_account_setting;
 pub mod delete_cluster;
 pub mod delete_service;
 pub mod delete_task_definitions;
+pub mod deregister_container_instance;
 pub mod deregister_task_definition;
 pub mod describe_capacity_providers;
 pub mod describe_clusters;

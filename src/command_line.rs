@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use outport_certificates::ServerName;
 use outport_service_ec2::default_vpc;
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
@@ -26,6 +27,8 @@ pub enum Command {
     Node(Node),
     /// Print the shell lines that point AWS tools here: eval "$(outport env)"
     Env(Env),
+    /// Print the certificate authority that clients have to trust over https: outport ca > outport-ca.pem
+    Ca(Ca),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// One container's keeper; started by a node, never by hand
@@ -65,9 +68,32 @@ pub struct ControlPlaneOptions {
     pub root_access_key_id: Option<String>,
     #[arg(long, hide = true, env = "OUTPORT_ROOT_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub root_secret_access_key: Option<String>,
+    /// A further name or address that the server's certificate is good for; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Vec<ServerName>,
+    /// A certificate of your own for clients, with its chain (PEM); nodes go on with the installation's
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (PEM); both files are read again when they change
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// Who is answered without TLS
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub plain_http: PlainHttp,
     /// Do not tell podman, skopeo and buildah on this host that the registry speaks plain HTTP
     #[arg(long)]
     pub no_host_integration: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlainHttp {
+    /// Clients on this host
+    #[default]
+    Loopback,
+    /// Also clients elsewhere; who is on the way reads and changes what they say
+    Everyone,
+    /// Nobody
+    Nobody,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -107,7 +133,7 @@ pub struct Server {
 pub struct Node {
     #[command(flatten)]
     pub data_dir: DataDir,
-    /// The control plane's address, such as http://10.0.0.1:4566
+    /// The control plane's address, such as https://10.0.0.1:4566
     #[arg(long, value_name = "URL")]
     pub server: String,
     /// A file with the join token (the server keeps it as <data dir>/join-token)
@@ -119,6 +145,15 @@ pub struct Node {
 
 #[derive(Debug, Args)]
 pub struct Env {
+    #[command(flatten)]
+    pub data_dir: DataDir,
+    /// Use TLS on this host too
+    #[arg(long)]
+    pub https: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Ca {
     #[command(flatten)]
     pub data_dir: DataDir,
 }

@@ -7,17 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
+use outport_certificates::JoinToken;
 use outport_controllers::node_link::{self, LinkConfig, NodeLink};
 use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
-use outport_front_door::{FrontDoor, Limits, Metrics, NodeGate};
+use outport_front_door::{FrontDoor, Limits, Metrics};
 use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
-use outport_node_agent::LINK_REGION;
 use outport_node_protocol::Registered;
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
@@ -40,15 +40,16 @@ use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::registry_door::at_the_door;
 use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
+use crate::tls::{self, ListenerTls, NodeSigner};
 use crate::upkeep;
-
-/// The largest thing that a node says: a report of a full node, or a batch of log events.
-const NODE_BODY_BYTES_MAX: usize = 16 << 20;
 
 /// A running control plane.
 pub struct ControlPlane {
     /// Where it is reached on this host.
     pub url: String,
+    /// The same for a node in this process, and what it joins with.
+    pub node_url: String,
+    pub join_token: JoinToken,
     pub readiness: Readiness,
     /// `None` once they were stopped.
     controllers: Option<Driver>,
@@ -84,11 +85,16 @@ impl ControlPlane {
         let key = root_key(data_dir, options)?;
         let listener = listen(options.listen)?;
         let address = reachable(listener.local_addr()?);
-        let url = format!("http://{address}");
+        let https_url = format!("https://{address}");
+        let url = tls::plain_url(options, address).unwrap_or_else(|| https_url.clone());
 
         let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
         let (store, logs, registry) = open_parts(parts).await?;
         let scope = wanted.settle(&installation::known(&store.snapshot()))?;
+        let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
+        let join_token = data_dir.join_token(tls.server().authority().pin())?;
+        let authority = tls.authority_for_clients(options);
+        tls::warn_of_plain_http(options);
         ensure_defaults(&store, &scope, cidr, own_cluster).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
         let registry_host = address.to_string();
@@ -105,22 +111,18 @@ impl ControlPlane {
                 scope: scope.clone(),
                 registered: Registered {
                     registry_host: registry_host.clone(),
+                    registry_names: Vec::new(),
                     vpc_cidr: cidr.to_string(),
                 },
             },
             heartbeats,
             Arc::new(LogDelivery::new(logs.clone())),
             Arc::new(RegistryPasswords::new(sealer.clone())),
+            Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
-        let gate = NodeGate {
-            join_token: data_dir.join_token()?.into(),
-            region: LINK_REGION.to_owned(),
-            clock: Arc::new(now_ms),
-            body_bytes_max: NODE_BODY_BYTES_MAX,
-        };
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone()))
-            .merge(gate.guard(identified(node_link::router(link, stopped.clone()))))
+            .merge(identified(node_link::router(link, stopped.clone())))
             .merge(at_the_door(
                 outport_image_registry::http::router(
                     registry.clone(),
@@ -142,12 +144,20 @@ impl ControlPlane {
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Iam))
             .reserved(reserved)
+            .tls(tls)
+            .plain_http(options.plain_http.into())
             .metrics(metrics)
             .body_memory(body_memory)
             .build()?;
 
         let host_integration = integrate(options, data_dir.instance(), address)?;
-        data_dir.publish(&Endpoint { url: url.clone(), region: scope.region.to_string(), key })?;
+        data_dir.publish(&Endpoint {
+            url: url.clone(),
+            region: scope.region.to_string(),
+            key,
+            https_url: Some(https_url.clone()),
+            authority,
+        })?;
         let door = tokio::spawn(async move {
             let shutdown = async move {
                 // A sender that is gone means the same.
@@ -157,6 +167,8 @@ impl ControlPlane {
         });
         Ok(Self {
             url,
+            node_url: https_url,
+            join_token,
             readiness,
             controllers: Some(controllers),
             door,

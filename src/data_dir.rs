@@ -7,6 +7,7 @@
 //! root-key        the root access key pair of the account              0600
 //! join-token      what a node needs to join                            0600
 //! sealing-key     seals registry passwords and page tokens             0600
+//! tls/            the certificate authority of this installation, the server's certificate
 //! endpoint        the address and key of the running control plane     0600
 //! control/        the store                registry/   images and layers of ECR
 //! logs/           CloudWatch Logs          node/       images and tasks of this machine
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{Flock, FlockArg};
+use outport_certificates::{JoinToken, Pin};
 use serde::{Deserialize, Serialize};
 
 use crate::instances::{self, Claim};
@@ -54,6 +56,12 @@ pub struct Endpoint {
     pub url: String,
     pub region: String,
     pub key: KeyPair,
+    /// The same over TLS.
+    #[serde(default)]
+    pub https_url: Option<String>,
+    /// Whom a client has to trust for that, where it is not one of the authorities that everybody trusts.
+    #[serde(default)]
+    pub authority: Option<PathBuf>,
 }
 
 impl DataDir {
@@ -92,6 +100,11 @@ impl DataDir {
         Ok(part)
     }
 
+    /// Where the authority and the server's certificate are; made by who opens it.
+    pub fn tls_path(&self) -> PathBuf {
+        self.path.join("tls")
+    }
+
     /// The root key pair of the account; made at the first start.
     pub fn root_key(&self) -> Result<KeyPair> {
         let text = read_or_make(&self.path.join("root-key"), || {
@@ -104,9 +117,18 @@ impl DataDir {
         serde_json::from_str(&text).context("the file root-key of the data directory is damaged")
     }
 
-    /// Text that a node proves to know when it joins.
-    pub fn join_token(&self) -> Result<String> {
-        read_or_make(&self.path.join("join-token"), || random_hex(SECRET_BYTES))
+    /// What a node proves to know when it joins, and whom it then believes. One that an older version
+    /// wrote gets the pin, and so does one from before a new authority.
+    pub fn join_token(&self, pin: Pin) -> Result<JoinToken> {
+        let path = self.path.join("join-token");
+        let text =
+            read_or_make(&path, || Ok(JoinToken::new(&random_hex(SECRET_BYTES)?, pin)?.expose()))?;
+        let token = JoinToken::with_pin(&text, pin)
+            .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        if token.expose() != text {
+            write_secret(&path, &token.expose())?;
+        }
+        Ok(token)
     }
 
     /// The key that seals what is handed out and must come back unchanged.
@@ -275,17 +297,38 @@ mod tests {
 
     use super::*;
 
+    fn join_token(data_dir: &DataDir) -> String {
+        data_dir.join_token(Pin::of(b"authority")).unwrap().expose()
+    }
+
+    #[test]
+    fn a_join_token_of_an_older_version_keeps_its_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = "0123456789abcdef".repeat(4);
+        std::fs::write(directory.path().join("join-token"), format!("{secret}\n")).unwrap();
+        let data_dir = DataDir::own(directory.path()).unwrap();
+        let token = join_token(&data_dir);
+        assert_eq!(token, format!("outport1.{secret}.{}", Pin::of(b"authority")));
+        let stored = std::fs::read_to_string(directory.path().join("join-token")).unwrap();
+        assert_eq!(stored.trim(), token);
+        let mode = directory.path().join("join-token").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(directory.path().join("join-token"), "nonsense").unwrap();
+        let error = data_dir.join_token(Pin::of(b"authority")).unwrap_err().to_string();
+        assert!(error.contains("join-token"), "{error}");
+    }
+
     #[test]
     fn secrets_are_made_once_and_kept_private() {
         let directory = tempfile::tempdir().unwrap();
         let first = DataDir::own(directory.path()).unwrap();
         let (instance, key, token) =
-            (first.instance().to_owned(), first.root_key().unwrap(), first.join_token().unwrap());
+            (first.instance().to_owned(), first.root_key().unwrap(), join_token(&first));
         drop(first);
         let second = DataDir::own(directory.path()).unwrap();
         assert_eq!(second.instance(), instance);
         assert!(second.root_key().unwrap() == key);
-        assert_eq!(second.join_token().unwrap(), token);
+        assert_eq!(join_token(&second), token);
         for name in ["root-key", "join-token", "instance"] {
             let mode = directory.path().join(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -19,6 +19,7 @@ mod preflight;
 mod registry_door;
 mod services;
 mod stop_signal;
+mod tls;
 mod up;
 mod upkeep;
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Env(options) => environment::print(&options),
+        Command::Ca(options) => environment::print_authority(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(up::run(options)),
         Command::Server(options) => {

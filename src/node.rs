@@ -1,6 +1,9 @@
 //! `outport node`: runs tasks for a control plane elsewhere.
 
-use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use outport_certificates::{InvalidJoinToken, JoinToken};
 use outport_node_agent::{Agent, AgentSettings, capacity};
 
 use crate::command_line::{Node, NodeOptions};
@@ -13,25 +16,41 @@ use crate::stop_signal::StopSignal;
 pub async fn run(options: Node) -> Result<()> {
     let mut stop = StopSignal::listen()?;
     preflight::check_node_host(&options.node)?;
-    let join_token = std::fs::read_to_string(&options.join_token_file)
-        .with_context(|| format!("cannot read {}", options.join_token_file.display()))?;
-    if join_token.trim().is_empty() {
-        bail!(
-            "{} is empty: copy the file join-token from the server's data directory",
-            options.join_token_file.display()
-        );
-    }
+    let join_token = join_token(&options.join_token_file)?;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
-    let settings =
-        settings(&data_dir, &options.node, options.server.clone(), join_token.trim(), None)?;
-    let agent = tokio::select! {
+    let settings = settings(&data_dir, &options.node, options.server.clone(), join_token, None)?;
+    let mut agent = tokio::select! {
         agent = Agent::start(settings) => agent?,
         () = stop.received() => return Ok(()),
     };
     println!("outport node is ready, its control plane is {}", options.server);
-    stop.received().await;
-    agent.detach();
-    Ok(())
+    tokio::select! {
+        () = stop.received() => {
+            agent.detach();
+            Ok(())
+        }
+        reason = agent.dismissed() => bail!(dismissal(&reason)),
+    }
+}
+
+/// What is left to say, and to do, when the control plane does not want the node any more. As at AWS, containers of an
+/// instance that was deregistered run on, and nobody looks after them.
+pub fn dismissal(reason: &str) -> String {
+    format!(
+        "{reason}. Its containers run on, and nobody looks after them: `outport cleanup` stops and removes them"
+    )
+}
+
+fn join_token(file: &Path) -> Result<JoinToken> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if text.trim().is_empty() {
+        bail!(
+            "{} is empty: copy the file join-token from the server's data directory",
+            file.display()
+        );
+    }
+    text.parse().map_err(|error: InvalidJoinToken| anyhow!("{}: {error}", file.display()))
 }
 
 /// `own_port`: the port of a control plane in the same process, which no task may take.
@@ -39,14 +58,14 @@ pub fn settings(
     data_dir: &DataDir,
     options: &NodeOptions,
     control_plane_url: String,
-    join_token: &str,
+    join_token: JoinToken,
     own_port: Option<u16>,
 ) -> Result<AgentSettings> {
     Ok(AgentSettings {
         directory: data_dir.part("node")?,
         instance: data_dir.instance().to_owned(),
         control_plane_url,
-        join_token: join_token.to_owned(),
+        join_token,
         cluster: options.cluster.clone(),
         capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
         oci_runtime: options.oci_runtime.clone(),

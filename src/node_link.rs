@@ -1,4 +1,4 @@
-//! What the node link needs of the log store and of the registry, and who a node is.
+//! What the node link needs of the log store and of the registry, and whose connection it is.
 
 use std::sync::Arc;
 
@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use outport_controllers::node_link::{AuthenticatedNode, CredentialSource, LogSink, SinkError};
+use axum::response::{IntoResponse, Response};
+use outport_certificates::NodeCertificate;
+use outport_controllers::node_link::{CredentialSource, LinkError, LogSink, SinkError};
+use outport_front_door::{PeerCertificate, SecureTransport};
 use outport_identity::{AccessKeyId, Principal, Sealer};
 use outport_log_store::{
     LogGroupName, LogStore, LogStoreError, LogStreamName, NodeLogEvent, Shipment, ShipmentRefusal,
@@ -15,17 +17,39 @@ use outport_log_store::{
 };
 use outport_model::Scope;
 use outport_model::task::Task;
-use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RegistryCredential};
+use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RefusalCode, RegistryCredential};
+use outport_planner::node_admission::ProvenNode;
 
-/// Hands what the gate found out to the node link in its own words.
+/// Hands what the connection has proven to the node link in its own words. Without TLS there is no node link.
 pub fn identified(router: Router) -> Router {
     router.layer(from_fn(async |mut request: Request, next: Next| -> Response {
-        let node = request.extensions().get::<outport_front_door::AuthenticatedNode>().cloned();
-        if let Some(outport_front_door::AuthenticatedNode(node)) = node {
-            request.extensions_mut().insert(AuthenticatedNode(node));
+        let extensions = request.extensions_mut();
+        if extensions.get::<SecureTransport>() != Some(&SecureTransport(true)) {
+            let message = "nodes talk to their control plane over TLS".to_owned();
+            let code = RefusalCode::NoCertificate;
+            return LinkError::Disbelieved { code, message }.into_response();
+        }
+        if let Some(proven) = extensions.get::<PeerCertificate>().and_then(proven) {
+            extensions.insert(proven);
         }
         next.run(request).await
     }))
+}
+
+/// The listener has verified the chain and the key; only nodes have such a certificate.
+fn proven(PeerCertificate(certificate): &PeerCertificate) -> Option<ProvenNode> {
+    match NodeCertificate::read(certificate) {
+        Ok(NodeCertificate { node, key, validity }) => Some(ProvenNode {
+            node,
+            key,
+            not_before_ms: validity.not_before_ms,
+            not_after_ms: validity.not_after_ms,
+        }),
+        Err(error) => {
+            tracing::error!(%error, "a certificate that this installation signed is not read");
+            None
+        }
+    }
 }
 
 /// Container logs into CloudWatch Logs.

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use outport_node_agent::Agent;
 
 use crate::command_line::Up;
@@ -45,8 +45,8 @@ pub async fn run(options: Up) -> Result<()> {
     let settings = node::settings(
         &data_dir,
         &options.node,
-        control_plane.url.clone(),
-        &data_dir.join_token()?,
+        control_plane.node_url.clone(),
+        control_plane.join_token.clone(),
         Some(options.control_plane.listen.port()),
     )?;
     let mut start = pin!(Agent::start(settings));
@@ -58,7 +58,7 @@ pub async fn run(options: Up) -> Result<()> {
             (started.ok().transpose(), true)
         }
     };
-    let agent = match started {
+    let mut agent = match started {
         Ok(Some(agent)) => agent,
         Ok(None) => {
             control_plane.stop().await;
@@ -73,8 +73,15 @@ pub async fn run(options: Up) -> Result<()> {
         control_plane.readiness.set(true);
         println!("outport is ready at {}", control_plane.url);
         name_what_the_dead_left(data_dir.instance());
-        stop.received().await;
+        let dismissed = tokio::select! {
+            () = stop.received() => None,
+            reason = agent.dismissed() => Some(reason),
+        };
         control_plane.readiness.set(false);
+        if let Some(reason) = dismissed {
+            control_plane.stop().await;
+            bail!(node::dismissal(&reason));
+        }
     }
     let stopped = if options.keep_tasks {
         agent.detach();

@@ -1,6 +1,11 @@
 """`outport server` and `outport node`: two processes that may go and come back by themselves."""
 
+import contextlib
+import glob
+import json
+import os
 import signal
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -27,10 +32,11 @@ class Halves:
                   f"127.0.0.1:{self.outport.port}", "--default-vpc-cidr", self.outport.vpc_cidr)
         until(self._is_healthy, "the server answers", 30)
 
-    def node(self, join_token_file=None, wait=True):
+    def node(self, join_token_file=None, wait=True, port=None):
         ready_before = self.log("node").count("outport node is ready")
         token = join_token_file or self.outport.data_dir / "join-token"
-        process = self._run("node", "--data-dir", self.node_dir, "--server", self.outport.url,
+        process = self._run("node", "--data-dir", self.node_dir, "--server",
+                            f"https://127.0.0.1:{port or self.outport.port}",
                             "--join-token-file", token)
         if wait:
             until(lambda: self.log("node").count("outport node is ready") > ready_before,
@@ -178,11 +184,150 @@ def test_a_node_waits_for_its_server(halves, outport, app_image):
     until(lambda: "outport node is ready" in halves.log("node"), "the node joins", 30)
 
 
-@pytest.mark.parametrize("token, says", [("deadbeef" * 8, "join token"), ("", "is empty")])
-def test_a_wrong_join_token_is_refused(halves, outport, tmp_path, token, says):
+SECRET = "deadbeef" * 8
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda token: "", "is empty"),
+    (lambda token: "deadbeef", "no join token"),
+    (lambda token: token.split(".")[1], "of an older Outport"),
+    (lambda token: token.replace("outport1", "outport2"), "of a newer Outport"),
+    (lambda token: ".".join([token.split(".")[0], SECRET, token.split(".")[2]]),
+     "does not have this installation's join token"),
+    (lambda token: ".".join([*token.split(".")[:2], SECRET]), "is not believed"),
+])
+def test_a_wrong_join_token_is_refused(halves, outport, tmp_path, change, says):
     halves.server()
     wrong = tmp_path / "wrong-token"
-    wrong.write_text(token)
+    wrong.write_text(change((outport.data_dir / "join-token").read_text().strip()))
     assert halves.node(wrong, wait=False).wait(timeout=30) == 1
     lines = halves.log("node").strip().splitlines()
     assert len(lines) == 1 and says in lines[0], lines
+
+
+def test_a_stand_in_for_the_server_is_not_obeyed(halves, outport, binary, tmp_path, app_image):
+    """Another installation at the address: it has its own authority, and everything else."""
+    halves.server()
+    halves.node()
+    definition = logged(outport, app_image, COUNTER)
+    arn = outport.reaches(outport.run(definition)["taskArn"], "RUNNING")["taskArn"]
+    halves.terminate("server")
+    port, real = outport.port, outport.data_dir
+    stand_in = tmp_path / "stand-in"
+    try:
+        outport.data_dir = stand_in
+        halves.server()
+        outport._clients.clear()
+        until(lambda: "not believed" in halves.log("node"), "the node says so", 40)
+        assert outport.ecs.list_container_instances()["containerInstanceArns"] == []
+        halves.terminate("server")
+    finally:
+        outport.data_dir = real
+        outport._clients.clear()
+    halves.server()
+    assert outport.port == port
+    assert outport.reaches(arn, "RUNNING")["taskArn"] == arn, "it ran on"
+
+
+def call(url, body, context=None):
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, context=context) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_node_link_needs_a_nodes_certificate(halves, outport):
+    halves.server()
+    halves.node()
+    node = (halves.node_dir / "node/node-id").read_text().strip()
+    context = ssl.create_default_context(cafile=outport.data_dir / "tls/authority.pem")
+    ask = json.dumps({"node": node, "known_generation": 0}).encode()
+    for scheme, ssl_context in (("http", None), ("https", context)):
+        link = f"{scheme}://127.0.0.1:{outport.port}/_outport/node/v1"
+        for name in ("assignment", "register", "report", "logs", "registry-credential",
+                     "certificate"):
+            status, text = call(f"{link}/{name}", ask, ssl_context)
+            assert status == 401 and json.loads(text)["code"] == "no-certificate", (name, text)
+    join = {"node": node, "certificate_request": "x", "proof": "00"}
+    assert call(f"http://127.0.0.1:{outport.port}/_outport/node/v1/join",
+                json.dumps(join).encode())[0] == 401
+
+
+def test_a_second_machine_cannot_take_a_nodes_place(halves, outport):
+    """A copied data directory without the key, and the right token."""
+    halves.server()
+    halves.node()
+    identity = halves.node_dir / "node/identity.pem"
+    assert identity.stat().st_mode & 0o777 == 0o600
+    halves.terminate("node")
+    kept = identity.read_bytes()
+    identity.unlink()
+    assert halves.node(wait=False).wait(timeout=30) == 1
+    last = halves.log("node").strip().splitlines()[-1]
+    assert "another key" in last and "deregister-container-instance" in last, last
+    identity.write_bytes(kept)
+    halves.node()
+
+
+def test_a_node_that_is_deregistered_ends_and_its_containers_run_on(halves, outport, app_image):
+    halves.server()
+    node = halves.node()
+    definition = logged(outport, app_image, COUNTER)
+    arn = outport.reaches(outport.run(definition)["taskArn"], "RUNNING")["taskArn"]
+    instance = outport.ecs.list_container_instances()["containerInstanceArns"][0]
+    with pytest.raises(outport.ecs.exceptions.InvalidParameterException, match="running tasks"):
+        outport.ecs.deregister_container_instance(containerInstance=instance)
+    outport.aws("ecs", "deregister-container-instance", "--container-instance", instance, "--force")
+    assert node.wait(timeout=30) == 1
+    last = halves.log("node").strip().splitlines()[-1]
+    assert "was deregistered" in last and "outport cleanup" in last, last
+    task = outport.ecs.describe_tasks(tasks=[arn])["tasks"][0]
+    assert task["lastStatus"] == "STOPPED" and "deregistered" in task["stoppedReason"], task
+    assert containers_of(halves.node_dir, arn), "orphaned, as at AWS"
+
+    assert halves.node(wait=False).wait(timeout=30) == 1, "its key is revoked"
+    (halves.node_dir / "node/identity.pem").unlink()
+    halves.node()
+    until(lambda: not containers_of(halves.node_dir, arn), "what it should not run is gone", 60)
+    outport.reaches(outport.run(definition)["taskArn"], "RUNNING")
+
+
+def containers_of(node_dir, arn):
+    """Processes in the control groups of a task, which may go while we look."""
+    instance, task = (node_dir / "instance").read_text().strip(), arn.rsplit("/", 1)[1]
+    groups = glob.glob(f"/sys/fs/cgroup/**/outport-{instance}/{task}/*/cgroup.procs",
+                       recursive=True)
+    processes = []
+    for group in groups:
+        with contextlib.suppress(OSError):
+            processes += Path(group).read_text().split()
+    return processes
+
+
+def test_a_node_talks_over_one_connection(halves, outport, app_image):
+    halves.server()
+    node = halves.node()
+    definition = logged(outport, app_image, COUNTER)
+    arns = [outport.run(definition)["taskArn"] for _ in range(3)]
+    for arn in arns:
+        outport.reaches(arn, "RUNNING")
+    for arn in arns:
+        until(lambda: len(messages(outport, arn)) > 20, "its log grows")
+    until(lambda: len(connections(node.pid, outport.port)) == 1, "pulls are over", 60)
+
+
+def connections(pid, port):
+    """Established connections of a process to a port on loopback."""
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(descriptor)
+        except FileNotFoundError:
+            continue
+        if target.startswith("socket:["):
+            sockets.add(target[8:-1])
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [fields for fields in lines if fields[2] == f"0100007F:{port:04X}"
+            and fields[3] == "01" and fields[9] in sockets]

@@ -14,7 +14,6 @@
 //! | `exchange` | the order of it all, up to the call of the service |
 //! | `body`, `stranger_bodies` | bytes that come, bounded |
 //! | `answers` | bytes that go, bounded |
-//! | `node_gate` | the same for nodes on their own routes |
 //! | `memory` | gives back what a flood took |
 //! | `socket` | what the kernel keeps of unread answers |
 //!
@@ -29,7 +28,7 @@
 //! | sends a body slowly | `pace` | `body_pace`: 8 KiB/s after 10 s of patience; `streamed_body_pace`: 1 KiB/s after 60 s |
 //! | sends bodies and proves nothing | `stranger_bodies`: a memory of their own, the greediest peer's oldest loses | `stranger_bodies_bytes_max` 32 MiB, `unsigned_form_bytes_max` 64 KiB |
 //! | sends bodies and is proven | `body` | `buffered_bytes_max` 128 MiB, [`body_bytes_max`], `node_bodies_bytes_max` 64 MiB |
-//! | says that it is a node | `node_gate`: the signature before the body | 64 KiB, of the strangers' memory |
+//! | says that it is a node | the handshake: a certificate of the installation, asked for again at every call of the node link before its body is read | 8 KiB for the one call that comes before a certificate |
 //! | does not read its answers | `answers`, `pace` | `answer_bytes_max` 32 MiB, `answer_patience` 1 s, `answer_pace`: 4 KiB/s after 20 s |
 //! | resets HTTP/2 streams (CVE-2023-44487), sends heads without end (CVE-2024-27316) | the `h2` crate, told how many | `http2_strangers_max` 64; [`Http2Limits`]: 32 streams, 20 resets, a window of 64 KiB; of nodes 1,024 streams and 4 MiB |
 //! | keeps many upgraded connections | `slots`: a further upgrade is answered 503 | `upgraded_max` 1,024 |
@@ -55,7 +54,6 @@ mod front_door;
 mod limits;
 mod memory;
 mod metrics;
-mod node_gate;
 mod pace;
 mod recognition;
 mod rendering;
@@ -71,7 +69,6 @@ pub use aws_service::{AwsService, BoxFuture};
 pub use front_door::{AmbiguousServices, Clock, FrontDoor, FrontDoorBuilder};
 pub use limits::{Http2Limits, Limits, body_bytes_max};
 pub use metrics::Metrics;
-pub use node_gate::{AuthenticatedNode, NodeGate};
 pub use pace::PaceLimit;
 pub use standing::Standing;
 pub use transport::{ALPN_PROTOCOLS, PeerCertificate, PlainHttp, SecureTransport, TlsSettings};

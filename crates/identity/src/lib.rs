@@ -4,7 +4,6 @@
 //! - [`Principal`], [`Call`], [`authorize`]: an authenticated request, and the one question that
 //!   every operation asks before it does anything.
 //! - [`Sealer`]: tokens that prove themselves, such as the password of the registry.
-//! - [`node_secret`]: how a node proves that it is that node.
 //!
 //! **Invariant**: pure. Time, randomness and secrets are handed in; nothing here waits, reads a
 //! file or opens a connection. `clippy.toml` bans the rest.
@@ -13,7 +12,6 @@ mod access_key;
 mod authorization;
 mod call;
 mod condition_context;
-mod node_credential;
 mod principal;
 mod sealed_token;
 pub mod sigv4;
@@ -22,7 +20,6 @@ pub use access_key::{AccessKeyId, Credential, CredentialSource, SecretAccessKey}
 pub use authorization::{Decision, Denied, RefusalReason, authorize};
 pub use call::{Call, RequestId};
 pub use condition_context::{ConditionContext, ConditionValue};
-pub use node_credential::{NODE_SERVICE, node_secret, node_signer};
 pub use principal::Principal;
 pub use sealed_token::{
     Claims, Purpose, SEAL_NONCE_BYTES, SEALED_TOKEN_CHARS_MAX, Sealer, TokenError,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use outport_certificates::JoinToken;
 use outport_container_runtime::{Driver, Runtime, RuntimeError, RuntimeSettings, private};
 use outport_image_store::{ImageStore, StoreError, StoreOptions, Unpacker};
 use outport_model::node::NodeCapacity;
@@ -42,6 +43,8 @@ const STOP_WORD_INTERVAL: Duration = Duration::from_secs(5);
 const FORGET_PATIENCE: Duration = Duration::from_secs(5);
 /// A firewall that was restarted meanwhile took our rules with it.
 const RULES_INTERVAL: Duration = Duration::from_secs(60);
+/// How often a node looks whether its certificate is due.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
 const FORGET_LOOK: Duration = Duration::from_millis(20);
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
@@ -64,7 +67,7 @@ pub struct AgentSettings {
     /// Part of every name on the host.
     pub instance: String,
     pub control_plane_url: String,
-    pub join_token: String,
+    pub join_token: JoinToken,
     /// The cluster that the container instance joins.
     pub cluster: String,
     pub capacity: NodeCapacity,
@@ -93,6 +96,8 @@ pub struct Agent {
     instance: String,
     shared: Arc<Shared>,
     loops: Vec<JoinHandle<()>>,
+    /// Why the control plane does not want this node any more.
+    dismissal: watch::Receiver<Option<String>>,
 }
 
 struct Shared {
@@ -125,8 +130,12 @@ impl Agent {
         private::own_directory(&settings.directory)?;
         let node = host::node_id(&settings.directory)?;
         let boot_id = host::boot_id()?;
-        let control_plane =
-            Arc::new(ControlPlane::new(&settings.control_plane_url, &settings.join_token, node)?);
+        let control_plane = Arc::new(ControlPlane::new(
+            &settings.control_plane_url,
+            settings.join_token.clone(),
+            node,
+            &settings.directory,
+        )?);
         let registration = registration(&settings, &control_plane, &boot_id);
         // Asked first: a node that cannot work on its host must not stand in anybody's list.
         let question = Registration { ask_only: true, ..registration.clone() };
@@ -150,9 +159,11 @@ impl Agent {
             runners: Mutex::default(),
         });
         shared.take_over().await?;
+        let (dismiss, dismissal) = watch::channel(None);
         let loops = vec![
             tokio::spawn(shared.reporter().run()),
-            tokio::spawn(follow_assignments(shared.clone(), registration)),
+            tokio::spawn(follow_assignments(shared.clone(), registration, dismiss)),
+            tokio::spawn(keep_certificate(shared.clone())),
             tokio::spawn(sweep_images(shared.clone())),
             tokio::spawn(restore_rules(shared.clone())),
             tokio::spawn(shared.machine.log_news.clone().run()),
@@ -161,7 +172,7 @@ impl Agent {
         let runtime = shared.machine.runtime.clone();
         tokio::task::spawn_blocking(move || empty_trash(&runtime));
         let mut reported = shared.reported.subscribe();
-        let agent = Self { instance: settings.instance, shared, loops };
+        let agent = Self { instance: settings.instance, shared, loops, dismissal };
         // The sender is ours, so the wait ends with the first report.
         let _is_reported = reported.wait_for(|reported| *reported).await.is_ok();
         Ok(agent)
@@ -202,6 +213,21 @@ impl Agent {
         tokio::task::spawn_blocking(move || remove_host_traces(&instance))
             .await
             .map_err(std::io::Error::other)?
+    }
+
+    /// Waits until the control plane says that it will never hear this node again; what it said. The
+    /// tasks run on.
+    pub async fn dismissed(&mut self) -> String {
+        let said =
+            self.dismissal.wait_for(Option::is_some).await.ok().and_then(|said| said.clone());
+        match said {
+            Some(reason) => {
+                self.detach();
+                reason
+            }
+            // Whoever detached it knows why.
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops following the control plane; the tasks run on.
@@ -434,7 +460,11 @@ fn rank(order: &Order) -> u8 {
     }
 }
 
-async fn follow_assignments(shared: Arc<Shared>, registration: Registration) {
+async fn follow_assignments(
+    shared: Arc<Shared>,
+    registration: Registration,
+    dismiss: watch::Sender<Option<String>>,
+) {
     let mut retry = RETRY_FIRST;
     loop {
         let known = shared.generation.load(Ordering::Acquire);
@@ -452,6 +482,10 @@ async fn follow_assignments(shared: Arc<Shared>, registration: Registration) {
                 tokio::time::sleep(RETRY_MAX).await;
             }
             Ok(None) => retry = RETRY_FIRST,
+            Err(error) if error.is_final() => {
+                dismiss.send_replace(Some(error.to_string()));
+                return;
+            }
             Err(error) => {
                 tracing::warn!(%error, "no assignment; the tasks run on");
                 tokio::time::sleep(retry).await;
@@ -461,6 +495,16 @@ async fn follow_assignments(shared: Arc<Shared>, registration: Registration) {
                     tracing::debug!(%error, "not registered again yet");
                 }
             }
+        }
+    }
+}
+
+/// Failures are tried again long before the certificate runs out; should it, the node joins again.
+async fn keep_certificate(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+        if let Err(error) = shared.control_plane.keep_certificate().await {
+            tracing::warn!(%error, "this node has no next certificate yet; trying again");
         }
     }
 }

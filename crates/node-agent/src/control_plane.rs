@@ -1,30 +1,43 @@
-//! The node's side of the node link: signed JSON over HTTP.
+//! The node's side of the node link: JSON over HTTP/2 over TLS, all calls over one connection.
 //!
-//! **Invariant:** no call is retried in here. Who calls knows whether a repeat is worth it; every
-//! call of the protocol may be repeated without harm.
+//! The connection is to whoever shows the certificate of the control plane: signed, for the node link's
+//! name, by the authority that the join token pins. It is proven with the node's own certificate, which
+//! is got once with the join token and renewed over the proven connection.
+//!
+//! **Invariant:** nothing that is answered is believed but from the authority of the join token. No call
+//! is retried in here but one that was refused for want of a good certificate, once, after the node
+//! joined again. Who calls knows whether a repeat is worth it; every call of the protocol may be repeated
+//! without harm.
 
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use nix::time::{ClockId, clock_gettime};
-use outport_identity::node_signer;
-use outport_identity::sigv4::{RequestHead, Signer, sha256_hex};
+use outport_certificates::{
+    CertificateError, HandshakeTrouble, IdentitySlot, JoinToken, NODE_LINK_NAME, NodeIdentity,
+    NodeKey, handshake_trouble, is_due, node_client,
+};
 use outport_model::NodeId;
 use outport_model::clock::Reading;
 use outport_node_protocol::{
-    Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, PATH_PREFIX,
-    POLL_MS_MAX, Registered, Registration, RegistryCredential, Report,
+    Assignment, AssignmentRequest, CertificateRequest, CredentialRequest, IssuedCertificate,
+    JoinRequest, LogBatch, LogCursor, PATH_PREFIX, POLL_MS_MAX, Refusal, RefusalCode, Registered,
+    Registration, RegistryCredential, Report,
 };
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Nodes sign for this region whatever the installation's is: the link is not a regional service.
-pub const LINK_REGION: &str = "local";
+use crate::identity::{IdentityFile, Stored};
+
 /// An assignment of a full node is far below this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long any call but the long poll may take.
@@ -33,6 +46,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_GRACE: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that carries calls is asked this often whether it is still there, so that a network that
+/// swallows packets costs one of these and not every call's own timeout.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,17 +58,19 @@ pub enum LinkError {
     Address(String),
     #[error("the control plane cannot be reached: {0}")]
     Unreachable(String),
+    /// Somebody else answers.
+    #[error("the control plane is not believed: {0}")]
+    Stranger(String),
     #[error("the control plane did not answer in time")]
     Timeout,
-    #[error(
-        "the control plane does not let this node in: give it the join token of that server's data \
-         directory, and look at the clocks of both: {message}"
-    )]
-    Refused { message: String },
+    #[error("the control plane does not let this node in: {message}")]
+    Refused { code: RefusalCode, message: String },
     #[error("the control plane answered {status}: {message}")]
     Status { status: StatusCode, message: String },
     #[error("the control plane's answer cannot be read: {0}")]
     Malformed(String),
+    #[error("this node's identity: {0}")]
+    Identity(String),
 }
 
 impl LinkError {
@@ -60,40 +79,85 @@ impl LinkError {
         match self {
             Self::Unreachable(_) | Self::Timeout => true,
             Self::Status { status, .. } => status.is_server_error(),
-            Self::Address(_) | Self::Refused { .. } | Self::Malformed(_) => false,
+            Self::Address(_)
+            | Self::Stranger(_)
+            | Self::Refused { .. }
+            | Self::Malformed(_)
+            | Self::Identity(_) => false,
         }
+    }
+
+    /// Whether the control plane will never take this node again.
+    pub fn is_final(&self) -> bool {
+        use RefusalCode::{OtherKey, Revoked};
+        matches!(self, Self::Refused { code: Revoked | OtherKey, .. })
+    }
+
+    /// Whether the certificate is what is wrong, so that joining again may help.
+    fn wants_joining(&self) -> bool {
+        use RefusalCode::{CertificateOutOfTime, NoCertificate, UnknownNode};
+        let codes = [CertificateOutOfTime, NoCertificate, UnknownNode];
+        matches!(self, Self::Refused { code, .. } if codes.contains(code))
     }
 }
 
-/// A connection pool to one control plane, signing as one node.
+impl From<CertificateError> for LinkError {
+    fn from(error: CertificateError) -> Self {
+        Self::Identity(error.to_string())
+    }
+}
+
+type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// The connection to one control plane, as one node.
 pub struct ControlPlane {
-    client: Client<HttpConnector, Full<Bytes>>,
-    /// Such as `http://127.0.0.1:4566`, without a slash at the end.
+    /// Such as `https://127.0.0.1:4566`, without a slash at the end.
     base: String,
-    authority: String,
-    signer: Signer,
     node: NodeId,
+    token: JoinToken,
+    file: IdentityFile,
+    slot: Arc<IdentitySlot>,
+    tls: rustls::ClientConfig,
+    link: RwLock<Arc<Link>>,
+    /// One attempt to get a certificate at a time.
+    joining: tokio::sync::Mutex<()>,
+}
+
+/// Replaced with each certificate: a connection shows the one that it began with.
+struct Link {
+    client: HttpsClient,
+    known: Known,
+}
+
+enum Known {
+    Key(NodeKey),
+    Identity(NodeIdentity),
 }
 
 impl ControlPlane {
-    /// Makes no connection yet.
-    pub fn new(url: &str, join_token: &str, node: NodeId) -> Result<Self, LinkError> {
-        let base = url.trim_end_matches('/').to_owned();
-        let uri: Uri = base.parse().map_err(|_| LinkError::Address(base.clone()))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(LinkError::Address(format!("{base} (it must begin with http://)")));
-        }
-        let authority =
-            uri.authority().ok_or_else(|| LinkError::Address(base.clone()))?.to_string();
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        let signer = node_signer(join_token, &node, LINK_REGION);
-        Ok(Self { client, base, authority, signer, node })
+    /// Makes no connection yet. `directory` keeps the node's identity. The link is always TLS: `http://` in
+    /// front of the address, as older versions wanted it, means the same.
+    pub fn new(
+        url: &str,
+        token: JoinToken,
+        node: NodeId,
+        directory: &Path,
+    ) -> Result<Self, LinkError> {
+        let authority = authority_of(url)?;
+        let slot = Arc::new(IdentitySlot::default());
+        let tls = node_client(token.pin(), slot.clone())?;
+        let file = IdentityFile::in_directory(directory);
+        let known = match file.open(&node, token.pin())? {
+            Stored::Key(key) => Known::Key(key),
+            Stored::Identity(identity) => {
+                slot.show(&identity)?;
+                Known::Identity(identity)
+            }
+        };
+        let link = RwLock::new(Arc::new(Link { client: client(&tls), known }));
+        let base = format!("https://{authority}");
+        let joining = tokio::sync::Mutex::new(());
+        Ok(Self { base, node, token, file, slot, tls, link, joining })
     }
 
     pub fn node(&self) -> &NodeId {
@@ -126,19 +190,98 @@ impl ControlPlane {
         self.call("registry-credential", request, CALL_TIMEOUT).await?.ok_or_else(empty)
     }
 
+    /// Gets the next certificate, with a new key, when half of the life of this one is over.
+    pub async fn keep_certificate(&self) -> Result<(), LinkError> {
+        let _one = self.joining.lock().await;
+        let link = self.link();
+        let Known::Identity(identity) = &link.known else { return Ok(()) };
+        if !is_due(identity.certificate().validity, now_ms()) {
+            return Ok(());
+        }
+        let key = NodeKey::generate()?;
+        let (certificate_request, _) = key.request(&self.node)?;
+        let request = CertificateRequest { node: self.node.clone(), certificate_request };
+        let issued: Option<IssuedCertificate> =
+            self.exchange(&link.client, "certificate", &request, CALL_TIMEOUT).await?;
+        self.take(&key, &issued.ok_or_else(empty)?)?;
+        tracing::info!("this node has its next certificate");
+        Ok(())
+    }
+
+    /// Makes the call; joins before it if there is no certificate, and again if there is none that is good.
     async fn call<Q: Serialize, A: DeserializeOwned>(
         &self,
         name: &str,
         question: &Q,
         timeout: Duration,
     ) -> Result<Option<A>, LinkError> {
-        let request = self.request(name, question)?;
+        let mut link = self.link();
+        if matches!(link.known, Known::Key(_)) {
+            link = self.join(&link).await?;
+        }
+        match self.exchange(&link.client, name, question, timeout).await {
+            Err(error) if error.wants_joining() => {
+                tracing::warn!(%error, "this node joins again");
+                let link = self.join(&link).await?;
+                self.exchange(&link.client, name, question, timeout).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Gets a certificate with the join token, for the key that there is. `before` is the link that would not
+    /// do; another one that is there meanwhile may.
+    async fn join(&self, before: &Arc<Link>) -> Result<Arc<Link>, LinkError> {
+        let _one = self.joining.lock().await;
+        let link = self.link();
+        if !Arc::ptr_eq(&link, before) {
+            return Ok(link);
+        }
+        let key = match &link.known {
+            Known::Key(key) => NodeKey::read(&key.pem())?,
+            Known::Identity(identity) => NodeKey::read(&identity.file())?,
+        };
+        let (certificate_request, der) = key.request(&self.node)?;
+        let proof = self.token.proof(&self.node, &der);
+        let request = JoinRequest { node: self.node.clone(), certificate_request, proof };
+        let issued: Option<IssuedCertificate> =
+            self.exchange(&link.client, "join", &request, CALL_TIMEOUT).await?;
+        self.take(&key, &issued.ok_or_else(empty)?)?;
+        Ok(self.link())
+    }
+
+    /// Stores a certificate and goes on with it, over a new connection.
+    fn take(&self, key: &NodeKey, issued: &IssuedCertificate) -> Result<(), LinkError> {
+        let identity = NodeIdentity::new(key, &issued.certificate_chain)?;
+        if identity.certificate().node != self.node {
+            return Err(LinkError::Malformed("it is the certificate of another node".to_owned()));
+        }
+        self.file.store(&identity)?;
+        self.slot.show(&identity)?;
+        let link = Link { client: client(&self.tls), known: Known::Identity(identity) };
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(link);
+        Ok(())
+    }
+
+    fn link(&self) -> Arc<Link> {
+        self.link.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn exchange<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        client: &HttpsClient,
+        name: &str,
+        question: &Q,
+        timeout: Duration,
+    ) -> Result<Option<A>, LinkError> {
+        let malformed = |error: &dyn std::fmt::Display| LinkError::Malformed(error.to_string());
+        let body = serde_json::to_vec(question).map_err(|error| malformed(&error))?;
+        let request = Request::post(format!("{}{PATH_PREFIX}/{name}", self.base))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| malformed(&error))?;
         let exchange = async {
-            let answer = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| LinkError::Unreachable(with_causes(&error)))?;
+            let answer = client.request(request).await.map_err(|error| unreachable(&error))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
                 .collect()
@@ -149,33 +292,49 @@ impl ControlPlane {
         };
         tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::Timeout)?
     }
+}
 
-    fn request<Q: Serialize>(
-        &self,
-        name: &str,
-        question: &Q,
-    ) -> Result<Request<Full<Bytes>>, LinkError> {
-        let malformed = |error: &dyn std::fmt::Display| LinkError::Malformed(error.to_string());
-        let body = serde_json::to_vec(question).map_err(|error| malformed(&error))?;
-        let path = format!("{PATH_PREFIX}/{name}");
-        // Announced, so that the control plane knows who sends before it takes in what is sent.
-        let sha256 = sha256_hex(&body);
-        let headers: [(&str, &[u8]); 3] = [
-            ("host", self.authority.as_bytes()),
-            ("content-type", b"application/json"),
-            ("x-amz-content-sha256", sha256.as_bytes()),
-        ];
-        let head = RequestHead { method: "POST", path: &path, query: "", headers: &headers };
-        let signature =
-            self.signer.sign(&head, &body, now_ms()).map_err(|error| malformed(&error))?;
-        let mut request = Request::post(format!("{}{path}", self.base))
-            .header("host", &self.authority)
-            .header("content-type", "application/json")
-            .header("x-amz-content-sha256", &sha256);
-        for (name, value) in signature {
-            request = request.header(name, value);
-        }
-        request.body(Full::new(Bytes::from(body))).map_err(|error| malformed(&error))
+fn authority_of(url: &str) -> Result<String, LinkError> {
+    let uri: Uri =
+        url.trim_end_matches('/').parse().map_err(|_| LinkError::Address(url.to_owned()))?;
+    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("https" | "http"), Some(authority)) if is_bare => Ok(authority.to_string()),
+        _ => Err(LinkError::Address(format!("{url} (it is like https://10.0.0.1:4566)"))),
+    }
+}
+
+fn client(tls: &rustls::ClientConfig) -> HttpsClient {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls.clone())
+        .https_only()
+        .with_server_name_resolver(FixedServerNameResolver::new(link_name()))
+        .enable_http2()
+        .wrap_connector(connector);
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+        .pool_timer(TokioTimer::new())
+        .build(connector)
+}
+
+/// What is asked for in every handshake, whatever the address is.
+fn link_name() -> ServerName<'static> {
+    ServerName::try_from(NODE_LINK_NAME).expect("a host name")
+}
+
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> LinkError {
+    match handshake_trouble(error, now_ms()) {
+        Some(HandshakeTrouble::OtherAuthority(text)) => LinkError::Stranger(text),
+        Some(HandshakeTrouble::Other(text)) => LinkError::Unreachable(text),
+        None => LinkError::Unreachable(with_causes(error)),
     }
 }
 
@@ -183,7 +342,7 @@ fn read_answer<A: DeserializeOwned>(
     status: StatusCode,
     body: &[u8],
 ) -> Result<Option<A>, LinkError> {
-    const MESSAGE_BYTES_MAX: usize = 500;
+    const MESSAGE_BYTES_MAX: usize = 1000;
     let message = || {
         let text = String::from_utf8_lossy(&body[..body.len().min(MESSAGE_BYTES_MAX)]);
         text.trim().to_owned()
@@ -194,7 +353,12 @@ fn read_answer<A: DeserializeOwned>(
             .map(Some)
             .map_err(|error| LinkError::Malformed(error.to_string())),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(LinkError::Refused { message: message() })
+            let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+            let (code, message) = refusal.map_or_else(
+                || (RefusalCode::Unknown, message()),
+                |refusal| (refusal.code, refusal.message),
+            );
+            Err(LinkError::Refused { code, message })
         }
         status => Err(LinkError::Status { status, message: message() }),
     }
@@ -230,4 +394,24 @@ pub(crate) fn now_ms() -> i64 {
         .ok()
         .and_then(|since| i64::try_from(since.as_millis()).ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Option<&str>) {
+        assert_eq!(authority_of(url).ok().as_deref(), expected, "{url}");
+    }
+
+    #[test]
+    fn an_address_is_a_scheme_a_host_and_a_port() {
+        check("https://10.0.0.1:4566", Some("10.0.0.1:4566"));
+        check("https://ecs.example.org/", Some("ecs.example.org"));
+        check("http://[::1]:4566", Some("[::1]:4566"));
+        for url in ["10.0.0.1:4566", "ftp://a", "https://a/b", "https://", ""] {
+            check(url, None);
+        }
+    }
 }

@@ -11,7 +11,9 @@
 //! - *a launch that fails without a word*: every failure goes through `failed_launch`, which sees to it that
 //!   a container says why;
 //! - *a log that its receiver refuses*: it is offered again, from where it was taken, see `log_shipper`;
-//! - *a flood of lines*: only so many batches are in memory at a time, whatever the number of logs.
+//! - *a flood of lines*: only so many batches are in memory at a time, whatever the number of logs;
+//! - *a stand-in for the control plane*: a node does what it is told, as root, so it believes nobody but the
+//!   authority that its join token pins, see `control_plane`.
 //!
 //! **Invariant:** a node knows its assignment, not the cluster. It asks for nothing but the next
 //! assignment, decides nothing about other tasks, and tells everything that it sees.
@@ -22,7 +24,10 @@ mod agent;
 mod board;
 mod container_spec;
 mod control_plane;
+#[cfg(test)]
+mod control_plane_test;
 mod host;
+mod identity;
 mod instances;
 mod log_news;
 mod log_shipper;
@@ -36,6 +41,6 @@ mod task_record;
 
 pub use agent::{Agent, AgentError, AgentSettings, check_addresses, remove_everything};
 pub use container_spec::OpenFiles;
-pub use control_plane::{LINK_REGION, LinkError};
+pub use control_plane::LinkError;
 pub use host::capacity;
 pub use instances::instances_on_host;

@@ -1,6 +1,9 @@
-//! What the control plane and a node say to each other: JSON over HTTP, five calls, all made by the node.
+//! What the control plane and a node say to each other: JSON over HTTP/2 over TLS, seven calls, all made by
+//! the node over one connection.
 //!
 //! ```text
+//! POST /_outport/node/v1/join                 JoinRequest         -> IssuedCertificate
+//! POST /_outport/node/v1/certificate          CertificateRequest  -> IssuedCertificate
 //! POST /_outport/node/v1/register             Registration        -> Registered
 //! POST /_outport/node/v1/assignment           AssignmentRequest   -> Assignment, or 204 after `POLL_MS_MAX`
 //! POST /_outport/node/v1/report               Report              -> 204
@@ -8,13 +11,16 @@
 //! POST /_outport/node/v1/registry-credential  CredentialRequest   -> RegistryCredential
 //! ```
 //!
-//! Each request is signed (SigV4, service `outport-node`) with a key derived from the join token.
+//! `join` is proven by the join token, every other call by the node's certificate: the node that a message
+//! names is the one that the certificate of the connection names. The node asks for the server name
+//! `control-plane.outport.internal` and believes the authority that the join token pins.
 //!
 //! **Invariant:** a node is told the whole set of tasks that it should run, with a generation, and
 //! refuses an older one; it reports what it sees. Nothing here is a command that could be lost.
 //! These types are a promise between versions: fields are only added, with a default.
 
 pub mod assignment;
+pub mod identity;
 pub mod link;
 pub mod report;
 
@@ -22,6 +28,7 @@ pub use assignment::{
     Assignment, AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment,
     TaskLimits, TaskNetwork,
 };
+pub use identity::{CertificateRequest, IssuedCertificate, JoinRequest, Refusal, RefusalCode};
 pub use link::{
     AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogEvent, Registered, Registration,
     RegistryCredential,
@@ -30,8 +37,6 @@ pub use report::{ContainerReport, Report, StopCause, TaskReport};
 
 /// Where the calls live on the control plane's address.
 pub const PATH_PREFIX: &str = "/_outport/node/v1";
-/// The SigV4 service name that nodes sign with.
-pub const SIGNING_SERVICE: &str = "outport-node";
 /// How long the control plane holds an assignment request that has nothing new.
 pub const POLL_MS_MAX: u64 = 20_000;
 /// A node reports at least this often, changed or not: it is also its heartbeat.

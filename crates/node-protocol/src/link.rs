@@ -23,9 +23,14 @@ pub struct Registration {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registered {
-    /// Where images of this installation are pulled from, such as `127.0.0.1:4566`. A private ECR
-    /// registry's host for the task's own account and region means it too.
+    /// The registry of this installation as clients on its own host know it, such as `127.0.0.1:4566`. A
+    /// private ECR registry's host for the task's own account and region means it too. The node itself
+    /// pulls from where it reaches its control plane.
     pub registry_host: String,
+    /// Further hosts that mean this registry in an image's name, where they are followed by its port:
+    /// names (a leading `*.` stands for one label) and addresses.
+    #[serde(default)]
+    pub registry_names: Vec<String>,
     /// The address range of the default VPC, which the node routes.
     pub vpc_cidr: String,
 }

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod deployment;
 pub mod idempotency;
+pub mod node_admission;
 pub mod node_health;
 pub mod placement;
 pub mod ports;

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use outport_controllers::node_link::{CredentialSource, LinkConfig, LogSink, NodeLink, SinkError};
+use outport_controllers::node_link::{
+    CredentialSource, LinkConfig, LogSink, NodeAuthority, NodeLink, NotIssued, SinkError,
+};
 use outport_controllers::{
     Controller, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
-use outport_model::Scope;
+use outport_model::node_identity::KeyFingerprint;
 use outport_model::task::Task;
+use outport_model::{NodeId, Scope};
 use outport_node_protocol::{
-    AssignmentRequest, LogBatch, LogCursor, LogDestination, Registered, RegistryCredential,
+    AssignmentRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogDestination,
+    Registered, RegistryCredential,
 };
 use outport_planner::Settings;
 use outport_store::journal::MemoryJournal;
@@ -111,11 +115,21 @@ impl ControlPlane {
         let store = Store::with_journal(journal.clone(), clock.clone(), ids.clone());
         let store = store.expect("what was journaled can be read");
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
-        let registered =
-            Registered { registry_host: "127.0.0.1:4566".into(), vpc_cidr: "172.31.0.0/16".into() };
+        let registered = Registered {
+            registry_host: "127.0.0.1:4566".into(),
+            registry_names: Vec::new(),
+            vpc_cidr: "172.31.0.0/16".into(),
+        };
         let config = LinkConfig { scope: user::scope(), registered };
-        let (logs, credentials) = (Arc::new(Nothing), Arc::new(Nothing));
-        let link = NodeLink::new(store.clone(), config, heartbeats.clone(), logs, credentials);
+        let nothing = Arc::new(Nothing);
+        let link = NodeLink::new(
+            store.clone(),
+            config,
+            heartbeats.clone(),
+            nothing.clone(),
+            nothing.clone(),
+            nothing,
+        );
         Self {
             link,
             service: ServiceController::new(settings()),
@@ -153,6 +167,25 @@ impl LogSink for Nothing {
 impl CredentialSource for Nothing {
     async fn issue(&self, _scope: &Scope, _task: &Task) -> Result<RegistryCredential, SinkError> {
         Err(SinkError::Refused("there is no registry".into()))
+    }
+}
+
+/// The nodes here are believed as they are.
+impl NodeAuthority for Nothing {
+    fn admit(&self, _request: &JoinRequest) -> Result<KeyFingerprint, NotIssued> {
+        Err(NotIssued::WrongToken)
+    }
+
+    fn key(&self, _certificate_request: &str) -> Result<KeyFingerprint, NotIssued> {
+        Err(NotIssued::WrongToken)
+    }
+
+    fn issue(
+        &self,
+        _node: &NodeId,
+        _certificate_request: &str,
+    ) -> Result<IssuedCertificate, NotIssued> {
+        Err(NotIssued::WrongToken)
     }
 }
 

@@ -11,17 +11,19 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use outport_controllers::Heartbeats;
 use outport_controllers::node_link::{
-    AuthenticatedNode, CredentialSource, LinkConfig, LinkError, LogSink, NodeLink, SinkError,
-    observe, router,
+    CredentialSource, LinkConfig, LinkError, LogSink, NodeAuthority, NodeLink, NotIssued,
+    SinkError, observe, router,
 };
+use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::task::{StopCode, Task};
 use outport_model::{DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
-    Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    PATH_PREFIX, POLL_MS_MAX, Registered, Registration, RegistryCredential, Report, StopCause,
-    TaskNetwork, TaskReport,
+    Assignment, AssignmentRequest, CredentialRequest, IssuedCertificate, JoinRequest, LogBatch,
+    LogCursor, LogDestination, PATH_PREFIX, POLL_MS_MAX, Refusal, RefusalCode, Registered,
+    Registration, RegistryCredential, Report, StopCause, TaskNetwork, TaskReport,
 };
 use outport_planner::Settings;
+use outport_planner::node_admission::ProvenNode;
 use outport_simulation::node::FakeNode;
 use outport_simulation::user;
 use outport_store::journal::MemoryJournal;
@@ -61,16 +63,42 @@ impl CredentialSource for Fixed {
     }
 }
 
+/// A certificate request is its key here, and the proof of the join token the word.
+impl NodeAuthority for Fixed {
+    fn admit(&self, request: &JoinRequest) -> Result<KeyFingerprint, NotIssued> {
+        match request.proof.as_str() {
+            "token" => self.key(&request.certificate_request),
+            _ => Err(NotIssued::WrongToken),
+        }
+    }
+
+    fn key(&self, certificate_request: &str) -> Result<KeyFingerprint, NotIssued> {
+        Ok(KeyFingerprint::new(certificate_request))
+    }
+
+    fn issue(
+        &self,
+        node: &NodeId,
+        certificate_request: &str,
+    ) -> Result<IssuedCertificate, NotIssued> {
+        Ok(IssuedCertificate { certificate_chain: format!("{node} {certificate_request}") })
+    }
+}
+
 fn house_on(journal: &MemoryJournal) -> House {
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
     let store = Store::with_journal(journal.clone(), clock, Arc::new(SeededIds::new(3))).unwrap();
-    let registered =
-        Registered { registry_host: "127.0.0.1:4566".into(), vpc_cidr: "172.31.0.0/16".into() };
+    let registered = Registered {
+        registry_host: "127.0.0.1:4566".into(),
+        registry_names: Vec::new(),
+        vpc_cidr: "172.31.0.0/16".into(),
+    };
     let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
     let link = NodeLink::new(
         store.clone(),
         LinkConfig { scope: user::scope(), registered },
         heartbeats.clone(),
+        Arc::new(Fixed),
         Arc::new(Fixed),
         Arc::new(Fixed),
     );
@@ -82,6 +110,7 @@ fn house() -> House {
     let mut house = house_on(&MemoryJournal::default());
     house.write(user::set_up);
     house.register();
+    house.know(&house.node.id, "key");
     house
 }
 
@@ -89,6 +118,21 @@ impl House {
     fn write<T>(&self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
         let written = self.store.write(|tx| Ok::<_, Infallible>(change(tx)));
         written.now_or_never().unwrap().unwrap()
+    }
+    fn know(&self, node: &NodeId, key: &str) {
+        let identity = NodeIdentity {
+            node: node.clone(),
+            keys: vec![KeyFingerprint::new(key)],
+            joined_at_ms: self.store.now_ms(),
+            revoked_at_ms: None,
+        };
+        self.write(|tx| tx.put(identity));
+    }
+    fn revoke(&self, node: &NodeId) {
+        self.write(|tx| {
+            let now_ms = tx.now_ms();
+            tx.update(node, |row: &mut NodeIdentity| row.revoked_at_ms = Some(now_ms))
+        });
     }
     /// The node joins, and reports: from then on it gets tasks.
     fn register(&mut self) {
@@ -297,27 +341,43 @@ fn a_credential_is_for_live_tasks_of_the_node_only() {
     assert!(matches!(other, Err(LinkError::UnknownTask(_))));
 }
 
-/// The status and body of a call that is signed by `signer`.
-async fn call(link: &NodeLink, path: &str, signer: &str, body: String) -> (u16, String) {
+/// The status and body of a call over a connection that has proven `key` of `caller`.
+async fn call(link: &NodeLink, path: &str, caller: Option<&str>, body: String) -> (u16, String) {
     let (_stop, stopping) = watch::channel(false);
-    call_until(link, path, signer, body, stopping).await
+    let caller = caller.map(|caller| proven(caller, "key"));
+    call_until(link, path, caller, body, stopping).await
+}
+
+const LIFE_MS: i64 = 1_000_000;
+
+fn proven(node: &str, key: &str) -> ProvenNode {
+    let now_ms = 1_700_000_000_000;
+    let (not_before_ms, not_after_ms) = (now_ms - LIFE_MS, now_ms + LIFE_MS);
+    let (node, key) = (NodeId::new(node), KeyFingerprint::new(key));
+    ProvenNode { node, key, not_before_ms, not_after_ms }
 }
 
 async fn call_until(
     link: &NodeLink,
     path: &str,
-    signer: &str,
+    caller: Option<ProvenNode>,
     body: String,
     stopping: watch::Receiver<bool>,
 ) -> (u16, String) {
-    let request = axum::http::Request::post(format!("{PATH_PREFIX}/{path}"))
-        .extension(AuthenticatedNode(NodeId::new(signer)))
-        .body(axum::body::Body::from(body))
-        .unwrap();
+    let mut request = axum::http::Request::post(format!("{PATH_PREFIX}/{path}"));
+    if let Some(caller) = caller {
+        request = request.extension(caller);
+    }
+    let request = request.body(axum::body::Body::from(body)).unwrap();
     let answer = router(link.clone(), stopping).oneshot(request).await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn code(answer: &(u16, String)) -> RefusalCode {
+    assert!(matches!(answer.0, 401 | 403), "{answer:?}");
+    serde_json::from_str::<Refusal>(&answer.1).unwrap().code
 }
 
 #[tokio::test]
@@ -325,11 +385,134 @@ async fn only_the_node_itself_is_heard() {
     let house = house();
     let id = house.node.id.to_string();
     let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
-    assert_eq!(call(&house.link, "assignment", &id, ask.clone()).await.0, 200);
-    assert_eq!(call(&house.link, "assignment", "other", ask.clone()).await.0, 403);
-    assert_eq!(call(&house.link, "assignment", &id, "{".into()).await.0, 400);
-    let stranger = r#"{"node":"stranger","known_generation":0}"#.to_owned();
-    assert_eq!(call(&house.link, "assignment", "stranger", stranger).await.0, 409);
+    let link = &house.link;
+    assert_eq!(call(link, "assignment", Some(&id), ask.clone()).await.0, 200);
+    assert_eq!(call(link, "assignment", Some(&id), "{".into()).await.0, 400);
+    let other = "f".repeat(32);
+    let of_stranger = call(link, "assignment", Some(&other), ask.clone()).await;
+    assert_eq!(code(&of_stranger), RefusalCode::UnknownNode);
+    house.know(&NodeId::new(&other), "key");
+    let of_other = call(link, "assignment", Some(&other), ask.clone()).await;
+    assert_eq!(code(&of_other), RefusalCode::OtherNode);
+    let of_nobody = call(link, "assignment", None, ask.clone()).await;
+    assert_eq!(code(&of_nobody), RefusalCode::NoCertificate);
+    let own = format!(r#"{{"node":"{other}","known_generation":0}}"#);
+    assert_eq!(call(link, "assignment", Some(&other), own).await.0, 409, "not registered yet");
+}
+
+/// Every call but `join`, whoever makes it and whatever it says.
+#[tokio::test]
+async fn no_call_is_answered_to_who_is_not_believed() {
+    let house = house();
+    let id = house.node.id.to_string();
+    for path in ["certificate", "register", "assignment", "report", "logs", "registry-credential"] {
+        let big = "x".repeat(20 << 20);
+        let answer = call(&house.link, path, None, big).await;
+        assert_eq!(code(&answer), RefusalCode::NoCertificate, "{path}: nothing of it is read");
+        let other_key = Some(proven(&id, "another key"));
+        let (_stop, stopping) = watch::channel(false);
+        let answer =
+            call_until(&house.link, path, other_key, String::new(), stopping.clone()).await;
+        assert_eq!(code(&answer), RefusalCode::UnknownNode, "{path}");
+        for shift_ms in [-2 * LIFE_MS, 2 * LIFE_MS] {
+            let mut caller = proven(&id, "key");
+            caller.not_before_ms += shift_ms;
+            caller.not_after_ms += shift_ms;
+            let answer =
+                call_until(&house.link, path, Some(caller), String::new(), stopping.clone()).await;
+            assert_eq!(code(&answer), RefusalCode::CertificateOutOfTime, "{path}");
+            assert!(answer.1.contains("set the clocks"), "{answer:?}");
+        }
+    }
+    house.revoke(&house.node.id);
+    for path in ["certificate", "register", "assignment", "report", "logs", "registry-credential"] {
+        let answer = call(&house.link, path, Some(&id), String::new()).await;
+        assert_eq!(code(&answer), RefusalCode::Revoked, "{path}");
+    }
+}
+
+fn join(node: &str, key: &str, proof: &str) -> String {
+    format!(r#"{{"node":"{node}","certificate_request":"{key}","proof":"{proof}"}}"#)
+}
+
+#[tokio::test]
+async fn the_join_token_admits_and_takes_nobody_over() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let new = "a".repeat(32);
+    let link = &house.link;
+    let wrong = call(link, "join", None, join(&new, "k", "guess")).await;
+    assert_eq!(code(&wrong), RefusalCode::WrongToken);
+    assert!(house.store.snapshot().node_identities.get(&NodeId::new(&new)).is_none());
+    let joined = call(link, "join", None, join(&new, "k", "token")).await;
+    assert_eq!(joined.0, 200, "{joined:?}");
+    assert!(joined.1.contains(&format!("{new} k")));
+    assert_eq!(call(link, "join", None, join(&new, "k", "token")).await.0, 200, "a lost answer");
+
+    // Who has the token and repeats or makes up a registration of a node that is there.
+    let taken = call(link, "join", None, join(&id, "k", "token")).await;
+    assert_eq!(code(&taken), RefusalCode::OtherKey);
+    assert!(taken.1.contains("deregister-container-instance"), "it says what to do: {taken:?}");
+    let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
+    assert_eq!(call(link, "assignment", Some(&id), ask).await.0, 200, "the node goes on");
+
+    house.revoke(&house.node.id);
+    let again = call(link, "join", None, join(&id, "key", "token")).await;
+    assert_eq!(code(&again), RefusalCode::Revoked);
+    assert_eq!(call(link, "join", None, join(&id, "fresh", "token")).await.0, 200);
+    for id in ["", "../x", &"A".repeat(32), &"a".repeat(33)] {
+        assert_eq!(call(link, "join", None, join(id, "k", "token")).await.0, 400, "{id}");
+    }
+    let big = join(&new, &"k".repeat(9_000), "token");
+    assert_eq!(call(link, "join", None, big).await.0, 413);
+}
+
+#[tokio::test]
+async fn a_renewed_key_takes_the_place_of_the_one_before_the_last() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let renew = async |from: &str, to: &str| {
+        let (_stop, stopping) = watch::channel(false);
+        let body = format!(r#"{{"node":"{id}","certificate_request":"{to}"}}"#);
+        call_until(&house.link, "certificate", Some(proven(&id, from)), body, stopping).await.0
+    };
+    assert_eq!(renew("key", "second").await, 200);
+    assert_eq!(renew("key", "second again").await, 200, "the answer was lost");
+    assert_eq!(renew("second", "third").await, 403, "that one was never used");
+    assert_eq!(renew("second again", "third").await, 200);
+    assert_eq!(renew("key", "fourth").await, 403);
+    let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
+    let (_stop, stopping) = watch::channel(false);
+    let third = Some(proven(&id, "third"));
+    assert_eq!(call_until(&house.link, "assignment", third, ask, stopping).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_itself_is_bounded() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let mut long = house.node.registration();
+    long.host_name = "h".repeat(254);
+    let refused = house.link.register(long.clone()).await;
+    assert!(matches!(refused, Err(LinkError::Malformed(_))), "{refused:?}");
+    let body =
+        serde_json::to_string(&long).unwrap().replace(&"h".repeat(254), &"h".repeat(10 << 20));
+    assert_eq!(call(&house.link, "register", Some(&id), body).await.0, 413);
+    let changes: [fn(&mut Registration); 4] = [
+        |r| r.boot_id = "b".repeat(65),
+        |r| r.agent_version = "v".repeat(65),
+        |r| r.cluster = "c".repeat(256),
+        |r| r.capacity.reserved_ports = vec![1; 101],
+    ];
+    for change in changes {
+        let mut registration = house.node.registration();
+        change(&mut registration);
+        let refused = house.link.register(registration).await;
+        assert!(matches!(refused, Err(LinkError::Malformed(_))), "{refused:?}");
+    }
+    let request = AssignmentRequest { node: house.node.id.clone(), known_generation: u64::MAX };
+    let refused = house.link.assignment(&request).await;
+    assert!(matches!(refused, Err(LinkError::Malformed(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -339,13 +522,28 @@ async fn a_waiting_node_is_told_of_a_new_task() {
     let known = house.ask(0).unwrap().generation;
     let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
     let link = house.link.clone();
-    let waiting = tokio::spawn(async move { call(&link, "assignment", &id, ask).await });
+    let waiting = tokio::spawn(async move { call(&link, "assignment", Some(&id), ask).await });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     house.run_task(0);
     let (status, body) = waiting.await.unwrap();
     assert_eq!(status, 200);
     assert!(body.contains(house.only_task().id.as_str()));
+}
+
+#[tokio::test]
+async fn a_waiting_node_is_told_that_it_was_deregistered() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let known = house.ask(0).unwrap().generation;
+    let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
+    let link = house.link.clone();
+    let waiting = tokio::spawn(async move { call(&link, "assignment", Some(&id), ask).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    house.revoke(&house.node.id);
+    let answer = tokio::time::timeout(Duration::from_millis(POLL_MS_MAX / 2), waiting).await;
+    assert_eq!(code(&answer.unwrap().unwrap()), RefusalCode::Revoked);
 }
 
 #[tokio::test]
@@ -356,8 +554,9 @@ async fn a_waiting_node_is_let_go_when_the_control_plane_stops() {
     let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
     let (stop, stopping) = watch::channel(false);
     let link = house.link.clone();
+    let caller = Some(proven(&id, "key"));
     let waiting =
-        tokio::spawn(async move { call_until(&link, "assignment", &id, ask, stopping).await });
+        tokio::spawn(async move { call_until(&link, "assignment", caller, ask, stopping).await });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     stop.send_replace(true);

@@ -5,11 +5,12 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 28] = [
+const ALLOWED: [(&str, &[&str]); 29] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
     ("planner", &["model"]),
+    ("certificates", &["model"]),
     ("aws-ec2", &["aws-wire"]),
     ("aws-ecr", &["aws-wire"]),
     ("aws-ecs", &["aws-wire"]),
@@ -38,8 +39,8 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     (
         "node-agent",
         &[
+            "certificates",
             "container-runtime",
-            "identity",
             "image-store",
             "model",
             "node-protocol",

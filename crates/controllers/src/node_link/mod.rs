@@ -2,16 +2,21 @@
 //! and ask for registry credentials.
 //!
 //! ```text
+//! admission    which nodes are believed, and their certificates
+//! bounds       what is taken of their messages, at most
 //! join         a node, and its container instance in a cluster
 //! assignment   what a node should run, from a snapshot
 //! observe      what a node reports, into the rows of its tasks
-//! http         the five calls
+//! http         the calls
 //! ```
 //!
-//! **Invariant:** a node is told its whole assignment, with a generation that only grows; what it
+//! **Invariant:** a node acts only for itself: each call is made over a connection that has proven its key,
+//! the key is in the node's row, and the tasks that it names are its own. A node is told its whole assignment, with a generation that only grows; what it
 //! reports moves tasks forward only. Every call may come twice, late or never.
 
+mod admission;
 pub mod assignment;
+mod bounds;
 mod http;
 mod join;
 pub mod observe;
@@ -26,14 +31,15 @@ use outport_model::task::Task;
 use outport_model::{DesiredStatus, NodeId, Scope};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    Registered, Registration, RegistryCredential, Report, TaskAssignment,
+    RefusalCode, Registered, Registration, RegistryCredential, Report, TaskAssignment,
 };
 use outport_store::{Fault, Row, Store, Transaction, WriteError};
 
 use crate::Heartbeats;
 use crate::node_health::release_address;
 
-pub use http::{AuthenticatedNode, router};
+pub use admission::{NodeAuthority, NotIssued};
+pub use http::router;
 pub use join::ec2_instance_id;
 
 /// What a node is told of the installation when it joins.
@@ -80,8 +86,9 @@ pub trait CredentialSource: Send + Sync + 'static {
 pub enum LinkError {
     #[error("the body is not a message of this call: {0}")]
     Malformed(String),
-    #[error("the message is of node {0}, the signature is not")]
-    OtherNode(NodeId),
+    /// Who calls is not who may.
+    #[error("{message}")]
+    Disbelieved { code: RefusalCode, message: String },
     #[error("node {0} has to register first")]
     NotRegistered(NodeId),
     #[error("there is no active cluster {0}; create it first")]
@@ -121,6 +128,7 @@ pub struct NodeLink {
     heartbeats: Arc<Heartbeats>,
     logs: Arc<dyn LogSink>,
     credentials: Arc<dyn CredentialSource>,
+    authority: Arc<dyn NodeAuthority>,
     told: Arc<Mutex<BTreeMap<NodeId, Arc<Assignment>>>>,
 }
 
@@ -136,13 +144,15 @@ impl NodeLink {
         heartbeats: Arc<Heartbeats>,
         logs: Arc<dyn LogSink>,
         credentials: Arc<dyn CredentialSource>,
+        authority: Arc<dyn NodeAuthority>,
     ) -> Self {
         let (config, told) = (Arc::new(config), Arc::default());
-        Self { store, config, heartbeats, logs, credentials, told }
+        Self { store, config, heartbeats, logs, credentials, authority, told }
     }
 
     /// A node joins or comes back. Tasks that ran before its machine booted are given up.
     pub async fn register(&self, registration: Registration) -> Result<Registered, LinkError> {
+        bounds::check_registration(&registration)?;
         if registration.ask_only {
             return Ok(self.config.registered.clone());
         }
@@ -159,6 +169,7 @@ impl NodeLink {
         &self,
         request: &AssignmentRequest,
     ) -> Result<Option<Arc<Assignment>>, LinkError> {
+        bounds::check_generation(request.known_generation)?;
         let snapshot = self.store.snapshot();
         let Some(row) = snapshot.nodes.get(&request.node) else {
             return Err(LinkError::NotRegistered(request.node.clone()));
@@ -209,6 +220,7 @@ impl NodeLink {
 
     /// Writes down what a node sees. A report that is older than the last one changes nothing.
     pub async fn report(&self, report: &Report) -> Result<(), LinkError> {
+        bounds::check_report(report)?;
         let now_ms = self.store.now().steady_ms;
         let known = self.store.snapshot().nodes.get(&report.node).cloned();
         let node = known.ok_or_else(|| LinkError::NotRegistered(report.node.clone()))?;

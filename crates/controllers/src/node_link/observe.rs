@@ -10,6 +10,9 @@ use outport_store::{Row, Transaction};
 
 use crate::node_health::release_address;
 
+/// Of a runtime id or a digest: those that there are have 64 to 135 characters.
+const IDENTIFIER_LENGTH_MAX: usize = 255;
+
 /// Puts what the report changes. A task that is unknown or placed elsewhere is none of the node's
 /// business: it is not in its assignment, so the node stops it.
 pub fn take_in(tx: &mut Transaction<'_>, node: &NodeId, report: &TaskReport) {
@@ -45,7 +48,7 @@ pub fn apply(task: &Task, report: &TaskReport, now_ms: TimestampMs) -> Option<Ta
     }
     if let (Some(stop), None) = (&report.stop, next.stop_code) {
         next.stop_code = Some(stop.code);
-        next.stopped_reason = Some(stop.reason.clone());
+        next.stopped_reason = Some(cut(&stop.reason, CONTAINER_REASON_LENGTH_MAX));
         next.desired_status = DesiredStatus::Stopped;
     }
     if next.last_status > TaskStatus::Running {
@@ -101,8 +104,10 @@ fn observe_times(next: &mut Task, report: &TaskReport, now_ms: TimestampMs) {
 
 fn observe_container(container: &mut TaskContainer, seen: &ContainerReport) {
     container.last_status = container.last_status.max(seen.status);
-    container.runtime_id = seen.runtime_id.clone().or(container.runtime_id.take());
-    container.image_digest = seen.image_digest.clone().or(container.image_digest.take());
+    let short = |text: &String| cut(text, IDENTIFIER_LENGTH_MAX);
+    container.runtime_id = seen.runtime_id.as_ref().map(short).or(container.runtime_id.take());
+    container.image_digest =
+        seen.image_digest.as_ref().map(short).or(container.image_digest.take());
     container.exit_code = seen.exit_code.or(container.exit_code);
     let reason = seen.reason.as_ref().map(|text| cut(text, CONTAINER_REASON_LENGTH_MAX));
     container.reason = reason.or(container.reason.take());

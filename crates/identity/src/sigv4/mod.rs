@@ -29,7 +29,6 @@ mod timestamp;
 
 pub use canonical::{PayloadHash, SignatureStyle, sha256_hex};
 pub use error::{ErrorDialect, SignatureError};
-pub(crate) use key::hmac_sha256;
 pub use key::{SigningKey, SigningKeyCache};
 pub use presented::{CheckedSignature, PresentedSignature, SignatureExpectation, SignatureForm};
 pub use request_head::RequestHead;

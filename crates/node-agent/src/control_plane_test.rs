@@ -1,0 +1,336 @@
+//! The node's end of the link against a listener of the tests' own: real TLS, real HTTP/2.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use outport_certificates::{
+    JoinToken, NODE_LIFE_MS, NodeCertificate, NodeRequest, ServerNames, ServerTls, ServerTlsOptions,
+};
+use outport_model::node::NodeCapacity;
+use outport_model::{AccountId, NodeId, Region, Scope};
+use outport_node_protocol::{
+    CertificateRequest, IssuedCertificate, JoinRequest, Refusal, RefusalCode, Registered, Report,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::agent::{Agent, AgentError, AgentSettings};
+use crate::container_spec::OpenFiles;
+use crate::control_plane::{ControlPlane, LinkError, now_ms};
+
+const NODE: &str = "0123456789abcdef0123456789abcdef";
+
+/// A control plane that does what the protocol says, and what a test wants it to.
+struct House {
+    address: SocketAddr,
+    token: JoinToken,
+    shared: Arc<Shared>,
+    _directory: tempfile::TempDir,
+}
+
+struct Shared {
+    tls: ServerTls,
+    token: JoinToken,
+    connections: AtomicUsize,
+    /// The name of each call and the certificate that its connection showed.
+    calls: Mutex<Vec<(String, Option<NodeCertificate>)>>,
+    /// Answered once instead.
+    refusal: Mutex<Option<RefusalCode>>,
+    /// How old the certificates are that it issues.
+    age_ms: Mutex<i64>,
+}
+
+impl House {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let options = ServerTlsOptions {
+            directory: directory.path().join("tls"),
+            authority_name: "test".to_owned(),
+            names: Arc::new(move || ServerNames::wanted(&scope, &[], &[])),
+            own: None,
+        };
+        let tls = ServerTls::open(options, now_ms()).unwrap();
+        let token = JoinToken::new(&"0a".repeat(32), tls.authority().pin()).unwrap();
+        let shared = Arc::new(Shared {
+            tls,
+            token: token.clone(),
+            connections: AtomicUsize::default(),
+            calls: Mutex::default(),
+            refusal: Mutex::default(),
+            age_ms: Mutex::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = shared.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(accepting.clone().serve(stream));
+            }
+        });
+        Self { address, token, shared, _directory: directory }
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    fn node(&self, directory: &Path) -> ControlPlane {
+        let node = NodeId::new(NODE);
+        ControlPlane::new(&self.url(), self.token.clone(), node, directory).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.shared.calls.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn last_certificate(&self) -> NodeCertificate {
+        let calls = self.shared.calls.lock().unwrap();
+        calls.last().and_then(|(_, certificate)| certificate.clone()).expect("a certificate")
+    }
+}
+
+impl Shared {
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let Ok(start) = LazyConfigAcceptor::new(Default::default(), stream).await else { return };
+        let config = self.tls.config(start.client_hello().server_name(), now_ms());
+        let Ok(stream) = start.into_stream(config).await else { return };
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let chain = stream.get_ref().1.peer_certificates();
+        let shown = chain.map(|chain| NodeCertificate::read(&chain[0]).unwrap());
+        let answer = |request: Request<Incoming>| {
+            let (shared, shown) = (self.clone(), shown.clone());
+            async move { Ok::<_, Infallible>(shared.answer(request, shown).await) }
+        };
+        // A test that is over has closed it.
+        let _ended = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service_fn(answer))
+            .await;
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        shown: Option<NodeCertificate>,
+    ) -> Response<Full<Bytes>> {
+        let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        self.calls.lock().unwrap().push((name.clone(), shown.clone()));
+        if name == "join" {
+            return self.join(&body);
+        }
+        if shown.is_none() {
+            return refused(RefusalCode::NoCertificate);
+        }
+        if let Some(code) = self.refusal.lock().unwrap().take() {
+            return refused(code);
+        }
+        match name.as_str() {
+            "certificate" => {
+                let request: CertificateRequest = serde_json::from_slice(&body).unwrap();
+                self.issue(&request.node, &request.certificate_request)
+            }
+            "register" => json(&Registered {
+                registry_host: "127.0.0.1:1".to_owned(),
+                registry_names: Vec::new(),
+                vpc_cidr: "10.0.0.0/16".to_owned(),
+            }),
+            _ => {
+                let mut response = Response::new(Full::default());
+                *response.status_mut() = http::StatusCode::NO_CONTENT;
+                response
+            }
+        }
+    }
+
+    fn join(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        let request: JoinRequest = serde_json::from_slice(body).unwrap();
+        let read = NodeRequest::read(&request.certificate_request).unwrap();
+        if !self.token.proves(&request.proof, &request.node, read.der()) {
+            return refused(RefusalCode::WrongToken);
+        }
+        self.issue(&request.node, &request.certificate_request)
+    }
+
+    fn issue(&self, node: &NodeId, certificate_request: &str) -> Response<Full<Bytes>> {
+        let request = NodeRequest::read(certificate_request).unwrap().verify().unwrap();
+        let issued_ms = now_ms() - *self.age_ms.lock().unwrap();
+        let chain = self.tls.authority().issue_node(node, &request, issued_ms).unwrap();
+        json(&IssuedCertificate { certificate_chain: chain })
+    }
+}
+
+fn json(answer: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    Response::new(Full::new(serde_json::to_vec(answer).unwrap().into()))
+}
+
+fn refused(code: RefusalCode) -> Response<Full<Bytes>> {
+    let mut response = json(&Refusal { code, message: "as the test wants".to_owned() });
+    *response.status_mut() = http::StatusCode::FORBIDDEN;
+    response
+}
+
+fn report(sequence: u64) -> Report {
+    Report {
+        node: NodeId::new(NODE),
+        boot_id: "boot".to_owned(),
+        sequence,
+        generation: 0,
+        tasks: Vec::new(),
+        accepts_tasks: true,
+    }
+}
+
+#[tokio::test]
+async fn a_node_joins_once_and_says_everything_over_one_connection() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = house.node(directory.path());
+    node.report(&report(0)).await.unwrap();
+    assert_eq!(house.names(), ["join", "report"]);
+    assert_eq!(house.last_certificate().node.as_str(), NODE);
+    let reports: Vec<Report> = (1..200).map(report).collect();
+    let many = futures_util::future::join_all(reports.iter().map(|report| node.report(report)));
+    assert!(many.await.iter().all(Result::is_ok));
+    assert_eq!(node.assignment(0).await.unwrap(), None);
+    let connections = house.shared.connections.load(Ordering::Relaxed);
+    assert_eq!(connections, 2, "one to join, one for all that follows");
+
+    let again = house.node(directory.path());
+    again.report(&report(200)).await.unwrap();
+    let joins = house.names().iter().filter(|name| *name == "join").count();
+    assert_eq!(joins, 1, "the identity is kept");
+}
+
+/// Who does not have the authority's key cannot get a node to do or to say anything.
+#[tokio::test]
+async fn a_stand_in_is_believed_nothing_and_told_nothing() {
+    let (house, stand_in) = (House::start().await, House::start().await);
+    for joined_before in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        if joined_before {
+            house.node(directory.path()).report(&report(0)).await.unwrap();
+        }
+        let (url, node) = (stand_in.url(), NodeId::new(NODE));
+        let node = ControlPlane::new(&url, house.token.clone(), node, directory.path()).unwrap();
+        let refused = node.assignment(0).await;
+        assert!(matches!(refused, Err(LinkError::Stranger(_))), "{refused:?}");
+
+        // The agent as a whole: it does not even begin.
+        let settings = AgentSettings {
+            directory: directory.path().to_owned(),
+            instance: "0badcafe".to_owned(),
+            control_plane_url: url,
+            join_token: house.token.clone(),
+            cluster: "default".to_owned(),
+            capacity: NodeCapacity { cpu_units: 1, memory_mib: 1, reserved_ports: Vec::new() },
+            oci_runtime: None,
+            container_open_files: OpenFiles { soft: 1024, hard: 1024 },
+        };
+        let error = Agent::start(settings).await.err();
+        assert!(matches!(error, Some(AgentError::Link(LinkError::Stranger(_)))), "{error:?}");
+        let mut left: Vec<String> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["identity.pem", "node-id"], "no task, no image, no container");
+        assert!(!Path::new("/run/outport/0badcafe").exists());
+    }
+    assert_eq!(stand_in.names(), [""; 0], "not one request was sent");
+}
+
+#[tokio::test]
+async fn a_plain_server_is_told_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let house = House::start().await;
+    let address = listener.local_addr().unwrap();
+    let answering = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0; 1024];
+        let read = stream.read(&mut first).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        first[..read].to_vec()
+    });
+    let directory = tempfile::tempdir().unwrap();
+    // Also where the address says http: the link is always TLS.
+    let (url, node) = (format!("http://{address}"), NodeId::new(NODE));
+    let node = ControlPlane::new(&url, house.token.clone(), node, directory.path()).unwrap();
+    let error = node.report(&report(0)).await.unwrap_err();
+    assert!(error.is_passing() && error.to_string().contains("TLS"), "{error}");
+    let sent = answering.await.unwrap();
+    assert_eq!(sent.first(), Some(&0x16), "a handshake");
+}
+
+#[tokio::test]
+async fn a_node_without_a_good_certificate_joins_again_with_its_key() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = house.node(directory.path());
+    node.report(&report(0)).await.unwrap();
+    let key = house.last_certificate().key;
+    for code in [RefusalCode::CertificateOutOfTime, RefusalCode::UnknownNode] {
+        *house.shared.refusal.lock().unwrap() = Some(code);
+        node.report(&report(1)).await.unwrap();
+        let names = house.names();
+        assert_eq!(names[names.len() - 3..], ["report", "join", "report"], "{code:?}");
+        assert_eq!(house.last_certificate().key, key, "{code:?}");
+    }
+    for (code, is_final) in [
+        (RefusalCode::Revoked, true),
+        (RefusalCode::OtherKey, true),
+        (RefusalCode::OtherNode, false),
+        (RefusalCode::WrongToken, false),
+    ] {
+        *house.shared.refusal.lock().unwrap() = Some(code);
+        let error = node.report(&report(2)).await.unwrap_err();
+        assert_eq!((error.is_final(), error.is_passing()), (is_final, false), "{code:?}");
+        assert_eq!(house.names().last().map(String::as_str), Some("report"), "{code:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_with_a_new_key_at_half_of_its_life() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    *house.shared.age_ms.lock().unwrap() = NODE_LIFE_MS / 2;
+    let node = house.node(directory.path());
+    node.report(&report(0)).await.unwrap();
+    let first = house.last_certificate();
+    *house.shared.age_ms.lock().unwrap() = 0;
+    node.keep_certificate().await.unwrap();
+    assert_eq!(house.names().last().map(String::as_str), Some("certificate"));
+    assert_eq!(house.last_certificate(), first, "the old one asks");
+    node.report(&report(1)).await.unwrap();
+    let second = house.last_certificate();
+    assert_ne!(second.key, first.key);
+    assert!(second.validity.not_after_ms > first.validity.not_after_ms);
+    let calls = house.names().len();
+    node.keep_certificate().await.unwrap();
+    assert_eq!(house.names().len(), calls, "it is not due");
+    let restarted = house.node(directory.path());
+    restarted.report(&report(2)).await.unwrap();
+    assert_eq!(house.last_certificate(), second);
+}
+
+#[tokio::test]
+async fn the_token_of_another_installation_is_refused() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let guessed = JoinToken::new(&"0b".repeat(32), house.token.pin()).unwrap();
+    let node =
+        ControlPlane::new(&house.url(), guessed, NodeId::new(NODE), directory.path()).unwrap();
+    let error = node.report(&report(0)).await.unwrap_err();
+    assert!(matches!(error, LinkError::Refused { code: RefusalCode::WrongToken, .. }), "{error}");
+    assert_eq!(house.names(), ["join"]);
+}

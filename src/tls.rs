@@ -1,0 +1,167 @@
+//! The TLS of the listener: which certificate a client is shown, and who signs for nodes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use outport_certificates::{
+    JoinToken, NodeRequest, OwnCertificate, ServerName, ServerNames, ServerTls, ServerTlsOptions,
+    VerifiedRequest, node_id,
+};
+use outport_controllers::node_link::{NodeAuthority, NotIssued};
+use outport_front_door::TlsSettings;
+use outport_model::node_identity::KeyFingerprint;
+use outport_model::{NodeId, Scope};
+use outport_node_protocol::{IssuedCertificate, JoinRequest};
+use rustls::ServerConfig;
+use rustls::server::ClientHello;
+
+use crate::command_line::{ControlPlaneOptions, PlainHttp};
+use crate::control_plane::now_ms;
+use crate::data_dir::DataDir;
+
+/// Shows the certificates of a data directory.
+pub struct ListenerTls(ServerTls);
+
+impl ListenerTls {
+    /// Makes the authority and the server's certificate at the first start.
+    pub fn open(data_dir: &DataDir, options: &ControlPlaneOptions, scope: &Scope) -> Result<Self> {
+        let own = match (&options.tls_certificate, &options.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Some(OwnCertificate { certificate: certificate.clone(), key: key.clone() })
+            }
+            _ => None,
+        };
+        let (scope, mut given) = (scope.clone(), options.tls_name.clone());
+        given.push(ServerName::Address(options.listen.ip()));
+        let tls_options = ServerTlsOptions {
+            directory: data_dir.tls_path(),
+            authority_name: data_dir.instance().to_owned(),
+            names: Arc::new(move || ServerNames::wanted(&scope, &host_names(), &given)),
+            own,
+        };
+        Ok(Self(ServerTls::open(tls_options, now_ms())?))
+    }
+
+    /// The file with the authority that clients have to trust; `None` when they are shown a certificate of the
+    /// operator's.
+    pub fn authority_for_clients(&self, options: &ControlPlaneOptions) -> Option<PathBuf> {
+        options.tls_certificate.is_none().then(|| self.0.authority_file())
+    }
+
+    pub fn server(&self) -> &ServerTls {
+        &self.0
+    }
+}
+
+impl TlsSettings for ListenerTls {
+    fn server_config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        self.0.config(hello.server_name(), now_ms())
+    }
+}
+
+/// Where this host is answered without TLS.
+pub fn plain_url(options: &ControlPlaneOptions, address: SocketAddr) -> Option<String> {
+    let is_answered = match options.plain_http {
+        PlainHttp::Loopback => address.ip().is_loopback(),
+        PlainHttp::Everyone => true,
+        PlainHttp::Nobody => false,
+    };
+    is_answered.then(|| format!("http://{address}"))
+}
+
+/// Says once at the start what everybody on the network could do.
+pub fn warn_of_plain_http(options: &ControlPlaneOptions) {
+    if options.plain_http == PlainHttp::Everyone && !options.listen.ip().is_loopback() {
+        tracing::warn!(
+            listen = %options.listen,
+            "plain HTTP is answered to the network: passwords and answers can be read and changed on the way; use \
+             https:// and leave out --plain-http everyone"
+        );
+    }
+}
+
+impl From<PlainHttp> for outport_front_door::PlainHttp {
+    fn from(who: PlainHttp) -> Self {
+        match who {
+            PlainHttp::Loopback => Self::Loopback,
+            PlainHttp::Everyone => Self::Everyone,
+            PlainHttp::Nobody => Self::Nobody,
+        }
+    }
+}
+
+/// What this host goes by now: its name and the addresses of its links, but those that are good on one link only.
+fn host_names() -> Vec<ServerName> {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let mut names: Vec<ServerName> = name.and_then(|name| name.parse().ok()).into_iter().collect();
+    match nix::ifaddrs::getifaddrs() {
+        Ok(links) => names.extend(links.filter_map(|link| address(&link.address?))),
+        Err(error) => tracing::warn!(%error, "the addresses of this host are not known"),
+    }
+    names
+}
+
+fn address(address: &nix::sys::socket::SockaddrStorage) -> Option<ServerName> {
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+    let v6 = || address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
+    let address = v4.or_else(v6)?;
+    let is_of_one_link = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    (!is_of_one_link).then_some(ServerName::Address(address))
+}
+
+/// Signs for nodes with the installation's authority.
+pub struct NodeSigner {
+    tls: Arc<ListenerTls>,
+    token: JoinToken,
+}
+
+impl NodeSigner {
+    pub fn new(tls: Arc<ListenerTls>, token: JoinToken) -> Self {
+        Self { tls, token }
+    }
+}
+
+impl NodeAuthority for NodeSigner {
+    fn admit(&self, request: &JoinRequest) -> Result<KeyFingerprint, NotIssued> {
+        let read = NodeRequest::read(&request.certificate_request).map_err(malformed)?;
+        // Cheap before dear: who does not have the token costs no verification of a signature.
+        if !self.token.proves(&request.proof, &request.node, read.der()) {
+            return Err(NotIssued::WrongToken);
+        }
+        Ok(read.verify().map_err(malformed)?.key())
+    }
+
+    fn key(&self, certificate_request: &str) -> Result<KeyFingerprint, NotIssued> {
+        Ok(verified(certificate_request)?.key())
+    }
+
+    fn issue(
+        &self,
+        node: &NodeId,
+        certificate_request: &str,
+    ) -> Result<IssuedCertificate, NotIssued> {
+        let node = node_id(node.as_str())
+            .ok_or_else(|| NotIssued::Malformed("it is no node id".to_owned()))?;
+        let request = verified(certificate_request)?;
+        let certificate_chain = self
+            .tls
+            .server()
+            .authority()
+            .issue_node(&node, &request, now_ms())
+            .map_err(|error| NotIssued::Fault(error.to_string()))?;
+        Ok(IssuedCertificate { certificate_chain })
+    }
+}
+
+fn verified(certificate_request: &str) -> Result<VerifiedRequest, NotIssued> {
+    NodeRequest::read(certificate_request).and_then(|request| request.verify()).map_err(malformed)
+}
+
+fn malformed(error: outport_certificates::CertificateError) -> NotIssued {
+    NotIssued::Malformed(error.to_string())
+}

@@ -73,6 +73,46 @@ fn an_entry_keeps_what_it_is() {
     assert_eq!(unpacked.diff_id, Digest::of(&tar), "gzip of two members");
 }
 
+/// What Go's reader, and so Docker and containerd, makes of odd streams.
+#[test]
+fn streams_are_read_as_docker_reads_them() {
+    let scratch = tempfile::tempdir().unwrap();
+    let names = |case: &str, blob: &[u8]| {
+        let directory = scratch.path().join(case);
+        unpack(&directory, blob);
+        let listed = fs::read_dir(&directory).unwrap();
+        let mut names: Vec<String> =
+            listed.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let tar = Tarball::new().file("a", b"first").file("b", b"second").finish();
+    let frames = [zstd(&tar[..600]), zstd(&tar[600..])].concat();
+    assert_eq!(names("frames", &frames), ["a", "b"]);
+    // As zstd:chunked and estargz have them at their end.
+    let skippable = [zstd(&tar), b"\x50\x2a\x4d\x18\x04\0\0\0skip".to_vec()].concat();
+    assert_eq!(names("skippable", &skippable), ["a", "b"]);
+    let members = [gzip(&tar), gzip(b"")].concat();
+    assert_eq!(names("members", &members), ["a", "b"]);
+    let global = Header { name: b"pax_global_header", kind: b'g', ..Header::default() };
+    let global = Header { content: b"16 path=renamed\n", ..global };
+    let global = Tarball::new().header(global).file("a", b"x").finish();
+    assert_eq!(names("global", &global), ["a"]);
+    // Types without content have none, whatever their size says.
+    let sized = Header { name: b"d", kind: DIRECTORY, size: Some(5000), ..Header::default() };
+    let sized = Tarball::new().header(sized).file("a", b"x").finish();
+    assert_eq!(names("sized", &sized), ["a", "d"]);
+    assert_eq!(names("no end marker", &Tarball::new().file("a", b"x").unfinished()), ["a"]);
+    assert_eq!(names("nothing", &[]), Vec::<String>::new());
+    assert_eq!(names("the end alone", &[0; 1024]), Vec::<String>::new());
+    let empty_path = Tarball::new().pax(&[("path", b""), ("linkpath", b"")]).file("a", b"x");
+    assert_eq!(names("an empty record", &empty_path.finish()), ["a"]);
+    let old = Header { name: b"old/", kind: 0, ..Header::default() };
+    let old = Tarball::new().header(old).finish();
+    assert_eq!(names("a directory of old", &old), ["old"]);
+    assert!(scratch.path().join("a directory of old/old").is_dir());
+}
+
 /// Mounted layers, unmounted when dropped.
 struct Mounted(PathBuf);
 

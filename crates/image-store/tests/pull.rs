@@ -178,6 +178,31 @@ async fn an_index_need_not_say_platforms_and_may_hold_indexes() {
     check_error(&store, &registry, "app:loop", "unexpected commit digest").await;
 }
 
+/// Foreign layers come from the registry or not at all: where their `urls` lead is not asked.
+#[tokio::test]
+async fn foreign_layers_are_asked_of_the_registry_only() {
+    let registry = Registry::start(Access::Open).await;
+    let elsewhere = Registry::start(Access::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let blob = gzip(&tar("foreign"));
+    let mut manifest =
+        registry.manifest(std::slice::from_ref(&blob), &[Digest::of(&tar("foreign"))]);
+    let layer = &mut manifest["layers"][0];
+    layer["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip".into();
+    layer["urls"] = serde_json::json!([format!("http://{}/secret", elsewhere.authority())]);
+    registry.put_manifest("foreign", "x", &manifest);
+    let reference = registry.reference("app:foreign");
+    let image = store.pull(&reference, &registry.endpoint()).await.unwrap();
+    assert_eq!(fs::read(image.layers[0].join("foreign")).unwrap(), b"foreign");
+    let absent = Digest::of(b"nobody has it");
+    manifest["layers"][0]["digest"] = serde_json::json!(absent);
+    manifest["config"] = registry.manifest(&[vec![1]], &[absent])["config"].clone();
+    registry.put_manifest("absent", "x", &manifest);
+    check_error(&store, &registry, "app:absent", "not found").await;
+    assert_eq!(elsewhere.requests(""), 0);
+}
+
 /// Three layers that never come hold no place of others, and end.
 #[tokio::test]
 async fn layers_without_an_end_keep_nobody_waiting() {

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             println!("layers_are_unpacked_by_a_process: test");
             println!("the_process_has_given_up_what_it_does_not_need: test");
             println!("a_deep_tree_in_the_trash_does_not_end_the_program: test");
+            println!("processor_time_has_an_end: test");
         }
         return ExitCode::SUCCESS;
     }
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
     println!("test layers_are_unpacked_by_a_process ... ok");
     the_process_has_given_up_what_it_does_not_need();
     println!("test the_process_has_given_up_what_it_does_not_need ... ok");
+    processor_time_has_an_end();
+    println!("test processor_time_has_an_end ... ok");
     a_deep_tree_in_the_trash_does_not_end_the_program();
     println!("test a_deep_tree_in_the_trash_does_not_end_the_program ... ok");
     ExitCode::SUCCESS
@@ -79,6 +82,25 @@ fn the_process_has_given_up_what_it_does_not_need() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("Unpacked"), "{said}");
+}
+
+/// Behind the archive's end the blob has gigabytes more, which cost nothing but time.
+fn processor_time_has_an_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = UnpackLimits { processor_time_max_s: 1, ..UnpackLimits::default() };
+    let blob = std::fs::File::create_new(directory.path().join("blob")).unwrap();
+    blob.set_len(60 << 30).unwrap();
+    let blob = std::fs::File::open(directory.path().join("blob")).unwrap();
+    std::fs::create_dir(directory.path().join("layer")).unwrap();
+    let task = format!("{{\"Unpack\":{}}}", serde_json::to_string(&limits).unwrap());
+    let output = Command::new("/proc/self/exe")
+        .args(["unpack", &task])
+        .current_dir(directory.path().join("layer"))
+        .stdin(blob)
+        .output()
+        .unwrap();
+    let killed = std::os::unix::process::ExitStatusExt::signal(&output.status);
+    assert_eq!(killed, Some(rustix::process::Signal::XCPU.as_raw()), "{output:?}");
 }
 
 /// What an earlier version let a layer make: 15,200 levels ended the program at every start.

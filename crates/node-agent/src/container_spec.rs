@@ -244,3 +244,20 @@ fn log_mode(destination: Option<&LogDestination>) -> LogMode {
         Some(_) => LogMode::Blocking { unshipped_bytes_max: BLOCKING_LOG_BYTES_MAX },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_so_many_volumes() {
+        let image = |count: usize| ImageConfig {
+            volumes: (0..count).map(|number| format!("/v{number}")).collect(),
+            ..ImageConfig::default()
+        };
+        assert_eq!(volumes(&image(0)), Ok(Vec::new()));
+        assert_eq!(volumes(&image(IMAGE_VOLUMES_MAX)).unwrap().len(), IMAGE_VOLUMES_MAX);
+        let refused = volumes(&image(IMAGE_VOLUMES_MAX + 1)).unwrap_err();
+        assert_eq!(refused.to_string(), "the image declares 101 volumes; at most 100 can be made");
+    }
+}

@@ -159,7 +159,11 @@ fn remove(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> io::Result<
         Err(Errno::NOTEMPTY | Errno::EXIST) => {}
         done => return Ok(done.map(|()| Step::Removed)?),
     }
-    Ok(Step::Descend(open_below(directory, name)?))
+    match open_below(directory, name) {
+        // Somebody else removes the same tree: fine.
+        Err(Errno::NOENT) => Ok(Step::Removed),
+        opened => Ok(Step::Descend(opened?)),
+    }
 }
 
 fn unlink(directory: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<(), Errno> {

@@ -141,3 +141,25 @@ fn immutable_entries_go() {
     remove_tree(&top).unwrap();
     assert!(!top.exists());
 }
+
+/// As when a pull that failed and a sweep empty the same trash.
+#[test]
+fn two_removals_of_one_tree_do_not_disturb_each_other() {
+    let scratch = tempfile::tempdir().unwrap();
+    let top = scratch.path().join("top");
+    for round in 0..5 {
+        fs::create_dir(&top).unwrap();
+        for branch in 0..10 {
+            let branch = top.join(format!("branch{branch}"));
+            fs::create_dir(&branch).unwrap();
+            drop(chain(&branch, 50, |directory, _| file(directory, "f")));
+        }
+        std::thread::scope(|scope| {
+            let removals: Vec<_> = (0..3).map(|_| scope.spawn(|| remove_tree(&top))).collect();
+            for removal in removals {
+                removal.join().unwrap().unwrap_or_else(|error| panic!("round {round}: {error}"));
+            }
+        });
+        assert!(!top.exists());
+    }
+}

@@ -293,3 +293,22 @@ fn describe(error: UnpackError) -> Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_without_an_answer_is_what_killed_it() {
+        let check = |status: i32, said: &[u8], expected: &str| {
+            let error = answer(said, ExitStatus::from_raw(status)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error} has no {expected}");
+        };
+        check(Signal::XCPU.as_raw(), b"", "limit on processor time exceeded");
+        check(Signal::KILL.as_raw(), b"", "the unpacker ended with signal: 9");
+        check(1 << 8, b"", "the unpacker ended with exit status: 1");
+        check(0, b"{\"Unpacked\":{}}", "the unpacker ended with exit status: 0");
+        check(0, b"{\"LimitExceeded\":\"entries\"}", "limit on entries exceeded");
+        check(0, b"{\"LimitExceeded\":\"something new\"}", "limit on resources exceeded");
+    }
+}

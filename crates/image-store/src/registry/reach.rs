@@ -11,6 +11,9 @@
 //! | loopback | yes | if the registry is loopback itself |
 //! | link-local, metadata services, unspecified, multicast | no | no |
 //!
+//! A registry whose name leads to a private address is there: that it is the one that was named is what its certificate
+//! says. Only the registry of this installation is asked without one.
+//!
 //! **Invariant:** the address that is connected to is the one that was looked at: names are resolved by a resolver that
 //! gives only addresses which may be reached, and addresses that are spelled out are looked at before each request.
 

@@ -35,6 +35,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a shim may take to listen again after its directory was taken from it.
 const RETURN_DEADLINE: Duration = Duration::from_secs(2);
 const RETURN_POLL: Duration = Duration::from_millis(2);
+/// How long a shim may take to write down the end of a container that it has seen.
+const FINISH_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a killed shim may take to go.
 const SHIM_END_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -127,6 +129,10 @@ impl ShimHandle {
     pub fn conclude(&self) -> Result<ExitRecord, RuntimeError> {
         let shim = Process::shim(&self.record).map_err(|error| self.unheld(error))?;
         let first = Process::container(&self.record).map_err(|error| self.unheld(error))?;
+        // A shim that has reaped the process is at its work, on a slow disk or a busy host.
+        if let (None, Some(shim)) = (&first, &shim) {
+            shim.wait(FINISH_DEADLINE).map_err(|error| self.unheld(error))?;
+        }
         // Before the shim goes: the process that takes over its children asks them at once.
         let ended_itself = first.as_ref().and_then(Process::unreaped_status);
         self.signal_first(libc::SIGKILL)?;

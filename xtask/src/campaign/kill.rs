@@ -252,9 +252,16 @@ fn processes(stage: &mut Stage, tasks: &[String]) -> Result<BTreeMap<String, Vec
         let Some(path) = path else { bail!("the container of {id} is gone") };
         let text = std::fs::read_to_string(path.join("cgroup.procs"))?;
         // The shell; what it starts for a moment comes and goes.
-        Ok((id, text.lines().take(1).map(str::to_owned).collect()))
+        let oldest = text.lines().filter_map(|pid| Some((start_ticks(pid)?, pid.to_owned()))).min();
+        Ok((id, oldest.into_iter().map(|(_, pid)| pid).collect()))
     };
     tasks.iter().map(of_task).collect()
+}
+
+/// When a process began: field 22 of `/proc/<pid>/stat`.
+fn start_ticks(pid: &str) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// The numbers of a counter, from 1 on, each once.

@@ -21,7 +21,7 @@ const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory us
 pub const LOST: &str = "The container ended while nobody watched it";
 /// How long a shim may take to tell of the end of its container's first process: it waits up to 5 seconds
 /// for output that comes from elsewhere. One that takes longer is stopped or wedged.
-const SHIM_PATIENCE: Duration = Duration::from_secs(8);
+const SHIM_PATIENCE: Duration = Duration::from_secs(15);
 
 /// One container that was made or taken over.
 struct LiveContainer {

@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::{Fault, FaultKind};
 use crate::journal::{Change, Journal};
+use crate::room::Room;
 use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 
@@ -32,6 +33,7 @@ pub(crate) struct Pipeline {
     wake: Condvar,
     durable: RwLock<Snapshot>,
     version: watch::Sender<u64>,
+    room: Room,
 }
 
 struct Queue {
@@ -53,7 +55,7 @@ struct Waiting {
 pub(crate) type Settled = Option<oneshot::Receiver<Result<(), Fault>>>;
 
 impl Pipeline {
-    pub(crate) fn new(tables: Tables) -> Self {
+    pub(crate) fn new(tables: Tables, room: Room) -> Self {
         Self {
             queue: Mutex::new(Queue {
                 head: tables.clone(),
@@ -64,6 +66,7 @@ impl Pipeline {
             wake: Condvar::new(),
             durable: RwLock::new(Snapshot::new(0, tables)),
             version: watch::Sender::new(0),
+            room,
         }
     }
 
@@ -95,6 +98,7 @@ impl Pipeline {
         let (answer, changed) = write(queue.head.clone());
         let (tables, changes) = changed.unwrap_or_else(|| (queue.head.clone(), Vec::new()));
         let nothing_under_way = queue.waiting.is_empty() && !queue.committing;
+        self.room.check(&changes)?;
         if changes.is_empty() && nothing_under_way {
             return Ok((answer, None));
         }
@@ -118,6 +122,7 @@ impl Pipeline {
     pub(crate) fn run(&self, journal: &mut dyn Journal) {
         let _closer = CloseOnExit(self);
         loop {
+            while self.is_idle() && journal.take_reserve() {}
             let batch = {
                 let mut queue = self.queue();
                 while queue.waiting.is_empty() && !queue.closed {
@@ -130,6 +135,11 @@ impl Pipeline {
             }
             self.commit(batch, journal);
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        let queue = self.queue();
+        queue.waiting.is_empty() && !queue.closed
     }
 
     /// No write is accepted from now on; those that wait are still committed.

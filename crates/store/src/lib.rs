@@ -7,6 +7,9 @@
 //! store.watch().changed().await                         // something was committed: look again
 //! ```
 //!
+//! On a full disk the journal writes into space that it took before: writes that add rows are refused
+//! below a floor, those that change or remove rows go on, and when there is room again all is as it was.
+//!
 //! **Invariant:** acknowledged means on disk, visible means on disk. The store keeps rules of shape
 //! (keys, indexes, formats), never of policy: it depends on nothing that decides.
 
@@ -17,6 +20,7 @@ pub mod identifiers;
 mod indexes;
 pub mod journal;
 pub mod keys;
+mod room;
 pub mod row;
 mod snapshot;
 mod store;

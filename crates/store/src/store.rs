@@ -11,6 +11,7 @@ use crate::commit::Pipeline;
 use crate::error::{Fault, FaultKind, OpenError, WriteError};
 use crate::host::{Clock, Ids};
 use crate::journal::{Journal, Loaded, NullJournal, SqliteJournal};
+use crate::room::Room;
 use crate::snapshot::{Snapshot, Watch};
 use crate::tables::{Tables, Unreadable};
 use crate::transaction::Transaction;
@@ -54,7 +55,8 @@ impl Store {
     /// is first polled.
     pub fn in_memory(clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         let journal = Box::new(NullJournal);
-        Self::assemble(Tables::default(), String::from("00000000"), clock, ids, |_| {
+        let (tables, room) = (Tables::default(), Room::new(None));
+        Self::assemble(tables, room, String::from("00000000"), clock, ids, |_| {
             Committer::Inline(Mutex::new(journal))
         })
     }
@@ -66,8 +68,8 @@ impl Store {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
         let Loaded { instance_id, rows } = journal.load()?;
-        let tables = read_rows(rows)?;
-        Ok(Self::assemble(tables, instance_id, clock, ids, |_| {
+        let (tables, room) = (read_rows(rows)?, Room::new(journal.directory()));
+        Ok(Self::assemble(tables, room, instance_id, clock, ids, |_| {
             Committer::Inline(Mutex::new(Box::new(journal)))
         }))
     }
@@ -79,9 +81,9 @@ impl Store {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
         let Loaded { instance_id, rows } = journal.load()?;
-        let tables = read_rows(rows)?;
+        let (tables, room) = (read_rows(rows)?, Room::new(journal.directory()));
         let mut spawned = Ok(());
-        let store = Self::assemble(tables, instance_id, clock, ids, |pipeline| {
+        let store = Self::assemble(tables, room, instance_id, clock, ids, |pipeline| {
             let pipeline = Arc::clone(pipeline);
             let thread = std::thread::Builder::new()
                 .name("journal".to_owned())
@@ -100,12 +102,13 @@ impl Store {
 
     fn assemble(
         tables: Tables,
+        room: Room,
         instance_id: String,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         committer: impl FnOnce(&Arc<Pipeline>) -> Committer,
     ) -> Self {
-        let pipeline = Arc::new(Pipeline::new(tables));
+        let pipeline = Arc::new(Pipeline::new(tables, room));
         let committer = committer(&pipeline);
         let steps = Mutex::new(StepWatch::new(clock.read()));
         Self { inner: Arc::new(Inner { pipeline, committer, clock, steps, ids, instance_id }) }

@@ -37,19 +37,22 @@ impl<'a> Transaction<'a> {
     /// Inserts the row or replaces the one under its key. Putting what is there already is no change.
     pub fn put<R: InTables>(&mut self, row: R) {
         let key = row.key();
-        if R::table(&self.tables).get(&key).is_some_and(|old| **old == row) {
+        let old = R::table(&self.tables).get(&key);
+        if old.is_some_and(|old| **old == row) {
             return;
         }
+        let is_new = old.is_none();
         let row = Arc::new(row);
         R::table_mut(&mut self.tables).insert(Arc::clone(&row));
         let row: Arc<dyn Encode> = row;
-        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: Some(row) });
+        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: Some(row), is_new });
     }
 
     /// Removes the row and returns it; `None`, and no change, when there is none.
     pub fn remove<R: InTables>(&mut self, key: &R::Key) -> Option<Arc<R>> {
         let removed = R::table_mut(&mut self.tables).remove(key)?;
-        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: None });
+        let key = key.to_string();
+        self.changes.push(Change { table: R::TABLE, key, row: None, is_new: false });
         Some(removed)
     }
 

@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 29] = [
+const ALLOWED: [(&str, &[&str]); 31] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -17,7 +17,9 @@ const ALLOWED: [(&str, &[&str]); 29] = [
     ("aws-iam", &["aws-wire"]),
     ("aws-logs", &["aws-wire"]),
     ("aws-sts", &["aws-wire"]),
-    ("store", &["model"]),
+    // A number of the kernel and a comparison: who shares a disk shares these.
+    ("free-space", &[]),
+    ("store", &["free-space", "model"]),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
@@ -41,21 +43,25 @@ const ALLOWED: [(&str, &[&str]); 29] = [
         &[
             "certificates",
             "container-runtime",
+            "free-space",
             "image-store",
             "model",
             "node-protocol",
+            "task-disk",
             "task-network",
             "tree-removal",
         ],
     ),
-    ("container-runtime", &["model", "tree-removal"]),
+    // The shim mounts the disk of its task.
+    ("container-runtime", &["model", "task-disk", "tree-removal"]),
+    ("task-disk", &[]),
     ("task-network", &["model"]),
-    ("image-store", &["model", "tree-removal"]),
+    ("image-store", &["free-space", "model", "tree-removal"]),
     // Below all that keep what strangers filled: design note 0005.
     ("tree-removal", &[]),
     // They keep their own bytes.
-    ("image-registry", &["model"]),
-    ("log-store", &["model"]),
+    ("image-registry", &["free-space", "model"]),
+    ("log-store", &["free-space", "model"]),
     ("simulation", &["controllers", "model", "node-protocol", "planner", "store"]),
     ("xtask", &["aws-wire", "identity"]),
 ];

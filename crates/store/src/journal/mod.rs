@@ -4,8 +4,10 @@
 //! of the machine; after `Err` none of them is seen again by this process.
 
 pub mod memory;
+mod reserve;
 pub mod sqlite;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{JournalError, OpenError};
@@ -20,6 +22,16 @@ pub trait Journal: Send + 'static {
     fn load(&mut self) -> Result<Loaded, OpenError>;
     /// Makes the changes durable, in their order, all or none.
     fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError>;
+    /// The directory whose file system decides whether there is room for new rows; `None` where space
+    /// is no matter.
+    fn directory(&self) -> Option<PathBuf> {
+        None
+    }
+    /// Takes a little of the space that later commits may need, while there is some. Called when nothing
+    /// waits; true when there is more to take.
+    fn take_reserve(&mut self) -> bool {
+        false
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -45,6 +57,8 @@ pub struct Change {
     pub table: &'static str,
     pub key: String,
     pub row: Option<Arc<dyn Encode>>,
+    /// Whether there was no row under the key.
+    pub is_new: bool,
 }
 
 /// A row of any kind, to be written. It is encoded off the writers' path.

@@ -6,6 +6,8 @@
 //! <directory>/journal.acknowledged  how many commits were acknowledged, as far as the kernel wrote it
 //! ```
 //!
+//! Both files have space that nobody else can take, see [`super::reserve`].
+//!
 //! SQLite notices a torn commit; what it does not notice is noticed here, when the journal is opened:
 //! a changed byte in a row (a checksum a row), rows that are gone or come twice (a sum over all
 //! checksums), and a write-ahead log that lost its end (the count of acknowledged commits).
@@ -14,8 +16,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension, params};
 
+use super::reserve::Reserve;
 use super::{Change, Journal, Loaded, StoredRow};
 use crate::error::{JournalError, OpenError};
 use crate::host::Ids;
@@ -48,9 +51,6 @@ const PUT: &str = "
     ON CONFLICT (table_name, key)
     DO UPDATE SET version = excluded.version, checksum = excluded.checksum, row = excluded.row
 ";
-/// Pages of the write-ahead log (4 KiB each) before they are moved into the file: the longer it gets,
-/// the more writes of a busy page share one move.
-const CHECKPOINT_PAGES: i64 = 4_096;
 /// KiB of pages that SQLite may keep in memory.
 const CACHE_KIB: i64 = 16_384;
 
@@ -59,6 +59,8 @@ pub struct SqliteJournal {
     path: PathBuf,
     acknowledged: Acknowledged,
     totals: Totals,
+    /// Behind the connection: it is closed first.
+    reserve: Reserve,
     /// Held, not used: the lock goes with it.
     _lock: File,
 }
@@ -90,8 +92,13 @@ impl SqliteJournal {
         let lock = lock(directory)?;
         let path = directory.join("journal.sqlite");
         let connection = connect(&path, ids).map_err(|error| open_error(&path, &error))??;
+        let reserve = Reserve::open(&path).map_err(|error| io("open", &path, &error))?;
+        connection
+            .pragma_update(None, "wal_autocheckpoint", reserve.checkpoint_pages())
+            .map_err(|error| open_error(&path, &error))?;
         let acknowledged = Acknowledged::open(&directory.join("journal.acknowledged"))?;
-        Ok(Self { connection, path, acknowledged, totals: Totals::default(), _lock: lock })
+        let totals = Totals::default();
+        Ok(Self { connection, path, acknowledged, totals, reserve, _lock: lock })
     }
 
     fn read(&self) -> rusqlite::Result<Contents> {
@@ -162,6 +169,24 @@ impl Journal for SqliteJournal {
         self.acknowledged.set(totals.commits);
         Ok(())
     }
+
+    fn directory(&self) -> Option<PathBuf> {
+        self.path.parent().map(Path::to_owned)
+    }
+
+    fn take_reserve(&mut self) -> bool {
+        let taken = self.reserve.take(&self.connection, self.totals.commits);
+        taken.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the journal has less space in reserve than it should");
+            false
+        })
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        self.reserve.empty_log(&self.connection);
+    }
 }
 
 fn apply(
@@ -226,9 +251,10 @@ fn connect(path: &Path, ids: &dyn Ids) -> rusqlite::Result<Result<Connection, Op
     // Exclusive: no other process can write behind our back, and no shared memory file is needed.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A log that has to be made anew at a start needs space that may not be there.
+    connection.file_control(Some("main"), FileControl::PersistWal(&mut 1))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <root>/tasks/<task>/c/<name>/   upper/, work/, log/, exit
+//! <disk of the task>/c/<name>/    upper/, work/ where the task has one, seen by its shims only
 //! <root>/trash/                   directories of containers that are gone, on their way out
 //! <run>/c/<task>.<name>/          intent.json, files/, rootfs/, lock, pid, shim.sock, shim.err, bundle/, exit
 //! <cgroup root>/<task>/<name>     and <cgroup root>/shims for the shims themselves
@@ -25,6 +26,8 @@ pub(crate) const PID_FILE: &str = "pid";
 pub(crate) const SOCKET_FILE: &str = "shim.sock";
 pub(crate) const ERROR_FILE: &str = "shim.err";
 pub(crate) const LOG_DIR: &str = "log";
+/// Where a shim mounts the disk of its task, in its run directory.
+pub(crate) const DISK_DIR: &str = "disk";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {

@@ -15,7 +15,7 @@ use crate::cgroup::Cgroup;
 use crate::container_key::ContainerKey;
 use crate::error::RuntimeError;
 use crate::fail_point;
-use crate::layout::{PID_FILE, Place};
+use crate::layout::{EXIT_FILE, LOG_DIR, PID_FILE, Place};
 use crate::private;
 use crate::process::Process;
 use crate::record::{ShimRecord, read_whole};
@@ -55,6 +55,33 @@ impl Runtime {
             Some(error) => Err(error),
             None => top,
         }
+    }
+
+    /// Removes what a container that is over has written, once its shim is gone; its log and how it ended
+    /// stay. One that is not over is killed.
+    ///
+    /// # Errors
+    /// As those of [`Runtime::remove`].
+    pub fn clear(&self, task: &str, name: &str) -> Result<(), RuntimeError> {
+        let place = Place::from(&ContainerKey::new(task, name)?);
+        let cgroup = Cgroup::new(&self.hierarchies, self.layout.container_cgroup(&place));
+        self.end_shim(&place, &cgroup)?;
+        // Nor may a process that outlived its shim have it mounted.
+        cgroup.remove()?;
+        let directory = self.layout.container_dir(&place);
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            listed => listed.map_err(RuntimeError::io("list", &directory))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(RuntimeError::io("list", &directory))?;
+            let kept = [LOG_DIR, EXIT_FILE].iter().any(|kept| entry.file_name() == *kept);
+            let kind = entry.file_type().map_err(RuntimeError::io("look at", entry.path()))?;
+            if !kept && kind.is_dir() {
+                remove_directory(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn remove_place(&self, place: &Place) -> Result<(), RuntimeError> {

@@ -19,6 +19,9 @@ pub struct ContainerSpec {
     /// [`CONTAINER_SPEC_VERSION`].
     pub version: u32,
     pub rootfs: Rootfs,
+    /// Where what the container writes is kept; `None`: in its directory, without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
     /// The whole command line: entry point, then command. Never empty.
     pub args: Vec<String>,
     /// Names with values. Later entries win. `PATH`, `HOME` and `HOSTNAME` get Docker's defaults.
@@ -92,6 +95,7 @@ impl ContainerSpec {
         ContainerSpec {
             version: CONTAINER_SPEC_VERSION,
             rootfs,
+            disk: None,
             args,
             env: Vec::new(),
             working_directory: String::new(),
@@ -130,6 +134,15 @@ pub enum Rootfs {
     Layers(Vec<PathBuf>),
     /// A directory that is used, and written to, as it is.
     Directory(PathBuf),
+}
+
+/// The file system of the task, on a loop device that somebody holds until the shim has mounted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Such as `/dev/loop7`.
+    pub device: PathBuf,
+    /// The file that the device must be on.
+    pub image: PathBuf,
 }
 
 /// Names with or without `CAP_`, any case; `ALL` stands for all of them.

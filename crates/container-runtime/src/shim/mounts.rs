@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::umask;
+use outport_tree_removal::remove_tree;
 
 use super::io_failure;
 use crate::error::{FailureKind, StartFailure};
 use crate::fail_point;
+use crate::layout::DISK_DIR;
 use crate::private;
 use crate::runtime::Intent;
 use crate::spec::{Namespace, Rootfs};
@@ -101,7 +103,8 @@ pub(super) fn own_network(intent: &Intent) -> Result<Option<PathBuf>, StartFailu
 
 fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure> {
     let failure = |detail: String| StartFailure::new(FailureKind::Rootfs, detail);
-    let (upper, work) = (intent.container_dir.join("upper"), intent.container_dir.join("work"));
+    let writable = writable(intent)?;
+    let (upper, work) = (writable.join("upper"), writable.join("work"));
     let rootfs = intent.run_dir.join("rootfs");
     for directory in [&upper, &work, &rootfs] {
         let made = private::make_directory(directory);
@@ -138,6 +141,25 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
     mount(Some("overlay"), &rootfs, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
         .map_err(|error| failure(format!("mount overlay of {} layers: {error}", lowers.len())))?;
     Ok(rootfs)
+}
+
+/// The directory for what the container writes: on the disk of its task, if that has one. The disk is
+/// mounted here once more, and unmounted with this namespace.
+fn writable(intent: &Intent) -> Result<PathBuf, StartFailure> {
+    let Some(disk) = &intent.spec.disk else { return Ok(intent.container_dir.clone()) };
+    let failure = |detail: &dyn std::fmt::Display| {
+        StartFailure::new(FailureKind::Rootfs, format!("the task's disk: {detail}"))
+    };
+    let target = intent.run_dir.join(DISK_DIR);
+    private::make_directory(&target).map_err(|error| failure(&error))?;
+    let content = outport_task_disk::mount_on(&disk.device, &disk.image, &target)
+        .map_err(|error| failure(&error))?;
+    let own = content.join(intent.key.path_name());
+    // Of one that was being made when its agent died.
+    remove_tree(&own)
+        .and_then(|()| private::make_directory(&own))
+        .map_err(|error| failure(&error))?;
+    Ok(own)
 }
 
 /// The order of overlayfs. A layer that comes twice, as the empty one does, is refused by the kernel;

@@ -1,0 +1,33 @@
+//! Why there is no disk for a task.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    #[error("the program mkfs.ext4 is missing: run `apt-get install e2fsprogs`")]
+    NoMkfs,
+    #[error("mkfs.ext4 failed: {0}")]
+    Mkfs(String),
+    #[error("{action} {}: {source}", .path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is not the disk of this task", .device.display())]
+    Stranger { device: PathBuf },
+}
+
+impl DiskError {
+    /// For `map_err`.
+    pub(crate) fn io<E: Into<io::Error>>(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source: source.into() }
+    }
+
+    /// Whether the host's disk has no room.
+    pub fn is_full(&self) -> bool {
+        let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::Io { source, .. } if full(source.kind()))
+    }
+}

@@ -15,6 +15,7 @@ use outport_model::node::NodeCapacity;
 use outport_model::task::StopCode;
 use outport_model::{DesiredStatus, TaskId, TaskStatus};
 use outport_node_protocol::{Assignment, Registered, Registration, StopCause, TaskAssignment};
+use outport_task_disk::DiskError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,9 +25,11 @@ use crate::control_plane::{ControlPlane, LinkError};
 use crate::host;
 use crate::log_news::LogNews;
 use crate::machine::{
-    IMAGE_BYTES_MAX, Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_instance,
+    Disks, IMAGE_BYTES_MAX, Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_images,
+    remove_instance,
 };
 use crate::reporter::Reporter;
+use crate::room::RoomWatch;
 use crate::run_dir;
 use crate::task::runner::StopReason;
 use crate::task::{Order, TaskRunner};
@@ -74,6 +77,8 @@ pub struct AgentSettings {
     /// An OCI runtime to use instead of our own.
     pub oci_runtime: Option<PathBuf>,
     pub container_open_files: OpenFiles,
+    /// GiB that a task may write of which nobody says it; `None` for no limit.
+    pub task_storage_gib: Option<u32>,
 }
 
 /// Why a node cannot work.
@@ -87,6 +92,11 @@ pub enum AgentError {
     Images(#[from] StoreError),
     #[error(transparent)]
     Network(#[from] NetworkError),
+    #[error(
+        "tasks cannot be given disks of limited size ({0}); mend that, or start with \
+         --unlimited-task-storage, where one task can fill the disk of this host"
+    )]
+    Disk(#[from] DiskError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -110,6 +120,8 @@ struct Shared {
     accepts_tasks: Arc<AtomicBool>,
     /// Whether a report was delivered: from then on tasks are placed here.
     reported: watch::Sender<bool>,
+    /// Whether the disk has room for new tasks.
+    has_room: Arc<AtomicBool>,
     /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
     stopping: OnceLock<StopReason>,
     runners: Mutex<HashMap<TaskId, Runner>>,
@@ -155,6 +167,7 @@ impl Agent {
             generation: Arc::default(),
             accepts_tasks: Arc::new(AtomicBool::new(true)),
             reported: watch::Sender::new(false),
+            has_room: Arc::new(AtomicBool::new(true)),
             stopping: OnceLock::new(),
             runners: Mutex::default(),
         });
@@ -166,6 +179,7 @@ impl Agent {
             tokio::spawn(keep_certificate(shared.clone())),
             tokio::spawn(sweep_images(shared.clone())),
             tokio::spawn(restore_rules(shared.clone())),
+            tokio::spawn(watch_room(shared.clone(), settings.directory.clone())),
             tokio::spawn(shared.machine.log_news.clone().run()),
             tokio::spawn(keep_run_dir(shared.clone(), run_dir::path(&settings.instance))),
         ];
@@ -209,6 +223,10 @@ impl Agent {
         let machine = &self.shared.machine;
         remove_containers(&machine.runtime).await?;
         machine.networks.settle().await;
+        let disks = machine.disks.clone();
+        tokio::task::spawn_blocking(move || disks.clear())
+            .await
+            .map_err(std::io::Error::other)??;
         let instance = self.instance.clone();
         tokio::task::spawn_blocking(move || remove_host_traces(&instance))
             .await
@@ -300,6 +318,7 @@ pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>
         None => format!("task {}", found.task),
     }));
     runtime.remove_all()?;
+    remove_images(directory)?;
     remove_host_traces(instance)?;
     Ok(removed)
 }
@@ -329,6 +348,14 @@ impl Shared {
             generation: self.generation.clone(),
             accepts_tasks: self.accepts_tasks.clone(),
             reported: self.reported.clone(),
+            has_room: self.has_room.clone(),
+        }
+    }
+
+    /// Ends one task for a reason of the node's own.
+    fn stop_one(&self, task: &TaskId, reason: StopReason) {
+        if let Some(runner) = self.runners().get(task) {
+            raise(&runner.orders, Order::Stop(Some(reason)));
         }
     }
 
@@ -540,6 +567,16 @@ async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
     }
 }
 
+async fn watch_room(shared: Arc<Shared>, directory: PathBuf) {
+    let watch = RoomWatch {
+        directory,
+        disks: shared.machine.disks.clone(),
+        has_room: shared.has_room.clone(),
+    };
+    let changed = || shared.board.wake();
+    watch.run(changed, |task, reason| shared.stop_one(task, StopReason(reason))).await;
+}
+
 async fn sweep_images(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
@@ -593,22 +630,27 @@ async fn machine(
     let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
     let options = StoreOptions { unpacker, bytes_max: IMAGE_BYTES_MAX, ..StoreOptions::default() };
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
+    let (directory, gib) = (settings.directory.clone(), settings.task_storage_gib);
+    let disks = tokio::task::spawn_blocking(move || Disks::open(&directory, gib));
     let networks = Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr).await?;
-    let images = Images::new(store, control_plane.clone(), registered);
+    let disks = Arc::new(disks.await.map_err(std::io::Error::other)??);
     let driver = match &settings.oci_runtime {
         Some(program) => Driver::Oci(program.clone()),
         None => Driver::BuiltIn,
     };
-    let log_news = LogNews::open()?;
-    Ok(Machine::new(
+    Ok(Machine {
         runtime,
         networks,
-        images,
-        control_plane.clone(),
+        images: Images::new(store, control_plane.clone(), registered),
+        disks,
+        control_plane: control_plane.clone(),
         driver,
-        log_news,
-        settings.container_open_files,
-    ))
+        log_news: LogNews::open()?,
+        open_files: settings.container_open_files,
+        containers: Default::default(),
+        directory: settings.directory.clone(),
+        reclaims: Default::default(),
+    })
 }
 
 fn runtime(directory: &Path, instance: &str) -> Result<Runtime, RuntimeError> {

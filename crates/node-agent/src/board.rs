@@ -35,6 +35,11 @@ impl Board {
         self.changed.notify_one();
     }
 
+    /// Something else that reports carry has changed.
+    pub fn wake(&self) {
+        self.changed.notify_one();
+    }
+
     pub fn reports(&self) -> Vec<TaskReport> {
         self.lock().values().cloned().collect()
     }

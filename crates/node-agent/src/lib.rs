@@ -35,6 +35,7 @@ mod machine;
 mod patience;
 mod readable;
 mod reporter;
+mod room;
 mod run_dir;
 mod task;
 mod task_record;

@@ -25,6 +25,7 @@ pub struct Reporter {
     pub accepts_tasks: Arc<AtomicBool>,
     /// Becomes true with the first report that is delivered.
     pub reported: watch::Sender<bool>,
+    pub has_room: Arc<AtomicBool>,
 }
 
 impl Reporter {
@@ -60,7 +61,8 @@ impl Reporter {
             sequence,
             generation: self.generation.load(Ordering::Acquire),
             tasks: self.board.reports(),
-            accepts_tasks: self.accepts_tasks.load(Ordering::Acquire),
+            accepts_tasks: self.accepts_tasks.load(Ordering::Acquire)
+                && self.has_room.load(Ordering::Acquire),
         }
     }
 }

@@ -68,6 +68,9 @@ pub struct TaskLimits {
     pub memory_mib: Option<u32>,
     /// Processes and threads of the whole task.
     pub pids_max: u32,
+    /// GiB that its containers may write beside their volumes; `None`: what the node gives each task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_gib: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

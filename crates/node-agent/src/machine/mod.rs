@@ -4,22 +4,28 @@
 //! comes next, this agent's successor or `outport cleanup`, finds it.
 
 mod containers;
+mod disks;
 mod images;
 mod network;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outport_container_runtime::{
     Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, ShimHandle, fail_point,
     signal_number,
 };
+use outport_free_space::Part;
 use outport_model::TaskId;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 pub use containers::container_exit;
 use containers::{Containers, LOST, blocking};
+pub use disks::{Disks, remove_images};
 pub use images::{IMAGE_BYTES_MAX, Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, remove_instance};
 
@@ -28,6 +34,7 @@ use crate::control_plane::{ControlPlane, LinkError, now_ms};
 use crate::log_news::LogNews;
 use crate::log_shipper::LogShipper;
 use crate::patience::patiently;
+use crate::room;
 use crate::task::host::PulledImage;
 use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
 
@@ -45,27 +52,19 @@ pub struct Machine {
     pub runtime: Arc<Runtime>,
     pub networks: Networks,
     pub images: Images,
+    pub disks: Arc<Disks>,
     pub control_plane: Arc<ControlPlane>,
     pub driver: Driver,
     pub log_news: Arc<LogNews>,
     pub open_files: OpenFiles,
     pub containers: Containers,
+    /// The directory whose file system must have room for a new task.
+    pub directory: PathBuf,
+    /// What tasks that are over wrote is being removed.
+    pub reclaims: Mutex<HashMap<TaskId, JoinHandle<()>>>,
 }
 
 impl Machine {
-    pub fn new(
-        runtime: Arc<Runtime>,
-        networks: Networks,
-        images: Images,
-        control_plane: Arc<ControlPlane>,
-        driver: Driver,
-        log_news: Arc<LogNews>,
-        open_files: OpenFiles,
-    ) -> Self {
-        let containers = Containers::default();
-        Self { runtime, networks, images, control_plane, driver, log_news, open_files, containers }
-    }
-
     /// Begins to ship the log of a container, if it goes anywhere.
     fn ship_log(
         &self,
@@ -146,8 +145,9 @@ impl Machine {
             driver: self.driver.clone(),
             open_files: self.open_files,
         };
-        let spec =
+        let mut spec =
             container_spec(task, container, &image.config, host).map_err(|error| failed(&error))?;
+        spec.disk = self.disks.of(&task.task);
         let stop_signal = spec.stop_signal;
         let runtime = self.runtime.clone();
         let (id, name) = (task.task.clone(), container.name.clone());
@@ -217,6 +217,43 @@ impl Machine {
         }
     }
 
+    /// A new task is taken only while the disk has room for what it will write.
+    async fn take_disk(&self, task: &TaskAssignment) -> Result<(), StartError> {
+        let failed = |detail: &dyn std::fmt::Display| {
+            StartError::new(
+                "ResourceInitializationError",
+                format!("no disk for the task: {detail}"),
+            )
+        };
+        room::check(&self.directory, Part::NewTasks).map_err(|detail| failed(&detail))?;
+        let (disks, task) = (self.disks.clone(), task.clone());
+        let taken = tokio::task::spawn_blocking(move || disks.attach(&task)).await;
+        taken.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+
+    /// Gives back what the task's containers have written, without waiting for the control plane to forget
+    /// the task: on a full disk it may be able to note nothing before that.
+    fn reclaim(&self, task: &TaskAssignment) {
+        let (runtime, disks, id) = (self.runtime.clone(), self.disks.clone(), task.task.clone());
+        let names: Vec<String> =
+            task.containers.iter().map(|container| container.name.clone()).collect();
+        let reclaim = tokio::task::spawn_blocking(move || {
+            let cleared = names.iter().try_for_each(|name| runtime.clear(id.as_str(), name));
+            let is_free = cleared.is_ok();
+            if let Err(error) = cleared {
+                tracing::error!(task = %id, %error, "cannot remove what its containers wrote");
+            }
+            if let Err(error) = disks.release(&id, is_free) {
+                tracing::error!(task = %id, %error, "cannot remove its disk");
+            }
+        });
+        self.reclaims().insert(task.task.clone(), reclaim);
+    }
+
+    fn reclaims(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, JoinHandle<()>>> {
+        self.reclaims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether nothing of them is left.
     async fn remove_containers(&self, task: &TaskAssignment) -> bool {
         let runtime = self.runtime.clone();
@@ -258,7 +295,8 @@ impl TaskHost for Machine {
                 .await
                 .map_err(|error| StartError::new("ResourceInitializationError", error))
         };
-        tokio::try_join!(group, network, self.open_logs(task)).map(drop)
+        let disk = self.take_disk(task);
+        tokio::try_join!(disk, group, network, self.open_logs(task)).map(drop)
     }
 
     async fn pull(
@@ -362,6 +400,7 @@ impl TaskHost for Machine {
                 self.kill(&task.task, &container.name).await;
             }
         }
+        self.reclaim(task);
         // One that stays is tried again when the task is forgotten.
         let _ = self.networks.detach(task).await;
         for container in &task.containers {
@@ -370,6 +409,12 @@ impl TaskHost for Machine {
     }
 
     async fn forget(&self, task: &TaskAssignment) -> bool {
+        let reclaim = self.reclaims().remove(&task.task);
+        if let Some(reclaim) = reclaim
+            && let Err(error) = reclaim.await
+        {
+            tracing::error!(task = %task.task, %error, "what its containers wrote was not all removed");
+        }
         let removed = self.remove_containers(task).await;
         // Again: what could not be removed at the end of the task is tried until it is.
         let detached = self.networks.detach(task).await;

@@ -54,6 +54,12 @@ pub enum RegistryError {
     LimitExceeded { what: &'static str, max: u64 },
     #[error("no space left on the disk of the registry")]
     DiskFull,
+    #[error(
+        "quota exceeded: the images of the registry may take {} together; delete some, or give it more \
+         with --registry-gib",
+        outport_free_space::readable_bytes(*.bytes_max)
+    )]
+    QuotaExceeded { bytes_max: u64 },
     #[error("{action}: {source}")]
     Storage { action: String, source: io::Error },
     #[error("metadata of the registry: {0}")]

@@ -29,6 +29,7 @@ mod names;
 mod registry;
 mod repository;
 mod repository_blob;
+mod room;
 mod schema;
 mod tag_mutability;
 mod upload;

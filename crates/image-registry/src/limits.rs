@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// The largest blob, in bytes. Default 10 GiB; ECR's own is 52,000 MiB per layer.
     pub blob_bytes_max: u64,
+    /// Bytes of all blobs together; an upload that would go beyond is refused.
+    pub bytes_max: u64,
     /// Upload sessions that exist at once, of all repositories together.
     pub upload_sessions_max: usize,
     /// Request bodies of uploads that are read at once; each may hold two batches of bytes in memory.
@@ -32,6 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             blob_bytes_max: 10 << 30,
+            bytes_max: u64::MAX,
             upload_sessions_max: 1_000,
             upload_streams_max: 64,
             upload_idle_max: Duration::from_secs(24 * 3600),

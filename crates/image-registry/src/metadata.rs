@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, FileControl, Transaction, TransactionBehavior};
 
 use crate::{RegistryError, schema};
 
@@ -56,6 +56,8 @@ fn connect(path: &Path) -> Result<Connection, RegistryError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A log that has to be made anew at a start needs space that may not be there.
+    connection.file_control(Some("main"), FileControl::PersistWal(&mut 1))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::blob_store::{self, BlobStore};
 use crate::metadata::Metadata;
+use crate::room::Room;
 use crate::upload_session::Uploads;
 use crate::{Limits, RegistryError, RepositoryName};
 
@@ -19,6 +20,7 @@ pub struct Registry {
     pub(crate) metadata: Metadata,
     pub(crate) blobs: BlobStore,
     pub(crate) uploads: Uploads,
+    pub(crate) room: Room,
     pub(crate) limits: Limits,
 }
 
@@ -34,7 +36,8 @@ impl Registry {
         let metadata = Metadata::open(directory)?;
         let blobs = BlobStore::open(directory)?;
         let uploads = Uploads::open(directory)?;
-        Ok(Arc::new(Self { metadata, blobs, uploads, limits }))
+        let room = Room::open(directory, &metadata)?;
+        Ok(Arc::new(Self { metadata, blobs, uploads, room, limits }))
     }
 
     pub fn limits(&self) -> &Limits {

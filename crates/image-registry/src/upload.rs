@@ -97,16 +97,23 @@ impl Upload {
     }
 
     /// Adds bytes at the end. If they cannot all be written, none are; on a full disk the whole session
-    /// goes, so that the disk is as it was. Errors: `BlobTooLarge`, `DiskFull`, `Storage`.
+    /// goes, so that the disk is as it was. Errors: `BlobTooLarge`, `QuotaExceeded`, `DiskFull`, `Storage`.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), RegistryError> {
         let bytes_max = self.registry.limits.blob_bytes_max;
-        let Some(received) = &mut self.received else {
+        let Some(received) = &self.received else {
             return Err(RegistryError::UploadNotFound(self.id));
         };
         let end = received.offset + bytes.len() as u64;
         if end > bytes_max {
             return Err(RegistryError::BlobTooLarge { bytes_max });
         }
+        if let Err(error) = self.registry.check_room(bytes.len() as u64) {
+            self.forget()?;
+            return Err(error);
+        }
+        let Some(received) = &mut self.received else {
+            return Err(RegistryError::UploadNotFound(self.id));
+        };
         if let Err(source) = self.file.write_all(bytes) {
             return Err(self.take_back_write(source));
         }

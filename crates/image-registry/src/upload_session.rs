@@ -58,6 +58,13 @@ impl Uploads {
         Ok(Self { directory, slots, returned, first_pass: AtomicBool::new(true) })
     }
 
+    /// What the files of all uploads take.
+    pub(crate) fn bytes(&self) -> Result<u64, RegistryError> {
+        let files = blob_store::list(&self.directory)?;
+        // One that is finished meanwhile is a blob now.
+        Ok(files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum())
+    }
+
     /// True once: the collection that looks for leftovers of a crash.
     pub(crate) fn take_first_pass(&self) -> bool {
         self.first_pass.swap(false, Ordering::Relaxed)

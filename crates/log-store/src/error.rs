@@ -33,6 +33,9 @@ pub enum LogStoreError {
     Disk { path: PathBuf, source: std::io::Error },
     #[error("no space left on the disk of the log catalog")]
     CatalogFull,
+    /// No more events are taken; those that are there can be read and deleted.
+    #[error("no room for log events: {0}")]
+    Full(String),
     #[error("log catalog: {0}")]
     Catalog(#[source] rusqlite::Error),
     #[error("the log store in {path} is of version {found}, this program knows {known}")]
@@ -52,6 +55,7 @@ impl LogStoreError {
             Self::Damaged { .. }
                 | Self::Disk { .. }
                 | Self::CatalogFull
+                | Self::Full(_)
                 | Self::Catalog(_)
                 | Self::NewerVersion { .. }
                 | Self::WriteFailed(_)

@@ -21,6 +21,7 @@ mod journal;
 pub mod limits;
 mod names;
 mod pattern;
+mod room;
 mod segment;
 mod store;
 mod stream;

@@ -200,6 +200,7 @@ fn status_and_code(error: &RegistryError) -> (StatusCode, &'static str) {
         RegistryError::UploadBusy => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
         RegistryError::BlobTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
         RegistryError::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+        RegistryError::QuotaExceeded { .. } => (StatusCode::FORBIDDEN, "DENIED"),
         RegistryError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "INSUFFICIENT_STORAGE"),
         RegistryError::Storage { .. }
         | RegistryError::Metadata(_)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use http::Method;
+use outport_image_registry::Limits;
 
 use crate::server::{Server, files_below, noise, sha256};
 
@@ -48,6 +49,24 @@ async fn a_full_disk_is_said_and_leaves_nothing() {
     server.send(Method::GET, &location, "").await.expect(404);
     assert_eq!(files_below(directory.path()), Vec::<String>::new());
     let small = noise(31, 100_000);
+    let digest = server.push_blob("app", &small).await;
+    let path = format!("/v2/app/blobs/{digest}");
+    assert!(server.send(Method::GET, &path, "").await.expect(200).body == small);
+}
+
+#[tokio::test]
+async fn a_push_beyond_the_quota_is_denied_and_leaves_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = Limits { bytes_max: 1_000_000, ..Limits::default() };
+    let server = Server::start_with(directory.path(), limits).await;
+    server.create("app");
+    server.push_blob("app", &noise(40, 600_000)).await;
+    let bytes = noise(41, 600_000);
+    let path = format!("/v2/app/blobs/uploads/?digest={}", sha256(&bytes));
+    let refused = server.send(Method::POST, &path, bytes).await.expect(403);
+    assert_eq!(refused.code(), "DENIED");
+    assert!(refused.message().starts_with("quota exceeded: "), "{}", refused.message());
+    let small = noise(42, 300_000);
     let digest = server.push_blob("app", &small).await;
     let path = format!("/v2/app/blobs/{digest}");
     assert!(server.send(Method::GET, &path, "").await.expect(200).body == small);

@@ -174,6 +174,8 @@ impl CatalogWrite<'_> {
 fn connect(path: &Path) -> Result<Connection, LogStoreError> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A log that has to be made anew at a start needs an inode that may not be there.
+    connection.file_control(Some("main"), rusqlite::FileControl::PersistWal(&mut 1))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;

@@ -45,6 +45,7 @@ use crate::commit::Commit;
 use crate::disk::{Disk, RealDisk};
 use crate::error::LogStoreError;
 use crate::journal::Journal;
+use crate::room::Room;
 use crate::segment;
 
 /// How a store works. The default is right for a server.
@@ -57,11 +58,18 @@ pub struct LogStoreOptions {
     /// Seal on a thread of its own, which ends when nothing is left to seal. Otherwise the appender
     /// that filled a journal seals it.
     pub seals_in_background: bool,
+    /// Bytes that all events may take on disk; more are refused then.
+    pub bytes_max: u64,
 }
 
 impl Default for LogStoreOptions {
     fn default() -> Self {
-        Self { seal_bytes: 16 * 1024 * 1024, compression_level: 1, seals_in_background: true }
+        Self {
+            seal_bytes: 16 * 1024 * 1024,
+            compression_level: 1,
+            seals_in_background: true,
+            bytes_max: u64::MAX,
+        }
     }
 }
 
@@ -76,6 +84,7 @@ pub struct LogStore {
     steps: Mutex<StepWatch>,
     disk: Arc<dyn Disk>,
     options: LogStoreOptions,
+    room: Room,
     /// Held by whoever writes segments, one at a time.
     segment_work: Mutex<()>,
     /// Keeps the directory locked.
@@ -114,8 +123,10 @@ impl LogStore {
             .max()
             .unwrap_or(0);
         let commit = Commit::new(active, waiting, next_sequence, options.seal_bytes);
+        let room = Room::new(directory.clone(), options.bytes_max);
         let store = Arc::new_cyclic(|me| Self {
             me: me.clone(),
+            room,
             directory,
             catalog,
             commit,
@@ -150,6 +161,16 @@ impl LogStore {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock, so that readings come in their order.
         steps.look(self.clock.read())
+    }
+
+    /// Refuses events for which there is no room.
+    fn check_room(&self) -> Result<(), LogStoreError> {
+        self.room.check(|| {
+            let journals = self.commit.journals();
+            let waiting: u64 = journals.iter().map(|journal| journal.length()).sum();
+            let segments = self.catalog.read(|read| read.segments())?;
+            Ok(waiting + segments.iter().map(|segment| segment.bytes).sum::<u64>())
+        })
     }
 
     fn journals_directory(&self) -> PathBuf {

@@ -49,6 +49,7 @@ impl LogStore {
         let now_ms = now.wall_ms;
         let (kept, rejected) = split_by_age(events, now_ms, group.kept_from_ms(&now));
         if !kept.is_empty() {
+            self.check_room()?;
             let appender = Appender { stream: stream.id, ingestion_ms: now_ms, source: None };
             let messages =
                 kept.iter().map(|event| (event.timestamp_ms, event.message.as_str())).collect();

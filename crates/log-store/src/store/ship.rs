@@ -36,6 +36,10 @@ impl LogStore {
     ) -> Result<u64, LogStoreError> {
         check_shipment(shipment)?;
         let stream = self.stream_number(scope, group, stream)?;
+        // Not while the appenders are locked: to count asks for the journals.
+        if !shipment.events.is_empty() {
+            self.check_room()?;
+        }
         let mut answer = 0;
         let decide = |cursor: Option<u64>| {
             let committed = cursor.unwrap_or(0);

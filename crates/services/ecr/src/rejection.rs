@@ -50,9 +50,9 @@ pub(crate) fn rejection(
             "Upload with id '{id}' could not be found for the {place}"
         )),
         RegistryError::BlobDigestMismatch { .. } => EcrError::invalid_layer_exception(message),
-        RegistryError::BlobTooLarge { .. } | RegistryError::LimitExceeded { .. } => {
-            EcrError::limit_exceeded_exception(message)
-        }
+        RegistryError::BlobTooLarge { .. }
+        | RegistryError::LimitExceeded { .. }
+        | RegistryError::QuotaExceeded { .. } => EcrError::limit_exceeded_exception(message),
         RegistryError::UploadBusy => EcrError::invalid_layer_part_exception(message),
         // No operation here asks for these; the endpoint of the registry does.
         RegistryError::ReferencedByManifestList(_) | RegistryError::BlobInUse(_) => {

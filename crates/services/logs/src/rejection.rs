@@ -28,6 +28,7 @@ pub(crate) fn rejection(error: LogStoreError) -> LogsError {
         // The disk may have room again, or another process of ours take over: worth a retry.
         LogStoreError::Disk { .. }
         | LogStoreError::CatalogFull
+        | LogStoreError::Full(_)
         | LogStoreError::WriteFailed(_)
         | LogStoreError::Closed => {
             let unavailable = LogsError::service_unavailable_exception(

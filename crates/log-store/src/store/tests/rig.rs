@@ -67,7 +67,8 @@ pub fn open_with(
     disk: Arc<dyn Disk>,
     clock: Arc<TestClock>,
 ) -> Result<Arc<LogStore>, LogStoreError> {
-    let options = LogStoreOptions { seal_bytes, compression_level: 1, seals_in_background: false };
+    let options =
+        LogStoreOptions { seal_bytes, seals_in_background: false, ..LogStoreOptions::default() };
     LogStore::open_on(disk, directory.to_owned(), clock, options)
 }
 

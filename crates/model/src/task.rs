@@ -145,6 +145,10 @@ impl ContainerStatus {
     }
 }
 
+/// GiB that a Fargate task may write when it does not say how much. Source: "Fargate task ephemeral
+/// storage".
+pub const FARGATE_STORAGE_GIB: u32 = 20;
+
 /// The longest `reason` of a container. Source: botocore's documentation of `Container.reason`.
 pub const CONTAINER_REASON_LENGTH_MAX: usize = 1024;
 
@@ -189,6 +193,9 @@ pub struct TaskOverrides {
     pub document: String,
     pub cpu_units: Option<u32>,
     pub memory_mib: Option<u32>,
+    /// GiB of `ephemeralStorage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_gib: Option<u32>,
     pub task_role_arn: Option<String>,
     pub execution_role_arn: Option<String>,
     pub containers: Vec<ContainerOverride>,

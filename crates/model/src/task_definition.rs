@@ -21,6 +21,9 @@ pub struct TaskDefinition {
     /// Of the task as a whole; `None` leaves the sum to the containers (EC2 only).
     pub cpu_units: Option<u32>,
     pub memory_mib: Option<u32>,
+    /// GiB of `ephemeralStorage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_gib: Option<u32>,
     /// Launch types that it was validated for (`compatibilities` in AWS's words).
     pub compatibilities: Vec<LaunchType>,
     pub architecture: Option<Architecture>,

@@ -394,6 +394,7 @@ pub(crate) mod tests {
             network_mode: NetworkMode::Bridge,
             cpu_units: task.0,
             memory_mib: task.1,
+            storage_gib: None,
             compatibilities: vec![LaunchType::Ec2],
             architecture: None,
             task_role_arn: None,

@@ -90,6 +90,7 @@ fn task_definition(family: &str, revision: Revision, network_mode: NetworkMode) 
         network_mode,
         cpu_units: Some(256),
         memory_mib: Some(512),
+        storage_gib: None,
         compatibilities: vec![launch_type(network_mode)],
         architecture: None,
         task_role_arn: None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outport_model::network::Subnet;
-use outport_model::task::{ContainerOverride, Task, TaskContainer};
+use outport_model::task::{ContainerOverride, FARGATE_STORAGE_GIB, Task, TaskContainer};
 use outport_model::task_definition::{
     ContainerDefinition, LaunchType, LogConfiguration, NetworkMode, TaskDefinition,
 };
@@ -58,9 +58,19 @@ fn assign(tables: &Tables, task: &Arc<Task>) -> Option<TaskAssignment> {
             cpu_units: task.overrides.cpu_units.or(definition.cpu_units),
             memory_mib: task.overrides.memory_mib.or(definition.memory_mib),
             pids_max: TASK_PIDS_MAX,
+            storage_gib: storage_gib(task, &definition),
         },
         containers: containers.collect::<Option<_>>()?,
     })
+}
+
+/// A container instance decides for its own tasks.
+fn storage_gib(task: &Task, definition: &TaskDefinition) -> Option<u32> {
+    let asked = task.overrides.storage_gib.or(definition.storage_gib);
+    match task.launch_type {
+        LaunchType::Fargate => Some(asked.unwrap_or(FARGATE_STORAGE_GIB)),
+        LaunchType::Ec2 | LaunchType::External => None,
+    }
 }
 
 fn definition_of(tables: &Tables, task: &Task) -> Option<Arc<TaskDefinition>> {

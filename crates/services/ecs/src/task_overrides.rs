@@ -6,8 +6,8 @@ use outport_model::task::{ContainerOverride, TaskOverrides};
 use outport_model::task_definition::{ContainerDefinition, LaunchType, TaskDefinition};
 
 use crate::rejection::Rejection;
-use crate::task_definition::pairs;
 use crate::task_definition::task_size::TaskSize;
+use crate::task_definition::{check_storage_size, pairs, storage_gib};
 
 /// Source: botocore's documentation of `RunTaskRequest.overrides`.
 const LENGTH_MAX: usize = 8192;
@@ -28,6 +28,7 @@ pub fn parse(
         )));
     }
     check_built(&given)?;
+    check_storage(&given, launch_type)?;
     let size = size(&given, definition, launch_type)?;
     let containers = given
         .container_overrides
@@ -51,6 +52,7 @@ pub fn parse(
         document: to_json(&echo(&given, definition)),
         cpu_units: size.cpu_units,
         memory_mib: size.memory_mib,
+        storage_gib: storage_gib(given.ephemeral_storage.as_ref()),
         task_role_arn: None,
         execution_role_arn: given.execution_role_arn,
         containers,
@@ -60,9 +62,6 @@ pub fn parse(
 fn check_built(given: &wire::TaskOverride) -> Result<(), Rejection> {
     if given.task_role_arn.is_some() {
         return Err(Rejection::not_built("overrides.taskRoleArn"));
-    }
-    if given.ephemeral_storage.is_some() {
-        return Err(Rejection::not_built("overrides.ephemeralStorage"));
     }
     if given.inference_accelerator_overrides.as_ref().is_some_and(|list| !list.is_empty()) {
         return Err(Rejection::not_built("overrides.inferenceAcceleratorOverrides"));
@@ -76,6 +75,18 @@ fn check_built(given: &wire::TaskOverride) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// The text for tasks on EC2 is the one that AWS has for their definitions; whether RunTask says the same is a
+/// guess.
+fn check_storage(given: &wire::TaskOverride, launch_type: LaunchType) -> Result<(), Rejection> {
+    match &given.ephemeral_storage {
+        None => Ok(()),
+        Some(storage) if launch_type == LaunchType::Fargate => check_storage_size(storage),
+        Some(_) => Err(Rejection::client(
+            "Tasks using the EC2 launch type do not support EphemeralStorage.",
+        )),
+    }
 }
 
 fn size(

@@ -21,7 +21,9 @@ mod row;
 pub mod task_size;
 mod unsupported;
 
+pub(crate) use normalise::check_storage_size;
 pub use normalise::normalise;
+pub(crate) use row::storage_gib;
 pub use row::{Registration, pairs, row};
 
 #[cfg(test)]

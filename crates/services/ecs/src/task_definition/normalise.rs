@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use outport_aws_ecs::{
-    ContainerDefinition, HostVolumeProperties, NetworkMode, RegisterTaskDefinitionRequest,
-    TaskDefinition, Volume,
+    ContainerDefinition, EphemeralStorage, HostVolumeProperties, NetworkMode,
+    RegisterTaskDefinitionRequest, TaskDefinition, Volume,
 };
 
 use super::task_size::TaskSize;
@@ -244,6 +244,11 @@ fn check_ephemeral_storage(definition: &TaskDefinition) -> Result<(), Rejection>
             "Tasks using the EC2 launch type do not support EphemeralStorage.",
         ));
     }
+    check_storage_size(storage)
+}
+
+/// For a definition and for what a task overrides of it.
+pub(crate) fn check_storage_size(storage: &EphemeralStorage) -> Result<(), Rejection> {
     match storage.size_in_gi_b {
         Some(size) if size < EPHEMERAL_STORAGE_GIB_MIN => Err(Rejection::client(format!(
             "EphemeralStorage size should be at least {EPHEMERAL_STORAGE_GIB_MIN}."

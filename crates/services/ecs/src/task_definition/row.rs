@@ -44,6 +44,7 @@ pub fn row(definition: &wire::TaskDefinition, registration: Registration) -> Tas
         network_mode: network_mode(definition.network_mode),
         cpu_units: number(&definition.cpu),
         memory_mib: number(&definition.memory),
+        storage_gib: storage_gib(definition.ephemeral_storage.as_ref()),
         compatibilities: compatibilities.filter_map(launch_type).collect(),
         architecture: architecture(definition),
         task_role_arn: definition.task_role_arn.clone(),
@@ -59,6 +60,11 @@ pub fn row(definition: &wire::TaskDefinition, registration: Registration) -> Tas
 }
 
 /// Without a network mode Linux tasks use Docker's bridge.
+/// GiB of an `ephemeralStorage` that was checked.
+pub(crate) fn storage_gib(storage: Option<&wire::EphemeralStorage>) -> Option<u32> {
+    storage.and_then(|storage| u32::try_from(storage.size_in_gi_b?).ok())
+}
+
 fn network_mode(mode: Option<wire::NetworkMode>) -> NetworkMode {
     match mode {
         Some(wire::NetworkMode::Awsvpc) => NetworkMode::Awsvpc,

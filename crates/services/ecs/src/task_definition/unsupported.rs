@@ -37,7 +37,6 @@ fn of_task(definition: &TaskDefinition) -> Vec<String> {
     check(definition.proxy_configuration.is_some(), "proxyConfiguration");
     check(is_set(&definition.inference_accelerators), "inferenceAccelerators");
     check(is_set(&definition.placement_constraints), "placementConstraints");
-    check(definition.ephemeral_storage.is_some(), "ephemeralStorage");
     check(definition.enable_fault_injection == Some(true), "enableFaultInjection");
     check(is_set(&definition.volumes), "volumes");
     check(definition.trusted_execution_configuration.is_some(), "trustedExecutionConfiguration");

@@ -4,7 +4,7 @@
 
 use outport_aws_ecs as wire;
 use outport_model::node::Architecture;
-use outport_model::task::{ContainerStatus, Task, TaskContainer};
+use outport_model::task::{ContainerStatus, FARGATE_STORAGE_GIB, Task, TaskContainer};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
 use outport_model::{Arn, TaskStatus};
 use outport_store::Tables;
@@ -13,8 +13,6 @@ use outport_store::keys::{ServiceRevisionKey, TaskDefinitionKey};
 use super::timestamp;
 use crate::{capacity_provider, tags};
 
-/// GiB that every Fargate task has. Source: "Fargate task ephemeral storage".
-const FARGATE_STORAGE_GIB: i32 = 20;
 const UNKNOWN_HEALTH: wire::HealthStatus = wire::HealthStatus::Unknown;
 
 /// A task; its tags only when they are asked for.
@@ -22,7 +20,9 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
     let key = TaskDefinitionKey::new(&task.scope, task.family.clone(), task.revision);
     let definition = tables.task_definitions.get(&key).map(|row| &**row);
     let is_fargate = task.launch_type == LaunchType::Fargate;
-    let storage = is_fargate.then_some(FARGATE_STORAGE_GIB);
+    let asked = task.overrides.storage_gib.or(definition.and_then(|row| row.storage_gib));
+    let storage =
+        is_fargate.then(|| i32::try_from(asked.unwrap_or(FARGATE_STORAGE_GIB)).unwrap_or(i32::MAX));
     wire::Task {
         attachments: Some(attachments(task)),
         attributes: Some(attributes(tables, task)),

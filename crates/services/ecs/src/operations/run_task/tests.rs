@@ -64,6 +64,26 @@ async fn a_fargate_task_is_answered_as_aws_does() {
 }
 
 #[tokio::test]
+async fn a_fargate_task_has_the_storage_that_was_asked_for() {
+    let world = World::with_node(2048, 8192);
+    world.register("app", json!({"ephemeralStorage": {"sizeInGiB": 21}})).await;
+    let shown = |gib: u32| {
+        let size = json!({"sizeInGiB": gib});
+        json!({"tasks": [{"ephemeralStorage": size, "fargateEphemeralStorage": size}]})
+    };
+    let mut input = input(&world);
+    world.check("RunTask", input.clone(), shown(21)).await;
+    input["overrides"] = json!({"ephemeralStorage": {"sizeInGiB": 200}});
+    world.check("RunTask", input.clone(), shown(200)).await;
+    let tables = world.store.snapshot();
+    let asked: Vec<_> = tables.tasks.iter().map(|task| task.overrides.storage_gib).collect();
+    assert!(asked.contains(&Some(200)) && asked.contains(&None), "{asked:?}");
+    input["overrides"] = json!({"ephemeralStorage": {"sizeInGiB": 201}});
+    let message = "EphemeralStorage size should be at most 200.";
+    world.refuses("RunTask", input, "ClientException", message).await;
+}
+
+#[tokio::test]
 async fn what_finds_no_room_is_a_failure() {
     let world = World::with_node(512, 4096);
     world.register("app", json!({})).await;

@@ -39,6 +39,9 @@ pub enum Command {
     Unpack { limits: String },
 }
 
+/// The largest disk of a task: that of an EBS volume that ECS attaches.
+const TASK_STORAGE_GIB_MAX: i64 = 16_384;
+
 /// Where the state is kept.
 #[derive(Clone, Debug, Args)]
 pub struct DataDir {
@@ -80,6 +83,12 @@ pub struct ControlPlaneOptions {
     /// Who is answered without TLS
     #[arg(long, value_name = "WHO", value_enum, default_value_t)]
     pub plain_http: PlainHttp,
+    /// GiB that the registry's images may take; half of the disk unless given
+    #[arg(long, value_name = "GIB")]
+    pub registry_gib: Option<u32>,
+    /// GiB that CloudWatch Logs may take; a quarter of the disk unless given
+    #[arg(long, value_name = "GIB")]
+    pub logs_gib: Option<u32>,
     /// Do not tell podman, skopeo and buildah on this host that the registry speaks plain HTTP
     #[arg(long)]
     pub no_host_integration: bool,
@@ -107,6 +116,18 @@ pub struct NodeOptions {
     /// MiB of memory to offer; all but a reserve for the system unless given
     #[arg(long, value_name = "MIB")]
     pub memory_mib: Option<u32>,
+    /// GiB that the containers of a task may write, where a Fargate task does not say another size
+    #[arg(
+        long,
+        value_name = "GIB",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=TASK_STORAGE_GIB_MAX),
+        env = "OUTPORT_TASK_STORAGE_GIB"
+    )]
+    pub task_storage_gib: u32,
+    /// Let each task write until the disk of this machine is full (for hosts without loop devices)
+    #[arg(long, conflicts_with = "task_storage_gib")]
+    pub unlimited_task_storage: bool,
     /// Run containers with this OCI runtime (a path to runc, crun, youki, runsc) instead of our own
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,

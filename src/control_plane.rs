@@ -1,7 +1,7 @@
 //! The control plane: store, services, controllers and the front door, wired together.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,7 @@ use outport_controllers::node_link::{self, LinkConfig, NodeLink};
 use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
+use outport_free_space::FreeSpace;
 use outport_front_door::{FrontDoor, Limits, Metrics};
 use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Registry};
@@ -33,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
+use crate::disk_watch::DiskWatch;
 use crate::health::{self, Readiness};
 use crate::installation::{self, Wanted};
 use crate::instances;
@@ -42,6 +44,10 @@ use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
 use crate::tls::{self, ListenerTls, NodeSigner};
 use crate::upkeep;
+
+/// Parts of the disk that logs and the registry may take unless the options say how much.
+const LOGS_PERCENT: u64 = 25;
+const REGISTRY_PERCENT: u64 = 50;
 
 /// A running control plane.
 pub struct ControlPlane {
@@ -55,7 +61,7 @@ pub struct ControlPlane {
     controllers: Option<Driver>,
     door: JoinHandle<()>,
     stop: watch::Sender<bool>,
-    upkeep: [JoinHandle<()>; 2],
+    upkeep: Vec<JoinHandle<()>>,
     host_integration: Option<HostIntegration>,
 }
 
@@ -89,7 +95,8 @@ impl ControlPlane {
         let url = tls::plain_url(options, address).unwrap_or_else(|| https_url.clone());
 
         let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
-        let (store, logs, registry) = open_parts(parts).await?;
+        let (store, logs, registry) =
+            open_parts(parts, Shares::of(options, data_dir.path())?).await?;
         let scope = wanted.settle(&installation::known(&store.snapshot()))?;
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
@@ -102,6 +109,7 @@ impl ControlPlane {
         let metrics = Arc::new(Metrics::default());
         let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));
         let readiness = Readiness::default();
+        let disk = DiskWatch::new(data_dir.path());
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let controllers = controllers(&store, heartbeats.clone());
@@ -121,7 +129,7 @@ impl ControlPlane {
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
         let reserved = Router::new()
-            .merge(health::router(readiness.clone(), metrics.clone()))
+            .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))
             .merge(identified(node_link::router(link, stopped.clone())))
             .merge(at_the_door(
                 outport_image_registry::http::router(
@@ -151,13 +159,17 @@ impl ControlPlane {
             .build()?;
 
         let host_integration = integrate(options, data_dir.instance(), address)?;
-        data_dir.publish(&Endpoint {
+        let endpoint = Endpoint {
             url: url.clone(),
             region: scope.region.to_string(),
             key,
             https_url: Some(https_url.clone()),
             authority,
-        })?;
+        };
+        if let Err(error) = data_dir.publish(&endpoint) {
+            // A convenience for `outport env`; tasks are to be stopped even where it cannot be written.
+            tracing::warn!(%error, "`outport env` will not tell the address of this start");
+        }
         let door = tokio::spawn(async move {
             let shutdown = async move {
                 // A sender that is gone means the same.
@@ -173,7 +185,7 @@ impl ControlPlane {
             controllers: Some(controllers),
             door,
             stop,
-            upkeep: upkeep::start(store, logs, registry),
+            upkeep: upkeep::start(store, logs, registry, disk),
             host_integration,
         })
     }
@@ -204,17 +216,44 @@ impl ControlPlane {
     }
 }
 
+/// How much of the disk is whose, in bytes.
+struct Shares {
+    logs: u64,
+    registry: u64,
+}
+
+impl Shares {
+    fn of(options: &ControlPlaneOptions, directory: &Path) -> Result<Self> {
+        let total = FreeSpace::of(directory)?.bytes_total;
+        let share = |gib: Option<u32>, percent: u64| match gib {
+            Some(gib) => u64::from(gib) << 30,
+            None => total / 100 * percent,
+        };
+        Ok(Self {
+            logs: share(options.logs_gib, LOGS_PERCENT),
+            registry: share(options.registry_gib, REGISTRY_PERCENT),
+        })
+    }
+}
+
 /// All at once: on the first start each waits for the disk a dozen times.
 async fn open_parts(
     [control, logs, registry]: [PathBuf; 3],
+    shares: Shares,
 ) -> Result<(Store, Arc<LogStore>, Arc<Registry>)> {
     let store =
         blocking(move || Ok(Store::open(&control, Arc::new(SystemClock), Arc::new(RandomIds))?));
+    let (logs_max, registry_max) = (shares.logs, shares.registry);
     let logs = blocking(move || {
         let clock = Arc::new(outport_log_store::SystemClock);
-        Ok(LogStore::open(&logs, clock, LogStoreOptions::default())?)
+        let options = LogStoreOptions { bytes_max: logs_max, ..LogStoreOptions::default() };
+        Ok(LogStore::open(&logs, clock, options)?)
     });
-    let registry = blocking(move || Ok(Registry::open(&registry, Default::default())?));
+    let registry = blocking(move || {
+        let limits =
+            outport_image_registry::Limits { bytes_max: registry_max, ..Default::default() };
+        Ok(Registry::open(&registry, limits)?)
+    });
     tokio::try_join!(store, logs, registry)
 }
 

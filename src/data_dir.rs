@@ -138,10 +138,20 @@ impl DataDir {
         bytes.context("the file sealing-key of the data directory is damaged")
     }
 
-    /// Tells `outport env` where the running control plane is.
+    /// Tells `outport env` where the running control plane is. What says so already is not written again:
+    /// a start needs no space that it can do without.
     pub fn publish(&self, endpoint: &Endpoint) -> Result<()> {
-        // Every start writes it anew: after a crash of the host nobody misses it.
-        write_private(&self.path.join("endpoint"), &serde_json::to_string(endpoint)?, false)
+        let (path, text) = (self.path.join("endpoint"), serde_json::to_string(endpoint)?);
+        if std::fs::read_to_string(&path).is_ok_and(|there| there.trim() == text) {
+            return Ok(());
+        }
+        // A start writes it anew if need be: after a crash of the host nobody misses it.
+        write_private(&path, &text, false)
+    }
+
+    /// The directory itself, whose file system all parts share unless an operator mounted others.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the last control plane published; needs no lock.
@@ -345,6 +355,21 @@ mod tests {
         std::fs::write(directory.path().join("format"), "2").unwrap();
         let refused = DataDir::own(directory.path()).err().unwrap().to_string();
         assert!(refused.contains("newer outport"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_published_already_is_not_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = DataDir::own(directory.path()).unwrap();
+        let key = owner.root_key().unwrap();
+        let url = "http://127.0.0.1:1".to_owned();
+        let region = "us-east-1".into();
+        let endpoint = Endpoint { url, region, key, https_url: None, authority: None };
+        owner.publish(&endpoint).unwrap();
+        // As on a full disk: nothing can be written beside it.
+        std::fs::create_dir(directory.path().join("endpoint.new")).unwrap();
+        owner.publish(&endpoint).unwrap();
+        owner.publish(&Endpoint { url: "http://127.0.0.1:2".into(), ..endpoint }).unwrap_err();
     }
 
     #[test]

@@ -11,6 +11,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use outport_front_door::Metrics;
 
+use crate::disk_watch::DiskWatch;
+
 /// True once the API answers and, with a node in the same process, tasks can be taken.
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<AtomicBool>);
@@ -21,26 +23,35 @@ impl Readiness {
     }
 }
 
-/// Health is for everyone: it says nothing. Metrics say which operations are called and how they end, which is nobody's
-/// affair outside of this host: a collector runs on it, or comes through something that runs on it.
-pub fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
-    let health = move || async move {
-        if readiness.0.load(Ordering::Acquire) {
+/// Health is for everyone: it says nothing but whether it is ready. How full the disk is and which operations are
+/// called and how they end is nobody's affair outside of this host: a collector runs on it, or comes through
+/// something that runs on it.
+pub fn router(readiness: Readiness, metrics: Arc<Metrics>, disk: DiskWatch) -> Router {
+    let of_health = disk.clone();
+    let health = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+        let (status, word) = if readiness.0.load(Ordering::Acquire) {
             (StatusCode::OK, "ready\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
-        }
+        };
+        // A full disk is no reason to restart it: it answers, and recovers by itself.
+        let detail = if is_near(peer) { of_health.detail() } else { None };
+        (status, format!("{word}{}", detail.unwrap_or_default()))
     };
     let metrics = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-        if peer.ip().to_canonical().is_loopback() {
+        if is_near(peer) {
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-            (kind, metrics.render()).into_response()
+            (kind, metrics.render() + &disk.metrics()).into_response()
         } else {
             let text = "Metrics are shown on the server's own host only\n";
             (StatusCode::FORBIDDEN, text).into_response()
         }
     };
     Router::new().route("/_outport/health", get(health)).route("/_outport/metrics", get(metrics))
+}
+
+fn is_near(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -57,7 +68,8 @@ mod tests {
         readiness.set(true);
         let mut request = Request::get(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router(readiness, Arc::default()).oneshot(request).await.unwrap();
+        let disk = DiskWatch::new(std::path::Path::new("/"));
+        let answer = router(readiness, Arc::default(), disk).oneshot(request).await.unwrap();
         assert_eq!(answer.status(), status, "{path} {peer}");
         let body = to_bytes(answer.into_body(), 100_000).await.unwrap();
         assert!(body.starts_with(text.as_bytes()), "{path} {peer}: {body:?}");

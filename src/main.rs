@@ -7,6 +7,7 @@ mod cleanup;
 mod command_line;
 mod control_plane;
 mod data_dir;
+mod disk_watch;
 mod environment;
 mod health;
 mod installation;

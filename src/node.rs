@@ -70,5 +70,6 @@ pub fn settings(
         capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
         oci_runtime: options.oci_runtime.clone(),
         container_open_files: open_files::raise_limit()?,
+        task_storage_gib: (!options.unlimited_task_storage).then_some(options.task_storage_gib),
     })
 }

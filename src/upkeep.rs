@@ -8,20 +8,34 @@ use outport_log_store::LogStore;
 use outport_store::Store;
 use tokio::task::JoinHandle;
 
+use crate::disk_watch::DiskWatch;
+
 /// Retention and space of the logs.
 const LOG_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Unreferenced blobs; the first round also removes what a crash left.
 const REGISTRY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
+/// Whether there is still room, which others may take at any time.
+const DISK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Starts the rounds; each ends when its handle is aborted.
-pub fn start(store: Store, logs: Arc<LogStore>, registry: Arc<Registry>) -> [JoinHandle<()>; 2] {
+pub fn start(
+    store: Store,
+    logs: Arc<LogStore>,
+    registry: Arc<Registry>,
+    disk: DiskWatch,
+) -> Vec<JoinHandle<()>> {
     let logs = every(LOG_INTERVAL, "the logs", move || {
         logs.maintain().map(drop).map_err(|error| error.to_string())
     });
     let registry = every(REGISTRY_INTERVAL, "the registry", move || {
         registry.collect_garbage(&store.now()).map(drop).map_err(|error| error.to_string())
     });
-    [logs, registry]
+    let disk = every(DISK_INTERVAL, "the disk", move || {
+        disk.look();
+        Ok(())
+    });
+    vec![logs, registry, disk]
 }
 
 fn every(

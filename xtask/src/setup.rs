@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 use crate::process::{command, find, output, run};
 
 /// Program to look for, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("nft", "nftables"),
     ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("skopeo", "skopeo"),
     ("busybox", "busybox-static"),
     ("pkg-config", "pkg-config"),

@@ -11,6 +11,8 @@
 //! | `flood` | strangers send bodies, readers leave answers of a megabyte unread, callers work |
 //! | `signatures` | 50,000 signed requests with something changed |
 //! | `strangers` | 10,000 connections that prove nothing, callers work |
+//! | `full` | a disk fills by a container, a push, log events or a stranger while tasks run |
+//! | `inodes` | the same with its inodes |
 //! | `rules` | somebody flushes the host's firewall rules while a task runs |
 //! | `suspend` | Outport, or it and all its containers, is suspended for up to five minutes |
 //!
@@ -29,6 +31,7 @@ mod crowd;
 mod descriptors;
 mod escape;
 mod flood;
+mod full;
 mod kill;
 mod launches;
 mod layers;
@@ -61,6 +64,10 @@ pub enum Campaign {
     Launches(Options),
     /// Unpack random and crafted layers that try to break out or to cost too much
     Layers(Options),
+    /// Fill the data directory's disk in several ways while tasks run
+    Full(Options),
+    /// Use up the inodes of the data directory's disk while tasks run
+    Inodes(Options),
     /// Flush the host's firewall rules at random while a task runs
     Rules(Options),
     /// Send bodies that prove nothing, and leave answers unread, while signed callers work
@@ -105,6 +112,8 @@ pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
         Campaign::Kill(options) => conduct(repository, "kill", options, kill::run),
         Campaign::Launches(options) => conduct(repository, "launches", options, launches::run),
         Campaign::Layers(options) => conduct(repository, "layers", options, layers::run),
+        Campaign::Full(options) => conduct(repository, "full", options, full::run),
+        Campaign::Inodes(options) => conduct(repository, "inodes", options, full::run_inodes),
         Campaign::Rules(options) => conduct(repository, "rules", options, rules::run),
         Campaign::Flood(options) => conduct(repository, "flood", options, flood::run),
         Campaign::Signatures(options) => {

@@ -50,11 +50,26 @@ impl Course<'_> {
 
     /// The same with more environment.
     pub fn stage_with(&self, options: &[&str], environment: &[(&str, &str)]) -> Result<Stage> {
-        let binary = self.binary()?;
         let scratch = Scratch::new("campaign")?;
-        let layout = setup::build_image(self.repository, scratch.path())?;
         let data_dir = scratch.path().join("data");
-        let (mut subject, _) = Subject::start_in(&binary, &data_dir, options, environment)?;
+        self.stage_in(scratch, &data_dir, options, environment)
+    }
+
+    /// The same on a data directory that is there already.
+    pub fn stage_at(&self, data_dir: &Path, options: &[&str]) -> Result<Stage> {
+        self.stage_in(Scratch::new("campaign")?, data_dir, options, &[])
+    }
+
+    fn stage_in(
+        &self,
+        scratch: Scratch,
+        data_dir: &Path,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Stage> {
+        let binary = self.binary()?;
+        let layout = setup::build_image(self.repository, scratch.path())?;
+        let (mut subject, _) = Subject::start_in(&binary, data_dir, options, environment)?;
         subject.ready()?;
         let image = subject.push(&layout, "1.0")?;
         let subnet = subject.subnet()?;

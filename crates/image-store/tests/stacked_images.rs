@@ -116,7 +116,7 @@ async fn directories_that_a_layer_only_implies_are_what_they_are_below() {
     drop(mounted);
 
     // On another base the same layer is another thing.
-    registry.put_image("2", &[top.clone()]);
+    registry.put_image("2", std::slice::from_ref(&top));
     let bare = store.pull(&registry.reference("app:2"), &registry.endpoint()).await.unwrap();
     assert_eq!(bare.layers.len(), 1);
     check(&mount(&bare, &scratch.path().join("bare")), "tmp", 0o755, 0);

@@ -14,6 +14,7 @@ use rustix::fs::{
     self, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -62,9 +63,9 @@ pub fn restore(layers: &[Layer<'_>], destination: &Path) -> io::Result<bool> {
         }
         // What is above it comes along, and must be what it is, too.
         for above in ancestors(path) {
-            if !wanted.contains_key(&above) {
-                let attributes = effective(&opened, &above)?;
-                wanted.insert(above, attributes);
+            if let Entry::Vacant(vacant) = wanted.entry(above) {
+                let attributes = effective(&opened, vacant.key())?;
+                vacant.insert(attributes);
             }
         }
         wanted.insert(path.clone(), Some(attributes));

@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const TASKS: u64 = 10;
 /// Descriptors beyond those that are open, at most: a launch needs some at a time.
 const ROOM_MAX: u64 = 40;
-const ENOUGH: &str = "65536";
 
 pub fn run(course: &mut Course) -> Result<()> {
     let mut stage = course.stage(&[])?;
@@ -33,13 +32,14 @@ pub fn run(course: &mut Course) -> Result<()> {
     settle(course, &mut stage)?;
     while course.ledger.goes_on()? {
         let id = stage.subject.outport()?.id()?;
+        let enough = hard_limit(id)?;
         let open = std::fs::read_dir(format!("/proc/{id}/fd"))?.count() as u64;
         limit(id, &(open + 4 + course.random.below(ROOM_MAX)).to_string())?;
         let arns = start(&mut stage, TASKS);
         // Some calls of the API need a descriptor, too: what was not taken is not waited for.
         let arns = arns.unwrap_or_default();
         let ended = ends(&mut stage, &arns);
-        limit(id, ENOUGH)?;
+        limit(id, &enough)?;
         let tasks = match ended {
             Ok(tasks) => tasks,
             Err(_) => ends(&mut stage, &arns)?,
@@ -59,8 +59,16 @@ pub fn run(course: &mut Course) -> Result<()> {
 }
 
 fn limit(id: u32, files: &str) -> Result<()> {
-    let limit = format!("--nofile={files}:{ENOUGH}");
+    // The soft one alone: nobody may raise the other one again.
+    let limit = format!("--nofile={files}:");
     output(Command::new("prlimit").args(["--pid", &id.to_string(), &limit])).map(drop)
+}
+
+fn hard_limit(id: u32) -> Result<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{id}/limits"))?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let hard = line.and_then(|line| line.split_whitespace().nth(4)).context("a limit")?;
+    Ok(hard.to_owned())
 }
 
 fn start(stage: &mut Stage, count: u64) -> Result<Vec<String>> {

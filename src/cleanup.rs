@@ -12,6 +12,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::command_line::Cleanup;
 use crate::data_dir::DataDir;
 use crate::instances;
+use crate::output;
 
 /// Stops what still runs for a data directory, or for an instance without one, and removes everything
 /// that carries the instance's id.
@@ -40,7 +41,10 @@ pub fn run(options: &Cleanup) -> Result<()> {
     if access(path, AccessFlags::W_OK).is_ok() {
         return clean(&instance, Some(&node));
     }
-    eprintln!("outport: {} cannot be written: the files of its tasks stay there", path.display());
+    output::complain(format_args!(
+        "{} cannot be written: the files of its tasks stay there",
+        path.display()
+    ));
     clean(&instance, None)
 }
 
@@ -62,13 +66,15 @@ fn lock(path: &Path) -> Result<Option<Flock<File>>> {
 
 fn clean(instance: &str, node_directory: Option<&Path>) -> Result<()> {
     let removed = instances::remove(instance, node_directory)?;
-    for each in &removed {
-        println!("removed {each}");
-    }
+    // What it says comes last: nothing is left undone for a terminal that was closed.
+    output::answer(&report(&removed, instance)).context("cannot print")
+}
+
+fn report(removed: &[String], instance: &str) -> String {
     if removed.is_empty() {
-        println!("nothing was left of instance {instance}");
+        return format!("nothing was left of instance {instance}\n");
     }
-    Ok(())
+    removed.iter().map(|each| format!("removed {each}\n")).collect()
 }
 
 /// Goes on after an instance that cannot be cleaned up after; the first such error at the end.
@@ -77,17 +83,17 @@ fn clean_all() -> Result<()> {
     for instance in instances::on_host() {
         let cleaned = match instances::claim(&instance) {
             Ok(Some(_claim)) => {
-                println!("instance {instance}:");
+                output::answer(&format!("instance {instance}:\n"))?;
                 clean(&instance, None)
             }
             Ok(None) => {
-                println!("instance {instance} is running and left alone");
+                output::answer(&format!("instance {instance} is running and left alone\n"))?;
                 Ok(())
             }
             Err(error) => Err(error.into()),
         };
         if let Err(error) = cleaned.with_context(|| format!("instance {instance}")) {
-            eprintln!("outport: {error:#}");
+            output::complain(format_args!("{error:#}"));
             first.get_or_insert(error);
         }
     }

@@ -40,6 +40,7 @@ use crate::installation::{self, Wanted};
 use crate::instances;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::registry_door::at_the_door;
+use crate::output;
 use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
 use crate::tls::{self, ListenerTls, NodeSigner};
@@ -72,7 +73,7 @@ pub async fn run(options: Server) -> Result<()> {
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
     control_plane.readiness.set(true);
-    println!("outport is ready at {}", control_plane.url);
+    output::say(format_args!("outport is ready at {}", control_plane.url));
     stop.received().await;
     control_plane.stop().await;
     Ok(())

@@ -5,6 +5,7 @@ use outport_certificates::authority_file;
 
 use crate::command_line::{Ca, Env};
 use crate::data_dir::{DataDir, Endpoint};
+use crate::output;
 
 pub fn print(options: &Env) -> Result<()> {
     let mut endpoint = DataDir::published(&options.data_dir.data_dir)?;
@@ -14,8 +15,7 @@ pub fn print(options: &Env) -> Result<()> {
             .clone()
             .context("the last Outport of this data directory did not speak TLS: start it again")?;
     }
-    print!("{}", export_lines(&endpoint));
-    Ok(())
+    output::answer(&export_lines(&endpoint)).context("cannot print")
 }
 
 /// `outport ca`: the authority's certificate, for whoever keeps trust in a place of its own.
@@ -24,8 +24,7 @@ pub fn print_authority(options: &Ca) -> Result<()> {
     let text = std::fs::read_to_string(&file).with_context(|| {
         format!("cannot read {}: start `outport up` or `outport server` first", file.display())
     })?;
-    print!("{text}");
-    Ok(())
+    output::answer(&text).context("cannot print")
 }
 
 fn export_lines(endpoint: &Endpoint) -> String {

@@ -16,6 +16,7 @@ mod memory;
 mod node;
 mod node_link;
 mod open_files;
+mod output;
 mod preflight;
 mod registry_door;
 mod services;
@@ -44,13 +45,15 @@ fn main() -> ExitCode {
     }
     outport_container_runtime::private::set_umask();
     memory::bound_arenas();
-    match run(command) {
+    let status = match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("outport: {error:#}");
+            output::complain(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    output::finish();
+    status
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -75,8 +78,11 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(output::log())
+        // They would be printed past our writer; it fails never.
+        .log_internal_errors(false)
         .init();
+    output::log_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         memory::keep_small();

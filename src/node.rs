@@ -9,6 +9,7 @@ use outport_node_agent::{Agent, AgentSettings, capacity};
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
 use crate::open_files;
+use crate::output;
 use crate::preflight;
 use crate::stop_signal::StopSignal;
 
@@ -23,7 +24,7 @@ pub async fn run(options: Node) -> Result<()> {
         agent = Agent::start(settings) => agent?,
         () = stop.received() => return Ok(()),
     };
-    println!("outport node is ready, its control plane is {}", options.server);
+    output::say(format_args!("outport node is ready, its control plane is {}", options.server));
     tokio::select! {
         () = stop.received() => {
             agent.detach();

@@ -10,7 +10,7 @@ use crate::command_line::Up;
 use crate::control_plane::{self, ControlPlane};
 use crate::data_dir::DataDir;
 use crate::stop_signal::StopSignal;
-use crate::{node, preflight};
+use crate::{node, output, preflight};
 
 /// How long a node that is starting is waited for when everything is to stop.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ pub async fn run(options: Up) -> Result<()> {
     };
     if !stop_asked {
         control_plane.readiness.set(true);
-        println!("outport is ready at {}", control_plane.url);
+        output::say(format_args!("outport is ready at {}", control_plane.url));
         name_what_the_dead_left(data_dir.instance());
         let dismissed = tokio::select! {
             () = stop.received() => None,
@@ -87,7 +87,7 @@ pub async fn run(options: Up) -> Result<()> {
         agent.detach();
         Ok(())
     } else {
-        eprintln!("outport: stopping the tasks; another Ctrl-C leaves them running");
+        output::complain("stopping the tasks; another Ctrl-C leaves them running");
         control_plane.stop_controllers().await;
         tokio::select! {
             stopped = agent.stop_tasks(STOPPED) => stopped,

@@ -33,14 +33,17 @@ class Outport:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, *options, env=None, ready=True):
-        """Starts it and waits until it says that it is ready."""
+    def start(self, *options, env=None, ready=True, output=None):
+        """Starts it and waits until it says that it is ready.
+
+        `output` takes what it prints instead of the log; whoever names one waits by other means.
+        """
         self.ready_before = self.log().count(READY)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "up", "--data-dir", self.data_dir, "--listen",
                  f"127.0.0.1:{self.port}", "--default-vpc-cidr", self.vpc_cidr, *options],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                stdout=output or log, stderr=output or log, stdin=subprocess.DEVNULL,
                 # A second signal would mean "leave the tasks": a Ctrl-C is not for it, but for us.
                 start_new_session=True, env={**os.environ, **(env or {})})
         self._clients.clear()

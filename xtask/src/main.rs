@@ -2,6 +2,11 @@
 //!
 //! **Invariant**: a chore leaves the machine as it found it, packages that it says it installs and
 //! the build directory apart; also when it fails or is interrupted.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore talks to the person that started it"
+)]
 
 mod bench;
 mod campaign;

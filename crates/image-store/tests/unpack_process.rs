@@ -1,5 +1,6 @@
 //! Layers unpacked by a process of their own: this program again, hence no test harness. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it left out")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //! searches over what they left.
 //!
 //! `cargo run --release -p outport-log-store --example append_bench [directory]`
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints what it measured")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

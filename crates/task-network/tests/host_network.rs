@@ -1,5 +1,6 @@
 //! Namespaces on a real kernel: needs root, `nft`, `ip`. Every test has an instance, ranges and names of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it left out")]
 
 mod support;
 

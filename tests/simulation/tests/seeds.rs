@@ -1,4 +1,5 @@
 //! Runs seeds. `OUTPORT_SIMULATION_SEED=7` runs one, `OUTPORT_SIMULATION_SEEDS=10000` so many.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failed seed is to be seen")]
 
 use outport_simulation::{Happened, World};
 

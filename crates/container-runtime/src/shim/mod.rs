@@ -82,7 +82,8 @@ pub fn run(dir: &Path) -> ! {
         }
         Err(failure) => {
             // Standard error is a file that the agent reads when the report is missing.
-            eprintln!("{failure}");
+            // Nobody is told when it takes it not.
+            let _ = writeln!(std::io::stderr(), "{failure}");
             1
         }
     };

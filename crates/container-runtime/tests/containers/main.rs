@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
 #![allow(clippy::disallowed_methods, reason = "what a test makes is no secret")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it left out")]
 
 mod adoption;
 mod default_profile;

@@ -1,0 +1,121 @@
+//! All that this process prints, and the one place that does it.
+//!
+//! | who | how | when it cannot be written |
+//! |---|---|---|
+//! | the log, and what a running Outport says | [`log`], [`say`], [`complain`]: a queue and a thread for each stream | dropped and counted; how many is said when it can be written again |
+//! | a command's answer | [`answer`]: written at once | an error; a reader that has gone away is none |
+//! | a panic | the log | as the log |
+//!
+//! **Invariant:** nothing here panics or makes its caller wait for a reader: a log on a full disk, a
+//! pipe that nobody reads and a terminal that was closed cost log lines and nothing else. `println!`
+//! and `eprintln!` panic, and so are denied in the product's crates.
+
+mod lane;
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::PanicHookInfo;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use lane::{Lane, Line};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// How long the end of the process waits for what is not written yet.
+const FINISH_PATIENCE: Duration = Duration::from_secs(1);
+/// The first words of a line that is for people, on standard error.
+const NAME: &str = "outport";
+
+static STDOUT: LazyLock<Lane> = LazyLock::new(|| Lane::new("stdout", || Stream(Standard::Output)));
+static STDERR: LazyLock<Lane> = LazyLock::new(|| Lane::new("stderr", || Stream(Standard::Error)));
+
+/// Where the log goes.
+pub fn log() -> Line {
+    STDERR.line()
+}
+
+/// Says a line on standard output, for whoever started this.
+pub fn say(line: impl Display) {
+    STDOUT.put(format!("{line}\n").into_bytes());
+}
+
+/// Says a line on standard error.
+pub fn complain(line: impl Display) {
+    STDERR.put(format!("{NAME}: {line}\n").into_bytes());
+}
+
+/// Prints a command's answer.
+///
+/// # Errors
+/// When standard output takes it not: a full disk. A reader that has seen enough, as in
+/// `outport env | head -1`, is no error.
+pub fn answer(text: &str) -> io::Result<()> {
+    match Stream(Standard::Output).write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Gives what is not written yet a moment more, before the process ends.
+pub fn finish() {
+    let deadline = Instant::now() + FINISH_PATIENCE;
+    STDOUT.finish(deadline);
+    STDERR.finish(deadline);
+}
+
+/// Panics go to the log. The hook of the standard library writes to standard error itself, and waits
+/// for its reader.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(thread, location, %backtrace, "a panic, which is a fault of Outport: {message}");
+    }));
+}
+
+/// A standard stream as the kernel has it: without the standard library's lock, which a writer that
+/// waits for a reader would hold, and without its buffer.
+struct Stream(Standard);
+
+enum Standard {
+    Output,
+    Error,
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (output, error);
+        let descriptor = match self.0 {
+            Standard::Output => {
+                output = io::stdout();
+                output.as_fd()
+            }
+            Standard::Error => {
+                error = io::stderr();
+                error.as_fd()
+            }
+        };
+        loop {
+            match nix::unistd::write(descriptor, bytes) {
+                // Somebody who shares the pipe made it so.
+                Err(nix::Error::EAGAIN) => wait_until_writable(descriptor)?,
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn wait_until_writable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let mut wanted = [PollFd::new(descriptor, PollFlags::POLLOUT)];
+    match poll(&mut wanted, PollTimeout::NONE) {
+        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}

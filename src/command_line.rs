@@ -131,6 +131,10 @@ pub struct NodeOptions {
     /// Run containers with this OCI runtime (a path to runc, crun, youki, runsc) instead of our own
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,
+    /// Give containers power over this host when they ask for it: privileged, and capabilities such
+    /// as SYS_ADMIN. Whoever may register a task definition is then root here
+    #[arg(long)]
+    pub allow_privileged: bool,
 }
 
 #[derive(Debug, Args)]

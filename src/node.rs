@@ -72,5 +72,6 @@ pub fn settings(
         oci_runtime: options.oci_runtime.clone(),
         container_open_files: open_files::raise_limit()?,
         task_storage_gib: (!options.unlimited_task_storage).then_some(options.task_storage_gib),
+        allow_privileged: options.allow_privileged,
     })
 }

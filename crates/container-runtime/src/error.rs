@@ -15,8 +15,11 @@ use crate::container_key::InvalidKey;
 pub enum RuntimeError {
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
-    #[error("privileged containers are not allowed on this node")]
-    PrivilegedNotAllowed,
+    #[error(
+        "{0} is power over the host, which this node gives to no container: its operator may \
+         allow it with --allow-privileged"
+    )]
+    PrivilegedNotAllowed(String),
     #[error("the container {0} exists already")]
     AlreadyExists(String),
     /// The container could not be made or started; the agent reports it as the task's reason.

@@ -55,6 +55,7 @@ pub struct RuntimeSettings {
     /// The binary whose sub-command is the shim, and the arguments before the shim's own.
     pub shim_binary: PathBuf,
     pub shim_args: Vec<String>,
+    /// Whether containers may be privileged, or add a capability that reaches out of a container.
     pub allow_privileged: bool,
 }
 
@@ -148,8 +149,10 @@ impl Runtime {
         spec: ContainerSpec,
     ) -> Result<ShimHandle, RuntimeError> {
         let key = ContainerKey::new(task, name)?;
-        if spec.privileged && !self.settings.allow_privileged {
-            return Err(RuntimeError::PrivilegedNotAllowed);
+        if !self.settings.allow_privileged
+            && let Some(what) = spec.asked_of_the_host()
+        {
+            return Err(RuntimeError::PrivilegedNotAllowed(what));
         }
         let place = Place::from(&key);
         let intent = self.write_intent(&key, &place, spec)?;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use outport_model::linux_capability::is_of_the_host;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CgroupLimits;
@@ -122,6 +123,20 @@ impl ContainerSpec {
             driver: Driver::default(),
             stop_signal: stop_signal_default(),
         }
+    }
+}
+
+impl ContainerSpec {
+    /// What it asks of the host that only a runtime with
+    /// [`allow_privileged`](crate::RuntimeSettings::allow_privileged) gives, in words.
+    pub(crate) fn asked_of_the_host(&self) -> Option<String> {
+        if self.privileged {
+            return Some("privileged".to_owned());
+        }
+        let host_network = self.namespaces.network == Namespace::Host;
+        let mut added = self.capabilities.add.iter();
+        let asked = added.find(|name| is_of_the_host(name, host_network));
+        asked.map(|name| format!("the capability {name}"))
     }
 }
 

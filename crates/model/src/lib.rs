@@ -16,6 +16,7 @@ pub mod host_name;
 pub mod idempotency;
 pub mod ids;
 pub mod lifecycle;
+pub mod linux_capability;
 pub mod network;
 pub mod node;
 pub mod node_identity;

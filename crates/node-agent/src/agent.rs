@@ -79,6 +79,9 @@ pub struct AgentSettings {
     pub container_open_files: OpenFiles,
     /// GiB that a task may write of which nobody says it; `None` for no limit.
     pub task_storage_gib: Option<u32>,
+    /// Whether containers may have power over this host: `privileged`, and the capabilities that
+    /// [`outport_model::linux_capability`] calls the host's.
+    pub allow_privileged: bool,
 }
 
 /// Why a node cannot work.
@@ -312,7 +315,7 @@ fn empty_trash(runtime: &Runtime) {
 /// Removes whatever an instance left on this host, with nobody running.
 pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>, AgentError> {
     let mut removed = Vec::new();
-    let runtime = runtime(directory, instance)?;
+    let runtime = runtime(directory, instance, false)?;
     removed.extend(runtime.list()?.into_iter().map(|found| match found.container {
         Some(container) => format!("container {container} of task {}", found.task),
         None => format!("task {}", found.task),
@@ -598,6 +601,7 @@ fn registration(
         capacity: settings.capacity.clone(),
         cluster: settings.cluster.clone(),
         ask_only: false,
+        allows_privileged: settings.allow_privileged,
     }
 }
 
@@ -626,7 +630,8 @@ async fn machine(
     check_addresses(&settings.instance, &registered.vpc_cidr)?;
     let run_dir = run_dir::path(&settings.instance);
     run_dir::make(&run_dir)?;
-    let runtime = Arc::new(runtime(&settings.directory, &settings.instance)?);
+    let runtime = runtime(&settings.directory, &settings.instance, settings.allow_privileged)?;
+    let runtime = Arc::new(runtime);
     let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
     let options = StoreOptions { unpacker, bytes_max: IMAGE_BYTES_MAX, ..StoreOptions::default() };
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
@@ -653,14 +658,18 @@ async fn machine(
     })
 }
 
-fn runtime(directory: &Path, instance: &str) -> Result<Runtime, RuntimeError> {
+fn runtime(
+    directory: &Path,
+    instance: &str,
+    allow_privileged: bool,
+) -> Result<Runtime, RuntimeError> {
     Runtime::new(RuntimeSettings {
         root_dir: directory.to_owned(),
         run_dir: run_dir::path(instance),
         cgroup_root: format!("outport-{instance}"),
         shim_binary: own_program(),
         shim_args: vec!["shim".to_owned()],
-        allow_privileged: false,
+        allow_privileged,
     })
 }
 

@@ -59,8 +59,6 @@ pub enum SpecError {
     Volumes(usize),
     #[error("invalid stop signal of the image: {0}")]
     StopSignal(String),
-    #[error("privileged containers are not allowed on this node")]
-    Privileged,
     #[error("a terminal (pseudoTerminal) is not supported by this node")]
     PseudoTerminal,
     #[error("an open standard input (interactive) is not supported by this node")]
@@ -85,6 +83,8 @@ pub fn container_spec(
         add: container.linux.capabilities_add.clone(),
         drop: container.linux.capabilities_drop.clone(),
     };
+    // Whether this node gives as much is the runtime's to say.
+    spec.privileged = container.privileged;
     spec.readonly_rootfs = container.readonly_root_filesystem;
     spec.ulimits = ulimits(task, container, host.open_files);
     spec.hostname = container.hostname.clone().or(host.hostname);
@@ -120,7 +120,6 @@ fn volumes(image: &ImageConfig) -> Result<Vec<String>, SpecError> {
 /// The control plane refuses these too; a newer one might not know what this node lacks.
 fn refuse_what_is_missing(container: &ContainerAssignment) -> Result<(), SpecError> {
     match container {
-        _ if container.privileged => Err(SpecError::Privileged),
         _ if container.pseudo_terminal => Err(SpecError::PseudoTerminal),
         _ if container.interactive => Err(SpecError::Interactive),
         _ => Ok(()),

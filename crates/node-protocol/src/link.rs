@@ -19,6 +19,9 @@ pub struct Registration {
     /// sure that it can work on its host, and only then joins.
     #[serde(default)]
     pub ask_only: bool,
+    /// Whether it gives containers power over the host. A node that does not say so gives none.
+    #[serde(default)]
+    pub allows_privileged: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

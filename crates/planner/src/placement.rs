@@ -6,6 +6,7 @@ use std::fmt;
 use outport_model::ContainerInstanceId;
 use outport_model::capacity::Candidate;
 use outport_model::container_instance::ContainerInstanceStatus;
+use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Architecture;
 use outport_model::task_definition::LaunchType;
 
@@ -17,6 +18,8 @@ use crate::settings::Settings;
 pub struct Requirements {
     pub launch_type: LaunchType,
     pub architecture: Option<Architecture>,
+    /// Only a node whose operator gives containers power over the host will do.
+    pub privileged: bool,
     pub cpu_units: u32,
     pub memory_mib: u32,
     pub host_ports: Vec<HostPort>,
@@ -37,6 +40,8 @@ pub enum Unplaceable {
     Agent,
     /// The processor is of another architecture.
     Attribute,
+    /// The task asks for power over the host, and the node gives that to no container.
+    Privileged,
     Cpu,
     Memory,
     /// A host port is taken.
@@ -54,11 +59,25 @@ impl fmt::Display for Unplaceable {
             }
             Self::NoContainerInstances => "No Container Instances were found in your cluster.",
             Self::Agent => "AGENT",
-            Self::Attribute => "ATTRIBUTE",
+            Self::Attribute | Self::Privileged => "ATTRIBUTE",
             Self::Cpu => "RESOURCE:CPU",
             Self::Memory => "RESOURCE:MEMORY",
             Self::Ports => "RESOURCE:PORTS",
             Self::Addresses => "RESOURCE:ENI",
+        })
+    }
+}
+
+impl Unplaceable {
+    /// What `failures[].detail` adds where the reason alone does not say what to do. AWS leaves it
+    /// out.
+    pub fn detail(self) -> Option<String> {
+        (self == Self::Privileged).then(|| {
+            format!(
+                "The container instance lacks {PRIVILEGED_ATTRIBUTE}: the task asks for power over \
+                 the host (privileged, or a Linux capability that is not a container's own), which \
+                 a node gives only with --allow-privileged."
+            )
         })
     }
 }
@@ -134,6 +153,9 @@ fn fits(
     if needs.architecture.is_some_and(|architecture| architecture != node.architecture) {
         return Err(Unplaceable::Attribute);
     }
+    if needs.privileged && !allows_privileged(candidate) {
+        return Err(Unplaceable::Privileged);
+    }
     let (free_memory_mib, free_cpu_units) = room(candidate);
     if free_cpu_units < u64::from(needs.cpu_units) {
         return Err(Unplaceable::Cpu);
@@ -145,6 +167,12 @@ fn fits(
         return Err(Unplaceable::Ports);
     }
     Ok(())
+}
+
+fn allows_privileged(candidate: &Candidate) -> bool {
+    let instance = candidate.container_instance.as_deref();
+    let mut attributes = instance.into_iter().flat_map(|instance| &instance.attributes);
+    attributes.any(|(name, _)| name == PRIVILEGED_ATTRIBUTE)
 }
 
 fn has_ports(needs: &Requirements, candidate: &Candidate, settings: &Settings) -> bool {
@@ -195,7 +223,8 @@ mod tests {
     use super::*;
 
     /// `a 1024/2048`: node `a` with so much CPU and memory free; words behind it: `silent`, `leaving`,
-    /// `arm`, `draining`, `troubled`, `bare` (no container instance), a number (that host port is taken).
+    /// `arm`, `draining`, `troubled`, `allowing` (privileged containers), `bare` (no container instance), a
+    /// number (that host port is taken).
     fn candidate(text: &str) -> Candidate {
         let mut words = text.split_whitespace();
         let id = words.next().unwrap();
@@ -227,6 +256,10 @@ mod tests {
                 "arm" => node.architecture = Architecture::Arm64,
                 "bare" => instance = None,
                 "troubled" => is_troubled = true,
+                "allowing" => {
+                    let attribute = (PRIVILEGED_ATTRIBUTE.to_owned(), String::new());
+                    instance.as_mut().unwrap().attributes.push(attribute);
+                }
                 "draining" => {
                     if let Some(instance) = &mut instance {
                         instance.status = ContainerInstanceStatus::Draining;
@@ -256,13 +289,17 @@ mod tests {
         }
     }
 
-    /// `fargate 256/512` or `ec2 256/512 8080`: what the task needs | nodes | the node or the reasons.
+    /// `fargate 256/512`, `ec2 256/512 8080` or `privileged 256/512`: what the task needs | nodes | the node or the reasons.
     #[track_caller]
     fn check(needs: &str, nodes: &str, expected: &str) {
         let words: Vec<&str> = needs.split_whitespace().collect();
         let (cpu, memory) = words[1].split_once('/').unwrap();
         let needs = Requirements {
-            launch_type: if words[0] == "ec2" { LaunchType::Ec2 } else { LaunchType::Fargate },
+            launch_type: match words[0] {
+                "fargate" => LaunchType::Fargate,
+                _ => LaunchType::Ec2,
+            },
+            privileged: words[0] == "privileged",
             architecture: Some(Architecture::X86_64),
             cpu_units: cpu.parse().unwrap(),
             memory_mib: memory.parse().unwrap(),
@@ -320,6 +357,15 @@ mod tests {
     fn nodes_that_are_silent_leaving_or_draining_get_nothing() {
         check("ec2 1/1", "a 9/9 draining, b 9/9 leaving", "i-a AGENT, i-b AGENT");
         check("fargate 1/1", "a 9/9 draining", "a");
+    }
+
+    #[test]
+    fn power_over_the_host_is_given_by_nodes_that_allow_it() {
+        check("privileged 1/1", "a 9/9, b 1/1 allowing", "b");
+        check("privileged 1/1", "a 9/9, b 9/9 arm allowing", "i-a ATTRIBUTE, i-b ATTRIBUTE");
+        let detail = Unplaceable::Privileged.detail().unwrap();
+        assert!(detail.contains("--allow-privileged") && detail.contains(PRIVILEGED_ATTRIBUTE));
+        assert_eq!(Unplaceable::Attribute.detail(), None);
     }
 
     #[test]

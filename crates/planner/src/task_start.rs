@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use outport_model::capacity::{AddressCursor, Candidate, SubnetSpace};
+use outport_model::linux_capability::asked_of_the_host;
 use outport_model::network::{AwsvpcConfiguration, NetworkInterface};
 use outport_model::task::{
     ContainerStatus, NetworkBinding, Reservation, ServiceMembership, Task, TaskAttachment,
@@ -131,6 +132,9 @@ pub fn requirements(
     Requirements {
         launch_type,
         architecture: definition.architecture,
+        privileged: containers
+            .iter()
+            .any(|container| asked_of_the_host(container, definition.network_mode).is_some()),
         cpu_units: overrides.cpu_units.or(definition.cpu_units).unwrap_or_else(cpu),
         memory_mib: overrides.memory_mib.or(definition.memory_mib).unwrap_or_else(memory),
         host_ports: ports::fixed(definition.network_mode, containers),

@@ -79,6 +79,7 @@ impl FakeNode {
             },
             cluster: "default".into(),
             ask_only: false,
+            allows_privileged: false,
         }
     }
 

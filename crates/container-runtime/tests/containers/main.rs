@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it left out")]
 
 mod adoption;
+mod capabilities;
 mod default_profile;
 mod escapes;
 mod host;

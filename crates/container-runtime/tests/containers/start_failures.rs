@@ -127,7 +127,7 @@ fn what_the_spec_asks_for_and_cannot_be() {
     let mut spec = base();
     spec.privileged = true;
     let refused = host.runtime.create(TASK, "privileged", spec);
-    assert!(matches!(refused, Err(RuntimeError::PrivilegedNotAllowed)), "{refused:?}");
+    assert!(matches!(refused, Err(RuntimeError::PrivilegedNotAllowed(_))), "{refused:?}");
     host.check_nothing_left();
 }
 

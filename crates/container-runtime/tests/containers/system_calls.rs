@@ -72,13 +72,13 @@ unsafe extern "C" {
     static probe_end: u8;
 }
 
-const NATIVE: u64 = 0;
+pub const NATIVE: u64 = 0;
 const I386: u64 = 1;
 const END: u64 = u64::MAX;
 const X32_MARK: u64 = 0x4000_0000;
 
 /// A gate, a number, three arguments.
-type Call = [u64; 5];
+pub type Call = [u64; 5];
 
 /// The program with its table, as an executable of one segment.
 fn executable(calls: &[Call]) -> Vec<u8> {
@@ -110,16 +110,21 @@ fn executable(calls: &[Call]) -> Vec<u8> {
     out
 }
 
-/// What became of each call, and whether the program lived to say so.
-fn probe(host: &Host, name: &str, calls: &[Call]) -> Option<String> {
+/// Puts the program with its table into the image.
+pub fn place(host: &Host, name: &str, calls: &[Call]) {
     let path = host.layer.join("bin").join(name);
     fs::write(&path, executable(calls)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What became of each call, and whether the program lived to say so.
+fn probe(host: &Host, name: &str, calls: &[Call]) -> Option<String> {
+    place(host, name, calls);
     let record = ended(&host.start(name, host.spec(&[name])));
     (record.exit_code == Some(0)).then(|| host.output(name).trim().to_owned())
 }
 
-fn number(call: libc::c_long) -> u64 {
+pub fn number(call: libc::c_long) -> u64 {
     call as u64
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Node;
 use outport_model::{ClusterName, NodeId, Scope, Tags};
 use outport_node_protocol::Registration;
@@ -105,6 +106,7 @@ fn put_container_instance(
         version: known.map_or(1, |instance| instance.version),
         tags: known.map_or_else(Tags::new, |instance| instance.tags.clone()),
     };
+    instance.attributes.retain(|(known, _)| known != PRIVILEGED_ATTRIBUTE);
     for (name, value) in own_attributes(&cluster.scope, registration) {
         instance.attributes.retain(|(known, _)| *known != name);
         instance.attributes.push((name, value));
@@ -122,12 +124,16 @@ fn own_attributes(scope: &Scope, registration: &Registration) -> Vec<(String, St
         outport_model::node::Architecture::X86_64 => "x86_64",
         outport_model::node::Architecture::Arm64 => "arm64",
     };
-    vec![
+    let mut attributes = vec![
         ("ecs.availability-zone".to_owned(), format!("{}a", scope.region)),
         ("ecs.cpu-architecture".to_owned(), architecture.to_owned()),
         ("ecs.os-family".to_owned(), "LINUX".to_owned()),
         ("ecs.os-type".to_owned(), "linux".to_owned()),
-    ]
+    ];
+    if registration.allows_privileged {
+        attributes.push((PRIVILEGED_ATTRIBUTE.to_owned(), String::new()));
+    }
+    attributes
 }
 
 /// The node as EC2 would name it: `i-` and 17 hexadecimal digits.

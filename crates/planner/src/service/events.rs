@@ -98,7 +98,9 @@ fn closest_match(rejection: &Rejection) -> String {
         Unplaceable::Memory => "has insufficient memory available.",
         Unplaceable::Ports => "is already using a port required by your task.",
         Unplaceable::Agent => "doesn't have the agent connected.",
-        Unplaceable::Attribute => "is missing an attribute required by your task.",
+        Unplaceable::Attribute | Unplaceable::Privileged => {
+            "is missing an attribute required by your task."
+        }
         Unplaceable::Addresses => "encountered error \"RESOURCE:ENI\".",
         Unplaceable::NoCapacity | Unplaceable::NoContainerInstances => "is not available.",
     };

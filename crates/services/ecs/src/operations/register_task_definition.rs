@@ -57,11 +57,10 @@ fn authorize(
         .flatten()
         .map(|compatibility| compatibility.as_str().to_owned())
         .collect();
-    let mut containers = definition.container_definitions.iter().flatten();
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i64>().ok());
     let context = ConditionContext::new()
         .with("ecs:compute-compatibility", compatibilities)
-        .with("ecs:privileged", containers.any(|container| container.privileged == Some(true)))
+        .with("ecs:privileged", task_definition::asks_for_the_host(definition))
         .with_optional("ecs:task-cpu", number(&definition.cpu))
         .with_optional("ecs:task-memory", number(&definition.memory))
         .with_request_tags(tags::pairs(tags));

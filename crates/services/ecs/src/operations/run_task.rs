@@ -318,7 +318,11 @@ fn failures_of(
     rejection
         .instances
         .iter()
-        .map(|(id, reason)| Failure { arn: of(id), reason: Some(reason.to_string()), detail: None })
+        .map(|(id, reason)| Failure {
+            arn: of(id),
+            reason: Some(reason.to_string()),
+            detail: reason.detail(),
+        })
         .collect()
 }
 

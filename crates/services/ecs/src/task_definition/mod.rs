@@ -24,7 +24,7 @@ mod unsupported;
 pub(crate) use normalise::check_storage_size;
 pub use normalise::normalise;
 pub(crate) use row::storage_gib;
-pub use row::{Registration, pairs, row};
+pub use row::{Registration, asks_for_the_host, pairs, row};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! From the normalised form to the row: the members that the planner and the node act on, with types.
 
 use outport_aws_ecs as wire;
+use outport_model::linux_capability::asked_of_the_host;
 use outport_model::node::Architecture;
 use outport_model::task_definition::{
     AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
@@ -127,6 +128,14 @@ fn container(
         start_timeout_s: seconds(definition.start_timeout),
         log: log_configuration(definition, non_blocking_logs),
     }
+}
+
+/// Whether a container asks for power over the host: what `ecs:privileged` tells policies. On AWS it means
+/// the parameter `privileged`; here also a capability that is the host's, which is worth as much.
+pub fn asks_for_the_host(definition: &wire::TaskDefinition) -> bool {
+    let mode = network_mode(definition.network_mode);
+    let mut containers = definition.container_definitions.iter().flatten();
+    containers.any(|definition| asked_of_the_host(&container(definition, false), mode).is_some())
 }
 
 fn unsigned(value: Option<i32>) -> Option<u32> {

@@ -390,10 +390,6 @@ fn what_is_not_built_is_named() {
             json!({"pidMode": "task"}),
             &json!({"privileged": true, "linuxParameters": {"maxSwap": 1}}),
         ),
-        &[
-            "pidMode",
-            "containerDefinitions[web].privileged",
-            "containerDefinitions[web].linuxParameters.maxSwap",
-        ],
+        &["pidMode", "containerDefinitions[web].linuxParameters.maxSwap"],
     );
 }

@@ -75,7 +75,6 @@ fn of_container(container: &ContainerDefinition) -> Vec<String> {
     check(container.repository_credentials.is_some(), "repositoryCredentials");
     check(container.firelens_configuration.is_some(), "firelensConfiguration");
     check(container.disable_networking == Some(true), "disableNetworking");
-    check(container.privileged == Some(true), "privileged");
     check(container.interactive == Some(true), "interactive");
     check(container.pseudo_terminal == Some(true), "pseudoTerminal");
     check(container.start_timeout.is_some(), "startTimeout");

@@ -135,6 +135,10 @@ pub struct NodeOptions {
     /// as SYS_ADMIN. Whoever may register a task definition is then root here
     #[arg(long)]
     pub allow_privileged: bool,
+    /// Let tasks reach these ports of this host, such as 5432 or udp/514, or all: otherwise name
+    /// servers, published ports, an Outport that listens on more than loopback, and no more
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    pub open_to_tasks: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,11 @@
 //! `outport node`: runs tasks for a control plane elsewhere.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use outport_certificates::{InvalidJoinToken, JoinToken};
-use outport_node_agent::{Agent, AgentSettings, capacity};
+use outport_node_agent::{Agent, AgentSettings, HostAccess, TransportProtocol, capacity};
 
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
@@ -54,14 +55,21 @@ fn join_token(file: &Path) -> Result<JoinToken> {
     text.parse().map_err(|error: InvalidJoinToken| anyhow!("{}: {error}", file.display()))
 }
 
-/// `own_port`: the port of a control plane in the same process, which no task may take.
+/// `own_address`: of a control plane in the same process, whose port no task may take.
 pub fn settings(
     data_dir: &DataDir,
     options: &NodeOptions,
     control_plane_url: String,
     join_token: JoinToken,
-    own_port: Option<u16>,
+    own_address: Option<SocketAddr>,
 ) -> Result<AgentSettings> {
+    let mut host_access = HostAccess::parse(&options.open_to_tasks)
+        .context("--open-to-tasks takes ports such as 5432 or udp/514, or all")?;
+    // Tasks are clients of it, as of AWS.
+    if let Some(address) = own_address.filter(|address| !address.ip().is_loopback()) {
+        host_access = host_access.with(TransportProtocol::Tcp, address.port());
+    }
+    let own_port = own_address.map(|address| address.port());
     Ok(AgentSettings {
         directory: data_dir.part("node")?,
         instance: data_dir.instance().to_owned(),
@@ -73,5 +81,6 @@ pub fn settings(
         container_open_files: open_files::raise_limit()?,
         task_storage_gib: (!options.unlimited_task_storage).then_some(options.task_storage_gib),
         allow_privileged: options.allow_privileged,
+        host_access,
     })
 }

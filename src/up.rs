@@ -47,7 +47,7 @@ pub async fn run(options: Up) -> Result<()> {
         &options.node,
         control_plane.node_url.clone(),
         control_plane.join_token.clone(),
-        Some(options.control_plane.listen.port()),
+        Some(options.control_plane.listen),
     )?;
     let mut start = pin!(Agent::start(settings));
     let (started, stop_asked) = tokio::select! {

@@ -20,7 +20,26 @@ pub fn command<S: AsRef<OsStr>>(
 ) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).args(arguments);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_our_own_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// What `cargo xtask` says to this program of its own package. A cargo that we start would hand it to build scripts:
+/// ring's looks at them, and so was built again, with all that stands on it, each time that a chore and a plain
+/// `cargo build` took turns.
+fn is_of_our_own_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_")
+        || [
+            "CARGO_BIN_NAME",
+            "CARGO_CRATE_NAME",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_MANIFEST_PATH",
+            "CARGO_PRIMARY_PACKAGE",
+        ]
+        .contains(&name.as_ref())
 }
 
 /// Runs it with its output shown; fails when it fails.
@@ -183,5 +202,25 @@ impl Drop for Scratch {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
             eprintln!("cannot remove {}: {error}", self.path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cargo_that_is_started_is_not_told_of_our_package() {
+        // `cargo test` says these to a test, as `cargo run` does to a chore.
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR"] {
+            assert!(std::env::var_os(name).is_some(), "{name}");
+        }
+        let env = command(Path::new("/"), "env", [""; 0]).output().unwrap();
+        let told = String::from_utf8(env.stdout).unwrap();
+        let of_package = told
+            .lines()
+            .find(|line| line.starts_with("CARGO_PKG_") || line.starts_with("CARGO_MANIFEST"));
+        assert_eq!(of_package, None);
+        assert!(told.contains("PATH="), "the rest is passed on");
     }
 }

@@ -16,6 +16,7 @@ use outport_model::task::StopCode;
 use outport_model::{DesiredStatus, TaskId, TaskStatus};
 use outport_node_protocol::{Assignment, Registered, Registration, StopCause, TaskAssignment};
 use outport_task_disk::DiskError;
+use outport_task_network::HostAccess;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -82,6 +83,8 @@ pub struct AgentSettings {
     /// Whether containers may have power over this host: `privileged`, and the capabilities that
     /// [`outport_model::linux_capability`] calls the host's.
     pub allow_privileged: bool,
+    /// What tasks may reach on this host beside what every task needs.
+    pub host_access: HostAccess,
 }
 
 /// Why a node cannot work.
@@ -225,7 +228,7 @@ impl Agent {
         self.detach();
         let machine = &self.shared.machine;
         remove_containers(&machine.runtime).await?;
-        machine.networks.settle().await;
+        machine.networks.release().await?;
         let disks = machine.disks.clone();
         tokio::task::spawn_blocking(move || disks.clear())
             .await
@@ -637,7 +640,9 @@ async fn machine(
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
     let (directory, gib) = (settings.directory.clone(), settings.task_storage_gib);
     let disks = tokio::task::spawn_blocking(move || Disks::open(&directory, gib));
-    let networks = Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr).await?;
+    let host_access = settings.host_access.clone();
+    let networks =
+        Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr, host_access).await?;
     let disks = Arc::new(disks.await.map_err(std::io::Error::other)??);
     let driver = match &settings.oci_runtime {
         Some(program) => Driver::Oci(program.clone()),

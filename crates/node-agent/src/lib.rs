@@ -40,6 +40,8 @@ mod run_dir;
 mod task;
 mod task_record;
 
+pub use outport_task_network::{HostAccess, TransportProtocol};
+
 pub use agent::{Agent, AgentError, AgentSettings, check_addresses, remove_everything};
 pub use container_spec::OpenFiles;
 pub use control_plane::LinkError;

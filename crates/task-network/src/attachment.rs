@@ -92,4 +92,21 @@ pub struct AttachedNamespace {
     pub attachment: Attachment,
     /// Its address on the outside link: the interface's, or the one that the bridge network gave it.
     pub address: Option<Ipv4Addr>,
+    /// The host's end of its link pair. Versions before it was recorded made it of the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_the_first_version_is_read() {
+        let old = r#"{"name":"t1","path":"/run/outport/a/ns/t1/net","attachment":{"Bridge":{"ports":[
+            {"protocol":"Tcp","host_port":80,"container_port":8000}]}},"address":"100.64.0.2"}"#;
+        let read: AttachedNamespace = serde_json::from_str(old).unwrap();
+        assert_eq!((read.name.as_str(), read.link), ("t1", None));
+        assert_eq!(read.address, Some(Ipv4Addr::new(100, 64, 0, 2)));
+    }
 }

@@ -71,6 +71,9 @@ pub enum NetworkError {
         /// The network.
         network: Ipv4Net,
     },
+    /// Every name for its link is another's.
+    #[error("no free name for the link of network namespace {0}")]
+    NoLinkName(String),
     /// The kernel refused a request about links, addresses or routes.
     #[error("{action}: {source}")]
     Kernel {

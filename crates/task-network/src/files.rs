@@ -31,6 +31,20 @@ pub fn hosts_file(own: Option<(Ipv4Addr, &str)>, extra_hosts: &[(String, IpAddr)
     text
 }
 
+/// `/etc/hosts` of a task on the host's own network: the host's, then extra hosts. As Docker makes it.
+pub fn hosts_file_of_host(host: &str, extra_hosts: &[(String, IpAddr)]) -> String {
+    if host.trim().is_empty() {
+        return hosts_file(None, extra_hosts);
+    }
+    let mut text = host.trim_end().to_owned();
+    text.push('\n');
+    for (name, address) in extra_hosts {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{address} {name}");
+    }
+    text
+}
+
 /// `/etc/hostname`.
 pub fn hostname_file(hostname: &str) -> String {
     format!("{hostname}\n")
@@ -86,6 +100,16 @@ mod tests {
              172.31.0.9 ip-172-31-0-9.ec2.internal\n10.0.0.1 db\n"
         );
         assert_eq!(hostname_file(&name), "ip-172-31-0-9.ec2.internal\n");
+    }
+
+    #[test]
+    fn a_task_on_the_hosts_network_has_the_hosts_names() {
+        let extra = [("db".to_owned(), "10.0.0.1".parse().unwrap())];
+        assert_eq!(
+            hosts_file_of_host("127.0.0.1 localhost\n192.0.2.2 box", &extra),
+            "127.0.0.1 localhost\n192.0.2.2 box\n10.0.0.1 db\n"
+        );
+        assert_eq!(hosts_file_of_host(" \n", &extra), hosts_file(None, &extra));
     }
 
     #[track_caller]

@@ -1,27 +1,110 @@
 //! The host as a router: IPv4 forwarding, and making room in a FORWARD policy of DROP (Docker's, a firewall's).
 //!
-//! Forwarding stays on after the instance is gone: others on the host may have come to depend on it meanwhile, and
-//! who turned it on first cannot be told apart.
+//! **Invariant:** a host that was no router becomes none for others: between the links that it had, nothing is forwarded.
 
 use crate::error::NetworkError;
 use crate::firewall::complaint;
+use crate::route::RouteSocket;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
 const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+/// In the runtime directory, which a boot empties as it turns forwarding off: the links of [`Forwarding::closed_links`].
+const RECORD: &str = "forwarding.json";
 /// Most copies of a rule that a removal takes away.
 const RULE_COPIES_MAX: usize = 8;
 
-/// Lets the host forward IPv4 packets.
-pub fn enable() -> Result<(), NetworkError> {
+/// What is to be done so that the host forwards the packets of tasks, and no others.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// The links that the host had when forwarding was off: between these nothing is forwarded for as long as the
+    /// instance has its table. Links that came later, such as Docker's, are not our affair.
+    pub closed_links: Vec<String>,
+    is_on: bool,
+}
+
+impl Forwarding {
+    /// Looks at the host. Who turns forwarding on writes down first what it was closed between, so that the next
+    /// process of the instance knows it too.
+    pub fn plan(runtime_directory: &Path) -> Result<Forwarding, NetworkError> {
+        let is_on = is_on()?;
+        let record = runtime_directory.join(RECORD);
+        let closed_links = match fs::read(&record) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_on => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let links = foreign_links()?;
+                let write = || fs::write(&record, serde_json::to_vec(&links)?);
+                write().map_err(NetworkError::file(&record))?;
+                links
+            }
+            Err(error) => return Err(NetworkError::file(&record)(error)),
+        };
+        Ok(Forwarding { closed_links, is_on })
+    }
+
+    /// Lets the host forward IPv4 packets.
+    pub fn turn_on(self) -> Result<(), NetworkError> {
+        if !self.is_on {
+            write_forwarding("1")?;
+            tracing::info!(
+                between = self.closed_links.join(" "),
+                "IPv4 forwarding was off on this host and is on now, but not between these links"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Turns forwarding off again, if this instance turned it on and nobody seems to use it: no other Outport, no link that
+/// came later. After the table is gone.
+pub fn turn_off(runtime_directory: &Path) -> Result<(), NetworkError> {
+    let record = runtime_directory.join(RECORD);
+    let closed_links: Vec<String> = match fs::read(&record) {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(NetworkError::file(&record)(error)),
+    };
+    let came_later = foreign_links()?.iter().any(|link| !closed_links.contains(link));
+    if came_later || other_outports()? {
+        tracing::warn!(
+            "IPv4 forwarding, which was off before, stays on: others on this host may use it"
+        );
+    } else {
+        write_forwarding("0")?;
+    }
+    fs::remove_file(&record).map_err(NetworkError::file(&record))
+}
+
+fn is_on() -> Result<bool, NetworkError> {
     let path = Path::new(IP_FORWARD);
     let value = fs::read_to_string(path).map_err(NetworkError::file(path))?;
-    if value.trim() != "1" {
-        fs::write(path, "1").map_err(NetworkError::file(path))?;
-        tracing::info!("IPv4 forwarding was off on this host and is on now");
-    }
-    Ok(())
+    Ok(value.trim() == "1")
+}
+
+fn write_forwarding(value: &str) -> Result<(), NetworkError> {
+    let path = Path::new(IP_FORWARD);
+    fs::write(path, value).map_err(NetworkError::file(path))
+}
+
+/// Every link but loopback and Outports'. A name that is no plain word is left out: it goes into a script.
+fn foreign_links() -> Result<Vec<String>, NetworkError> {
+    let links = RouteSocket::open().and_then(|mut socket| socket.links());
+    let links = links.map_err(NetworkError::kernel("list the host's links"))?;
+    let is_plain = |name: &str| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte))
+    };
+    let names = links.into_iter().map(|(_, name)| name);
+    Ok(names.filter(|name| name != "lo" && !name.starts_with("op") && is_plain(name)).collect())
+}
+
+fn other_outports() -> Result<bool, NetworkError> {
+    let failed = |reason: String| NetworkError::Program { program: "nft", reason };
+    let listed = Command::new("nft").args(["list", "tables"]).output();
+    let listed = listed.map_err(|error| failed(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&listed.stdout).contains("inet outport_"))
 }
 
 /// Lets this instance's packets pass where iptables drops what it does not know. Docker leaves the chain DOCKER-USER

@@ -1,18 +1,21 @@
 //! The instance's network on this host: opened once, then namespaces come and go.
 
 mod build;
+mod records;
+mod rules;
 mod take_apart;
 
-use crate::attachment::{AttachedNamespace, Attachment, MacAddress};
+use crate::attachment::{AttachedNamespace, Attachment, MacAddress, PortMapping};
 use crate::bridge::BridgeAddresses;
 use crate::error::NetworkError;
-use crate::firewall::{self, ElementSocket, Ruleset, ruleset_text};
+use crate::firewall::{self, HostAccess};
 use crate::instance::{InstanceId, NamespaceName};
 use crate::ports::HeldPorts;
 use crate::reaper::{Reaper, Remains, delete_links, reap};
 use crate::route::{self, LinkEnd, RouteSocket};
 use crate::{clash, forwarding, namespace, ranges};
 use ipnet::Ipv4Net;
+use rules::{Guard, Rules};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -25,7 +28,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const HOST_MAC: MacAddress = MacAddress([0x0a, 0x58, 0, 0, 0, 1]);
 const ROUTER_MAC: MacAddress = MacAddress([0x0a, 0x58, 0, 0, 0, 2]);
 const METADATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
-const INSTANCE_METADATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// What clouds call the service that a machine asks for its own credentials: AWS and most others, Azure, Alibaba.
+const METADATA_SERVICES: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(169, 254, 169, 254),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(100, 100, 100, 200),
+];
 const RECORD: &str = "attachment.json";
 /// Directories of namespaces that are being taken apart begin with this; no [`NamespaceName`] does.
 const DETACHED_PREFIX: &str = ".detached-";
@@ -44,19 +52,32 @@ pub struct HostNetworkSettings {
     pub bridge_cidr: Ipv4Net,
     /// The host port, on 169.254.170.2, of the task metadata endpoint; tasks reach it as 169.254.170.2:80.
     pub metadata_port: Option<u16>,
+    /// What tasks may reach on the host beside name servers, an answer to a ping, their metadata, published ports and
+    /// what tasks in network mode `host` serve.
+    pub host_access: HostAccess,
+    /// The name servers of tasks: these are reached also where a cloud keeps the machine's metadata on the same address.
+    pub name_servers: Vec<Ipv4Addr>,
+}
+
+impl HostNetworkSettings {
+    fn link_of(&self, attached: &AttachedNamespace) -> String {
+        let recorded = attached.link.clone();
+        recorded.unwrap_or_else(|| self.instance.unrecorded_link(&attached.name))
+    }
 }
 
 /// The instance's network. Methods may be called from many threads; each blocks for some milliseconds.
 pub struct HostNetwork {
     settings: HostNetworkSettings,
-    table: String,
     namespaces: PathBuf,
     router: Ipv4Addr,
     /// The host's own namespace: where the other ends of the pairs go.
     host_namespace: File,
-    elements: Mutex<ElementSocket>,
+    rules: Arc<Rules>,
     state: Mutex<State>,
     reaper: Reaper,
+    /// `None` once the instance is to go.
+    guard: Mutex<Option<Guard>>,
     detached: AtomicU64,
 }
 
@@ -65,6 +86,8 @@ struct State {
     ports: HashMap<NamespaceName, HeldPorts>,
     /// Who has which address.
     addresses: HashMap<Ipv4Addr, NamespaceName>,
+    /// Who has which link.
+    links: HashMap<String, NamespaceName>,
     /// One at a time for each name; different names go at once.
     in_work: HashMap<NamespaceName, Arc<Mutex<()>>>,
 }
@@ -78,7 +101,8 @@ impl HostNetwork {
         let namespaces = settings.runtime_directory.join("ns");
         fs::create_dir_all(&namespaces).map_err(NetworkError::file(&namespaces))?;
         let router = first_address(settings.vpc_cidr);
-        write_rules(&settings)?;
+        let rules = Arc::new(Rules::open(settings.clone(), namespaces.clone())?);
+        let guard = Guard::start(Arc::clone(&rules));
         make_router(&settings, router)?;
         let own = Path::new("/proc/thread-self/ns/net");
         let network = HostNetwork {
@@ -86,15 +110,14 @@ impl HostNetwork {
                 bridge: BridgeAddresses::new(settings.bridge_cidr),
                 ports: HashMap::new(),
                 addresses: HashMap::new(),
+                links: HashMap::new(),
                 in_work: HashMap::new(),
             }),
-            table: settings.instance.table(),
             namespaces,
             router,
             host_namespace: File::open(own).map_err(NetworkError::file(own))?,
-            elements: Mutex::new(
-                ElementSocket::open().map_err(NetworkError::kernel("open nf_tables"))?,
-            ),
+            rules,
+            guard: Mutex::new(Some(guard.map_err(NetworkError::kernel("watch nf_tables"))?)),
             reaper: Reaper::start().map_err(NetworkError::kernel("start a thread"))?,
             detached: AtomicU64::new(0),
             settings,
@@ -109,14 +132,17 @@ impl HostNetwork {
         check_clashes(settings)
     }
 
-    /// Renews rules and elements, for when somebody flushed the host's rules (a restart of a firewall) or Docker came
-    /// later. Running connections are not disturbed.
+    /// Puts back what somebody took away of rules and elements (a restart of a firewall), and passes a firewall that came
+    /// later, such as Docker's. The watch does the same when the kernel tells of a change; this is for what it does not
+    /// tell, such as iptables of the old kind. Running connections are not disturbed.
     pub fn restore_rules(&self) -> Result<(), NetworkError> {
-        write_rules(&self.settings)?;
-        for namespace in self.list()? {
-            self.add_elements(&namespace)?;
-        }
-        Ok(())
+        self.rules.restore()
+    }
+
+    /// Lets tasks reach ports of the host that a task without a namespace of its own (network mode `host`) serves, until
+    /// [`HostNetwork::detach`] of that name.
+    pub fn serve(&self, name: &NamespaceName, ports: Vec<PortMapping>) -> Result<(), NetworkError> {
+        self.rules.serve(name, ports)
     }
 
     /// The host's own address in the VPC: the source of what the host sends to tasks.
@@ -139,24 +165,24 @@ impl HostNetwork {
                 return Err(NetworkError::AttachedDifferently(name.to_string()));
             }
             if namespace::is_pinned(&existing.path) && self.has_link(&existing)? {
-                self.add_elements(&existing)?;
+                self.rules.add(&existing)?;
                 return Ok(existing);
             }
             self.take_apart(name)?;
         }
-        let attached = self.promise(name, attachment)?;
+        let promised = self.promise(name, attachment)?;
         // A namespace that is whole but for its record: somebody has cleaned `/run` under what runs in it.
         // The address of a bridge's is not known without its record.
         if matches!(attachment, Attachment::Interface(_))
-            && namespace::is_pinned(&attached.path)
-            && self.has_link(&attached)?
+            && namespace::is_pinned(&promised.path)
+            && self.has_link(&promised)?
         {
-            self.restore_records(std::slice::from_ref(&attached))?;
-            self.add_elements(&attached)?;
-            return Ok(attached);
+            self.restore_records(std::slice::from_ref(&promised))?;
+            self.rules.add(&promised)?;
+            return Ok(promised);
         }
-        match self.build(&attached) {
-            Ok(()) => Ok(attached),
+        match self.build(promised) {
+            Ok(attached) => Ok(attached),
             Err(error) => {
                 // The first error is the one to report.
                 if let Err(second) = self.take_apart(name) {
@@ -173,7 +199,7 @@ impl HostNetwork {
         let turn = self.turn(name);
         let result = {
             let _mine = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            self.take_apart(name)
+            self.rules.serve(name, Vec::new()).and_then(|()| self.take_apart(name))
         };
         drop(turn);
         self.state().in_work.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -182,18 +208,22 @@ impl HostNetwork {
 
     /// All namespaces of this instance, whole or not: what to adopt, and what to detach.
     pub fn list(&self) -> Result<Vec<AttachedNamespace>, NetworkError> {
-        let mut listed = Vec::new();
-        for name in directory_names(&self.namespaces)? {
-            if let Ok(name) = name.parse::<NamespaceName>() {
-                listed.extend(self.read(&name)?);
-            }
-        }
-        Ok(listed)
+        records::list(&self.namespaces)
+    }
+
+    /// Lets go of the rules, which stay as they are, so that [`HostNetwork::remove_everything`] can take them: nobody
+    /// puts them back any more.
+    ///
+    /// # Errors
+    /// When the kernel has no socket left.
+    pub fn release(&self) -> Result<(), NetworkError> {
+        drop(self.guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.rules.release()
     }
 
     /// The names of all namespaces of this instance, also of those whose record is lost.
     pub fn names(&self) -> Result<Vec<NamespaceName>, NetworkError> {
-        let names = directory_names(&self.namespaces)?;
+        let names = records::directory_names(&self.namespaces)?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -203,7 +233,7 @@ impl HostNetwork {
             let directory = self.namespaces.join(one.name.as_str());
             if !directory.join(RECORD).exists() {
                 fs::create_dir_all(&directory).map_err(NetworkError::file(&directory))?;
-                build::write_record(&directory, one)?;
+                records::write(&self.namespaces, one)?;
             }
         }
         Ok(())
@@ -217,7 +247,7 @@ impl HostNetwork {
     /// Detaches everything, waits, and removes rules and links of the instance: nothing of it is left on the host.
     pub fn close(self) -> Result<(), NetworkError> {
         let HostNetworkSettings { instance, runtime_directory, .. } = self.settings.clone();
-        for name in directory_names(&self.namespaces)? {
+        for name in records::directory_names(&self.namespaces)? {
             if let Ok(name) = name.parse() {
                 self.detach(&name)?;
             }
@@ -233,7 +263,7 @@ impl HostNetwork {
         runtime_directory: &Path,
     ) -> Result<(), NetworkError> {
         let namespaces = runtime_directory.join("ns");
-        let names = directory_names(&namespaces)?;
+        let names = records::directory_names(&namespaces)?;
         let remains = names.iter().map(|name| namespaces.join(name));
         let remains: Vec<Remains> =
             remains.map(|directory| Remains { directory, link_index: None }).collect();
@@ -246,6 +276,7 @@ impl HostNetwork {
         };
         remove_links().map_err(NetworkError::kernel("delete links"))?;
         firewall::remove_table(&instance.table())?;
+        forwarding::turn_off(runtime_directory)?;
         forwarding::remove_from_iptables(&prefix)?;
         match fs::remove_dir(&namespaces) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -265,7 +296,7 @@ impl HostNetwork {
 
     /// Learns what exists, finishes what a crash interrupted, and puts elements back that a flush took away.
     fn take_over(&self) -> Result<(), NetworkError> {
-        for name in directory_names(&self.namespaces)? {
+        for name in records::directory_names(&self.namespaces)? {
             if name.starts_with(DETACHED_PREFIX) {
                 let directory = self.namespaces.join(name);
                 self.reaper.reap(Remains { directory, link_index: None });
@@ -273,7 +304,7 @@ impl HostNetwork {
                 match self.read(&name)? {
                     Some(existing) => {
                         self.note(&existing);
-                        self.add_elements(&existing)?;
+                        self.rules.add(&existing)?;
                     }
                     // Its record was taken from it: whoever attaches it again knows what it is.
                     None if namespace::is_pinned(
@@ -290,6 +321,7 @@ impl HostNetwork {
         let mut state = self.state();
         if let Some(address) = existing.address {
             state.addresses.insert(address, existing.name.clone());
+            state.links.insert(self.settings.link_of(existing), existing.name.clone());
         }
         if let Attachment::Bridge { ports } = &existing.attachment {
             if let Some(address) = existing.address {
@@ -300,43 +332,12 @@ impl HostNetwork {
     }
 
     fn read(&self, name: &NamespaceName) -> Result<Option<AttachedNamespace>, NetworkError> {
-        let path = self.namespaces.join(name.as_str()).join(RECORD);
-        match fs::read(&path) {
-            // Unreadable: a crash while it was written; the namespace was not in use yet.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(NetworkError::file(&path)(error)),
-        }
+        records::read(&self.namespaces, name)
     }
-}
-
-/// Forwarding, the table with its rules, and a way past the host's own firewall. Elements in the table stay.
-fn write_rules(settings: &HostNetworkSettings) -> Result<(), NetworkError> {
-    let link_prefix = settings.instance.link_prefix();
-    forwarding::enable()?;
-    firewall::run_script(&ruleset_text(&Ruleset {
-        table: settings.instance.table(),
-        link_prefix: link_prefix.clone(),
-        vpc_cidr: settings.vpc_cidr,
-        bridge_cidr: settings.bridge_cidr,
-        router: first_address(settings.vpc_cidr),
-        metadata_port: settings.metadata_port,
-    }))?;
-    forwarding::accept_in_iptables(&link_prefix)
 }
 
 fn first_address(cidr: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(cidr.network()) + 1)
-}
-
-fn directory_names(directory: &Path) -> Result<Vec<String>, NetworkError> {
-    let listed = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        listed => listed.map_err(NetworkError::file(directory))?,
-    };
-    let names =
-        listed.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-    names.collect::<io::Result<Vec<String>>>().map_err(NetworkError::file(directory))
 }
 
 fn check_clashes(settings: &HostNetworkSettings) -> Result<(), NetworkError> {

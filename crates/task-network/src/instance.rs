@@ -45,7 +45,7 @@ impl FromStr for NamespaceName {
     }
 }
 
-fn invalid(text: &str) -> InvalidName {
+pub(crate) fn invalid(text: &str) -> InvalidName {
     InvalidName(text.chars().take(80).collect())
 }
 
@@ -65,10 +65,32 @@ impl InstanceId {
         (format!("{}router", self.link_prefix()), format!("{}routerp", self.link_prefix()))
     }
 
-    /// The host's end of a namespace's link pair: 15 bytes, the kernel's limit.
-    pub(crate) fn link(&self, name: &NamespaceName) -> String {
+    /// A name for the host's end of a namespace's link pair: 15 bytes, the kernel's limit. Two namespaces may come
+    /// to the same name: each `attempt` is another one.
+    pub(crate) fn link(&self, name: &NamespaceName, attempt: u8) -> String {
+        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        const LENGTH: usize = 8;
+        let attempt = if attempt == 0 { String::new() } else { format!("/{attempt}") };
+        let parts = [self.0.as_bytes(), b"/", name.0.as_bytes(), attempt.as_bytes()];
+        let mut hash = fnv1a(&parts);
+        let mut link = self.link_prefix();
+        for _ in 0..LENGTH {
+            let digit = usize::try_from(hash % 36).unwrap_or_default();
+            link.push(char::from(DIGITS[digit]));
+            hash /= 36;
+        }
+        link
+    }
+
+    /// The name that versions before the link was recorded gave.
+    pub(crate) fn unrecorded_link(&self, name: &NamespaceName) -> String {
         let hash = fnv1a(&[self.0.as_bytes(), b"/", name.0.as_bytes()]);
         format!("{}{:08x}", self.link_prefix(), hash & 0xffff_ffff)
+    }
+
+    /// What a link of the namespace bears as its alias, so that nobody takes it for another's.
+    pub(crate) fn link_alias(&self, name: &NamespaceName) -> String {
+        format!("outport {}/{}", self.0, name.0)
     }
 }
 
@@ -121,10 +143,12 @@ mod tests {
     fn link_names_are_stable_and_fit_the_kernel() {
         let instance: InstanceId = "a1b2".parse().unwrap();
         let name: NamespaceName = "0123456789abcdef0123456789abcdef".parse().unwrap();
-        let link = instance.link(&name);
+        let link = instance.link(&name, 0);
         assert_eq!(link.len(), 15);
         assert!(link.starts_with(&instance.link_prefix()));
-        assert_eq!(link, "a1b2".parse::<InstanceId>().unwrap().link(&name));
+        assert_eq!(link, "a1b2".parse::<InstanceId>().unwrap().link(&name, 0));
+        assert_ne!(link, instance.link(&name, 1));
+        assert_eq!(instance.unrecorded_link(&name).len(), 15);
         assert!(instance.router_links().1.len() <= 15);
         assert_ne!(instance.link_prefix(), "a1b3".parse::<InstanceId>().unwrap().link_prefix());
     }

@@ -11,7 +11,9 @@
 //!
 //! **Invariant:** the calling thread's network namespace is never changed: namespaces are made by a thread that ends
 //! with its work. No packet leaves a task with a source address that is not its own, and none of a task's packets
-//! reaches 169.254.169.254 or the host's loopback. All calls block for milliseconds; none needs an async runtime.
+//! reaches the host's loopback, a cloud's metadata service, or anything of the host but name servers, an answer to a
+//! ping, the task's metadata and what the operator opened. All calls block for milliseconds; none needs an async
+//! runtime.
 
 mod attachment;
 mod bridge;
@@ -32,7 +34,10 @@ pub use attachment::{
     AttachedNamespace, Attachment, MacAddress, PortMapping, TaskInterface, TransportProtocol,
 };
 pub use error::NetworkError;
-pub use files::{hostname_file, hosts_file, nameservers, private_dns_name, resolv_conf_file};
+pub use files::{
+    hostname_file, hosts_file, hosts_file_of_host, nameservers, private_dns_name, resolv_conf_file,
+};
+pub use firewall::HostAccess;
 pub use host::{HostNetwork, HostNetworkSettings};
 pub use instance::{InstanceId, InvalidName, NamespaceName};
 pub use ipnet::Ipv4Net;

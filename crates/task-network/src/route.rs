@@ -109,6 +109,11 @@ impl RouteSocket {
 
     /// The index of a link of this namespace; `None` when there is none of that name.
     pub fn link_index(&mut self, name: &str) -> io::Result<Option<u32>> {
+        Ok(self.link(name)?.map(|(index, _)| index))
+    }
+
+    /// Index and alias of a link of this namespace.
+    pub fn link(&mut self, name: &str) -> io::Result<Option<(u32, Option<String>)>> {
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::IfName(name.to_owned()));
         let mut buffer = Vec::new();
@@ -116,7 +121,11 @@ impl RouteSocket {
         self.socket.send(&buffer, 0)?;
         match self.answer()? {
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                Ok(Some(link.header.index))
+                let alias = link.attributes.iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfAlias(alias) => Some(alias.clone()),
+                    _ => None,
+                });
+                Ok(Some((link.header.index, alias)))
             }
             NetlinkPayload::Error(error) => match error.code.map(|code| code.get().abs()) {
                 Some(ENODEV) => Ok(None),
@@ -223,6 +232,15 @@ pub fn new_pair(near: &LinkEnd<'_>, far: &LinkEnd<'_>) -> Change {
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(end_message(far)))),
     ]));
     (RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Takes a link up and says in its alias whose it is.
+pub fn up_as(index: u32, alias: &str) -> Change {
+    let (mut message, flags) = up(index);
+    if let RouteNetlinkMessage::SetLink(link) = &mut message {
+        link.attributes.push(LinkAttribute::IfAlias(alias.to_owned()));
+    }
+    (message, flags)
 }
 
 /// Takes a link up.

@@ -13,7 +13,7 @@
 //! | `strangers` | 10,000 connections that prove nothing, callers work |
 //! | `full` | a disk fills by a container, a push, log events or a stranger while tasks run |
 //! | `inodes` | the same with its inodes |
-//! | `rules` | somebody flushes the host's firewall rules while a task runs |
+//! | `rules` | somebody flushes the host's firewall rules while a task that wants out runs |
 //! | `suspend` | Outport, or it and all its containers, is suspended for up to five minutes |
 //!
 //! A campaign is a function of a [`Course`]: it gets random numbers, starts what it needs

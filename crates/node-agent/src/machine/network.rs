@@ -13,13 +13,16 @@ use outport_model::TaskId;
 use outport_model::task_definition::TransportProtocol as Protocol;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
 use outport_task_network::{
-    AttachedNamespace, Attachment, HostNetwork, HostNetworkSettings, InvalidName, Ipv4Net,
-    MacAddress, NamespaceName, PortMapping, TaskInterface, TransportProtocol, hostname_file,
-    hosts_file, nameservers, resolv_conf_file,
+    AttachedNamespace, Attachment, HostAccess, HostNetwork, HostNetworkSettings, InvalidName,
+    Ipv4Net, MacAddress, NamespaceName, PortMapping, TaskInterface, TransportProtocol,
+    hostname_file, hosts_file, hosts_file_of_host, nameservers, resolv_conf_file,
 };
 
 /// Where the host keeps its name servers, in order of preference.
 const RESOLV_CONFS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+
+/// Most that is taken over of a file of the host: some block advertisements with long lists of names.
+const HOST_FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Why a task has no network.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +49,9 @@ impl Networks {
         run_dir: &Path,
         instance: &str,
         vpc_cidr: &str,
+        host_access: HostAccess,
     ) -> Result<Self, NetworkError> {
-        let settings = settings(run_dir, instance, vpc_cidr)?;
+        let settings = settings(run_dir, instance, vpc_cidr, host_access)?;
         let host = blocking(move || Ok(HostNetwork::open(settings)?)).await?;
         let attached = Mutex::default();
         Ok(Self { host: Arc::new(host), attached })
@@ -55,11 +59,17 @@ impl Networks {
 
     /// Fails when an address range of the instance is in use on this host.
     pub fn check(run_dir: &Path, instance: &str, vpc_cidr: &str) -> Result<(), NetworkError> {
-        Ok(HostNetwork::check(&settings(run_dir, instance, vpc_cidr)?)?)
+        // What tasks may reach is not asked for here.
+        let host_access = HostAccess::Ports(Vec::new());
+        Ok(HostNetwork::check(&settings(run_dir, instance, vpc_cidr, host_access)?)?)
     }
 
     /// Makes the task's namespaces; repeating it finds them.
     pub async fn attach(&self, task: &TaskAssignment) -> Result<(), NetworkError> {
+        if task.network == TaskNetwork::Host {
+            let (host, name, ports) = (self.host.clone(), task.task.as_str().parse()?, ports(task));
+            return blocking(move || Ok(host.serve(&name, ports)?)).await;
+        }
         for (name, attachment) in attachments(task)? {
             let (host, wanted) = (self.host.clone(), name.clone());
             fail_point::reach("agent.network")?;
@@ -72,7 +82,7 @@ impl Networks {
     /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody
     /// has cleaned away of them. A task runs on without: it has its network already.
     pub async fn take_over(&self, task: &TaskAssignment) {
-        if let TaskNetwork::Awsvpc(_) = task.network
+        if let TaskNetwork::Awsvpc(_) | TaskNetwork::Host = task.network
             && let Err(error) = self.attach(task).await
         {
             tracing::warn!(task = %task.task, %error, "cannot take over its network");
@@ -81,6 +91,13 @@ impl Networks {
 
     /// Removes the task's namespaces; whether none is left.
     pub async fn detach(&self, task: &TaskAssignment) -> bool {
+        if task.network == TaskNetwork::Host {
+            // What it served on the host.
+            return match task.task.as_str().parse() {
+                Ok(name) => self.remove(name).await,
+                Err(_) => true,
+            };
+        }
         // Without valid names none was made.
         let Ok(attachments) = attachments(task) else { return true };
         let mut all = true;
@@ -134,17 +151,14 @@ impl Networks {
         }
     }
 
-    /// Waits until what was detached is gone.
-    pub async fn settle(&self) {
+    /// Waits until what was detached is gone, and lets go of the rules: the instance is to be removed.
+    pub async fn release(&self) -> Result<(), NetworkError> {
         let host = self.host.clone();
-        if let Err(error) = blocking(move || {
+        blocking(move || {
             host.settle();
-            Ok(())
+            Ok(host.release()?)
         })
         .await
-        {
-            tracing::error!(%error, "cannot wait for network namespaces to go");
-        }
     }
 
     /// The namespace that a container is to join.
@@ -182,6 +196,9 @@ impl Networks {
         task: &TaskAssignment,
         container: &ContainerAssignment,
     ) -> Result<Vec<TextFile>, NetworkError> {
+        if task.network == TaskNetwork::Host {
+            return host_files(container);
+        }
         let mut files = vec![("resolv.conf", resolv_conf(container)?)];
         let hostname = container.hostname.clone().or_else(|| self.hostname(task, container));
         if let Some(hostname) = &hostname {
@@ -190,8 +207,7 @@ impl Networks {
             files.push(("hosts", hosts_file(own, &extra_hosts(container)?)));
             files.push(("hostname", hostname_file(hostname)));
         }
-        let file = |(name, text)| TextFile { target: format!("/etc/{name}"), text };
-        Ok(files.into_iter().map(file).collect())
+        Ok(files.into_iter().map(text_file).collect())
     }
 
     fn of_container(
@@ -217,6 +233,7 @@ fn settings(
     run_dir: &Path,
     instance: &str,
     vpc_cidr: &str,
+    host_access: HostAccess,
 ) -> Result<HostNetworkSettings, NetworkError> {
     let vpc_cidr = vpc_cidr.parse().map_err(|_| NetworkError::Assignment {
         what: "VPC range",
@@ -228,7 +245,16 @@ fn settings(
         vpc_cidr,
         bridge_cidr: bridge_cidr(instance),
         metadata_port: None,
+        host_access,
+        name_servers: host_name_servers().into_iter().filter_map(ipv4).collect(),
     })
+}
+
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
 }
 
 /// The private range of this instance's bridge mode: a /22 of 100.64.0.0/10, which is for the inside
@@ -268,19 +294,52 @@ fn attachments(task: &TaskAssignment) -> Result<Vec<(NamespaceName, Attachment)>
             .containers
             .iter()
             .map(|container| {
-                let ports = container.ports.iter().map(|port| PortMapping {
-                    protocol: match port.protocol {
-                        Protocol::Tcp => TransportProtocol::Tcp,
-                        Protocol::Udp => TransportProtocol::Udp,
-                    },
-                    host_port: port.host_port,
-                    container_port: port.container_port,
-                });
-                let attachment = Attachment::Bridge { ports: ports.collect() };
+                let ports = container.ports.iter().map(port_mapping).collect();
+                let attachment = Attachment::Bridge { ports };
                 Ok((namespace_name(task, container)?, attachment))
             })
             .collect(),
     }
+}
+
+/// The ports that a task on the host's network serves there, by its definition.
+fn ports(task: &TaskAssignment) -> Vec<PortMapping> {
+    task.containers.iter().flat_map(|container| &container.ports).map(port_mapping).collect()
+}
+
+fn port_mapping(port: &outport_node_protocol::PortBinding) -> PortMapping {
+    PortMapping {
+        protocol: match port.protocol {
+            Protocol::Tcp => TransportProtocol::Tcp,
+            Protocol::Udp => TransportProtocol::Udp,
+        },
+        host_port: port.host_port,
+        container_port: port.container_port,
+    }
+}
+
+/// The files of a task on the host's network are the host's own, its name servers on loopback too. As Docker makes them.
+fn host_files(container: &ContainerAssignment) -> Result<Vec<TextFile>, NetworkError> {
+    let resolv_conf = match host_file("/etc/resolv.conf") {
+        Some(text) if container.dns_servers.is_empty() => text,
+        _ => resolv_conf(container)?,
+    };
+    let hosts = host_file("/etc/hosts").unwrap_or_default();
+    let files = [
+        ("resolv.conf", resolv_conf),
+        ("hosts", hosts_file_of_host(&hosts, &extra_hosts(container)?)),
+        ("hostname", hostname_file(&crate::host::host_name())),
+    ];
+    Ok(files.into_iter().map(text_file).collect())
+}
+
+/// A text of the host; `None` when there is none, or none of a reasonable size.
+fn host_file(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().filter(|text| text.len() <= HOST_FILE_BYTES_MAX)
+}
+
+fn text_file((name, text): (&str, String)) -> TextFile {
+    TextFile { target: format!("/etc/{name}"), text }
 }
 
 fn mac_address(text: &str) -> Result<MacAddress, NetworkError> {
@@ -305,14 +364,19 @@ fn extra_hosts(container: &ContainerAssignment) -> Result<Vec<(String, IpAddr)>,
 
 fn resolv_conf(container: &ContainerAssignment) -> Result<String, NetworkError> {
     let servers = if container.dns_servers.is_empty() {
-        let texts: Vec<String> =
-            RESOLV_CONFS.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
-        nameservers(&texts.iter().map(String::as_str).collect::<Vec<_>>())
+        host_name_servers()
     } else {
         let servers = container.dns_servers.iter();
         servers.map(|server| ip_address(server, "dnsServers address")).collect::<Result<_, _>>()?
     };
     Ok(resolv_conf_file(&servers, &container.dns_search_domains, &[]))
+}
+
+/// Those that tasks ask unless their definition says otherwise.
+fn host_name_servers() -> Vec<IpAddr> {
+    let texts: Vec<String> =
+        RESOLV_CONFS.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    nameservers(&texts.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn ip_address(text: &str, what: &'static str) -> Result<IpAddr, NetworkError> {

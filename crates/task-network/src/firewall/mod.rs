@@ -1,13 +1,23 @@
 //! The instance's nftables table: rules written once by `nft`, set elements by netlink, one transaction each.
 //!
+//! | what may happen to the rules | what keeps tasks in |
+//! |---|---|
+//! | somebody flushes or deletes them | on Linux 6.9 and newer the table has an owner, and nobody else can; on older kernels a watch puts it back within milliseconds |
+//! | the agent dies | the table stays, without an owner; the next agent takes it |
+//! | they are gone for a moment | loopback: `route_localnet` is on only where ports are published; foreign sources: strict `rp_filter` on each link; IPv6: off on each link |
+//!
 //! **Invariant:** a task's coming and going changes elements only. An element that is already there, or already
 //! gone, is no error.
 
 mod elements;
 mod ruleset;
+mod socket;
+mod watch;
 
-pub use elements::{Element, ElementSocket};
-pub use ruleset::{Ruleset, ruleset_text};
+pub use elements::Element;
+pub use ruleset::{HostAccess, Ruleset, ruleset_text};
+pub use socket::{Ownership, TableSocket};
+pub use watch::Watch;
 
 use crate::error::NetworkError;
 use std::io::Write;
@@ -44,6 +54,7 @@ pub fn complaint(stderr: &[u8]) -> String {
 
 /// Removes the table with everything in it; none there is fine.
 pub fn remove_table(table: &str) -> Result<(), NetworkError> {
-    // Adding it first makes the deletion succeed either way.
-    run_script(&format!("add table inet {table}\ndelete table inet {table}\n"))
+    TableSocket::open()
+        .and_then(|mut socket| socket.delete_table(table))
+        .map_err(NetworkError::kernel("delete a table of nf_tables"))
 }

@@ -1,10 +1,9 @@
 //! Making a namespace and connecting it: both sides of the link pair, and its set elements.
 
-use super::{HOST_MAC, HostNetwork, INSTANCE_METADATA_ADDRESS, RECORD, first_address, write_rules};
+use super::{HOST_MAC, HostNetwork, METADATA_SERVICES, State, first_address, records};
 use crate::attachment::{AttachedNamespace, Attachment, MacAddress, TaskInterface};
 use crate::error::NetworkError;
-use crate::firewall::Element;
-use crate::instance::NamespaceName;
+use crate::instance::{InstanceId, NamespaceName};
 use crate::namespace;
 use crate::ports::HeldPorts;
 use crate::route::{self, LinkEnd, RouteSocket};
@@ -13,14 +12,16 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::path::Path;
 
 /// The only link of a namespace besides loopback.
 const TASK_LINK: &str = "eth0";
 /// Its index, chosen so that it need not be asked for.
 const TASK_LINK_INDEX: u32 = 2;
 const EEXIST: i32 = 17;
+/// How often another name is tried for a link whose name is taken.
+const LINK_ATTEMPTS_MAX: u8 = 4;
+const NETWORK_PARAMETERS: &str = "/proc/sys/net";
 
 impl HostNetwork {
     pub(super) fn check_addresses(&self, attachment: &Attachment) -> Result<(), NetworkError> {
@@ -65,42 +66,61 @@ impl HostNetwork {
                 _ => state.addresses.insert(address, name.clone()),
             };
         }
+        let link = match address {
+            Some(_) => Some(state.take_link(&self.settings.instance, name, 0)?),
+            None => None,
+        };
         Ok(AttachedNamespace {
             name: name.clone(),
             path: self.namespaces.join(name.as_str()).join("net"),
             attachment: attachment.clone(),
             address,
+            link,
         })
     }
 
     /// The record first: what is not recorded is not found after a crash.
-    pub(super) fn build(&self, attached: &AttachedNamespace) -> Result<(), NetworkError> {
+    pub(super) fn build(
+        &self,
+        mut attached: AttachedNamespace,
+    ) -> Result<AttachedNamespace, NetworkError> {
         let directory = self.namespaces.join(attached.name.as_str());
         fs::create_dir_all(&directory).map_err(NetworkError::file(&directory))?;
-        write_record(&directory, attached)?;
-        let (interface, link) = match (&attached.attachment, attached.address) {
-            (Attachment::Interface(interface), _) => {
-                (interface.clone(), self.settings.instance.link(&attached.name))
+        records::write(&self.namespaces, &attached)?;
+        let interface = match (&attached.attachment, attached.address) {
+            (Attachment::Interface(interface), _) => interface.clone(),
+            (Attachment::Bridge { .. }, Some(address)) => self.bridge_interface(address),
+            _ => {
+                namespace::create(&attached.path, Vec::new())?;
+                return Ok(attached);
             }
-            (Attachment::Bridge { .. }, Some(address)) => {
-                (self.bridge_interface(address), self.settings.instance.link(&attached.name))
-            }
-            _ => return namespace::create(&attached.path, Vec::new()),
         };
-        match namespace::create(&attached.path, self.task_changes(&interface, &link)) {
-            Err(NetworkError::Kernel { source, .. }) if source.raw_os_error() == Some(EEXIST) => {
-                // A link of that name outlived its namespace.
-                self.delete_link(&link)?;
-                namespace::create(&attached.path, self.task_changes(&interface, &link))?;
+        for attempt in 1..=LINK_ATTEMPTS_MAX {
+            let link = self.settings.link_of(&attached);
+            match namespace::create(&attached.path, self.task_changes(&interface, &link)) {
+                Err(NetworkError::Kernel { source, .. })
+                    if source.raw_os_error() == Some(EEXIST) =>
+                {
+                    // One that outlived its namespace is deleted; another's is left alone.
+                    if !self.delete_own_link(&link, &attached.name)? {
+                        tracing::warn!(link, namespace = %attached.name, "a link of that name is another's");
+                        let mut state = self.state();
+                        state.links.remove(&link);
+                        let instance = &self.settings.instance;
+                        attached.link = Some(state.take_link(instance, &attached.name, attempt)?);
+                        drop(state);
+                        records::write(&self.namespaces, &attached)?;
+                    }
+                }
+                made => {
+                    made?;
+                    self.connect_host(&attached, &interface, &link)?;
+                    self.rules.add(&attached)?;
+                    return Ok(attached);
+                }
             }
-            result => result?,
         }
-        self.connect_host(
-            &interface,
-            &link,
-            matches!(attached.attachment, Attachment::Bridge { .. }),
-        )?;
-        self.add_elements(attached)
+        Err(NetworkError::NoLinkName(attached.name.to_string()))
     }
 
     fn bridge_interface(&self, address: Ipv4Addr) -> TaskInterface {
@@ -119,74 +139,67 @@ impl HostNetwork {
         let near = LinkEnd { name: TASK_LINK, mac: *mac, namespace: None, index: Some(index) };
         let descriptor = Some(self.host_namespace.as_raw_fd());
         let far = LinkEnd { name: link, mac: HOST_MAC, namespace: descriptor, index: None };
-        vec![
+        let mut changes = vec![
             route::new_pair(&near, &far),
             route::address(index, *address, *prefix_length),
             route::neighbour(index, *gateway, HOST_MAC),
             route::default_route(index, *gateway),
-            route::prohibit(INSTANCE_METADATA_ADDRESS),
-        ]
+        ];
+        // The host drops the same; so a program is told at once instead of waiting in vain.
+        let name_servers = &self.settings.name_servers;
+        let closed = METADATA_SERVICES.iter().filter(|service| !name_servers.contains(service));
+        changes.extend(closed.map(|service| route::prohibit(*service)));
+        changes
     }
 
-    /// What happens on the host's side of the pair.
+    /// What happens on the host's side of the pair. Its settings hold also while there are no rules: no source but the
+    /// one that is routed here, no IPv6.
     fn connect_host(
         &self,
+        attached: &AttachedNamespace,
         interface: &TaskInterface,
         link: &str,
-        published: bool,
     ) -> Result<(), NetworkError> {
         let kernel = || NetworkError::kernel("connect a task to the host");
         let mut socket = RouteSocket::open().map_err(kernel())?;
         let index = socket.link_index(link).map_err(kernel())?;
         let index = index.ok_or_else(|| kernel()(io::Error::from(io::ErrorKind::NotFound)))?;
-        if published {
+        set(&format!("ipv4/conf/{link}/rp_filter"), "1")?;
+        let ipv6 = format!("ipv6/conf/{link}/disable_ipv6");
+        if Path::new(NETWORK_PARAMETERS).join(&ipv6).exists() {
+            set(&ipv6, "1")?;
+        }
+        if matches!(&attached.attachment, Attachment::Bridge { ports } if !ports.is_empty()) {
             // For 127.0.0.1:<host port>. The raw chain keeps the task from the host's loopback.
-            let path = PathBuf::from(format!("/proc/sys/net/ipv4/conf/{link}/route_localnet"));
-            fs::write(&path, "1").map_err(NetworkError::file(&path))?;
+            set(&format!("ipv4/conf/{link}/route_localnet"), "1")?;
         }
         let changes = vec![
-            route::up(index),
+            route::up_as(index, &self.settings.instance.link_alias(&attached.name)),
             route::host_route(index, interface.address, self.router),
             route::neighbour(index, interface.address, interface.mac),
         ];
         socket.change(changes).map_err(kernel())
     }
+}
 
-    /// Adds the namespace's elements. A table that somebody flushed away is made again first.
-    pub(super) fn add_elements(&self, attached: &AttachedNamespace) -> Result<(), NetworkError> {
-        let elements = self.elements_of(attached);
-        let add = || {
-            let mut socket = self.elements.lock().unwrap_or_else(PoisonError::into_inner);
-            socket.add(&self.table, &elements)
-        };
-        let added = match add() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_rules(&self.settings)?;
-                add()
-            }
-            result => result,
-        };
-        added.map_err(NetworkError::kernel("add elements to nf_tables"))
-    }
-
-    pub(super) fn elements_of(&self, attached: &AttachedNamespace) -> Vec<Element> {
-        let Some(address) = attached.address else { return Vec::new() };
-        let link = self.settings.instance.link(&attached.name);
-        let mut elements = vec![Element::Source { link, address }];
-        if let Attachment::Bridge { ports } = &attached.attachment {
-            elements.push(Element::Hairpin { address });
-            let ports = ports.iter();
-            elements.extend(ports.map(|mapping| Element::Port { mapping: *mapping, address }));
-        }
-        elements
+impl State {
+    /// Takes a link name that no other namespace of the instance has, from the so manieth on.
+    fn take_link(
+        &mut self,
+        instance: &InstanceId,
+        name: &NamespaceName,
+        from: u8,
+    ) -> Result<String, NetworkError> {
+        let mut names = (from..=LINK_ATTEMPTS_MAX).map(|attempt| instance.link(name, attempt));
+        let is_free = |link: &String| self.links.get(link).is_none_or(|owner| owner == name);
+        let link = names.find(is_free).ok_or_else(|| NetworkError::NoLinkName(name.to_string()))?;
+        self.links.insert(link.clone(), name.clone());
+        Ok(link)
     }
 }
 
-pub(super) fn write_record(
-    directory: &Path,
-    attached: &AttachedNamespace,
-) -> Result<(), NetworkError> {
-    let path = directory.join(RECORD);
-    let write = || fs::write(&path, serde_json::to_vec(attached)?);
-    write().map_err(NetworkError::file(&path))
+/// Sets a parameter of the network namespace that this thread is in.
+fn set(parameter: &str, value: &str) -> Result<(), NetworkError> {
+    let path = Path::new(NETWORK_PARAMETERS).join(parameter);
+    fs::write(&path, value).map_err(NetworkError::file(&path))
 }

@@ -9,7 +9,6 @@ use crate::route::{self, RouteSocket};
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 const ESRCH: i32 = 3;
@@ -19,41 +18,42 @@ impl HostNetwork {
     pub(super) fn take_apart(&self, name: &NamespaceName) -> Result<(), NetworkError> {
         let directory = self.namespaces.join(name.as_str());
         let attached = self.read(name)?;
-        let link = self.settings.instance.link(name);
-        let link_index = self.link_index(&link)?;
-        if let Some(attached) = &attached {
-            let mut socket = self.elements.lock().unwrap_or_else(PoisonError::into_inner);
-            socket
-                .delete(&self.table, &self.elements_of(attached))
-                .map_err(NetworkError::kernel("delete elements of nf_tables"))?;
-        }
-        let address = attached.as_ref().and_then(|attached| attached.address);
-        if let (Some(index), Some(address)) = (link_index, address) {
-            let cut = RouteSocket::open().and_then(|mut socket| {
-                socket.change(vec![route::delete_host_route(index, address)])
-            });
-            match cut {
-                Err(error) if error.raw_os_error() != Some(ESRCH) => {
-                    return Err(NetworkError::kernel("delete a route")(error));
-                }
-                _ => {}
-            }
-        }
-        self.give_back(name, address);
+        let link_index = match &attached {
+            Some(attached) => self.own_link_index(attached)?,
+            None => None,
+        };
         let number = self.detached.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
         let aside = self.namespaces.join(format!("{DETACHED_PREFIX}{process}-{number}"));
-        match fs::rename(&directory, &aside) {
-            Ok(()) => self.reaper.reap(Remains { directory: aside, link_index }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(NetworkError::file(&directory)(error)),
+        let moved =
+            self.rules.delete(attached.as_ref(), || match fs::rename(&directory, &aside) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(NetworkError::file(&directory)(error)),
+            })?;
+        let address = attached.as_ref().and_then(|attached| attached.address);
+        let cut = match (link_index, address) {
+            (Some(index), Some(address)) => RouteSocket::open().and_then(|mut socket| {
+                socket.change(vec![route::delete_host_route(index, address)])
+            }),
+            _ => Ok(()),
+        };
+        self.give_back(name, address);
+        if moved {
+            self.reaper.reap(Remains { directory: aside, link_index });
         }
-        Ok(())
+        match cut {
+            Err(error) if error.raw_os_error() != Some(ESRCH) => {
+                Err(NetworkError::kernel("delete a route")(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn give_back(&self, name: &NamespaceName, address: Option<Ipv4Addr>) {
         let mut state = self.state();
         state.ports.remove(name);
+        state.links.retain(|_, owner| owner != name);
         if let Some(address) = address
             && state.addresses.get(&address) == Some(name)
         {
@@ -62,24 +62,47 @@ impl HostNetwork {
         }
     }
 
+    /// Whether the host's end is there and was set up to its end.
     pub(super) fn has_link(&self, attached: &AttachedNamespace) -> Result<bool, NetworkError> {
         if attached.address.is_none() {
             return Ok(true);
         }
-        let link = self.settings.instance.link(&attached.name);
-        self.link_index(&link).map(|index| index.is_some())
+        self.own_link_index(attached).map(|index| index.is_some())
     }
 
-    fn link_index(&self, link: &str) -> Result<Option<u32>, NetworkError> {
+    /// The namespace's link; `None` when there is none, or the link of that name is another's.
+    fn own_link_index(&self, attached: &AttachedNamespace) -> Result<Option<u32>, NetworkError> {
+        let Some((index, alias)) = self.link(&self.settings.link_of(attached))? else {
+            return Ok(None);
+        };
+        let is_own = match (&alias, &attached.link) {
+            (Some(alias), _) => *alias == self.settings.instance.link_alias(&attached.name),
+            // A version that recorded no link wrote no alias either.
+            (None, recorded) => recorded.is_none(),
+        };
+        Ok(is_own.then_some(index))
+    }
+
+    fn link(&self, link: &str) -> Result<Option<(u32, Option<String>)>, NetworkError> {
         RouteSocket::open()
-            .and_then(|mut socket| socket.link_index(link))
+            .and_then(|mut socket| socket.link(link))
             .map_err(NetworkError::kernel("look up a link"))
     }
 
-    pub(super) fn delete_link(&self, link: &str) -> Result<(), NetworkError> {
-        let Some(index) = self.link_index(link)? else { return Ok(()) };
+    /// Deletes a link that says that it is the namespace's; `false` when it is another's.
+    pub(super) fn delete_own_link(
+        &self,
+        link: &str,
+        name: &NamespaceName,
+    ) -> Result<bool, NetworkError> {
+        let own = self.settings.instance.link_alias(name);
+        let Some((index, alias)) = self.link(link)? else { return Ok(true) };
+        if alias.is_none_or(|alias| alias != own) {
+            return Ok(false);
+        }
         RouteSocket::open()
             .and_then(|mut socket| socket.change(vec![route::delete_link(index)]))
-            .map_err(NetworkError::kernel("delete a link"))
+            .map_err(NetworkError::kernel("delete a link"))?;
+        Ok(true)
     }
 }

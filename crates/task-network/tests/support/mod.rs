@@ -3,8 +3,8 @@
 mod reservation;
 
 use outport_task_network::{
-    Attachment, HostNetwork, HostNetworkSettings, InstanceId, Ipv4Net, MacAddress, NamespaceName,
-    TaskInterface,
+    Attachment, HostAccess, HostNetwork, HostNetworkSettings, InstanceId, Ipv4Net, MacAddress,
+    NamespaceName, TaskInterface,
 };
 use reservation::Reservation;
 use std::fs::File;
@@ -47,6 +47,8 @@ impl Fixture {
             vpc_cidr: self.vpc(),
             bridge_cidr: self.reserved.net(BRIDGE, 24),
             metadata_port: None,
+            host_access: HostAccess::Ports(Vec::new()),
+            name_servers: Vec::new(),
         }
     }
 

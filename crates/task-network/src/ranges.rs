@@ -86,6 +86,8 @@ mod tests {
             vpc_cidr: vpc_cidr.parse().unwrap(),
             bridge_cidr: bridge_cidr.parse().unwrap(),
             metadata_port: None,
+            host_access: crate::HostAccess::Ports(Vec::new()),
+            name_servers: Vec::new(),
         }
     }
 

@@ -24,11 +24,12 @@ const ADDABLE: &str = "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID IPC_LOCK IPC
 const PROBES: &str = r#"
 try() { what="$1"; shift; if "$@" >/dev/null 2>&1; then echo "escaped: $what"; fi; }
 opens() { ( : >> "$1" ); }
+reads() { test "$(head -c 1 "$1" | wc -c)" -gt 0; }
 try remount mount -o remount,rw /proc/sys
 try core_pattern opens /proc/sys/kernel/core_pattern
 try modprobe opens /proc/sys/kernel/modprobe
 try sysrq opens /proc/sysrq-trigger
-try kcore head -c 1 /proc/kcore
+try kcore reads /proc/kcore
 try uevent_helper opens /sys/kernel/uevent_helper
 for agent in /sys/fs/cgroup/release_agent /sys/fs/cgroup/*/release_agent; do
     try "$agent" opens "$agent"
@@ -41,10 +42,10 @@ try cgroup2 mount -t cgroup2 cgroup2 /tmp/m
 try bind mount -o bind /proc /tmp/m
 awk '$1 ~ /^[0-9]+$/ { print $1, $2, $4 }' /proc/partitions | while read major minor name; do
     mknod "/tmp/$name" b "$major" "$minor"
-    try "disk $name" head -c 1 "/tmp/$name"
+    try "disk $name" reads "/tmp/$name"
     try "mount $name" mount "/tmp/$name" /tmp/m
 done
-mknod /tmp/mem c 1 1; try mem head -c 1 /tmp/mem
+mknod /tmp/mem c 1 1; try mem reads /tmp/mem
 mknod /tmp/kmsg c 1 11; try kmsg opens /tmp/kmsg
 mknod /tmp/fuse c 10 229; try fuse opens /tmp/fuse
 mknod /tmp/tty1 c 4 1; try console opens /tmp/tty1

@@ -23,11 +23,29 @@ struct Note {
     text: String,
 }
 
+/// What no operation alone says, such as what a container finds around it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Section {
+    title: String,
+    text: String,
+    row: Vec<Row>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    text: String,
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Notes {
     #[serde(default)]
     note: Vec<Note>,
+    #[serde(default)]
+    section: Vec<Section>,
 }
 
 /// Writes the page, or fails when `checks_only` and it is stale.
@@ -59,6 +77,9 @@ fn render(repository: &Path) -> Result<String> {
         let name = facts.metadata("serviceFullName");
         let _ = writeln!(page, "| [{name}](#{}) | {implemented} | {all} |", facts.choice.service);
     }
+    for section in &notes.section {
+        describe(section, &mut page);
+    }
     for facts in &services {
         service(facts, &notes, &mut page);
     }
@@ -87,6 +108,15 @@ fn check_notes(notes: &Notes, services: &[Facts]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn describe(section: &Section, page: &mut String) {
+    let one_line = |text: &str| text.trim().replace('\n', " ");
+    let (title, text) = (&section.title, one_line(&section.text));
+    let _ = writeln!(page, "\n## {title}\n\n{text}\n\n| | |\n|---|---|");
+    for row in &section.row {
+        let _ = writeln!(page, "| {} | {} |", one_line(&row.name), one_line(&row.text));
+    }
 }
 
 fn service(facts: &Facts, notes: &Notes, page: &mut String) {

@@ -116,6 +116,35 @@ pub fn python_programs(repository: &Path) -> Result<PathBuf> {
     Ok(programs)
 }
 
+/// Adds the tools that deploy to ECS and are no clients of the demo: `ecs-deploy`, and ansible with its
+/// collections for AWS. `programs` is the directory of [`python_programs`].
+pub fn add_deploy_tools(repository: &Path, programs: &Path) -> Result<()> {
+    let tests = repository.join("tests");
+    let lists = ["requirements-deploy-tools.txt", "requirements-ansible.txt"];
+    let [tools, collections] = lists.map(|name| tests.join(name));
+    let wanted = [&tools, &collections].map(std::fs::read_to_string);
+    let wanted = wanted.into_iter().collect::<Result<String, _>>()?;
+    let environment = programs.parent().context("programs are in an environment")?;
+    let stamp = environment.join("deploy-tools-made-of");
+    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return Ok(());
+    }
+    println!("installing ecs-deploy and ansible from PyPI");
+    let pip = |verb: &str, list: &Path| {
+        let mut pip = command(repository, programs.join("pip"), [verb, "--quiet"]);
+        pip.args(["--disable-pip-version-check", "--requirement"]).arg(list);
+        pip
+    };
+    run(&mut pip("install", &tools))?;
+    let download = environment.join("download");
+    run(pip("download", &collections).arg("--no-deps").arg("--dest").arg(&download))?;
+    let wheel = std::fs::read_dir(&download)?.next().context("pip has downloaded nothing")??;
+    let unpack = [tests.join("support/ansible.py"), wheel.path()];
+    run(&mut command(repository, programs.join("python3"), unpack))?;
+    std::fs::remove_dir_all(&download)?;
+    Ok(std::fs::write(stamp, wanted)?)
+}
+
 /// Where cargo puts what it builds, as it says itself.
 pub fn build_directory(repository: &Path) -> Result<PathBuf> {
     let metadata = ["metadata", "--format-version", "1", "--no-deps"];

@@ -18,6 +18,7 @@ pub fn run_tests(repository: &Path) -> Result<()> {
     setup::install_packages(&[&setup::TEST_PROGRAMS[..], &setup::GUEST_PROGRAMS].concat())?;
     setup::install_cargo_components(repository)?;
     let programs = setup::python_programs(repository)?;
+    setup::add_deploy_tools(repository, &programs)?;
 
     let step = |what: &str| println!("==> {what} ({} s)", began.elapsed().as_secs());
     step("formatting");

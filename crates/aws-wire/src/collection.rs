@@ -10,6 +10,7 @@ use crate::schema::{Kind, Member, scalar};
 use crate::service::Protocol;
 use crate::shape::{Decoder, Value};
 use crate::value::check_text;
+use crate::violation::ViolationKind;
 use crate::writer::{Collection, Place, Writer};
 
 impl<T: Value> Value for Box<T> {
@@ -35,6 +36,7 @@ impl<T: Value> Value for Vec<T> {
         let item_member = item_of(member);
         let nodes = list_items(node, member, decoder)?;
         let mut items = Vec::with_capacity(nodes.len());
+        let before = decoder.violation_count();
         for (index, item) in nodes.iter().enumerate() {
             // AWS drops null items of the (always dense) lists of these services.
             if matches!(item, Node::Null) {
@@ -44,7 +46,12 @@ impl<T: Value> Value for Vec<T> {
                 decoder.within_item(index, |decoder| T::decode(item, item_member, decoder))?;
             items.extend(decoded);
         }
-        decoder.check_length(&member.target.constraint, nodes.len(), || words_of(node));
+        if is_scalar(item_member) && decoder.violation_count() > before {
+            let kind = ViolationKind::Items(ViolationKind::all_of(item_member.target));
+            decoder.report_instead(before, words_of(node, member.target), kind);
+        }
+        let words = || words_of(node, member.target);
+        decoder.check_length(&member.target.constraint, nodes.len(), words);
         Ok(Some(items))
     }
 
@@ -65,22 +72,32 @@ impl<V: Value> Value for BTreeMap<String, V> {
         decoder: &mut Decoder,
     ) -> Result<Option<Self>, WireError> {
         let (key_member, value_member) = entry_of(member);
-        let entries = map_entries(node, member, decoder)?;
+        let mut entries = map_entries(node, member, decoder)?;
         let mut map = BTreeMap::new();
         let count = entries.len();
+        entries.retain(|(_, value)| !matches!(value, Node::Null));
+        let before = decoder.violation_count();
+        for (key, _) in &entries {
+            decoder.within_entry(key, |decoder| check_text(key, key_member, decoder));
+        }
+        if decoder.violation_count() > before {
+            let kind = ViolationKind::Keys(ViolationKind::all_of(key_member.target));
+            decoder.report_instead(before, words_of(node, member.target), kind);
+        }
+        let before = decoder.violation_count();
         for (key, value) in entries {
-            if matches!(value, Node::Null) {
-                continue;
-            }
-            let decoded = decoder.within_entry(&key, |decoder| {
-                check_text(&key, key_member, decoder);
-                V::decode(value, value_member, decoder)
-            })?;
+            let decoded =
+                decoder.within_entry(&key, |decoder| V::decode(value, value_member, decoder))?;
             if let Some(decoded) = decoded {
                 map.insert(key.into_owned(), decoded);
             }
         }
-        decoder.check_length(&member.target.constraint, count, || words_of(node));
+        if is_scalar(value_member) && decoder.violation_count() > before {
+            let kind = ViolationKind::Values(ViolationKind::all_of(value_member.target));
+            decoder.report_instead(before, words_of(node, member.target), kind);
+        }
+        let words = || words_of(node, member.target);
+        decoder.check_length(&member.target.constraint, count, words);
         Ok(Some(map))
     }
 
@@ -92,6 +109,11 @@ impl<V: Value> Value for BTreeMap<String, V> {
         }
         writer.end(place, Collection::Map);
     }
+}
+
+/// AWS names a list or map, and not its item or entry, when a scalar in it breaks a constraint.
+fn is_scalar(member: &'static Member) -> bool {
+    !matches!(member.target.kind, Kind::List(_) | Kind::Map { .. } | Kind::Structure(_))
 }
 
 /// The items of a list in order. In forms they are numbered, not always from one, with gaps, in any order; the bare

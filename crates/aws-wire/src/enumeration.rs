@@ -5,7 +5,7 @@
 
 use crate::error::WireError;
 use crate::node::Node;
-use crate::refused_value::echoed;
+use crate::refused_value::{echoed, refused};
 use crate::shape::Decoder;
 use crate::violation::ViolationKind;
 
@@ -23,7 +23,7 @@ pub fn decode_name(
         if !decoder.enforces_constraints() {
             return Err(decoder.malformed(&format!("Unknown name '{}'", echoed(text))));
         }
-        decoder.report(Some(echoed(text)), ViolationKind::Enum(names));
+        decoder.report(Some(refused(text)), ViolationKind::Enum(names));
     }
     Ok(index)
 }

@@ -16,5 +16,9 @@ pub const FORM_NAME_BYTES_MAX: usize = 2_048;
 /// Violations reported for one request; further ones are found but not worded.
 pub const VIOLATIONS_MAX: usize = 20;
 
-/// Characters of a refused value that are repeated in an error message.
-pub const ECHOED_VALUE_CHARACTERS_MAX: usize = 256;
+/// Characters of an unknown name (of an operation, a stored enum) that are repeated in an error message.
+pub const ECHOED_NAME_CHARACTERS_MAX: usize = 256;
+
+/// Characters of a value that broke a constraint which are repeated in an error message. AWS repeats it whole; so does
+/// this for whatever somebody means, and a value of megabytes is not sent back.
+pub const REFUSED_VALUE_CHARACTERS_MAX: usize = 16_384;

@@ -114,6 +114,18 @@ impl Decoder {
         }
     }
 
+    pub(crate) fn violation_count(&self) -> usize {
+        self.violations.len()
+    }
+
+    /// Puts one violation of the value at the current path in the place of those found since there were `count`.
+    pub(crate) fn report_instead(&mut self, count: usize, value: String, kind: ViolationKind) {
+        if self.violations.len() > count {
+            self.violations.truncate(count);
+            self.report(Some(value), kind);
+        }
+    }
+
     pub(crate) fn enforces_constraints(&self) -> bool {
         self.enforces_constraints
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::WireError;
 use crate::node::Node;
-use crate::refused_value::echoed;
+use crate::refused_value::refused;
 use crate::schema::{Kind, Member, scalar};
 use crate::service::Protocol;
 use crate::shape::{Decoder, Value};
@@ -220,7 +220,7 @@ fn write_document(
 pub(crate) fn check_text(text: &str, member: &'static Member, decoder: &mut Decoder) {
     let target = member.target;
     let is_sensitive = target.is_sensitive;
-    let shown = || if is_sensitive { "*".repeat(4) } else { echoed(text) };
+    let shown = || if is_sensitive { "*".repeat(4) } else { refused(text) };
     if !decoder.enforces_constraints() {
         return;
     }

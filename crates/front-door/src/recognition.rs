@@ -96,8 +96,12 @@ pub(crate) fn recognise(
             let error = WireError::malformed(format!("The header {name} must stand only once"));
             Err(Refusal::boxed(None, protocol, error))
         }
-        None if head.headers.contains_key("smithy-protocol") => by_cbor_path(services, head),
-        None if head.headers.contains_key("x-amz-target") => by_target(services, head),
+        None if head.headers.contains_key("smithy-protocol") => {
+            by_cbor_path(services, head, scope_service)
+        }
+        None if head.headers.contains_key("x-amz-target") => {
+            by_target(services, head, scope_service)
+        }
         None => match scope_service {
             Some(name) => by_scope(services, head, name),
             None if head.method == Method::POST && is_form(&head.headers) => {
@@ -198,7 +202,11 @@ fn repeated_header(headers: &HeaderMap) -> Option<&'static str> {
     SINGLE_HEADERS.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }
 
-fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusal>> {
+fn by_cbor_path(
+    services: &Services,
+    head: &Parts,
+    scope_service: Option<&str>,
+) -> Result<Recognised, Box<Refusal>> {
     let refuse = |error| Refusal::boxed(None, apparent_protocol(&head.headers), error);
     if !says_cbor(&head.headers) {
         return Err(refuse(WireError::malformed("The only smithy-protocol is rpc-v2-cbor")));
@@ -219,7 +227,7 @@ fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Box<Ref
     let name = service.rsplit('.').next().unwrap_or(service);
     let service = services.find(|model| model.target_prefix == name && !name.is_empty());
     let Some(service) = service.filter(|service| service.model().speaks(Protocol::Cbor)) else {
-        return Err(refuse(not_served(name)));
+        return Err(refuse(not_served(scope_service.unwrap_or(name))));
     };
     Ok(Recognised {
         service,
@@ -228,7 +236,11 @@ fn by_cbor_path(services: &Services, head: &Parts) -> Result<Recognised, Box<Ref
     })
 }
 
-fn by_target(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusal>> {
+fn by_target(
+    services: &Services,
+    head: &Parts,
+    scope_service: Option<&str>,
+) -> Result<Recognised, Box<Refusal>> {
     let protocol = match apparent_protocol(&head.headers) {
         Protocol::Json10 => Protocol::Json10,
         _ => Protocol::Json11,
@@ -240,7 +252,7 @@ fn by_target(services: &Services, head: &Parts) -> Result<Recognised, Box<Refusa
     };
     let service = services.find(|model| model.target_prefix == prefix && !prefix.is_empty());
     let Some(service) = service else {
-        return Err(refuse(not_served(prefix)));
+        return Err(refuse(not_served(scope_service.unwrap_or(prefix))));
     };
     let is_json = match media_type(&head.headers).as_deref() {
         None => true,
@@ -316,7 +328,8 @@ fn unknown(text: &str) -> WireError {
     WireError::common(CommonError::UnknownOperation, text)
 }
 
-/// 501, which the SDKs do not try again.
+/// 501, which the SDKs do not try again. `service` is the name that the caller's signature is scoped to, where there is
+/// one: `application-autoscaling` says more than `AnyScaleFrontendService`, its prefix on the wire.
 fn not_served(service: &str) -> WireError {
     const SHOWN_MAX: usize = 64;
     let shown: String = service.chars().take(SHOWN_MAX).collect();

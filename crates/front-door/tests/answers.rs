@@ -160,8 +160,21 @@ async fn what_is_not_there() {
         .header("content-type", "application/x-amz-json-1.0")
         .header("x-amz-target", "DynamoDB_20120810.ListTables")
         .body(b"{}");
-    let answer = check(other.signed("dynamodb"), 501, "NotImplemented").await;
+    // The name in the signature's scope says more than the prefix on the wire.
+    let answer = check(other.clone().signed("dynamodb"), 501, "NotImplemented").await;
+    assert!(answer.message().contains("'dynamodb'"));
+    let answer = check(other, 501, "NotImplemented").await;
     assert!(answer.message().contains("'DynamoDB_20120810'"));
+    let scaling = Sent::new("POST", "/")
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", "AnyScaleFrontendService.DescribeScalableTargets")
+        .body(b"{}");
+    let answer = check(scaling.signed("application-autoscaling"), 501, "NotImplemented").await;
+    assert!(answer.message().contains("'application-autoscaling'"));
+    let mut cbor = Sent::cbor("ListKeys", &[0xa0]);
+    cbor.path = "/service/TrentService/operation/ListKeys".to_owned();
+    let answer = check(cbor.signed("kms"), 501, "NotImplemented").await;
+    assert!(answer.message().contains("'kms'"));
     check(Sent::new("GET", "/bucket").signed("s3"), 501, "NotImplemented").await;
     let lambda = Sent::new("GET", "/2015-03-31/functions/").signed("lambda");
     let answer = check(lambda, 501, "NotImplemented").await;

@@ -67,7 +67,7 @@ pub struct LogGroup {
 #[derive(Clone, Debug, Default)]
 pub struct GroupQuery {
     pub prefix: Option<String>,
-    /// The name contains this text; letters of either case are the same (AWS).
+    /// The name contains this text, in the same case (AWS: "a case-sensitive substring search").
     pub pattern: Option<String>,
     pub class: Option<LogGroupClass>,
     pub names: Option<Vec<LogGroupName>>,

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use outport_aws_ecs::{
-    CreateServiceRequest, DescribeTasksResponse, MODEL, RegisterTaskDefinitionRequest,
-    RegisterTaskDefinitionResponse, RunTaskRequest, UpdateServiceRequest,
+    CreateServiceRequest, DescribeClustersRequest, DescribeTasksResponse,
+    ListAccountSettingsRequest, ListTasksRequest, MODEL, RegisterTaskDefinitionRequest,
+    RegisterTaskDefinitionResponse, RunTaskRequest, SettingName, UlimitName, UpdateServiceRequest,
 };
 use outport_aws_wire::{
     Exchange, Kind, Protocol, Request, Schema, Shape, Target, WireError, to_json,
@@ -84,13 +85,57 @@ fn a_refused_input_is_worded_as_ecs_does() {
     check_refused(
         r#"{"family":"f","containerDefinitions":[],"networkMode":"tunnel"}"#,
         "InvalidParameterException",
-        "1 validation error detected: Value 'tunnel' at 'networkMode' failed to satisfy constraint: Member must satisfy \
-         enum value set: [bridge, host, awsvpc, none]",
+        "network mode should be one of [bridge,host,awsvpc,none]",
     );
     check_refused(
         r#"{"family":"f","containerDefinitions":[{"cpu":"1"}]}"#,
         "SerializationException",
         "STRING_VALUE can not be converted to an integer at 'containerDefinitions.1.member.cpu'",
+    );
+}
+
+/// Sources: public test suites (launch type, account settings), a report of Terraform (`include`).
+#[test]
+fn a_name_that_an_enum_does_not_have_is_worded_as_ecs_does() {
+    fn check<T: Shape + Default>(operation: &str, body: &str, message: &str) {
+        let error = read::<T>(operation, body).err().expect("a violation");
+        let found = (error.code_in(Protocol::Json11), error.message.as_str());
+        assert_eq!(found, ("InvalidParameterException", message), "{body}");
+    }
+    check::<RunTaskRequest>(
+        "RunTask",
+        r#"{"taskDefinition":"a","launchType":"FOO"}"#,
+        "launch type should be one of [EC2,FARGATE,EXTERNAL,MANAGED_INSTANCES]",
+    );
+    check::<CreateServiceRequest>(
+        "CreateService",
+        r#"{"serviceName":"a","schedulingStrategy":"FOO"}"#,
+        "Scheduling strategy should be one of [REPLICA,DAEMON]",
+    );
+    check::<CreateServiceRequest>(
+        "CreateService",
+        r#"{"serviceName":"a","networkConfiguration":{"awsvpcConfiguration":{"subnets":[],"assignPublicIp":"yes"}}}"#,
+        "assign public ip should be one of [ENABLED,DISABLED]",
+    );
+    check::<ListAccountSettingsRequest>(
+        "ListAccountSettings",
+        r#"{"name":"unknown"}"#,
+        &format!("unknown should be one of [{}]", SettingName::NAMES.join(",")),
+    );
+    check::<DescribeClustersRequest>(
+        "DescribeClusters",
+        r#"{"include":["TAGS","FOO"]}"#,
+        "include should be one of [ATTACHMENTS,CONFIGURATIONS,SETTINGS,STATISTICS,TAGS]",
+    );
+    check::<RegisterTaskDefinitionRequest>(
+        "RegisterTaskDefinition",
+        r#"{"family":"f","containerDefinitions":[{"ulimits":[{"name":"files","softLimit":1,"hardLimit":1}]}]}"#,
+        &format!("name should be one of [{}]", UlimitName::NAMES.join(",")),
+    );
+    check::<ListTasksRequest>(
+        "ListTasks",
+        r#"{"maxResults":1,"desiredStatus":""}"#,
+        "desired status should be one of [RUNNING,PENDING,STOPPED]",
     );
 }
 

@@ -119,11 +119,14 @@ impl Shape for Sample {
 pub struct Demand {
     pub name: Option<String>,
     pub sample: Option<Sample>,
+    pub few: Option<Vec<Sample>>,
 }
+
+static FEW: Target = target(Kind::List(&member("member", &SAMPLE))).length(None, Some(2));
 
 static DEMAND_SCHEMA: Schema = Schema {
     name: "Demand",
-    members: &[member("Name", &NAME).required(), member("sample", &SAMPLE)],
+    members: &[member("Name", &NAME).required(), member("sample", &SAMPLE), member("few", &FEW)],
 };
 
 impl Shape for Demand {
@@ -134,6 +137,7 @@ impl Shape for Demand {
         Some(match index {
             0 => &self.name,
             1 => &self.sample,
+            2 => &self.few,
             _ => return None,
         })
     }
@@ -141,6 +145,7 @@ impl Shape for Demand {
         Some(match index {
             0 => &mut self.name,
             1 => &mut self.sample,
+            2 => &mut self.few,
             _ => return None,
         })
     }

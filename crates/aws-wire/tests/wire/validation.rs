@@ -44,9 +44,26 @@ fn violations_name_the_place_and_the_constraint() {
     );
     check(
         r#"{"Name":"ab","sample":{"tags":{"AB":"x"},"names":["toolong"]}}"#,
-        "2 validation errors detected: Value 'toolong' at 'sample.names.1.member' failed to satisfy constraint: Member \
-         must have length less than or equal to 5; Value 'AB' at 'sample.tags.AB.member' failed to satisfy constraint: \
-         Member must satisfy regular expression pattern: [a-z]+",
+        "2 validation errors detected: Value '[toolong]' at 'sample.names' failed to satisfy constraint: Member must \
+         satisfy constraint: [Member must have length less than or equal to 5, Member must have length greater than or \
+         equal to 2, Member must satisfy regular expression pattern: [a-z]+]; Value '{AB=x}' at 'sample.tags' failed to \
+         satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 5, Member \
+         must have length greater than or equal to 2, Member must satisfy regular expression pattern: [a-z]+]",
+    );
+}
+
+/// A list of structures that is too long is printed as AWS's servers print structures.
+#[test]
+fn structures_are_printed_with_every_member() {
+    let children = vec![r#"{"name":"ab","secret":"s","names":["cd"]}"#; 3].join(",");
+    check(
+        &format!(r#"{{"Name":"ab","few":[{children}]}}"#),
+        &format!(
+            "1 validation error detected: Value '[{0}, {0}, {0}]' at 'few' failed to satisfy constraint: Member must have \
+             length less than or equal to 2",
+            "Sample(name=ab, count=null, big=null, ratio=null, flag=null, at=null, bytes=null, colour=null, size=null, \
+             names=[cd], tags=null, children=null, child=null, secret=***Sensitive Data Redacted***, document=null)"
+        ),
     );
 }
 
@@ -59,12 +76,17 @@ fn a_pattern_matches_the_whole_string() {
     );
 }
 
+/// AWS shows the whole value; what nobody means is cut.
 #[test]
-fn a_long_value_is_shortened_and_violations_are_limited() {
-    let long = "X".repeat(10_000);
-    let error = read::<Demand>(Protocol::Json11, format!("{{\"Name\":\"{long}\"}}").as_bytes())
-        .unwrap_err();
-    assert!(error.message.len() < 1_200, "{}", error.message.len());
+fn a_value_is_whole_and_violations_are_limited() {
+    let message = |length: usize| {
+        let body = format!("{{\"Name\":\"{}\"}}", "X".repeat(length));
+        read::<Demand>(Protocol::Json11, body.as_bytes()).unwrap_err().message
+    };
+    let whole = message(10_000);
+    assert!(whole.contains(&format!("Value '{}' at 'name'", "X".repeat(10_000))));
+    let cut = message(1_000_000);
+    assert!(cut.contains("XXX...' at 'name'") && cut.len() < 40_000, "{}", cut.len());
     let many = format!(
         "{{\"Name\":\"ab\",\"sample\":{{\"children\":[{}{{}}]}}}}",
         "{\"count\":0},".repeat(5_000)

@@ -170,12 +170,11 @@ fn group_of(row: GroupRow, stored_bytes: u64) -> LogGroup {
 
 struct Matching<'a> {
     query: &'a GroupQuery,
-    pattern: Option<String>,
 }
 
 impl<'a> Matching<'a> {
     fn new(query: &'a GroupQuery) -> Self {
-        Self { query, pattern: query.pattern.as_ref().map(|pattern| pattern.to_lowercase()) }
+        Self { query }
     }
 
     fn takes(&self, row: &GroupRow) -> bool {
@@ -183,6 +182,6 @@ impl<'a> Matching<'a> {
         self.query.prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix))
             && self.query.class.is_none_or(|class| class == row.class)
             && self.query.names.as_ref().is_none_or(|names| names.contains(&row.name))
-            && self.pattern.as_ref().is_none_or(|pattern| name.to_lowercase().contains(pattern))
+            && self.query.pattern.as_ref().is_none_or(|pattern| name.contains(pattern))
     }
 }

@@ -13,6 +13,8 @@ mod view;
 pub mod zones;
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod testing;
 
 use outport_aws_ec2::Ec2Error;

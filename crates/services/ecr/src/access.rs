@@ -42,7 +42,7 @@ pub(crate) fn scope(call: &Call, registry_id: Option<&str>) -> Scope {
 pub(crate) fn repository_name(text: Option<&str>) -> Result<RepositoryName, EcrError> {
     let text = text.unwrap_or_default();
     text.parse().map_err(|_| {
-        let constraint = "must satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*'";
+        let constraint = "must satisfy regular expression '[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*'";
         invalid_parameter("repositoryName", constraint)
     })
 }

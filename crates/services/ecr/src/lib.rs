@@ -9,6 +9,8 @@
 //! exceptions in one place, `rejection`.
 
 mod access;
+#[cfg(test)]
+mod answers;
 mod authorizer;
 mod handler;
 mod image_id;

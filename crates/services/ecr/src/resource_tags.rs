@@ -4,6 +4,8 @@ use outport_aws_ecr::{EcrError, Tag};
 use outport_model::Tags;
 use outport_model::tag::{TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TAGS_PER_RESOURCE_MAX};
 
+/// What ECR says of a tag whose key or value cannot be one.
+const INVALID: &str = "Tag parameters are invalid";
 /// AWS's own tags, which nobody else sets.
 const RESERVED_PREFIX: &str = "aws:";
 
@@ -14,12 +16,10 @@ pub(crate) fn parse(tags: &[Tag]) -> Result<Tags, EcrError> {
         let key = tag.key.clone().unwrap_or_default();
         let value = tag.value.clone().unwrap_or_default();
         if key.is_empty() || key.chars().count() > TAG_KEY_LENGTH_MAX {
-            return Err(invalid(format!("Tag keys have 1 to {TAG_KEY_LENGTH_MAX} characters.")));
+            return Err(invalid(INVALID.to_owned()));
         }
         if value.chars().count() > TAG_VALUE_LENGTH_MAX {
-            return Err(invalid(format!(
-                "Tag values have at most {TAG_VALUE_LENGTH_MAX} characters."
-            )));
+            return Err(invalid(INVALID.to_owned()));
         }
         if key.to_ascii_lowercase().starts_with(RESERVED_PREFIX) {
             return Err(invalid(

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use outport_aws_ecr::{CreateRepositoryRequest, EcrHandler, ImageIdentifier};
+use outport_aws_ecr::{CreateRepositoryRequest, EcrHandler, ImageIdentifier, MODEL, dispatch};
+use outport_aws_wire::{Exchange, Protocol, Request};
 use outport_identity::{AccessKeyId, Call, Principal, RequestId, Sealer};
 use outport_image_registry::{
     Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus,
@@ -48,6 +49,28 @@ impl Fixture {
         };
         let service = EcrService::new(registry, "127.0.0.1:4566", sealer);
         Self { service, call, scope, _directory: directory }
+    }
+
+    /// Status and answer to a call with JSON, as a client makes it.
+    pub(crate) async fn reply(
+        &self,
+        operation: &str,
+        input: &serde_json::Value,
+    ) -> (u16, serde_json::Value) {
+        let body = input.to_string().into_bytes();
+        let request = Request {
+            service: &MODEL,
+            protocol: Protocol::Json11,
+            operation,
+            body: &body,
+            request_id: "request",
+        };
+        let mut exchange = Exchange::new(request).expect("JSON");
+        let reply = match dispatch(&self.service, &self.call, operation, &mut exchange).await {
+            Ok(()) => exchange.into_reply(),
+            Err(error) => request.failure(&error),
+        };
+        (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
     }
 
     pub(crate) async fn create(&self, name: &str) {

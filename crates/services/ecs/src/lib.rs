@@ -9,6 +9,7 @@
 
 mod access;
 mod account_setting;
+mod attribute;
 mod capacity_provider;
 pub mod default_cluster;
 mod deployment_configuration;
@@ -29,6 +30,8 @@ pub mod task_definition;
 mod task_overrides;
 mod views;
 
+#[cfg(test)]
+mod answers;
 #[cfg(test)]
 mod hostile_input;
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Rejection {
     ServiceDeploymentNotFound(String),
     ResourceInUse(String),
     ResourceNotFound(String),
+    TargetNotFound(String),
+    AttributeLimitExceeded,
     LimitExceeded(String),
     PlatformUnknown(String),
     PlatformTaskDefinitionIncompatibility(String),
@@ -71,6 +73,7 @@ impl Rejection {
             | Self::ServiceDeploymentNotFound(text)
             | Self::ResourceInUse(text)
             | Self::ResourceNotFound(text)
+            | Self::TargetNotFound(text)
             | Self::LimitExceeded(text)
             | Self::PlatformUnknown(text)
             | Self::PlatformTaskDefinitionIncompatibility(text)
@@ -85,6 +88,9 @@ impl Rejection {
                 "The Cluster cannot be deleted while Services are active."
             }
             Self::ClusterContainsTasks => "The Cluster cannot be deleted while Tasks are active.",
+            Self::AttributeLimitExceeded => {
+                "You can apply up to 10 custom attributes for each resource."
+            }
             Self::ServiceNotFound => "Service not found.",
             Self::ServiceNotActive => "Service was not ACTIVE.",
         }
@@ -142,6 +148,8 @@ impl From<Rejection> for EcsError {
             }
             Rejection::ResourceInUse(_) => Self::resource_in_use_exception(message),
             Rejection::ResourceNotFound(_) => Self::resource_not_found_exception(message),
+            Rejection::TargetNotFound(_) => Self::target_not_found_exception(message),
+            Rejection::AttributeLimitExceeded => Self::attribute_limit_exceeded_exception(message),
             Rejection::LimitExceeded(_) => Self::limit_exceeded_exception(message),
             Rejection::PlatformUnknown(_) => Self::platform_unknown_exception(message),
             Rejection::PlatformTaskDefinitionIncompatibility(_) => {

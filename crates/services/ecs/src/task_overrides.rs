@@ -7,12 +7,18 @@ use outport_model::task_definition::{ContainerDefinition, LaunchType, TaskDefini
 
 use crate::rejection::Rejection;
 use crate::task_definition::task_size::TaskSize;
-use crate::task_definition::{check_storage_size, pairs, storage_gib};
+use crate::task_definition::{blank, check_storage_size, pairs, roles, storage_gib};
 
 /// Source: botocore's documentation of `RunTaskRequest.overrides`.
 const LENGTH_MAX: usize = 8192;
 
-/// Checks overrides against the definition.
+/// The overrides without what the caller left blank.
+pub fn without_blanks(mut given: wire::TaskOverride) -> wire::TaskOverride {
+    blank::clear_overrides(&mut given);
+    given
+}
+
+/// Checks overrides against the definition. They have been through [`without_blanks`].
 ///
 /// # Errors
 /// `InvalidParameterException` with AWS's texts, `ClientException` for sizes, `UnsupportedFeatureException`.
@@ -22,6 +28,7 @@ pub fn parse(
     launch_type: LaunchType,
 ) -> Result<TaskOverrides, Rejection> {
     let given = given.unwrap_or_default();
+    check_roles(&given)?;
     if to_json(&given).len() > LENGTH_MAX {
         return Err(Rejection::invalid_parameter(format!(
             "Container Overrides length must be at most {LENGTH_MAX}"
@@ -57,6 +64,15 @@ pub fn parse(
         execution_role_arn: given.execution_role_arn,
         containers,
     })
+}
+
+/// As in a definition; that RunTask says the same is a guess.
+fn check_roles(given: &wire::TaskOverride) -> Result<(), Rejection> {
+    let mut given = [&given.task_role_arn, &given.execution_role_arn].into_iter().flatten();
+    match given.all(|role| roles::is_role(role)) {
+        true => Ok(()),
+        false => Err(Rejection::client("Role is not valid")),
+    }
 }
 
 fn check_built(given: &wire::TaskOverride) -> Result<(), Rejection> {

@@ -1,7 +1,7 @@
 //! Which group a request is about, and whether the caller may do what it asks.
 
 use outport_aws_logs::LogsError;
-use outport_aws_wire::WireError;
+use outport_aws_wire::{CommonError, WireError};
 use outport_identity::{Call, ConditionContext};
 use outport_log_store::{LogGroupName, LogStore, LogStoreError, LogStreamName};
 use outport_model::Scope;
@@ -33,9 +33,11 @@ pub(crate) fn group_by_name_or_identifier(
         (None, None) => Err(LogsError::invalid_parameter_exception(
             "Either logGroupName or logGroupIdentifier must be specified.",
         )),
-        (Some(_), Some(_)) => Err(LogsError::invalid_parameter_exception(
-            "Only one of logGroupName and logGroupIdentifier can be specified.",
-        )),
+        (Some(_), Some(_)) => Err(WireError::common(
+            CommonError::InvalidInput,
+            "LogGroup name and LogGroup ARN are mutually exclusive parameters.",
+        )
+        .into()),
     }
 }
 

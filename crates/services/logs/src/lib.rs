@@ -13,6 +13,8 @@ mod rejection;
 mod tags;
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod testing;
 
 use std::sync::Arc;

@@ -59,7 +59,7 @@ impl Rig {
         self.call("PutLogEvents", input).await
     }
 
-    async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
+    pub async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
         let call = Call {
             principal: Principal::root(AccountId::new("000000000000")),
             account: AccountId::new("000000000000"),

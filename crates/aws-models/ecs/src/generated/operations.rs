@@ -9,6 +9,7 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn create_cluster(&self, call: &C, input: CreateClusterRequest) -> impl Future<Output = Result<CreateClusterResponse, EcsError>> + Send;
     fn create_service(&self, call: &C, input: CreateServiceRequest) -> impl Future<Output = Result<CreateServiceResponse, EcsError>> + Send;
     fn delete_account_setting(&self, call: &C, input: DeleteAccountSettingRequest) -> impl Future<Output = Result<DeleteAccountSettingResponse, EcsError>> + Send;
+    fn delete_attributes(&self, call: &C, input: DeleteAttributesRequest) -> impl Future<Output = Result<DeleteAttributesResponse, EcsError>> + Send;
     fn delete_cluster(&self, call: &C, input: DeleteClusterRequest) -> impl Future<Output = Result<DeleteClusterResponse, EcsError>> + Send;
     fn delete_service(&self, call: &C, input: DeleteServiceRequest) -> impl Future<Output = Result<DeleteServiceResponse, EcsError>> + Send;
     fn delete_task_definitions(&self, call: &C, input: DeleteTaskDefinitionsRequest) -> impl Future<Output = Result<DeleteTaskDefinitionsResponse, EcsError>> + Send;
@@ -23,6 +24,7 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn describe_task_definition(&self, call: &C, input: DescribeTaskDefinitionRequest) -> impl Future<Output = Result<DescribeTaskDefinitionResponse, EcsError>> + Send;
     fn describe_tasks(&self, call: &C, input: DescribeTasksRequest) -> impl Future<Output = Result<DescribeTasksResponse, EcsError>> + Send;
     fn list_account_settings(&self, call: &C, input: ListAccountSettingsRequest) -> impl Future<Output = Result<ListAccountSettingsResponse, EcsError>> + Send;
+    fn list_attributes(&self, call: &C, input: ListAttributesRequest) -> impl Future<Output = Result<ListAttributesResponse, EcsError>> + Send;
     fn list_clusters(&self, call: &C, input: ListClustersRequest) -> impl Future<Output = Result<ListClustersResponse, EcsError>> + Send;
     fn list_container_instances(&self, call: &C, input: ListContainerInstancesRequest) -> impl Future<Output = Result<ListContainerInstancesResponse, EcsError>> + Send;
     fn list_service_deployments(&self, call: &C, input: ListServiceDeploymentsRequest) -> impl Future<Output = Result<ListServiceDeploymentsResponse, EcsError>> + Send;
@@ -33,6 +35,7 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn list_tasks(&self, call: &C, input: ListTasksRequest) -> impl Future<Output = Result<ListTasksResponse, EcsError>> + Send;
     fn put_account_setting(&self, call: &C, input: PutAccountSettingRequest) -> impl Future<Output = Result<PutAccountSettingResponse, EcsError>> + Send;
     fn put_account_setting_default(&self, call: &C, input: PutAccountSettingDefaultRequest) -> impl Future<Output = Result<PutAccountSettingDefaultResponse, EcsError>> + Send;
+    fn put_attributes(&self, call: &C, input: PutAttributesRequest) -> impl Future<Output = Result<PutAttributesResponse, EcsError>> + Send;
     fn put_cluster_capacity_providers(&self, call: &C, input: PutClusterCapacityProvidersRequest) -> impl Future<Output = Result<PutClusterCapacityProvidersResponse, EcsError>> + Send;
     fn register_task_definition(&self, call: &C, input: RegisterTaskDefinitionRequest) -> impl Future<Output = Result<RegisterTaskDefinitionResponse, EcsError>> + Send;
     fn run_task(&self, call: &C, input: RunTaskRequest) -> impl Future<Output = Result<RunTaskResponse, EcsError>> + Send;
@@ -56,6 +59,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "CreateCluster" => { let output = Box::pin(handler.create_cluster(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateService" => { let output = Box::pin(handler.create_service(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteAccountSetting" => { let output = Box::pin(handler.delete_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteAttributes" => { let output = Box::pin(handler.delete_attributes(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteCluster" => { let output = Box::pin(handler.delete_cluster(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteService" => { let output = Box::pin(handler.delete_service(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteTaskDefinitions" => { let output = Box::pin(handler.delete_task_definitions(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -70,6 +74,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "DescribeTaskDefinition" => { let output = Box::pin(handler.describe_task_definition(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeTasks" => { let output = Box::pin(handler.describe_tasks(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAccountSettings" => { let output = Box::pin(handler.list_account_settings(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListAttributes" => { let output = Box::pin(handler.list_attributes(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListClusters" => { let output = Box::pin(handler.list_clusters(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListContainerInstances" => { let output = Box::pin(handler.list_container_instances(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListServiceDeployments" => { let output = Box::pin(handler.list_service_deployments(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -80,6 +85,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "ListTasks" => { let output = Box::pin(handler.list_tasks(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutAccountSetting" => { let output = Box::pin(handler.put_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutAccountSettingDefault" => { let output = Box::pin(handler.put_account_setting_default(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutAttributes" => { let output = Box::pin(handler.put_attributes(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutClusterCapacityProviders" => { let output = Box::pin(handler.put_cluster_capacity_providers(call, exchange.read()?)).await?; exchange.write(&output); }
         "RegisterTaskDefinition" => { let output = Box::pin(handler.register_task_definition(call, exchange.read()?)).await?; exchange.write(&output); }
         "RunTask" => { let output = Box::pin(handler.run_task(call, exchange.read()?)).await?; exchange.write(&output); }

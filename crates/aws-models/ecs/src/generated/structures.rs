@@ -342,6 +342,17 @@ pub struct DeleteAccountSettingResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct DeleteAttributesRequest {
+    pub cluster: Option<String>,
+    pub attributes: Option<Vec<Attribute>>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteAttributesResponse {
+    pub attributes: Option<Vec<Attribute>>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeleteClusterRequest {
     pub cluster: Option<String>,
 }
@@ -903,6 +914,22 @@ pub struct ListAccountSettingsResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListAttributesRequest {
+    pub cluster: Option<String>,
+    pub target_type: Option<TargetType>,
+    pub attribute_name: Option<String>,
+    pub attribute_value: Option<String>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListAttributesResponse {
+    pub attributes: Option<Vec<Attribute>>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListClustersRequest {
     pub next_token: Option<String>,
     pub max_results: Option<i32>,
@@ -1315,6 +1342,17 @@ pub struct PutAccountSettingRequest {
 #[derive(Clone, Default)]
 pub struct PutAccountSettingResponse {
     pub setting: Option<Setting>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutAttributesRequest {
+    pub cluster: Option<String>,
+    pub attributes: Option<Vec<Attribute>>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutAttributesResponse {
+    pub attributes: Option<Vec<Attribute>>,
 }
 
 #[derive(Clone, Default)]

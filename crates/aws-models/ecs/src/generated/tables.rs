@@ -1278,6 +1278,39 @@ impl Shape for DeleteAccountSettingResponse {
     }) }
 }
 
+static DELETE_ATTRIBUTES_REQUEST_SCHEMA: Schema = Schema { name: "DeleteAttributesRequest", members: &[
+    member("cluster", &scalar::STRING),
+    member("attributes", &ATTRIBUTES).required(),
+] };
+impl Shape for DeleteAttributesRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ATTRIBUTES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.attributes,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.attributes,
+        _ => return None,
+    }) }
+}
+
+static DELETE_ATTRIBUTES_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteAttributesResponse", members: &[
+    member("attributes", &ATTRIBUTES),
+] };
+impl Shape for DeleteAttributesResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_ATTRIBUTES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attributes,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attributes,
+        _ => return None,
+    }) }
+}
+
 static DELETE_CLUSTER_REQUEST_SCHEMA: Schema = Schema { name: "DeleteClusterRequest", members: &[
     member("cluster", &scalar::STRING).required(),
 ] };
@@ -3107,6 +3140,54 @@ impl Shape for ListAccountSettingsResponse {
     }) }
 }
 
+static LIST_ATTRIBUTES_REQUEST_SCHEMA: Schema = Schema { name: "ListAttributesRequest", members: &[
+    member("cluster", &scalar::STRING),
+    member("targetType", &TARGET_TYPE).required(),
+    member("attributeName", &scalar::STRING),
+    member("attributeValue", &scalar::STRING),
+    member("nextToken", &scalar::STRING),
+    member("maxResults", &scalar::INTEGER),
+] };
+impl Shape for ListAttributesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ATTRIBUTES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.target_type,
+        2 => &self.attribute_name,
+        3 => &self.attribute_value,
+        4 => &self.next_token,
+        5 => &self.max_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.target_type,
+        2 => &mut self.attribute_name,
+        3 => &mut self.attribute_value,
+        4 => &mut self.next_token,
+        5 => &mut self.max_results,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTRIBUTES_RESPONSE_SCHEMA: Schema = Schema { name: "ListAttributesResponse", members: &[
+    member("attributes", &ATTRIBUTES),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for ListAttributesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ATTRIBUTES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attributes,
+        1 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attributes,
+        1 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
 static LIST_CLUSTERS_REQUEST_SCHEMA: Schema = Schema { name: "ListClustersRequest", members: &[
     member("nextToken", &scalar::STRING),
     member("maxResults", &scalar::INTEGER),
@@ -4504,6 +4585,39 @@ impl Shape for PutAccountSettingResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.setting,
+        _ => return None,
+    }) }
+}
+
+static PUT_ATTRIBUTES_REQUEST_SCHEMA: Schema = Schema { name: "PutAttributesRequest", members: &[
+    member("cluster", &scalar::STRING),
+    member("attributes", &ATTRIBUTES).required(),
+] };
+impl Shape for PutAttributesRequest {
+    fn schema(&self) -> &'static Schema { &PUT_ATTRIBUTES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.attributes,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.attributes,
+        _ => return None,
+    }) }
+}
+
+static PUT_ATTRIBUTES_RESPONSE_SCHEMA: Schema = Schema { name: "PutAttributesResponse", members: &[
+    member("attributes", &ATTRIBUTES),
+] };
+impl Shape for PutAttributesResponse {
+    fn schema(&self) -> &'static Schema { &PUT_ATTRIBUTES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attributes,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attributes,
         _ => return None,
     }) }
 }
@@ -7081,4 +7195,4 @@ impl Shape for VpcLatticeConfiguration {
 }
 
 static VPC_LATTICE_CONFIGURATIONS: Target = target(Kind::List(&member("member", &VPC_LATTICE_CONFIGURATION)));
-structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }
+structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteAttributesRequest DeleteAttributesResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListAttributesRequest ListAttributesResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutAttributesRequest PutAttributesResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }

@@ -327,8 +327,9 @@ fn groups_are_described_by_name() {
     assert_eq!(names(prefix("/ecs/"), 2), ("/ecs/Web /ecs/api".into(), true));
     let after = GroupQuery { after: Some("/ecs/api".into()), ..prefix("/ecs/") };
     assert_eq!(names(after, 2), ("/ecs/job".into(), false));
-    let pattern = GroupQuery { pattern: Some("WEB".into()), ..GroupQuery::default() };
-    assert_eq!(names(pattern, 50), ("/ecs/Web".into(), false));
+    let pattern = |text: &str| GroupQuery { pattern: Some(text.into()), ..GroupQuery::default() };
+    assert_eq!(names(pattern("Web"), 50), ("/ecs/Web".into(), false));
+    assert_eq!(names(pattern("WEB"), 50), (String::new(), false));
     let elsewhere =
         outport_model::Scope { region: outport_model::Region::new("eu-west-1"), ..scope() };
     assert!(rig.store.group(&elsewhere, &group("other")).is_err());

@@ -39,23 +39,31 @@ pub(crate) async fn put_image_tag_mutability(
 }
 
 /// Filters belong to the two settings with exclusions, and these need some. Default: mutable.
+///
+/// Source of the texts: what public test suites and linters quote of ECR.
 pub(crate) fn tag_mutability(
     setting: Option<ImageTagMutability>,
     filters: Vec<ImageTagMutabilityExclusionFilter>,
 ) -> Result<TagMutability, EcrError> {
     let filters: Vec<String> = filters.into_iter().filter_map(|filter| filter.filter).collect();
-    let invalid = |constraint| invalid_parameter("imageTagMutabilityExclusionFilters", constraint);
+    let invalid =
+        |constraint: &str| invalid_parameter("imageTagMutabilityExclusionFilters", constraint);
     if filters.iter().any(|filter| filter.matches('*').count() > WILDCARDS_MAX) {
         return Err(invalid("a filter must have at most 2 wildcards"));
     }
-    let needed = || invalid("must not be null or empty for a setting with exclusions");
-    match setting.unwrap_or(ImageTagMutability::Mutable) {
+    let setting = setting.unwrap_or(ImageTagMutability::Mutable);
+    let refused = |what: &str| {
+        invalid(&format!(
+            "ImageTagMutabilityExclusionFilters {what} when imageTagMutability is set as {setting}"
+        ))
+    };
+    match setting {
         ImageTagMutability::Mutable if filters.is_empty() => Ok(TagMutability::Mutable),
         ImageTagMutability::Immutable if filters.is_empty() => Ok(TagMutability::Immutable),
         ImageTagMutability::Mutable | ImageTagMutability::Immutable => {
-            Err(invalid("must be null for a setting without exclusions"))
+            Err(refused("are not allowed"))
         }
-        _ if filters.is_empty() => Err(needed()),
+        _ if filters.is_empty() => Err(refused("can't be null")),
         ImageTagMutability::MutableWithExclusion => Ok(TagMutability::MutableExcept(filters)),
         ImageTagMutability::ImmutableWithExclusion => Ok(TagMutability::ImmutableExcept(filters)),
     }

@@ -65,19 +65,19 @@ pub async fn delete_task_definitions(
         .await
 }
 
+/// A failure names the definition as the caller did. Source: what a public test suite expects of AWS.
 fn delete(tx: &mut Transaction<'_>, scope: &Scope, text: &str) -> Result<TaskDefinition, Failure> {
     let name = match names::task_definition(scope, text) {
         Ok(Some(name)) if name.revision.is_some() => name,
         Ok(None) => return Err(failure(text, MISSING)),
         Ok(Some(_)) | Err(_) => return Err(failure(text, INVALID)),
     };
-    let arn = Arn::task_definition(scope, &name.family, name.revision.unwrap_or(0)).to_string();
     let Some(row) = lookup::task_definition(tx, scope, &name) else {
-        return Err(failure(arn, MISSING));
+        return Err(failure(text, MISSING));
     };
     let mut row = (**row).clone();
     if row.status == TaskDefinitionStatus::Active {
-        return Err(failure(arn, ACTIVE));
+        return Err(failure(text, ACTIVE));
     }
     row.status = TaskDefinitionStatus::DeleteInProgress;
     row.delete_requested_at_ms.get_or_insert(tx.now_ms());
@@ -129,11 +129,13 @@ mod tests {
         let arn = |revision: u32| {
             format!("arn:aws:ecs:us-east-1:000000000000:task-definition/app:{revision}")
         };
-        let input = json!({"taskDefinitions": ["app:1", "app:2", "app:9", "app"]});
+        let input = json!({"taskDefinitions": ["app:1", "app:2", arn(2), "app:9", arn(9), "app"]});
         let expected = json!({
             "taskDefinitions": [{"taskDefinitionArn": arn(1), "status": "DELETE_IN_PROGRESS", "deleteRequestedAt": world.now_s()}],
             "failures": [
+                {"arn": "app:2", "reason": super::ACTIVE},
                 {"arn": arn(2), "reason": super::ACTIVE},
+                {"arn": "app:9", "reason": super::MISSING},
                 {"arn": arn(9), "reason": super::MISSING},
                 {"arn": "app", "reason": super::INVALID},
             ],

@@ -8,7 +8,7 @@ use outport_model::Arn;
 use outport_store::keys::ContainerInstanceKey;
 
 use crate::views::container_instance::view;
-use crate::views::{MISSING, failure};
+use crate::views::{MISSING, failure, missing};
 use crate::{EcsService, Rejection, access, lookup, names};
 
 /// Source: botocore's documentation of `DescribeContainerInstancesRequest.containerInstances`.
@@ -49,7 +49,7 @@ pub async fn describe_container_instances(
             id,
         )) {
             Some(row) => instances.push(view(&tables, row, with_tags)),
-            None => failures.push(failure(arn, MISSING)),
+            None => failures.push(missing(text, arn)),
         }
     }
     Ok(DescribeContainerInstancesResponse {

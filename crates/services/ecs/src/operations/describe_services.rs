@@ -5,7 +5,7 @@ use outport_identity::Call;
 use outport_model::Arn;
 
 use crate::views::service::view;
-use crate::views::{MISSING, failure};
+use crate::views::{MISSING, failure, missing};
 use crate::{EcsService, Rejection, access, lookup, names, tags};
 
 /// Source: botocore's documentation of `DescribeServicesRequest.services`.
@@ -43,7 +43,11 @@ pub async fn describe_services(
         call.authorize("ecs:DescribeServices", &arn, &context)?;
         match row {
             Some(row) => services.push(view(&tables, row, with_tags)),
-            None => failures.push(failure(arn, MISSING)),
+            // AWS names it without its cluster.
+            None => {
+                let arn = Arn::of("ecs", &scope, format!("service/{name}"));
+                failures.push(missing(text, arn.to_string()));
+            }
         }
     }
     Ok(DescribeServicesResponse { services: Some(services), failures: Some(failures) })
@@ -61,10 +65,18 @@ mod tests {
         world.register("app", json!({})).await;
         world.create_service("web", "app", 1).await;
         let arn = "arn:aws:ecs:us-east-1:000000000000:service/default";
-        let input = json!({"services": ["web", format!("{arn}/web"), "gone"], "include": ["TAGS"]});
+        let short = "arn:aws:ecs:us-east-1:000000000000:service/gone";
+        let elsewhere = "arn:aws:ecs:eu-west-1:000000000000:service/default/web";
+        let input = json!({
+            "services": ["web", format!("{arn}/web"), "gone", format!("{arn}/gone"), short, elsewhere],
+            "include": ["TAGS"],
+        });
+        let failure = |arn: &str| json!({"arn": arn, "reason": "MISSING"});
         let expected = json!({
             "services": [{"serviceName": "web", "tags": []}, {"serviceName": "web"}],
-            "failures": [{"arn": format!("{arn}/gone"), "reason": "MISSING"}],
+            "failures": [
+                failure(short), failure(&format!("{arn}/gone")), failure(short), failure(elsewhere),
+            ],
         });
         world.check("DescribeServices", input, expected).await;
     }

@@ -6,7 +6,7 @@ use outport_model::Arn;
 use outport_store::keys::TaskKey;
 
 use crate::views::task::view;
-use crate::views::{MISSING, failure};
+use crate::views::{MISSING, failure, missing};
 use crate::{EcsService, Rejection, access, lookup, names, tags};
 
 /// Source: botocore's documentation of `DescribeTasksRequest.tasks`.
@@ -43,7 +43,7 @@ pub async fn describe_tasks(
         call.authorize("ecs:DescribeTasks", &arn, &context)?;
         match row {
             Some(row) => tasks.push(view(&tables, row, with_tags)),
-            None => failures.push(failure(arn, MISSING)),
+            None => failures.push(missing(text, arn)),
         }
     }
     lookup::active_cluster(&tables, &scope, &cluster)?;

@@ -18,7 +18,8 @@ pub async fn list_account_settings(
     // 0 is what an unset integer of old clients looks like.
     let max_results = input.max_results.filter(|count| *count != 0);
     let request = PageRequest::parse(max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
-    if input.value.is_some() && input.name.is_none() {
+    let wanted_value = input.value.filter(|value| !value.is_empty());
+    if wanted_value.is_some() && input.name.is_none() {
         return Err(Rejection::invalid_parameter(
             "A setting name must be specified to filter by value.",
         ));
@@ -37,7 +38,7 @@ pub async fn list_account_settings(
             } else {
                 account_setting::explicit(&tables, &scope, &principal, *name)?
             };
-            let is_wanted = input.value.as_ref().is_none_or(|wanted| *wanted == value);
+            let is_wanted = wanted_value.as_ref().is_none_or(|wanted| *wanted == value);
             is_wanted
                 .then(|| (format!("{index:02}"), account_setting::view(*name, value, &principal)))
         });

@@ -63,10 +63,10 @@ impl Filter {
         cluster: &ClusterName,
         input: &ListTasksRequest,
     ) -> Result<Self, Rejection> {
-        if input.daemon_name.is_some() {
+        let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if named(&input.daemon_name).is_some() {
             return Err(Rejection::not_built("daemonName"));
         }
-        let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let others = [&input.container_instance, &input.family, &input.service_name];
         if named(&input.started_by).is_some()
             && others.into_iter().any(|other| named(other).is_some())

@@ -28,7 +28,7 @@ pub async fn register_task_definition(
     }
     let has_tags = given_tags.is_some();
     let tags = tags::parse(given_tags)?;
-    let definition = task_definition::normalise(input)?;
+    let definition = task_definition::normalise(input, &scope)?;
     authorize(call, &scope, &definition, &tags)?;
     let registered_by = call.principal.arn();
     let shown_tags = has_tags.then(|| tags::view(&tags));

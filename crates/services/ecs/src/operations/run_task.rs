@@ -94,7 +94,7 @@ impl Request {
             group: input.group.filter(|group| !group.is_empty()),
             started_by: input.started_by.filter(|name| !name.is_empty()),
             network: input.network_configuration,
-            overrides: input.overrides,
+            overrides: input.overrides.map(task_overrides::without_blanks),
             tags: tags::parse(input.tags)?,
             propagates_tags: input.propagate_tags == Some(PropagateTags::TaskDefinition),
             adds_managed_tags: input.enable_ecs_managed_tags == Some(true),

@@ -1,11 +1,11 @@
 //! What Fargate refuses of a task definition.
 //!
 //! Source: "Task definition differences for Fargate" in the Amazon ECS Developer Guide, with the texts of the
-//! ClientExceptions that callers report.
+//! ClientExceptions that callers report. `tmpfs` is allowed since 2026-01.
 
 use outport_aws_ecs::{
     Compatibility, ContainerDefinition, LogDriver, NetworkMode, OSFamily, PidMode, ResourceType,
-    TaskDefinition,
+    TaskDefinition, UlimitName,
 };
 
 use super::task_size::TaskSize;
@@ -14,6 +14,10 @@ use crate::rejection::Rejection;
 /// Longest `stopTimeout` and `startTimeout` on Fargate, in seconds.
 const TIMEOUT_S_MAX: i32 = 120;
 const LOG_DRIVERS: [LogDriver; 3] = [LogDriver::Awslogs, LogDriver::Splunk, LogDriver::Awsfirelens];
+/// Limits that would give a container a say over processes outside of it: Fargate's tasks have a kernel of their own
+/// at AWS, here they share one. That AWS refuses them is a guess (its documentation names `nofile` alone for Fargate),
+/// and so is the text.
+const ULIMITS_REFUSED: [UlimitName; 3] = [UlimitName::Nice, UlimitName::Rtprio, UlimitName::Rttime];
 /// The one capability that can be added.
 const CAPABILITY: &str = "SYS_PTRACE";
 
@@ -103,7 +107,23 @@ fn check_container(container: &ContainerDefinition) -> Result<(), Rejection> {
             )));
         }
     }
+    let mut ulimits = container.ulimits.iter().flatten().filter_map(|ulimit| ulimit.name);
+    if let Some(name) = ulimits.find(|name| ULIMITS_REFUSED.contains(name)) {
+        return Err(unsupported(&format!("ulimit {name}")));
+    }
+    check_logging(container)
+}
+
+fn check_logging(container: &ContainerDefinition) -> Result<(), Rejection> {
     let driver = container.log_configuration.as_ref().and_then(|log| log.log_driver);
+    let options =
+        container.firelens_configuration.as_ref().and_then(|router| router.options.as_ref());
+    if options.and_then(|options| options.get("config-file-type")).is_some_and(|kind| kind == "s3")
+    {
+        return Err(Rejection::client(
+            "Fargate launch type does not support FirelensConfiguration config file from 's3'",
+        ));
+    }
     match driver {
         Some(driver) if !LOG_DRIVERS.contains(&driver) => Err(Rejection::client(format!(
             "{driver} is not a valid log driver. Must be one of [awslogs, splunk, awsfirelens]"
@@ -117,7 +137,6 @@ fn check_linux_parameters(container: &ContainerDefinition) -> Result<(), Rejecti
     let set = [
         (linux.devices.as_ref().is_some_and(|list| !list.is_empty()), "devices"),
         (linux.shared_memory_size.is_some(), "sharedMemorySize"),
-        (linux.tmpfs.as_ref().is_some_and(|list| !list.is_empty()), "tmpfs"),
         (linux.max_swap.is_some(), "maxSwap"),
         (linux.swappiness.is_some(), "swappiness"),
     ];

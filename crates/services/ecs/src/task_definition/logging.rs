@@ -1,4 +1,4 @@
-//! `logConfiguration`: the options that drivers require.
+//! `logConfiguration`: the options that drivers require and allow.
 //!
 //! Source: "Send Amazon ECS logs to CloudWatch" in the Amazon ECS Developer Guide.
 
@@ -7,6 +7,18 @@ use outport_aws_ecs::{ContainerDefinition, LogDriver};
 use crate::rejection::Rejection;
 
 const AWSLOGS_REQUIRED: [&str; 2] = ["awslogs-region", "awslogs-group"];
+/// The options that AWS takes. It refuses others that Docker's driver has (`awslogs-endpoint`, `tag`).
+/// Source: botocore's documentation of `LogConfiguration.options`.
+const AWSLOGS_ALLOWED: [&str; 8] = [
+    "awslogs-create-group",
+    "awslogs-region",
+    "awslogs-group",
+    "awslogs-stream-prefix",
+    "awslogs-datetime-format",
+    "awslogs-multiline-pattern",
+    "mode",
+    "max-buffer-size",
+];
 
 /// Checks the log configuration of every container.
 ///
@@ -21,6 +33,12 @@ pub fn check(containers: &[ContainerDefinition]) -> Result<(), Rejection> {
         wants_router |= log.log_driver == Some(LogDriver::Awsfirelens);
         if log.log_driver != Some(LogDriver::Awslogs) {
             continue;
+        }
+        let named = log.options.iter().flatten().map(|(name, _)| name.as_str());
+        let disallowed: Vec<&str> = named.filter(|name| !AWSLOGS_ALLOWED.contains(name)).collect();
+        if !disallowed.is_empty() {
+            let text = format!("Log driver awslogs disallows options: {}", disallowed.join(", "));
+            return Err(Rejection::client(text));
         }
         let option = |name: &str| log.options.as_ref().and_then(|options| options.get(name));
         let missing: Vec<&str> = AWSLOGS_REQUIRED

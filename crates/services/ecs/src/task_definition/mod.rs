@@ -1,7 +1,7 @@
 //! RegisterTaskDefinition's rules: what AWS refuses, what it fills in, and what this version can run of it.
 //!
 //! ```text
-//! request -> normalise (checks + defaults) -> document   what describes answer with
+//! request -> blank -> normalise (checks + defaults) -> document   what describes answer with
 //!                                          -> row        what the planner and the node act on
 //!                                          -> unsupported what a task of it would need and this version lacks
 //! ```
@@ -9,6 +9,7 @@
 //! **Invariant:** pure. A definition that passes here is kept whole: nothing of it is dropped, and what this version
 //! does not run is named in `unsupported`, so that a task of it is refused rather than run differently.
 
+pub mod blank;
 mod compatibility;
 mod container;
 mod dependencies;
@@ -17,9 +18,12 @@ mod logging;
 mod normalise;
 mod ports;
 mod required_attributes;
+pub mod roles;
 mod row;
+mod secrets;
 pub mod task_size;
 mod unsupported;
+mod volumes;
 
 pub(crate) use normalise::check_storage_size;
 pub use normalise::normalise;

@@ -6,12 +6,16 @@
 use std::collections::BTreeSet;
 
 use outport_aws_ecs::{
-    ContainerDefinition, EphemeralStorage, HostVolumeProperties, NetworkMode,
-    RegisterTaskDefinitionRequest, TaskDefinition, Volume,
+    ContainerDefinition, EphemeralStorage, NetworkMode, RegisterTaskDefinitionRequest,
+    TaskDefinition,
 };
+use outport_model::Scope;
 
 use super::task_size::TaskSize;
-use super::{compatibility, container, dependencies, fargate, logging, ports, required_attributes};
+use super::{
+    blank, compatibility, container, dependencies, fargate, logging, ports, required_attributes,
+    roles, secrets, volumes,
+};
 use crate::names;
 use crate::rejection::Rejection;
 
@@ -23,12 +27,16 @@ const TASK_DEFINITION_BYTES_MAX: usize = 64 * 1024;
 const EPHEMERAL_STORAGE_GIB_MIN: i32 = 21;
 const EPHEMERAL_STORAGE_GIB_MAX: i32 = 200;
 
-/// Checks a request and fills in what AWS fills in. The answer lacks what the store gives: ARN, revision, status
+/// Checks a request of the account and region `scope`, and fills in what AWS fills in. The answer lacks what the store gives: ARN, revision, status
 /// and who registered it when.
 ///
 /// # Errors
 /// `ClientException` with AWS's text.
-pub fn normalise(request: RegisterTaskDefinitionRequest) -> Result<TaskDefinition, Rejection> {
+pub fn normalise(
+    mut request: RegisterTaskDefinitionRequest,
+    scope: &Scope,
+) -> Result<TaskDefinition, Rejection> {
+    blank::clear(&mut request);
     check_family(request.family.as_deref())?;
     let size = TaskSize::parse(request.cpu.as_deref(), request.memory.as_deref())?;
     let mode = request.network_mode;
@@ -45,7 +53,9 @@ pub fn normalise(request: RegisterTaskDefinitionRequest) -> Result<TaskDefinitio
         execution_role_arn: request.execution_role_arn,
         network_mode: mode,
         container_definitions: Some(containers),
-        volumes: Some(request.volumes.unwrap_or_default().into_iter().map(volume).collect()),
+        volumes: Some(
+            request.volumes.unwrap_or_default().into_iter().map(volumes::normal).collect(),
+        ),
         placement_constraints: Some(request.placement_constraints.unwrap_or_default()),
         requires_compatibilities: request.requires_compatibilities.filter(|list| !list.is_empty()),
         cpu: size.cpu_units.map(|units| units.to_string()),
@@ -60,7 +70,7 @@ pub fn normalise(request: RegisterTaskDefinitionRequest) -> Result<TaskDefinitio
         enable_fault_injection: Some(request.enable_fault_injection.unwrap_or(false)),
         ..TaskDefinition::default()
     };
-    check_task(&definition, size)?;
+    check_task(&definition, size, scope)?;
     finish(definition, size)
 }
 
@@ -123,7 +133,7 @@ fn check_essential(containers: &[ContainerDefinition]) -> Result<(), Rejection> 
 }
 
 /// What needs more than one container, or a container and the task.
-fn check_task(definition: &TaskDefinition, size: TaskSize) -> Result<(), Rejection> {
+fn check_task(definition: &TaskDefinition, size: TaskSize, scope: &Scope) -> Result<(), Rejection> {
     let containers = definition.container_definitions.as_deref().unwrap_or_default();
     if fargate::is_required(definition) {
         size.check_fargate()?;
@@ -132,8 +142,9 @@ fn check_task(definition: &TaskDefinition, size: TaskSize) -> Result<(), Rejecti
     }
     check_memory(containers, size)?;
     check_cpu(containers, size)?;
-    check_volumes(definition, containers)?;
-    check_roles(definition, containers)?;
+    volumes::check(definition, containers)?;
+    roles::check(definition, containers)?;
+    secrets::check(containers, scope)?;
     check_ephemeral_storage(definition)?;
     ports::check_conflicts(containers, definition.network_mode)?;
     dependencies::check(containers)?;
@@ -185,58 +196,6 @@ fn check_cpu(containers: &[ContainerDefinition], size: TaskSize) -> Result<(), R
     Ok(())
 }
 
-fn check_volumes(
-    definition: &TaskDefinition,
-    containers: &[ContainerDefinition],
-) -> Result<(), Rejection> {
-    let volumes: BTreeSet<Option<&str>> =
-        definition.volumes.iter().flatten().map(|volume| volume.name.as_deref()).collect();
-    if volumes.contains(&None) || volumes.contains(&Some("")) {
-        return Err(Rejection::client("Volume.name should not be null or empty."));
-    }
-    for mount in containers.iter().flat_map(|definition| definition.mount_points.iter().flatten()) {
-        let source = mount.source_volume.as_deref();
-        if !volumes.contains(&source) {
-            let text = format!("Unknown volume '{}'.", source.unwrap_or_default());
-            return Err(Rejection::client(text));
-        }
-    }
-    let names: BTreeSet<Option<&str>> =
-        containers.iter().map(|definition| definition.name.as_deref()).collect();
-    for from in containers.iter().flat_map(|definition| definition.volumes_from.iter().flatten()) {
-        let source = from.source_container.as_deref();
-        if !names.contains(&source) {
-            let text = format!("Unknown container '{}'.", source.unwrap_or_default());
-            return Err(Rejection::client(text));
-        }
-    }
-    Ok(())
-}
-
-fn check_roles(
-    definition: &TaskDefinition,
-    containers: &[ContainerDefinition],
-) -> Result<(), Rejection> {
-    for role in [&definition.task_role_arn, &definition.execution_role_arn].into_iter().flatten() {
-        let is_role = match outport_model::Arn::parse(role) {
-            Some(arn) => arn.service == "iam" && arn.resource.starts_with("role/"),
-            // AWS takes the name of a role as well.
-            None => !role.is_empty() && !role.starts_with("arn:"),
-        };
-        if !is_role {
-            return Err(Rejection::client("Role is not valid"));
-        }
-    }
-    let has_secrets =
-        containers.iter().any(|definition| definition.secrets.iter().flatten().next().is_some());
-    if has_secrets && definition.execution_role_arn.is_none() {
-        return Err(Rejection::client(
-            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.",
-        ));
-    }
-    Ok(())
-}
-
 fn check_ephemeral_storage(definition: &TaskDefinition) -> Result<(), Rejection> {
     let Some(storage) = &definition.ephemeral_storage else { return Ok(()) };
     if definition.requires_compatibilities.is_some() && !fargate::is_required(definition) {
@@ -258,18 +217,4 @@ pub(crate) fn check_storage_size(storage: &EphemeralStorage) -> Result<(), Rejec
         ))),
         _ => Ok(()),
     }
-}
-
-/// A volume that says nothing of its kind is a host volume without a path, which AWS shows as `"host": {}`.
-fn volume(mut volume: Volume) -> Volume {
-    let has_kind = volume.host.is_some()
-        || volume.docker_volume_configuration.is_some()
-        || volume.efs_volume_configuration.is_some()
-        || volume.s3files_volume_configuration.is_some()
-        || volume.fsx_windows_file_server_volume_configuration.is_some()
-        || volume.configured_at_launch == Some(true);
-    if !has_kind {
-        volume.host = Some(HostVolumeProperties::default());
-    }
-    volume
 }

@@ -1,6 +1,7 @@
 //! Table tests of what RegisterTaskDefinition refuses and fills in: one definition, some changes, one outcome.
 
 use outport_aws_wire::{from_json, to_json};
+use outport_model::{AccountId, Region, Scope};
 use serde_json::{Value, json};
 
 use super::{Registration, normalise, row};
@@ -39,9 +40,13 @@ fn bridge(mut task: Value, container: &Value) -> Value {
     definition(&task, &container)
 }
 
+fn scope() -> Scope {
+    Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"))
+}
+
 fn outcome(definition: &Value) -> Result<Value, String> {
     let request = from_json(&definition.to_string()).unwrap();
-    let normal = normalise(request).map_err(|rejection| rejection.to_string())?;
+    let normal = normalise(request, &scope()).map_err(|rejection| rejection.to_string())?;
     Ok(serde_json::from_str(&to_json(&normal)).unwrap())
 }
 
@@ -121,6 +126,31 @@ fn fargate_refuses_what_it_does_not_have() {
         ),
         (
             none.clone(),
+            json!({"linuxParameters": {"swappiness": 60}}),
+            "Fargate compatible task definitions do not support swappiness.",
+        ),
+        (
+            none.clone(),
+            json!({"ulimits": [{"name": "nofile", "softLimit": 1, "hardLimit": 1}, {"name": "rtprio", "softLimit": 1, "hardLimit": 1}]}),
+            "Fargate compatible task definitions do not support ulimit rtprio.",
+        ),
+        (
+            none.clone(),
+            json!({"ulimits": [{"name": "nice", "softLimit": 1, "hardLimit": 1}]}),
+            "Fargate compatible task definitions do not support ulimit nice.",
+        ),
+        (
+            none.clone(),
+            json!({"ulimits": [{"name": "rttime", "softLimit": 1, "hardLimit": 1}]}),
+            "Fargate compatible task definitions do not support ulimit rttime.",
+        ),
+        (
+            none.clone(),
+            json!({"firelensConfiguration": {"type": "fluentbit", "options": {"config-file-type": "s3"}}}),
+            "Fargate launch type does not support FirelensConfiguration config file from 's3'",
+        ),
+        (
+            none.clone(),
             json!({"stopTimeout": 121}),
             "Tasks using the Fargate launch type must have a container stop timeout of less than 120 seconds.",
         ),
@@ -146,6 +176,120 @@ fn fargate_refuses_what_it_does_not_have() {
         ),
     ] {
         refuses(&definition(&task, &container), message);
+    }
+}
+
+#[test]
+fn fargate_takes_what_it_has() {
+    for container in [
+        json!({"readonlyRootFilesystem": true, "linuxParameters": {"tmpfs": [{"containerPath": "/scratch", "size": 16}]}}),
+        json!({"linuxParameters": {"initProcessEnabled": true, "capabilities": {"add": ["SYS_PTRACE"]}}}),
+        json!({"ulimits": [{"name": "nofile", "softLimit": 1024, "hardLimit": 65535}, {"name": "memlock", "softLimit": -1, "hardLimit": -1}]}),
+    ] {
+        let normal = accepts(&definition(&json!({}), &container));
+        assert_eq!(normal["compatibilities"], json!(["EC2", "MANAGED_INSTANCES", "FARGATE"]));
+    }
+}
+
+/// `ecs-deploy` sends empty roles, ansible's `ecs_taskdefinition` an empty task role.
+#[test]
+fn an_empty_text_is_a_member_that_is_not_there() {
+    let normal = accepts(&definition(
+        &json!({
+            "taskRoleArn": "", "executionRoleArn": "",
+            "volumes": [
+                {"name": "v", "host": {"sourcePath": ""}},
+                {"name": "e", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "rootDirectory": "", "authorizationConfig": {"accessPointId": ""}}},
+            ],
+        }),
+        &json!({
+            "hostname": "", "user": "", "workingDirectory": "",
+            "repositoryCredentials": {"credentialsParameter": ""},
+            "portMappings": [
+                {"containerPort": 80, "name": "", "containerPortRange": ""},
+                {"containerPort": 81, "name": ""},
+            ],
+        }),
+    ));
+    assert_eq!(normal["compatibilities"], json!(["EC2", "MANAGED_INSTANCES", "FARGATE"]));
+    for member in ["taskRoleArn", "executionRoleArn"] {
+        assert_eq!(normal.get(member), None, "{member}");
+    }
+    for member in ["hostname", "user", "workingDirectory", "repositoryCredentials"] {
+        assert_eq!(normal["containerDefinitions"][0].get(member), None, "{member}");
+    }
+    assert_eq!(
+        normal["containerDefinitions"][0]["portMappings"][1],
+        json!({"containerPort": 81, "hostPort": 81, "protocol": "tcp"})
+    );
+    assert_eq!(
+        normal["volumes"],
+        json!([
+            {"name": "v", "host": {}},
+            {"name": "e", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "rootDirectory": "/", "authorizationConfig": {}}},
+        ])
+    );
+    for member in ["cpu", "memory"] {
+        let text = format!(
+            "Invalid '{member}' setting for task. For more information, see the Troubleshooting section of the \
+             Amazon ECS Developer Guide."
+        );
+        refuses(&definition(&json!({member: ""}), &json!({})), &text);
+    }
+}
+
+/// What a rule needs is not there either when it is empty.
+#[test]
+fn an_empty_role_is_no_role_to_the_rules() {
+    refuses(
+        &definition(
+            &json!({"executionRoleArn": ""}),
+            &json!({"image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/app:1"}),
+        ),
+        "Fargate requires task definition to have execution role ARN to support ECR images.",
+    );
+    refuses(
+        &bridge(
+            json!({"executionRoleArn": ""}),
+            &json!({"secrets": [{"name": "K", "valueFrom": "x"}]}),
+        ),
+        "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.",
+    );
+}
+
+#[test]
+fn roles_and_secrets_are_checked() {
+    for member in ["taskRoleArn", "executionRoleArn"] {
+        for role in ["REPLACE ME", "arn:aws:iam::XXXXXXXXXXXX:role/x", "arn:aws:iam::12345:role/x"]
+        {
+            refuses(&bridge(json!({member: role}), &json!({})), "Role is not valid");
+        }
+        accepts(&bridge(json!({member: "REPLACE_ME"}), &json!({})));
+    }
+    let from = |arn: &str| json!([{"name": "S", "valueFrom": arn}]);
+    let foreign = "The Systems Manager parameter ARN has a different account ID than the current account. The current \
+                   account ID is 000000000000 and the ARN account ID is 999999999999. Cross-account access for ARNs is \
+                   not currently supported.";
+    let invalid = "The Systems Manager parameter ARN specified for secret S is invalid. Specify a valid ARN and try again.";
+    let log = |secrets: &Value| json!({"logConfiguration": {"logDriver": "splunk", "secretOptions": secrets}});
+    let task = json!({"executionRoleArn": "role"});
+    for (arn, message) in [
+        ("arn:aws:ssm:us-east-1:999999999999:parameter/x", foreign),
+        ("arn:aws:ssm:us-east-1::parameter/x", invalid),
+        ("arn:aws:ssm:us-east-1:000000000000:document/x", invalid),
+        ("arn:aws:ssm", invalid),
+    ] {
+        refuses(&bridge(task.clone(), &json!({"secrets": from(arn)})), message);
+        refuses(&bridge(task.clone(), &log(&from(arn))), message);
+    }
+    for arn in [
+        "x",
+        "/app/x",
+        "arn:aws:ssm:us-east-1:000000000000:parameter/x",
+        "arn:aws:ssm:eu-west-1:000000000000:parameter/x",
+        "arn:aws:secretsmanager:us-east-1:999999999999:secret:x",
+    ] {
+        accepts(&bridge(task.clone(), &json!({"secrets": from(arn)})));
     }
 }
 
@@ -187,6 +331,14 @@ fn containers_are_checked() {
         (
             json!({"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-region": "r"}}}),
             "Log driver awslogs requires options: awslogs-group",
+        ),
+        (
+            json!({"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-region": "r", "awslogs-group": "g", "log_key": "log"}}}),
+            "Log driver awslogs disallows options: log_key",
+        ),
+        (
+            json!({"logConfiguration": {"logDriver": "awslogs", "options": {"tag": "t", "awslogs-endpoint": "e"}}}),
+            "Log driver awslogs disallows options: awslogs-endpoint, tag",
         ),
         (
             json!({"ulimits": [{"name": "nofile", "softLimit": 2, "hardLimit": 1}]}),
@@ -287,6 +439,29 @@ fn several_containers_are_checked_together() {
 }
 
 #[test]
+fn volumes_of_efs_are_checked() {
+    let efs = |more: Value| {
+        let mut efs = json!({"fileSystemId": "fs-1"});
+        merge(&mut efs, &more);
+        bridge(json!({"volumes": [{"name": "v", "efsVolumeConfiguration": efs}]}), &json!({}))
+    };
+    let normal = accepts(&efs(json!({})));
+    assert_eq!(normal["volumes"][0]["efsVolumeConfiguration"]["rootDirectory"], "/");
+    let normal = accepts(&efs(json!({"rootDirectory": "/a"})));
+    assert_eq!(normal["volumes"][0]["efsVolumeConfiguration"]["rootDirectory"], "/a");
+    let point = json!({"accessPointId": "fsap-1"});
+    accepts(&efs(json!({"rootDirectory": "/", "authorizationConfig": point})));
+    refuses(
+        &efs(json!({"rootDirectory": "/a", "authorizationConfig": point})),
+        "When using an EFS access point, the root directory must either be set to \"/\" or be omitted",
+    );
+    refuses(
+        &efs(json!({"authorizationConfig": {"iam": "ENABLED"}})),
+        "EFS IAM authorization requires TransitEncryption to be enabled",
+    );
+}
+
+#[test]
 fn sizes_of_containers_fit_the_task() {
     refuses(
         &definition(&json!({}), &json!({"memory": 1024})),
@@ -340,14 +515,10 @@ fn what_can_run_it_is_computed() {
 
 #[test]
 fn what_is_not_built_is_named() {
-    let scope = outport_model::Scope::new(
-        outport_model::AccountId::new("000000000000"),
-        outport_model::Region::new("us-east-1"),
-    );
     let check = |definition: Value, expected: &[&str]| {
-        let normal = normalise(from_json(&definition.to_string()).unwrap()).unwrap();
+        let normal = normalise(from_json(&definition.to_string()).unwrap(), &scope()).unwrap();
         let registration = Registration {
-            scope: scope.clone(),
+            scope: scope(),
             revision: 1,
             registered_at_ms: 0,
             registered_by: String::new(),

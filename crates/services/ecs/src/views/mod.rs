@@ -22,6 +22,14 @@ pub fn failure(arn: impl Into<String>, reason: impl Into<String>) -> Failure {
     Failure { arn: Some(arn.into()), reason: Some(reason.into()), detail: None }
 }
 
+/// The failure of a thing that is not there: the ARN that was asked for, or `arn` when a name was.
+///
+/// Source: DescribeServices answers of AWS, as a public test suite expects them.
+pub fn missing(asked: String, arn: String) -> Failure {
+    let is_arn = asked.starts_with("arn:");
+    failure(if is_arn { asked } else { arn }, MISSING)
+}
+
 /// A time, when there is one.
 pub fn timestamp(at_ms: Option<TimestampMs>) -> Option<Timestamp> {
     at_ms.map(Timestamp::from_millis)

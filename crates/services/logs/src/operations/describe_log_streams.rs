@@ -55,7 +55,8 @@ fn view(scope: &Scope, group: &LogGroupName, stream: LogStream) -> aws::LogStrea
         first_event_timestamp: stream.first_event_ms,
         last_event_timestamp: stream.last_event_ms,
         last_ingestion_time: stream.last_ingestion_ms,
-        upload_sequence_token: Some(stream.upload_sequence_token),
+        // A stream that nothing was put into has none.
+        upload_sequence_token: stream.last_ingestion_ms.map(|_| stream.upload_sequence_token),
         // AWS counts bytes for groups only, since 2019.
         stored_bytes: Some(0),
     }
@@ -105,6 +106,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_new_stream_has_no_sequence_token() {
+        let rig = Rig::with_streams().await;
+        let group = json!({"logGroupName": "/ecs/app"});
+        let answer = rig.call("DescribeLogStreams", group).await;
+        let arn = "arn:aws:logs:us-east-1:000000000000:log-group:/ecs/app:log-stream:a";
+        assert_eq!(
+            answer["logStreams"][0],
+            json!({"arn": arn, "creationTime": NOW, "logStreamName": "a", "storedBytes": 0})
+        );
+    }
+
+    #[tokio::test]
     async fn contradictions_are_refused() {
         let rig = Rig::with_streams().await;
         for (input, text) in [
@@ -114,16 +127,15 @@ mod tests {
             ),
             (json!({}), "Either logGroupName or logGroupIdentifier must be specified."),
             (
-                json!({"logGroupName": "g", "logGroupIdentifier": "g"}),
-                "Only one of logGroupName and logGroupIdentifier can be specified.",
-            ),
-            (
                 json!({"logGroupName": "/ecs/app", "nextToken": "67"}),
                 "The specified nextToken is invalid.",
             ),
         ] {
             rig.refuses("DescribeLogStreams", input, "InvalidParameterException", text).await;
         }
+        let both = json!({"logGroupName": "g", "logGroupIdentifier": "g"});
+        let text = "LogGroup name and LogGroup ARN are mutually exclusive parameters.";
+        rig.refuses("DescribeLogStreams", both, "ValidationException", text).await;
         let elsewhere =
             json!({"logGroupIdentifier": "arn:aws:logs:eu-west-1:000000000000:log-group:/ecs/app"});
         let text = "The specified log group does not exist.";

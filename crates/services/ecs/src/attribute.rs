@@ -1,0 +1,134 @@
+//! Attributes of container instances: names with or without a value, beside those that a node brings itself.
+//!
+//! Source: botocore's documentation of `Attribute`, PutAttributes, DeleteAttributes and ListAttributes.
+
+use outport_aws_ecs::{Attribute, TargetType};
+use outport_identity::Call;
+use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::{Arn, ClusterName, ContainerInstanceId, Scope};
+use outport_store::Tables;
+use outport_store::keys::ContainerInstanceKey;
+
+use crate::rejection::Rejection;
+use crate::{access, names};
+
+const ATTRIBUTES_PER_CALL_MAX: usize = 10;
+/// Custom ones: those of the node itself are not counted.
+pub const ATTRIBUTES_PER_INSTANCE_MAX: usize = 10;
+const TEXT_LENGTH_MAX: usize = 128;
+/// What a node says of itself; nobody else does. That AWS refuses them too is a guess.
+const RESERVED_PREFIXES: [&str; 2] = ["ecs.", "com.amazonaws.ecs."];
+
+/// One attribute of a request, and the instance that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub instance: ContainerInstanceId,
+    pub name: String,
+    /// Empty: the attribute has none.
+    pub value: String,
+}
+
+/// Reads the attributes of a request and asks whether the caller may do `action` to their instances.
+///
+/// # Errors
+/// `InvalidParameterException`, `TargetNotFoundException` for an instance that cannot be here, `AccessDeniedException`.
+pub fn parse(
+    call: &Call,
+    action: &str,
+    cluster: &ClusterName,
+    attributes: Option<Vec<Attribute>>,
+) -> Result<Vec<Asked>, Rejection> {
+    let scope = access::scope(call);
+    let attributes = attributes.unwrap_or_default();
+    if attributes.is_empty() {
+        return Err(Rejection::invalid_parameter("attributes can not be empty"));
+    }
+    if attributes.len() > ATTRIBUTES_PER_CALL_MAX {
+        return Err(Rejection::invalid_parameter(format!(
+            "attributes can have at most {ATTRIBUTES_PER_CALL_MAX} items."
+        )));
+    }
+    let asked: Vec<Asked> = attributes
+        .into_iter()
+        .map(|attribute| asked(&scope, cluster, attribute))
+        .collect::<Result<_, _>>()?;
+    for one in &asked {
+        let resource = Arn::container_instance(&scope, cluster, &one.instance).to_string();
+        call.authorize(action, &resource, &access::cluster_context(&scope, cluster))?;
+    }
+    Ok(asked)
+}
+
+fn asked(scope: &Scope, cluster: &ClusterName, attribute: Attribute) -> Result<Asked, Rejection> {
+    let (name, value) = (attribute.name.unwrap_or_default(), attribute.value.unwrap_or_default());
+    if !is_name(&name) {
+        return Err(Rejection::invalid_parameter(format!("Invalid attribute name '{name}'.")));
+    }
+    if !is_value(&value) {
+        return Err(Rejection::invalid_parameter(format!("Invalid attribute value '{value}'.")));
+    }
+    if attribute.target_type.is_some_and(|kind| kind != TargetType::ContainerInstance) {
+        return Err(Rejection::invalid_parameter("targetType must be container-instance"));
+    }
+    let target = attribute.target_id.unwrap_or_default();
+    if target.is_empty() {
+        return Err(Rejection::invalid_parameter("targetId can not be empty"));
+    }
+    let instance = names::container_instance(scope, cluster, &target)?;
+    let instance = instance.ok_or_else(|| target_not_found(&target))?;
+    Ok(Asked { instance, name, value })
+}
+
+/// "letters (uppercase and lowercase), numbers, hyphens, underscores, forward slashes, back slashes, or periods".
+fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/\\.".contains(&byte);
+    (1..=TEXT_LENGTH_MAX).contains(&text.len())
+        && text.bytes().all(is_allowed)
+        && !RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
+
+/// As a name, and "at signs (@), colons or spaces", but none at the ends.
+fn is_value(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/\\.@: ".contains(&byte);
+    text.len() <= TEXT_LENGTH_MAX && text.bytes().all(is_allowed) && text.trim() == text
+}
+
+/// The instance, as long as it is one.
+///
+/// # Errors
+/// `TargetNotFoundException`.
+pub fn target(
+    tables: &Tables,
+    scope: &Scope,
+    cluster: &ClusterName,
+    id: &ContainerInstanceId,
+) -> Result<ContainerInstance, Rejection> {
+    let row = tables.container_instances.get(&ContainerInstanceKey::new(
+        scope,
+        cluster.clone(),
+        id.clone(),
+    ));
+    row.filter(|row| row.status != ContainerInstanceStatus::Inactive)
+        .map(|row| ContainerInstance::clone(row))
+        .ok_or_else(|| target_not_found(id.as_str()))
+}
+
+/// How many of the attributes are not the node's own.
+pub fn custom_count(row: &ContainerInstance) -> usize {
+    let is_custom = |name: &str| !RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    row.attributes.iter().filter(|(name, _)| is_custom(name)).count()
+}
+
+/// An attribute as the operations answer with it.
+pub fn view(row: &ContainerInstance, name: &str, value: &str) -> Attribute {
+    Attribute {
+        name: Some(name.to_owned()),
+        value: Some(value.to_owned()).filter(|value| !value.is_empty()),
+        target_type: None,
+        target_id: Some(Arn::container_instance(&row.scope, &row.cluster, &row.id).to_string()),
+    }
+}
+
+fn target_not_found(target: &str) -> Rejection {
+    Rejection::TargetNotFound(format!("Could not find {target}"))
+}

@@ -2,6 +2,7 @@
 //! and mkfs.ext4.
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
+#![allow(clippy::disallowed_methods, reason = "what a test makes is no secret")]
 
 #[path = "containers/host.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]

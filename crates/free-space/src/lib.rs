@@ -105,7 +105,7 @@ pub fn readable_bytes(bytes: u64) -> String {
     if mib < 1_024 {
         format!("{mib} MiB")
     } else {
-        format!("{}.{} GiB", mib >> 10, (mib & 1023) * 10 >> 10)
+        format!("{}.{} GiB", mib >> 10, ((mib & 1023) * 10) >> 10)
     }
 }
 

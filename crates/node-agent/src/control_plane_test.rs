@@ -235,6 +235,7 @@ async fn a_stand_in_is_believed_nothing_and_told_nothing() {
             capacity: NodeCapacity { cpu_units: 1, memory_mib: 1, reserved_ports: Vec::new() },
             oci_runtime: None,
             container_open_files: OpenFiles { soft: 1024, hard: 1024 },
+            task_storage_gib: None,
             allow_privileged: false,
             host_access: crate::HostAccess::Ports(Vec::new()),
         };

@@ -7,12 +7,12 @@
 //! **Invariant:** a key is on disk before anything is asked for it, so that an answer which is lost, or a
 //! crash, never leaves the control plane with a key that nobody has.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use outport_certificates::{NodeIdentity, NodeKey, Pin};
+use outport_container_runtime::private;
 use outport_model::NodeId;
 
 use crate::control_plane::LinkError;
@@ -74,12 +74,7 @@ impl IdentityFile {
     fn write(&self, text: &str) -> Result<(), LinkError> {
         let beside = self.path.with_extension("new");
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&beside)?;
+            let mut file = private::create(&beside)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&beside, &self.path)?;

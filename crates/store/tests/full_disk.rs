@@ -140,10 +140,10 @@ fn check_goes_on(
         let value = format!("{change} {}", "longer than it was ".repeat(change % 8));
         put(&store, setting(change % 100, &value)).unwrap();
     }
-    let newest = store.snapshot().account_settings.iter().map(|row| row.value.clone()).last();
+    let newest = store.snapshot().account_settings.iter().map(|row| row.value.clone()).next_back();
     drop(store);
     let store = open(disk);
-    let read = store.snapshot().account_settings.iter().map(|row| row.value.clone()).last();
+    let read = store.snapshot().account_settings.iter().map(|row| row.value.clone()).next_back();
     assert_eq!(read, newest, "it opens on the full disk, with all that was acknowledged");
     put(&store, setting(0, "after a restart")).unwrap();
     match filler.is_dir() {

@@ -17,14 +17,8 @@ pub struct Stage {
     pub image: String,
     /// A subnet of the default VPC.
     pub subnet: String,
-    scratch: Scratch,
-}
-
-impl Stage {
-    /// A directory for the campaign's own files, gone at the end.
-    pub fn scratch(&self) -> &Path {
-        self.scratch.path()
-    }
+    /// Removed with it.
+    _scratch: Scratch,
 }
 
 impl Course<'_> {
@@ -73,6 +67,6 @@ impl Course<'_> {
         subject.ready()?;
         let image = subject.push(&layout, "1.0")?;
         let subnet = subject.subnet()?;
-        Ok(Stage { subject, image, subnet, scratch })
+        Ok(Stage { subject, image, subnet, _scratch: scratch })
     }
 }

@@ -55,7 +55,7 @@ fn violations_name_the_place_and_the_constraint() {
 /// A list of structures that is too long is printed as AWS's servers print structures.
 #[test]
 fn structures_are_printed_with_every_member() {
-    let children = vec![r#"{"name":"ab","secret":"s","names":["cd"]}"#; 3].join(",");
+    let children = [r#"{"name":"ab","secret":"s","names":["cd"]}"#; 3].join(",");
     check(
         &format!(r#"{{"Name":"ab","few":[{children}]}}"#),
         &format!(

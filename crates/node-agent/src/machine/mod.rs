@@ -262,8 +262,10 @@ impl Machine {
             task.containers.iter().map(|container| container.name.clone()).collect();
         let removed = blocking(move || {
             // Each for itself: one that stays keeps no other.
-            let removals = names.iter().map(|name| runtime.remove(id.as_str(), name));
-            let all = removals.fold(Ok(()), |all, one| all.and(one));
+            let mut all = Ok(());
+            for name in &names {
+                all = all.and(runtime.remove(id.as_str(), name));
+            }
             all.and(runtime.remove_task_cgroup(id.as_str()))
         })
         .await;

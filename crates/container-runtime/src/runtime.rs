@@ -233,13 +233,20 @@ impl Runtime {
         let begun = Instant::now();
         let path = self.layout.container_run_dir(place).join(PID_FILE);
         while self.is_locked(place)? {
-            if let Some(record) = read_whole(&path).map_err(RuntimeError::io("read", &path))? {
+            // The last that a shim writes: it is about to go, and takes no more orders.
+            let is_over = self.exit_record(place)?.is_some();
+            if !is_over
+                && let Some(record) = read_whole(&path).map_err(RuntimeError::io("read", &path))?
+            {
                 let handle = self.handle(key, place, record);
                 if handle.state().is_ok() {
                     return Ok(Some(handle));
                 }
             }
             if begun.elapsed() > ADOPT_DEADLINE {
+                if is_over {
+                    return Ok(None);
+                }
                 let what = format!("a shim of {key} that does not answer");
                 let waited_ms = begun.elapsed().as_millis() as u64;
                 return Err(RuntimeError::Timeout { what, waited_ms });

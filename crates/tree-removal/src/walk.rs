@@ -114,8 +114,16 @@ impl Level {
         if self.refills > REFILLS_MAX {
             return Err(io::Error::other("a directory is filled again while it is removed"));
         }
-        self.after = self.before;
-        Ok(self.listing.seek(self.before)?)
+        match self.listing.seek(self.before) {
+            Ok(()) => self.after = self.before,
+            // Somebody else removed the directory meanwhile: ext4 knows the place no more.
+            Err(Errno::INVAL) => {
+                self.listing.rewind();
+                self.after = 0;
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
     }
 
     fn close(self) -> io::Result<Closed> {

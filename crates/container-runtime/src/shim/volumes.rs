@@ -20,7 +20,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::sys::stat::umask;
+
 use crate::error::{FailureKind, StartFailure};
+use crate::private;
 use crate::spec::{BindMount, ContainerSpec};
 
 /// The kernel's file systems.
@@ -48,9 +51,7 @@ pub(super) fn place(spec: &mut ContainerSpec, rootfs: &Path) -> Result<(), Start
         }
         let opened = match root.resolve(&path) {
             Ok(opened) => opened,
-            Err(_) => root
-                .mkdir_all(&path, &Permissions::from_mode(0o755))
-                .map_err(|error| failure(volume, &error))?,
+            Err(_) => make(&root, &path).map_err(|error| failure(volume, &error))?,
         };
         let name = format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd());
         let real = fs::read_link(&name).map_err(|error| failure(volume, &error))?;
@@ -71,6 +72,14 @@ pub(super) fn place(spec: &mut ContainerSpec, rootfs: &Path) -> Result<(), Start
     let mounts = mounts.collect::<Result<Vec<_>, StartFailure>>()?;
     spec.bind_mounts.splice(0..0, mounts);
     Ok(())
+}
+
+/// Makes a directory with those above it, as the container's own files are made.
+fn make(root: &pathrs::Root, path: &Path) -> Result<pathrs::Handle, pathrs::error::Error> {
+    let ours = private::set_container_umask();
+    let made = root.mkdir_all(path, &Permissions::from_mode(0o755));
+    umask(ours);
+    made
 }
 
 /// Below the root, without `.` and `..`.

@@ -147,6 +147,7 @@ fn a_failure_of_the_exec_is_found_by_the_next_agent() {
     let shim = host.create("bad", host.spec(&["/bin/bad"]));
     assert!(shim.start().is_err());
     ended(&shim);
-    let Adopted::Exited(record) = host.runtime.adopt(TASK, "bad").unwrap() else { panic!() };
+    let adopted = host.runtime.adopt(TASK, "bad").unwrap();
+    let Adopted::Exited(record) = adopted else { panic!("{adopted:?}") };
     assert_eq!(record.start_failure.unwrap().kind, FailureKind::ExecutableNotFound);
 }

@@ -49,8 +49,8 @@ fn is_attached(device: &Path) -> bool {
 fn a_container_is_full_at_the_size_of_its_disk() {
     let bench = Bench::new();
     let disk = bench.take();
-    let script = "dd if=/dev/zero of=/fill bs=1M 2>/err; echo status $?; \
-                  cat /err | head -n 1; stat -c %s /fill";
+    let script = "dd if=/dev/zero of=/fill bs=1M 2>/dev/shm/err; echo status $?; \
+                  cat /dev/shm/err | head -n 1; stat -c %s /fill";
     let (record, output) = bench.host.run("full", bench.shell(&disk, script));
     assert_eq!(record.exit_code, Some(0));
     let lines: Vec<&str> = output.lines().collect();

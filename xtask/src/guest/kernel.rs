@@ -11,8 +11,9 @@ use crate::setup;
 /// Packages that depend on the newest small kernel: Debian's, Ubuntu's.
 const META_PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
 /// What the tests and the programs need of it, loaded with all that these depend on.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "overlay",
+    "loop",
     "veth",
     "dummy",
     "bridge",

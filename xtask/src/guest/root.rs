@@ -11,7 +11,7 @@ use super::kernel::Kernel;
 use crate::process::{command, find, output, run};
 
 /// Programs of the host that the tests, or `/init`, call.
-const HOST_PROGRAMS: [&str; 4] = ["nft", "ip", "iptables", "runc"];
+const HOST_PROGRAMS: [&str; 5] = ["nft", "ip", "iptables", "runc", "mkfs.ext4"];
 /// What iptables loads by name, below the library folder of the architecture.
 const IPTABLES_EXTENSIONS: &str = "xtables";
 /// Loads modules, also compressed ones; which command it is depends on the name it is called by.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! free    5 %  a node takes no new task
-//!         4 %  a node pulls no image
+//!         4 %  a node pulls no image (nothing asks yet: only new tasks pull, and they stop before)
 //!         3 %  the running task that took most is stopped
 //!       2.5 %  pushes and log events are refused
 //!         2 %  requests that add rows are refused; what changes or removes rows goes on

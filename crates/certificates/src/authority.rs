@@ -64,6 +64,8 @@ impl Authority {
         }
         let key = new_key()?;
         let mut params = dated(now_ms, AUTHORITY_LIFE_MS);
+        // From the first day: one that was made while the clock was ahead is good once it is set.
+        params.not_before = date_time(EARLIEST_MS - BACKDATED_MS);
         params.distinguished_name = distinguished(&format!("Outport {name} CA"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

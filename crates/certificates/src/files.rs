@@ -21,11 +21,16 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), CertificateError> {
         .map_err(|source| failed("cannot make the directory", path, source))
 }
 
-/// The text of a file; `None` when there is none.
+/// The text of a file; `None` when there is none. A pipe or a device, which could keep its reader for ever, is none
+/// that is read.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, CertificateError> {
     let read = || -> std::io::Result<String> {
         let mut text = String::new();
-        File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
         Ok(text)
     };
     match read() {
@@ -54,4 +59,21 @@ pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<(), Certificat
 
 fn failed(what: &'static str, path: &Path, source: std::io::Error) -> CertificateError {
     CertificateError::File { what, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_keeps_nobody_waiting() {
+        let scratch = tempfile::tempdir().unwrap();
+        let pipe = scratch.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero"), scratch.path()] {
+            let refused = read(path).unwrap_err().to_string();
+            assert!(refused.contains("it is no regular file"), "{refused}");
+        }
+        assert!(read(&scratch.path().join("none")).unwrap().is_none());
+    }
 }

@@ -21,7 +21,8 @@
 //! node*: the control plane believes only certificates that it signed, for keys that are in the node's
 //! row. *A listener or a replay at joining*: the secret is not sent, and a proof is bound to a key.
 //! *Clocks*: certificates are good from a day before they are made, the server renews at the next
-//! handshake, and a node whose certificate has run out joins again with its token and its key.
+//! handshake, a node whose certificate has run out joins again with its token and its key, and a node does not
+//! judge the server's certificate by its own clock: a step of either clock cuts nobody off.
 
 mod authority;
 mod client;

@@ -67,7 +67,7 @@ pub struct OwnCertificate {
 pub struct ServerTls {
     options: ServerTlsOptions,
     authority: Authority,
-    shown: RwLock<Shown>,
+    shown: RwLock<Arc<Shown>>,
     /// Held by the one handshake that looks.
     looked: Mutex<Instant>,
 }
@@ -104,7 +104,7 @@ impl ServerTls {
         Ok(Self {
             options,
             authority,
-            shown: RwLock::new(shown),
+            shown: RwLock::new(Arc::new(shown)),
             looked: Mutex::new(Instant::now()),
         })
     }
@@ -118,7 +118,12 @@ impl ServerTls {
             shown
         };
         let is_node = server_name.is_some_and(|name| name.eq_ignore_ascii_case(NODE_LINK_NAME));
-        if is_node { shown.node_link } else { shown.public }
+        Arc::clone(if is_node { &shown.node_link } else { &shown.public })
+    }
+
+    /// Names (a leading `*.` stands for one label) and addresses that the own certificate is good for.
+    pub fn names(&self) -> Vec<String> {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).names.texts()
     }
 
     pub fn authority(&self) -> &Authority {
@@ -141,10 +146,11 @@ impl ServerTls {
         may
     }
 
-    fn look(&self, old: Shown, now_ms: TimestampMs) -> Shown {
+    fn look(&self, old: Arc<Shown>, now_ms: TimestampMs) -> Arc<Shown> {
         match show(&self.options, &self.authority, Some(&old), now_ms) {
             Ok(new) => {
-                *self.shown.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+                let new = Arc::new(new);
+                *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
                 new
             }
             Err(error) => {
@@ -257,7 +263,10 @@ fn server_pair(
         }
     }
     let made = authority.issue_server(wanted, now_ms)?;
-    files::write(&path, &made, PRIVATE)?;
+    // On a full disk it is as good from memory: nothing but the next start needs the file.
+    if let Err(error) = files::write(&path, &made, PRIVATE) {
+        tracing::warn!(%error, "the server's certificate is not kept: the next start makes another");
+    }
     let pair = read_pair(&made)?;
     let (validity, names) = look_at(&pair, authority)?;
     Ok((pair, validity, names))

@@ -3,10 +3,8 @@
 use std::error::Error;
 use std::io;
 
-use outport_model::TimestampMs;
 use rustls::CertificateError;
 
-use crate::moment::spoken;
 use crate::verifier::OtherAuthority;
 
 /// What a failed handshake says about the other side.
@@ -14,33 +12,16 @@ use crate::verifier::OtherAuthority;
 pub enum HandshakeTrouble {
     /// Somebody else answers; no other try will help.
     OtherAuthority(String),
-    /// Clocks differ, or it is no Outport of today; that may pass.
+    /// It is no Outport of today; that may pass.
     Other(String),
 }
 
 /// Looks for the handshake's own error in an HTTP client's.
-pub fn handshake_trouble(
-    error: &(dyn Error + 'static),
-    now_ms: TimestampMs,
-) -> Option<HandshakeTrouble> {
-    let clock = |what: &str| {
-        let text = format!(
-            "its certificate {what} by the clock of this machine, which says {}: set the clock of this machine, \
-             or that of the server",
-            spoken(now_ms)
-        );
-        Some(HandshakeTrouble::Other(text))
-    };
+pub fn handshake_trouble(error: &(dyn Error + 'static)) -> Option<HandshakeTrouble> {
     match tls_error(error)? {
         rustls::Error::InvalidCertificate(reason) => match reason {
             CertificateError::Other(other) if other.0.is::<OtherAuthority>() => {
                 Some(HandshakeTrouble::OtherAuthority(other.0.to_string()))
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                clock("has run out")
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                clock("is not good yet")
             }
             reason => Some(HandshakeTrouble::OtherAuthority(format!(
                 "its certificate is not the control plane's: {reason}"
@@ -82,17 +63,11 @@ mod tests {
         let other = rustls::OtherError(Arc::new(OtherAuthority));
         let other = rustls::Error::InvalidCertificate(CertificateError::Other(other));
         let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, other));
-        let trouble = handshake_trouble(&wrapped, 0);
+        let trouble = handshake_trouble(&wrapped);
         assert!(
             matches!(&trouble, Some(HandshakeTrouble::OtherAuthority(text)) if text.contains("join token")),
             "{trouble:?}"
         );
-        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
-        let trouble = handshake_trouble(&io::Error::other(expired), 0);
-        assert!(
-            matches!(&trouble, Some(HandshakeTrouble::Other(text)) if text.contains("1970-01-01")),
-            "{trouble:?}"
-        );
-        assert_eq!(handshake_trouble(&io::Error::from(io::ErrorKind::NotFound), 0), None);
+        assert_eq!(handshake_trouble(&io::Error::from(io::ErrorKind::NotFound)), None);
     }
 }

@@ -34,6 +34,10 @@ pub struct OtherAuthority;
 
 /// Believes a server whose certificate was signed, for the name that is asked for, by the authority with
 /// the pin. The authority's certificate comes with the chain; the pin says whether it is the one.
+///
+/// Whether it is good at this time is not asked. A server renews its certificate by its own clock, which a node
+/// whose clock is another cannot judge: a step of either would cut off every node. It would keep nobody out: the key of
+/// an old certificate lies beside the authority's own, and who has the one has the other.
 #[derive(Debug)]
 pub struct PinnedAuthority {
     pin: Pin,
@@ -69,7 +73,8 @@ impl ServerCertVerifier for PinnedAuthority {
         )
         .build()
         .map_err(|error| Error::General(error.to_string()))?;
-        verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
+        let at = within_its_time(end_entity, now)?;
+        verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, at)
     }
 
     fn verify_tls12_signature(
@@ -95,6 +100,17 @@ impl ServerCertVerifier for PinnedAuthority {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The time nearest to now at which the certificate is good.
+fn within_its_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<UnixTime, Error> {
+    let malformed = |_| Error::InvalidCertificate(TlsCertificateError::BadEncoding);
+    let validity = facts::validity(&facts::parse(certificate).map_err(malformed)?);
+    let seconds = |ms: i64| u64::try_from(ms / 1000).unwrap_or(0);
+    let (first, last) = (seconds(validity.not_before_ms), seconds(validity.not_after_ms));
+    // A certificate that ends before it begins is good at no time.
+    let good = now.as_secs().min(last).max(first);
+    Ok(UnixTime::since_unix_epoch(std::time::Duration::from_secs(good)))
 }
 
 /// Lets a node show its certificate, and one that has none yet connect to join.
@@ -136,13 +152,7 @@ impl ClientCertVerifier for NodeVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let malformed = |_| Error::InvalidCertificate(TlsCertificateError::BadEncoding);
-        let validity = facts::validity(&facts::parse(end_entity).map_err(malformed)?);
-        let seconds = |ms: i64| u64::try_from(ms / 1000).unwrap_or(0);
-        let (first, last) = (seconds(validity.not_before_ms), seconds(validity.not_after_ms));
-        // A certificate that ends before it begins is good at no time.
-        let good = now.as_secs().min(last).max(first);
-        let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(good));
+        let at = within_its_time(end_entity, now)?;
         self.0.verify_client_cert(end_entity, intermediates, at)
     }
 

@@ -280,24 +280,57 @@ fn a_node_whose_certificate_ran_out_is_still_told_so() {
 }
 
 #[test]
-fn a_server_out_of_time_is_not_believed_and_renews_itself() {
+fn a_node_believes_its_server_whatever_its_own_clock_says() {
+    const YEAR_MS: i64 = 365 * DAY_MS;
     let directory = tempfile::tempdir().unwrap();
     let server = server(directory.path());
     let pin = server.authority().pin();
+    let identity = identity(server.authority(), NODE, MADE_MS);
+    let config = server.config(Some(NODE_LINK_NAME), MADE_MS);
+    for node_ms in [MADE_MS + YEAR_MS, MADE_MS + 20 * YEAR_MS, MADE_MS - YEAR_MS, 0] {
+        let node = client(pin, Some(&identity));
+        let peer = shake_at(node, Arc::clone(&config), NODE_LINK_NAME, node_ms, MADE_MS);
+        let peer = peer.unwrap_or_else(|error| panic!("at {node_ms}: {error}")).unwrap();
+        assert_eq!(&NodeCertificate::read(&peer[0]).unwrap(), identity.certificate());
+    }
+    // The server's clock steps, it makes a certificate for its new time, and so does the node's.
+    for server_ms in [MADE_MS + YEAR_MS, MADE_MS - 100 * DAY_MS] {
+        let server = ServerTls::open(options(directory.path(), &[]), server_ms).unwrap();
+        let config = server.config(Some(NODE_LINK_NAME), server_ms);
+        let node = client(pin, Some(&identity));
+        let peer = shake_at(node, config, NODE_LINK_NAME, MADE_MS, server_ms).unwrap().unwrap();
+        assert!(!NodeCertificate::read(&peer[0]).unwrap().validity.contains(server_ms));
+    }
+}
+
+#[test]
+fn a_server_renews_itself_by_its_own_clock() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = server(directory.path());
+    let pin = first.authority().pin();
     let late_ms = MADE_MS + SERVER_LIFE_MS;
-    let stale = server.config(Some(NODE_LINK_NAME), MADE_MS);
-    let client = client(pin, None);
-    let error = shake(client, stale, NODE_LINK_NAME, late_ms).unwrap_err();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(first.authority().certificate().clone()).unwrap();
+    // As other clients are: they look at their clocks.
+    let believes = |server: &ServerTls, made_ms: i64, now_ms: i64| {
+        let client = ClientConfig::builder_with_provider(ring())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        shake(client, server.config(Some("localhost"), made_ms), "localhost", now_ms).map(drop)
+    };
+    let error = believes(&first, MADE_MS, late_ms).unwrap_err();
     assert!(error.contains("client: InvalidCertificate(Expired"), "{error}");
-    drop(server);
+    drop(first);
     // Started again, and in the middle of things.
     for now_ms in [late_ms, MADE_MS] {
         let server = ServerTls::open(options(directory.path(), &[]), now_ms).unwrap();
         assert_eq!(server.authority().pin(), pin, "the authority stays");
-        assert_eq!(link(&server, pin, None, now_ms), Ok(None));
+        assert_eq!(believes(&server, now_ms, now_ms), Ok(()));
     }
     let running = ServerTls::open(options(directory.path(), &[]), MADE_MS).unwrap();
-    let renewed = until(|| link(&running, pin, None, late_ms).is_ok());
+    let renewed = until(|| believes(&running, late_ms, late_ms).is_ok());
     assert!(renewed, "a running server renews at a handshake");
 }
 
@@ -326,19 +359,39 @@ fn a_new_name_gets_a_new_certificate_at_the_start() {
     let server = ServerTls::open(options(directory.path(), given), MADE_MS).unwrap();
     assert_eq!(link(&server, server.authority().pin(), None, MADE_MS), Ok(None));
     assert_ne!(std::fs::read(&file).unwrap(), before);
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(server.authority().certificate().clone()).unwrap();
     let hosts =
         ["ecs.example.org", "stream-logs.ecs.example.org", "logs.outport.localhost", "127.0.0.1"];
     for name in hosts {
-        let client = ClientConfig::builder_with_provider(ring())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
-        let config = server.config(Some(name), MADE_MS);
-        assert_eq!(shake(client, config, name, MADE_MS), Ok(None), "{name}");
+        assert_eq!(public_client(&server, name), Ok(None), "{name}");
     }
+}
+
+/// What a client that trusts the server's authority gets.
+fn public_client(
+    server: &ServerTls,
+    name: &str,
+) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(server.authority().certificate().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(ring())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    shake(client, server.config(Some(name), MADE_MS), name, MADE_MS)
+}
+
+/// As on a full disk, on which an Outport has to start: an address that the host has got meanwhile is no reason not to.
+#[test]
+fn a_certificate_that_cannot_be_kept_is_shown_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(server(directory.path()));
+    let file = directory.path().join("tls/server.pem");
+    let before = std::fs::read(&file).unwrap();
+    std::fs::create_dir(file.with_extension("new")).unwrap();
+    let server = ServerTls::open(options(directory.path(), &["ecs.example.org"]), MADE_MS).unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    assert_eq!(public_client(&server, "ecs.example.org"), Ok(None));
 }
 
 #[test]
@@ -410,6 +463,9 @@ fn a_clock_that_cannot_be_right_makes_no_authority() {
         "{error}"
     );
     drop(server(directory.path()));
+    // A clock that was ahead when it was made: an authority is good from the first day of Outport.
+    let earlier_ms = MADE_MS - 300 * DAY_MS;
+    assert!(ServerTls::open(options(directory.path(), &[]), earlier_ms).is_ok());
     let later_ms = MADE_MS + 11 * 365 * DAY_MS;
     let error = ServerTls::open(options(directory.path(), &[]), later_ms).err().unwrap();
     assert!(matches!(error, CertificateError::AuthorityOutOfTime { .. }), "{error}");

@@ -42,8 +42,10 @@ pub(crate) fn write(record: &AccessRecord<'_>) {
     );
 }
 
-/// Writes what only the operator may know of a failed request.
+/// Writes what only the operator may know of a failed request. What strangers are refused is told to who asks for it:
+/// anybody could fill the log with it, and the metrics count it.
 pub(crate) fn failed(
+    is_proven: bool,
     service: &str,
     operation: &str,
     request_id: &RequestId,
@@ -54,6 +56,10 @@ pub(crate) fn failed(
         tracing::error!(%request_id, service, operation, reason, "request failed");
     } else if error.status_in(protocol) >= 500 {
         let reason = &error.message;
+        if !is_proven {
+            tracing::debug!(%request_id, service, operation, reason, "stranger refused");
+            return;
+        }
         tracing::warn!(%request_id, service, operation, reason, "request refused");
     }
 }

@@ -199,23 +199,6 @@ async fn next_data(
     }
 }
 
-/// Reads what is left of a body that nobody wants, within limits: a client that is still sending
-/// when the connection closes would see a broken pipe instead of its error.
-pub(crate) async fn discard(mut body: Body, limits: &Limits) {
-    let read = async {
-        let mut left = limits.discarded_bytes_max;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(length) {
-                Some(rest) => left = rest,
-                None => break,
-            }
-        }
-    };
-    // Either way the answer goes out next.
-    let _ = tokio::time::timeout(limits.discard_timeout, read).await;
-}
-
 /// A streamed body that ends with an error when its sender does not keep the pace.
 pub(crate) struct PacedBody {
     body: Body,
@@ -367,6 +350,5 @@ mod tests {
         assert_eq!(read.unwrap_err(), BodyError::TooSlow);
         let mut paced = PacedBody::new(silent(), PACE);
         assert!(paced.frame().await.unwrap().is_err());
-        discard(silent(), &Limits::default()).await;
     }
 }

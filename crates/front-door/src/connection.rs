@@ -38,8 +38,8 @@ const HTTP2_PREFACE: &[u8] = b"PRI";
 
 /// For a peer that may not speak plain HTTP.
 const USE_HTTPS: &[u8] = b"HTTP/1.1 421 Misdirected Request\r\n\
-    content-type: text/plain\r\nconnection: close\r\ncontent-length: 199\r\n\r\n\
-    Plain HTTP is answered on the server's own host only. Use https:// with this address and port, \
+    content-type: text/plain\r\nconnection: close\r\ncontent-length: 186\r\n\r\n\
+    Plain HTTP is not answered to this peer. Use https:// with this address and port, \
     and have clients trust the server's CA: `outport env` prints AWS_ENDPOINT_URL and AWS_CA_BUNDLE \
     for it.\n";
 
@@ -51,6 +51,14 @@ enum Version {
 }
 
 impl FrontDoor {
+    /// Whether the peer has proven to be a node that is believed now.
+    fn is_node(&self, transport: &Transport) -> bool {
+        match (&self.inner.tls, &transport.certificate) {
+            (Some(tls), Some(certificate)) => tls.is_node(certificate),
+            _ => false,
+        }
+    }
+
     /// Serves a connection to its end.
     pub(crate) async fn connection(
         &self,
@@ -88,14 +96,15 @@ impl Serving {
             opening = self.opening(&stream) => opening?,
             () = stopped(self.stopping.clone()) => return Ok(()),
         };
+        // In boxes: a connection that says nothing has no memory for what might come.
         match opening {
-            Opening::Tls => self.tls(stream).await,
+            Opening::Tls => Box::pin(self.tls(stream)).await,
             Opening::Plain(_) if !self.door.inner.plain_http.is_for(self.peer.ip()) => {
                 turn_away(WatchedStream::new(stream, self.slot.clone())).await
             }
             Opening::Plain(version) => {
                 let stream = WatchedStream::new(stream, self.slot.clone());
-                self.http(stream, Transport::PLAIN, version).await
+                Box::pin(self.http(stream, Transport::PLAIN, version)).await
             }
         }
     }
@@ -130,10 +139,10 @@ impl Serving {
             Some(b"h2") => Version::Http2,
             _ => Version::Http1,
         };
-        if transport.certificate.is_some() {
+        if self.door.is_node(&transport) {
             self.slot.prove(Rank::Node);
         }
-        self.http(stream, transport, version).await
+        Box::pin(self.http(stream, transport, version)).await
     }
 
     async fn handshake<S>(&self, stream: S) -> io::Result<TlsStream<S>>
@@ -152,7 +161,7 @@ impl Serving {
     {
         self.slot.ready(version == Version::Http2, Instant::now());
         let limits = &self.door.inner.limits;
-        let (http1, http2) = (http1(limits), http2(limits, transport.certificate.is_some()));
+        let (http1, http2) = (http1(limits), http2(limits, self.door.is_node(&transport)));
         let stopping = self.stopping.clone();
         let exchange =
             Exchange { door: self.door, peer: self.peer, slot: self.slot, transport, version };
@@ -232,18 +241,37 @@ struct Exchange {
 
 impl Exchange {
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let under_way = self.slot.request(self.version == Version::Http2, Instant::now());
+        let now = Instant::now();
+        if self.transport.certificate.is_some() && !self.door.is_node(&self.transport) {
+            self.slot.withdraw(Rank::Node, now);
+        }
+        let under_way = self.slot.request(self.version == Version::Http2, now);
+        let turn = self.slot.turn(now);
+        if !turn.is_zero() {
+            tokio::time::sleep(turn).await;
+        }
         let request = with_transport(request, self.transport, &self.slot);
         let mut response = self.door.answer(request, self.peer).await;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.slot.upgrade() {
-            response = Response::new(Body::from("Too many connections have been upgraded\n"));
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response = unavailable("Too many connections have been upgraded\n");
         }
+        let (head, body) = response.into_parts();
         let answers = &self.door.inner.answers;
-        response.map(|body| {
-            Body::new(CountedBody::new(body, answers, &self.slot, under_way, Instant::now()))
-        })
+        if let Some(body) = CountedBody::new(body, answers, &self.slot, under_way).await {
+            return Response::from_parts(head, Body::new(body));
+        }
+        let mut refused = unavailable("Too many answers have not been read yet. Try again.\n");
+        if let Some(closes) = head.headers.get(header::CONNECTION) {
+            refused.headers_mut().insert(header::CONNECTION, closes.clone());
+        }
+        refused
     }
+}
+
+fn unavailable(text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
 }
 
 /// What the first bytes say.

@@ -9,7 +9,7 @@ use http::request::Parts;
 use outport_aws_wire::{
     CommonError, Exchange, Protocol, Reply, Request as WireRequest, ServiceModel, WireError,
 };
-use outport_identity::sigv4::PresentedSignature;
+use outport_identity::sigv4::{PresentedSignature, SignatureForm};
 use outport_identity::{Call, RequestId, SignatureError};
 
 use crate::authentication::{Authentication, present, wire_error};
@@ -113,6 +113,7 @@ impl AwsRequest<'_> {
             now_ms: self.now_ms,
         };
         let distrust = |error| wire_error(&error, *protocol);
+        let is_presigned = presented.form != SignatureForm::Header;
         let claimed =
             authentication.claim(self.head, presented, service.model()).map_err(distrust)?;
         let encoding = self.content_encoding()?;
@@ -122,12 +123,12 @@ impl AwsRequest<'_> {
         };
         let bytes_max = limits::body_bytes_max(service.model(), operation);
         if authentication.prove_head(self.head, &claimed).map_err(distrust)? {
-            self.proven();
+            self.proven(is_presigned);
         }
         let body = inner.budget.read(&mut self.body, bytes_max, self.sender).await;
         let mut body = body.map_err(|error| body_error(error, bytes_max))?;
         authentication.prove(self.head, &claimed, &body.sha256).map_err(distrust)?;
-        self.proven();
+        self.proven(is_presigned);
         if encoding == Encoding::Gzip {
             let inflated = inner.budget.inflate(body, bytes_max);
             body = inflated.map_err(|error| body_error(error, bytes_max))?;
@@ -143,15 +144,17 @@ impl AwsRequest<'_> {
             source_ip: self.peer.ip(),
             user_agent: self.user_agent(),
             secure_transport: self.is_secure(),
+            host: self.host(),
             access_key_id: claimed.credential.access_key_id,
         };
         Ok((call, asked))
     }
 
-    /// The signature of the request is good, whatever its body will be.
-    fn proven(&mut self) {
+    /// The signature of the request is good, whatever its body will be. Whoever has the URL of a presigned request has
+    /// no key: that proves this request, and not who sends the next one.
+    fn proven(&mut self, is_presigned: bool) {
         self.sender = Sender::Proven;
-        if let Some(standing) = self.head.extensions.get::<Standing>() {
+        if !is_presigned && let Some(standing) = self.head.extensions.get::<Standing>() {
             standing.prove_caller();
         }
     }
@@ -271,6 +274,13 @@ impl AwsRequest<'_> {
 
     fn is_secure(&self) -> bool {
         self.head.extensions.get::<SecureTransport>().is_some_and(|secure| secure.0)
+    }
+
+    /// Of HTTP/2 it stands in the address.
+    fn host(&self) -> Option<String> {
+        let header = self.head.headers.get("host").and_then(|host| host.to_str().ok());
+        let authority = self.head.uri.authority().map(http::uri::Authority::as_str);
+        header.or(authority).map(str::to_owned)
     }
 
     fn user_agent(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use outport_aws_wire::{Protocol, ServiceModel};
 use outport_identity::sigv4::{SKEW_MAX_MS, SigningKeyCache};
 use outport_identity::{CredentialSource, RequestId};
@@ -18,11 +18,12 @@ use tower::ServiceExt;
 
 use crate::access_log::{self, AccessRecord};
 use crate::answers::Answers;
-use crate::body::{BodyBudget, PacedBody};
+use crate::body::{BodyBudget, PacedBody, Sender};
 use crate::exchange::{AwsRequest, Outcome};
 use crate::recognition::Services;
 use crate::slots::Slots;
-use crate::{AwsService, Limits, Metrics, PlainHttp, Standing, TlsSettings, body, rendering};
+use crate::unread::{Discards, lend};
+use crate::{AwsService, Limits, Metrics, PlainHttp, Standing, TlsSettings, rendering};
 
 /// Unix milliseconds, by whoever has a clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub skew_max_ms: i64,
     pub keys: SigningKeyCache,
     pub budget: BodyBudget,
+    pub discards: Discards,
     pub turns: Arc<Semaphore>,
     /// Without: TLS is not spoken.
     pub tls: Option<Arc<dyn TlsSettings>>,
@@ -102,12 +104,23 @@ impl FrontDoor {
         let request_id = RequestId::new(uuid::Uuid::new_v4().to_string());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
+        let is_http2 = request.version() == Version::HTTP_2;
+        let awaits_word = request.headers().contains_key(header::EXPECT);
+        let standing = request.extensions().get::<Standing>().cloned();
+        let (head, body) = request.into_parts();
+        let (body, rest) = lend(body);
+        let request = Request::from_parts(head, body);
 
-        let (response, summary) = if is_reserved(&path) {
+        let (mut response, summary) = if is_reserved(&path) {
             self.answer_reserved(request, peer).await
         } else {
             self.answer_aws(request, peer, &request_id).await
         };
+        let is_proven = standing.is_some_and(|standing| standing.is_proven());
+        let goes_on = inner.discards.discard(rest, awaits_word, is_proven).await;
+        if !goes_on && !is_http2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let took = started.elapsed();
         inner.metrics.record(summary.service, summary.operation, &summary.code, took);
         access_log::write(&AccessRecord {
@@ -160,11 +173,8 @@ impl FrontDoor {
         let sender = Standing::sender(&head.extensions);
         let mut aws = AwsRequest { inner, head: &head, body, peer, request_id, now_ms, sender };
         let outcome = aws.outcome().await;
-        // A client that waits for "100 Continue" has not sent its body, and need not.
-        if !hyper::body::Body::is_end_stream(&aws.body) && !head.headers.contains_key("expect") {
-            body::discard(aws.body, &inner.limits).await;
-        }
-        let (reply, summary) = outcome.into_reply(request_id);
+        let is_proven = !matches!(aws.sender, Sender::Stranger(_));
+        let (reply, summary) = outcome.into_reply(request_id, is_proven);
         (rendering::response(reply), summary)
     }
 }
@@ -258,6 +268,7 @@ impl FrontDoorBuilder {
             .body_memory
             .unwrap_or_else(|| Arc::new(Semaphore::new(self.limits.buffered_bytes_max)));
         let budget = BodyBudget::new(bodies, &self.limits);
+        let discards = Discards::new(&self.limits);
         let turns = Arc::new(Semaphore::new(self.limits.operations_max));
         let (slots, answers) = (Slots::new(&self.limits), Answers::new(&self.limits));
         Ok(FrontDoor {
@@ -272,6 +283,7 @@ impl FrontDoorBuilder {
                 skew_max_ms: self.skew_max_ms,
                 keys: SigningKeyCache::default(),
                 budget,
+                discards,
                 turns,
                 tls: self.tls,
                 plain_http: self.plain_http,
@@ -320,7 +332,11 @@ fn system_clock() -> i64 {
 }
 
 impl Outcome {
-    fn into_reply(self, request_id: &RequestId) -> (outport_aws_wire::Reply, Summary) {
+    fn into_reply(
+        self,
+        request_id: &RequestId,
+        is_proven: bool,
+    ) -> (outport_aws_wire::Reply, Summary) {
         let Outcome { service, protocol, operation, access_key_id, result } = self;
         let service_name = service.map_or("", |model| model.name);
         let operation = service
@@ -332,7 +348,14 @@ impl Outcome {
                 (reply, code)
             }
             Err(error) => {
-                access_log::failed(service_name, operation, request_id, protocol, &error);
+                access_log::failed(
+                    is_proven,
+                    service_name,
+                    operation,
+                    request_id,
+                    protocol,
+                    &error,
+                );
                 let code = error.code_in(protocol).to_owned();
                 let reply = outport_aws_wire::Reply::failure(
                     service,

@@ -13,6 +13,7 @@
 //! | `authentication` | the signature |
 //! | `exchange` | the order of it all, up to the call of the service |
 //! | `body`, `stranger_bodies` | bytes that come, bounded |
+//! | `unread` | bytes that nobody wants, read or refused |
 //! | `answers` | bytes that go, bounded |
 //! | `memory` | gives back what a flood took |
 //! | `socket` | what the kernel keeps of unread answers |
@@ -21,12 +22,14 @@
 //!
 //! | somebody | is kept out by | of [`Limits`], by default |
 //! |---|---|---|
-//! | opens connections and says nothing | `slots`: strangers displace each other, the oldest step first | `strangers_max` 512, `strangers_per_peer_max` 128 (not on loopback), `first_byte_timeout` 10 s |
+//! | opens connections and says nothing | `slots`: strangers displace each other, of the peer that has most the first | `strangers_max` 512, `strangers_per_peer_max` 128 (not on loopback), `first_byte_timeout` 10 s |
+//! | comes faster than others can be put out | waits in the system's queue | `leaving_max` 64 |
 //! | begins a TLS handshake | the same | `handshakes_max` 128, `handshake_timeout` 10 s |
 //! | sends half a head, drips it, or makes it endless | a deadline from its first byte; `max_buf_size` | `head_timeout` 5 s, `head_bytes_max` 16 KiB, `headers_max` 100 |
 //! | keeps a connection for later | `slots` | `stranger_idle_timeout` 15 s, `idle_timeout` 120 s, `callers_max` 1,024 |
+//! | asks over and over and proves nothing | turns of its connection | `stranger_requests_at_once` 8, then one every `stranger_request_interval` 250 ms |
 //! | sends a body slowly | `pace` | `body_pace`: 8 KiB/s after 10 s of patience; `streamed_body_pace`: 1 KiB/s after 60 s |
-//! | sends bodies and proves nothing | `stranger_bodies`: a memory of their own, the greediest peer's oldest loses | `stranger_bodies_bytes_max` 32 MiB, `unsigned_form_bytes_max` 64 KiB |
+//! | sends bodies and proves nothing | `stranger_bodies`: a memory of their own, the greediest peer's oldest loses | `stranger_bodies_bytes_max` 16 MiB, `unsigned_form_bytes_max` 64 KiB; of refused ones 2 MiB and 1 s of 16 at one time are still read |
 //! | sends bodies and is proven | `body` | `buffered_bytes_max` 128 MiB, [`body_bytes_max`], `node_bodies_bytes_max` 64 MiB |
 //! | says that it is a node | the handshake: a certificate of the installation, asked for again at every call of the node link before its body is read | 8 KiB for the one call that comes before a certificate |
 //! | does not read its answers | `answers`, `pace` | `answer_bytes_max` 32 MiB, `answer_patience` 1 s, `answer_pace`: 4 KiB/s after 20 s |
@@ -63,6 +66,7 @@ mod socket;
 mod standing;
 mod stranger_bodies;
 mod transport;
+mod unread;
 mod watched_stream;
 
 pub use aws_service::{AwsService, BoxFuture};

@@ -19,13 +19,19 @@ pub struct Limits {
     pub strangers_per_peer_max: usize,
     /// Of these, those that speak HTTP/2, which makes each of them many.
     pub http2_strangers_max: usize,
+    /// Requests of a connection that has proven nothing that are answered at once.
+    pub stranger_requests_at_once: u32,
+    /// One more of it is answered in each such time, until one of them proves who sent it.
+    pub stranger_request_interval: Duration,
     /// Connections that have shown a valid signature or password.
     pub callers_max: usize,
     /// Connections of nodes.
     pub nodes_max: usize,
     /// Connections that have been upgraded to something else than HTTP.
     pub upgraded_max: usize,
-    /// TLS handshakes under way; the one that began first ends for one more.
+    /// Connections that were told to end and are not gone yet, before nobody new is taken in.
+    pub leaving_max: usize,
+    /// TLS handshakes under way; for one more, the peer that has most loses its first.
     pub handshakes_max: usize,
     /// From the connection to its first byte.
     pub first_byte_timeout: Duration,
@@ -68,6 +74,10 @@ pub struct Limits {
     pub discarded_bytes_max: usize,
     /// Time for the same.
     pub discard_timeout: Duration,
+    /// The same of a stranger, for so many of them at one time; of others nothing is read.
+    pub stranger_discards_max: usize,
+    pub stranger_discarded_bytes_max: usize,
+    pub stranger_discard_timeout: Duration,
     /// How long open connections may go on after the shutdown began.
     pub shutdown_timeout: Duration,
     /// HTTP/2 of who has shown no client certificate.
@@ -98,8 +108,8 @@ pub struct Http2Limits {
 impl Limits {
     /// Connections of all standings, and as many more as may be on their way out.
     pub(crate) fn connections_max(&self) -> usize {
-        const LEAVING_MAX: usize = 64;
-        self.strangers_max + self.callers_max + self.nodes_max + self.upgraded_max + LEAVING_MAX
+        let places = self.strangers_max + self.callers_max + self.nodes_max + self.upgraded_max;
+        places + self.leaving_max
     }
 }
 
@@ -136,9 +146,12 @@ impl Default for Limits {
             strangers_max: 512,
             strangers_per_peer_max: 128,
             http2_strangers_max: 64,
+            stranger_requests_at_once: 8,
+            stranger_request_interval: Duration::from_millis(250),
             callers_max: 1024,
             nodes_max: 1024,
             upgraded_max: 1024,
+            leaving_max: 64,
             handshakes_max: 128,
             first_byte_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
@@ -157,7 +170,7 @@ impl Default for Limits {
             head_bytes_max: 16 * KIB,
             headers_max: 100,
             buffered_bytes_max: 128 * MIB,
-            stranger_bodies_bytes_max: 32 * MIB,
+            stranger_bodies_bytes_max: 16 * MIB,
             node_bodies_bytes_max: 64 * MIB,
             answer_bytes_max: 32 * MIB,
             answer_patience: Duration::from_secs(1),
@@ -166,6 +179,9 @@ impl Default for Limits {
             unsigned_form_bytes_max: 64 * KIB,
             discarded_bytes_max: 16 * MIB,
             discard_timeout: Duration::from_secs(5),
+            stranger_discards_max: 16,
+            stranger_discarded_bytes_max: 2 * MIB,
+            stranger_discard_timeout: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(10),
             http2: Http2Limits::default(),
             node_http2: Http2Limits::of_nodes(),

@@ -106,7 +106,8 @@ impl Metrics {
             "# HELP outport_requests_total Requests answered, by code.\n\
              # TYPE outport_requests_total counter\n",
         );
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        // A copy: every answer waits for the lock.
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (RequestLabels { service, operation, code }, count) in requests.iter() {
             let code = escaped(code);
             push(
@@ -124,7 +125,7 @@ impl Metrics {
             "# HELP outport_request_seconds Time from the head of a request to its answer.\n\
              # TYPE outport_request_seconds histogram\n",
         );
-        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for ((service, operation), histogram) in latencies.iter() {
             let labels = format!("service=\"{service}\",operation=\"{operation}\"");
             let mut below = 0;

@@ -107,6 +107,7 @@ impl Acceptor {
         tokio::pin!(stopped);
         loop {
             let next = async {
+                self.door.inner.slots.let_leave().await;
                 let room = Arc::clone(&self.room).acquire_owned().await;
                 (self.listener.accept().await, room)
             };

@@ -2,29 +2,37 @@
 //!
 //! | standing | how it is got | when places run short |
 //! |---|---|---|
-//! | stranger | by connecting | the one whose last step is longest ago leaves |
+//! | stranger | by connecting | of the peer that has most, the one that came first leaves |
 //! | caller | a valid signature or password on this connection | the one that has been idle longest leaves |
-//! | node | a client certificate, or a node's signature | the same |
+//! | node | a client certificate that is believed now | the same |
 //! | upgraded | an answer 101 | nobody leaves; a further upgrade is refused |
 //!
 //! Each standing has places of its own, so that no number of strangers takes one from those who have proven who they
-//! are. A step is the connection, the end of a handshake, a whole request or an answer, not a byte: who drips bytes gains
-//! nothing by it. A newcomer always gets a place; when strangers fill theirs, it has the time in which as many others
-//! come to prove itself. No number of places is set aside for one address on loopback, where all users are one peer.
+//! are. Among strangers the peer that has most of them loses the one that came first, so that whoever keeps busy, or
+//! drips bytes, gains nothing by it, and a peer with many loses its own before anyone else's. A newcomer always gets a
+//! place; when strangers fill theirs, it has the time in which as many others come to prove itself. No number of places
+//! is set aside for one address on loopback, where all users are one peer.
 //!
 //! **Invariant**: a connection is in the table, in one standing, until it ends or is told to end; what is decided here
 //! is decided from the table and the time alone.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use line::{Line, Turn};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::Limits;
 use crate::pace::Pace;
+
+#[path = "slots_line.rs"]
+mod line;
+
+/// How long a newcomer waits for those who were told to end.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Whom a connection is of: an IPv4 address, or the /64 of an IPv6 address, which is what one customer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,10 +81,21 @@ struct Entry {
     rank: Rank,
     phase: Phase,
     is_http2: bool,
+    /// When it came, ended its handshake, or became a stranger again.
+    arrived: Instant,
+    /// Its last step.
     since: Instant,
     /// Of the bytes that wait to be sent.
     writing: Pace,
+    /// When what it has asked for would be done with, had every request of a stranger to wait for its turn.
+    turn: Instant,
     told: Arc<Told>,
+}
+
+impl Entry {
+    fn rests(&self) -> bool {
+        !matches!(self.phase, Phase::Busy(_))
+    }
 }
 
 /// How a connection hears that it must end.
@@ -93,26 +112,25 @@ impl Told {
     }
 }
 
-type Turn = (Instant, u64);
-
 #[derive(Default)]
 struct Table {
     next: u64,
     entries: HashMap<u64, Entry>,
     counts: HashMap<Rank, usize>,
-    /// Strangers by their last step.
-    strangers: BTreeSet<Turn>,
-    strangers_of: HashMap<Peer, BTreeSet<Turn>>,
-    /// Callers and nodes that answer nothing at the moment.
+    strangers: Line,
+    handshakes: Line,
+    http2_strangers: Line,
+    /// Callers and nodes that answer nothing at the moment, by their last step.
     callers_at_rest: BTreeSet<Turn>,
-    handshakes: BTreeSet<Turn>,
-    http2_strangers: BTreeSet<Turn>,
     nodes_at_rest: BTreeSet<Turn>,
 }
 
 /// All places.
 pub(crate) struct Slots {
     table: Mutex<Table>,
+    /// Connections whose memory is not gone yet, those included that were told to end.
+    alive: AtomicUsize,
+    one_is_gone: Notify,
     limits: Limits,
 }
 
@@ -132,15 +150,42 @@ struct Place {
 
 impl Slots {
     pub fn new(limits: &Limits) -> Arc<Slots> {
-        Arc::new(Slots { table: Mutex::default(), limits: limits.clone() })
+        Arc::new(Slots {
+            table: Mutex::default(),
+            alive: AtomicUsize::new(0),
+            one_is_gone: Notify::new(),
+            limits: limits.clone(),
+        })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits, for a while, as long as so many have been told to end as may be on their way out: those who come faster
+    /// than others can be put out wait in the system's queue, where they cost nothing.
+    pub async fn let_leave(&self) {
+        let fewer_leave = async {
+            loop {
+                // Before the look, so that whoever goes after it is heard.
+                let gone = self.one_is_gone.notified();
+                if self.leaving() < self.limits.leaving_max {
+                    return;
+                }
+                gone.await;
+            }
+        };
+        // One that does not go must not keep everybody out.
+        let _ = tokio::time::timeout(LEAVE_PATIENCE, fewer_leave).await;
+    }
+
+    fn leaving(&self) -> usize {
+        let in_places = self.table().entries.len();
+        self.alive.load(Ordering::Acquire).saturating_sub(in_places)
+    }
+
     /// A place for a newcomer. If there is none, another stranger is told to end: one of the same peer if that has all
-    /// that one peer may have, or the one whose last step is longest ago.
+    /// that one peer may have, or the next to leave.
     pub fn admit(
         self: &Arc<Self>,
         address: IpAddr,
@@ -150,17 +195,15 @@ impl Slots {
         let peer = Peer::of(address);
         let told = Arc::new(Told::default());
         let mut table = self.table();
-        let of_peer = table.strangers_of.get(&peer);
-        let leaving = match of_peer {
-            Some(own) if !peer.is_loopback() && own.len() >= self.limits.strangers_per_peer_max => {
-                own.first().copied()
-            }
-            _ if table.strangers.len() >= self.limits.strangers_max => {
-                table.strangers.first().copied()
-            }
-            _ => None,
+        let of_peer = table.strangers.of.get(&peer).map_or(0, BTreeSet::len);
+        let leaving = if !peer.is_loopback() && of_peer >= self.limits.strangers_per_peer_max {
+            table.strangers.first_of(peer)
+        } else if table.strangers.length >= self.limits.strangers_max {
+            table.strangers.next_to_leave()
+        } else {
+            None
         };
-        if let Some((_, id)) = leaving {
+        if let Some(id) = leaving {
             table.end(id);
         }
         let id = table.next;
@@ -172,11 +215,14 @@ impl Slots {
             rank,
             phase,
             is_http2: false,
+            arrived: now,
             since: now,
             writing,
+            turn: now,
             told: Arc::clone(&told),
         };
         table.insert(id, entry);
+        self.alive.fetch_add(1, Ordering::AcqRel);
         let awaits_head = AtomicBool::new(false);
         Slot(Arc::new(Place { slots: Arc::clone(self), id, told, awaits_head, _room: room }))
     }
@@ -211,14 +257,12 @@ impl Slots {
         [step, entry.writing.deadline()].into_iter().flatten().min()
     }
 
-    /// Lets go of the stranger, or else the resting caller, whose last step is longest ago: for when the system has no
-    /// descriptor left. False when there is none.
+    /// Lets go of the stranger that is next to leave, or else of the caller that has rested longest: for when the system
+    /// has no descriptor left. False when there is none.
     pub fn end_one(&self) -> bool {
         let mut table = self.table();
-        let first = [&table.strangers, &table.callers_at_rest]
-            .into_iter()
-            .find_map(|turns| turns.first().copied());
-        first.is_some_and(|(_, id)| table.end(id))
+        let resting = table.callers_at_rest.first().map(|(_, id)| *id);
+        table.strangers.next_to_leave().or(resting).is_some_and(|id| table.end(id))
     }
 
     /// Tells all to end.
@@ -259,48 +303,40 @@ impl Table {
 
     /// Puts an entry into the order in which its kind leaves.
     fn place(&mut self, id: u64, entry: &Entry) {
-        let turn = (entry.since, id);
+        let (arrived, rested) = ((entry.arrived, id), (entry.since, id));
         if entry.phase == Phase::Handshake {
-            self.handshakes.insert(turn);
+            self.handshakes.insert(entry.peer, arrived);
         }
-        let at_rest = !matches!(entry.phase, Phase::Busy(_));
         match entry.rank {
             Rank::Stranger => {
-                self.strangers.insert(turn);
+                self.strangers.insert(entry.peer, arrived);
                 if entry.is_http2 {
-                    self.http2_strangers.insert(turn);
+                    self.http2_strangers.insert(entry.peer, arrived);
                 }
-                self.strangers_of.entry(entry.peer).or_default().insert(turn);
             }
-            Rank::Caller if at_rest => {
-                self.callers_at_rest.insert(turn);
+            Rank::Caller if entry.rests() => {
+                self.callers_at_rest.insert(rested);
             }
-            Rank::Node if at_rest => {
-                self.nodes_at_rest.insert(turn);
+            Rank::Node if entry.rests() => {
+                self.nodes_at_rest.insert(rested);
             }
             Rank::Caller | Rank::Node | Rank::Upgraded => {}
         }
     }
 
     fn displace(&mut self, id: u64, entry: &Entry) {
-        let turn = (entry.since, id);
-        self.handshakes.remove(&turn);
+        let (arrived, rested) = ((entry.arrived, id), (entry.since, id));
+        self.handshakes.remove(entry.peer, arrived);
         match entry.rank {
             Rank::Stranger => {
-                self.strangers.remove(&turn);
-                self.http2_strangers.remove(&turn);
-                if let Some(own) = self.strangers_of.get_mut(&entry.peer) {
-                    own.remove(&turn);
-                    if own.is_empty() {
-                        self.strangers_of.remove(&entry.peer);
-                    }
-                }
+                self.strangers.remove(entry.peer, arrived);
+                self.http2_strangers.remove(entry.peer, arrived);
             }
             Rank::Caller => {
-                self.callers_at_rest.remove(&turn);
+                self.callers_at_rest.remove(&rested);
             }
             Rank::Node => {
-                self.nodes_at_rest.remove(&turn);
+                self.nodes_at_rest.remove(&rested);
             }
             Rank::Upgraded => {}
         }
@@ -311,6 +347,17 @@ impl Table {
         if let Some(mut entry) = self.remove(id) {
             change(&mut entry);
             self.insert(id, entry);
+        }
+    }
+
+    /// The same where only a phase between handshakes changes: the order of strangers does not know of it.
+    fn step(&mut self, id: u64, now: Instant, phase: impl FnOnce(Phase) -> Phase) {
+        let change = |entry: &mut Entry| (entry.phase, entry.since) = (phase(entry.phase), now);
+        match self.entries.get_mut(&id) {
+            Some(entry) if entry.rank == Rank::Stranger && entry.phase != Phase::Handshake => {
+                change(entry);
+            }
+            _ => self.change(id, change),
         }
     }
 
@@ -325,14 +372,6 @@ impl Table {
 }
 
 impl Slot {
-    fn change(&self, change: impl FnOnce(&mut Entry)) {
-        self.0.slots.table().change(self.0.id, change);
-    }
-
-    fn step(&self, phase: Phase, now: Instant) {
-        self.change(|entry| (entry.phase, entry.since) = (phase, now));
-    }
-
     /// Completes when the connection has to end.
     pub async fn told_to_end(&self) {
         while !self.0.told.must_end.load(Ordering::Acquire) {
@@ -344,11 +383,11 @@ impl Slot {
         self.0.slots.table().end(self.0.id);
     }
 
-    /// The handshake begins. If as many are under way as may be, the one that began first ends.
+    /// The handshake begins. If as many are under way as may be, the one that is next to leave ends.
     pub fn handshake(&self, now: Instant) {
         let mut table = self.0.slots.table();
-        if table.handshakes.len() >= self.0.slots.limits.handshakes_max
-            && let Some((_, id)) = table.handshakes.first().copied()
+        if table.handshakes.length >= self.0.slots.limits.handshakes_max
+            && let Some(id) = table.handshakes.next_to_leave()
         {
             table.end(id);
         }
@@ -356,14 +395,17 @@ impl Slot {
     }
 
     /// HTTP begins. Over HTTP/2 bytes need not belong to a new request, and many requests may be read at one time: of
-    /// strangers fewer may speak it, and the one whose last step is longest ago ends.
+    /// strangers fewer may speak it, and the one that is next to leave ends.
     pub fn ready(&self, is_http2: bool, now: Instant) {
         let mut table = self.0.slots.table();
         table.change(self.0.id, |entry| {
+            if entry.phase == Phase::Handshake {
+                entry.arrived = now;
+            }
             (entry.phase, entry.since, entry.is_http2) = (Phase::Idle, now, is_http2);
         });
-        if table.http2_strangers.len() > self.0.slots.limits.http2_strangers_max
-            && let Some((_, id)) = table.http2_strangers.first().copied()
+        if table.http2_strangers.length > self.0.slots.limits.http2_strangers_max
+            && let Some(id) = table.http2_strangers.next_to_leave()
         {
             table.end(id);
         }
@@ -373,18 +415,32 @@ impl Slot {
     /// Bytes came.
     pub fn received(&self, now: Instant) {
         if self.0.awaits_head.swap(false, Ordering::AcqRel) {
-            self.step(Phase::Head, now);
+            self.0.slots.table().step(self.0.id, now, |_| Phase::Head);
         }
     }
 
     /// A whole head is there; until the guard is dropped a request is under way.
     pub fn request(&self, is_http2: bool, now: Instant) -> UnderWay {
         self.0.awaits_head.store(false, Ordering::Release);
-        self.change(|entry| {
-            let count = if let Phase::Busy(count) = entry.phase { count } else { 0 };
-            (entry.phase, entry.since) = (Phase::Busy(count + 1), now);
+        self.0.slots.table().step(self.0.id, now, |phase| match phase {
+            Phase::Busy(count) => Phase::Busy(count + 1),
+            _ => Phase::Busy(1),
         });
         UnderWay { slot: self.clone(), is_http2 }
+    }
+
+    /// How long a request waits for its turn. Whoever has proven itself does not wait. A stranger has so many turns at
+    /// once, and one more in each interval, also when its requests came over HTTP/2 at one time.
+    pub fn turn(&self, now: Instant) -> Duration {
+        let limits = &self.0.slots.limits;
+        let mut table = self.0.slots.table();
+        let entry = table.entries.get_mut(&self.0.id);
+        let Some(entry) = entry.filter(|entry| entry.rank == Rank::Stranger) else {
+            return Duration::ZERO;
+        };
+        let interval = limits.stranger_request_interval;
+        entry.turn = entry.turn.max(now) + interval;
+        (entry.turn - now).saturating_sub(interval * limits.stranger_requests_at_once)
     }
 
     /// The connection has proven itself. It gets a place of its new rank if there is one or one can be made by ending
@@ -413,6 +469,27 @@ impl Slot {
             table.end(id);
         }
         table.change(self.0.id, |entry| entry.rank = rank);
+    }
+
+    /// What the connection proved does not count any more: it is a stranger's again. If there are too many of those, the next
+    /// to leave ends; it comes among them as a newcomer does, so that it can be told why.
+    pub fn withdraw(&self, rank: Rank, now: Instant) {
+        let mut table = self.0.slots.table();
+        if table.entries.get(&self.0.id).is_none_or(|entry| entry.rank != rank) {
+            return;
+        }
+        table.change(self.0.id, |entry| (entry.rank, entry.arrived) = (Rank::Stranger, now));
+        let limits = &self.0.slots.limits;
+        let leaving = if table.http2_strangers.length > limits.http2_strangers_max {
+            table.http2_strangers.next_to_leave()
+        } else if table.strangers.length > limits.strangers_max {
+            table.strangers.next_to_leave()
+        } else {
+            None
+        };
+        if let Some(id) = leaving {
+            table.end(id);
+        }
     }
 
     /// The connection becomes something else than HTTP. False when as many have as may.
@@ -454,6 +531,8 @@ impl std::fmt::Debug for Slot {
 impl Drop for Place {
     fn drop(&mut self) {
         self.slots.table().remove(self.id);
+        self.slots.alive.fetch_sub(1, Ordering::AcqRel);
+        self.slots.one_is_gone.notify_waiters();
     }
 }
 
@@ -465,15 +544,12 @@ pub(crate) struct UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let now = Instant::now();
-        self.slot.change(|entry| {
-            entry.since = now;
-            entry.phase = match entry.phase {
-                Phase::Busy(count @ 2..) => Phase::Busy(count - 1),
-                _ => Phase::Idle,
-            };
+        let slot = &self.slot.0;
+        slot.slots.table().step(slot.id, Instant::now(), |phase| match phase {
+            Phase::Busy(count @ 2..) => Phase::Busy(count - 1),
+            _ => Phase::Idle,
         });
-        self.slot.0.awaits_head.store(!self.is_http2, Ordering::Release);
+        slot.awaits_head.store(!self.is_http2, Ordering::Release);
     }
 }
 

@@ -50,18 +50,60 @@ fn time() -> Time {
 }
 
 #[test]
-fn the_stranger_whose_last_step_is_longest_ago_leaves() {
+fn the_stranger_that_came_first_leaves_however_busy_it_keeps() {
     let (slots, time) = (slots(), time());
     let four: Vec<Slot> = (0..4).map(|at| slots.admit(LOOPBACK, None, time.at(at))).collect();
-    // Bytes of a head that does not end are no step that counts twice; an answer is one.
     four[0].ready(false, time.at(4));
-    let newcomer = slots.admit(LOOPBACK, None, time.at(5));
+    four[0].received(time.at(5));
+    drop(four[0].request(false, time.at(6)));
+    // The end of a handshake is an arrival.
+    four[1].handshake(time.at(1));
+    four[1].ready(false, time.at(7));
+    let newcomers: Vec<Slot> = (8..10).map(|at| slots.admit(LOOPBACK, None, time.at(at))).collect();
     let gone: Vec<bool> = four.iter().map(ended).collect();
-    assert_eq!(gone, [false, true, false, false]);
-    assert!(!ended(&newcomer));
+    assert_eq!(gone, [true, false, true, false]);
+    assert!(!newcomers.iter().any(ended));
     assert_eq!(slots.count(Rank::Stranger), 4);
-    drop((four, newcomer));
+    drop((four, newcomers));
     assert_eq!(slots.count(Rank::Stranger), 0);
+    let table = slots.table();
+    assert_eq!((table.strangers.length, table.strangers.of.len()), (0, 0));
+}
+
+#[test]
+fn the_peer_that_has_most_loses_first() {
+    let time = time();
+    let slots = Slots::new(&Limits {
+        strangers_max: 6,
+        handshakes_max: 4,
+        http2_strangers_max: 3,
+        ..Limits::default()
+    });
+    let admit = |peer, at| slots.admit(remote(peer), None, time.at(at));
+    let modest: Vec<Slot> = vec![admit(2, 0), admit(3, 1)];
+    let greedy: Vec<Slot> = (2..6).map(|at| admit(1, at)).collect();
+    let newcomer = admit(4, 7);
+    let gone = |slots: &[Slot]| slots.iter().map(ended).collect::<Vec<_>>();
+    assert_eq!(gone(&greedy), [true, false, false, false]);
+    modest.iter().chain(&greedy[1..]).for_each(|slot| slot.handshake(time.at(8)));
+    assert_eq!(gone(&greedy), [true, true, false, false]);
+    modest.iter().chain(&greedy[2..]).for_each(|slot| slot.ready(true, time.at(9)));
+    assert_eq!(gone(&greedy), [true, true, true, false]);
+    assert!(!modest.iter().chain([&newcomer]).any(ended));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_waits_for_who_has_to_go() {
+    let time = time();
+    let slots = Slots::new(&Limits { strangers_max: 1, leaving_max: 2, ..Limits::default() });
+    let mut all: Vec<Slot> = (0..3).map(|at| slots.admit(LOOPBACK, None, time.at(at))).collect();
+    let begun = tokio::time::Instant::now();
+    // One that does not go keeps others waiting, and not out.
+    slots.let_leave().await;
+    assert_eq!(begun.elapsed(), LEAVE_PATIENCE);
+    drop(all.remove(0));
+    slots.let_leave().await;
+    assert_eq!(begun.elapsed(), LEAVE_PATIENCE);
 }
 
 #[test]
@@ -202,4 +244,39 @@ fn without_descriptors_a_stranger_goes_first_and_nobody_who_is_busy() {
     assert!(!slots.end_one());
     drop(busy);
     assert!(slots.end_one() && ended(&caller));
+}
+
+#[test]
+fn a_node_that_is_believed_no_more_is_a_stranger_again() {
+    let (slots, time) = (slots(), time());
+    let node = slots.admit(remote(1), None, time.at(0));
+    node.ready(true, time.at(0));
+    node.prove(Rank::Node);
+    assert_eq!((slots.count(Rank::Node), slots.count(Rank::Stranger)), (1, 0));
+    let other = slots.admit(remote(2), None, time.at(1));
+    other.ready(true, time.at(1));
+    node.withdraw(Rank::Node, time.at(2));
+    assert!(!ended(&node) && ended(&other), "it is answered, as who comes among strangers is");
+    assert_eq!((slots.count(Rank::Node), slots.count(Rank::Stranger)), (0, 1));
+    node.withdraw(Rank::Node, time.at(3));
+    assert!(!ended(&node), "it is none any more");
+    node.prove(Rank::Caller);
+    node.withdraw(Rank::Node, time.at(4));
+    assert_eq!(node.rank(), Some(Rank::Caller));
+}
+
+#[test]
+fn requests_of_a_stranger_have_turns_until_one_proves_who_sent_it() {
+    let time = time();
+    let slots = Slots::new(&Limits {
+        stranger_requests_at_once: 2,
+        stranger_request_interval: Duration::from_secs(10),
+        ..Limits::default()
+    });
+    let slot = slots.admit(LOOPBACK, None, time.at(0));
+    let waits: Vec<u64> = [0, 0, 0, 1, 40].map(|at| slot.turn(time.at(at)).as_secs()).into();
+    // Two at once; one more in each interval.
+    assert_eq!(waits, [0, 0, 10, 19, 0]);
+    slot.prove(Rank::Caller);
+    assert_eq!(slot.turn(time.at(41)), Duration::ZERO);
 }

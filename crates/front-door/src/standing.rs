@@ -16,9 +16,9 @@ impl Standing {
         self.0.prove(Rank::Caller);
     }
 
-    /// It is a node of this installation.
-    pub fn prove_node(&self) {
-        self.0.prove(Rank::Node);
+    /// Whether the connection is one of a caller or of a node now.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.0.rank().is_some_and(|rank| rank != Rank::Stranger)
     }
 
     /// Whose memory a body of such a request takes before anything of the request itself is proven.

@@ -20,14 +20,21 @@ pub const ALPN_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub trait TlsSettings: Send + Sync {
     /// The configuration for a client: its certificate, whether it asks for the client's, and
     /// [`ALPN_PROTOCOLS`]. A client certificate that this configuration accepts becomes the
-    /// request's [`PeerCertificate`], and the connection counts as a node's: it must accept those
-    /// of nodes only.
+    /// request's [`PeerCertificate`].
     fn server_config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig>;
+
+    /// Whether a connection with such a certificate is one of a node that is believed now. Asked after the handshake and
+    /// for each request: what has run out or was revoked is a stranger's, which may still ask for another.
+    fn is_node(&self, certificate: &PeerCertificate) -> bool;
 }
 
 impl TlsSettings for Arc<ServerConfig> {
     fn server_config(&self, _: &ClientHello<'_>) -> Arc<ServerConfig> {
         Arc::clone(self)
+    }
+
+    fn is_node(&self, _: &PeerCertificate) -> bool {
+        true
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use outport_front_door::{Limits, PaceLimit};
 use support::Sent;
 use support::listener::{head, list_clusters, rest, start, until, within};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn a_connection_carries_many_requests_and_ends_with_the_server() {
@@ -77,22 +77,25 @@ async fn a_client_may_ask_before_it_sends_and_send_in_chunks() {
 #[tokio::test]
 async fn slow_clients_are_given_up() {
     let short = Duration::from_millis(50);
-    let running = start(Limits {
-        first_byte_timeout: short,
-        head_timeout: short,
-        body_pace: PaceLimit { grace: short, bytes_per_second_min: 1_000_000 },
-        streamed_body_pace: PaceLimit { grace: short, bytes_per_second_min: 1_000_000 },
-        discard_timeout: short,
-        ..Limits::default()
-    })
-    .await;
-    // Says nothing; says half a head; says half a body; says half a streamed body.
+    let running =
+        start(Limits { first_byte_timeout: short, head_timeout: short, ..Limits::default() }).await;
+    // Says nothing; says half a head.
     let mut silent = running.connect().await;
     assert_eq!(rest(&mut silent).await, "");
     let mut halting = running.connect().await;
     halting.write_all(b"POST / HTTP/1.1\r\nhost: a\r\nx-").await.unwrap();
     let answer = rest(&mut halting).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    running.stop().await;
+
+    let running = start(Limits {
+        body_pace: PaceLimit { grace: short, bytes_per_second_min: 1_000_000 },
+        streamed_body_pace: PaceLimit { grace: short, bytes_per_second_min: 1_000_000 },
+        discard_timeout: short,
+        ..Limits::default()
+    })
+    .await;
+    // Says half a body; says half a streamed body.
     let mut slow = running.connect().await;
     slow.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
     slow.write_all(b"{").await.unwrap();
@@ -160,4 +163,47 @@ async fn what_is_no_http_is_answered_once_and_cut() {
     check(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n", bad).await;
     check(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n", bad).await;
     running.stop().await;
+}
+
+/// Whether the body was read by whoever answered, or by nobody, and whoever sent it.
+#[tokio::test]
+async fn after_an_early_answer_the_connection_goes_on_or_says_that_it_does_not() {
+    let patient = Duration::from_secs(20);
+    let running = start(Limits { stranger_discard_timeout: patient, ..Limits::default() }).await;
+    let unsigned = Sent::ecs("ListClusters", "{}");
+    let refused = |length: usize| {
+        let length = format!("content-length: {length}\r\n");
+        let nowhere = format!("POST /_outport/nowhere HTTP/1.1\r\nhost: a\r\n{length}\r\n");
+        [nowhere.into_bytes(), head(&unsigned, &length)]
+    };
+    for length in [1, 200, 100_000, 1_000_000] {
+        for head in refused(length) {
+            let mut stream = running.connect().await;
+            stream.write_all(&head).await.unwrap();
+            // The answer could go out by now.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            stream.write_all(&vec![b' '; length]).await.unwrap();
+            let answer = until(&mut stream, "\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+            assert!(!answer.contains("\r\nconnection: close\r\n"), "{answer}");
+            let length = answer.split("content-length: ").nth(1).unwrap().split('\r').next();
+            let mut body = vec![0; length.unwrap().parse().unwrap()];
+            let read = answer.split("\r\n\r\n").nth(1).unwrap().len();
+            within(stream.read_exact(&mut body[read..])).await.unwrap();
+            stream.write_all(&head_of_a_good_one()).await.unwrap();
+            until(&mut stream, "]}").await;
+        }
+    }
+    for head in refused(3 << 20) {
+        let mut stream = running.connect().await;
+        stream.write_all(&head).await.unwrap();
+        let _ = within(stream.write_all(&vec![b' '; 3 << 20])).await;
+        let answer = until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    running.stop().await;
+}
+
+fn head_of_a_good_one() -> Vec<u8> {
+    [head(&list_clusters(), "content-length: 2\r\n"), b"{}".to_vec()].concat()
 }

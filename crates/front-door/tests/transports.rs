@@ -5,6 +5,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -337,6 +338,60 @@ impl TlsSettings for Panics {
     fn server_config(&self, _: &ClientHello<'_>) -> Arc<ServerConfig> {
         panic!("no configuration today");
     }
+
+    fn is_node(&self, _: &PeerCertificate) -> bool {
+        false
+    }
+}
+
+/// Nodes that are believed until a test says otherwise.
+struct Nodes {
+    config: Arc<ServerConfig>,
+    believed: AtomicBool,
+}
+
+impl TlsSettings for Nodes {
+    fn server_config(&self, _: &ClientHello<'_>) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
+    fn is_node(&self, _: &PeerCertificate) -> bool {
+        self.believed.load(Ordering::Relaxed)
+    }
+}
+
+/// Of strangers one may speak HTTP/2 here, so that the next one takes its place.
+#[tokio::test]
+async fn a_certificate_that_is_believed_no_more_is_worth_a_strangers_place() {
+    let authority = Authority::new();
+    let (config, believed) = (authority.server(), AtomicBool::new(true));
+    let nodes = Arc::new(Nodes { config, believed });
+    let limits = Limits { http2_strangers_max: 1, ..Limits::default() };
+    let settings = nodes.clone();
+    let mut running = start(|builder| builder.limits(limits).tls(settings)).await;
+    running.authority = authority;
+    let mut node = running.http2(Some(&running.authority)).await;
+    assert_eq!(how_over_http2(&mut node).await, "secure true, proven true, HTTP/2.0");
+    let mut stranger = running.http2(None).await;
+    how_over_http2(&mut stranger).await;
+    assert_eq!(how_over_http2(&mut node).await, "secure true, proven true, HTTP/2.0");
+
+    nodes.believed.store(false, Ordering::Relaxed);
+    // It is answered, so that it can be told why; and then it is one stranger too many.
+    assert_eq!(how_over_http2(&mut node).await, "secure true, proven true, HTTP/2.0");
+    is_let_go(&stranger).await;
+    let mut revoked = running.http2(Some(&running.authority)).await;
+    how_over_http2(&mut revoked).await;
+    is_let_go(&node).await;
+}
+
+async fn is_let_go(connection: &SendRequest<Body>) {
+    within(async {
+        while !connection.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

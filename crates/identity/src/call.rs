@@ -45,6 +45,8 @@ pub struct Call {
     pub user_agent: Option<String>,
     /// Whether the request came over TLS.
     pub secure_transport: bool,
+    /// Host and port by which the client came; signed with the rest.
+    pub host: Option<String>,
     /// The key that signed the request.
     pub access_key_id: AccessKeyId,
 }
@@ -104,6 +106,7 @@ mod tests {
             source_ip: Ipv4Addr::LOCALHOST.into(),
             user_agent: None,
             secure_transport: false,
+            host: None,
             access_key_id: AccessKeyId::new("AKID"),
         };
         // An operation cannot say who is calling: the call's own keys win.

@@ -257,19 +257,24 @@ fn parse_header_form(
     authorization: &str,
 ) -> Result<PresentedSignature, SignatureError> {
     // The header is not shown as it came: it may be any text, and a log is not the place for it.
-    let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(authorization));
-    let shown = format!("(Hashed with SHA-256 and encoded with Base64) Authorization={digest}");
+    let shown = || {
+        let digest = Sha256::digest(authorization);
+        let digest = base64::engine::general_purpose::STANDARD.encode(digest);
+        format!("(Hashed with SHA-256 and encoded with Base64) Authorization={digest}")
+    };
     let (algorithm, rest) = authorization.split_once(' ').unwrap_or((authorization, ""));
     let mut parts = BTreeMap::new();
     for part in rest.split([',', ' ']).filter(|part| !part.is_empty()) {
         let Some((name, value)) = part.split_once('=') else {
             return Err(SignatureError::Incomplete(format!(
-                "Invalid key=value pair (missing equal-sign) in Authorization header {shown}."
+                "Invalid key=value pair (missing equal-sign) in Authorization header {}.",
+                shown()
             )));
         };
         if parts.insert(name, value).is_some() {
             return Err(SignatureError::Incomplete(format!(
-                "Authorization header has a parameter twice. {shown}"
+                "Authorization header has a parameter twice. {}",
+                shown()
             )));
         }
     }
@@ -292,11 +297,12 @@ fn parse_header_form(
         ];
         let complaints: String =
             absent.iter().filter(|(is_absent, _)| *is_absent).map(|(_, text)| *text).collect();
-        return Err(SignatureError::Incomplete(format!("{complaints}{shown}")));
+        return Err(SignatureError::Incomplete(format!("{complaints}{}", shown())));
     };
     if !parts.is_empty() {
         return Err(SignatureError::Incomplete(format!(
-            "Authorization header has an unknown parameter. {shown}"
+            "Authorization header has an unknown parameter. {}",
+            shown()
         )));
     }
     let signed_at = header_time(head)?;

@@ -128,9 +128,14 @@ pub fn means_the_same(one: &Request, other: &Request) -> bool {
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), collapse(value)))
             .collect();
-        // Segments that are empty or "." lead nowhere.
-        let segments: Vec<&str> =
-            request.path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        // Segments that are empty or "." lead nowhere, ".." leads up, and at the top nowhere (RFC 3986, 5.2.4).
+        let mut segments: Vec<&str> = Vec::new();
+        for part in request.path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            match part {
+                ".." => drop(segments.pop()),
+                part => segments.push(part),
+            }
+        }
         let last = if request.path.ends_with('/') { "/" } else { "" };
         reading.path = format!("{}{last}", segments.join("/"));
         let mut parameters: Vec<String> = request

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 const NAME_IN_PATH_MAX: usize = 96;
 const TASK_LEN_MAX: usize = 64;
 const NAME_LEN_MAX: usize = 255;
+/// Files of every version 1 control group whose names a container could have; all others have a dot.
+const FILES_OF_GROUPS: [&str; 3] = ["tasks", "notify_on_release", "release_agent"];
 
 /// A task id and a container name, both of letters, digits, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,12 +46,14 @@ impl ContainerKey {
         &self.name
     }
 
-    /// The name as it stands in directories and cgroups: long ones are cut and given a hash.
+    /// The name as it stands in directories and cgroups: long ones are cut and given a hash, as are those that a
+    /// control group's own files have.
     pub(crate) fn path_name(&self) -> String {
-        if self.name.len() <= NAME_IN_PATH_MAX {
+        if self.name.len() <= NAME_IN_PATH_MAX && !FILES_OF_GROUPS.contains(&self.name.as_str()) {
             return self.name.clone();
         }
-        format!("{}-{:016x}", &self.name[..NAME_IN_PATH_MAX - 17], fnv1a(self.name.as_bytes()))
+        let kept = self.name.len().min(NAME_IN_PATH_MAX - 17);
+        format!("{}-{:016x}", &self.name[..kept], fnv1a(self.name.as_bytes()))
     }
 }
 
@@ -59,7 +63,11 @@ impl fmt::Display for ContainerKey {
     }
 }
 
-pub(crate) fn check_task(task: &str) -> Result<(), InvalidKey> {
+/// Whether a task id is safe as a file name, as a cgroup name and inside a path.
+///
+/// # Errors
+/// When it has another character than a letter, a digit, `-` and `_`, is empty, or has more than 64.
+pub fn check_task(task: &str) -> Result<(), InvalidKey> {
     check_part("task id", task, TASK_LEN_MAX)
 }
 
@@ -96,6 +104,12 @@ mod tests {
         check(".", "web", None);
         check("t", "a.b", None);
         check("t", &"n".repeat(256), None);
+        check("t", "tasks-1", Some("tasks-1"));
+        for name in FILES_OF_GROUPS {
+            let path_name = ContainerKey::new("t", name).unwrap().path_name();
+            assert!(path_name.starts_with(name) && path_name.len() == name.len() + 17);
+            assert!(ContainerKey::new("t", &path_name).is_ok());
+        }
         let long = ContainerKey::new("t", &"n".repeat(255)).unwrap().path_name();
         assert_eq!(long.len(), NAME_IN_PATH_MAX);
         let other = ContainerKey::new("t", &format!("{}m", "n".repeat(254))).unwrap().path_name();

@@ -25,8 +25,9 @@ pub enum RuntimeError {
     /// The container could not be made or started; the agent reports it as the task's reason.
     #[error("{0}")]
     Start(#[from] StartFailure),
+    /// `is_shortage`: it could not be asked, for want of descriptors or memory here.
     #[error("the shim of {key} does not answer: {detail}")]
-    ShimGone { key: String, detail: String },
+    ShimGone { key: String, detail: String, is_shortage: bool },
     #[error("the shim of {key} answered what this version does not understand: {detail}")]
     Protocol { key: String, detail: String },
     #[error("{operation} {path}: {source}")]
@@ -38,6 +39,16 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
+    /// Whether this process, or its host, lacked descriptors or memory: that passes, and says nothing about a container
+    /// or its shim.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            RuntimeError::ShimGone { is_shortage, .. } => *is_shortage,
+            RuntimeError::Io { source, .. } => is_shortage(source),
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(
         operation: &'static str,
         path: impl Into<PathBuf>,
@@ -45,6 +56,11 @@ impl RuntimeError {
         let path = path.into();
         move |source| RuntimeError::Io { operation, path, source }
     }
+}
+
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    const SHORTAGES: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+    error.raw_os_error().is_some_and(|code| SHORTAGES.contains(&code))
 }
 
 /// Why a container could not be created or started, in Docker's words.

@@ -1,7 +1,7 @@
 //! Named points of a launch that can be made to fail, for `cargo xtask campaign launches`.
 //!
-//! Without the feature `fail-points` a point is nothing at all. With it `OUTPORT_FAIL_POINTS` says which
-//! fail and how often, and the agent hands that on to its shims:
+//! In a build with optimisation a point is nothing at all. In any other `OUTPORT_FAIL_POINTS` says which fail and how
+//! often, and the agent hands that on to its shims:
 //!
 //! ```text
 //! OUTPORT_FAIL_POINTS="seed=7,all=3,shim.overlay=20"     per cent
@@ -11,23 +11,23 @@
 //! done anything.
 
 /// What the variable is called.
-#[cfg(feature = "fail-points")]
+#[cfg(debug_assertions)]
 pub const VARIABLE: &str = "OUTPORT_FAIL_POINTS";
 
 /// Fails if this point's turn has come.
 ///
 /// # Errors
 /// The injected one, whose text names the point.
-#[cfg(not(feature = "fail-points"))]
+#[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn reach(_point: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-#[cfg(feature = "fail-points")]
+#[cfg(debug_assertions)]
 pub use injected::reach;
 
-#[cfg(feature = "fail-points")]
+#[cfg(debug_assertions)]
 mod injected {
     use std::io;
     use std::sync::OnceLock;

@@ -22,7 +22,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::container_key::ContainerKey;
 use crate::discovery::{has_children, is_told};
-use crate::error::RuntimeError;
+use crate::error::{RuntimeError, is_shortage};
 use crate::layout::SOCKET_FILE;
 use crate::process::Process;
 use crate::protocol::{Request, Response, receive, send, wait_readable};
@@ -273,7 +273,7 @@ impl ShimHandle {
         send(connection.as_fd(), request, None).map_err(|error| self.gone(&error))?;
         match receive(connection.as_fd()) {
             Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(self.gone(&"the connection ended")),
+            Ok(None) => Err(self.ended("the connection ended")),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let detail = error.to_string();
                 Err(RuntimeError::Protocol { key: self.key.to_string(), detail })
@@ -296,7 +296,7 @@ impl ShimHandle {
                 Err(_) if begun.elapsed() < RETURN_DEADLINE => {
                     // It may end meanwhile; otherwise this is the pause between two looks.
                     if shim.wait(RETURN_POLL).map_err(|error| self.gone(&error))? {
-                        return Err(self.gone(&"it has ended"));
+                        return Err(self.ended("it has ended"));
                     }
                 }
                 connected => return connected.map_err(|error| self.gone(&error)),
@@ -333,8 +333,14 @@ impl ShimHandle {
         RuntimeError::io("hold the processes of", &self.container_dir)(source)
     }
 
-    fn gone(&self, detail: &dyn std::fmt::Display) -> RuntimeError {
-        RuntimeError::ShimGone { key: self.key.to_string(), detail: detail.to_string() }
+    fn gone(&self, error: &io::Error) -> RuntimeError {
+        let (key, detail) = (self.key.to_string(), error.to_string());
+        RuntimeError::ShimGone { key, detail, is_shortage: is_shortage(error) }
+    }
+
+    fn ended(&self, detail: &str) -> RuntimeError {
+        let (key, detail) = (self.key.to_string(), detail.to_owned());
+        RuntimeError::ShimGone { key, detail, is_shortage: false }
     }
 
     fn unexpected(&self, response: &Response) -> RuntimeError {
@@ -375,7 +381,7 @@ impl ExitWait {
             Ok(Some((Response::Exited(record), _))) => Ok(record),
             // A process says nothing, and a shim may have ended between our connecting and its
             // listening.
-            _ => self.handle.exit()?.ok_or_else(|| self.handle.gone(&"it left no exit record")),
+            _ => self.handle.exit()?.ok_or_else(|| self.handle.ended("it left no exit record")),
         }
     }
 }

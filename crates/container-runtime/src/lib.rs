@@ -15,11 +15,14 @@
 //! What keeps faults of each kind out:
 //!
 //! - *others who read*: [`private`] makes every file and directory, and is the only one that may;
+//! - *root in a container that gets out*: it is nobody on the host, see `shim::ids`;
 //! - *a shim that does not answer*: what ends a container does without it, see [`ShimHandle::kill`] and
 //!   [`ShimHandle::conclude`]; a fork bomb is frozen before it is killed;
 //! - *a cleaned `/run`*: a shim is found by its process and makes its directory again;
 //! - *a full disk*: the exit record is in memory, too; a line that was dropped is counted until its count
 //!   is in a file;
+//! - *names that somebody else left*: what is found is taken for a container only under names that a container
+//!   can have, so that nothing is removed by an empty name or one that leads elsewhere;
 //! - *more files than anybody waits for*: they go out of the way at once and are removed behind, by the
 //!   next agent if need be.
 //!
@@ -41,6 +44,7 @@ mod layout;
 mod listing;
 mod lock;
 pub mod log;
+mod mapped_layers;
 pub mod private;
 mod process;
 mod protocol;
@@ -54,11 +58,12 @@ mod spec;
 mod task_cgroup;
 
 pub use cgroup::{CgroupLimits, CgroupUsage};
-pub use container_key::{ContainerKey, InvalidKey};
+pub use container_key::{ContainerKey, InvalidKey, check_task};
 pub use error::{FailureKind, RuntimeError, StartFailure};
 pub use handle::{ContainerState, ExitWait, ShimHandle};
 pub use listing::Found;
 pub use log::{LogContent, LogCursor, LogFrame, LogReader, LogStream, LogWatch};
+pub use mapped_layers::{UserNamespaceTrialError, try_user_namespaces};
 pub use record::ExitRecord;
 pub use runtime::{Adopted, Runtime, RuntimeSettings};
 pub use signal_name::{UnknownSignal, signal_number};

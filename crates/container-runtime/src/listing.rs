@@ -1,6 +1,7 @@
 //! Everything of this instance that is found on disk, in the run directory and in cgroups.
 //!
-//! **Invariant:** a container is found if any one of its traces is there.
+//! **Invariant:** a container is found if any one of its traces is there. What lies there under a name that no
+//! container can have is none of ours: it is neither found nor removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::cgroup::Cgroup;
-use crate::container_key::ContainerKey;
+use crate::container_key::{ContainerKey, check_task};
 use crate::error::RuntimeError;
 use crate::layout::{INTENT_FILE, Layout, Place};
 use crate::record::read_whole;
@@ -37,7 +38,7 @@ impl Runtime {
             found.insert(Found { task: place.task, container: Some(name) });
         }
         for task in Cgroup::new(&self.hierarchies, &self.layout.cgroup_root).children() {
-            if Layout::is_task_cgroup(&task) {
+            if Layout::is_task_cgroup(&task) && check_task(&task).is_ok() {
                 found.insert(Found { task, container: None });
             }
         }
@@ -77,6 +78,7 @@ impl Runtime {
                 places.insert(Place { task: task.clone(), path_name });
             }
         }
+        places.retain(|place| ContainerKey::new(&place.task, &place.path_name).is_ok());
         Ok(places)
     }
 }

@@ -149,7 +149,7 @@ mod tests {
         let process = Process::container(&record).unwrap().unwrap();
         assert_eq!(process.unreaped_status(), None);
         drop(child.stdin.take());
-        assert!(process.wait(Duration::from_secs(10)).unwrap());
+        assert!(process.wait(Duration::from_secs(60)).unwrap());
         assert_eq!(process.unreaped_status(), Some(7 << 8));
         child.wait().unwrap();
         assert_eq!(process.unreaped_status(), None);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, CgroupLimits, Hierarchies};
 use crate::container_key::{ContainerKey, check_task};
 use crate::error::{FailureKind, RuntimeError, StartFailure};
 use crate::fail_point;
@@ -39,6 +39,9 @@ const ADOPT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How often the directory of a task is made again when removals of siblings keep taking it away.
 const MAKE_ATTEMPTS: u32 = 100;
+
+/// A quarter of a vCPU, the smallest task of Fargate.
+const SHIMS_CPU_SHARES: u64 = 256;
 
 /// What a dying shim's error file may add to a message.
 const ERROR_TEXT_MAX: u64 = 2048;
@@ -136,6 +139,17 @@ impl Runtime {
             private::own_directory(&directory).map_err(RuntimeError::io("make", &directory))?;
         }
         Ok(())
+    }
+
+    /// Gives all shims of this instance together the weight of a small task where processors are short: what they do
+    /// for containers counts for no task, see `shim/allowance.rs` for how much that can be.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn weigh_shims(&self) -> Result<(), RuntimeError> {
+        let shims = Cgroup::new(&self.hierarchies, self.layout.shims_cgroup());
+        shims.create()?;
+        shims.limit(&CgroupLimits { cpu_shares: Some(SHIMS_CPU_SHARES), ..Default::default() })
     }
 
     /// Makes a container whose process waits for [`ShimHandle::start`].
@@ -311,7 +325,7 @@ impl Runtime {
         command.args(&self.settings.shim_args).arg(&intent.run_dir);
         command.env_clear().current_dir("/");
         command.stdin(Stdio::null()).stdout(reports).stderr(errors);
-        #[cfg(feature = "fail-points")]
+        #[cfg(debug_assertions)]
         command
             .envs(std::env::var_os(fail_point::VARIABLE).map(|text| (fail_point::VARIABLE, text)));
         let child = fail_point::reach("agent.spawn").and_then(|()| command.spawn());
@@ -396,7 +410,7 @@ fn read_report(
             let _ = file.take(ERROR_TEXT_MAX).read_to_string(&mut detail);
         }
         let detail = format!("it ended before it reported. {}", detail.trim());
-        RuntimeError::ShimGone { key: key.to_string(), detail }
+        RuntimeError::ShimGone { key: key.to_string(), detail, is_shortage: false }
     })
 }
 

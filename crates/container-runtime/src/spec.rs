@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use outport_model::linux_capability::is_of_the_host;
+use outport_model::linux_capability::{PRIORITY_LIMITS, capability_of_the_host, limit_of_the_host};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CgroupLimits;
@@ -73,6 +73,10 @@ pub struct ContainerSpec {
     pub sysctls: BTreeMap<String, String>,
     #[serde(default)]
     pub namespaces: Namespaces,
+    /// The task's own; `None`: the host's, in which root is the host's root. Its containers have a network
+    /// namespace of it, or a new one, and no power over the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_namespace: Option<UserNamespace>,
     #[serde(default)]
     pub seccomp: SeccompProfile,
     /// Docker's and ECS's default is `false`.
@@ -116,6 +120,7 @@ impl ContainerSpec {
             shared_memory_size_mib: shared_memory_mib_default(),
             sysctls: BTreeMap::new(),
             namespaces: Namespaces::default(),
+            user_namespace: None,
             seccomp: SeccompProfile::default(),
             no_new_privileges: false,
             limits: CgroupLimits::default(),
@@ -128,15 +133,41 @@ impl ContainerSpec {
 
 impl ContainerSpec {
     /// What it asks of the host that only a runtime with
-    /// [`allow_privileged`](crate::RuntimeSettings::allow_privileged) gives, in words.
+    /// [`allow_privileged`](crate::RuntimeSettings::allow_privileged) gives, in words: whatever is a way to
+    /// root on the host, or to what keeps its tasks apart.
     pub(crate) fn asked_of_the_host(&self) -> Option<String> {
-        if self.privileged {
-            return Some("privileged".to_owned());
+        let asked = |asks: bool, what: &str| asks.then(|| what.to_owned());
+        let limits = self.ulimits.iter().map(|limit| (limit.name.as_str(), limit.hard != 0));
+        let shares_processes = self.namespaces.pid != Namespace::New;
+        asked(self.privileged, "privileged")
+            .or_else(|| asked(self.seccomp == SeccompProfile::Unconfined, "no system call filter"))
+            .or_else(|| asked(!self.devices.is_empty(), "devices of the host"))
+            .or_else(|| asked(!self.bind_mounts.is_empty(), "files of the host"))
+            .or_else(|| asked(self.namespaces.pid == Namespace::Host, "the host's processes"))
+            .or_else(|| asked(self.namespaces.ipc == Namespace::Host, "the host's shared memory"))
+            .or_else(|| {
+                let traces = |name: &String| name.to_ascii_uppercase().ends_with("SYS_PTRACE");
+                let traced = shares_processes && self.capabilities.add.iter().any(traces);
+                // A neighbour that is being made is root with the host's files in reach.
+                asked(traced, "the capability SYS_PTRACE among processes of others")
+            })
+            .or_else(|| {
+                let host_network = self.namespaces.network == Namespace::Host;
+                capability_of_the_host(&self.capabilities.add, host_network)
+            })
+            .or_else(|| limit_of_the_host(limits))
+    }
+
+    /// The resource limits of its first process. What lets a process raise its priority is nothing unless the
+    /// container asks for it, whatever this program inherited.
+    pub(crate) fn resource_limits(&self) -> Vec<Ulimit> {
+        let mut limits = self.ulimits.clone();
+        for name in PRIORITY_LIMITS {
+            if !self.privileged && limits.iter().all(|limit| limit.name != name) {
+                limits.push(Ulimit { name: name.to_owned(), soft: 0, hard: 0 });
+            }
         }
-        let host_network = self.namespaces.network == Namespace::Host;
-        let mut added = self.capabilities.add.iter();
-        let asked = added.find(|name| is_of_the_host(name, host_network));
-        asked.map(|name| format!("the capability {name}"))
+        limits
     }
 }
 
@@ -234,6 +265,15 @@ pub enum Namespace {
     New,
     Host,
     Path(PathBuf),
+}
+
+/// A user namespace with the ids from 0 on, see `outport_user_namespace`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserNamespace {
+    /// Where it is pinned.
+    pub path: PathBuf,
+    /// The host's id of its root.
+    pub first_id: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

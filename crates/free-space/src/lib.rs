@@ -4,8 +4,8 @@
 //! it again, to stop tasks and to remove things, is the last that lacks space:
 //!
 //! ```text
-//! free    5 %  a node takes no new task
-//!         4 %  a node pulls no image (nothing asks yet: only new tasks pull, and they stop before)
+//! free    5 %  a node throws unused images away, and takes no new task while that does not help
+//!         4 %  a node pulls and unpacks no image
 //!         3 %  the running task that took most is stopped
 //!       2.5 %  pushes and log events are refused
 //!         2 %  requests that add rows are refused; what changes or removes rows goes on
@@ -15,8 +15,15 @@
 //! **Invariant:** a pure comparison of two numbers, asked again each time: nothing remembers that a disk
 //! was full, so nothing has to be told that it no longer is.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+/// The unit of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
 
 /// What the file system of a path has left for whoever is not privileged there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +106,22 @@ impl Part {
     }
 }
 
+/// Gives a file blocks for its first `bytes`, which need not be written yet, and makes it (0600) if need be. Not on
+/// a disk where they would be half of what is free, or more. For write-ahead logs: what is committed while the disk
+/// is full goes there.
+///
+/// # Errors
+/// The kernel's; a file system that cannot do it says `Unsupported`.
+pub fn take_blocks(path: &Path, bytes: u64) -> io::Result<()> {
+    let space = FreeSpace::of(path.parent().unwrap_or(Path::new("/")))?;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.blocks() * BLOCK_BYTES >= bytes || space.bytes_free < 2 * bytes {
+        return Ok(());
+    }
+    Ok(fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)?)
+}
+
 /// `1.5 GiB`: for the sentences that say what is missing.
 pub fn readable_bytes(bytes: u64) -> String {
     let mib = bytes >> 20;
@@ -152,6 +175,18 @@ mod tests {
         let space = FreeSpace::of(scratch.path()).unwrap();
         assert!(space.bytes_free > 0 && space.bytes_free <= space.bytes_total, "{space:?}");
         assert!(FreeSpace::of(&scratch.path().join("nothing")).is_err());
+    }
+
+    #[test]
+    fn blocks_are_taken_once_and_never_the_last() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("log");
+        std::fs::write(&path, "begun").unwrap();
+        take_blocks(&path, 1 << 20).unwrap();
+        let file = path.metadata().unwrap();
+        assert!(file.blocks() * BLOCK_BYTES >= 1 << 20 && file.len() == 5);
+        take_blocks(&path, FreeSpace::of(scratch.path()).unwrap().bytes_free).unwrap();
+        assert_eq!(path.metadata().unwrap().blocks(), file.blocks());
     }
 
     #[test]

@@ -2,6 +2,13 @@
 //!
 //! **Invariant:** an assignment older than the one that is followed is refused.
 
+mod equipment;
+mod following;
+mod leaving;
+mod orders;
+mod strangers;
+mod upkeep;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,59 +16,51 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use outport_certificates::JoinToken;
-use outport_container_runtime::{Driver, Runtime, RuntimeError, RuntimeSettings, private};
-use outport_image_store::{ImageStore, StoreError, StoreOptions, Unpacker};
+use outport_container_runtime::{RuntimeError, private};
+use outport_image_store::StoreError;
 use outport_model::node::NodeCapacity;
 use outport_model::task::StopCode;
-use outport_model::{DesiredStatus, TaskId, TaskStatus};
-use outport_node_protocol::{Assignment, Registered, Registration, StopCause, TaskAssignment};
+use outport_model::{TaskId, TaskStatus};
+use outport_node_protocol::{Assignment, RefusalCode, Registration, StopCause, TaskAssignment};
 use outport_task_disk::DiskError;
 use outport_task_network::HostAccess;
+use outport_user_namespace::SubordinateIds;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use equipment::{machine, runtime};
+use following::{follow_assignments, keep_certificate, register, registration};
+use leaving::{empty_trash, remove_containers};
+use orders::{order_of, raise, valid};
+use strangers::remove_strangers;
+use upkeep::{keep_run_dir, restore_rules, sweep_images, watch_room};
 
 use crate::board::Board;
 use crate::container_spec::OpenFiles;
 use crate::control_plane::{ControlPlane, LinkError};
 use crate::host;
-use crate::log_news::LogNews;
+use crate::identity::IdentityFile;
 use crate::machine::{
-    Disks, IMAGE_BYTES_MAX, Images, Machine, NetworkError, Networks, SWEEP_INTERVAL, remove_images,
-    remove_instance,
+    Machine, NetworkError, Networks, UserError, remove_images, remove_instance,
+    remove_user_namespaces,
 };
 use crate::reporter::Reporter;
-use crate::room::RoomWatch;
 use crate::run_dir;
 use crate::task::runner::StopReason;
 use crate::task::{Order, TaskRunner};
 use crate::task_record::{Loaded, TaskRecord, TaskRecords};
 
-/// First wait after a call that failed; doubles up to the last.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(10);
 /// After a stop of everything the tasks have this long beyond their own stop timeouts.
 const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
 /// How often it is said what is waited for.
 const STOP_WORD_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the control plane has to take the last report and drop the stopped tasks.
 const FORGET_PATIENCE: Duration = Duration::from_secs(5);
-/// A firewall that was restarted meanwhile took our rules with it.
-const RULES_INTERVAL: Duration = Duration::from_secs(60);
-/// How often a node looks whether its certificate is due.
-const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
 const FORGET_LOOK: Duration = Duration::from_millis(20);
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
 
 const RECORD_LOST: &str = "The host lost its record of the task.";
-/// How often somebody may have cleaned `/run` before it is seen.
-const RUN_DIR_INTERVAL: Duration = Duration::from_secs(5);
-/// What lies in it: containers, namespaces, records.
-const RUN_DIR_PARTS: [&str; 3] = ["c", "ns", "tasks"];
-/// How long the end of a node removes what containers wrote; the rest is for the next start.
-const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
-/// And how often it says so.
-const REMOVE_WORD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Where a node works and for whom.
 #[derive(Clone, Debug)]
@@ -80,9 +79,16 @@ pub struct AgentSettings {
     pub container_open_files: OpenFiles,
     /// GiB that a task may write of which nobody says it; `None` for no limit.
     pub task_storage_gib: Option<u32>,
+    /// GiB of all images, decompressed: above this, unused ones go, longest unused first; if those in use are
+    /// too large, no more are pulled.
+    pub images_gib: u32,
     /// Whether containers may have power over this host: `privileged`, and the capabilities that
     /// [`outport_model::linux_capability`] calls the host's.
     pub allow_privileged: bool,
+    /// Whether tasks get user namespaces, where this host has them.
+    pub user_namespaces: bool,
+    /// The ids of this host that they get.
+    pub subordinate_ids: SubordinateIds,
     /// What tasks may reach on this host beside what every task needs.
     pub host_access: HostAccess,
 }
@@ -102,9 +108,25 @@ pub enum AgentError {
         "tasks cannot be given disks of limited size ({0}); mend that, or start with \
          --unlimited-task-storage, where one task can fill the disk of this host"
     )]
-    Disk(#[from] DiskError),
+    Disk(DiskError),
+    #[error(transparent)]
+    User(#[from] UserError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl AgentError {
+    /// Whether the container instance that this node was is deregistered: nothing but joining as another one helps.
+    pub fn is_dismissal(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Refused { code: RefusalCode::Revoked, .. }))
+    }
+}
+
+/// Not as its source: it is in the sentence already.
+impl From<DiskError> for AgentError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
 }
 
 /// A node at work. Dropping it leaves the tasks running.
@@ -271,52 +293,17 @@ impl Drop for Agent {
     }
 }
 
-/// Removes every container of the node. What they wrote is removed as far as there is time.
-async fn remove_containers(runtime: &Arc<Runtime>) -> Result<(), AgentError> {
-    let begun = tokio::time::Instant::now();
-    let remover = runtime.clone();
-    let mut removal = tokio::task::spawn_blocking(move || {
-        remover.remove_all()?;
-        // Another thread may still be at it.
-        while remover.has_trash() && !remover.is_interrupted() {
-            std::thread::sleep(FORGET_LOOK);
-        }
-        Ok(())
-    });
-    loop {
-        match tokio::time::timeout(REMOVE_WORD_INTERVAL, &mut removal).await {
-            Ok(removed) => {
-                // No thread may keep the process from its end.
-                runtime.interrupt_removals();
-                let removed: Result<(), RuntimeError> = removed.map_err(std::io::Error::other)?;
-                return Ok(removed?);
-            }
-            Err(_) if begun.elapsed() < REMOVE_PATIENCE => {
-                let seconds = begun.elapsed().as_secs();
-                tracing::info!(
-                    seconds,
-                    "the tasks have stopped; removing the files that their containers wrote"
-                );
-            }
-            Err(_) => {
-                tracing::warn!(
-                    "the containers wrote more files than can be removed now; the next start goes on with it"
-                );
-                runtime.interrupt_removals();
-            }
-        }
-    }
-}
-
-/// What an earlier agent had no time to remove.
-fn empty_trash(runtime: &Runtime) {
-    if let Err(error) = runtime.empty_trash() {
-        tracing::error!(%error, "cannot remove the files of containers that are gone");
-    }
+/// Removes what a node proves itself with: with its join token it joins as another container instance.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn forget_identity(directory: &Path) -> Result<(), AgentError> {
+    Ok(IdentityFile::in_directory(directory).remove()?)
 }
 
 /// Removes whatever an instance left on this host, with nobody running.
 pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>, AgentError> {
+    let had_traces = run_dir::path(instance).exists();
     let mut removed = Vec::new();
     let runtime = runtime(directory, instance, false)?;
     removed.extend(runtime.list()?.into_iter().map(|found| match found.container {
@@ -326,6 +313,9 @@ pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>
     runtime.remove_all()?;
     remove_images(directory)?;
     remove_host_traces(instance)?;
+    if had_traces {
+        removed.push("the links, network rules and files below /run".to_owned());
+    }
     Ok(removed)
 }
 
@@ -342,6 +332,7 @@ pub fn check_addresses(instance: &str, vpc_cidr: &str) -> Result<(), AgentError>
 fn remove_host_traces(instance: &str) -> Result<(), AgentError> {
     let run_dir = run_dir::path(instance);
     remove_instance(&run_dir, instance)?;
+    remove_user_namespaces(&run_dir).map_err(UserError::from)?;
     Ok(run_dir::remove(&run_dir)?)
 }
 
@@ -369,6 +360,11 @@ impl Shared {
     async fn take_over(self: &Arc<Self>) -> Result<(), AgentError> {
         let Loaded { records, unreadable } = self.records.load()?;
         let known: Vec<TaskId> = records.iter().map(|record| record.report.task.clone()).collect();
+        for record in &records {
+            if let Some(first_id) = record.first_id {
+                self.machine.users.keep(&record.report.task, first_id);
+            }
+        }
         let (runtime, kept, marks) =
             (self.machine.runtime.clone(), known.clone(), self.records.clone());
         let strangers = tokio::task::spawn_blocking(move || {
@@ -376,6 +372,10 @@ impl Shared {
         });
         let strangers = strangers.await.map_err(std::io::Error::other)??;
         self.machine.networks.remove_strangers(&known).await?;
+        let users = self.machine.users.clone();
+        tokio::task::spawn_blocking(move || users.remove_strangers())
+            .await
+            .map_err(std::io::Error::other)??;
         for task in unreadable.into_iter().chain(strangers) {
             tracing::error!(%task, "its record is lost: it is not started again");
             self.lost().insert(task);
@@ -426,7 +426,7 @@ impl Shared {
     /// Makes what runs here what the assignment says.
     fn follow(self: &Arc<Self>, assignment: Assignment) {
         let mut wanted: HashMap<TaskId, TaskAssignment> =
-            assignment.tasks.into_iter().map(|task| (task.task.clone(), task)).collect();
+            valid(assignment.tasks).map(|task| (task.task.clone(), task)).collect();
         {
             let mut runners = self.runners();
             runners.retain(|_, runner| !runner.work.is_finished());
@@ -465,243 +465,4 @@ impl Shared {
     fn runners(&self) -> MutexGuard<'_, HashMap<TaskId, Runner>> {
         self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn order_of(task: &TaskAssignment) -> Order {
-    match task.desired {
-        DesiredStatus::Running => Order::Run,
-        DesiredStatus::Stopped => Order::Stop(None),
-    }
-}
-
-/// An order is never taken back.
-fn raise(orders: &watch::Sender<Order>, order: Order) {
-    orders.send_if_modified(|known| {
-        let higher = rank(&order) > rank(known);
-        if higher {
-            *known = order;
-        }
-        higher
-    });
-}
-
-fn rank(order: &Order) -> u8 {
-    match order {
-        Order::Run => 0,
-        Order::Stop(_) => 1,
-        Order::Forget => 2,
-    }
-}
-
-async fn follow_assignments(
-    shared: Arc<Shared>,
-    registration: Registration,
-    dismiss: watch::Sender<Option<String>>,
-) {
-    let mut retry = RETRY_FIRST;
-    loop {
-        let known = shared.generation.load(Ordering::Acquire);
-        match shared.control_plane.assignment(known).await {
-            Ok(Some(assignment)) if assignment.generation > known => {
-                retry = RETRY_FIRST;
-                shared.follow(assignment);
-            }
-            Ok(Some(older)) => {
-                tracing::error!(
-                    known,
-                    offered = older.generation,
-                    "an older assignment is refused"
-                );
-                tokio::time::sleep(RETRY_MAX).await;
-            }
-            Ok(None) => retry = RETRY_FIRST,
-            Err(error) if error.is_final() => {
-                dismiss.send_replace(Some(error.to_string()));
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no assignment; the tasks run on");
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(RETRY_MAX);
-                // The control plane may have lost its memory of this node, or be another one now.
-                if let Err(error) = shared.control_plane.register(&registration).await {
-                    tracing::debug!(%error, "not registered again yet");
-                }
-            }
-        }
-    }
-}
-
-/// Failures are tried again long before the certificate runs out; should it, the node joins again.
-async fn keep_certificate(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(CERTIFICATE_INTERVAL).await;
-        if let Err(error) = shared.control_plane.keep_certificate().await {
-            tracing::warn!(%error, "this node has no next certificate yet; trying again");
-        }
-    }
-}
-
-async fn restore_rules(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(RULES_INTERVAL).await;
-        shared.machine.networks.restore_rules().await;
-    }
-}
-
-/// Cleaners of temporary files take directories away from under what runs: they are made again, before
-/// the next task needs them.
-async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
-    loop {
-        tokio::time::sleep(RUN_DIR_INTERVAL).await;
-        if RUN_DIR_PARTS.iter().all(|part| run_dir.join(part).is_dir()) {
-            continue;
-        }
-        tracing::warn!(directory = %run_dir.display(), "somebody has removed it, or a part of it; it is made again");
-        let (runtime, path) = (shared.machine.runtime.clone(), run_dir.clone());
-        let restored = tokio::task::spawn_blocking(move || -> Result<(), AgentError> {
-            run_dir::make(&path)?;
-            private::make_directories(&path.join("tasks"))?;
-            Ok(runtime.restore_run_dir()?)
-        });
-        match restored.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "cannot make the run directory again"),
-            Err(error) => tracing::error!(%error, "cannot make the run directory again"),
-        }
-        shared.machine.networks.restore_records().await;
-    }
-}
-
-async fn watch_room(shared: Arc<Shared>, directory: PathBuf) {
-    let watch = RoomWatch {
-        directory,
-        disks: shared.machine.disks.clone(),
-        has_room: shared.has_room.clone(),
-    };
-    let changed = || shared.board.wake();
-    watch.run(changed, |task, reason| shared.stop_one(task, StopReason(reason))).await;
-}
-
-async fn sweep_images(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        shared.machine.images.sweep().await;
-    }
-}
-
-fn registration(
-    settings: &AgentSettings,
-    control_plane: &ControlPlane,
-    boot_id: &str,
-) -> Registration {
-    Registration {
-        node: control_plane.node().clone(),
-        host_name: host::host_name(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        boot_id: boot_id.to_owned(),
-        architecture: host::architecture(),
-        capacity: settings.capacity.clone(),
-        cluster: settings.cluster.clone(),
-        ask_only: false,
-        allows_privileged: settings.allow_privileged,
-    }
-}
-
-async fn register(
-    control_plane: &ControlPlane,
-    registration: &Registration,
-) -> Result<Registered, LinkError> {
-    let mut retry = RETRY_FIRST;
-    loop {
-        match control_plane.register(registration).await {
-            Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "cannot join yet; trying again");
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(RETRY_MAX);
-            }
-            answer => return answer,
-        }
-    }
-}
-
-async fn machine(
-    settings: &AgentSettings,
-    control_plane: &Arc<ControlPlane>,
-    registered: Registered,
-) -> Result<Machine, AgentError> {
-    check_addresses(&settings.instance, &registered.vpc_cidr)?;
-    let run_dir = run_dir::path(&settings.instance);
-    run_dir::make(&run_dir)?;
-    let runtime = runtime(&settings.directory, &settings.instance, settings.allow_privileged)?;
-    let runtime = Arc::new(runtime);
-    let unpacker = Unpacker::Process { program: own_program(), arguments: vec!["unpack".into()] };
-    let options = StoreOptions { unpacker, bytes_max: IMAGE_BYTES_MAX, ..StoreOptions::default() };
-    let store = ImageStore::open(&settings.directory.join("images"), options)?;
-    let (directory, gib) = (settings.directory.clone(), settings.task_storage_gib);
-    let disks = tokio::task::spawn_blocking(move || Disks::open(&directory, gib));
-    let host_access = settings.host_access.clone();
-    let networks =
-        Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr, host_access).await?;
-    let disks = Arc::new(disks.await.map_err(std::io::Error::other)??);
-    let driver = match &settings.oci_runtime {
-        Some(program) => Driver::Oci(program.clone()),
-        None => Driver::BuiltIn,
-    };
-    Ok(Machine {
-        runtime,
-        networks,
-        images: Images::new(store, control_plane.clone(), registered),
-        disks,
-        control_plane: control_plane.clone(),
-        driver,
-        log_news: LogNews::open()?,
-        open_files: settings.container_open_files,
-        containers: Default::default(),
-        directory: settings.directory.clone(),
-        reclaims: Default::default(),
-    })
-}
-
-fn runtime(
-    directory: &Path,
-    instance: &str,
-    allow_privileged: bool,
-) -> Result<Runtime, RuntimeError> {
-    Runtime::new(RuntimeSettings {
-        root_dir: directory.to_owned(),
-        run_dir: run_dir::path(instance),
-        cgroup_root: format!("outport-{instance}"),
-        shim_binary: own_program(),
-        shim_args: vec!["shim".to_owned()],
-        allow_privileged,
-    })
-}
-
-/// The file that this process runs, even when it was replaced on disk meanwhile.
-fn own_program() -> PathBuf {
-    PathBuf::from("/proc/self/exe")
-}
-
-/// Containers whose task has no record: nobody knows what they are for. Gives their tasks, each `mark`ed
-/// before anything of it is removed: it has run here.
-fn remove_strangers(
-    runtime: &Runtime,
-    known: &[TaskId],
-    mark: impl Fn(&TaskId) -> std::io::Result<()>,
-) -> Result<HashSet<TaskId>, AgentError> {
-    let mut strangers = HashSet::new();
-    for found in runtime.list()? {
-        if known.iter().any(|task| task.as_str() == found.task) {
-            continue;
-        }
-        let task = TaskId::new(&found.task);
-        mark(&task)?;
-        strangers.insert(task);
-        match &found.container {
-            Some(container) => runtime.remove(&found.task, container)?,
-            None => runtime.remove_task_cgroup(&found.task)?,
-        }
-    }
-    Ok(strangers)
 }

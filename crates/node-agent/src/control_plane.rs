@@ -23,7 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use nix::time::{ClockId, clock_gettime};
 use outport_certificates::{
     CertificateError, HandshakeTrouble, IdentitySlot, JoinToken, NODE_LINK_NAME, NodeIdentity,
-    NodeKey, handshake_trouble, is_due, node_client,
+    NodeKey, Validity, handshake_trouble, is_due, node_client,
 };
 use outport_model::NodeId;
 use outport_model::clock::Reading;
@@ -50,6 +50,8 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// swallows packets costs one of these and not every call's own timeout.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two certificates that are asked for before the last has run out: a clock that is ahead finds each one due.
+const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(6 * 3600);
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,9 @@ pub enum LinkError {
     Timeout,
     #[error("the control plane does not let this node in: {message}")]
     Refused { code: RefusalCode, message: String },
+    /// Of logs: these will never be taken, others may.
+    #[error("the control plane does not take this: {0}")]
+    Unacceptable(String),
     #[error("the control plane answered {status}: {message}")]
     Status { status: StatusCode, message: String },
     #[error("the control plane's answer cannot be read: {0}")]
@@ -82,6 +87,7 @@ impl LinkError {
             Self::Address(_)
             | Self::Stranger(_)
             | Self::Refused { .. }
+            | Self::Unacceptable(_)
             | Self::Malformed(_)
             | Self::Identity(_) => false,
         }
@@ -113,14 +119,15 @@ type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 pub struct ControlPlane {
     /// Such as `https://127.0.0.1:4566`, without a slash at the end.
     base: String,
+    authority: String,
     node: NodeId,
     token: JoinToken,
     file: IdentityFile,
     slot: Arc<IdentitySlot>,
     tls: rustls::ClientConfig,
     link: RwLock<Arc<Link>>,
-    /// One attempt to get a certificate at a time.
-    joining: tokio::sync::Mutex<()>,
+    /// One attempt to get a certificate at a time; when the last was renewed, on the clock that never steps.
+    joining: tokio::sync::Mutex<Option<i64>>,
 }
 
 /// Replaced with each certificate: a connection shows the one that it began with.
@@ -156,12 +163,22 @@ impl ControlPlane {
         };
         let link = RwLock::new(Arc::new(Link { client: client(&tls), known }));
         let base = format!("https://{authority}");
-        let joining = tokio::sync::Mutex::new(());
-        Ok(Self { base, node, token, file, slot, tls, link, joining })
+        let joining = tokio::sync::Mutex::new(None);
+        Ok(Self { base, authority, node, token, file, slot, tls, link, joining })
     }
 
     pub fn node(&self) -> &NodeId {
         &self.node
+    }
+
+    /// Host and port by which this node reaches its control plane, and with it the registry.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// How to connect to anything at that address.
+    pub fn tls(&self) -> &rustls::ClientConfig {
+        &self.tls
     }
 
     pub async fn register(&self, registration: &Registration) -> Result<Registered, LinkError> {
@@ -192,10 +209,11 @@ impl ControlPlane {
 
     /// Gets the next certificate, with a new key, when half of the life of this one is over.
     pub async fn keep_certificate(&self) -> Result<(), LinkError> {
-        let _one = self.joining.lock().await;
+        let mut renewed_ms = self.joining.lock().await;
         let link = self.link();
         let Known::Identity(identity) = &link.known else { return Ok(()) };
-        if !is_due(identity.certificate().validity, now_ms()) {
+        let now = read_clocks();
+        if !may_renew(identity.certificate().validity, *renewed_ms, now) {
             return Ok(());
         }
         let key = NodeKey::generate()?;
@@ -204,6 +222,7 @@ impl ControlPlane {
         let issued: Option<IssuedCertificate> =
             self.exchange(&link.client, "certificate", &request, CALL_TIMEOUT).await?;
         self.take(&key, &issued.ok_or_else(empty)?)?;
+        *renewed_ms = Some(now.steady_ms);
         tracing::info!("this node has its next certificate");
         Ok(())
     }
@@ -325,13 +344,19 @@ fn client(tls: &rustls::ClientConfig) -> HttpsClient {
         .build(connector)
 }
 
+/// Whether the next certificate is to be asked for.
+fn may_renew(validity: Validity, renewed_ms: Option<i64>, now: Reading) -> bool {
+    let rested = |last_ms| now.steady_ms - last_ms >= RENEWAL_INTERVAL_MIN.as_millis() as i64;
+    is_due(validity, now.wall_ms) && renewed_ms.is_none_or(rested)
+}
+
 /// What is asked for in every handshake, whatever the address is.
-fn link_name() -> ServerName<'static> {
+pub(crate) fn link_name() -> ServerName<'static> {
     ServerName::try_from(NODE_LINK_NAME).expect("a host name")
 }
 
 fn unreachable(error: &(dyn std::error::Error + 'static)) -> LinkError {
-    match handshake_trouble(error, now_ms()) {
+    match handshake_trouble(error) {
         Some(HandshakeTrouble::OtherAuthority(text)) => LinkError::Stranger(text),
         Some(HandshakeTrouble::Other(text)) => LinkError::Unreachable(text),
         None => LinkError::Unreachable(with_causes(error)),
@@ -360,6 +385,12 @@ fn read_answer<A: DeserializeOwned>(
             );
             Err(LinkError::Refused { code, message })
         }
+        StatusCode::UNPROCESSABLE_ENTITY => match serde_json::from_slice::<Refusal>(body) {
+            Ok(Refusal { code: RefusalCode::UnacceptableLogs, message }) => {
+                Err(LinkError::Unacceptable(message))
+            }
+            _ => Err(LinkError::Status { status, message: message() }),
+        },
         status => Err(LinkError::Status { status, message: message() }),
     }
 }
@@ -403,6 +434,45 @@ mod tests {
     #[track_caller]
     fn check(url: &str, expected: Option<&str>) {
         assert_eq!(authority_of(url).ok().as_deref(), expected, "{url}");
+    }
+
+    #[test]
+    fn a_clock_that_is_a_year_off_asks_for_no_certificate_all_the_time() {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        let validity = Validity { not_before_ms: 1000 * DAY_MS, not_after_ms: 1030 * DAY_MS };
+        let check = |day: i64, renewed_hours_ago: Option<i64>, expected: bool| {
+            let now = Reading { wall_ms: day * DAY_MS, steady_ms: 50 * DAY_MS };
+            let renewed_ms = renewed_hours_ago.map(|hours| now.steady_ms - hours * 3600 * 1000);
+            assert_eq!(
+                may_renew(validity, renewed_ms, now),
+                expected,
+                "{day} {renewed_hours_ago:?}"
+            );
+        };
+        check(1001, None, false);
+        check(1016, None, true);
+        check(1016, Some(15 * 24), true);
+        check(1000 + 365, None, true);
+        check(1000 + 365, Some(1), false);
+        check(1000 + 365, Some(7), true);
+        // It runs out by the server's clock, and then the node joins again.
+        check(1000 - 365, None, false);
+    }
+
+    #[test]
+    fn only_logs_that_are_never_taken_are_unacceptable() {
+        let read = |status: StatusCode, body: &str| {
+            let error = read_answer::<()>(status, body.as_bytes()).unwrap_err();
+            matches!(error, LinkError::Unacceptable(_))
+        };
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        assert!(read(status, r#"{"code":"unacceptable-logs","message":"too long"}"#));
+        assert!(!read(status, r#"{"code":"of-tomorrow","message":"m"}"#));
+        assert!(!read(
+            status,
+            "ResourceNotFoundException: The specified log group does not exist."
+        ));
+        assert!(!read(StatusCode::BAD_REQUEST, r#"{"code":"unacceptable-logs","message":"m"}"#));
     }
 
     #[test]

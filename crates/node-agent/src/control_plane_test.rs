@@ -16,9 +16,10 @@ use outport_certificates::{
     JoinToken, NODE_LIFE_MS, NodeCertificate, NodeRequest, ServerNames, ServerTls, ServerTlsOptions,
 };
 use outport_model::node::NodeCapacity;
-use outport_model::{AccountId, NodeId, Region, Scope};
+use outport_model::{AccountId, NodeId, Region, Scope, TaskId};
 use outport_node_protocol::{
-    CertificateRequest, IssuedCertificate, JoinRequest, Refusal, RefusalCode, Registered, Report,
+    CertificateRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogEvent, Refusal,
+    RefusalCode, Registered, Report,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -26,6 +27,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use crate::agent::{Agent, AgentError, AgentSettings};
 use crate::container_spec::OpenFiles;
 use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::log_news::LogNews;
+use crate::log_shipper::LogShipper;
 
 const NODE: &str = "0123456789abcdef0123456789abcdef";
 
@@ -47,6 +50,8 @@ struct Shared {
     refusal: Mutex<Option<RefusalCode>>,
     /// How old the certificates are that it issues.
     age_ms: Mutex<i64>,
+    /// Messages of logs that it took.
+    taken: Mutex<Vec<String>>,
 }
 
 impl House {
@@ -68,6 +73,7 @@ impl House {
             calls: Mutex::default(),
             refusal: Mutex::default(),
             age_ms: Mutex::default(),
+            taken: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -139,6 +145,7 @@ impl Shared {
                 let request: CertificateRequest = serde_json::from_slice(&body).unwrap();
                 self.issue(&request.node, &request.certificate_request)
             }
+            "logs" => self.take(serde_json::from_slice(&body).unwrap()),
             "register" => json(&Registered {
                 registry_host: "127.0.0.1:1".to_owned(),
                 registry_names: Vec::new(),
@@ -150,6 +157,17 @@ impl Shared {
                 response
             }
         }
+    }
+
+    /// Takes no message that begins with `never`.
+    fn take(&self, batch: LogBatch) -> Response<Full<Bytes>> {
+        if batch.events.iter().any(|event| event.message.starts_with("never")) {
+            let mut response = refused(RefusalCode::UnacceptableLogs);
+            *response.status_mut() = http::StatusCode::UNPROCESSABLE_ENTITY;
+            return response;
+        }
+        self.taken.lock().unwrap().extend(batch.events.into_iter().map(|event| event.message));
+        json(&LogCursor { committed: batch.to_cursor })
     }
 
     fn join(&self, body: &[u8]) -> Response<Full<Bytes>> {
@@ -236,7 +254,10 @@ async fn a_stand_in_is_believed_nothing_and_told_nothing() {
             oci_runtime: None,
             container_open_files: OpenFiles { soft: 1024, hard: 1024 },
             task_storage_gib: None,
+            images_gib: 1,
             allow_privileged: false,
+            user_namespaces: false,
+            subordinate_ids: Default::default(),
             host_access: crate::HostAccess::Ports(Vec::new()),
         };
         let error = Agent::start(settings).await.err();
@@ -324,6 +345,46 @@ async fn a_certificate_is_renewed_with_a_new_key_at_half_of_its_life() {
     let restarted = house.node(directory.path());
     restarted.report(&report(2)).await.unwrap();
     assert_eq!(house.last_certificate(), second);
+}
+
+async fn delivered(messages: &[&str]) -> (Vec<String>, usize) {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (_sender, ended) = tokio::sync::watch::channel(false);
+    let mut shipper = LogShipper {
+        control_plane: Arc::new(house.node(directory.path())),
+        news: LogNews::open().unwrap(),
+        task: TaskId::new("t"),
+        container: "main".to_owned(),
+        directory: directory.path().to_owned(),
+        ended,
+        dropped: 0,
+    };
+    let events = messages.iter().zip(1..).map(|(message, end_cursor)| LogEvent {
+        timestamp_ms: now_ms(),
+        message: (*message).to_owned(),
+        end_cursor,
+    });
+    let committed = shipper.deliver(0, events.collect()).await.unwrap();
+    assert_eq!(committed, messages.len() as u64);
+    let taken = house.shared.taken.lock().unwrap().clone();
+    (taken, house.names().iter().filter(|name| *name == "logs").count())
+}
+
+/// They would hold up all that the container writes after them.
+#[tokio::test]
+async fn lines_that_are_never_taken_are_dropped_by_name_and_no_others() {
+    assert_eq!(delivered(&["a", "b", "c"]).await, (vec!["a".into(), "b".into(), "c".into()], 1));
+    let (taken, _) = delivered(&["a", "b", "never 1", "c", "d", "e", "never 2"]).await;
+    let dropped = "[outport] log lines dropped: 1 (7 bytes): as the test wants";
+    assert_eq!(taken, ["a", "b", dropped, "c", "d", "e", dropped]);
+    // Where nothing is taken at all, what is asked has an end.
+    let never = vec!["never"; 10_000];
+    let (taken, calls) = delivered(&never).await;
+    assert!(calls < 300 && taken.len() < 100, "{calls} calls, {} notes", taken.len());
+    let counts =
+        taken.iter().filter_map(|note| note.split_whitespace().nth(4)?.parse::<u32>().ok());
+    assert_eq!(counts.sum::<u32>(), 10_000, "each is counted");
 }
 
 #[tokio::test]

@@ -65,6 +65,13 @@ impl IdentityFile {
         }
     }
 
+    pub fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
     /// The identity takes the place of what was there.
     pub fn store(&self, identity: &NodeIdentity) -> Result<(), LinkError> {
         self.write(&identity.file())

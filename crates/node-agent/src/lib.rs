@@ -10,6 +10,8 @@
 //! - *a task that runs twice*: a trace of a task that was here outlives its record, see `task_record`;
 //! - *a launch that fails without a word*: every failure goes through `failed_launch`, which sees to it that
 //!   a container says why;
+//! - *root in a container that gets out of it*: it is nobody on the host, and nobody of another task, see
+//!   `machine::user_namespaces`;
 //! - *a log that its receiver refuses*: it is offered again, from where it was taken, see `log_shipper`;
 //! - *a flood of lines*: only so many batches are in memory at a time, whatever the number of logs;
 //! - *a stand-in for the control plane*: a node does what it is told, as root, so it believes nobody but the
@@ -41,8 +43,11 @@ mod task;
 mod task_record;
 
 pub use outport_task_network::{HostAccess, TransportProtocol};
+pub use outport_user_namespace::SubordinateIds;
 
-pub use agent::{Agent, AgentError, AgentSettings, check_addresses, remove_everything};
+pub use agent::{
+    Agent, AgentError, AgentSettings, check_addresses, forget_identity, remove_everything,
+};
 pub use container_spec::OpenFiles;
 pub use control_plane::LinkError;
 pub use host::capacity;

@@ -136,7 +136,7 @@ mod tests {
             .collect();
         for (listener, directory) in logs.iter().rev() {
             fs::write(directory.join("1"), "").unwrap();
-            let heard = tokio::time::timeout(Duration::from_secs(10), listener.grown());
+            let heard = tokio::time::timeout(Duration::from_secs(60), listener.grown());
             heard.await.expect("it is heard of");
         }
         drop(logs);

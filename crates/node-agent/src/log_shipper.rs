@@ -4,7 +4,11 @@
 //! events, so a repeat after a crash of either side changes nothing. A stream that somebody deleted and
 //! that is made again has no cursor: it begins at the one that this node has marked shipped.
 //!
-//! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk.
+//! A receiver that refuses, such as a log group that is gone, is asked again for ever. Lines that will never be taken
+//! are halved until those that are wrong stand alone; a line in their place says how many there were.
+//!
+//! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk, or has said that it
+//! will never take it.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -18,7 +22,7 @@ use outport_model::TaskId;
 use outport_node_protocol::{LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogEvent};
 use tokio::sync::watch;
 
-use crate::control_plane::{ControlPlane, LinkError};
+use crate::control_plane::{ControlPlane, LinkError, now_ms};
 use crate::log_news::{LogListener, LogNews};
 
 /// A line that was just written may have company: this much is waited for it.
@@ -30,6 +34,10 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 const EVENT_BYTES_MAX: usize = 262_144 - EVENT_OVERHEAD_BYTES;
 /// Into an event with less room no further character may fit.
 const CHARACTER_BYTES_MAX: usize = 4;
+/// How often a batch is halved to find the lines that are never taken; then what is refused is dropped whole.
+const SPLITS_PER_BATCH_MAX: usize = 64;
+/// Of the control plane's word on lines that are not taken.
+const REASON_CHARS_MAX: usize = 200;
 /// What CloudWatch Logs counts for an event beside its message.
 const EVENT_OVERHEAD_BYTES: usize = 26;
 
@@ -42,6 +50,8 @@ pub struct LogShipper {
     pub directory: PathBuf,
     /// True once the container has ended: what is in the files then is all.
     pub ended: watch::Receiver<bool>,
+    /// Lines that were dropped because they are never taken.
+    pub dropped: u64,
 }
 
 /// Why shipping came to a halt.
@@ -121,7 +131,7 @@ impl LogShipper {
                 let to = last.end_cursor;
                 let events = std::mem::take(&mut pending.events);
                 pending.bytes = 0;
-                let answer = self.send(&self.batch(committed, to, events)).await?;
+                let answer = self.deliver(committed, events).await?;
                 drop(room);
                 if answer != to {
                     // Another attempt of ours got further, or less far: go on from there.
@@ -189,9 +199,62 @@ impl LogShipper {
         }
     }
 
+    /// Sends the events, and answers the cursor that is committed then. What will never be taken is left out.
+    pub(crate) async fn deliver(
+        &mut self,
+        from: u64,
+        events: Vec<LogEvent>,
+    ) -> Result<u64, LinkError> {
+        let (mut committed, mut splits_left) = (from, SPLITS_PER_BATCH_MAX);
+        // Those that come first on top.
+        let mut parts = vec![Part { events, is_note: false }];
+        while let Some(part) = parts.pop() {
+            let Some(to) = part.events.last().map(|last| last.end_cursor) else { continue };
+            let batch = self.batch(committed, to, part.events);
+            match self.send(&batch).await {
+                Ok(answer) if answer == to => committed = answer,
+                // Another attempt of ours got further, or less far.
+                Ok(answer) => return Ok(answer),
+                Err(LinkError::Unacceptable(reason)) if !part.is_note => {
+                    let mut first = batch.events;
+                    if first.len() == 1 || splits_left == 0 {
+                        parts.push(self.drop_lines(&first, to, &reason));
+                    } else {
+                        splits_left -= 1;
+                        let second = first.split_off(first.len() / 2);
+                        parts.push(Part { events: second, is_note: false });
+                        parts.push(Part { events: first, is_note: false });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(committed)
+    }
+
+    /// What stands in the place of lines that are never taken.
+    fn drop_lines(&mut self, lines: &[LogEvent], end_cursor: u64, reason: &str) -> Part {
+        let bytes: usize = lines.iter().map(|line| line.message.len()).sum();
+        self.dropped += lines.len() as u64;
+        let (task, container, lines, of_all) =
+            (&self.task, &self.container, lines.len(), self.dropped);
+        tracing::error!(%task, container, lines, bytes, of_all, reason, "log lines are dropped");
+        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        let message = format!("[outport] log lines dropped: {lines} ({bytes} bytes): {reason}");
+        let note = LogEvent { timestamp_ms: now_ms(), message, end_cursor };
+        Part { events: vec![note], is_note: true }
+    }
+
     async fn send(&self, batch: &LogBatch) -> Result<u64, LinkError> {
         Ok(self.control_plane.logs(batch).await?.committed)
     }
+}
+
+/// Of a delivery.
+struct Part {
+    events: Vec<LogEvent>,
+    /// In the place of lines; it is not taken apart any further.
+    is_note: bool,
 }
 
 impl ShipError {

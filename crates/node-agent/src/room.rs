@@ -1,5 +1,5 @@
-//! What a node does as its disk fills: it takes no new task, then pulls nothing, then stops the task that
-//! took most.
+//! What a node does as its disk fills: it throws away images that nobody uses, takes no new task, then pulls
+//! nothing (see `outport-image-store`), then stops the task that took most.
 //!
 //! A task's disk has a size, but all of them together may be larger than the host's disk, and others write
 //! there, too. ECS on EC2 does nothing here, and the instance dies of it; Fargate's disks are never shared.
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use outport_free_space::{FreeSpace, Part, readable_bytes};
+use outport_image_store::ImageStore;
 use outport_model::TaskId;
 
 use crate::machine::Disks;
@@ -28,6 +29,7 @@ const WORTH_SHARE: u64 = 8;
 pub struct RoomWatch {
     pub directory: std::path::PathBuf,
     pub disks: Arc<Disks>,
+    pub images: ImageStore,
     /// Whether there is room for new tasks.
     pub has_room: Arc<AtomicBool>,
 }
@@ -89,8 +91,9 @@ impl RoomWatch {
     async fn look(&self) -> Option<FreeSpace> {
         let (directory, disks, had_room) =
             (self.directory.clone(), self.disks.clone(), self.has_room.load(Ordering::Acquire));
+        let images = self.images.clone();
         let looked = tokio::task::spawn_blocking(move || {
-            let space = FreeSpace::of(&directory).ok()?;
+            let space = with_images_gone(&images, &directory)?;
             if !space.is_low_for(Part::NewTasks) {
                 // A launch that finds a disk ready does not wait for one to be made.
                 if let Err(error) = disks.fill() {
@@ -108,6 +111,22 @@ impl RoomWatch {
         let disks = self.disks.clone();
         let taken = tokio::task::spawn_blocking(move || disks.host_bytes()).await.ok()?;
         offender(taken, Part::RunningTasks.floor(space).bytes)
+    }
+}
+
+/// What is free, once images that nobody uses have made room for new tasks.
+fn with_images_gone(images: &ImageStore, directory: &Path) -> Option<FreeSpace> {
+    let space = FreeSpace::of(directory).ok()?;
+    if !space.is_low_for(Part::NewTasks) {
+        return Some(space);
+    }
+    match images.make_disk_room(Part::NewTasks.floor(&space).bytes) {
+        Ok(true) => FreeSpace::of(directory).ok(),
+        Ok(false) => Some(space),
+        Err(error) => {
+            tracing::error!(%error, "cannot remove unused images");
+            Some(space)
+        }
     }
 }
 

@@ -6,14 +6,16 @@
 //!
 //! **Invariant:** a task of which any trace exists is never started a second time: after a crash of the
 //! agent its containers are taken over, after a boot of the host they are reported stopped, and one whose
-//! record is lost is ended.
+//! record is lost is ended. A name on disk is a task's only if a task can have it: an empty one would be all of
+//! them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use outport_container_runtime::{fail_point, private};
+use outport_container_runtime::{check_task, fail_point, private};
 use outport_model::task::ContainerStatus;
 use outport_model::{TaskId, TaskStatus};
 use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
@@ -31,6 +33,10 @@ pub struct TaskRecord {
     pub version: u32,
     /// The boot in which it was taken on.
     pub boot_id: String,
+    /// The host's id of root in its containers; absent of a task with the host's own ids, as those of versions before
+    /// it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_id: Option<u32>,
     pub assignment: TaskAssignment,
     pub report: TaskReport,
 }
@@ -63,7 +69,13 @@ impl TaskRecord {
             stopped_at_ms: None,
             stop: None,
         };
-        Self { version: RECORD_VERSION, boot_id: boot_id.to_owned(), assignment, report }
+        Self {
+            version: RECORD_VERSION,
+            boot_id: boot_id.to_owned(),
+            first_id: None,
+            assignment,
+            report,
+        }
     }
 }
 
@@ -156,7 +168,12 @@ impl TaskRecords {
     }
 
     /// Forgets a task and what is left of its files.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for what is no task's id: that would be another directory.
     pub fn forget(&self, task: &TaskId) -> io::Result<()> {
+        check_task(task.as_str())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         // What a container left in it may be there, too, when its own removal failed.
         remove_tree(&self.directory(task))?;
         remove_tree(&self.in_memory(task))
@@ -170,8 +187,8 @@ impl TaskRecords {
     pub fn load(&self) -> io::Result<Loaded> {
         let mut loaded = Loaded::default();
         for task in self.tasks()? {
-            let in_memory = read_record(&self.in_memory(&task)).unwrap_or(None);
-            let on_disk = read_record(&self.directory(&task).join(FILE_NAME));
+            let in_memory = read_record(&self.in_memory(&task), &task).unwrap_or(None);
+            let on_disk = read_record(&self.directory(&task).join(FILE_NAME), &task);
             let newest = match (in_memory, on_disk) {
                 (Some(memory), Ok(Some(disk))) if memory.report.status < disk.report.status => disk,
                 (Some(memory), _) => memory,
@@ -191,24 +208,38 @@ impl TaskRecords {
     fn tasks(&self) -> io::Result<BTreeSet<TaskId>> {
         let mut tasks = BTreeSet::new();
         for entry in fs::read_dir(&self.directory)? {
-            tasks.insert(TaskId::new(entry?.file_name().to_string_lossy()));
+            tasks.extend(task_of(&entry?.file_name(), &self.directory));
         }
         for entry in fs::read_dir(&self.memory)? {
             let name = entry?.file_name();
-            let task = name.to_str().and_then(|name| name.strip_suffix(MEMORY_SUFFIX));
-            tasks.extend(task.map(TaskId::new));
+            let Some(name) = name.to_str().and_then(|name| name.strip_suffix(MEMORY_SUFFIX)) else {
+                continue;
+            };
+            tasks.extend(task_of(name.as_ref(), &self.memory));
         }
         Ok(tasks)
     }
 }
 
-/// `None` when there is none, or none that is whole.
-fn read_record(path: &Path) -> io::Result<Option<TaskRecord>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
-        bytes => Ok(read(&bytes?)),
+/// The task that a name stands for; `None`, which is said, for one that somebody else left.
+fn task_of(name: &OsStr, directory: &Path) -> Option<TaskId> {
+    let task = name.to_str().filter(|name| check_task(name).is_ok());
+    if task.is_none() {
+        tracing::warn!(directory = %directory.display(), ?name, "no task has this name; it is left alone");
     }
+    task.map(TaskId::new)
+}
+
+/// `None` when there is none, none that is whole, or one of another task.
+fn read_record(path: &Path, task: &TaskId) -> io::Result<Option<TaskRecord>> {
+    let record = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
+        bytes => read(&bytes?),
+    };
+    let is_of =
+        |record: &TaskRecord| record.report.task == *task && record.assignment.task == *task;
+    Ok(record.filter(is_of))
 }
 
 /// `None` when the first line is not whole.
@@ -303,5 +334,42 @@ mod tests {
         records.forget(&task).unwrap();
         records.mark(&task).unwrap();
         assert_eq!(records.load().unwrap(), lost);
+    }
+
+    #[test]
+    fn what_others_left_is_no_task() {
+        let scratch = tempfile::tempdir().unwrap();
+        let records = open(&scratch);
+        let record = TaskRecord::new(assignment(&["app"]), "boot");
+        records.write(&record).unwrap();
+        for name in [".x", "a b", "lost+found", ".json"] {
+            fs::create_dir(scratch.path().join("tasks").join(name)).unwrap();
+            fs::write(scratch.path().join("memory").join(format!("{name}.json")), "").unwrap();
+        }
+        fs::write(scratch.path().join("memory/.json"), "").unwrap();
+        assert_eq!(records.load().unwrap(), Loaded { records: vec![record], unreadable: vec![] });
+        for name in ["", ".", "..", "../tasks", "t1/..", ".x"] {
+            let refused = records.forget(&TaskId::new(name)).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{name:?}");
+        }
+        assert!(scratch.path().join("tasks/t1/task.json").exists());
+        assert!(scratch.path().join("tasks/.x").exists());
+    }
+
+    #[test]
+    fn a_record_of_another_task_is_none() {
+        let scratch = tempfile::tempdir().unwrap();
+        let records = open(&scratch);
+        let record = TaskRecord::new(assignment(&["app"]), "boot");
+        records.write(&record).unwrap();
+        let other = TaskId::new("other");
+        fs::create_dir(records.directory(&other)).unwrap();
+        fs::copy(
+            records.directory(&record.report.task).join(FILE_NAME),
+            records.directory(&other).join(FILE_NAME),
+        )
+        .unwrap();
+        let expected = Loaded { records: vec![record], unreadable: vec![other] };
+        assert_eq!(records.load().unwrap(), expected);
     }
 }

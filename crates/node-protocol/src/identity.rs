@@ -28,7 +28,7 @@ pub struct IssuedCertificate {
     pub certificate_chain: String,
 }
 
-/// The body of every answer with status 401 or 403.
+/// The body of every answer with status 401 or 403, and of 422 where it has a code here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub code: RefusalCode,
@@ -53,6 +53,9 @@ pub enum RefusalCode {
     WrongToken,
     /// Another key is registered under the node's id.
     OtherKey,
+    /// Of `logs`, with status 422: this batch will never be taken, whatever becomes of its log group. The node goes on
+    /// without it. Any other 422 is of the log group, and worth another try.
+    UnacceptableLogs,
     /// Of a newer control plane.
     #[serde(other)]
     Unknown,
@@ -67,6 +70,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<RefusalCode>(text).unwrap();
         assert_eq!(read("\"revoked\""), RefusalCode::Revoked);
         assert_eq!(read("\"certificate-out-of-time\""), RefusalCode::CertificateOutOfTime);
+        assert_eq!(read("\"unacceptable-logs\""), RefusalCode::UnacceptableLogs);
         assert_eq!(read("\"of-tomorrow\""), RefusalCode::Unknown);
     }
 

@@ -26,12 +26,12 @@ pub struct Registration {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registered {
-    /// The registry of this installation as clients on its own host know it, such as `127.0.0.1:4566`. A
-    /// private ECR registry's host for the task's own account and region means it too. The node itself
-    /// pulls from where it reaches its control plane.
+    /// The registry of this installation as clients know it, such as `127.0.0.1:4566`. A private ECR registry's
+    /// host for the task's own account and region means it too. The node itself pulls from where it reaches
+    /// its control plane, whatever an image's name says.
     pub registry_host: String,
-    /// Further hosts that mean this registry in an image's name, where they are followed by its port:
-    /// names (a leading `*.` stands for one label) and addresses.
+    /// Further hosts that mean this registry in an image's name, each with its port unless that is 443: names (a
+    /// leading `*.` stands for one label) and addresses, those of IPv6 in brackets.
     #[serde(default)]
     pub registry_names: Vec<String>,
     /// The address range of the default VPC, which the node routes.

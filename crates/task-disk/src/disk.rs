@@ -14,6 +14,7 @@ use rustix::mount::{
 };
 
 use crate::DiskError;
+use crate::error::MOUNT;
 use crate::loop_device::{self, LoopDevice};
 
 /// Inode tables stay unwritten until they are used; nothing waits for the host's disk; a host that is
@@ -76,7 +77,7 @@ impl TaskDisk {
             make_content(&mount)?;
             Ok(mount)
         };
-        let mount = made().map_err(DiskError::io("mount", &device.path))?;
+        let mount = made().map_err(DiskError::io(MOUNT, &device.path))?;
         Ok(Self { gib, image: image.to_owned(), device, mount })
     }
 

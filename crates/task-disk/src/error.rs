@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) const MOUNT: &str = "mount";
+
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     #[error("the program mkfs.ext4 is missing: run `apt-get install e2fsprogs`")]
@@ -23,6 +25,13 @@ impl DiskError {
     ) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source: source.into() }
+    }
+
+    /// Whether what was to be mounted is no whole file system.
+    pub(crate) fn is_unmountable(&self) -> bool {
+        let broken = |code| matches!(code, libc::EINVAL | libc::EUCLEAN | libc::EBADMSG);
+        matches!(self, Self::Io { action: MOUNT, source, .. }
+            if source.raw_os_error().is_some_and(broken))
     }
 
     /// Whether the host's disk has no room.

@@ -33,6 +33,8 @@ pub struct TaskDisks {
     state: Mutex<State>,
     /// Held by the one who fills.
     filling: Mutex<()>,
+    /// Held by the one who opens a template, which he may have to make.
+    templating: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +46,11 @@ struct State {
 
 impl TaskDisks {
     /// Works in `directory`, which is this node's alone, and makes one disk of the usual size: whether
-    /// this host can make any is known when this returns. Images that an earlier agent had ready are
-    /// removed.
+    /// this host can make any is known when this returns, unless its disk is full; then they are made when
+    /// there is room. Images that an earlier agent had ready are removed.
     ///
     /// # Errors
-    /// When mkfs.ext4 or loop devices are missing, or the disk is full.
+    /// When mkfs.ext4 or loop devices are missing.
     pub fn open(directory: &Path, usual_gib: u32) -> Result<Self, DiskError> {
         let (templates, images) = (directory.join("templates"), directory.join("ready"));
         match fs::remove_dir_all(&images) {
@@ -58,10 +60,16 @@ impl TaskDisks {
         for each in [&templates, &images] {
             fs::create_dir_all(each).map_err(DiskError::io("make", each))?;
         }
-        let (state, filling) = Default::default();
-        let disks = Self { templates, images, usual_gib, state, filling };
-        let first = disks.make(usual_gib)?;
-        disks.state().ready.push(first);
+        let (state, filling, templating) = Default::default();
+        let disks = Self { templates, images, usual_gib, state, filling, templating };
+        match disks.make(usual_gib) {
+            Ok(first) => disks.state().ready.push(first),
+            // Tasks that run here are taken over, and can be stopped, all the same.
+            Err(error) if error.is_full() => {
+                tracing::warn!(%error, "the disk is full: there are no disks for new tasks yet");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(disks)
     }
 
@@ -140,9 +148,28 @@ impl TaskDisks {
         Some(state.ready.swap_remove(index))
     }
 
+    /// A template that does not mount, as a crash or an earlier version may leave one, is made anew, once.
     fn make(&self, gib: u32) -> Result<TaskDisk, DiskError> {
+        match self.make_once(gib) {
+            Err(error) if error.is_unmountable() => {
+                tracing::warn!(%error, gib, "an empty disk of this size is made anew");
+                {
+                    let _mine = self.templating();
+                    template::remove(&self.templates, gib)?;
+                }
+                self.make_once(gib)
+            }
+            made => made,
+        }
+    }
+
+    fn make_once(&self, gib: u32) -> Result<TaskDisk, DiskError> {
         let image = self.next_image();
-        let made = template::open(&self.templates, gib).and_then(|template| {
+        let template = {
+            let _mine = self.templating();
+            template::open(&self.templates, gib)
+        };
+        let made = template.and_then(|template| {
             let file = copy_sparse(&template, &image).map_err(DiskError::io("make", &image))?;
             TaskDisk::attach(&image, &file, gib)
         });
@@ -157,6 +184,10 @@ impl TaskDisks {
         let mut state = self.state();
         state.next += 1;
         self.images.join(format!("{}.img", state.next))
+    }
+
+    fn templating(&self) -> MutexGuard<'_, ()> {
+        self.templating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -17,9 +17,9 @@ const FEATURES: &str = "none,ext_attr,dir_index,filetype,extent,flex_bg,sparse_s
 const EXTENDED: &str = "lazy_itable_init=1,nodiscard,num_backup_sb=0";
 const STDERR_CHARS_MAX: usize = 500;
 
-/// Opens the template of a size, and makes it first if need be.
+/// Opens the template of a size, and makes it first if need be. For one caller at a time.
 pub(crate) fn open(directory: &Path, gib: u32) -> Result<File, DiskError> {
-    let path = directory.join(format!("empty-{gib}gib-{VERSION}.ext4"));
+    let path = path(directory, gib);
     match File::open(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         opened => return opened.map_err(DiskError::io("open", &path)),
@@ -33,6 +33,21 @@ pub(crate) fn open(directory: &Path, gib: u32) -> Result<File, DiskError> {
         Ok(file)
     });
     made.map_err(DiskError::io("make", &path))
+}
+
+/// Removes the template of a size, so that the next one is made anew.
+pub(crate) fn remove(directory: &Path, gib: u32) -> Result<(), DiskError> {
+    let path = path(directory, gib);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(DiskError::io("remove", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn path(directory: &Path, gib: u32) -> PathBuf {
+    directory.join(format!("empty-{gib}gib-{VERSION}.ext4"))
 }
 
 fn make(path: &Path, gib: u32) -> Result<(), DiskError> {

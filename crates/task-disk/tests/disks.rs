@@ -143,3 +143,34 @@ fn an_emptied_disk_serves_the_next_task() {
     bench.disks.clear().unwrap();
     assert_eq!(fs::read_dir(bench.scratch.path().join("disks/ready")).unwrap().count(), 0);
 }
+
+/// As of a service whose definition asks for a size that no task had before.
+#[test]
+fn many_take_the_first_disks_of_a_size_at_once() {
+    let bench = Bench::new();
+    let disks = std::thread::scope(|scope| {
+        let take = |number: usize| {
+            let image = bench.image(&number.to_string());
+            let bench = &bench;
+            scope.spawn(move || bench.disks.take(Some(2), &image).unwrap())
+        };
+        let takers: Vec<_> = (0..8).map(take).collect();
+        takers.into_iter().map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
+    });
+    for disk in disks {
+        bench.disks.give_back(disk, true).unwrap();
+    }
+}
+
+#[test]
+fn a_template_that_does_not_mount_is_made_anew() {
+    let bench = Bench::new();
+    let templates = bench.scratch.path().join("disks/templates");
+    let take = || bench.disks.take(Some(2), &bench.image("a")).unwrap();
+    bench.disks.give_back(take(), true).unwrap();
+    let mut made = fs::read_dir(&templates).unwrap().flatten().map(|entry| entry.path());
+    let template = made.find(|path| path.to_str().unwrap().contains("-2gib-")).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&template).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 0).unwrap();
+    bench.disks.give_back(take(), true).unwrap();
+}

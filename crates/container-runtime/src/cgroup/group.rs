@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::devices::DeviceRule;
 use super::hierarchies::{CONTROLLERS_V2, Hierarchies, Hierarchy, Kind};
+use super::quota::{self, LiftedQuota};
 use super::{CgroupLimits, devices_v2};
 use crate::error::RuntimeError;
 use crate::private;
@@ -217,11 +218,15 @@ impl<'h> Cgroup<'h> {
     pub fn kill(&self) -> Result<(), RuntimeError> {
         let begun = Instant::now();
         let mut left = self.kill_once();
+        let mut lifted = None;
         while left > 0 {
             if begun.elapsed() > EMPTY_DEADLINE {
                 return Err(self.timeout(begun));
             }
             std::thread::sleep(EMPTY_POLL);
+            if begun.elapsed() > DYING {
+                lifted = lifted.or_else(|| self.hurry());
+            }
             left = match begun.elapsed() > DYING {
                 true if !self.pids().is_empty() => self.kill_stubborn(),
                 _ => self.kill_once(),
@@ -244,13 +249,31 @@ impl<'h> Cgroup<'h> {
             return self.kill_stubborn();
         }
         self.kill_members(&pids);
+        if !pids.is_empty() {
+            self.thaw();
+        }
         pids.len()
+    }
+
+    /// Lets what was killed go to its death, whoever froze it, or its task, or all of its instance. On version 2 a frozen
+    /// process can be killed.
+    fn thaw(&self) {
+        let Some((freezer, false)) = self.hierarchies.of("freezer") else { return };
+        let groups = self.path.ancestors().filter(|group| !group.as_os_str().is_empty());
+        for group in groups.map(|group| freezer.join(group)) {
+            let state = fs::read_to_string(group.join("freezer.state")).unwrap_or_default();
+            if !matches!(state.trim(), "THAWED" | "") {
+                thaw(&group);
+            }
+        }
     }
 
     /// For what does not go at a first kill: processes that fork faster than they are killed, that somebody
     /// froze, or that a limit gives hardly any time to die.
     fn kill_stubborn(&self) -> usize {
-        self.lift_cpu_quota();
+        if let Some((root, v2)) = self.hierarchies.of("cpu") {
+            quota::lift(&root.join(&self.path), v2);
+        }
         let Some((freezer, false)) = self.hierarchies.of("freezer") else {
             let pids = self.pids();
             pids.chunks(HELD_MAX).for_each(|some| self.kill_members(some));
@@ -262,16 +285,17 @@ impl<'h> Cgroup<'h> {
         let pids = self.pids();
         pids.chunks(HELD_MAX).for_each(|some| self.kill_members(some));
         thaw(&group);
+        self.thaw();
         pids.len()
     }
 
-    /// Thousands of processes that share a part of a core take minutes to die. What they did not finish
-    /// they do not need to be slow at.
-    fn lift_cpu_quota(&self) {
-        let Some((root, v2)) = self.hierarchies.of("cpu") else { return };
-        let (file, none) = if v2 { ("cpu.max", "max") } else { ("cpu.cfs_quota_us", "-1") };
-        // A group that has none, or is gone, is as good.
-        let _ = private::set(&root.join(&self.path).join(file), none);
+    /// Lifts the quota of its task, which its processes would share for dying, until what is given is dropped: for so
+    /// long the task's other containers may use more, too. `None` where few processes are left, or no quota is.
+    pub(crate) fn hurry(&self) -> Option<LiftedQuota> {
+        let task =
+            self.path.parent().filter(|task| task.parent().is_some_and(|above| above != ""))?;
+        let (root, v2) = self.hierarchies.of("cpu")?;
+        if self.pids().len() > FEW { LiftedQuota::of(&root.join(task), v2) } else { None }
     }
 
     /// Of processes that come and go, a number may stand for another of the host's by now. A held process
@@ -349,7 +373,8 @@ fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
         (made, _) => made,
     };
     match made {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        // A group's own file of the name is none of a group.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && group.is_dir() => {}
         done => done.map_err(RuntimeError::io("make cgroup", &group))?,
     }
     if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset")) {

@@ -8,6 +8,7 @@ mod devices_v2;
 mod group;
 mod hierarchies;
 mod limits;
+mod quota;
 
 pub use devices::DeviceRule;
 pub(crate) use devices::default_rules;
@@ -16,3 +17,4 @@ pub use hierarchies::Hierarchies;
 pub(crate) use hierarchies::Kind;
 pub use limits::CgroupLimits;
 pub(crate) use limits::PIDS_MAX_DEFAULT;
+pub(crate) use quota::LiftedQuota;

@@ -42,6 +42,18 @@ impl LineSplitter {
         }
     }
 
+    /// Passes over all lines that end in `bytes`, the unfinished one before them included; gives how many there were, how
+    /// many bytes they had without their ends, and what comes after them.
+    pub fn pass_over<'b>(&mut self, bytes: &'b [u8]) -> (u64, u64, &'b [u8]) {
+        let Some(last) = memchr::memrchr(b'\n', bytes) else { return (0, 0, bytes) };
+        let (over, rest) = bytes.split_at(last + 1);
+        let lines = memchr::memchr_iter(b'\n', over).count();
+        let passed = self.pending.len() + over.len() - lines;
+        self.pending.clear();
+        self.pending.shrink_to(KEPT_BYTES);
+        (lines as u64, passed as u64, rest)
+    }
+
     /// What came after the last line's end.
     pub fn finish(&mut self, mut sink: impl FnMut(&[u8], bool)) {
         if !self.pending.is_empty() {
@@ -145,6 +157,19 @@ mod tests {
         let mut sink = |bytes: &[u8], partial: bool| pieces.push((bytes.to_vec(), partial));
         splitter.feed(b"a\xff\xff\xff\xffb\n", &mut sink);
         assert_eq!(pieces, [(b"a\xff\xff".to_vec(), true), (b"\xff\xffb".to_vec(), false)]);
+    }
+
+    #[test]
+    fn lines_are_passed_over_whole() {
+        let mut splitter = LineSplitter::new(100);
+        let mut lines = Vec::new();
+        splitter.feed(b"ab", |bytes, _| lines.push(bytes.to_vec()));
+        assert_eq!(splitter.pass_over(b"c"), (0, 0, b"c".as_slice()));
+        splitter.feed(b"c", |bytes, _| lines.push(bytes.to_vec()));
+        assert_eq!(splitter.pass_over(b"d\n\n12\nnext"), (3, 6, b"next".as_slice()));
+        splitter.feed(b"next", |bytes, _| lines.push(bytes.to_vec()));
+        splitter.feed(b" one\n", |bytes, _| lines.push(bytes.to_vec()));
+        assert_eq!(lines, [b"next one"]);
     }
 
     /// Joined, the pieces are the line, whatever the bytes are and however they come.

@@ -27,10 +27,18 @@ struct Segment {
     bytes: u64,
 }
 
+/// Lines that are in no file.
 #[derive(Debug, Default, Clone, Copy)]
 struct Dropped {
     lines: u64,
     bytes: u64,
+}
+
+impl std::ops::AddAssign for Dropped {
+    fn add_assign(&mut self, more: Dropped) {
+        self.lines += more.lines;
+        self.bytes += more.bytes;
+    }
 }
 
 #[derive(Debug)]
@@ -44,6 +52,11 @@ pub(crate) struct LogWriter {
     buffered: Dropped,
     shipped: LogCursor,
     shipped_read: Instant,
+    /// In the files and not before the cursor.
+    unshipped_bytes: u64,
+    /// In non-blocking mode: a line was dropped, and nothing was shipped since.
+    is_dropping: bool,
+    frames: u64,
     /// Dropped, and not yet said so in a frame.
     unsaid: Dropped,
     /// Said in a frame that is not written yet.
@@ -66,6 +79,9 @@ impl LogWriter {
             buffered: Dropped::default(),
             shipped: LogCursor::default(),
             shipped_read: Instant::now(),
+            unshipped_bytes: 0,
+            is_dropping: false,
+            frames: 0,
             unsaid: Dropped::default(),
             said: Dropped::default(),
             dropped_lines: 0,
@@ -76,16 +92,37 @@ impl LogWriter {
     /// Whether, in blocking mode, the container must wait.
     pub fn is_full(&mut self) -> bool {
         let LogMode::Blocking { unshipped_bytes_max } = self.settings.mode else { return false };
-        self.unshipped_after_look(unshipped_bytes_max) >= unshipped_bytes_max
+        self.look_if(self.unshipped() >= unshipped_bytes_max);
+        self.unshipped() >= unshipped_bytes_max
+    }
+
+    /// Whether, in non-blocking mode, there is no room: then lines need not be looked at one by one, see
+    /// [`LogWriter::drop_whole`].
+    pub fn is_dropping(&mut self) -> bool {
+        self.look_if(self.is_dropping);
+        self.is_dropping
+    }
+
+    /// Drops lines that nobody has looked at.
+    pub fn drop_whole(&mut self, lines: u64, bytes: u64) {
+        self.drop_lines(Dropped { lines, bytes });
+    }
+
+    /// How many lines, and pieces of lines, were taken so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Takes a line, or drops it by the mode. `time_ns` may step back: the log's time does not.
     pub fn push(&mut self, stream: LogStream, time_ns: u64, bytes: &[u8], partial: bool) {
         self.time_ns = self.time_ns.max(time_ns);
+        self.frames += 1;
         let frame = (HEADER_BYTES + bytes.len()) as u64;
         if let LogMode::NonBlocking { unshipped_bytes_max } = self.settings.mode {
             let room = unshipped_bytes_max.saturating_sub(frame);
-            if self.unshipped_after_look(room) > room {
+            self.look_if(self.unshipped() > room);
+            if self.unshipped() > room {
+                self.is_dropping = true;
                 self.drop_lines(Dropped { lines: 1, bytes: bytes.len() as u64 });
                 return;
             }
@@ -105,14 +142,14 @@ impl LogWriter {
         let Some(segment) = self.segments.back_mut() else { return };
         if self.file.write_all(&self.buffer).is_ok() {
             segment.bytes += self.buffer.len() as u64;
+            self.unshipped_bytes += self.buffer.len() as u64;
         } else {
             // A full disk: whole frames only, and the container goes on.
             let _ = self.file.set_len(segment.bytes);
             let (lost, unsaid) = (self.buffered, self.said);
             self.drop_lines(lost);
             // The frame that said so is lost with them.
-            self.unsaid.lines += unsaid.lines;
-            self.unsaid.bytes += unsaid.bytes;
+            self.unsaid += unsaid;
         }
         self.buffer.clear();
         self.buffered = Dropped::default();
@@ -128,17 +165,15 @@ impl LogWriter {
     }
 
     fn drop_lines(&mut self, dropped: Dropped) {
-        self.unsaid.lines += dropped.lines;
-        self.unsaid.bytes += dropped.bytes;
+        self.unsaid += dropped;
         self.dropped_lines += dropped.lines;
     }
 
     fn say_dropped(&mut self) {
         if self.unsaid.lines > 0 {
-            let Dropped { lines, bytes } = std::mem::take(&mut self.unsaid);
-            encode_dropped(&mut self.buffer, self.time_ns, lines, bytes);
-            self.said.lines += lines;
-            self.said.bytes += bytes;
+            let unsaid = std::mem::take(&mut self.unsaid);
+            encode_dropped(&mut self.buffer, self.time_ns, unsaid.lines, unsaid.bytes);
+            self.said += unsaid;
         }
     }
 
@@ -161,35 +196,40 @@ impl LogWriter {
         self.segments.push_back(Segment { number, bytes: 0 });
         self.look_at_shipped();
         if let LogMode::KeepNewest { total_bytes_max } = self.settings.mode {
-            while self.segments.len() > 1 && self.unshipped(LogCursor::default()) > total_bytes_max
-            {
+            while self.segments.len() > 1 && self.beyond(LogCursor::default()) > total_bytes_max {
                 self.remove_oldest();
             }
         }
     }
 
-    fn unshipped_after_look(&mut self, enough: u64) -> u64 {
-        if self.unshipped(self.shipped) > enough && self.shipped_read.elapsed() >= SHIPPED_POLL {
-            self.look_at_shipped();
-        }
-        self.unshipped(self.shipped)
+    fn unshipped(&self) -> u64 {
+        self.unshipped_bytes + self.buffer.len() as u64
     }
 
-    fn unshipped(&self, cursor: LogCursor) -> u64 {
+    /// What the files have behind a cursor.
+    fn beyond(&self, cursor: LogCursor) -> u64 {
         let left = |segment: &Segment| match segment.number.cmp(&cursor.segment) {
             std::cmp::Ordering::Less => 0,
             std::cmp::Ordering::Equal => segment.bytes.saturating_sub(cursor.offset),
             std::cmp::Ordering::Greater => segment.bytes,
         };
-        self.segments.iter().map(left).sum::<u64>() + self.buffer.len() as u64
+        self.segments.iter().map(left).sum()
+    }
+
+    fn look_if(&mut self, is_due: bool) {
+        if is_due && self.shipped_read.elapsed() >= SHIPPED_POLL {
+            self.look_at_shipped();
+        }
     }
 
     /// Reads the agent's cursor and deletes what lies before it.
     fn look_at_shipped(&mut self) {
         self.shipped_read = Instant::now();
         if let Ok(cursor) = LogCursor::shipped(&self.directory) {
+            self.is_dropping &= cursor == self.shipped;
             self.shipped = cursor;
         }
+        self.unshipped_bytes = self.beyond(self.shipped);
         while self.segments.len() > 1
             && self.segments.front().is_some_and(|oldest| oldest.number < self.shipped.segment)
         {
@@ -249,5 +289,48 @@ mod tests {
             }
         }
         assert_eq!((kept, dropped), (11, 21));
+    }
+
+    /// Whatever is shipped meanwhile, by an agent that reads on and off.
+    #[test]
+    fn what_is_not_shipped_is_counted_as_the_files_have_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mode = LogMode::NonBlocking { unshipped_bytes_max: 3_000 };
+        let settings = LogSettings { mode, segment_bytes_max: 1_000, line_bytes_max: 100 };
+        let mut log = LogWriter::create(scratch.path(), settings).unwrap();
+        let (mut kept, mut dropped, mut pushed) = (0, 0, 0);
+        let mut reader = LogReader::new(scratch.path(), LogCursor::default());
+        for round in 0..200_u64 {
+            for number in 0..round % 40 {
+                pushed += 1;
+                match log.is_dropping() {
+                    true => log.drop_whole(1, 7),
+                    false => log.push(LogStream::Stdout, 1, &[b'x'; 80], number % 3 == 0),
+                }
+            }
+            log.flush();
+            assert_eq!(log.unshipped_bytes, log.beyond(log.shipped), "round {round}");
+            assert!(log.unshipped() <= 3_000, "round {round}");
+            if round % 7 == 0 {
+                while let Some(frame) = reader.next().unwrap() {
+                    match frame.content {
+                        LogContent::Line { .. } => kept += 1,
+                        LogContent::Dropped { lines, .. } => dropped += lines,
+                    }
+                }
+                reader.cursor().mark_shipped(scratch.path()).unwrap();
+                log.look_at_shipped();
+                assert!(!log.is_dropping && log.unshipped() == 0);
+            }
+        }
+        assert_eq!(log.finish(), log.dropped_lines);
+        while let Some(frame) = reader.next().unwrap() {
+            match frame.content {
+                LogContent::Line { .. } => kept += 1,
+                LogContent::Dropped { lines, .. } => dropped += lines,
+            }
+        }
+        assert_eq!((kept + dropped, dropped), (pushed, log.dropped_lines));
+        assert!(dropped > 0);
     }
 }

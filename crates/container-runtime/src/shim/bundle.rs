@@ -215,7 +215,7 @@ fn process(spec: &ContainerSpec, parts: &Parts<'_>) -> Result<Value, StartFailur
     let held = if user.uid == 0 { parts.bounding } else { Capabilities::NONE };
     let cwd = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
     check_ulimits(spec)?;
-    let rlimits: Vec<Value> = spec.ulimits.iter().map(rlimit).collect();
+    let rlimits: Vec<Value> = spec.resource_limits().iter().map(rlimit).collect();
     let mut process = json!({
         "args": spec.args,
         "env": env,

@@ -68,6 +68,8 @@ const DEFAULT: [&str; 14] = [
     "AUDIT_WRITE",
 ];
 
+const ALL: u64 = u64::MAX;
+
 /// A set, one bit for each of the kernel's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Capabilities(pub u64);
@@ -84,19 +86,26 @@ impl Capabilities {
         Capabilities(bounding.unwrap_or(u64::MAX) & ((1 << NAMES.len()) - 1))
     }
 
-    /// The bounding set of a container.
+    /// The bounding set of a container, as Docker makes it: all that are added but those that are dropped by name;
+    /// or, where all are dropped, those that are added; or the default set with both, where the added ones count more.
+    /// Source: moby, `daemon/pkg/oci/caps`, `TweakCapabilities`.
     pub fn of(spec: &ContainerSpec) -> Result<Capabilities, StartFailure> {
         if spec.privileged {
             return Ok(Capabilities::all());
         }
-        let mut set = DEFAULT.iter().fold(0, |set, name| set | bit(name).unwrap_or(0));
-        for name in &spec.capabilities.drop {
-            set &= !parse(name)?;
-        }
-        for name in &spec.capabilities.add {
-            set |= parse(name)?;
-        }
-        // `ALL` dropped after one was added by name leaves that one, as in Docker.
+        let of = |names: &[String]| -> Result<(u64, bool), StartFailure> {
+            let sets: Vec<u64> = names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
+            let one_by_one = sets.iter().filter(|set| **set != ALL).fold(0, |all, set| all | set);
+            Ok((one_by_one, sets.contains(&ALL)))
+        };
+        let ((added, adds_all), (dropped, drops_all)) =
+            (of(&spec.capabilities.add)?, of(&spec.capabilities.drop)?);
+        let default = DEFAULT.iter().fold(0, |set, name| set | bit(name).unwrap_or(0));
+        let set = match (adds_all, drops_all) {
+            (true, _) => ALL & !dropped,
+            (false, true) => added,
+            (false, false) => default & !dropped | added,
+        };
         Ok(Capabilities(set & Capabilities::all().0))
     }
 
@@ -119,7 +128,7 @@ fn parse(name: &str) -> Result<u64, StartFailure> {
     let upper = name.to_ascii_uppercase();
     let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
     if short == "ALL" {
-        return Ok(u64::MAX);
+        return Ok(ALL);
     }
     bit(short).ok_or_else(|| {
         StartFailure::new(FailureKind::Capability, format!("invalid capability: {name:?}"))
@@ -150,6 +159,12 @@ mod tests {
         check(&["CAP_SYS_PTRACE"], &[], Some(0xa804_25fb | 1 << 19));
         check(&[], &["net_raw", "MKNOD"], Some(0xa804_25fb & !(1 << 13) & !(1 << 27)));
         check(&["CHOWN"], &["ALL"], Some(1));
+        let all = Capabilities::all().0;
+        check(&["ALL"], &["NET_RAW", "cap_mknod"], Some(all & !(1 << 13) & !(1 << 27)));
+        check(&["all", "MKNOD"], &["MKNOD"], Some(all & !(1 << 27)));
+        check(&["CAP_ALL"], &["ALL"], Some(all));
+        check(&["CHOWN"], &["ALL", "CHOWN"], Some(1));
+        check(&["CHOWN"], &["CHOWN"], Some(0xa804_25fb));
         check(&["NOPE"], &[], None);
         check(&[], &["NOPE"], None);
         assert_eq!(Capabilities(1 | 1 << 21).names(), ["CAP_CHOWN", "CAP_SYS_ADMIN"]);

@@ -25,6 +25,7 @@ use super::capabilities::Capabilities;
 use super::detach::close_range;
 use super::exec_plan::ExecPlan;
 use super::executor::hold_only;
+use super::ids::Ids;
 use super::root::{self, MountStep};
 use super::user::User;
 use super::{cgroup_failure, io_failure};
@@ -37,6 +38,7 @@ use crate::spec::{ContainerSpec, Namespace};
 /// Everything the process is made from.
 pub(super) struct Process<'a> {
     pub spec: &'a ContainerSpec,
+    pub ids: &'a Ids,
     pub cgroup: &'a Path,
     pub hierarchies: &'a Hierarchies,
     pub rootfs: &'a Path,
@@ -93,10 +95,14 @@ fn become_container(
     fail_point::reach("shim.namespaces").map_err(io_failure("join a namespace"))?;
     enter_namespaces(process)?;
     fail_point::reach("shim.root").map_err(io_failure("prepare the root"))?;
+    let as_root = process.ids.make_as_root().map_err(io_failure("become its root"))?;
     let null = root::prepare(process)?;
     dup2_stdin(&null).map_err(io_failure("open /dev/null"))?;
     drop(null);
     set_limits(spec)?;
+    drop(as_root);
+    // The last that needs the host's root is done.
+    process.ids.enter().map_err(io_failure("enter the user namespace"))?;
     close_all_but([process.plan.failures, gate.as_raw_fd()])?;
     let directory = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
     let entered = chdir(directory);
@@ -167,7 +173,7 @@ fn enter_namespaces(process: &Process<'_>) -> Result<(), StartFailure> {
 }
 
 fn set_limits(spec: &ContainerSpec) -> Result<(), StartFailure> {
-    for ulimit in &spec.ulimits {
+    for ulimit in &spec.resource_limits() {
         let resource = bundle::resource(&ulimit.name)?;
         setrlimit(resource, ulimit.soft, ulimit.hard)
             .map_err(io_failure("set a resource limit"))?;
@@ -198,6 +204,8 @@ fn become_user(process: &Process<'_>) -> Result<(), StartFailure> {
     setresgid(gid, gid, gid).map_err(io_failure("set the group"))?;
     setresuid(uid, uid, uid).map_err(io_failure("set the user"))?;
     prctl::set_keepcaps(false).map_err(io_failure("keep no capabilities"))?;
+    // A change of user sets it anew, by a parameter of the host's.
+    prctl::set_dumpable(false).map_err(io_failure("protect the process"))?;
     if process.spec.no_new_privileges {
         prctl::set_no_new_privs().map_err(io_failure("forbid new privileges"))?;
     }

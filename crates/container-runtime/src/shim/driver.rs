@@ -21,6 +21,7 @@ use super::bundle_mounts;
 use super::capabilities::Capabilities;
 use super::container_process::Process;
 use super::exec_plan::ExecPlan;
+use super::ids::Ids;
 use super::launch::launch;
 use super::root::MountStep;
 use super::user::User;
@@ -65,18 +66,19 @@ pub(super) fn create(
     user: &User,
     devices: &[Device],
     hierarchies: &Hierarchies,
+    ids: &Ids,
 ) -> Result<Created, StartFailure> {
     let bounding = Capabilities::of(&intent.spec)?;
     fail_point::reach("shim.network").map_err(io_failure("make a network namespace"))?;
-    let own_network = mounts::own_network(intent)?;
+    let own_network = mounts::own_network(intent, ids)?;
     let parts = Parts { rootfs, user, devices, bounding, own_network, hierarchies };
-    let (stdout, stdout_write) = output_pipe(user)?;
-    let (stderr, stderr_write) = output_pipe(user)?;
+    let (stdout, stdout_write) = output_pipe(user, ids)?;
+    let (stderr, stderr_write) = output_pipe(user, ids)?;
     // What is forked from here on is the container's, and starts with an ordinary score.
     detach::oom_score(0).map_err(io_failure("set the OOM score"))?;
     let outputs = [stdout_write, stderr_write];
     let made = match &intent.spec.driver {
-        Driver::BuiltIn => built_in(intent, parts, outputs),
+        Driver::BuiltIn => built_in(intent, parts, outputs, ids),
         Driver::Oci(binary) => by_command(binary, intent, &parts, outputs),
     };
     // Where this may not be lowered, as in some nested containers, the shim is as others are.
@@ -107,6 +109,7 @@ fn built_in(
     intent: &Intent,
     parts: Parts<'_>,
     outputs: [OwnedFd; 2],
+    ids: &Ids,
 ) -> Result<(Pid, Gate), StartFailure> {
     let spec = &intent.spec;
     let (user, bounding) = (parts.user, parts.bounding);
@@ -115,13 +118,20 @@ fn built_in(
     let (failures, failures_write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
         .map_err(io_failure("make the pipe of failures"))?;
     let steps = |mounts: Vec<Value>| mounts.iter().map(MountStep::read).collect::<Result<_, _>>();
+    let mut mounts: Vec<MountStep> = steps(bundle_mounts::mounts(spec)?)?;
+    if ids.namespace().is_some() {
+        // What lies in the run directory, files and volumes, has the container's owners already.
+        let real = fs::canonicalize(&intent.run_dir).map_err(io_failure("find the directory"))?;
+        mounts.iter_mut().for_each(|step| step.map_unless_below(&[&intent.run_dir, &real]));
+    }
     let process = Process {
         spec,
+        ids,
         cgroup: &intent.cgroup,
         hierarchies: parts.hierarchies,
         rootfs: parts.rootfs,
         kernel_mounts: steps(bundle_mounts::kernel_mounts(spec))?,
-        mounts: steps(bundle_mounts::mounts(spec)?)?,
+        mounts,
         devices: parts.devices,
         own_network: parts.own_network,
         user,
@@ -236,13 +246,14 @@ pub(super) fn discard(created: &Created) {
 
 /// The reading end does not block; the writing end belongs to the container's user, who may open
 /// `/dev/stdout` again.
-fn output_pipe(user: &User) -> Result<(File, OwnedFd), StartFailure> {
+fn output_pipe(user: &User, ids: &Ids) -> Result<(File, OwnedFd), StartFailure> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(io_failure("make an output pipe"))?;
     let nonblocking = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
     fcntl(&read, nonblocking).map_err(io_failure("make an output pipe"))?;
     fcntl(&read, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
         .map_err(io_failure("make an output pipe"))?;
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let (uid, gid) = (ids.on_the_host(user.uid), ids.on_the_host(user.gid));
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     fchown(&write, Some(uid), Some(gid)).map_err(io_failure("give an output pipe to the user"))?;
     Ok((File::from(read), write))
 }

@@ -11,6 +11,7 @@
 //!
 //! **Invariant:** one thread, always: the driver forks without executing, which is only safe so.
 
+mod allowance;
 mod bundle;
 mod bundle_mounts;
 mod capabilities;
@@ -21,9 +22,11 @@ mod driver;
 mod exec_plan;
 mod executor;
 mod finish;
+mod ids;
 mod init_process;
 mod inside;
 mod launch;
+mod mapped_mount;
 mod mounts;
 mod outputs;
 mod read_only_binary;
@@ -38,9 +41,14 @@ mod text_files;
 mod user;
 mod volumes;
 
+pub(crate) use mounts::mount_mapped_layers;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use ids::Ids;
+use user::User;
 
 use crate::cgroup::{Cgroup, CgroupLimits, Hierarchies, PIDS_MAX_DEFAULT};
 use crate::error::{FailureKind, RuntimeError, StartFailure};
@@ -149,23 +157,32 @@ fn make(
     let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
     let log = log.map_err(io_failure("make the log"))?;
     fail_point::reach("shim.mounts").map_err(io_failure("make a mount namespace"))?;
-    let rootfs = mounts::prepare(intent)?;
-    volumes::place(&mut intent.spec, &rootfs)?;
-    fail_point::reach("shim.files").map_err(io_failure("make the files"))?;
-    text_files::place(&mut intent.spec, &intent.run_dir)?;
-    fail_point::reach("shim.user").map_err(io_failure("read the users"))?;
-    let user = user::resolve(&rootfs, &intent.spec.user, &intent.spec.additional_gids)?;
-    mounts::make_working_directory(&rootfs, &intent.spec.working_directory)?;
+    let ids = Ids::of(&intent.spec)?;
+    let rootfs = mounts::prepare(intent, &ids)?;
+    let user = fill_root(intent, &rootfs, &ids)?;
     let devices = bundle::host_devices(&intent.spec)?;
     let cgroup = Cgroup::new(hierarchies, &intent.cgroup);
     fail_point::reach("shim.cgroup").map_err(io_failure("make the control group"))?;
     limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
-    let created = driver::create(intent, &rootfs, &user, &devices, hierarchies)?;
+    let created = driver::create(intent, &rootfs, &user, &devices, hierarchies, &ids)?;
     fail_point::reach("shim.record").map_err(io_failure("record the process"))?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
     write_whole(&intent.run_dir.join(PID_FILE), &record)
         .map_err(io_failure("write the pid file"))?;
     Ok((created, record, log))
+}
+
+/// Makes what the container is to find in its root, and looks up its user there.
+fn fill_root(intent: &mut Intent, rootfs: &Path, ids: &Ids) -> Result<User, StartFailure> {
+    let _as_root = ids.make_as_root().map_err(io_failure("become the container's root"))?;
+    volumes::place(&mut intent.spec, rootfs)?;
+    fail_point::reach("shim.files").map_err(io_failure("make the files"))?;
+    text_files::place(&mut intent.spec, &intent.run_dir)?;
+    fail_point::reach("shim.user").map_err(io_failure("read the users"))?;
+    let user = user::resolve(rootfs, &intent.spec.user, &intent.spec.additional_gids)?;
+    ids.check(&user)?;
+    mounts::make_working_directory(rootfs, &intent.spec.working_directory)?;
+    Ok(user)
 }
 
 fn limit(

@@ -5,16 +5,18 @@
 //! they went, and meanwhile no mount of the host is kept busy by its copy.
 
 use std::fs::{self, File, Permissions};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::umask;
 use outport_tree_removal::remove_tree;
+use outport_user_namespace::create_network;
 
-use super::io_failure;
+use super::ids::Ids;
+use super::{io_failure, mapped_mount};
 use crate::error::{FailureKind, StartFailure};
 use crate::fail_point;
 use crate::layout::DISK_DIR;
@@ -22,8 +24,10 @@ use crate::private;
 use crate::runtime::Intent;
 use crate::spec::{Namespace, Rootfs};
 
-/// The kernel's own limit on stacked layers.
-const LAYERS_MAX: usize = 500;
+/// As many as Docker's overlay2 takes; the kernel takes 500, if its options have room for so many.
+const LAYERS_MAX: usize = 127;
+/// What a mount's options may have, the end included: the kernel takes a page and no more, and cuts the rest off.
+const OPTIONS_BYTES_MAX: usize = 4095;
 
 /// Where the loopback-only network namespace is pinned, in the run directory.
 const OWN_NETWORK: &str = "net";
@@ -41,7 +45,7 @@ pub(super) fn return_to(host: &OwnedFd, run_dir: &Path) -> std::io::Result<()> {
 }
 
 /// Makes the private mount namespace and gives the root file system's directory in it.
-pub(super) fn prepare(intent: &Intent) -> Result<PathBuf, StartFailure> {
+pub(super) fn prepare(intent: &Intent, ids: &Ids) -> Result<PathBuf, StartFailure> {
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS).map_err(io_failure("make a mount namespace"))?;
     // What the host unmounts later must go here too; what is mounted here must not show there.
@@ -54,7 +58,7 @@ pub(super) fn prepare(intent: &Intent) -> Result<PathBuf, StartFailure> {
                 format!("rootfs {}: {error}", directory.display()),
             )
         }),
-        Rootfs::Layers(layers) => overlay(intent, layers),
+        Rootfs::Layers(layers) => overlay(intent, layers, ids),
     }
 }
 
@@ -84,14 +88,22 @@ pub(super) fn make_working_directory(rootfs: &Path, directory: &str) -> Result<(
 }
 
 /// A network namespace with nothing but a loopback link that is up, pinned in the private mounts.
-pub(super) fn own_network(intent: &Intent) -> Result<Option<PathBuf>, StartFailure> {
+pub(super) fn own_network(intent: &Intent, ids: &Ids) -> Result<Option<PathBuf>, StartFailure> {
     if intent.spec.namespaces.network != Namespace::New {
         return Ok(None);
     }
     let pin = intent.run_dir.join(OWN_NETWORK);
     let host = File::open("/proc/self/ns/net").map_err(io_failure("open the network namespace"))?;
     private::create(&pin).map_err(io_failure("make a pin"))?;
-    unshare(CloneFlags::CLONE_NEWNET).map_err(io_failure("make a network namespace"))?;
+    match ids.namespace() {
+        Some(user) => {
+            let own = create_network(&user).map_err(io_failure("make a network namespace"))?;
+            setns(own, CloneFlags::CLONE_NEWNET).map_err(io_failure("join a network namespace"))?;
+        }
+        None => {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(io_failure("make a network namespace"))?;
+        }
+    }
     let up = loopback_up();
     let none = None::<&str>;
     let pinned = mount(Some("/proc/self/ns/net"), &pin, none, MsFlags::MS_BIND, none);
@@ -101,7 +113,7 @@ pub(super) fn own_network(intent: &Intent) -> Result<Option<PathBuf>, StartFailu
     Ok(Some(pin))
 }
 
-fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure> {
+fn overlay(intent: &Intent, layers: &[PathBuf], ids: &Ids) -> Result<PathBuf, StartFailure> {
     let failure = |detail: String| StartFailure::new(FailureKind::Rootfs, detail);
     let writable = writable(intent)?;
     let (upper, work) = (writable.join("upper"), writable.join("work"));
@@ -112,6 +124,12 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
         let mode = fs::set_permissions(directory, Permissions::from_mode(0o755));
         mode.map_err(|error| failure(format!("chmod {}: {error}", directory.display())))?;
     }
+    if ids.namespace().is_some() {
+        // It is what the container sees as its root directory.
+        let root = Some(ids.root());
+        chown(&upper, root, root)
+            .map_err(|error| failure(format!("chown {}: {error}", upper.display())))?;
+    }
     let layers = topmost_first(layers);
     if layers.is_empty() || layers.len() > LAYERS_MAX {
         return Err(failure(format!(
@@ -120,16 +138,44 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
         )));
     }
     fail_point::reach("shim.overlay").map_err(io_failure("mount the layers"))?;
-    // Paths go in as descriptors: short enough for many layers, and no character has a meaning.
-    let open = |path: &Path| -> Result<OwnedFd, StartFailure> {
-        let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let opened = private::options().read(true).custom_flags(flags).open(path);
-        opened
-            .map(OwnedFd::from)
-            .map_err(|error| failure(format!("layer {}: {error}", path.display())))
+    let lowers = open_layers(&layers, ids, &rootfs)?;
+    mount_overlay(&lowers, &upper, &work, &rootfs)
+        .map_err(|error| failure(format!("mount overlay of {} layers: {error}", lowers.len())))?;
+    Ok(rootfs)
+}
+
+/// Opens the layers as the container is to see them. `point`: an empty directory for mounts on the way there.
+fn open_layers(layers: &[&PathBuf], ids: &Ids, point: &Path) -> Result<Vec<OwnedFd>, StartFailure> {
+    let failure = |path: &Path, error: &dyn std::fmt::Display| {
+        StartFailure::new(FailureKind::Rootfs, format!("layer {}: {error}", path.display()))
     };
-    let lowers: Vec<OwnedFd> = layers.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
-    let (upper, work) = (open(&upper)?, open(&work)?);
+    if let Some(user) = ids.namespace() {
+        return mapped_mount::open_layers(layers, user, point)
+            .map_err(|(path, error)| failure(&path, &error));
+    }
+    layers.iter().map(|path| open(path).map_err(|error| failure(path, &error))).collect()
+}
+
+/// An overlay of layers as `user` sees them, for one who has a mount namespace to himself. `target` is empty.
+pub(crate) fn mount_mapped_layers(
+    layers: &[&PathBuf],
+    user: &OwnedFd,
+    upper: &Path,
+    work: &Path,
+    target: &Path,
+) -> std::io::Result<()> {
+    let opened = mapped_mount::open_layers(layers, user.as_fd(), target);
+    mount_overlay(&opened.map_err(|(_, error)| error)?, upper, work, target)
+}
+
+/// Paths go in as descriptors: short enough for many layers, and no character has a meaning.
+fn mount_overlay(
+    lowers: &[OwnedFd],
+    upper: &Path,
+    work: &Path,
+    target: &Path,
+) -> std::io::Result<()> {
+    let (upper, work) = (open(upper)?, open(work)?);
     let place = |opened: &OwnedFd| format!("/proc/self/fd/{}", opened.as_raw_fd());
     let lowers: Vec<String> = lowers.iter().map(place).collect();
     let options = format!(
@@ -138,9 +184,16 @@ fn overlay(intent: &Intent, layers: &[PathBuf]) -> Result<PathBuf, StartFailure>
         place(&upper),
         place(&work)
     );
-    mount(Some("overlay"), &rootfs, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .map_err(|error| failure(format!("mount overlay of {} layers: {error}", lowers.len())))?;
-    Ok(rootfs)
+    if options.len() >= OPTIONS_BYTES_MAX {
+        let message = format!("the names of {} layers are too long", lowers.len());
+        return Err(std::io::Error::other(message));
+    }
+    Ok(mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))?)
+}
+
+fn open(directory: &Path) -> std::io::Result<OwnedFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    Ok(private::options().read(true).custom_flags(flags).open(directory)?.into())
 }
 
 /// The directory for what the container writes: on the disk of its task, if that has one. The disk is

@@ -16,7 +16,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -29,9 +29,11 @@ use serde_json::Value;
 
 use super::bundle::Device;
 use super::container_process::{Process, place};
+use super::ids::Ids;
 use super::inside::Inside;
+use super::mapped_mount::{attach, clone_mapped};
 use super::{io_failure, restrict};
-use crate::cgroup::{Hierarchies, Kind};
+use crate::cgroup::Kind;
 use crate::error::{FailureKind, StartFailure};
 use crate::private;
 
@@ -69,6 +71,8 @@ pub(super) struct MountStep {
     flags: MsFlags,
     /// What is the file system's own to understand.
     text: String,
+    /// Whether the owners are those of the container's user namespace.
+    is_mapped: bool,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +101,13 @@ impl MountStep {
             let message = format!("invalid tmpfs option for {target}");
             return Err(StartFailure::new(FailureKind::Mount, message));
         }
-        Ok(MountStep { target, kind, source, flags, text: text.join(",") })
+        Ok(MountStep { target, kind, source, flags, text: text.join(","), is_mapped: false })
+    }
+
+    /// Makes what is the host's be seen with the container's owners; what lies below `own` has those already.
+    pub fn map_unless_below(&mut self, own: &[&Path]) {
+        let source = Path::new(&self.source);
+        self.is_mapped = self.is_bind() && !own.iter().any(|own| source.starts_with(own));
     }
 
     fn is_bind(&self) -> bool {
@@ -160,8 +170,8 @@ pub(super) fn prepare(process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
     let inside = Inside::open(rootfs).map_err(io_failure("open the root file system"))?;
     for step in &process.kernel_mounts {
         match step.kind.as_str() {
-            "cgroup" => mount_cgroups(&inside, step, process.hierarchies)?,
-            _ => mount_one(&inside, step)?,
+            "cgroup" => mount_cgroups(&inside, step, process)?,
+            _ => mount_one(&inside, step, process.ids)?,
         }
         // Devices and masks are made by name: these must lie where their names say.
         if let "/proc" | "/sys" | "/dev" = step.target.as_str()
@@ -170,7 +180,7 @@ pub(super) fn prepare(process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
             return Err(step.failed()("must be mounted on an ordinary directory"));
         }
     }
-    let null = make_devices(&inside, process.devices)?;
+    let null = make_devices(&inside, process)?;
     restrict::set_kernel_parameters(&inside, spec)?;
     if !spec.privileged {
         restrict::restrict(&inside, &null)?;
@@ -180,7 +190,7 @@ pub(super) fn prepare(process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
         if restrict::is_on_proc(&target).map_err(step.failed())? {
             return Err(step.failed()("cannot be mounted because it is inside /proc"));
         }
-        mount_on(&target, step)?;
+        mount_on(&target, step, process.ids)?;
     }
     drop(inside);
     step_into(rootfs).map_err(io_failure("enter the root file system"))?;
@@ -199,8 +209,8 @@ fn step_into(rootfs: &Path) -> Result<(), Errno> {
     chdir("/")
 }
 
-fn mount_one(inside: &Inside, step: &MountStep) -> Result<(), StartFailure> {
-    mount_on(&mount_point(inside, step)?, step)
+fn mount_one(inside: &Inside, step: &MountStep, ids: &Ids) -> Result<(), StartFailure> {
+    mount_on(&mount_point(inside, step)?, step, ids)
 }
 
 /// A file or a directory, as what is to be mounted is one; made if it is not there.
@@ -214,7 +224,7 @@ fn mount_point(inside: &Inside, step: &MountStep) -> Result<OwnedFd, StartFailur
 
 /// A mount that takes flags of its own gets them before it is moved to its place: the way to that may
 /// lead through a directory that another container of the task can change meanwhile.
-fn mount_on(target: &OwnedFd, step: &MountStep) -> Result<(), StartFailure> {
+fn mount_on(target: &OwnedFd, step: &MountStep, ids: &Ids) -> Result<(), StartFailure> {
     let target = place(target);
     let kind = (!step.is_bind()).then_some(step.kind.as_str());
     let text = (!step.text.is_empty()).then_some(step.text.as_str());
@@ -228,7 +238,19 @@ fn mount_on(target: &OwnedFd, step: &MountStep) -> Result<(), StartFailure> {
         true => step.flags & (MsFlags::MS_BIND | MsFlags::MS_REC),
         false => step.flags & !MsFlags::MS_RDONLY,
     };
-    mount(source, stage, kind, flags, text).map_err(step.failed())?;
+    match ids.namespace().filter(|_| step.is_mapped) {
+        Some(user) => {
+            let mapped = clone_mapped(Path::new(&step.source), user, true);
+            let mapped = mapped.map_err(|error| match error {
+                Errno::EINVAL => step.failed()(
+                    "its file system has no idmapped mounts, which a user namespace takes",
+                ),
+                error => step.failed()(error),
+            })?;
+            attach(&mapped, stage).map_err(step.failed())?;
+        }
+        None => mount(source, stage, kind, flags, text).map_err(step.failed())?,
+    }
     set_flags(stage, step.flags).map_err(step.failed())?;
     if step.flags.contains(MsFlags::MS_REC | MsFlags::MS_RDONLY) {
         read_only_below(stage).map_err(step.failed())?;
@@ -310,10 +332,11 @@ pub(super) fn set_flags(path: &Path, flags: MsFlags) -> Result<(), Errno> {
 fn mount_cgroups(
     inside: &Inside,
     step: &MountStep,
-    hierarchies: &Hierarchies,
+    process: &Process<'_>,
 ) -> Result<(), StartFailure> {
+    let (hierarchies, ids) = (process.hierarchies, process.ids);
     if hierarchies.is_unified() {
-        return mount_one(inside, &MountStep { kind: "cgroup2".to_owned(), ..step.clone() });
+        return mount_one(inside, &MountStep { kind: "cgroup2".to_owned(), ..step.clone() }, ids);
     }
     let top = MountStep {
         kind: "tmpfs".to_owned(),
@@ -321,7 +344,7 @@ fn mount_cgroups(
         flags: step.flags & !MsFlags::MS_RDONLY,
         ..step.clone()
     };
-    mount_one(inside, &top)?;
+    mount_one(inside, &top, ids)?;
     let directory = inside.directory(&step.target).map_err(step.failed())?;
     for hierarchy in &hierarchies.mounts {
         let (Kind::V1(controllers), Some(name)) =
@@ -330,7 +353,8 @@ fn mount_cgroups(
             continue;
         };
         let target = format!("{}/{name}", step.target);
-        mount_one(inside, &MountStep { target, text: controllers.join(","), ..step.clone() })?;
+        let one = MountStep { target, text: controllers.join(","), ..step.clone() };
+        mount_one(inside, &one, ids)?;
         for controller in controllers.iter().filter(|one| *one != name) {
             match symlinkat(name, &directory, controller.as_str()) {
                 // Mounted under a name of its own, too.
@@ -342,7 +366,8 @@ fn mount_cgroups(
     set_flags(Path::new(&place(&directory)), step.flags).map_err(step.failed())
 }
 
-fn make_devices(inside: &Inside, devices: &[Device]) -> Result<OwnedFd, StartFailure> {
+fn make_devices(inside: &Inside, process: &Process<'_>) -> Result<OwnedFd, StartFailure> {
+    let devices = process.devices;
     let directory = inside.directory("/dev").map_err(io_failure("open /dev"))?;
     let mask = umask(Mode::empty());
     for (name, major, minor) in DEVICES {
@@ -354,7 +379,7 @@ fn make_devices(inside: &Inside, devices: &[Device]) -> Result<OwnedFd, StartFai
             .map_err(io_failure("make a device"))?;
     }
     for device in devices {
-        make_device(inside, device)?;
+        make_device(inside, device, process.ids)?;
     }
     for (to, name) in LINKS {
         symlinkat(to, &directory, name).map_err(io_failure("make a link in /dev"))?;
@@ -364,7 +389,7 @@ fn make_devices(inside: &Inside, devices: &[Device]) -> Result<OwnedFd, StartFai
     openat(&directory, "null", flags, Mode::empty()).map_err(io_failure("open /dev/null"))
 }
 
-fn make_device(inside: &Inside, device: &Device) -> Result<(), StartFailure> {
+fn make_device(inside: &Inside, device: &Device, ids: &Ids) -> Result<(), StartFailure> {
     let path = device.path();
     let failure = |detail: &dyn std::fmt::Display| {
         let message = format!("make device {}: {detail}", path.display());
@@ -373,7 +398,10 @@ fn make_device(inside: &Inside, device: &Device) -> Result<(), StartFailure> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(failure(&"not a path of a device"));
     };
-    if !path.starts_with("/dev") {
+    // By its words: `starts_with` knows nothing of the way back.
+    let is_plain =
+        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !path.starts_with("/dev") || !is_plain {
         return Err(failure(&"devices lie below /dev"));
     }
     let parent = parent.to_str().unwrap_or_default();
@@ -381,7 +409,9 @@ fn make_device(inside: &Inside, device: &Device) -> Result<(), StartFailure> {
     let kind = if device.is_block() { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
     let mode = Mode::from_bits_truncate(device.mode());
     mknodat(&parent, name, kind, mode, device.number()).map_err(|error| failure(&error))?;
-    let (uid, gid) = (Some(Uid::from_raw(0)), Some(Gid::from_raw(device.gid())));
+    // The group by its number, as without a user namespace.
+    let gid = Gid::from_raw(ids.on_the_host(device.gid()));
+    let (uid, gid) = (Some(Uid::from_raw(ids.root())), Some(gid));
     fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|error| failure(&error))
 }
 

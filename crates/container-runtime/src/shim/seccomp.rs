@@ -102,7 +102,10 @@ fn rules(bounding: Capabilities) -> Vec<Rule> {
             free.extend(calls.iter().filter(|call| !free.contains(call)).collect::<Vec<_>>());
         }
     }
-    let mut rules = vec![allow(free, None)];
+    // Before the rules of `socket`: for each the library lets its twin in `socketcall` pass, where nothing
+    // stands yet.
+    let not_there = |call| Rule { calls: vec![call], errno: Some(libc::ENOSYS), condition: None };
+    let mut rules = vec![not_there("socketcall"), allow(free, None)];
     let families = SOCKET_FAMILIES
         .map(|(mask, bits)| allow(vec!["socket"], Some(Condition::Masked(mask, bits))));
     rules.extend(families);
@@ -112,7 +115,7 @@ fn rules(bounding: Capabilities) -> Vec<Rule> {
     if !bounding.has("SYS_ADMIN") {
         rules.push(allow(vec!["clone"], Some(Condition::Masked(CLONE_NAMESPACE_FLAGS, 0))));
         // Its flags lie in memory, out of a filter's sight: "not there" makes libraries use `clone`.
-        rules.push(Rule { calls: vec!["clone3"], errno: Some(libc::ENOSYS), condition: None });
+        rules.push(not_there("clone3"));
     }
     rules
 }

@@ -107,7 +107,7 @@ fn every_number_has_the_verdict_of_its_name() {
             };
             let expected = match name.as_deref() {
                 Some(name) if CONDITIONAL.contains(&name) => continue,
-                Some("clone3") => NOT_THERE,
+                Some("clone3" | "socketcall") => NOT_THERE,
                 Some(name) if listed(name) => Verdict::Allowed,
                 None if number > last && mark == 0 => NOT_THERE,
                 _ => NOT_PERMITTED,
@@ -205,11 +205,16 @@ fn arguments_decide_with_all_their_bits() {
     let filter = Filter::of(&[]);
     let x86_64 = |number: i64, argument| filter.verdict(X86_64, number as i32, argument);
     let may = |allowed: bool| if allowed { Verdict::Allowed } else { NOT_PERMITTED };
+    let native = libc::SYS_socket as i32;
     for family in 0..64 {
         let allowed = may(![libc::AF_ALG, libc::AF_VSOCK].contains(&(family as i32)));
-        assert_eq!(x86_64(libc::SYS_socket, family), allowed, "family {family}");
-        // The kernel looks at the lower half only.
-        assert_eq!(x86_64(libc::SYS_socket, family | 1 << 32), allowed, "family {family}");
+        for (audit, number) in [(X86_64, native), (X86_64, native | X32_MARK), (I386, 359)] {
+            let found = filter.verdict(audit, number, family);
+            assert_eq!(found, allowed, "{audit:#x}: family {family}");
+            // The kernel looks at the lower half only.
+            let found = filter.verdict(audit, number, family | 1 << 32);
+            assert_eq!(found, allowed, "{audit:#x}: family {family}");
+        }
     }
     for bit in 0..u64::BITS {
         let allowed = may(CLONE_NAMESPACE_FLAGS >> bit & 1 == 0);
@@ -218,6 +223,18 @@ fn arguments_decide_with_all_their_bits() {
     for persona in PERSONALITIES {
         assert_eq!(x86_64(libc::SYS_personality, persona), Verdict::Allowed);
         assert_eq!(x86_64(libc::SYS_personality, persona ^ 0x40_0000), NOT_PERMITTED);
+    }
+}
+
+/// The family of a `socketcall` is out of a filter's sight, whichever capability adds calls.
+#[test]
+fn no_multiplexer_leads_to_a_socket() {
+    const SOCKETCALL: i32 = 102;
+    for capability in [None, Some("SYS_ADMIN"), Some("NET_ADMIN")] {
+        let filter = Filter::of(capability.as_slice());
+        for call in 0..32 {
+            assert_eq!(filter.verdict(I386, SOCKETCALL, call), NOT_THERE, "{capability:?} {call}");
+        }
     }
 }
 

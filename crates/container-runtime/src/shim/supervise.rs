@@ -9,6 +9,8 @@
 //!
 //! **Invariant:** nothing an agent sends or leaves unread stops the loop.
 
+mod requests;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -18,27 +20,27 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen, socket,
 };
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
 
+use super::allowance::Allowance;
 use super::driver::{Created, Gate, discard, read_failure};
 use super::outputs::Output;
 use super::{detach, finish, mounts};
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, Hierarchies, LiftedQuota};
 use crate::error::{FailureKind, StartFailure};
 use crate::fail_point;
 use crate::layout::{INTENT_FILE, LOCK_FILE, PID_FILE, SOCKET_FILE};
 use crate::lock;
 use crate::log::{LogStream, LogWriter};
 use crate::private;
-use crate::protocol::{Request, Response, receive, send};
-use crate::record::{ExitRecord, ShimRecord, now_ms, write_whole};
+use crate::protocol::Response;
+use crate::record::{ShimRecord, write_whole};
 use crate::runtime::Intent;
 
 /// Connections at a time; an agent uses one per wait, and one per call.
@@ -46,9 +48,9 @@ const CLIENTS_MAX: usize = 64;
 /// How long output may come from elsewhere after the container is over.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a full log is looked at again.
-const FULL_LOG_POLL_MS: u16 = 10;
+const FULL_LOG_POLL: Duration = Duration::from_millis(10);
 /// A start that was not asked for within this time is not under way.
-const IDLE_MS: u16 = 1000;
+const IDLE: Duration = Duration::from_secs(1);
 /// The highest signal number.
 pub(super) const SIGNAL_MAX: i32 = 64;
 
@@ -61,8 +63,11 @@ pub(super) struct Supervisor {
     pub kill_requested: bool,
     pub started_at_ms: Option<u64>,
     pub start_failure: Option<StartFailure>,
+    /// While a container of many processes dies.
+    hurried: Option<LiftedQuota>,
     init: Pid,
     outputs: Vec<Output>,
+    allowance: Allowance,
     listener: OwnedFd,
     signals: SignalFd,
     record: ShimRecord,
@@ -127,6 +132,7 @@ impl Supervisor {
                 Output::new(created.stdout, LogStream::Stdout, line),
                 Output::new(created.stderr, LogStream::Stderr, line),
             ],
+            allowance: Allowance::new(Instant::now()),
             init: created.init,
             phase: Phase::Created(created.gate),
             intent,
@@ -136,6 +142,7 @@ impl Supervisor {
             kill_requested: false,
             started_at_ms: None,
             start_failure: None,
+            hurried: None,
             listener,
             signals,
             record,
@@ -196,6 +203,8 @@ impl Supervisor {
         let ended = matches!(self.phase, Phase::Ended { .. });
         // The end of a container is not held up by a log that nobody ships.
         let full = !ended && self.log.is_full();
+        let overdrawn = self.allowance.wait(Instant::now());
+        let is_read = !full && overdrawn.is_zero();
         let mut sources = vec![Source::Signals, Source::Listener];
         let mut polled = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
@@ -205,7 +214,7 @@ impl Supervisor {
             sources.push(Source::Exec);
             polled.push(PollFd::new(failures.as_fd(), PollFlags::POLLIN));
         }
-        for (index, output) in self.outputs.iter().enumerate().filter(|_| !full) {
+        for (index, output) in self.outputs.iter().enumerate().filter(|_| is_read) {
             sources.push(Source::Output(index));
             polled.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
         }
@@ -213,15 +222,22 @@ impl Supervisor {
             sources.push(Source::Client(index));
             polled.push(PollFd::new(client.connection.as_fd(), PollFlags::POLLIN));
         }
-        let timeout = match &self.phase {
+        let longest = match &self.phase {
             Phase::Ended { drain_until, .. } => {
-                PollTimeout::try_from(drain_until.saturating_duration_since(Instant::now()))
-                    .unwrap_or(PollTimeout::ZERO)
+                Some(drain_until.saturating_duration_since(Instant::now()))
             }
-            _ if full => PollTimeout::from(FULL_LOG_POLL_MS),
-            _ if self.host_mounts.is_some() => PollTimeout::from(IDLE_MS),
-            _ => PollTimeout::NONE,
+            _ if full => Some(FULL_LOG_POLL),
+            _ => self.host_mounts.is_some().then_some(IDLE),
         };
+        let longest = match overdrawn {
+            Duration::ZERO => longest,
+            wait => Some(longest.map_or(wait, |longest| longest.min(wait))),
+        };
+        // Rounded up: to look a part of a millisecond too early would be to look in vain, again and again.
+        let timeout = longest.map_or(PollTimeout::NONE, |longest| {
+            let whole = longest.as_nanos().div_ceil(1_000_000);
+            PollTimeout::from(u16::try_from(whole).unwrap_or(u16::MAX))
+        });
         match poll(&mut polled, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -250,7 +266,7 @@ impl Supervisor {
             Source::Listener => self.accept(),
             Source::Exec => self.exec_result(),
             Source::Output(index) => {
-                if !self.outputs[index].pump(&mut self.log) {
+                if !self.outputs[index].pump(&mut self.log, &mut self.allowance) {
                     self.outputs.remove(index);
                 }
             }
@@ -324,6 +340,7 @@ impl Supervisor {
         // In a pid namespace of its own the kernel has killed the rest; in a shared one we do. What
         // does not die is found by the agent's removal.
         let _ = self.cgroup().kill();
+        self.hurried = None;
         let drain_until = Instant::now() + DRAIN_DEADLINE;
         self.phase = Phase::Ended { status, drain_until };
     }
@@ -343,145 +360,8 @@ impl Supervisor {
         self.answer_all(Expects::Start, &answer);
     }
 
-    fn converse(&mut self, index: usize) {
-        let request = match receive::<Request>(self.clients[index].connection.as_fd()) {
-            Ok(Some((request, _))) => request,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            // Its end, or what this version does not understand.
-            Ok(None) | Err(_) => {
-                self.clients.remove(index);
-                return;
-            }
-        };
-        let answer = match request {
-            Request::State => {
-                let running = matches!(self.phase, Phase::Running | Phase::Starting(_));
-                Response::State { running, record: self.record.clone() }
-            }
-            Request::Start => match self.start() {
-                Some(answer) => answer,
-                None => {
-                    self.clients[index].expects = Expects::Start;
-                    return;
-                }
-            },
-            Request::Signal { number } => self.signal(number),
-            Request::Kill => self.kill(),
-            Request::PidFd => return self.give_pid_fd(index),
-            Request::Wait => {
-                self.clients[index].expects = Expects::Exit;
-                return;
-            }
-        };
-        self.clients[index].answer(&answer, None);
-    }
-
-    /// `None`: the answer comes when the exec has happened.
-    fn start(&mut self) -> Option<Response> {
-        let gate = match std::mem::replace(&mut self.phase, Phase::Running) {
-            Phase::Created(gate) => gate,
-            Phase::Starting(failures) => {
-                self.phase = Phase::Starting(failures);
-                return None;
-            }
-            Phase::Running => {
-                return Some(self.start_failure.clone().map_or(Response::Done, Response::Failed));
-            }
-            ended @ Phase::Ended { .. } => {
-                self.phase = ended;
-                return Some(Response::Failed(never_started()));
-            }
-        };
-        self.started_at_ms = Some(now_ms());
-        match gate.open() {
-            Ok(Some(failures)) => {
-                self.phase = Phase::Starting(failures);
-                None
-            }
-            Ok(None) => Some(Response::Done),
-            Err(failure) => {
-                self.started_at_ms = None;
-                self.start_failure = Some(failure.clone());
-                self.kill_all();
-                Some(Response::Failed(failure))
-            }
-        }
-    }
-
-    fn signal(&mut self, number: i32) -> Response {
-        if !(1..=SIGNAL_MAX).contains(&number) {
-            return Response::Refused { reason: format!("invalid signal {number}") };
-        }
-        match self.phase {
-            Phase::Created(_) => {
-                return Response::Refused { reason: "the container is not started".to_owned() };
-            }
-            Phase::Ended { .. } => return Response::Done,
-            Phase::Starting(_) | Phase::Running => {}
-        }
-        if number == Signal::SIGKILL as i32 {
-            self.kill_requested = true;
-        }
-        // The process is not reaped yet, so the pid is still its own; real-time numbers have no name.
-        // SAFETY: a plain system call.
-        #[allow(unsafe_code)]
-        let sent = unsafe { libc::kill(self.init.as_raw(), number) };
-        match Errno::result(sent) {
-            Ok(_) | Err(Errno::ESRCH) => Response::Done,
-            Err(error) => Response::Refused { reason: format!("kill: {error}") },
-        }
-    }
-
-    fn kill(&mut self) -> Response {
-        self.kill_requested = true;
-        self.kill_all();
-        Response::Done
-    }
-
-    fn kill_all(&self) {
-        if !matches!(self.phase, Phase::Ended { .. }) {
-            // Not reaped yet, see `signal`; gone already is as good.
-            let _ = kill(self.init, Signal::SIGKILL);
-        }
-        self.cgroup().kill_once();
-    }
-
-    fn give_pid_fd(&mut self, index: usize) {
-        let opened = rustix::process::Pid::from_raw(self.init.as_raw())
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|init| pidfd_open(init, PidfdFlags::empty()));
-        match opened {
-            Ok(pid_fd) => self.clients[index].answer(&Response::PidFd, Some(&pid_fd)),
-            Err(error) => {
-                let reason = format!("pidfd_open: {error}");
-                self.clients[index].answer(&Response::Refused { reason }, None);
-            }
-        }
-    }
-
-    fn answer_all(&mut self, expects: Expects, answer: &Response) {
-        for client in self.clients.iter_mut().filter(|client| client.expects == expects) {
-            client.expects = Expects::Nothing;
-            client.answer(answer, None);
-        }
-    }
-
-    /// Tells everybody who waits, for the start or for the end, how it ended.
-    pub fn tell_end(&mut self, record: &ExitRecord) {
-        let failure = record.start_failure.clone().unwrap_or_else(never_started);
-        self.answer_all(Expects::Start, &Response::Failed(failure));
-        self.answer_all(Expects::Exit, &Response::Exited(record.clone()));
-    }
-
     pub fn cgroup(&self) -> Cgroup<'_> {
         Cgroup::new(&self.hierarchies, &self.intent.cgroup)
-    }
-}
-
-impl Client {
-    fn answer(&self, answer: &Response, descriptor: Option<&OwnedFd>) {
-        // A client that does not read loses its answer, not the container.
-        let _ = send(self.connection.as_fd(), answer, descriptor.map(AsFd::as_fd));
     }
 }
 

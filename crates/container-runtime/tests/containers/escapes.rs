@@ -68,7 +68,8 @@ fn the_waiting_process_is_closed_to_its_user() {
     let shim = host.create("waiting", spec);
     let proc = format!("/proc/{}", shim.pid());
     let status = fs::read_to_string(format!("{proc}/status")).unwrap();
-    assert!(status.contains("\nUid:\t1000\t1000\t1000\t1000\n"), "{status}");
+    let app = host.root_id() + 1000;
+    assert!(status.contains(&format!("\nUid:\t{app}\t{app}\t{app}\t{app}\n")), "{status}");
     // A process that may be traced belongs to its user.
     assert_eq!(fs::metadata(format!("{proc}/mem")).unwrap().uid(), 0);
     let mut open: Vec<String> = fs::read_dir(format!("{proc}/fd"))

@@ -1,6 +1,7 @@
 //! A runtime of its own for each test, a busybox image, and the check that nothing is left.
 
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,21 +10,33 @@ use std::time::{Duration, Instant};
 use outport_container_runtime::cgroup::Hierarchies;
 use outport_container_runtime::{
     ContainerSpec, ExitRecord, LogContent, LogCursor, LogReader, LogStream, Rootfs, Runtime,
-    RuntimeSettings, ShimHandle,
+    RuntimeSettings, ShimHandle, UserNamespace, try_user_namespaces,
 };
+use outport_user_namespace::{IDS_PER_TASK, IdRange, create};
 
 /// An emulated guest is slow; a wait ends as soon as its condition holds.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 pub const TASK: &str = "0123456789abcdef0123456789abcdef";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// Whether the containers of this program have a user namespace, as those of a node have: the same tests run as
+/// two programs.
+const IN_USER_NAMESPACES: bool =
+    matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"containers" | b"disks");
+/// A range for each host of a test; other programs of tests have others.
+const FIRST_ID: u32 = 2_500_000_000;
+
 pub struct Host {
     pub runtime: Runtime,
+    /// That of the containers.
+    pub user: Option<UserNamespace>,
     pub layer: PathBuf,
     pub settings: RuntimeSettings,
     base: PathBuf,
+    /// The user namespace itself.
+    _held: Option<OwnedFd>,
 }
 
 impl Host {
@@ -31,9 +44,14 @@ impl Host {
         Host::with(|_| {})
     }
 
+    /// One whose operator gives containers power over it.
+    pub fn that_gives_power() -> Host {
+        Host::with(|settings| settings.allow_privileged = true)
+    }
+
     pub fn with(change: impl FnOnce(&mut RuntimeSettings)) -> Host {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("outport-test-{}-{number}", std::process::id());
+        let name = format!("outport-test-{}-{number:03}", std::process::id());
         let base = std::env::temp_dir().join(&name);
         fs::create_dir_all(&base).unwrap();
         let mut settings = RuntimeSettings {
@@ -48,12 +66,17 @@ impl Host {
         let layer = base.join("layer");
         make_layer(&layer);
         let runtime = Runtime::new(settings.clone()).unwrap();
-        Host { runtime, layer, settings, base }
+        let made =
+            IN_USER_NAMESPACES.then(|| user_namespace(number, &base.join("trial"))).flatten();
+        let (held, user) = made.unzip();
+        Host { runtime, user, layer, settings, base, _held: held }
     }
 
     pub fn spec(&self, args: &[&str]) -> ContainerSpec {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        ContainerSpec::new(Rootfs::Layers(vec![self.layer.clone()]), args)
+        let mut spec = ContainerSpec::new(Rootfs::Layers(vec![self.layer.clone()]), args);
+        spec.user_namespace = self.user.clone();
+        spec
     }
 
     pub fn shell(&self, script: &str) -> ContainerSpec {
@@ -68,6 +91,11 @@ impl Host {
         let shim = self.create(name, spec);
         shim.start().unwrap();
         shim
+    }
+
+    /// The host's id of root in the containers.
+    pub fn root_id(&self) -> u32 {
+        self.user.as_ref().map_or(0, |user| user.first_id)
     }
 
     /// Runs a container to its end; gives the record and what it wrote to standard output.
@@ -153,6 +181,30 @@ impl Drop for Host {
             removed.unwrap();
         }
     }
+}
+
+/// The namespace goes with this process, however that ends: what the shims open is its descriptor. `None` on a host
+/// that has none, such as a guest of an older kernel on a memory file system, and only there.
+#[allow(clippy::print_stderr, reason = "a test says what it left out")]
+fn user_namespace(number: u32, trial: &Path) -> Option<(OwnedFd, UserNamespace)> {
+    let process = std::process::id();
+    let first_id = FIRST_ID + (process % 200 * 100 + number) * IDS_PER_TASK;
+    let range = IdRange::beginning(first_id).unwrap();
+    if let Err(reason) = try_user_namespaces(trial, range) {
+        assert!(!has_mapped_layers(), "{reason}");
+        eprintln!("no user namespaces on this host: {reason}");
+        return None;
+    }
+    let namespace = create(range).unwrap();
+    let path = format!("/proc/{process}/fd/{}", namespace.as_raw_fd()).into();
+    Some((namespace, UserNamespace { path, first_id }))
+}
+
+/// Memory file systems, the last of the kernel's to be mapped, since 6.3.
+fn has_mapped_layers() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).filter_map(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(3))
 }
 
 /// Waits for the end of a container.

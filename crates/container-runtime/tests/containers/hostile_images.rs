@@ -97,7 +97,7 @@ fn no_link_of_the_image_lifts_a_mask() {
 #[test]
 fn the_agents_files_reach_the_image_and_nothing_else() {
     const TEXT: &str = "nameserver 192.0.2.1\n";
-    let host = Host::new();
+    let host = Host::that_gives_power();
     let file = host.layer.with_file_name("resolv.conf");
     fs::write(&file, TEXT).unwrap();
     let check = |target: &str, may_be_refused: bool| {

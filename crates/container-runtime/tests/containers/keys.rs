@@ -41,5 +41,6 @@ fn the_agents_keys_are_not_the_containers() {
     assert!(std::fs::read_to_string("/proc/keys").unwrap().contains("outport-secret"));
     let mut spec = host.shell("cat /proc/keys | awk '/outport-secret/{print}'; echo end");
     spec.privileged = true;
+    spec.user_namespace = None;
     assert_eq!(host.run("keys", spec).1, "end\n");
 }

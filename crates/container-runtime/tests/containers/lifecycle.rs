@@ -132,9 +132,28 @@ fn a_container_killed_before_its_start_says_so() {
     host.check_nothing_left();
 }
 
+/// Names that files of a control group have, too.
+#[test]
+fn a_container_may_have_the_name_of_a_file_of_its_group() {
+    let host = Host::new();
+    for name in ["tasks", "notify_on_release", "release_agent"] {
+        let mut spec = host.shell("echo ran; sleep 1000");
+        spec.limits.pids_max = Some(77);
+        let shim = host.start(name, spec);
+        until("it runs", || host.lines_so_far(name) == 1);
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", shim.pid())).unwrap();
+        assert!(groups.lines().any(|line| line.contains(&format!("/{name}-"))), "{groups}");
+        assert!(host.runtime.has(TASK, name).unwrap());
+        shim.kill().unwrap();
+        ended(&shim);
+        host.remove(name);
+    }
+    host.check_nothing_left();
+}
+
 #[test]
 fn environment_directory_and_mounts() {
-    let host = Host::new();
+    let host = Host::that_gives_power();
     let source = host.layer.parent().unwrap().join("hosts");
     fs::write(&source, "10.0.0.1 peer\n").unwrap();
     let volume = host.layer.parent().unwrap().join("volume");
@@ -203,6 +222,7 @@ fn a_network_of_its_own_has_loopback_and_host_has_the_hosts() {
     assert_eq!(output, "lo unknown\n127.0.0.1/8\n");
     let mut spec = host.shell("readlink /proc/self/ns/net");
     spec.namespaces.network = Namespace::Host;
+    spec.user_namespace = None;
     let mine = fs::read_link("/proc/self/ns/net").unwrap();
     assert_eq!(host.run("host", spec).1.trim(), mine.to_str().unwrap());
 }
@@ -234,6 +254,7 @@ fn an_oci_runtime_makes_the_same_container() {
     let host = Host::new();
     let with = |mut spec: outport_container_runtime::ContainerSpec| {
         spec.driver = Driver::Oci(runc.clone());
+        spec.user_namespace = None;
         spec
     };
     let (record, output) = host.run(

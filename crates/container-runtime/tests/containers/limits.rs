@@ -83,7 +83,7 @@ fn a_cpu_quota_bites() {
     let shim = host.start("spin", spec);
     let used = || host.runtime.container_stats(TASK, "spin").unwrap().cpu_ns;
     until("it has run", || used() > 20_000_000);
-    let (before, begun) = (used(), std::time::Instant::now());
+    let (begun, before) = (std::time::Instant::now(), used());
     until("a second has passed", || begun.elapsed() > Duration::from_secs(1));
     let share = (used() - before) as f64 / begun.elapsed().as_nanos() as f64;
     assert!(share < 0.15, "a tenth of a CPU, not {share}");
@@ -103,4 +103,26 @@ fn a_soft_limit_and_shares_are_set() {
     let (_, output) = host.run("soft", spec);
     let shares = if crate::host::is_unified() { "20" } else { "512" };
     assert_eq!(output, format!("{}\n{shares}\n", 32 * MIB));
+}
+
+/// Where processors are short, the shims of all containers count as one small task.
+#[test]
+fn shims_have_the_weight_of_a_small_task() {
+    let host = Host::new();
+    host.runtime.weigh_shims().unwrap();
+    let shim = host.start("weighed", host.spec(&["sleep", "1000"]));
+    let group = format!("{}/shims.group", host.settings.cgroup_root);
+    let places = std::fs::read_to_string(format!("/proc/{}/cgroup", shim.shim_pid())).unwrap();
+    assert!(places.contains(&group), "{places}");
+    let weights: Vec<String> = crate::host::cgroup_roots()
+        .iter()
+        .flat_map(|root| ["cpu.shares", "cpu.weight"].map(|file| root.join(&group).join(file)))
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .collect();
+    let expected = if crate::host::is_unified() { "10\n" } else { "256\n" };
+    assert_eq!(weights, [expected]);
+    shim.kill().unwrap();
+    ended(&shim);
+    host.remove("weighed");
+    host.check_nothing_left();
 }

@@ -85,6 +85,55 @@ fn a_full_buffer_drops_and_counts() {
     assert!(on_disk < 140_000, "{on_disk} bytes");
 }
 
+/// A shim works for its container on the host's account: what it may be made to do has a bound, however fast lines come
+/// and whatever becomes of them.
+#[test]
+fn a_flood_of_empty_lines_costs_the_host_little() {
+    const SECONDS: u64 = 3;
+    let modes = [
+        LogMode::NonBlocking { unshipped_bytes_max: 100_000 },
+        LogMode::NonBlocking { unshipped_bytes_max: 64 << 20 },
+        LogMode::KeepNewest { total_bytes_max: 8 << 20 },
+    ];
+    for (number, mode) in modes.into_iter().enumerate() {
+        let host = Host::new();
+        let name = format!("flood{number}");
+        // Whole reads of nothing but newlines.
+        let mut spec = host.shell("tr '\\0' '\\n' < /dev/zero");
+        spec.log.mode = mode;
+        let shim = host.start(&name, spec);
+        let begun = std::time::Instant::now();
+        until("some seconds have passed", || begun.elapsed() > Duration::from_secs(SECONDS));
+        let (used, passed) = (processor_time(shim.shim_pid()), begun.elapsed());
+        shim.kill().unwrap();
+        let record = ended(&shim);
+        let until_its_end = begun.elapsed();
+        // An emulated processor takes twenty times as long for a line.
+        let is_emulated = std::env::var_os("OUTPORT_TEST_EMULATED").is_some();
+        assert!(is_emulated || used < passed / 2, "{mode:?}: {used:?} of {passed:?}");
+        let (mut frames, mut dropped) = (0, 0);
+        let mut reader = host.reader(&name);
+        while let Some(frame) = reader.next().unwrap() {
+            match frame.content {
+                LogContent::Line { .. } => frames += 1,
+                LogContent::Dropped { lines, .. } => dropped += lines,
+            }
+        }
+        assert_eq!(dropped, record.dropped_log_lines, "{mode:?}");
+        let lines_max = 209_716 * (until_its_end.as_secs() + 2) + (64 << 10);
+        assert!(frames > 0 && frames < lines_max, "{mode:?}: {frames}");
+    }
+}
+
+/// What a process has used of the processors so far.
+fn processor_time(pid: i32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    // The kernel shows hundredths of a second, whatever it counts in.
+    Duration::from_millis(ticks * 10)
+}
+
 #[test]
 fn a_blocked_container_goes_on_when_the_log_is_shipped() {
     let host = Host::new();

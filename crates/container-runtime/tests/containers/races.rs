@@ -22,7 +22,7 @@ fn bind(source: PathBuf, target: &str, readonly: bool) -> BindMount {
 /// link while the mount is made.
 #[test]
 fn a_mount_point_is_swapped_for_a_link() {
-    let host = Host::new();
+    let host = Host::that_gives_power();
     let base = host.layer.parent().unwrap();
     let (volume, source, canary) = (base.join("volume"), base.join("source"), base.join("canary"));
     for directory in [&volume, &source, &canary, &volume.join("at")] {

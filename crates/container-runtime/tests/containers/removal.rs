@@ -42,3 +42,27 @@ fn a_tree_without_a_bottom_is_removed() {
     assert!(kept.join("file").exists(), "what a link leads to stays");
     host.check_nothing_left();
 }
+
+/// Names that no container of ours has: an empty one would stand for all tasks, a dot for the directory itself.
+#[test]
+fn what_others_left_is_not_taken_for_containers() {
+    let host = Host::new();
+    host.run("own", host.shell("exit 0"));
+    let (run, tasks) = (host.settings.run_dir.join("c"), host.settings.root_dir.join("tasks"));
+    let strays = ["c/.x", "c/.", "c/task.", "c/a b.c", "c/t.a.b"].map(|name| {
+        let stray = host.settings.run_dir.join(name);
+        fs::create_dir_all(&stray).unwrap();
+        stray
+    });
+    let hidden = tasks.join(".hidden/c/name");
+    fs::create_dir_all(&hidden).unwrap();
+    fs::create_dir_all(tasks.join("t1/c/.name")).unwrap();
+    let found = host.runtime.list().unwrap();
+    assert!(found.iter().all(|found| found.task == TASK), "{found:?}");
+    for task in ["", ".", "..", "../tasks", ".hidden"] {
+        assert!(host.runtime.remove(task, "name").is_err(), "{task:?}");
+        assert!(host.runtime.remove_task_cgroup(task).is_err(), "{task:?}");
+    }
+    host.runtime.remove_all().unwrap();
+    assert!(run.is_dir() && hidden.is_dir() && strays.iter().all(|stray| stray.is_dir()));
+}

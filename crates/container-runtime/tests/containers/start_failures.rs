@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use outport_container_runtime::{
-    BindMount, ContainerSpec, FailureKind, Rootfs, RuntimeError, StartFailure, Ulimit,
+    BindMount, ContainerSpec, FailureKind, HostDevice, Rootfs, RuntimeError, StartFailure, Ulimit,
 };
 
 use crate::host::{Host, TASK, ended};
@@ -87,7 +87,7 @@ fn programs_that_the_kernel_refuses_at_the_start() {
 
 #[test]
 fn what_the_spec_asks_for_and_cannot_be() {
-    let host = Host::new();
+    let host = Host::that_gives_power();
     let base = || host.shell("exit 0");
     let mut spec = base();
     spec.user = "nobody-here".into();
@@ -117,12 +117,25 @@ fn what_the_spec_asks_for_and_cannot_be() {
     assert_eq!(create_fails(&host, spec).kind, FailureKind::Rootfs);
 
     let mut spec = base();
+    spec.rootfs = Rootfs::Layers((0..128).map(|n| host.layer.join(n.to_string())).collect());
+    check(&host, spec, FailureKind::Rootfs, "128 layers; from 1 to 127 can be used");
+
+    // By words below /dev, and elsewhere by the way back.
+    for path in ["/dev/../etc/null", "/dev/./../null", "/etc/null", "dev/null"] {
+        let mut spec = base();
+        let (host_path, permissions) = ("/dev/null".into(), "rwm".to_owned());
+        spec.devices = vec![HostDevice { host_path, container_path: path.into(), permissions }];
+        assert_eq!(create_fails(&host, spec).kind, FailureKind::Mount, "{path}");
+        assert!(!host.layer.join("etc/null").exists());
+    }
+
+    let mut spec = base();
     spec.version += 1;
     assert_eq!(create_fails(&host, spec).kind, FailureKind::InvalidSpec);
 
     let mut spec = base();
     spec.privileged = true;
-    let refused = host.runtime.create(TASK, "privileged", spec);
+    let refused = Host::new().runtime.create(TASK, "privileged", spec);
     assert!(matches!(refused, Err(RuntimeError::PrivilegedNotAllowed(_))), "{refused:?}");
     host.check_nothing_left();
 }

@@ -80,9 +80,12 @@ const X32_MARK: u64 = 0x4000_0000;
 /// A gate, a number, three arguments.
 pub type Call = [u64; 5];
 
+const ADDRESS: u64 = 0x40_0000;
+/// Where in the running program the four bytes of the file format's version lie, which say 1.
+pub const VERSION_ADDRESS: u64 = ADDRESS + 20;
+
 /// The program with its table, as an executable of one segment.
 fn executable(calls: &[Call]) -> Vec<u8> {
-    const ADDRESS: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
     // SAFETY: the two labels enclose bytes that are never written.
     let code = unsafe {
@@ -185,12 +188,18 @@ fn no_other_abi_leads_past_the_filter() {
         .map(|call| [NATIVE, number(call) | X32_MARK, 0, 0, 0])
         .to_vec();
     assert_eq!(probe(&host, "x32", &x32).as_deref(), Some("PPP"));
-    // mount, umount2, unshare, bpf, keyctl, clone into a user namespace; then getpid.
+    // mount, umount2, unshare, bpf, keyctl, clone into a user namespace, socket of two families; socketcall
+    // for a socket and for a connection; then getpid and socket of AF_UNIX.
     let user = libc::CLONE_NEWUSER as u64;
-    let i386 = [(21, 0), (52, 0), (310, user), (357, 0), (288, 0), (120, user), (20, 0)];
-    let i386 = i386.map(|(call, argument)| [I386, call, argument, 0, 0]);
+    let (crypto, hypervisor) = (libc::AF_ALG as u64, libc::AF_VSOCK as u64);
+    let refused = [(21, 0), (52, 0), (310, user), (357, 0), (288, 0), (120, user)];
+    let sockets = [(359, crypto), (359, hypervisor), (102, 1), (102, 3), (20, 0), (359, 1)];
+    let i386 = [refused, sockets].concat();
+    let stream = libc::SOCK_STREAM as u64;
+    let i386: Vec<Call> =
+        i386.into_iter().map(|(call, argument)| [I386, call, argument, stream, 0]).collect();
     // A kernel without that ABI ends the program at its first gate.
     if let Some(notes) = probe(&host, "i386", &i386) {
-        assert_eq!(notes, "PPPPPP.");
+        assert_eq!(notes, "PPPPPPPPNN..");
     }
 }

@@ -8,9 +8,11 @@ use std::time::Instant;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use outport_container_runtime::{Adopted, ContainerState, Runtime, ShimHandle};
+use outport_container_runtime::{
+    Adopted, CgroupLimits, ContainerSpec, ContainerState, Runtime, ShimHandle,
+};
 
-use crate::host::{Host, TASK, ended, until};
+use crate::host::{Host, TASK, cgroup_roots, ended, until};
 
 fn stop(shim: &ShimHandle) {
     kill(Pid::from_raw(shim.shim_pid()), Signal::SIGSTOP).unwrap();
@@ -92,7 +94,7 @@ fn a_cleaned_run_directory_costs_nothing_that_runs() {
     let shim = host.start("polite", host.shell(script));
     host.start("killed", host.spec(&["sleep", "1000"]));
     host.create("waits", host.shell("exit 8"));
-    let ends = host.start("ends", host.shell("sleep 0.2; exit 9"));
+    let ends = host.start("ends", host.shell("sleep 3; exit 9"));
     until("it is ready", || host.lines_so_far("polite") > 0);
     fs::remove_dir_all(&host.settings.run_dir).unwrap();
 
@@ -170,25 +172,91 @@ fn an_exit_code_is_known_on_a_full_disk() {
     host.remove("fills");
     host.check_nothing_left();
     drop(host);
-    umount2(disk.path(), MntFlags::empty()).unwrap();
+    // A shim that another test just starts has a copy of every descriptor for a moment.
+    umount2(disk.path(), MntFlags::MNT_DETACH).unwrap();
 }
 
-/// A test of its end, not of its speed: every process of the bomb has to die once, whatever it forks.
+/// Tests of its end, not of its speed: every process of the bomb has to die once, whatever it forks.
 #[test]
 fn a_fork_bomb_under_a_processor_limit_ends() {
     let host = Host::new();
-    let bomb = "trap '' TERM; b() { b | b & }; b; b; sleep 1000";
-    let mut spec = host.shell(bomb);
-    spec.limits.pids_max = Some(1000);
-    spec.limits.cpu_period_us = Some(100_000);
-    spec.limits.cpu_quota_us = Some(10_000);
+    let mut spec = bomb(&host);
+    spec.limits = CgroupLimits { pids_max: spec.limits.pids_max, ..tenth_of_a_processor() };
+    explode(&host, spec);
+    host.check_nothing_left();
+}
+
+#[test]
+fn a_fork_bomb_under_its_tasks_processor_limit_ends_and_the_limit_stays() {
+    let host = Host::new();
+    host.runtime.create_task_cgroup(TASK, &tenth_of_a_processor()).unwrap();
+    let quotas = || -> Vec<String> {
+        let group = format!("{}/{TASK}", host.settings.cgroup_root);
+        let files = ["cpu.max", "cpu.cfs_quota_us"];
+        let places = cgroup_roots().into_iter().map(|root| root.join(&group));
+        let files = places.flat_map(|place| files.map(|file| place.join(file)));
+        files.filter_map(|file| fs::read_to_string(file).ok()).collect()
+    };
+    let before = quotas();
+    assert!(before.iter().any(|quota| quota.starts_with("10000")), "{before:?}");
+    explode(&host, bomb(&host));
+    assert_eq!(quotas(), before);
+    host.runtime.remove_task_cgroup(TASK).unwrap();
+    host.check_nothing_left();
+}
+
+fn tenth_of_a_processor() -> CgroupLimits {
+    CgroupLimits {
+        cpu_period_us: Some(100_000),
+        cpu_quota_us: Some(10_000),
+        ..CgroupLimits::default()
+    }
+}
+
+fn bomb(host: &Host) -> ContainerSpec {
+    let mut spec = host.shell("trap '' TERM; b() { b | b & }; b; b; sleep 1000");
+    // With a tenth of a slow machine's processor it takes a while to become many.
+    spec.limits.pids_max = Some(400);
+    spec
+}
+
+fn explode(host: &Host, spec: ContainerSpec) {
     let shim = host.start("bomb", spec);
-    until("it is many", || host.runtime.container_stats(TASK, "bomb").unwrap().pids > 500);
+    until("it is many", || host.runtime.container_stats(TASK, "bomb").unwrap().pids > 200);
     let begun = Instant::now();
     shim.kill().unwrap();
     assert_eq!(ended(&shim).exit_code, Some(137));
     println!("a fork bomb was over after {:?}", begun.elapsed());
     host.remove("bomb");
+}
+
+/// Frozen by somebody else: the container, its task, or all of its instance, shims included.
+#[test]
+fn what_is_frozen_is_killed_and_ends() {
+    let host = Host::new();
+    let root = host.settings.cgroup_root.clone();
+    for group in [format!("{root}/{TASK}/frozen"), format!("{root}/{TASK}"), root] {
+        let shim = host.start("frozen", host.shell("sleep 1000 & sleep 1000"));
+        let places = cgroup_roots().into_iter().map(|root| root.join(&group));
+        let files = places.flat_map(|place| {
+            [(place.join("freezer.state"), "FROZEN"), (place.join("cgroup.freeze"), "1")]
+        });
+        let frozen = files.filter(|(file, word)| file.exists() && fs::write(file, word).is_ok());
+        let frozen: Vec<_> = frozen.map(|(file, _)| file).collect();
+        assert!(!frozen.is_empty(), "{group}");
+        shim.kill().unwrap();
+        // On version 2 the shim itself is not thawed by anybody: what is left is ended without it.
+        let record = match group.contains('/') {
+            true => ended(&shim),
+            false => shim.conclude().unwrap(),
+        };
+        assert_eq!(record.exit_code, Some(137), "{group}");
+        for file in frozen.iter().filter(|file| file.exists()) {
+            let word = if file.ends_with("cgroup.freeze") { "0" } else { "THAWED" };
+            fs::write(file, word).unwrap();
+        }
+        host.remove("frozen");
+    }
     host.check_nothing_left();
 }
 
@@ -212,7 +280,7 @@ fn a_running_container_keeps_no_mount_of_the_host_busy() {
         until("the shim lets go", || !holds(shim.shim_pid()));
         assert!(!holds(shim.pid()), "the container has it");
     }
-    umount2(extra.path(), MntFlags::empty()).unwrap();
+    umount2(extra.path(), MntFlags::MNT_DETACH).unwrap();
     shims[1].start().unwrap();
     assert_eq!(ended(&shims[1]).exit_code, Some(0));
     for name in ["runs", "waits"] {

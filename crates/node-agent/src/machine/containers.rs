@@ -22,6 +22,9 @@ pub const LOST: &str = "The container ended while nobody watched it";
 /// How long a shim may take to tell of the end of its container's first process: it waits up to 5 seconds
 /// for output that comes from elsewhere. One that takes longer is stopped or wedged.
 const SHIM_PATIENCE: Duration = Duration::from_secs(15);
+/// First pause before what lacked descriptors or memory is tried again; doubles up to the last.
+const SHORTAGE_PAUSE_FIRST: Duration = Duration::from_millis(50);
+const SHORTAGE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// One container that was made or taken over.
 struct LiveContainer {
@@ -130,7 +133,8 @@ async fn wait_for_record(shim: ShimHandle) -> Result<ExitRecord, RuntimeError> {
     let watched = shim.clone();
     let told = async move {
         let asked = watched.clone();
-        let (wait, record) = blocking(move || Ok((asked.exit_wait()?, asked.exit()?))).await?;
+        let ask = move || Ok((asked.exit_wait()?, asked.exit()?));
+        let (wait, record) = once_there_is_room(ask).await?;
         // A container that is over has nothing that could be waited for.
         if let Some(record) = record {
             return Ok(record);
@@ -156,17 +160,18 @@ async fn wait_for_record(shim: ShimHandle) -> Result<ExitRecord, RuntimeError> {
         Ok(record) => Ok(record),
         Err(error) => {
             tracing::warn!(%error, "a container is ended without its shim");
-            blocking(move || shim.conclude()).await
+            once_there_is_room(move || shim.conclude()).await
         }
     }
 }
 
 /// Resolves when the container's first process has been gone for as long as its shim may take to say so.
 async fn long_over(shim: &ShimHandle) {
-    match shim.first_process() {
+    let watched = shim.clone();
+    match once_there_is_room(move || watched.first_process()).await {
         Ok(Some(process)) => gone(process).await,
         Ok(None) => {}
-        // Without descriptors there is nothing to wait on; the shim's own word is still waited for.
+        // There is nothing to wait on; the shim's own word is still waited for.
         Err(error) => {
             tracing::warn!(%error, "cannot watch a container's first process");
             std::future::pending::<()>().await;
@@ -203,6 +208,24 @@ pub fn container_exit(record: &ExitRecord) -> ContainerExit {
     }
 }
 
+/// Runs a call of the runtime, and again for as long as this process lacks descriptors or memory for it: no container
+/// is ended, and no end is lost, for that.
+async fn once_there_is_room<T: Send + 'static>(
+    call: impl Fn() -> Result<T, RuntimeError> + Clone + Send + 'static,
+) -> Result<T, RuntimeError> {
+    let mut pause = SHORTAGE_PAUSE_FIRST;
+    loop {
+        match blocking(call.clone()).await {
+            Err(error) if error.is_shortage() => {
+                tracing::warn!(%error, "a container cannot be watched yet; it is tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(SHORTAGE_PAUSE_MAX);
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Runs a call of the runtime where it may block.
 pub async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, RuntimeError> + Send + 'static,
@@ -214,5 +237,37 @@ pub async fn blocking<T: Send + 'static>(
             path: "a call of the container runtime".into(),
             source: std::io::Error::other(error),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn failed(code: i32) -> RuntimeError {
+        let source = std::io::Error::from_raw_os_error(code);
+        RuntimeError::Io { operation: "open", path: "/x".into(), source }
+    }
+
+    #[tokio::test]
+    async fn a_shortage_is_waited_out_and_nothing_else() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let count = calls.clone();
+        let call = move || match count.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(failed(nix::errno::Errno::EMFILE as i32)),
+            1 => {
+                let (key, detail) = ("t/c".to_owned(), "Too many open files".to_owned());
+                Err(RuntimeError::ShimGone { key, detail, is_shortage: true })
+            }
+            _ => Ok(7),
+        };
+        assert_eq!(once_there_is_room(call).await.unwrap(), 7);
+        assert_eq!(calls.load(Ordering::Relaxed), 3);
+        once_there_is_room(|| Err::<(), _>(failed(nix::errno::Errno::EIO as i32)))
+            .await
+            .unwrap_err();
     }
 }

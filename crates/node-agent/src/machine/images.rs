@@ -8,37 +8,55 @@ use outport_image_store::{
     Credentials, Digest, Image, ImageReference, ImageStore, PullError, RegistryEndpoint,
     RegistryError, SweepPolicy,
 };
-use outport_model::TaskId;
 use outport_model::clock::StepWatch;
-use outport_model::ecr_registry::ecr_registry;
+use outport_model::own_registry::OwnRegistry;
+use outport_model::{AccountId, Region, Scope, TaskId};
 use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
 
-use crate::control_plane::{ControlPlane, LinkError, now_ms, read_clocks};
+use crate::control_plane::{ControlPlane, LinkError, read_clocks};
 use crate::patience::patiently;
 use crate::task::StartError;
 
 /// Images that no task used for this long go; the ECS agent keeps them an hour at least.
 const UNUSED_IMAGE_KEEP: Duration = Duration::from_secs(24 * 3600);
-/// Most decompressed bytes of all images of the node. Above this, unused images go before that; if those in use are too
-/// large, no more are pulled.
-pub const IMAGE_BYTES_MAX: u64 = 50 << 30;
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30 * 60);
-/// A password is asked for again when it has less than this to live.
-const CREDENTIAL_LIFE_LEFT_MIN_MS: i64 = 10 * 60 * 1000;
+/// A password is asked for again after this, which is sooner than it runs out by the control plane's clock: that of this
+/// node may say anything.
+const PASSWORD_AGE_MAX_MS: i64 = 10 * 60 * 1000;
+/// A password that was refused at this age or later may be good no more; a younger one never was.
+const PASSWORD_AGE_REFUSED_MS: i64 = 60 * 1000;
+/// Passwords that are kept; those that are too old go first.
+const PASSWORDS_MAX: usize = 1000;
+/// How often a pull that outlives its password goes on with the next one.
+const PASSWORDS_PER_PULL_MAX: usize = 100;
 
 /// Pulls for tasks, and holds what they use.
 pub struct Images {
     store: ImageStore,
     control_plane: Arc<ControlPlane>,
-    registered: Registered,
+    own: OwnRegistry,
     /// Image of each container, so that no sweep takes its layers.
     held: Mutex<HashMap<(TaskId, String), Image>>,
-    /// The last password by account and region: tasks of one account share it.
-    credentials: tokio::sync::Mutex<HashMap<(String, String), RegistryCredential>>,
+    /// The last password by account, region and repository: a password is good for the repositories of one
+    /// task, which others of the node may need, too.
+    passwords: Mutex<HashMap<(String, String, String), Password>>,
     /// So that a step of the wall clock makes no image look unused.
     steps: Mutex<StepWatch>,
+}
+
+#[derive(Clone)]
+struct Password {
+    credential: RegistryCredential,
+    /// When it was asked for, on the clock that never steps.
+    asked_ms: i64,
+}
+
+impl Password {
+    fn age_ms(&self) -> i64 {
+        read_clocks().steady_ms - self.asked_ms
+    }
 }
 
 impl Images {
@@ -47,9 +65,10 @@ impl Images {
         control_plane: Arc<ControlPlane>,
         registered: Registered,
     ) -> Self {
-        let (held, credentials) = Default::default();
+        let (held, passwords) = Default::default();
         let steps = Mutex::new(StepWatch::new(read_clocks()));
-        Self { store, control_plane, registered, held, credentials, steps }
+        let own = OwnRegistry { host: registered.registry_host, names: registered.registry_names };
+        Self { store, control_plane, own, held, passwords, steps }
     }
 
     /// Makes the image of a container available and holds it until `release`.
@@ -61,13 +80,14 @@ impl Images {
         let failed =
             |detail: &dyn std::fmt::Display| StartError::new("CannotPullContainerError", detail);
         let reference = self.reference(container).map_err(|error| failed(&error))?;
-        let endpoint = self.endpoint(task, &reference).await?;
-        let own = self.is_own(task, &reference);
-        let pulled = patiently(
-            |error| own && is_unreachable(error),
-            || self.store.pull(&reference, &endpoint),
-        );
-        let image = pulled.await.map_err(|error| StartError { reason: error.reason() })?;
+        let image = match self.is_own(task, &reference) {
+            true => self.pull_own(task, &reference).await?,
+            false => {
+                let endpoint = RegistryEndpoint::of(&reference, None);
+                let pulled = self.store.pull(&reference, &endpoint).await;
+                pulled.map_err(|error| StartError { reason: error.reason() })?
+            }
+        };
         self.lock().insert((task.task.clone(), container.name.clone()), image.clone());
         Ok(image)
     }
@@ -87,10 +107,16 @@ impl Images {
         self.lock().remove(&(task.clone(), container.to_owned()));
     }
 
+    /// For who looks at the disk.
+    pub fn store(&self) -> ImageStore {
+        self.store.clone()
+    }
+
     /// Throws away what no task uses.
     pub async fn sweep(&self) {
         let store = self.store.clone();
-        let policy = SweepPolicy { unused_age_max: UNUSED_IMAGE_KEEP, bytes_max: IMAGE_BYTES_MAX };
+        let policy =
+            SweepPolicy { unused_age_max: UNUSED_IMAGE_KEEP, bytes_max: self.store.bytes_max() };
         // What tasks use is under their leases.
         let now = {
             let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,38 +152,56 @@ impl Images {
         }
     }
 
-    async fn endpoint(
+    /// From where this node reaches its control plane, whatever the image calls the host. A password is good
+    /// for some minutes: a pull that takes longer goes on with the next one, where it was.
+    async fn pull_own(
         &self,
         task: &TaskAssignment,
         reference: &ImageReference,
-    ) -> Result<RegistryEndpoint, StartError> {
-        if !self.is_own(task, reference) {
-            return Ok(RegistryEndpoint::of(reference, None));
+    ) -> Result<Image, StartError> {
+        let (authority, repository) = (self.control_plane.authority(), reference.repository());
+        let mut left = PASSWORDS_PER_PULL_MAX;
+        loop {
+            let password = self.password(task, repository).await?;
+            let RegistryCredential { user, password: secret, .. } = password.credential.clone();
+            let credentials = Credentials { username: user, password: secret };
+            let endpoint = RegistryEndpoint::own(authority, repository, Some(credentials));
+            let pulled = patiently(is_unreachable, || self.store.pull(reference, &endpoint)).await;
+            left -= 1;
+            match pulled {
+                Err(error)
+                    if is_denied(&error)
+                        && password.age_ms() >= PASSWORD_AGE_REFUSED_MS
+                        && left > 0 =>
+                {
+                    tracing::debug!(task = %task.task, %error, "a pull goes on with the next password");
+                    self.passwords().remove(&key(task, repository));
+                }
+                pulled => return pulled.map_err(|error| StartError { reason: error.reason() }),
+            }
         }
-        let credential = self.credential(task).await?;
-        let credentials = Credentials { username: credential.user, password: credential.password };
-        let repository = reference.repository();
-        let host = &self.registered.registry_host;
-        Ok(RegistryEndpoint::http(host, repository, Some(credentials)))
     }
 
-    /// Whether the image is of this installation's own registry.
+    /// Whether the image is of this installation's own registry, as the control plane says: its password is for those.
     fn is_own(&self, task: &TaskAssignment, reference: &ImageReference) -> bool {
-        let host = reference.host();
-        host == self.registered.registry_host
-            || ecr_registry(host).is_some_and(|scope| {
-                scope.account.as_str() == task.account && scope.region.as_str() == task.region
-            })
+        let scope = Scope::new(AccountId::new(&task.account), Region::new(&task.region));
+        self.own.is(reference.host(), &scope)
     }
 
-    async fn credential(&self, task: &TaskAssignment) -> Result<RegistryCredential, StartError> {
-        let key = (task.account.clone(), task.region.clone());
-        let mut known = self.credentials.lock().await;
-        if let Some(credential) = known.get(&key)
-            && credential.expires_at_ms - now_ms() > CREDENTIAL_LIFE_LEFT_MIN_MS
+    async fn password(
+        &self,
+        task: &TaskAssignment,
+        repository: &str,
+    ) -> Result<Password, StartError> {
+        let key = key(task, repository);
+        if let Some(password) = self.passwords().get(&key)
+            && password.age_ms() < PASSWORD_AGE_MAX_MS
         {
-            return Ok(credential.clone());
+            return Ok(password.clone());
         }
+        // Asked for without the lock: who waits for a control plane that is away keeps no other task waiting
+        // behind its own patience. That some ask twice costs less.
+        let asked_ms = read_clocks().steady_ms;
         let request =
             CredentialRequest { node: self.control_plane.node().clone(), task: task.task.clone() };
         let asked =
@@ -168,13 +212,36 @@ impl Images {
                 format!("unable to pull secrets or registry auth: {error}"),
             )
         })?;
-        known.insert(key, credential.clone());
-        Ok(credential)
+        let password = Password { credential, asked_ms };
+        let mut known = self.passwords();
+        if known.len() >= PASSWORDS_MAX {
+            known.retain(|_, password| password.age_ms() < PASSWORD_AGE_MAX_MS);
+        }
+        if known.len() < PASSWORDS_MAX {
+            known.insert(key, password.clone());
+        }
+        Ok(password)
+    }
+
+    fn passwords(&self) -> MutexGuard<'_, HashMap<(String, String, String), Password>> {
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(TaskId, String), Image>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key(task: &TaskAssignment, repository: &str) -> (String, String, String) {
+    (task.account.clone(), task.region.clone(), repository.to_owned())
+}
+
+fn is_denied(error: &PullError) -> bool {
+    matches!(
+        error,
+        PullError::Resolve { source: RegistryError::Denied { .. }, .. }
+            | PullError::Download { source: RegistryError::Denied { .. }, .. }
+    )
 }
 
 fn is_unreachable(error: &PullError) -> bool {

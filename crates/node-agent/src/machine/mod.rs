@@ -3,37 +3,39 @@
 //! **Invariant:** everything made here carries the instance's id and the task's, so that whoever
 //! comes next, this agent's successor or `outport cleanup`, finds it.
 
+mod at_once;
 mod containers;
 mod disks;
 mod images;
+mod logs;
 mod network;
+mod user_namespaces;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use outport_container_runtime::{
-    Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, ShimHandle, fail_point,
-    signal_number,
+    Adopted as Found, ContainerState, Driver, Runtime, RuntimeError, fail_point, signal_number,
 };
 use outport_free_space::Part;
 use outport_model::TaskId;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use at_once::all_at_once;
 pub use containers::container_exit;
 use containers::{Containers, LOST, blocking};
 pub use disks::{Disks, remove_images};
-pub use images::{IMAGE_BYTES_MAX, Images, SWEEP_INTERVAL};
+pub use images::{Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, remove_instance};
+pub use user_namespaces::{UserError, UserNamespaces, remove_user_namespaces};
 
 use crate::container_spec::{ContainerHost, OpenFiles, container_spec, task_limits};
-use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::control_plane::{ControlPlane, now_ms};
 use crate::log_news::LogNews;
-use crate::log_shipper::LogShipper;
-use crate::patience::patiently;
 use crate::room;
 use crate::task::host::PulledImage;
 use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
@@ -53,6 +55,7 @@ pub struct Machine {
     pub networks: Networks,
     pub images: Images,
     pub disks: Arc<Disks>,
+    pub users: Arc<UserNamespaces>,
     pub control_plane: Arc<ControlPlane>,
     pub driver: Driver,
     pub log_news: Arc<LogNews>,
@@ -65,66 +68,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Begins to ship the log of a container, if it goes anywhere.
-    fn ship_log(
-        &self,
-        task: &TaskAssignment,
-        container: &ContainerAssignment,
-        shim: ShimHandle,
-        stop_signal: i32,
-    ) -> Result<(), RuntimeError> {
-        let (shipped_sender, shipped) = watch::channel(container.log.is_none());
-        let ended = self.containers.add(&task.task, &container.name, shim, stop_signal, shipped);
-        if let Some(shipper) = self.shipper(task, container, ended)? {
-            tokio::spawn(async move {
-                shipper.run().await;
-                shipped_sender.send_replace(true);
-            });
-        }
-        Ok(())
-    }
-
-    fn shipper(
-        &self,
-        task: &TaskAssignment,
-        container: &ContainerAssignment,
-        ended: watch::Receiver<bool>,
-    ) -> Result<Option<LogShipper>, RuntimeError> {
-        if container.log.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(LogShipper {
-            control_plane: self.control_plane.clone(),
-            news: self.log_news.clone(),
-            task: task.task.clone(),
-            container: container.name.clone(),
-            directory: self.runtime.log_dir(task.task.as_str(), &container.name)?,
-            ended,
-        }))
-    }
-
-    /// The streams must be there before a container writes: a group that does not exist fails the
-    /// task, as it does at AWS.
-    async fn open_logs(&self, task: &TaskAssignment) -> Result<(), StartError> {
-        let (_ended_sender, ended) = watch::channel(false);
-        let opens = task.containers.iter().map(|container| {
-            let ended = ended.clone();
-            async move {
-                let shipper = self
-                    .shipper(task, container, ended)
-                    .map_err(|error| StartError::new("ResourceInitializationError", error))?;
-                match shipper {
-                    Some(shipper) => patiently(LinkError::is_passing, || shipper.open())
-                        .await
-                        .map(drop)
-                        .map_err(|error| log_refused(&error)),
-                    None => Ok(()),
-                }
-            }
-        });
-        futures_util::future::try_join_all(opens).await.map(drop)
-    }
-
     async fn make(
         &self,
         task: &TaskAssignment,
@@ -148,6 +91,7 @@ impl Machine {
         let mut spec =
             container_spec(task, container, &image.config, host).map_err(|error| failed(&error))?;
         spec.disk = self.disks.of(&task.task);
+        spec.user_namespace = self.users.of(&task.task);
         let stop_signal = spec.stop_signal;
         let runtime = self.runtime.clone();
         let (id, name) = (task.task.clone(), container.name.clone());
@@ -173,7 +117,7 @@ impl Machine {
                 Adopted::Exited(container_exit(&record))
             }
             Some((Found::Running(shim), created)) => {
-                self.networks.take_over(task).await;
+                self.networks.take_over(task, self.owner(&task.task)).await;
                 let runtime_id = runtime_id(container);
                 self.ship_log(task, container, shim, self.stop_signal_of(task, container))?;
                 if created { Adopted::Created } else { Adopted::Running { runtime_id } }
@@ -181,28 +125,10 @@ impl Machine {
         })
     }
 
-    /// What a container wrote before it ended unseen is still to be delivered.
-    fn finish_log(
-        &self,
-        task: &TaskAssignment,
-        container: &ContainerAssignment,
-    ) -> Result<(), RuntimeError> {
-        let (_sender, ended) = watch::channel(true);
-        let (shipped_sender, shipped) = watch::channel(container.log.is_none());
-        self.containers.add_ended(&task.task, &container.name, shipped);
-        if let Some(shipper) = self.shipper(task, container, ended)? {
-            tokio::spawn(async move {
-                shipper.run().await;
-                shipped_sender.send_replace(true);
-            });
-        }
-        Ok(())
-    }
-
     fn stop_signal_of(&self, task: &TaskAssignment, container: &ContainerAssignment) -> i32 {
         self.images
             .held(&task.task, &container.name)
-            .and_then(|image| image.config.stop_signal)
+            .and_then(|image| image.config.stop_signal.clone())
             .and_then(|signal| signal_number(&signal).ok())
             .unwrap_or(STOP_SIGNAL_DEFAULT)
     }
@@ -250,8 +176,58 @@ impl Machine {
         self.reclaims().insert(task.task.clone(), reclaim);
     }
 
+    /// Once none of the task's containers is left: what had no time at its end must not stay for as long as this agent
+    /// lives. Whether nothing of the disk is left.
+    async fn release_disk(&self, task: &TaskId) -> bool {
+        let (disks, id) = (self.disks.clone(), task.clone());
+        let released = tokio::task::spawn_blocking(move || disks.release(&id, true)).await;
+        let failure = match released {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(%task, error = failure, "cannot remove its disk yet");
+        false
+    }
+
     fn reclaims(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, JoinHandle<()>>> {
         self.reclaims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing of it is left.
+    async fn forget_user_namespace(&self, task: &TaskId) -> bool {
+        let (users, id) = (self.users.clone(), task.clone());
+        let forgotten = tokio::task::spawn_blocking(move || users.forget(&id)).await;
+        match forgotten {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::error!(%task, %error, "cannot give back its ids yet"),
+            Err(error) => tracing::error!(%task, %error, "cannot give back its ids yet"),
+        }
+        false
+    }
+
+    /// The ids stay the task's until its files are gone.
+    async fn unpin_user_namespace(&self, task: &TaskId) {
+        let (users, id) = (self.users.clone(), task.clone());
+        let unpinned = tokio::task::spawn_blocking(move || users.unpin(&id)).await;
+        let unpinned = unpinned.map_err(|error| error.to_string());
+        if let Err(error) = unpinned.and_then(|done| done.map_err(|error| error.to_string())) {
+            tracing::error!(%task, error, "cannot let go of its user namespace yet");
+        }
+    }
+
+    /// Whom the network of a task belongs to.
+    fn owner(&self, task: &TaskId) -> Option<PathBuf> {
+        self.users.of(task).map(|user| user.path)
+    }
+
+    async fn make_user_namespace(&self, task: &TaskId) -> Result<(), UserError> {
+        let (users, task) = (self.users.clone(), task.clone());
+        let made = tokio::task::spawn_blocking(move || users.attach(&task)).await;
+        made.unwrap_or_else(|error| {
+            let (path, source) = (PathBuf::from("a user namespace"), std::io::Error::other(error));
+            Err(UserError::Directory { path, source })
+        })
     }
 
     /// Whether nothing of them is left.
@@ -281,6 +257,11 @@ impl TaskHost for Machine {
         now_ms()
     }
 
+    fn reserve_ids(&self, task: &TaskAssignment) -> Result<Option<u32>, StartError> {
+        let reserved = self.users.reserve(task);
+        reserved.map_err(|error| StartError::new("ResourceInitializationError", error))
+    }
+
     async fn attach(&self, task: &TaskAssignment) -> Result<(), StartError> {
         let group = async {
             let (runtime, id, limits) =
@@ -292,13 +273,17 @@ impl TaskHost for Machine {
                 .map_err(|error| StartError::new("ResourceInitializationError", error))
         };
         let network = async {
+            self.make_user_namespace(&task.task)
+                .await
+                .map_err(|error| StartError::new("ResourceInitializationError", error))?;
             self.networks
-                .attach(task)
+                .attach(task, self.owner(&task.task))
                 .await
                 .map_err(|error| StartError::new("ResourceInitializationError", error))
         };
         let disk = self.take_disk(task);
-        tokio::try_join!(disk, group, network, self.open_logs(task)).map(drop)
+        let makes = vec![disk.boxed(), group.boxed(), network.boxed()];
+        all_at_once(makes, self.open_logs(task)).await
     }
 
     async fn pull(
@@ -405,6 +390,7 @@ impl TaskHost for Machine {
         self.reclaim(task);
         // One that stays is tried again when the task is forgotten.
         let _ = self.networks.detach(task).await;
+        self.unpin_user_namespace(&task.task).await;
         for container in &task.containers {
             self.images.release(&task.task, &container.name);
         }
@@ -417,14 +403,15 @@ impl TaskHost for Machine {
         {
             tracing::error!(task = %task.task, %error, "what its containers wrote was not all removed");
         }
-        let removed = self.remove_containers(task).await;
+        let removed = self.remove_containers(task).await && self.release_disk(&task.task).await;
         // Again: what could not be removed at the end of the task is tried until it is.
         let detached = self.networks.detach(task).await;
         for container in &task.containers {
             self.images.release(&task.task, &container.name);
             self.containers.forget(&task.task, &container.name);
         }
-        removed && detached
+        // Last: until here something may be left that has the task's ids.
+        removed && detached && self.forget_user_namespace(&task.task).await
     }
 }
 
@@ -441,7 +428,7 @@ fn look(runtime: &Runtime, task: &str, name: &str) -> Result<Option<(Found, bool
                     let waits = state == ContainerState::Created;
                     return Ok(Some((Found::Running(shim), waits)));
                 }
-                Err(RuntimeError::ShimGone { .. }) => {}
+                Err(RuntimeError::ShimGone { is_shortage: false, .. }) => {}
                 Err(error) => return Err(error),
             },
             over => return Ok(Some((over, false))),
@@ -458,19 +445,4 @@ fn runtime_id(container: &ContainerAssignment) -> String {
 fn cannot_start(error: &RuntimeError) -> StartError {
     let detail: String = error.to_string().chars().take(1000).collect();
     StartError::new("CannotStartContainerError", detail)
-}
-
-/// Source: the text that ECS shows when the awslogs driver cannot make its stream.
-fn log_refused(error: &LinkError) -> StartError {
-    let detail = match error {
-        LinkError::Status { message, .. } => message.clone(),
-        other => other.to_string(),
-    };
-    StartError::new(
-        "ResourceInitializationError",
-        format!(
-            "failed to validate logger args: create stream has been retried 1 times: failed to \
-             create Cloudwatch log stream: {detail} : exit status 1"
-        ),
-    )
 }

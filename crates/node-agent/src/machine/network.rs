@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outport_container_runtime::{Namespace, TextFile, fail_point};
@@ -15,7 +15,7 @@ use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
 use outport_task_network::{
     AttachedNamespace, Attachment, HostAccess, HostNetwork, HostNetworkSettings, InvalidName,
     Ipv4Net, MacAddress, NamespaceName, PortMapping, TaskInterface, TransportProtocol,
-    hostname_file, hosts_file, hosts_file_of_host, nameservers, resolv_conf_file,
+    bridge_range, hostname_file, hosts_file, hosts_file_of_host, nameservers, resolv_conf_file,
 };
 
 /// Where the host keeps its name servers, in order of preference.
@@ -64,16 +64,22 @@ impl Networks {
         Ok(HostNetwork::check(&settings(run_dir, instance, vpc_cidr, host_access)?)?)
     }
 
-    /// Makes the task's namespaces; repeating it finds them.
-    pub async fn attach(&self, task: &TaskAssignment) -> Result<(), NetworkError> {
+    /// Makes the task's namespaces; repeating it finds them. `owner`: where the user namespace is pinned that they
+    /// belong to.
+    pub async fn attach(
+        &self,
+        task: &TaskAssignment,
+        owner: Option<PathBuf>,
+    ) -> Result<(), NetworkError> {
         if task.network == TaskNetwork::Host {
             let (host, name, ports) = (self.host.clone(), task.task.as_str().parse()?, ports(task));
             return blocking(move || Ok(host.serve(&name, ports)?)).await;
         }
         for (name, attachment) in attachments(task)? {
-            let (host, wanted) = (self.host.clone(), name.clone());
+            let (host, wanted, owner) = (self.host.clone(), name.clone(), owner.clone());
             fail_point::reach("agent.network")?;
-            let made = blocking(move || Ok(host.attach(&wanted, &attachment)?)).await?;
+            let made = move || Ok(host.attach_in(&wanted, &attachment, owner.as_deref())?);
+            let made = blocking(made).await?;
             self.lock().insert(name.as_str().to_owned(), made);
         }
         Ok(())
@@ -81,9 +87,9 @@ impl Networks {
 
     /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody
     /// has cleaned away of them. A task runs on without: it has its network already.
-    pub async fn take_over(&self, task: &TaskAssignment) {
+    pub async fn take_over(&self, task: &TaskAssignment, owner: Option<PathBuf>) {
         if let TaskNetwork::Awsvpc(_) | TaskNetwork::Host = task.network
-            && let Err(error) = self.attach(task).await
+            && let Err(error) = self.attach(task, owner).await
         {
             tracing::warn!(task = %task.task, %error, "cannot take over its network");
         }
@@ -243,7 +249,7 @@ fn settings(
         instance: instance.parse()?,
         runtime_directory: run_dir.to_owned(),
         vpc_cidr,
-        bridge_cidr: bridge_cidr(instance),
+        bridge_cidr: bridge_cidr(run_dir, instance),
         metadata_port: None,
         host_access,
         name_servers: host_name_servers().into_iter().filter_map(ipv4).collect(),
@@ -258,13 +264,14 @@ fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
 }
 
 /// The private range of this instance's bridge mode: a /22 of 100.64.0.0/10, which is for the inside
-/// of networks, chosen by the instance's id so that two instances on a host rarely meet.
-fn bridge_cidr(instance: &str) -> Ipv4Net {
+/// of networks. Where it is looked for first comes from the instance's id.
+fn bridge_cidr(run_dir: &Path, instance: &str) -> Ipv4Net {
     const PREFIX: u8 = 22;
+    let within = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
     const RANGES: u32 = 1 << (PREFIX - 10);
     let hash = instance.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31) + u32::from(byte));
     let base = u32::from(Ipv4Addr::new(100, 64, 0, 0)) + ((hash % RANGES) << (32 - PREFIX));
-    Ipv4Net::new_assert(Ipv4Addr::from(base), PREFIX)
+    bridge_range(run_dir, within, Ipv4Net::new_assert(Ipv4Addr::from(base), PREFIX))
 }
 
 fn namespace_name(

@@ -52,6 +52,10 @@ pub enum Adopted {
 pub trait TaskHost: Send + Sync + 'static {
     fn now_ms(&self) -> i64;
 
+    /// Takes ids of this machine for a new task, to be recorded before anything else is done for it: the first of
+    /// them. `None`: it has the machine's own.
+    fn reserve_ids(&self, task: &TaskAssignment) -> Result<Option<u32>, StartError>;
+
     /// Makes the task's network and its control group.
     fn attach(&self, task: &TaskAssignment) -> impl Future<Output = Result<(), StartError>> + Send;
 

@@ -13,11 +13,11 @@ use outport_node_protocol::{
 use tokio::sync::{Notify, watch};
 
 use super::host::{Adopted, ContainerExit, PulledImage, StartError, TaskHost};
-use super::runner::{Order, TaskRunner};
+use super::runner::{Order, StopReason, TaskRunner};
 use crate::board::Board;
 use crate::task_record::{TaskRecord, TaskRecords};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `name[>dependency:CONDITION][?]`; a question mark makes it not essential.
 pub fn assignment(containers: &[&str]) -> TaskAssignment {
@@ -57,6 +57,7 @@ fn container(text: &str) -> ContainerAssignment {
             ContainerDependency { container_name: container_name.to_owned(), condition }
         })
         .collect();
+    let stop_timeout_s = if name == "slow" { 120 } else { 1 };
     ContainerAssignment {
         id: name.clone(),
         arn: name.clone(),
@@ -86,7 +87,7 @@ fn container(text: &str) -> ContainerAssignment {
         linux: LinuxParameters::default(),
         system_controls: vec![],
         depends_on,
-        stop_timeout_s: 1,
+        stop_timeout_s,
         start_timeout_s: None,
         log: None,
     }
@@ -104,6 +105,10 @@ struct FakeHost {
     changed: Arc<Notify>,
     broken_image: bool,
     no_network: bool,
+    /// A pull that never ends.
+    slow_registry: bool,
+    /// Making a container never ends.
+    slow_create: bool,
     deaf: bool,
     /// What is killed does not end.
     stuck: bool,
@@ -129,6 +134,9 @@ impl TaskHost for Host {
     fn now_ms(&self) -> i64 {
         1
     }
+    fn reserve_ids(&self, _: &TaskAssignment) -> Result<Option<u32>, StartError> {
+        Ok(Some(2_000_224_256))
+    }
     async fn attach(&self, _: &TaskAssignment) -> Result<(), StartError> {
         self.0.say("attach".into());
         if self.0.no_network {
@@ -141,6 +149,9 @@ impl TaskHost for Host {
         _: &TaskAssignment,
         _: &ContainerAssignment,
     ) -> Result<PulledImage, StartError> {
+        if self.0.slow_registry {
+            std::future::pending::<()>().await;
+        }
         if self.0.broken_image {
             return Err(StartError::new("CannotPullContainerError", "not found"));
         }
@@ -152,6 +163,9 @@ impl TaskHost for Host {
         container: &ContainerAssignment,
     ) -> Result<(), StartError> {
         self.0.say(format!("create {}", container.name));
+        if self.0.slow_create {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
     async fn start(
@@ -336,6 +350,41 @@ async fn what_has_no_network_says_so_where_either_launch_type_looks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_without_a_network_waits_for_no_image() {
+    let host = FakeHost { no_network: true, slow_registry: true, ..FakeHost::default() };
+    let stopped = Bench::start(host, &["a"], None).reaches(TaskStatus::Stopped).await;
+    assert_eq!(stopped.stop.unwrap().reason, "ResourceInitializationError: no address");
+}
+
+/// An agent that dies while it makes containers leaves what its successor needs to hold their images.
+#[tokio::test]
+async fn what_was_pulled_is_on_disk_before_a_container_is_made_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let (disk, memory) = (directory.path().join("tasks"), directory.path().join("memory"));
+        TaskRecords::open(disk, memory).unwrap()
+    };
+    let host = Arc::new(FakeHost { slow_create: true, ..FakeHost::default() });
+    let record = TaskRecord::new(assignment(&["a", "b"]), "boot");
+    let (_orders, receiver) = watch::channel(Order::Run);
+    let board = Arc::new(Board::default());
+    let runner =
+        TaskRunner::new(Arc::new(Host(host.clone())), open(), board.clone(), record, receiver);
+    let running = tokio::spawn(runner.run(false));
+    let made = async {
+        while !host.log.lock().unwrap().iter().any(|line| line == "create a") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.expect("it comes to making them");
+    running.abort();
+    let found = open().load().unwrap().records.pop().unwrap();
+    for container in found.report.containers {
+        assert_eq!(container.image_digest.as_deref(), Some("sha256:1"), "{}", container.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_ignores_the_stop_signal_is_killed_after_its_timeout() {
     let host = FakeHost { deaf: true, ..FakeHost::default() };
     let bench = Bench::start(host, &["a"], None);
@@ -417,6 +466,21 @@ async fn the_log_of_a_task_that_stopped_before_it_was_delivered_is_found() {
     let host = bench.host.clone();
     assert_eq!(bench.log().await, "forget");
     assert_eq!(*host.looked_for.lock().unwrap(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_the_node_itself_ends_has_no_long_time_for_it() {
+    let host = FakeHost { deaf: true, ..FakeHost::default() };
+    let bench = Bench::start(host, &["slow"], None);
+    bench.reaches(TaskStatus::Running).await;
+    let begun = tokio::time::Instant::now();
+    bench.orders.send_replace(Order::Stop(None));
+    bench.reaches(TaskStatus::Stopping).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    bench.orders.send_replace(Order::Stop(Some(StopReason("the disk".to_owned()))));
+    bench.reaches(TaskStatus::Stopped).await;
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    assert!(bench.log().await.contains("terminate slow, kill slow"));
 }
 
 #[tokio::test(start_paused = true)]

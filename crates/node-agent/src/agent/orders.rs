@@ -1,0 +1,47 @@
+//! What an assignment orders for each task.
+//!
+//! **Invariant:** an order is never taken back.
+
+use outport_container_runtime::check_task;
+use outport_model::DesiredStatus;
+use outport_node_protocol::TaskAssignment;
+use tokio::sync::watch;
+
+use crate::task::Order;
+
+/// Ids become names of directories: one that could be another's is not taken on.
+pub(super) fn valid(tasks: Vec<TaskAssignment>) -> impl Iterator<Item = TaskAssignment> {
+    tasks.into_iter().filter(|task| match check_task(task.task.as_str()) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(%error, "a task of the assignment is refused");
+            false
+        }
+    })
+}
+
+pub(super) fn order_of(task: &TaskAssignment) -> Order {
+    match task.desired {
+        DesiredStatus::Running => Order::Run,
+        DesiredStatus::Stopped => Order::Stop(None),
+    }
+}
+
+/// An order is never taken back.
+pub(super) fn raise(orders: &watch::Sender<Order>, order: Order) {
+    orders.send_if_modified(|known| {
+        let higher = rank(&order) > rank(known);
+        if higher {
+            *known = order;
+        }
+        higher
+    });
+}
+
+pub(super) fn rank(order: &Order) -> u8 {
+    match order {
+        Order::Run => 0,
+        Order::Stop(_) => 1,
+        Order::Forget => 2,
+    }
+}

@@ -71,6 +71,9 @@ pub enum NetworkError {
         /// The network.
         network: Ipv4Net,
     },
+    /// Something else takes away what tasks need of the host.
+    #[error("IPv4 forwarding was turned off on this host again and again while it was turned on")]
+    ForwardingOff,
     /// Every name for its link is another's.
     #[error("no free name for the link of network namespace {0}")]
     NoLinkName(String),
@@ -82,6 +85,9 @@ pub enum NetworkError {
         /// The kernel's error.
         source: io::Error,
     },
+    /// The task's user namespace has no network.
+    #[error(transparent)]
+    UserNamespace(outport_user_namespace::UserNamespaceError),
     /// A file or directory of the runtime directory.
     #[error("{path}: {source}", path = path.display())]
     File {

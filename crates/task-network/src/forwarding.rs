@@ -3,7 +3,8 @@
 //! **Invariant:** a host that was no router becomes none for others: between the links that it had, nothing is forwarded.
 
 use crate::error::NetworkError;
-use crate::firewall::complaint;
+use crate::firewall::{complaint, is_plain};
+use crate::instance::PREFIX_DIGITS;
 use crate::route::RouteSocket;
 use std::fs;
 use std::io;
@@ -45,16 +46,18 @@ impl Forwarding {
         Ok(Forwarding { closed_links, is_on })
     }
 
-    /// Lets the host forward IPv4 packets.
-    pub fn turn_on(self) -> Result<(), NetworkError> {
-        if !self.is_on {
-            write_forwarding("1")?;
-            tracing::info!(
-                between = self.closed_links.join(" "),
-                "IPv4 forwarding was off on this host and is on now, but not between these links"
-            );
+    /// Lets the host forward IPv4 packets. `false`: it was on and is off by now, as another instance that stopped has
+    /// left it; then the plan is another. Our table is there, so that nobody turns it off from now on.
+    pub fn turn_on(self) -> Result<bool, NetworkError> {
+        if self.is_on {
+            return is_on();
         }
-        Ok(())
+        write_forwarding("1")?;
+        tracing::info!(
+            between = self.closed_links.join(" "),
+            "IPv4 forwarding was off on this host and is on now, but not between these links"
+        );
+        Ok(true)
     }
 }
 
@@ -68,12 +71,19 @@ pub fn turn_off(runtime_directory: &Path) -> Result<(), NetworkError> {
         Err(error) => return Err(NetworkError::file(&record)(error)),
     };
     let came_later = foreign_links()?.iter().any(|link| !closed_links.contains(link));
-    if came_later || other_outports()? {
+    let mut is_in_use = came_later || other_outports()?;
+    if !is_in_use {
+        write_forwarding("0")?;
+        // One that has started since, and saw it on.
+        is_in_use = other_outports()?;
+        if is_in_use {
+            write_forwarding("1")?;
+        }
+    }
+    if is_in_use {
         tracing::warn!(
             "IPv4 forwarding, which was off before, stays on: others on this host may use it"
         );
-    } else {
-        write_forwarding("0")?;
     }
     fs::remove_file(&record).map_err(NetworkError::file(&record))
 }
@@ -89,15 +99,19 @@ fn write_forwarding(value: &str) -> Result<(), NetworkError> {
     fs::write(path, value).map_err(NetworkError::file(path))
 }
 
-/// Every link but loopback and Outports'. A name that is no plain word is left out: it goes into a script.
+/// Every link but loopback and Outports'. A name that is no plain word is left out: it goes into a script. So is one
+/// that an Outport might have given: `op` and five hexadecimal digits, and more.
 fn foreign_links() -> Result<Vec<String>, NetworkError> {
     let links = RouteSocket::open().and_then(|mut socket| socket.links());
     let links = links.map_err(NetworkError::kernel("list the host's links"))?;
-    let is_plain = |name: &str| {
-        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte))
-    };
     let names = links.into_iter().map(|(_, name)| name);
-    Ok(names.filter(|name| name != "lo" && !name.starts_with("op") && is_plain(name)).collect())
+    Ok(names.filter(|name| name != "lo" && !is_outports(name) && is_plain(name)).collect())
+}
+
+fn is_outports(link: &str) -> bool {
+    let digits = link.strip_prefix("op").and_then(|rest| rest.as_bytes().get(..PREFIX_DIGITS));
+    let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    digits.is_some_and(|digits| digits.iter().all(is_digit)) && link.len() > 2 + PREFIX_DIGITS
 }
 
 fn other_outports() -> Result<bool, NetworkError> {
@@ -109,6 +123,9 @@ fn other_outports() -> Result<bool, NetworkError> {
 
 /// Lets this instance's packets pass where iptables drops what it does not know. Docker leaves the chain DOCKER-USER
 /// for that; without it, FORWARD itself is used. No iptables on the host, or a policy of ACCEPT: nothing to do.
+///
+/// That passes by what Docker keeps others out of its containers with, too. Our own table does it in its place: a `drop`
+/// there counts whatever others accept, see [`crate::outward`].
 pub fn accept_in_iptables(link_prefix: &str) -> Result<(), NetworkError> {
     let Some(chain) = dropping_chain()? else { return Ok(()) };
     for rule in rules(link_prefix) {
@@ -179,4 +196,21 @@ fn iptables(arguments: &[&str]) -> Result<(bool, String), NetworkError> {
         return Ok((true, String::from_utf8_lossy(&output.stdout).into_owned()));
     }
     Ok((false, complaint(&output.stderr)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_an_outport_gives_are_an_outports() {
+        for own in ["op1a2b3router", "op00000routerp", "opfffff1z9kq2m3"] {
+            assert!(is_outports(own), "{own}");
+        }
+        for foreign in
+            ["eth0", "opt0", "op", "openvpn0", "op1a2b3", "opABCDEx", "opvpn12345", "ovs0"]
+        {
+            assert!(!is_outports(foreign), "{foreign}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::route::{self, LinkEnd, RouteSocket};
 use crate::{clash, forwarding, namespace, ranges};
 use ipnet::Ipv4Net;
 use rules::{Guard, Rules};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
@@ -90,6 +90,8 @@ struct State {
     links: HashMap<String, NamespaceName>,
     /// One at a time for each name; different names go at once.
     in_work: HashMap<NamespaceName, Arc<Mutex<()>>>,
+    /// What is to be detached, and is not yet.
+    leaving: HashSet<NamespaceName>,
 }
 
 impl HostNetwork {
@@ -112,6 +114,7 @@ impl HostNetwork {
                 addresses: HashMap::new(),
                 links: HashMap::new(),
                 in_work: HashMap::new(),
+                leaving: HashSet::new(),
             }),
             namespaces,
             router,
@@ -157,6 +160,16 @@ impl HostNetwork {
         name: &NamespaceName,
         attachment: &Attachment,
     ) -> Result<AttachedNamespace, NetworkError> {
+        self.attach_in(name, attachment, None)
+    }
+
+    /// As [`HostNetwork::attach`], for a task whose user namespace is pinned at `owner`: one that is made belongs to it.
+    pub fn attach_in(
+        &self,
+        name: &NamespaceName,
+        attachment: &Attachment,
+        owner: Option<&Path>,
+    ) -> Result<AttachedNamespace, NetworkError> {
         let turn = self.turn(name);
         let _mine = turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_addresses(attachment)?;
@@ -170,7 +183,14 @@ impl HostNetwork {
             }
             self.take_apart(name)?;
         }
-        let promised = self.promise(name, attachment)?;
+        let mut promised = self.promise(name, attachment);
+        if let Err(NetworkError::AddressInUse { owner, .. }) = &promised
+            && let Some(owner) = self.leaving(owner)
+        {
+            self.detach(&owner)?;
+            promised = self.promise(name, attachment);
+        }
+        let promised = promised?;
         // A namespace that is whole but for its record: somebody has cleaned `/run` under what runs in it.
         // The address of a bridge's is not known without its record.
         if matches!(attachment, Attachment::Interface(_))
@@ -181,7 +201,7 @@ impl HostNetwork {
             self.rules.add(&promised)?;
             return Ok(promised);
         }
-        match self.build(promised) {
+        match self.build(promised, owner) {
             Ok(attached) => Ok(attached),
             Err(error) => {
                 // The first error is the one to report.
@@ -197,12 +217,18 @@ impl HostNetwork {
     /// None of that name is fine.
     pub fn detach(&self, name: &NamespaceName) -> Result<(), NetworkError> {
         let turn = self.turn(name);
+        self.state().leaving.insert(name.clone());
         let result = {
             let _mine = turn.lock().unwrap_or_else(PoisonError::into_inner);
             self.rules.serve(name, Vec::new()).and_then(|()| self.take_apart(name))
         };
         drop(turn);
-        self.state().in_work.retain(|_, turn| Arc::strong_count(turn) > 1);
+        let mut state = self.state();
+        state.in_work.retain(|_, turn| Arc::strong_count(turn) > 1);
+        if result.is_ok() {
+            state.leaving.remove(name);
+        }
+        drop(state);
         result
     }
 
@@ -221,14 +247,19 @@ impl HostNetwork {
         self.rules.release()
     }
 
-    /// The names of all namespaces of this instance, also of those whose record is lost.
+    /// The names of all namespaces of this instance, also of those whose record is lost, and of the tasks that serve on
+    /// the host without one.
     pub fn names(&self) -> Result<Vec<NamespaceName>, NetworkError> {
         let names = records::directory_names(&self.namespaces)?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        let mut names: Vec<NamespaceName> =
+            names.iter().filter_map(|name| name.parse().ok()).collect();
+        names.extend(self.rules.serving());
+        Ok(names)
     }
 
     /// Writes the records of what is attached again where they are gone.
     pub fn restore_records(&self, attached: &[AttachedNamespace]) -> Result<(), NetworkError> {
+        self.rules.restore_record()?;
         for one in attached {
             let directory = self.namespaces.join(one.name.as_str());
             if !directory.join(RECORD).exists() {
@@ -267,7 +298,7 @@ impl HostNetwork {
         let remains = names.iter().map(|name| namespaces.join(name));
         let remains: Vec<Remains> =
             remains.map(|directory| Remains { directory, link_index: None }).collect();
-        reap(&remains)?;
+        reap(remains).map_err(|stayed| stayed.error)?;
         let prefix = instance.link_prefix();
         let remove_links = || {
             let links = RouteSocket::open()?.links()?.into_iter();
@@ -276,6 +307,7 @@ impl HostNetwork {
         };
         remove_links().map_err(NetworkError::kernel("delete links"))?;
         firewall::remove_table(&instance.table())?;
+        rules::forget_served(runtime_directory)?;
         forwarding::turn_off(runtime_directory)?;
         forwarding::remove_from_iptables(&prefix)?;
         match fs::remove_dir(&namespaces) {
@@ -288,6 +320,12 @@ impl HostNetwork {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The namespace of that name if it was to be detached and is still there, for want of descriptors, say: whoever
+    /// comes next may have been given its address.
+    fn leaving(&self, name: &str) -> Option<NamespaceName> {
+        self.state().leaving.iter().find(|leaving| leaving.as_str() == name).cloned()
     }
 
     fn turn(&self, name: &NamespaceName) -> Arc<Mutex<()>> {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 const INSTANCE_BYTES_MAX: usize = 32;
 const NAMESPACE_BYTES_MAX: usize = 200;
+/// Hexadecimal digits behind `op` in the names of an instance's links.
+pub(crate) const PREFIX_DIGITS: usize = 5;
 
 /// An Outport on this host: 1 to 32 lower-case letters, digits and underscores.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,7 +59,7 @@ impl InstanceId {
 
     /// What the names of this instance's links begin with: `op` and five digits.
     pub fn link_prefix(&self) -> String {
-        format!("op{:05x}", fnv1a(&[self.0.as_bytes()]) & 0xf_ffff)
+        format!("op{:0PREFIX_DIGITS$x}", fnv1a(&[self.0.as_bytes()]) & 0xf_ffff)
     }
 
     /// The link that holds the router's addresses, and its unused other end.

@@ -11,8 +11,8 @@
 //!
 //! **Invariant:** the calling thread's network namespace is never changed: namespaces are made by a thread that ends
 //! with its work. No packet leaves a task with a source address that is not its own, and none of a task's packets
-//! reaches the host's loopback, a cloud's metadata service, or anything of the host but name servers, an answer to a
-//! ping, the task's metadata and what the operator opened. All calls block for milliseconds; none needs an async
+//! reaches the host's loopback, a cloud's metadata service, a bridge of other containers or machines, or anything of the
+//! host but name servers, an answer to a ping, the task's metadata and what the operator opened. All calls block for milliseconds; none needs an async
 //! runtime.
 
 mod attachment;
@@ -25,6 +25,7 @@ mod forwarding;
 mod host;
 mod instance;
 mod namespace;
+mod outward;
 mod ports;
 mod ranges;
 mod reaper;
@@ -41,3 +42,4 @@ pub use firewall::HostAccess;
 pub use host::{HostNetwork, HostNetworkSettings};
 pub use instance::{InstanceId, InvalidName, NamespaceName};
 pub use ipnet::Ipv4Net;
+pub use ranges::bridge_range;

@@ -19,6 +19,33 @@ use crate::instance::InstanceId;
 /// In the instance's directory below `/run/outport`; a range a line.
 const RANGES: &str = "ranges";
 
+/// The range for an instance's bridge: the one that it has, or else `first` or the next of its size in `within` that no
+/// other instance of this host has. `first` when all are taken: then [`claim`] says by whom.
+pub fn bridge_range(runtime_directory: &Path, within: Ipv4Net, first: Ipv4Net) -> Ipv4Net {
+    if let Some(own) = written(runtime_directory).get(1) {
+        return *own;
+    }
+    let entries = runtime_directory.parent().map(fs::read_dir);
+    let others = entries.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    let taken: Vec<Ipv4Net> = others.flat_map(|other| written(&other)).collect();
+    let is_free = |range: &Ipv4Net| {
+        !taken
+            .iter()
+            .any(|other| range.contains(&other.network()) || other.contains(&range.network()))
+    };
+    let (mut before, mut from_first) = (Vec::new(), Vec::new());
+    for range in within.subnets(first.prefix_len()).into_iter().flatten() {
+        if range < first { before.push(range) } else { from_first.push(range) }
+    }
+    from_first.into_iter().chain(before).find(is_free).unwrap_or(first)
+}
+
+/// What an instance wrote down: its VPC's range, its bridge's. One that goes away meanwhile, or an older one, has none.
+fn written(directory: &Path) -> Vec<Ipv4Net> {
+    let text = fs::read_to_string(directory.join(RANGES)).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 /// Fails when another instance of this host has a range that overlaps one of ours, either way.
 pub fn check(settings: &HostNetworkSettings) -> Result<(), NetworkError> {
     let Some(instances) = settings.runtime_directory.parent() else { return Ok(()) };
@@ -43,9 +70,7 @@ fn check_against(
     instance: &InstanceId,
     directory: &Path,
 ) -> Result<(), NetworkError> {
-    // One that goes away meanwhile, or an older one that wrote none, is left to the routes.
-    let text = fs::read_to_string(directory.join(RANGES)).unwrap_or_default();
-    for other in text.lines().filter_map(|line| line.parse::<Ipv4Net>().ok()) {
+    for other in written(directory) {
         for cidr in [settings.vpc_cidr, settings.bridge_cidr] {
             if cidr.contains(&other.network()) || other.contains(&cidr.network()) {
                 let instance = instance.to_string();
@@ -101,6 +126,35 @@ mod tests {
         assert_eq!(claimed.is_ok(), expected, "{vpc} and {bridge}: {claimed:?}");
         // Its own ranges are no clash: it can start again.
         claim(&first).unwrap();
+    }
+
+    #[test]
+    fn a_bridge_gets_a_range_that_nobody_has_and_keeps_it() {
+        let run = tempfile::tempdir().unwrap();
+        let within: Ipv4Net = "100.64.0.0/20".parse().unwrap();
+        let first: Ipv4Net = "100.64.8.0/22".parse().unwrap();
+        let mut given = Vec::new();
+        for number in 1..=5 {
+            let instance = format!("0000000{number}");
+            let directory = run.path().join(&instance);
+            let range = bridge_range(&directory, within, first);
+            given.push(range.to_string());
+            let own = settings(
+                run.path(),
+                &instance,
+                &format!("10.{number}.0.0/16"),
+                &given[given.len() - 1],
+            );
+            if claim(&own).is_ok() {
+                assert_eq!(
+                    bridge_range(&directory, within, "100.64.4.0/22".parse().unwrap()),
+                    range
+                );
+            }
+        }
+        let all =
+            ["100.64.8.0/22", "100.64.12.0/22", "100.64.0.0/22", "100.64.4.0/22", "100.64.8.0/22"];
+        assert_eq!(given, all, "the last has none left");
     }
 
     #[test]

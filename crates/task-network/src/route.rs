@@ -43,6 +43,17 @@ pub struct Occupied {
     pub link_index: u32,
 }
 
+/// A link as what decides about links needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub index: u32,
+    pub name: String,
+    /// `None` for a device that nobody made: hardware, or what a hypervisor gives for it.
+    pub kind: Option<InfoKind>,
+    /// The index of the link that it is a port of.
+    pub port_of: Option<u32>,
+}
+
 /// A connection to the kernel's routing tables. It belongs to the namespace it was opened in.
 pub struct RouteSocket {
     socket: Socket,
@@ -137,21 +148,44 @@ impl RouteSocket {
 
     /// All links of this namespace: index and name.
     pub fn links(&mut self) -> io::Result<Vec<(u32, String)>> {
+        Ok(self.all_links()?.into_iter().map(|link| (link.index, link.name)).collect())
+    }
+
+    /// All links of this namespace.
+    pub fn all_links(&mut self) -> io::Result<Vec<Link>> {
         let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
         let messages = self.dump(request)?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
-                RouteNetlinkMessage::NewLink(link) => {
-                    let name = link.attributes.iter().find_map(|attribute| match attribute {
-                        LinkAttribute::IfName(name) => Some(name.clone()),
-                        _ => None,
-                    })?;
-                    Some((link.header.index, name))
-                }
+                RouteNetlinkMessage::NewLink(link) => link_of(&link),
                 _ => None,
             })
             .collect())
+    }
+
+    /// The indices of the links that an IPv4 default route of any table leads to.
+    pub fn default_route_links(&mut self) -> io::Result<Vec<u32>> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = AddressFamily::Inet;
+        let mut indices = Vec::new();
+        for message in self.dump(RouteNetlinkMessage::GetRoute(request))? {
+            let RouteNetlinkMessage::NewRoute(route) = message else { continue };
+            let RouteHeader { kind, destination_prefix_length, .. } = route.header;
+            if kind != RouteType::Unicast || destination_prefix_length != 0 {
+                continue;
+            }
+            for attribute in &route.attributes {
+                match attribute {
+                    RouteAttribute::Oif(index) => indices.push(*index),
+                    RouteAttribute::MultiPath(hops) => {
+                        indices.extend(hops.iter().map(|hop| hop.interface_index));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(indices)
     }
 
     /// All IPv4 ranges that have a link: unicast routes of every table and the addresses of links.
@@ -209,6 +243,24 @@ impl RouteSocket {
             }
         }
     }
+}
+
+fn link_of(link: &LinkMessage) -> Option<Link> {
+    let (mut name, mut kind, mut port_of) = (None, None, None);
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text.clone()),
+            LinkAttribute::Controller(index) => port_of = Some(*index),
+            LinkAttribute::LinkInfo(parts) => {
+                kind = parts.iter().find_map(|part| match part {
+                    LinkInfo::Kind(kind) => Some(kind.clone()),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    Some(Link { index: link.header.index, name: name?, kind, port_of })
 }
 
 fn end_message(end: &LinkEnd<'_>) -> LinkMessage {

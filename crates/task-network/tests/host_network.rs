@@ -7,32 +7,50 @@ mod support;
 use outport_task_network::{
     Attachment, HostAccess, HostNetwork, NetworkError, PortMapping, TransportProtocol,
 };
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
-use support::{Fixture, in_namespace, interface, name, run};
+use support::{Fixture, PATIENCE, fetch, fetch_in_vain, in_namespace, interface, name, run, serve};
 
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Serves `greeting` on `port` in the namespace, to one client at a time, for the test's life.
-fn serve(path: &std::path::Path, port: u16, greeting: &'static str) {
-    let listener =
-        in_namespace(path, move || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let peer = stream.peer_addr().unwrap();
-            // The client may have gone again.
-            let _ = write!(stream, "{greeting} {}", peer.ip());
-        }
+/// In it the root of the task may do what root may in a network; who has another user namespace may not.
+#[test]
+fn a_namespace_belongs_to_the_user_namespace_of_its_task() {
+    let fixture = Fixture::new("owner");
+    let network = fixture.open();
+    let scratch = tempfile::tempdir().unwrap();
+    let [own, other] = [3_300_000_000, 3_300_065_536].map(|first| {
+        let range = outport_user_namespace::IdRange::beginning(first).unwrap();
+        let path = scratch.path().join(first.to_string());
+        outport_user_namespace::pin(&outport_user_namespace::create(range).unwrap(), &path)
+            .unwrap();
+        path
     });
-}
-
-fn fetch(address: Ipv4Addr, port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&(address, port).into(), TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
+    let ports = vec![PortMapping {
+        protocol: TransportProtocol::Tcp,
+        host_port: fixture.host_port(0),
+        container_port: 80,
+    }];
+    for (one, attachment) in
+        [("vpc", interface(&fixture, 5)), ("bridge", Attachment::Bridge { ports })]
+    {
+        let attached = network.attach_in(&name(one), &attachment, Some(&own)).unwrap();
+        assert_eq!(network.attach_in(&name(one), &attachment, Some(&own)).unwrap(), attached);
+        let down = |user: &std::path::Path| {
+            let entered = std::process::Command::new("nsenter")
+                .arg(format!("--net={}", attached.path.display()))
+                .args(["nsenter", &format!("--user={}", user.display())])
+                .args(["ip", "link", "set", "eth0", "down"])
+                .output()
+                .unwrap();
+            entered.status.success()
+        };
+        assert!(!down(&other), "{one}");
+        assert!(down(&own), "{one}");
+    }
+    for path in [own, other] {
+        outport_user_namespace::unpin(&path).unwrap();
+    }
+    fixture.close(network);
 }
 
 #[test]
@@ -88,7 +106,7 @@ fn the_outside_is_reached_by_masquerade_and_does_not_reach_in() {
     let seen = in_namespace(&task.path, move || fetch(remote, 9000)).unwrap();
     assert_eq!(seen, format!("outside {}", outside.host_address()), "masqueraded");
     let address = fixture.address(5);
-    let refused = in_namespace(outside.path(), move || fetch(address, 8000));
+    let refused = in_namespace(outside.path(), move || fetch_in_vain(address, 8000));
     assert!(refused.is_err(), "the outside reached a private address: {refused:?}");
     drop(outside);
     fixture.close(network);
@@ -102,7 +120,7 @@ fn a_task_sends_from_its_own_address_only() {
     let other = network.attach(&name("o"), &interface(&fixture, 6)).unwrap();
     let target = fixture.address(6);
     let listener = in_namespace(&other.path, || UdpSocket::bind("0.0.0.0:7000").unwrap());
-    listener.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    listener.set_read_timeout(Some(PATIENCE)).unwrap();
     let (own, stolen) = (fixture.address(5), fixture.address(7));
     let send = move |from: Ipv4Addr| {
         assert!(run(&format!("ip addr replace {from}/32 dev eth0")));
@@ -117,6 +135,7 @@ fn a_task_sends_from_its_own_address_only() {
     let (length, from) = listener.recv_from(&mut buffer).unwrap();
     assert_eq!(from.ip(), own, "the spoofed packet arrived");
     assert_eq!(&buffer[..length], own.to_string().as_bytes());
+    listener.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     assert!(listener.recv_from(&mut buffer).is_err(), "a second packet arrived");
     fixture.close(network);
 }
@@ -133,12 +152,12 @@ fn instance_metadata_and_the_hosts_loopback_are_out_of_reach() {
         let _server = TcpListener::bind(("169.254.169.254", 8080)).unwrap();
         let metadata = Ipv4Addr::new(169, 254, 169, 254);
         let gateway = fixture.address(1);
-        let prohibited = in_namespace(&task.path, move || fetch(metadata, 8080));
+        let prohibited = in_namespace(&task.path, move || fetch_in_vain(metadata, 8080));
         // Even when the task takes its own prohibit route away.
         let dropped = in_namespace(&task.path, move || {
             assert!(run("ip route del prohibit 169.254.169.254"));
             assert!(run(&format!("ip route add 169.254.169.254 via {gateway} dev eth0 onlink")));
-            fetch(metadata, 8080)
+            fetch_in_vain(metadata, 8080)
         });
         assert!(prohibited.is_err() && dropped.is_err(), "{prohibited:?} {dropped:?}");
         fixture.close(network);
@@ -178,7 +197,7 @@ fn published_ports_answer_on_every_address_of_the_host() {
     drop(listener);
 
     network.detach(&name("web")).unwrap();
-    assert!(fetch(Ipv4Addr::LOCALHOST, host_port).is_err());
+    assert!(fetch_in_vain(Ipv4Addr::LOCALHOST, host_port).is_err());
     TcpListener::bind((Ipv4Addr::LOCALHOST, host_port)).unwrap();
     fixture.close(network);
 }
@@ -338,7 +357,7 @@ fn two_instances_live_side_by_side() {
     assert!(fetch(one.address(5), 8000).unwrap().starts_with("a "));
     assert!(fetch(two.address(5), 8000).unwrap().starts_with("b "));
     let target = two.address(5);
-    let crossed = in_namespace(&a.path, move || fetch(target, 8000));
+    let crossed = in_namespace(&a.path, move || fetch_in_vain(target, 8000));
     assert!(crossed.is_err(), "a task reached another instance: {crossed:?}");
     one.close(first);
     assert!(fetch(two.address(5), 8000).unwrap().starts_with("b "), "the other was disturbed");
@@ -373,38 +392,83 @@ fn the_metadata_address_leads_to_the_agents_port_only() {
     serve_on_host(metadata, other_port);
     let answer = in_namespace(&task.path, move || fetch(metadata, 80)).unwrap();
     assert_eq!(answer, format!("host {}", fixture.address(5)));
-    let other = in_namespace(&task.path, move || fetch(metadata, other_port));
+    let other = in_namespace(&task.path, move || fetch_in_vain(metadata, other_port));
     assert!(other.is_err(), "{other:?}");
     fixture.close(network);
 }
 
-/// In a host of its own: a policy of DROP would be in the way of everybody else.
-#[track_caller]
-fn check_drop_policy(instance: &'static str, rules: &'static str) {
-    let fixture = Fixture::new(instance);
-    let host = support::ScratchHost::new(instance);
-    in_namespace(host.path(), move || {
-        assert!(run("ip link set lo up"));
-        assert!(run(rules), "{rules}");
-        let network = fixture.open();
-        let one = network.attach(&name("one"), &interface(&fixture, 5)).unwrap();
-        let two = network.attach(&name("two"), &interface(&fixture, 6)).unwrap();
-        serve(&two.path, 8000, "two");
-        let target = fixture.address(6);
-        let answer = in_namespace(&one.path, move || fetch(target, 8000));
-        assert!(answer.is_ok(), "{rules}: {answer:?}");
-        network.restore_rules().unwrap();
-        assert_eq!(support::output("iptables -S").matches("outport").count(), 2);
-        network.close().unwrap();
-        assert_eq!(support::output("iptables -S").matches("outport").count(), 0);
-    });
+fn elements(fixture: &Fixture, set: &str) -> String {
+    let kind = if set == "ports" { "map" } else { "set" };
+    let listed =
+        support::output(&format!("nft list {kind} inet {} {set}", fixture.instance().table()));
+    let elements = listed.split_once("elements = {").map_or("", |(_, rest)| rest);
+    elements.split('}').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// An agent that is away when a task ends learns nothing of it from the table.
 #[test]
-fn tasks_pass_a_forward_policy_of_drop() {
-    check_drop_policy("drop", "iptables -P FORWARD DROP");
-    check_drop_policy(
-        "docker",
-        "iptables -P FORWARD DROP && iptables -N DOCKER-USER && iptables -A FORWARD -j DOCKER-USER",
-    );
+fn what_is_open_is_what_is_recorded() {
+    let fixture = Fixture::new("stale");
+    let network = fixture.open();
+    let port = |number| fixture.host_port(number);
+    let serves =
+        |host_port| PortMapping { protocol: TransportProtocol::Tcp, host_port, container_port: 1 };
+    let attachment = Attachment::Bridge { ports: vec![serves(port(0))] };
+    let web = network.attach(&name("web"), &attachment).unwrap();
+    network.serve(&name("first"), vec![serves(port(1)), serves(port(2))]).unwrap();
+    network.serve(&name("second"), vec![serves(port(2))]).unwrap();
+    drop(network);
+    let table = fixture.instance().table();
+    // What some process was about to take away, or an older version left.
+    let own = elements(&fixture, "sources");
+    for (set, element) in [
+        ("sources", "\"opforeign\" . 192.0.2.9"),
+        ("hairpin", "192.0.2.9 . 192.0.2.9"),
+        ("served", "tcp . 9"),
+        ("ports", "tcp . 9 : 192.0.2.9 . 9"),
+        ("outward", "\"br-gone\""),
+    ] {
+        assert!(run(&format!("nft 'add element inet {table} {set} {{ {element} }}'")), "{set}");
+    }
+
+    let network = fixture.open();
+    assert_eq!(elements(&fixture, "sources"), own);
+    assert!(own.contains(&web.address.unwrap().to_string()), "{own}");
+    for set in ["hairpin", "served", "ports", "outward"] {
+        let found = elements(&fixture, set);
+        assert!(!found.contains("192.0.2.9") && !found.contains("tcp . 9"), "{set}: {found}");
+        assert!(!found.contains("br-gone"), "{set}: {found}");
+    }
+    assert!(elements(&fixture, "ports").contains(&port(0).to_string()));
+    // As `tcp . 21545`, or `6 . 21545` where nobody knows the names of protocols.
+    let served = |number| elements(&fixture, "served").contains(&format!(" . {}", port(number)));
+    assert!(served(1) && served(2), "who serves is remembered");
+    let names: Vec<String> =
+        network.names().unwrap().iter().map(|name| name.as_str().to_owned()).collect();
+    assert!(names.contains(&"first".to_owned()) && names.contains(&"second".to_owned()));
+
+    network.detach(&name("first")).unwrap();
+    assert!(!served(1) && served(2), "a port stays open until nobody serves on it");
+    network.detach(&name("second")).unwrap();
+    assert!(!served(2));
+    drop(network);
+    let network = fixture.open();
+    assert_eq!(elements(&fixture, "served"), "");
+    fixture.close(network);
+}
+
+/// A process that dies between two steps leaves a pin, and the next one pins over it.
+#[test]
+fn a_namespace_that_is_pinned_twice_goes_like_another() {
+    let fixture = Fixture::new("pins");
+    let network = fixture.open();
+    let twice = network.attach(&name("twice"), &interface(&fixture, 5)).unwrap();
+    let other = network.attach(&name("other"), &interface(&fixture, 6)).unwrap();
+    let pin = twice.path.to_str().unwrap().to_owned();
+    assert!(run(&format!("mount --bind {pin} {pin}")));
+    network.detach(&twice.name).unwrap();
+    network.detach(&other.name).unwrap();
+    network.settle();
+    assert!(!support::output("cat /proc/self/mountinfo").contains(fixture.directory()));
+    fixture.close(network);
 }

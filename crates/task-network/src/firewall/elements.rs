@@ -3,6 +3,7 @@
 
 use super::socket::{attribute, terminated};
 use crate::attachment::{PortMapping, TransportProtocol};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
@@ -26,6 +27,33 @@ pub enum Element {
     Served { protocol: TransportProtocol, port: u16 },
     /// `ports`: this host port leads to this address.
     Port { mapping: PortMapping, address: Ipv4Addr },
+    /// `outward`: this bridge leads to the outside.
+    Outward { link: String },
+}
+
+/// All sets and maps of the table.
+const SETS: [(&str, &str); 5] = [
+    ("set", "sources"),
+    ("set", "hairpin"),
+    ("set", "served"),
+    ("set", "outward"),
+    ("map", "ports"),
+];
+
+/// Commands that make these all the elements that the sets have, for the transaction that writes the rules: what a task
+/// left that ended while nobody looked is gone with it. Of two with one key the first counts.
+pub fn elements_text(table: &str, elements: &[Element]) -> String {
+    let mut text = String::new();
+    for (kind, set) in SETS {
+        text += &format!("flush {kind} inet {table} {set}\n");
+    }
+    let mut known = HashSet::new();
+    for element in elements.iter().filter(|one| known.insert((one.set(), one.key()))) {
+        if let Some(words) = element.words() {
+            text += &format!("add element inet {table} {} {{ {words} }}\n", element.set());
+        }
+    }
+    text
 }
 
 impl Element {
@@ -35,18 +63,33 @@ impl Element {
             Element::Hairpin { .. } => "hairpin",
             Element::Served { .. } => "served",
             Element::Port { .. } => "ports",
+            Element::Outward { .. } => "outward",
         }
+    }
+
+    /// As `nft` writes it; `None` for a name of a link that is no plain word: it goes into a script.
+    fn words(&self) -> Option<String> {
+        let quoted = |link: &str| is_plain(link).then(|| format!("\"{link}\""));
+        Some(match self {
+            Element::Source { link, address } => format!("{} . {address}", quoted(link)?),
+            Element::Hairpin { address } => format!("{address} . {address}"),
+            Element::Served { protocol, port } => format!("{protocol} . {port}"),
+            Element::Port { mapping, address } => {
+                let PortMapping { protocol, host_port, container_port } = mapping;
+                format!("{protocol} . {host_port} : {address} . {container_port}")
+            }
+            Element::Outward { link } => quoted(link)?,
+        })
     }
 
     fn key(&self) -> Vec<u8> {
         match self {
             Element::Source { link, address } => {
-                let mut key = vec![0; IFNAME_BYTES];
-                key[..link.len().min(IFNAME_BYTES - 1)]
-                    .copy_from_slice(&link.as_bytes()[..link.len().min(IFNAME_BYTES - 1)]);
+                let mut key = name_of_link(link);
                 key.extend_from_slice(&address.octets());
                 key
             }
+            Element::Outward { link } => name_of_link(link),
             Element::Hairpin { address } => [address.octets(), address.octets()].concat(),
             Element::Served { protocol, port } => protocol_and_port(*protocol, *port),
             Element::Port { mapping, .. } => protocol_and_port(mapping.protocol, mapping.host_port),
@@ -64,6 +107,18 @@ impl Element {
             _ => None,
         }
     }
+}
+
+fn name_of_link(link: &str) -> Vec<u8> {
+    let length = link.len().min(IFNAME_BYTES - 1);
+    let mut name = vec![0; IFNAME_BYTES];
+    name[..length].copy_from_slice(&link.as_bytes()[..length]);
+    name
+}
+
+/// Whether a link's name means nothing else in a script.
+pub fn is_plain(link: &str) -> bool {
+    link.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte))
 }
 
 fn protocol_and_port(protocol: TransportProtocol, port: u16) -> Vec<u8> {

@@ -4,7 +4,11 @@
 //! |---|---|
 //! | somebody flushes or deletes them | on Linux 6.9 and newer the table has an owner, and nobody else can; on older kernels a watch puts it back within milliseconds |
 //! | the agent dies | the table stays, without an owner; the next agent takes it |
-//! | they are gone for a moment | loopback: `route_localnet` is on only where ports are published; foreign sources: strict `rp_filter` on each link; IPv6: off on each link |
+//! | they are gone for a moment | loopback: `route_localnet` is on only where ports are published; foreign sources: strict `rp_filter` on each link, as far as the host lets it (see below); IPv6: off on each link |
+//!
+//! The last line counts on kernels before 6.9 only, and there `rp_filter` is a wish: the kernel takes the greater of the
+//! link's value and that of `all`, so that a host whose `all` is 2 (loose), or whose service manager sets new links to 2
+//! after us, lets a task send from foreign addresses for the milliseconds until the rules are back.
 //!
 //! **Invariant:** a task's coming and going changes elements only. An element that is already there, or already
 //! gone, is no error.
@@ -14,13 +18,13 @@ mod ruleset;
 mod socket;
 mod watch;
 
-pub use elements::Element;
+pub use elements::{Element, elements_text, is_plain};
 pub use ruleset::{HostAccess, Ruleset, ruleset_text};
 pub use socket::{Ownership, TableSocket};
 pub use watch::Watch;
 
 use crate::error::NetworkError;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 /// Most bytes of a program's complaint that an error repeats.
@@ -35,7 +39,10 @@ pub fn run_script(script: &str) -> Result<(), NetworkError> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| failed(format!("{error}; install the package nftables")))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => failed(format!("{error}; install the package nftables")),
+            _ => failed(error.to_string()),
+        })?;
     let written = match child.stdin.take() {
         Some(mut stdin) => stdin.write_all(script.as_bytes()),
         None => Ok(()),

@@ -6,6 +6,7 @@
 //! | `published`, `published_here` | prerouting and output, nat | published ports, from outside and from the host itself |
 //! | `input` | input, filter | what a task reaches on the host itself |
 //! | `forward` | forward, filter | who may reach a task |
+//! | `to_others` | from `forward` | where a task may go beside other tasks: not to bridges of other containers |
 //! | `security_groups` | from `forward` | between tasks of the VPC: the place of the rules of security groups |
 //! | `leaving` | postrouting, nat | masquerade to the outside; published ports from loopback and hairpin |
 //!
@@ -115,6 +116,7 @@ pub fn ruleset_text(ruleset: &Ruleset) -> String {
     script.set("set", "sources", "type ifname . ipv4_addr;");
     script.set("set", "hairpin", "type ipv4_addr . ipv4_addr;");
     script.set("set", "served", "type inet_proto . inet_service;");
+    script.set("set", "outward", "type ifname;");
     script.set("map", "ports", "type inet_proto . inet_service : ipv4_addr . inet_service;");
     script.chain("cloud_metadata", "", &["meta l4proto { tcp, udp } th dport 53 return", "drop"]);
     script.chain(
@@ -198,6 +200,12 @@ fn forwarded(script: &mut Script<'_>, tasks: &str, ruleset: &Ruleset) {
         "",
         &[&format!("iifname {tasks} jump between_tasks"), "ct status dnat accept", "drop"],
     );
+    // What is published there is reached as from anywhere: its address was translated by who published it.
+    script.chain(
+        "to_others",
+        "",
+        &["ct status dnat accept", "oifname @outward accept", "meta oifkind \"bridge\" drop"],
+    );
     let closed: Vec<String> = closed_links.iter().map(|link| format!("\"{link}\"")).collect();
     let closed = closed.join(", ");
     let closed = match closed.as_str() {
@@ -211,6 +219,7 @@ fn forwarded(script: &mut Script<'_>, tasks: &str, ruleset: &Ruleset) {
             &closed,
             "ct state established,related accept",
             &format!("oifname {tasks} jump to_tasks"),
+            &format!("iifname {tasks} jump to_others"),
         ],
     );
 }

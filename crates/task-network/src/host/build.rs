@@ -83,6 +83,7 @@ impl HostNetwork {
     pub(super) fn build(
         &self,
         mut attached: AttachedNamespace,
+        owner: Option<&Path>,
     ) -> Result<AttachedNamespace, NetworkError> {
         let directory = self.namespaces.join(attached.name.as_str());
         fs::create_dir_all(&directory).map_err(NetworkError::file(&directory))?;
@@ -91,13 +92,14 @@ impl HostNetwork {
             (Attachment::Interface(interface), _) => interface.clone(),
             (Attachment::Bridge { .. }, Some(address)) => self.bridge_interface(address),
             _ => {
-                namespace::create(&attached.path, Vec::new())?;
+                namespace::create(&attached.path, owner, Vec::new())?;
                 return Ok(attached);
             }
         };
         for attempt in 1..=LINK_ATTEMPTS_MAX {
             let link = self.settings.link_of(&attached);
-            match namespace::create(&attached.path, self.task_changes(&interface, &link)) {
+            let changes = self.task_changes(&interface, &link);
+            match namespace::create(&attached.path, owner, changes) {
                 Err(NetworkError::Kernel { source, .. })
                     if source.raw_os_error() == Some(EEXIST) =>
                 {
@@ -113,8 +115,9 @@ impl HostNetwork {
                     }
                 }
                 made => {
-                    made?;
+                    let mut inside = made?;
                     self.connect_host(&attached, &interface, &link)?;
+                    open_for_packets(&mut inside)?;
                     self.rules.add(&attached)?;
                     return Ok(attached);
                 }
@@ -196,6 +199,14 @@ impl State {
         self.links.insert(link.clone(), name.clone());
         Ok(link)
     }
+}
+
+/// The kernel lets packets onto a link some time after its other end came up, and drops until then what is sent: a
+/// task's first packet, which a program sends again after a second. Asked about the link, it does so first (Linux 6.8
+/// and newer, `rtnl_getlink` in net/core/rtnetlink.c).
+fn open_for_packets(inside: &mut RouteSocket) -> Result<(), NetworkError> {
+    inside.link_index(TASK_LINK).map_err(NetworkError::kernel("look at a task's link"))?;
+    Ok(())
 }
 
 /// Sets a parameter of the network namespace that this thread is in.

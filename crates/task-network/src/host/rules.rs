@@ -1,23 +1,32 @@
 //! The instance's rules on this host: written, owned, watched, put back.
 //!
-//! **Invariant:** the elements of every recorded namespace are in the table whenever the table is there.
+//! **Invariant:** the elements of every recorded namespace are in the table whenever the table is there, and after an
+//! opening no others. An element goes with the last that needs it.
 
 use super::{HostNetworkSettings, first_address, records};
 use crate::attachment::{AttachedNamespace, Attachment, PortMapping};
 use crate::error::NetworkError;
-use crate::firewall::{self, Element, Ownership, Ruleset, TableSocket, Watch, ruleset_text};
+use crate::firewall::{
+    self, Element, Ownership, Ruleset, TableSocket, Watch, elements_text, ruleset_text,
+};
 use crate::forwarding::{self, Forwarding};
 use crate::instance::NamespaceName;
-use std::collections::HashMap;
+use crate::outward;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A host whose rules others change all the time is looked at this often at most.
 const OTHERS_INTERVAL: Duration = Duration::from_secs(5);
+/// How often they are written at once, see [`Forwarding::turn_on`].
+const WRITES_MAX: u8 = 3;
+/// In the runtime directory: what tasks without a namespace of their own serve, for the next process.
+const SERVED_RECORD: &str = "served.json";
 
 /// The rules, shared with their watch.
 pub struct Rules {
@@ -33,14 +42,19 @@ struct State {
     /// How many there are when nobody took one away.
     rules: usize,
     /// Ports that tasks without a namespace of their own serve on the host.
-    served: HashMap<NamespaceName, Vec<PortMapping>>,
+    served: Served,
+    /// Bridges that lead to the outside.
+    outward: BTreeSet<String>,
 }
+
+type Served = HashMap<NamespaceName, Vec<PortMapping>>;
 
 impl Rules {
     /// Writes them, over those of an earlier process.
     pub fn open(settings: HostNetworkSettings, namespaces: PathBuf) -> Result<Rules, NetworkError> {
         let socket = TableSocket::open().map_err(NetworkError::kernel("open nf_tables"))?;
-        let state = State { socket, is_owned: false, rules: 0, served: HashMap::new() };
+        let served = read_served(&settings)?;
+        let state = State { socket, is_owned: false, rules: 0, served, outward: BTreeSet::new() };
         let table = settings.instance.table();
         let rules = Rules { settings, table, namespaces, state: Mutex::new(state) };
         rules.write(&mut rules.state())?;
@@ -60,13 +74,30 @@ impl Rules {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forwarding and the table with its rules. Elements in the table stay.
+    /// Forwarding and the table with its rules, and as its elements those of what is recorded.
     fn write(&self, state: &mut State) -> Result<(), NetworkError> {
+        // Again when another instance has just turned forwarding off: once it sees our table, it does not.
+        for _ in 0..WRITES_MAX {
+            if self.write_once(state)? {
+                return Ok(());
+            }
+        }
+        Err(NetworkError::ForwardingOff)
+    }
+
+    /// All in one. `false`: forwarding was turned off meanwhile.
+    fn write_once(&self, state: &mut State) -> Result<bool, NetworkError> {
         let settings = &self.settings;
         let forwarding = Forwarding::plan(&settings.runtime_directory)?;
         let kernel = || NetworkError::kernel("make a table of nf_tables");
+        state.outward = outward_bridges()?;
+        let mut elements = Vec::new();
+        for attached in records::list(&self.namespaces)? {
+            elements.extend(self.elements_of(&attached));
+        }
+        elements.extend(shared_elements(state));
         let can_be_owned = state.socket.make_table(&self.table).map_err(kernel())?;
-        let text = ruleset_text(&Ruleset {
+        let mut text = ruleset_text(&Ruleset {
             table: self.table.clone(),
             link_prefix: settings.instance.link_prefix(),
             vpc_cidr: settings.vpc_cidr,
@@ -76,17 +107,22 @@ impl Rules {
             host_access: settings.host_access.clone(),
             closed_links: forwarding.closed_links.clone(),
         });
+        text += &elements_text(&self.table, &elements);
+        if !can_be_owned {
+            text = format!("add table inet {}\n{text}", self.table);
+        }
+        firewall::run_script(&text)?;
+        state.is_owned = false;
+        // Only now: nothing is forwarded without the rules.
+        if !forwarding.turn_on()? {
+            return Ok(false);
+        }
         if can_be_owned {
-            firewall::run_script(&text)?;
             let owned = state.socket.own_table(&self.table).map_err(kernel())?;
             state.is_owned = owned == Ownership::Ours;
-        } else {
-            firewall::run_script(&format!("add table inet {}\n{text}", self.table))?;
-            state.is_owned = false;
         }
         state.rules = state.socket.count_rules(&self.table).map_err(kernel())?;
-        // Only now: nothing is forwarded without the rules.
-        forwarding.turn_on()
+        Ok(true)
     }
 
     /// A way past the host's own firewall.
@@ -109,9 +145,27 @@ impl Rules {
             let elements = self.elements_of(&attached);
             state.socket.add(&self.table, &elements).map_err(kernel())?;
         }
-        let served: Vec<Element> = state.served.values().flatten().map(served).collect();
-        state.socket.add(&self.table, &served).map_err(kernel())?;
+        let shared = shared_elements(&state);
+        state.socket.add(&self.table, &shared).map_err(kernel())?;
         Ok(!is_whole)
+    }
+
+    /// Learns which bridges lead to the outside by now.
+    fn look_outward(&self) -> Result<(), NetworkError> {
+        let kernel = || NetworkError::kernel("change elements of nf_tables");
+        let mut state = self.state();
+        let now = outward_bridges()?;
+        let of = |bridges: Vec<&String>| -> Vec<Element> {
+            bridges.into_iter().map(|link| Element::Outward { link: link.clone() }).collect()
+        };
+        let (gone, new) = (
+            of(state.outward.difference(&now).collect()),
+            of(now.difference(&state.outward).collect()),
+        );
+        state.socket.delete(&self.table, &gone).map_err(kernel())?;
+        state.socket.add(&self.table, &new).map_err(kernel())?;
+        state.outward = now;
+        Ok(())
     }
 
     fn has_all_rules(&self, state: &mut State) -> bool {
@@ -121,7 +175,28 @@ impl Rules {
     /// [`Rules::mend`], and the ways past the host's own firewall.
     pub fn restore(&self) -> Result<(), NetworkError> {
         self.mend()?;
+        self.look_outward()?;
         self.pass_others()
+    }
+
+    /// The names of tasks that serve on the host.
+    pub fn serving(&self) -> Vec<NamespaceName> {
+        self.state().served.keys().cloned().collect()
+    }
+
+    /// Writes down again what tasks serve, after somebody has cleaned `/run`.
+    pub fn restore_record(&self) -> Result<(), NetworkError> {
+        self.record_served(&self.state().served)
+    }
+
+    fn record_served(&self, served: &Served) -> Result<(), NetworkError> {
+        let path = self.settings.runtime_directory.join(SERVED_RECORD);
+        let beside = path.with_extension("new");
+        let write = || {
+            fs::write(&beside, serde_json::to_vec(served)?)?;
+            fs::rename(&beside, &path)
+        };
+        write().map_err(NetworkError::file(&path))
     }
 
     /// Adds the namespace's elements. A table that somebody deleted is made again first.
@@ -153,20 +228,30 @@ impl Rules {
         forget()
     }
 
-    /// Lets tasks reach ports of the host that another task serves; an empty list takes it back.
+    /// Lets tasks reach ports of the host that another task serves; an empty list takes it back. A port that two serve
+    /// stays open until neither does.
     pub fn serve(&self, name: &NamespaceName, ports: Vec<PortMapping>) -> Result<(), NetworkError> {
         let mut state = self.state();
+        let before = match (state.served.get(name), ports.is_empty()) {
+            (None, true) => return Ok(()),
+            (Some(before), false) if *before == ports => Vec::new(),
+            (before, _) => before.cloned().unwrap_or_default(),
+        };
+        let mut after = state.served.clone();
+        match ports.is_empty() {
+            true => after.remove(name),
+            false => after.insert(name.clone(), ports.clone()),
+        };
+        // On disk first: what is in the table and in no record would stay there for good.
+        self.record_served(&after)?;
+        state.served = after;
         let kernel = || NetworkError::kernel("change elements of nf_tables");
-        if let Some(before) = state.served.remove(name) {
-            let elements: Vec<Element> = before.iter().map(served).collect();
-            state.socket.delete(&self.table, &elements).map_err(kernel())?;
-        }
-        if ports.is_empty() {
-            return Ok(());
-        }
-        let elements: Vec<Element> = ports.iter().map(served).collect();
-        state.served.insert(name.clone(), ports);
-        state.socket.add(&self.table, &elements).map_err(kernel())
+        let still: Vec<Element> = state.served.values().flatten().map(served).collect();
+        let mut closed: Vec<Element> = before.iter().map(served).collect();
+        closed.retain(|element| !still.contains(element));
+        state.socket.delete(&self.table, &closed).map_err(kernel())?;
+        let opened: Vec<Element> = ports.iter().map(served).collect();
+        state.socket.add(&self.table, &opened).map_err(kernel())
     }
 
     fn elements_of(&self, attached: &AttachedNamespace) -> Vec<Element> {
@@ -179,6 +264,38 @@ impl Rules {
             elements.extend(ports.map(|mapping| Element::Port { mapping: *mapping, address }));
         }
         elements
+    }
+}
+
+/// Elements that are of no one namespace.
+fn shared_elements(state: &State) -> Vec<Element> {
+    let outward = state.outward.iter().map(|link| Element::Outward { link: link.clone() });
+    state.served.values().flatten().map(served).chain(outward).collect()
+}
+
+fn outward_bridges() -> Result<BTreeSet<String>, NetworkError> {
+    outward::bridges().map_err(NetworkError::kernel("list the host's bridges"))
+}
+
+/// What an earlier process wrote down; what of it is over is taken back by who knows that, see [`Rules::serving`].
+fn read_served(settings: &HostNetworkSettings) -> Result<Served, NetworkError> {
+    let path = settings.runtime_directory.join(SERVED_RECORD);
+    match fs::read(&path) {
+        // Unreadable: who serves is asked again when its task is taken over.
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Served::new()),
+        Err(error) => Err(NetworkError::file(&path)(error)),
+    }
+}
+
+/// Removes the record, when the instance goes.
+pub fn forget_served(runtime_directory: &Path) -> Result<(), NetworkError> {
+    let path = runtime_directory.join(SERVED_RECORD);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(NetworkError::file(&path)(error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Taking a namespace apart: cut off at once, the rest by the reaper.
 
-use super::{DETACHED_PREFIX, HostNetwork};
+use super::{DETACHED_PREFIX, HostNetwork, State};
 use crate::attachment::AttachedNamespace;
 use crate::error::NetworkError;
 use crate::instance::NamespaceName;
@@ -8,7 +8,6 @@ use crate::reaper::Remains;
 use crate::route::{self, RouteSocket};
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
 const ESRCH: i32 = 3;
@@ -38,7 +37,7 @@ impl HostNetwork {
             }),
             _ => Ok(()),
         };
-        self.give_back(name, address);
+        self.give_back(name);
         if moved {
             self.reaper.reap(Remains { directory: aside, link_index });
         }
@@ -50,15 +49,14 @@ impl HostNetwork {
         }
     }
 
-    fn give_back(&self, name: &NamespaceName, address: Option<Ipv4Addr>) {
+    /// By the books, not by the record: of a namespace whose making failed early there is none.
+    fn give_back(&self, name: &NamespaceName) {
         let mut state = self.state();
-        state.ports.remove(name);
-        state.links.retain(|_, owner| owner != name);
-        if let Some(address) = address
-            && state.addresses.get(&address) == Some(name)
-        {
-            state.addresses.remove(&address);
-            state.bridge.give_back(address);
+        let State { ports, links, addresses, bridge, .. } = &mut *state;
+        ports.remove(name);
+        links.retain(|_, owner| owner != name);
+        for (address, _) in addresses.extract_if(|_, owner| owner == name) {
+            bridge.give_back(address);
         }
     }
 

@@ -8,10 +8,16 @@ use outport_task_network::{
 };
 use reservation::Reservation;
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+/// For what must not come: long enough for a machine that is not asleep.
+const IN_VAIN: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The third octets of a range besides the VPC's.
 const BRIDGE: u8 = 128;
@@ -158,6 +164,36 @@ pub fn run(command: &str) -> bool {
 pub fn output(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Serves `greeting` on `port` in the namespace, to one client at a time, for the test's life.
+pub fn serve(path: &std::path::Path, port: u16, greeting: &'static str) {
+    let listener =
+        in_namespace(path, move || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let peer = stream.peer_addr().unwrap();
+            // The client may have gone again.
+            let _ = write!(stream, "{greeting} {}", peer.ip());
+        }
+    });
+}
+
+pub fn fetch(address: Ipv4Addr, port: u16) -> std::io::Result<String> {
+    fetch_within(PATIENCE, address, port)
+}
+
+/// What should fail.
+pub fn fetch_in_vain(address: Ipv4Addr, port: u16) -> std::io::Result<String> {
+    fetch_within(IN_VAIN, address, port)
+}
+
+fn fetch_within(time: Duration, address: Ipv4Addr, port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&(address, port).into(), time)?;
+    stream.set_read_timeout(Some(time))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 pub fn inode(path: &Path) -> u64 {

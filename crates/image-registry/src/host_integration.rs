@@ -2,7 +2,8 @@
 //!
 //! Docker speaks plain HTTP to any registry on 127.0.0.0/8. Podman, Buildah and Skopeo (containers/image)
 //! insist on TLS for every address, unless `registries.conf` calls it insecure; a drop-in file of their
-//! own directory does that for this one address, which never leaves the loopback interface.
+//! own directory does that for this one address, by its number and as `localhost`, which never leaves the
+//! loopback interface.
 //! See `docs/design/0002-registry-address.md`.
 //!
 //! **Invariant:** the file carries the instance's id in its name and its text, is written only for a
@@ -39,8 +40,11 @@ impl HostIntegration {
         }
         let first_line =
             format!("# Made by Outport, instance {instance_id}; removed when it stops.");
-        let text =
-            format!("{first_line}\n[[registry]]\nlocation = \"{address}\"\ninsecure = true\n");
+        // A client that came by `localhost` is told a `repositoryUri` that begins with it.
+        let locations = [address.to_string(), format!("localhost:{}", address.port())];
+        let entries = locations
+            .map(|location| format!("[[registry]]\nlocation = \"{location}\"\ninsecure = true\n"));
+        let text = format!("{first_line}\n{}", entries.concat());
         let path = directory.join(format!("outport-{instance_id}.conf"));
         Some(Self { path, text, first_line })
     }

@@ -6,12 +6,19 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, FileControl, Transaction, TransactionBehavior};
+use outport_free_space::{FreeSpace, take_blocks};
+use rusqlite::{Connection, FileControl, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{RegistryError, schema};
 
-/// How long a statement waits for another process that looks into the file.
+/// How long a statement waits for another one's locks.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+/// What the write-ahead log has of the disk, so that on a full one images and repositories can be deleted: twice its
+/// length at a checkpoint.
+const LOG_BYTES: u64 = 4 << 20;
+/// On a small disk it has this part of it instead.
+const LOG_SHARE: u64 = 64;
+const PAGE_BYTES: u64 = 4_096;
 const STATEMENTS_CACHED: usize = 64;
 
 pub(crate) struct Metadata {
@@ -26,6 +33,7 @@ impl Metadata {
         schema::migrate(&mut writer, directory)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
+        take_log_blocks(&path);
         Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
     }
 
@@ -53,15 +61,31 @@ impl Metadata {
 }
 
 fn connect(path: &Path) -> Result<Connection, RegistryError> {
-    let connection = Connection::open(path)?;
+    // What the connections share is in this process's memory: a file for it is written anew at a start, which a full
+    // disk may have no room for.
+    let connection = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), c"unix-excl")?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A log that has to be made anew at a start needs space that may not be there.
     connection.file_control(Some("main"), FileControl::PersistWal(&mut 1))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", log_bytes(path) / 2 / PAGE_BYTES)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     Ok(connection)
+}
+
+fn log_bytes(database: &Path) -> u64 {
+    let space = FreeSpace::of(database);
+    space.map_or(LOG_BYTES, |space| LOG_BYTES.min(space.bytes_total / LOG_SHARE))
+}
+
+fn take_log_blocks(database: &Path) {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    if let Err(error) = take_blocks(log.as_ref(), log_bytes(database)) {
+        tracing::warn!(%error, "the registry's rows have no space of their own");
+    }
 }
 
 /// A panic in the middle of a transaction has rolled it back, so the connection is still good.

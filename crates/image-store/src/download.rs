@@ -22,9 +22,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// its place for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DownloadLimits {
-    /// A blob has this long in whole, …
+    /// A blob has this long, …
     pub time_base: Duration,
-    /// … and a second more for each so many bytes.
+    /// … and a second more for each so many bytes that came. What is announced and does not come buys no time.
     pub bytes_per_second_min: u64,
     /// A connection that brings less than `window_bytes_min` within this long counts as broken.
     pub window: Duration,
@@ -44,8 +44,9 @@ impl Default for DownloadLimits {
 }
 
 impl DownloadLimits {
-    fn time(&self, size: u64) -> Duration {
-        self.time_base + Duration::from_secs(size / self.bytes_per_second_min.max(1))
+    /// For so many bytes.
+    fn time(&self, bytes: u64) -> Duration {
+        self.time_base + Duration::from_secs(bytes / self.bytes_per_second_min.max(1))
     }
 }
 
@@ -79,6 +80,8 @@ impl Sink {
 enum Ended {
     Complete,
     Broken(String),
+    /// What came took longer than it may.
+    Late,
 }
 
 /// Downloads the blob `expected` of `size` bytes into the empty `file` and verifies it. The file is left at its start.
@@ -92,12 +95,14 @@ pub(crate) async fn download(
     let time = limits.time(size);
     match tokio::time::timeout(time, attempts(session, expected, size, file, limits)).await {
         Ok(done) => done,
-        Err(_) => {
-            let url = format!("blobs/{expected}");
-            let reason = format!("{size} bytes did not come within {} seconds", time.as_secs());
-            Err(RegistryError::Unreachable { url, reason })
-        }
+        Err(_) => Err(too_slow(expected, size, time)),
     }
+}
+
+fn too_slow(expected: Digest, bytes: u64, time: Duration) -> RegistryError {
+    let url = format!("blobs/{expected}");
+    let reason = format!("{bytes} bytes did not come within {} seconds", time.as_secs());
+    RegistryError::Unreachable { url, reason }
 }
 
 async fn attempts(
@@ -107,6 +112,7 @@ async fn attempts(
     file: File,
     limits: &DownloadLimits,
 ) -> Result<File, RegistryError> {
+    let begun = Instant::now();
     let mut sink = Sink { file, hasher: Sha256::new(), written: 0 };
     let mut resumes = 0;
     loop {
@@ -115,8 +121,11 @@ async fn attempts(
             sink.restart().map_err(RegistryError::Disk)?;
         }
         let ended;
-        (sink, ended) = read_body(response, sink, size, limits).await?;
+        (sink, ended) = read_body(response, sink, size, (begun, limits)).await?;
         match ended {
+            Ended::Late => {
+                return Err(too_slow(expected, sink.written + 1, limits.time(sink.written)));
+            }
             Ended::Complete if sink.written == size => break,
             Ended::Complete => {
                 return Err(RegistryError::SizeMismatch { expected: size, found: sink.written });
@@ -144,14 +153,17 @@ async fn read_body(
     response: http::Response<hyper::body::Incoming>,
     mut sink: Sink,
     size: u64,
-    limits: &DownloadLimits,
+    (begun, limits): (Instant, &DownloadLimits),
 ) -> Result<(Sink, Ended), RegistryError> {
     let mut body = response.into_body();
     let mut window = (Instant::now(), sink.written);
     let mut gathered = Vec::new();
     let mut gathered_bytes = 0;
     loop {
-        let ended = match tokio::time::timeout(READ_TIMEOUT, body.frame()).await {
+        let received = sink.written + gathered_bytes as u64;
+        let left = limits.time(received).saturating_sub(begun.elapsed());
+        let ended = match tokio::time::timeout(left.min(READ_TIMEOUT), body.frame()).await {
+            Err(_) if left <= READ_TIMEOUT => Some(Ended::Late),
             Err(_) => Some(Ended::Broken("i/o timeout".to_owned())),
             Ok(None) => Some(Ended::Complete),
             Ok(Some(Err(error))) => Some(Ended::Broken(error.to_string())),

@@ -4,6 +4,7 @@
 //! <dir>/images/<manifest digest>.json   what an image is made of; an image without this file does not exist
 //! <dir>/layers/<diff id>/               one unpacked layer, complete: it is renamed into place
 //! <dir>/layers/<manifest digest>/       directories that upper layers of an image only imply (see layer::directories)
+//! <dir>/marks/<diff id>.json            what a layer says of directories that it shares, if it does (see marks)
 //! <dir>/tmp/, <dir>/trash/              work in progress and work to throw away; emptied when the store opens
 //! ```
 //!
@@ -18,11 +19,18 @@ mod image;
 pub mod layer;
 mod lease;
 mod manifest;
+mod marks;
 mod pull;
+mod records;
 mod reference;
 mod registry;
+mod resolve;
+mod room;
+mod source;
 mod store;
 mod sweep;
+mod trash;
+mod work;
 
 pub use digest::{Digest, InvalidDigest};
 pub use download::DownloadLimits;
@@ -33,7 +41,8 @@ pub use layer::{UnpackError, UnpackLimits};
 pub use manifest::{ImageConfig, ManifestError, Platform};
 pub use reference::{ImageReference, InvalidReference};
 pub use registry::{
-    Credentials, HostNetwork, Nearness, Network, RegistryEndpoint, RegistryError, nearness,
+    Credentials, HostNetwork, Nearness, Network, OwnRegistry, RegistryEndpoint, RegistryError,
+    nearness,
 };
 pub use store::{ImageStore, StoreError, StoreOptions};
 pub use sweep::{SweepPolicy, Swept};

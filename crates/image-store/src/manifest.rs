@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 /// Largest manifest or index accepted, in bytes (the limit that registries apply to a push).
 pub const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Largest image configuration accepted, in bytes.
-pub const CONFIG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Most bytes that are kept of a configuration, for as long as its image is here: some kilobytes where it is honest, and
+/// no process takes much more of arguments and variables. A text counts for what it costs in memory, also an empty one.
+const PROCESS_BYTES_MAX: usize = 256 * 1024;
 /// Most layers of one image: Docker's limit, and well below overlayfs's 500.
 pub const LAYERS_MAX: usize = 127;
 /// Most platforms of one index.
@@ -221,8 +224,6 @@ pub struct ImageConfig {
     pub exposed_ports: Vec<String>,
     /// `VOLUME`: paths in the container.
     pub volumes: Vec<String>,
-    /// `LABEL`, sorted by name.
-    pub labels: std::collections::BTreeMap<String, String>,
     /// The architecture that the image claims, Go's name.
     pub architecture: String,
     /// The operating system that the image claims.
@@ -245,6 +246,9 @@ struct RawRootfs {
     diff_ids: Vec<Digest>,
 }
 
+/// A set, as Go writes it: what the values are is of no interest.
+type Names = std::collections::BTreeMap<String, serde::de::IgnoredAny>;
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct RawProcess {
@@ -254,9 +258,8 @@ struct RawProcess {
     user: Option<String>,
     working_dir: Option<String>,
     stop_signal: Option<String>,
-    exposed_ports: Option<serde_json::Map<String, serde_json::Value>>,
-    volumes: Option<serde_json::Map<String, serde_json::Value>>,
-    labels: Option<std::collections::BTreeMap<String, String>>,
+    exposed_ports: Option<Names>,
+    volumes: Option<Names>,
 }
 
 impl ImageConfig {
@@ -273,9 +276,7 @@ impl ImageConfig {
             return Err(ManifestError::LayersDiffer { layers, diff_ids: diff_ids.len() });
         }
         let process = raw.config.unwrap_or_default();
-        let names = |map: Option<serde_json::Map<String, serde_json::Value>>| {
-            map.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
-        };
+        let names = |map: Option<Names>| map.unwrap_or_default().into_keys().collect();
         let config = ImageConfig {
             entrypoint: process.entrypoint.unwrap_or_default(),
             cmd: process.cmd.unwrap_or_default(),
@@ -285,10 +286,24 @@ impl ImageConfig {
             stop_signal: process.stop_signal.filter(|signal| !signal.is_empty()),
             exposed_ports: names(process.exposed_ports),
             volumes: names(process.volumes),
-            labels: process.labels.unwrap_or_default(),
             architecture: raw.architecture,
             os: raw.os,
         };
+        if !config.is_small() {
+            let reason = format!("more than {PROCESS_BYTES_MAX} bytes for a process");
+            return Err(ManifestError::Malformed { what: "image configuration", reason });
+        }
         Ok((config, diff_ids))
+    }
+
+    /// Whether it is to be kept at all.
+    pub(crate) fn is_small(&self) -> bool {
+        let lists = [&self.entrypoint, &self.cmd, &self.env, &self.exposed_ports, &self.volumes];
+        let texts = lists.into_iter().flatten().chain(&self.stop_signal);
+        texts
+            .chain([&self.user, &self.working_dir, &self.architecture, &self.os])
+            .map(|text| text.len() + size_of::<String>())
+            .sum::<usize>()
+            <= PROCESS_BYTES_MAX
     }
 }

@@ -6,53 +6,64 @@
 //! | configuration | digest; as many diff ids as layers |
 //! | each layer not yet here: download, unpack, rename | size, blob digest, diff id |
 //!
-//! A layer is made by one pull at a time, whoever else wants it from the same registry waits and finds it.
+//! A layer is made by one pull at a time, whoever else wants it from the same registry waits and finds it. Who may have
+//! what is here already is in [`source`](crate::source).
 //!
 //! | what a registry may try | what keeps it out |
 //! |---|---|
 //! | indexes in indexes, without an end | depth and requests of one pull are bounded |
-//! | blobs without an end, or that hardly come | announced sizes, [`DownloadLimits`](crate::DownloadLimits) |
+//! | blobs without an end, or that hardly come | announced sizes, [`DownloadLimits`](crate::DownloadLimits), a time for the pull in whole |
+//! | images that cost memory: configurations, directories that are only implied, records | see `manifest`, `marks`, `records`; [`StoreOptions::images_max`](crate::StoreOptions) |
+//! | content of others, by its digest | see `source` |
 //! | images that fill the store | [`StoreOptions::bytes_max`](crate::StoreOptions); unused images go first |
-//! | images that keep others from being pulled | places per pull; a layer is waited for only where it comes from the same place |
+//! | images that fill the disk | a floor, see `room`; unused images go first |
+//! | images that keep others from being pulled | places per pull and per registry; a layer is waited for only where it comes from the same place, and who has it is at it |
+//! | claims that make others' images go | only bytes that came make room for themselves |
 
 use crate::digest::Digest;
 use crate::download::download;
 use crate::error::PullError;
 use crate::image::{Image, LayerRecord, MadeLayers};
-use crate::layer::Unpacked;
-use crate::layer::directories;
+use crate::layer::directories::{self, RestoreError};
+use crate::layer::{LIMIT_ON_BYTES, UnpackError, Unpacked};
 use crate::lease::Lease;
-use crate::manifest::{self, CONFIG_BYTES_MAX, Descriptor, ImageConfig, Manifest, ManifestError};
+use crate::manifest::{Descriptor, ImageConfig};
+use crate::marks::Marks;
 use crate::reference::ImageReference;
 use crate::registry::{RegistryEndpoint, RegistryError, Session};
-use crate::store::{ImageStore, Inner, Places, StoreError, discard};
-use rustix::io::Errno;
-use std::fs::File;
+use crate::resolve::Resolved;
+use crate::room::no_room;
+use crate::source::KnownLayer;
+use crate::store::{ImageStore, Inner, StoreError};
+use crate::work::{InWork, OfRegistry, Wanted, Working, open_unnamed};
+use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Layers of one pull that are downloaded or unpacked at once: containerd's `max_concurrent_downloads`.
 pub(crate) const DOWNLOADS_PER_PULL_MAX: usize = 3;
-/// How deep indexes may lie in each other.
-const INDEX_DEPTH_MAX: u32 = 4;
-/// Manifests and indexes that one pull asks for.
-const MANIFESTS_MAX: u32 = 32;
+/// Longest time for all layers of one pull; what came of it stays for the next try, until a sweep.
+/// Source: the ECS agent, `PullImageTimeout` in `agent/dockerclient/timelimits.go`.
+const PULL_TIME_MAX: Duration = Duration::from_secs(2 * 3600);
 /// Retries that AWS's text speaks of: a request is tried again by the client before it fails.
 const RETRIES_SAID: u32 = 1;
 
 impl ImageStore {
     /// Makes the image that `reference` names available, asking the repository at `endpoint`.
     ///
-    /// A tag is resolved at every call, by one request if it still names the image that is here; a digest that
-    /// is here already costs none. Cancel-safe: a dropped pull leaves at most files in `tmp/`, which the next opening removes.
+    /// A tag is resolved at every call, by one request if it still names the image that is here; a digest that is here
+    /// already costs none, if it came from there to somebody with the same credentials, see `source`. Cancel-safe: a dropped pull leaves at most files in `tmp/`, which the next opening removes.
     pub async fn pull(
         &self,
         reference: &ImageReference,
         endpoint: &RegistryEndpoint,
     ) -> Result<Image, PullError> {
-        if let Some(image) = reference.digest().and_then(|digest| self.image(digest)) {
+        if let Some(image) = reference.digest().and_then(|digest| self.image(digest))
+            && self.inner.may_have(&image.manifest_digest, endpoint)
+        {
             self.inner.touch(&image.manifest_digest);
             return Ok(image);
         }
@@ -63,31 +74,32 @@ impl ImageStore {
             source,
         };
         let found = session.manifest(&reference.selector()).await.map_err(unresolved)?;
-        if let Some(image) = self.find(reference).filter(|known| known.digest == found.1) {
+        if let Some(image) = self.find(reference).filter(|known| known.digest == found.1)
+            && self.inner.given(&image.manifest_digest, endpoint)
+        {
             self.inner.touch(&image.manifest_digest);
             return Ok(image);
         }
         let resolved = self.resolve(&session, found).await.map_err(unresolved)?;
         let Resolved { digest, manifest_digest, config, layers } = resolved;
         let lease = self.lease(&layers, manifest_digest);
-        self.make_room(&layers).await?;
-        let layers = match self.layers(&session, &layers).await {
-            // What nobody uses goes before a pull fails for want of space.
-            Err(PullError::DiskFull { .. }) => {
-                self.collect(0).await?;
-                self.layers(&session, &layers).await?
-            }
-            made => made?,
+        self.check_announced(&layers)?;
+        let layers = match tokio::time::timeout(PULL_TIME_MAX, self.made(&session, &layers)).await {
+            Ok(made) => made?,
+            Err(_) => return Err(too_slow(&layers)),
         };
-        if self.inner.bytes() > self.inner.options.bytes_max {
+        self.make_room().await?;
+        let images_max = self.inner.options.images_max;
+        if self.inner.images().len() >= images_max {
             self.collect(self.inner.options.bytes_max).await?;
-            if self.inner.bytes() > self.inner.options.bytes_max {
-                return Err(store_full());
+            if self.inner.images().len() >= images_max {
+                return Err(no_room());
             }
         }
         let has_directories = self.directories(manifest_digest, &layers).await?;
         let made = MadeLayers { layers, has_directories };
-        let image = self.record(reference, digest, manifest_digest, config, made, &lease)?;
+        let named = (reference, endpoint);
+        let image = self.record(named, digest, manifest_digest, config, made, &lease)?;
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = inner.make_durable(&manifest_digest) {
@@ -104,8 +116,8 @@ impl ImageStore {
         self.inner.leases.take(layers.chain([manifest_digest]).collect())
     }
 
-    /// Refuses an image that announces too much; throws unused ones away if it would not fit beside them.
-    async fn make_room(&self, layers: &[(Descriptor, Digest)]) -> Result<(), PullError> {
+    /// Refuses an image that announces more than there may be. What is here stays until bytes came.
+    fn check_announced(&self, layers: &[(Descriptor, Digest)]) -> Result<(), PullError> {
         let options = &self.inner.options;
         let mut announced: u64 = 0;
         for (blob, diff_id) in layers {
@@ -118,10 +130,45 @@ impl ImageStore {
                 announced = announced.saturating_add(blob.size);
             }
         }
-        let Some(before) = options.bytes_max.checked_sub(announced) else {
-            return Err(store_full());
-        };
-        if self.inner.bytes() > before { self.collect(before).await } else { Ok(()) }
+        let is_too_much = announced > options.bytes_max || !self.inner.may_fit(announced);
+        if is_too_much { Err(no_room()) } else { Ok(()) }
+    }
+
+    /// Throws unused images away if the layers that are here are too large; refuses the pull if that is not enough.
+    async fn make_room(&self) -> Result<(), PullError> {
+        let bytes_max = self.inner.options.bytes_max;
+        if self.inner.bytes() > bytes_max {
+            self.collect(bytes_max).await?;
+        }
+        if self.inner.bytes() > bytes_max { Err(no_room()) } else { Ok(()) }
+    }
+
+    /// Makes all layers. What nobody uses goes before a pull fails for want of space.
+    async fn made(
+        &self,
+        session: &Session<'_>,
+        layers: &[(Descriptor, Digest)],
+    ) -> Result<Vec<LayerRecord>, PullError> {
+        match self.layers_above_floor(session, layers).await {
+            Err(PullError::DiskFull { .. }) => {
+                self.collect(0).await?;
+                self.layers_above_floor(session, layers).await
+            }
+            made => made,
+        }
+    }
+
+    /// Ends when the disk has come to the floor: what is half-made goes then.
+    async fn layers_above_floor(
+        &self,
+        session: &Session<'_>,
+        layers: &[(Descriptor, Digest)],
+    ) -> Result<Vec<LayerRecord>, PullError> {
+        tokio::select! {
+            biased;
+            made = self.layers(session, layers) => made,
+            () = self.inner.until_low() => Err(no_room()),
+        }
     }
 
     async fn collect(&self, bytes_max: u64) -> Result<(), PullError> {
@@ -129,7 +176,13 @@ impl ImageStore {
             return Ok(());
         }
         let inner = Arc::clone(&self.inner);
-        let collected = tokio::task::spawn_blocking(move || inner.collect(bytes_max)).await;
+        let only_one = Arc::clone(&inner.collecting).lock_owned().await;
+        let collected = tokio::task::spawn_blocking(move || {
+            let collected = inner.collect(bytes_max);
+            drop(only_one);
+            collected
+        });
+        let collected = collected.await;
         collected
             .map_err(|error| PullError::io("image store", io::Error::other(error)))?
             .map_err(|StoreError { source, .. }| PullError::io("image store", source))
@@ -144,35 +197,53 @@ impl ImageStore {
         if let Some(known) = self.inner.has_directories(&manifest_digest) {
             return Ok(known);
         }
-        if layers.iter().all(|layer| layer.implied.is_empty()) {
+        let distinct = self.marked(layers)?;
+        let Some(top) = distinct.iter().find(|layer| layer.marked_bytes > 0) else {
             return Ok(false);
-        }
+        };
+        let top = top.diff_id;
+        let failed = |error| PullError::io("directories of an image", error);
         let in_work = InWork::new(&self.inner, format!("directories {manifest_digest}"));
-        let _only_one = in_work.lock.lock().await;
-        let (inner, layers) = (Arc::clone(&self.inner), layers.to_vec());
+        // The thread holds them until it ends, also if this pull is dropped.
+        let only_one = Arc::clone(&in_work.lock).lock_owned().await;
+        let place = Arc::clone(&self.inner.restoring).acquire_owned().await;
+        let place = place.map_err(|error| failed(io::Error::other(error)))?;
+        let (inner, wanted) = (Arc::clone(&self.inner), Wanted::new());
+        let is_wanted = wanted.watch();
         let made = tokio::task::spawn_blocking(move || {
-            let place = inner.places.layer(&manifest_digest);
-            let paths: Vec<PathBuf> =
-                layers.iter().map(|layer| inner.places.layer(&layer.diff_id)).collect();
-            let described = layers.iter().zip(&paths).rev().map(|(layer, path)| {
-                let (implied, opaque) = (&layer.implied, &layer.opaque);
-                directories::Layer { directory: path, implied, opaque }
-            });
-            let working = Working::create(&inner)?;
-            let any = directories::restore(&described.collect::<Vec<_>>(), &working.directory)?;
-            if any && !place.is_dir() {
-                working.keep(&place)?;
-            }
-            Ok(any)
+            let made = restore(&inner, &manifest_digest, &distinct, is_wanted);
+            drop((only_one, in_work, place));
+            made
         });
-        made.await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(|error| PullError::io("directories of an image", error))
+        match made.await.map_err(|error| failed(io::Error::other(error)))? {
+            Ok(any) => Ok(any),
+            Err(RestoreError::LimitExceeded(limit)) => {
+                Err(PullError::extract(top, UnpackError::LimitExceeded(limit)))
+            }
+            Err(RestoreError::Io(error)) => Err(failed(error)),
+            Err(error @ RestoreError::Unwanted) => Err(failed(io::Error::other(error))),
+        }
+    }
+
+    /// The layers of an image, each once and the top first, if what they imply together is not too much. A layer is
+    /// hidden by itself wherever it comes again below.
+    fn marked(&self, layers: &[LayerRecord]) -> Result<Vec<LayerRecord>, PullError> {
+        let marked_bytes_max = self.inner.options.limits.marked_path_bytes_max as u64;
+        let (mut seen, mut distinct, mut marked_bytes) = (HashSet::new(), Vec::new(), 0_u64);
+        for layer in layers.iter().rev().filter(|layer| seen.insert(layer.diff_id)) {
+            marked_bytes += layer.marked_bytes;
+            if marked_bytes > marked_bytes_max {
+                let error = UnpackError::LimitExceeded("directories");
+                return Err(PullError::extract(layer.diff_id, error));
+            }
+            distinct.push(layer.clone());
+        }
+        Ok(distinct)
     }
 
     fn record(
         &self,
-        reference: &ImageReference,
+        named: (&ImageReference, &RegistryEndpoint),
         digest: Digest,
         manifest_digest: Digest,
         config: ImageConfig,
@@ -180,70 +251,8 @@ impl ImageStore {
         lease: &Lease,
     ) -> Result<Image, PullError> {
         self.inner
-            .record(reference, digest, manifest_digest, config, made, lease)
+            .record(named, digest, manifest_digest, config, made, lease)
             .map_err(|StoreError { source, .. }| PullError::io("image record", source))
-    }
-
-    async fn resolve(
-        &self,
-        session: &Session<'_>,
-        (found, digest): (Manifest, Digest),
-    ) -> Result<Resolved, RegistryError> {
-        let platform = &self.inner.options.platform;
-        // A manifest that is named by itself is taken for what it is.
-        let mut ahead =
-            vec![Candidate { found: Some(found), digest, is_platform_said: true, depth: 0 }];
-        let (mut asked, mut unusable) = (0, None);
-        while let Some(Candidate { found, digest: of, is_platform_said, depth }) = ahead.pop() {
-            let found = match found {
-                Some(found) => found,
-                None if asked == MANIFESTS_MAX => return Err(too_many_manifests().into()),
-                None => {
-                    asked += 1;
-                    match session.manifest(&of.to_string()).await {
-                        Ok((found, _)) => found,
-                        // Indexes list signatures and other artifacts, too.
-                        Err(RegistryError::Manifest(error)) if !is_platform_said => {
-                            unusable = Some(error);
-                            continue;
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
-            };
-            match found {
-                Manifest::Index(_) if depth == INDEX_DEPTH_MAX => {
-                    return Err(too_many_manifests().into());
-                }
-                Manifest::Index(entries) => {
-                    let entries = manifest::candidates(entries, platform);
-                    ahead.extend(entries.into_iter().rev().map(|entry| Candidate {
-                        found: None,
-                        digest: entry.digest,
-                        is_platform_said: entry.platform.is_some(),
-                        depth: depth + 1,
-                    }));
-                }
-                Manifest::Image { config, layers } => {
-                    let (config, diff_ids) = self.config(session, &config, layers.len()).await?;
-                    if is_platform_said || platform.fits(&config) {
-                        let layers = layers.into_iter().zip(diff_ids).collect();
-                        return Ok(Resolved { digest, manifest_digest: of, config, layers });
-                    }
-                }
-            }
-        }
-        Err(unusable.unwrap_or_else(|| platform.no_match()).into())
-    }
-
-    async fn config(
-        &self,
-        session: &Session<'_>,
-        config: &Descriptor,
-        layers: usize,
-    ) -> Result<(ImageConfig, Vec<Digest>), RegistryError> {
-        let bytes = session.small_blob(config.digest, config.size, CONFIG_BYTES_MAX).await?;
-        Ok(ImageConfig::parse(&bytes, layers)?)
     }
 
     /// Makes all layers, as many at once as one pull may. The first failure ends the others.
@@ -257,6 +266,52 @@ impl ImageStore {
         futures_util::future::try_join_all(work).await
     }
 
+    /// A layer that is here and may be taken for this one: see [`source`](crate::source).
+    async fn shared(
+        &self,
+        session: &Session<'_>,
+        blob: Digest,
+        diff_id: Digest,
+    ) -> Option<LayerRecord> {
+        let endpoint = session.endpoint();
+        let place = endpoint.place();
+        if let Some(known) = self.inner.known_at(diff_id, &place, blob) {
+            return Some(known);
+        }
+        if !self.inner.is_known_in(diff_id, &endpoint.registry(), blob) {
+            return None;
+        }
+        match session.has_blob(blob).await {
+            Ok(true) => self.inner.know_at(diff_id, &place, blob),
+            Ok(false) => None,
+            Err(error) => {
+                tracing::debug!(%blob, %error, "not known whether the repository has it");
+                None
+            }
+        }
+    }
+
+    /// The layer is there from here on, if it was not before: from another place.
+    fn keep(
+        &self,
+        working: &Working<'_>,
+        source: &str,
+        blob: Digest,
+        record: &LayerRecord,
+    ) -> Result<(), PullError> {
+        let place = self.inner.places.layer(&record.diff_id);
+        let mut known = self.inner.known_layers();
+        if !place.is_dir() {
+            working.keep(&place).map_err(|error| PullError::io("layer", error))?;
+            known.remove(&record.diff_id);
+        }
+        let layer = known
+            .entry(record.diff_id)
+            .or_insert_with(|| KnownLayer { record: record.clone(), sources: Vec::new() });
+        layer.add(source, blob);
+        Ok(())
+    }
+
     async fn layer(
         &self,
         session: &Session<'_>,
@@ -264,20 +319,23 @@ impl ImageStore {
         blob: &Descriptor,
         diff_id: Digest,
     ) -> Result<LayerRecord, PullError> {
-        let key = format!("{} {} {diff_id}", session.authority(), blob.digest);
-        let in_work = InWork::new(&self.inner, key);
-        let _only_one = in_work.lock.lock().await;
-        let place = self.inner.places.layer(&diff_id);
-        let is_here = || {
-            let known = self.inner.known_layers.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(&diff_id).filter(|_| place.is_dir()).cloned()
-        };
-        if let Some(known) = is_here() {
+        let endpoint = session.endpoint();
+        let place_of_it = endpoint.place();
+        if let Some(known) = self.inner.known_at(diff_id, &place_of_it, blob.digest) {
             return Ok(known);
         }
         let closed =
             |error| PullError::Io { place: "download queue", source: io::Error::other(error) };
+        // First: who holds a layer that others want is at it.
         let _own_permit = own.acquire().await.map_err(closed)?;
+        let key = format!("{} {} {diff_id}", endpoint.authority, blob.digest);
+        let in_work = InWork::new(&self.inner, key);
+        let _only_one = in_work.lock.lock().await;
+        if let Some(known) = self.shared(session, blob.digest, diff_id).await {
+            return Ok(known);
+        }
+        let of_registry = OfRegistry::new(&self.inner, &endpoint.authority);
+        let _of_registry = of_registry.places.acquire().await.map_err(closed)?;
         let _permit = self.inner.downloads.acquire().await.map_err(closed)?;
         let file =
             open_unnamed(&self.inner.places).map_err(|error| PullError::io("image blob", error))?;
@@ -287,129 +345,63 @@ impl ImageStore {
             .map_err(|error| PullError::download(blob.digest, error))?;
         let working =
             Working::create(&self.inner).map_err(|error| PullError::io("layer", error))?;
-        let unpacked = options
-            .unpacker
-            .unpack(file, &working.directory, &options.limits)
-            .await
-            .map_err(|error| PullError::extract(diff_id, error))?;
+        let (limits, is_of_disk) = self.inner.limits_now();
+        let unpacked = options.unpacker.unpack(file, &working.directory, &limits).await;
+        let unpacked = unpacked.map_err(|error| match error {
+            UnpackError::LimitExceeded(LIMIT_ON_BYTES) if is_of_disk => no_room(),
+            error => PullError::extract(diff_id, error),
+        })?;
         if unpacked.diff_id != diff_id {
             return Err(PullError::DiffIdMismatch { expected: diff_id, found: unpacked.diff_id });
         }
-        // Somebody else may have made it meanwhile, from another place.
-        if let Some(known) = is_here() {
-            return Ok(known);
-        }
         let Unpacked { bytes, implied, opaque, .. } = unpacked;
-        let record = LayerRecord { diff_id, bytes, implied, opaque };
-        let mut known = self.inner.known_layers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !place.is_dir() {
-            working.keep(&place).map_err(|error| PullError::io("layer", error))?;
+        let marks = Marks { implied, opaque };
+        let record = LayerRecord::new(diff_id, bytes, blob.digest, marks.bytes());
+        if record.marked_bytes > 0 {
+            let inner = Arc::clone(&self.inner);
+            let written = tokio::task::spawn_blocking(move || marks.write(&inner.places, &diff_id));
+            let written = written.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            written.map_err(|error| PullError::io("layer", error))?;
         }
-        known.insert(diff_id, record.clone());
+        self.keep(&working, &place_of_it, blob.digest, &record)?;
+        self.make_room().await?;
         Ok(record)
     }
 }
 
-fn store_full() -> PullError {
-    PullError::DiskFull { place: "image store".to_owned() }
-}
-
-fn too_many_manifests() -> ManifestError {
-    let reason = format!("more than {INDEX_DEPTH_MAX} in each other, or {MANIFESTS_MAX} in all");
-    ManifestError::Malformed { what: "index", reason }
-}
-
-/// A manifest or index that may lead to the image.
-struct Candidate {
-    /// If it was asked for already.
-    found: Option<Manifest>,
-    digest: Digest,
-    /// Whether the way to it says that it is for this platform, or that nobody asks.
-    is_platform_said: bool,
-    depth: u32,
-}
-
-struct Resolved {
-    digest: Digest,
-    manifest_digest: Digest,
-    config: ImageConfig,
-    /// Lowest first, each with its diff id.
-    layers: Vec<(Descriptor, Digest)>,
-}
-
-/// A file without a name: gone when it is closed, whatever happens.
-fn open_unnamed(places: &Places) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(&places.tmp, flags, Mode::from_raw_mode(0o600)) {
-        Ok(file) => Ok(File::from(file)),
-        // Not every file system can: it gets a name for a moment.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-            let path = places.fresh(&places.tmp)?;
-            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-            std::fs::remove_file(&path)?;
-            Ok(file)
-        }
-        Err(errno) => Err(errno.into()),
+/// Blocks.
+fn restore(
+    inner: &Arc<Inner>,
+    manifest_digest: &Digest,
+    distinct: &[LayerRecord],
+    is_wanted: impl Fn() -> bool,
+) -> Result<bool, RestoreError> {
+    let place = inner.places.layer(manifest_digest);
+    let paths: Vec<PathBuf> =
+        distinct.iter().map(|layer| inner.places.layer(&layer.diff_id)).collect();
+    let marks = distinct.iter().map(|layer| match layer.marked_bytes {
+        0 => Ok(Marks::default()),
+        _ => Marks::read(&inner.places, &layer.diff_id),
+    });
+    let marks = marks.collect::<io::Result<Vec<Marks>>>()?;
+    let described: Vec<directories::Layer<'_>> = std::iter::zip(&marks, &paths)
+        .map(|(Marks { implied, opaque }, directory)| directories::Layer {
+            directory,
+            implied,
+            opaque,
+        })
+        .collect();
+    let working = Working::create(inner)?;
+    let any = directories::restore(&described, &working.directory, is_wanted)?;
+    if any && !place.is_dir() {
+        working.keep(&place)?;
     }
+    Ok(any)
 }
 
-/// The lock of a layer, forgotten with its last user.
-struct InWork<'store> {
-    inner: &'store Inner,
-    key: String,
-    lock: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl<'store> InWork<'store> {
-    fn new(inner: &'store Inner, key: String) -> InWork<'store> {
-        let mut all = inner.layers_in_work.lock().unwrap_or_else(PoisonError::into_inner);
-        let lock = Arc::clone(all.entry(key.clone()).or_default());
-        InWork { inner, key, lock }
-    }
-}
-
-impl Drop for InWork<'_> {
-    fn drop(&mut self) {
-        let mut all = self.inner.layers_in_work.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two: the map's and this one.
-        if Arc::strong_count(&self.lock) == 2 {
-            all.remove(&self.key);
-        }
-    }
-}
-
-/// A layer directory in the making; thrown away unless it is kept.
-struct Working<'store> {
-    inner: &'store Arc<Inner>,
-    directory: PathBuf,
-}
-
-impl<'store> Working<'store> {
-    fn create(inner: &'store Arc<Inner>) -> io::Result<Working<'store>> {
-        let directory = inner.places.fresh(&inner.places.tmp)?;
-        std::fs::create_dir(&directory)?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&directory, mode)?;
-        Ok(Working { inner, directory })
-    }
-
-    fn keep(&self, place: &Path) -> io::Result<()> {
-        std::fs::rename(&self.directory, place)
-    }
-}
-
-impl Drop for Working<'_> {
-    fn drop(&mut self) {
-        match discard(&self.directory, &self.inner.places) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "half-made layer not discarded");
-            }
-            Err(_) => {}
-            Ok(()) => {
-                let inner = Arc::clone(self.inner);
-                std::thread::spawn(move || inner.empty_trash());
-            }
-        }
-    }
+fn too_slow(layers: &[(Descriptor, Digest)]) -> PullError {
+    let url = "blobs".to_owned();
+    let reason = format!("{} layers did not come within {PULL_TIME_MAX:?}", layers.len());
+    let digest = layers.first().map_or_else(|| Digest::of(b""), |(blob, _)| blob.digest);
+    PullError::download(digest, RegistryError::Unreachable { url, reason })
 }

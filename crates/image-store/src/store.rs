@@ -2,13 +2,17 @@
 
 use crate::digest::Digest;
 use crate::download::DownloadLimits;
-use crate::image::{Image, ImageRecord, LayerRecord, MadeLayers, ReferenceRecord};
+use crate::image::{Image, ImageRecord, MadeLayers, ReferenceRecord};
 use crate::layer::UnpackLimits;
 use crate::layer::process::Unpacker;
 use crate::lease::{Lease, Leases};
 use crate::manifest::{ImageConfig, Platform};
+use crate::records::{load, write_record};
 use crate::reference::ImageReference;
-use crate::registry::{HostNetwork, Network, RegistryClient};
+use crate::registry::OwnRegistry;
+use crate::registry::{HostNetwork, Network, RegistryClient, RegistryEndpoint};
+use crate::source::{Grants, KnownLayer, Origin, PLACES_MAX, known_layers};
+use crate::trash::Trash;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -22,9 +26,15 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// [`DOWNLOADS_PER_PULL_MAX`](crate::pull::DOWNLOADS_PER_PULL_MAX): an image whose layers have no end keeps its own
 /// places, until their deadlines, and not those of others.
 const DOWNLOADS_MAX: usize = 24;
+/// How many of them are for layers of one registry: a slow one, or one that means it, leaves the others theirs.
+pub(crate) const DOWNLOADS_PER_REGISTRY_MAX: usize = DOWNLOADS_MAX / 2;
 /// Images of containers that run from before are named within this long after the store was opened. Until then
 /// nothing is thrown away to make room.
 const TAKE_OVER_TIME: Duration = Duration::from_secs(60);
+/// See [`StoreOptions::images_max`].
+const IMAGES_MAX: usize = 1_000;
+/// Images whose directories are looked at at once, each by a thread.
+const RESTORING_MAX: usize = 2;
 /// References, and digests of indexes, remembered for one image; the oldest goes first.
 const REFERENCES_MAX: usize = 100;
 
@@ -38,6 +48,8 @@ pub struct StoreOptions {
     /// Most bytes of all layers together, decompressed. To stay below, images that nothing uses go before a pull
     /// fails.
     pub bytes_max: u64,
+    /// Most images. Before there are more, the longest unused one goes: also one without a byte of layers is remembered.
+    pub images_max: usize,
     /// From when on they may go: see there.
     pub collect_after: Duration,
     /// Resolves the names of registries, and says where they may send the node.
@@ -46,6 +58,8 @@ pub struct StoreOptions {
     pub unpacker: Unpacker,
     /// Which platform's images are pulled.
     pub platform: Platform,
+    /// How the registry of this installation is reached, if there is one.
+    pub own_registry: Option<OwnRegistry>,
 }
 
 impl Default for StoreOptions {
@@ -54,10 +68,12 @@ impl Default for StoreOptions {
             limits: UnpackLimits::default(),
             download: DownloadLimits::default(),
             bytes_max: u64::MAX,
+            images_max: IMAGES_MAX,
             collect_after: TAKE_OVER_TIME,
             network: Arc::new(HostNetwork),
             unpacker: Unpacker::InProcess,
             platform: Platform::native(),
+            own_registry: None,
         }
     }
 }
@@ -89,12 +105,20 @@ pub(crate) struct Inner {
     pub places: Places,
     pub client: RegistryClient,
     pub downloads: Semaphore,
+    /// Places for downloads, by the registry's authority.
+    pub registries: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Held while the directories of an image are looked at: see [`directories`](crate::layer::directories).
+    pub restoring: Arc<Semaphore>,
+    /// Held while room is made: one thread at a time does, however many pulls lack it.
+    pub collecting: Arc<tokio::sync::Mutex<()>>,
+    pub trash: Trash,
     pub leases: Arc<Leases>,
     /// Held while a layer is made, so that it is made once. By where it comes from and what it claims to be: who only
     /// claims to have a layer does not keep others waiting for theirs.
     pub layers_in_work: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// The layers that are here.
-    pub known_layers: Mutex<HashMap<Digest, LayerRecord>>,
+    pub known_layers: Mutex<HashMap<Digest, KnownLayer>>,
+    pub grants: Mutex<Grants>,
     pub opened_at: Instant,
     boot_id: String,
     images: Mutex<BTreeMap<Digest, ImageRecord>>,
@@ -105,6 +129,7 @@ pub(crate) struct Inner {
 pub(crate) struct Places {
     pub images: PathBuf,
     pub layers: PathBuf,
+    pub marks: PathBuf,
     pub tmp: PathBuf,
     pub trash: PathBuf,
 }
@@ -114,13 +139,14 @@ impl Places {
         Places {
             images: directory.join("images"),
             layers: directory.join("layers"),
+            marks: directory.join("marks"),
             tmp: directory.join("tmp"),
             trash: directory.join("trash"),
         }
     }
 
     fn create(&self) -> Result<(), StoreError> {
-        for directory in [&self.images, &self.layers, &self.tmp, &self.trash] {
+        for directory in [&self.images, &self.layers, &self.marks, &self.tmp, &self.trash] {
             fs::create_dir_all(directory).map_err(StoreError::at(directory))?;
             // Images have setuid programs: nobody but root may reach them outside of a container.
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -133,8 +159,24 @@ impl Places {
         self.layers.join(diff_id.hex())
     }
 
-    fn record(&self, manifest_digest: &Digest) -> PathBuf {
+    pub fn marks(&self, diff_id: &Digest) -> PathBuf {
+        self.marks.join(format!("{}.json", diff_id.hex()))
+    }
+
+    pub fn record(&self, manifest_digest: &Digest) -> PathBuf {
         self.images.join(format!("{}.json", manifest_digest.hex()))
+    }
+
+    /// Writes a file whole or not at all.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let tmp = self.fresh(&self.tmp)?;
+        let mut file = File::create_new(&tmp)?;
+        let written = file.write_all(bytes).and_then(|()| fs::rename(&tmp, path));
+        if written.is_err() {
+            // The first error is the one to report; opening the store clears tmp again.
+            let _ = fs::remove_file(&tmp);
+        }
+        written
     }
 
     /// A new name in `directory` that nobody has.
@@ -155,26 +197,31 @@ impl ImageStore {
         let boot_id = boot_id.trim().to_owned();
         let images = load(&places, &boot_id)?;
         discard_unrecorded_layers(&places, &images)?;
+        discard_unrecorded_marks(&places, &images)?;
         discard_all(&places.tmp, &places)?;
-        let layers = images.values().flat_map(|image| &image.layers);
-        let known_layers = layers.map(|layer| (layer.diff_id, layer.clone())).collect();
-        let client = RegistryClient::new(&options.network);
+        let known_layers = known_layers(&images);
+        let grants = Grants::new().map_err(StoreError::at(directory))?;
+        let client = RegistryClient::new(&options.network, options.own_registry.as_ref());
         let store = ImageStore {
             inner: Arc::new(Inner {
                 options,
                 places,
                 client,
                 downloads: Semaphore::new(DOWNLOADS_MAX),
+                registries: Mutex::default(),
+                restoring: Arc::new(Semaphore::new(RESTORING_MAX)),
+                collecting: Arc::default(),
+                trash: Trash::default(),
                 leases: Arc::default(),
                 layers_in_work: Mutex::default(),
                 known_layers: Mutex::new(known_layers),
+                grants: Mutex::new(grants),
                 opened_at: Instant::now(),
                 boot_id,
                 images: Mutex::new(images),
             }),
         };
-        let inner = Arc::clone(&store.inner);
-        std::thread::spawn(move || inner.empty_trash());
+        store.inner.empty_trash();
         Ok(store)
     }
 
@@ -217,7 +264,7 @@ impl Inner {
         Image {
             digest,
             manifest_digest: record.manifest_digest,
-            config: record.config.clone(),
+            config: Arc::clone(&record.config),
             layers: record.directories().map(|name| self.places.layer(name)).collect(),
             bytes: record.layers.iter().map(|layer| layer.bytes).sum(),
             _lease: Arc::new(self.leases.take(held)),
@@ -229,15 +276,10 @@ impl Inner {
         self.images().get(manifest_digest).map(|record| record.has_directories)
     }
 
-    /// Deletes what is in the trash. Whatever cannot be deleted now is tried again at the next opening.
-    pub fn empty_trash(&self) {
-        self.options.unpacker.empty(&self.places.trash);
-    }
-
-    /// Remembers a complete image. The lease must hold its layers until here.
+    /// Remembers a complete image, made of what `endpoint` has. The lease must hold its layers until here.
     pub fn record(
         &self,
-        reference: &ImageReference,
+        (reference, endpoint): (&ImageReference, &RegistryEndpoint),
         resolved: Digest,
         manifest_digest: Digest,
         config: ImageConfig,
@@ -252,8 +294,9 @@ impl Inner {
             manifest_digest,
             index_digests: Vec::new(),
             references: Vec::new(),
-            config,
-            layers,
+            config: Arc::new(config),
+            origins: Vec::new(),
+            layers: Vec::new(),
             used_at_s: 0,
             boot_id: self.boot_id.clone(),
             durable: false,
@@ -268,6 +311,19 @@ impl Inner {
         }
         if record.index_digests.len() > REFERENCES_MAX {
             record.index_digests.remove(0);
+        }
+        // With the blobs, if it is of a version that did not remember them.
+        record.layers = layers;
+        let origin = Origin { place: endpoint.place(), is_public: endpoint.credentials.is_none() };
+        match record.origins.iter_mut().find(|known| known.place == origin.place) {
+            Some(known) => known.is_public |= origin.is_public,
+            None => record.origins.push(origin),
+        }
+        if record.origins.len() > PLACES_MAX {
+            record.origins.remove(0);
+        }
+        if endpoint.credentials.is_some() {
+            self.grants().add(&manifest_digest, endpoint);
         }
         record.used_at_s = now_s();
         write_record(&self.places, &record)?;
@@ -302,16 +358,13 @@ impl Inner {
         images: &mut BTreeMap<Digest, ImageRecord>,
         places: &Places,
         manifest_digest: &Digest,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<ImageRecord>, StoreError> {
         let path = places.record(manifest_digest);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::at(&path)(error))
             }
-            _ => {
-                images.remove(manifest_digest);
-                Ok(())
-            }
+            _ => Ok(images.remove(manifest_digest)),
         }
     }
 }
@@ -332,46 +385,6 @@ fn forget_reference(
     Ok(())
 }
 
-fn write_record(places: &Places, record: &ImageRecord) -> Result<(), StoreError> {
-    let path = places.record(&record.manifest_digest);
-    let write = || {
-        let bytes = serde_json::to_vec(record)?;
-        let tmp = places.fresh(&places.tmp)?;
-        let mut file = File::create_new(&tmp)?;
-        let written = file.write_all(&bytes).and_then(|()| fs::rename(&tmp, &path));
-        if written.is_err() {
-            // The first error is the one to report; opening the store clears tmp again.
-            let _ = fs::remove_file(&tmp);
-        }
-        written
-    };
-    write().map_err(StoreError::at(&path))
-}
-
-fn load(places: &Places, boot_id: &str) -> Result<BTreeMap<Digest, ImageRecord>, StoreError> {
-    let mut images = BTreeMap::new();
-    let listed = fs::read_dir(&places.images).map_err(StoreError::at(&places.images))?;
-    for entry in listed {
-        let path = entry.map_err(StoreError::at(&places.images))?.path();
-        let bytes = fs::read(&path).map_err(StoreError::at(&path))?;
-        match serde_json::from_slice::<ImageRecord>(&bytes) {
-            Ok(record) if is_whole(places, &record, boot_id) => {
-                images.insert(record.manifest_digest, record);
-            }
-            other => {
-                tracing::warn!(path = %path.display(), readable = other.is_ok(), "image dropped");
-                fs::remove_file(&path).map_err(StoreError::at(&path))?;
-            }
-        }
-    }
-    Ok(images)
-}
-
-fn is_whole(places: &Places, record: &ImageRecord, boot_id: &str) -> bool {
-    (record.durable || record.boot_id == boot_id)
-        && record.directories().all(|name| places.layer(name).is_dir())
-}
-
 fn discard_unrecorded_layers(
     places: &Places,
     images: &BTreeMap<Digest, ImageRecord>,
@@ -387,10 +400,33 @@ fn discard_unrecorded_layers(
     Ok(())
 }
 
+fn discard_unrecorded_marks(
+    places: &Places,
+    images: &BTreeMap<Digest, ImageRecord>,
+) -> Result<(), StoreError> {
+    let layers = images.values().flat_map(|image| &image.layers);
+    let marked = layers.filter(|layer| layer.marked_bytes > 0);
+    let known: HashSet<PathBuf> = marked.map(|layer| places.marks(&layer.diff_id)).collect();
+    for entry in fs::read_dir(&places.marks).map_err(StoreError::at(&places.marks))? {
+        let path = entry.map_err(StoreError::at(&places.marks))?.path();
+        if !known.contains(&path) {
+            fs::remove_file(&path).map_err(StoreError::at(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// A file that is gone by itself meanwhile is what was wanted: of a store that this process had open before, a thread may
+/// still be about to note that an image is durable.
 fn discard_all(directory: &Path, places: &Places) -> Result<(), StoreError> {
     for entry in fs::read_dir(directory).map_err(StoreError::at(directory))? {
         let path = entry.map_err(StoreError::at(directory))?.path();
-        discard(&path, places).map_err(StoreError::at(&path))?;
+        match discard(&path, places) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::at(&path)(error));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -111,8 +111,11 @@ async fn a_registry_sends_no_nearer_than_it_is() {
     check_redirect(("private.test", PRIVATE), ("127.0.0.3", PRIVATE), true).await;
     check_redirect(("private.test", PRIVATE), ("loopback.test", LOOPBACK), false).await;
     check_redirect(("private.test", PRIVATE), ("metadata.test", FORBIDDEN), false).await;
-    check_redirect(("127.0.0.1", LOOPBACK), ("private.test", PRIVATE), true).await;
-    check_redirect(("127.0.0.1", LOOPBACK), ("loopback.test", LOOPBACK), true).await;
+    // A port of loopback may be a tenant's.
+    check_redirect(("127.0.0.1", LOOPBACK), ("public.test", PUBLIC), false).await;
+    check_redirect(("127.0.0.1", LOOPBACK), ("private.test", PRIVATE), false).await;
+    check_redirect(("127.0.0.1", LOOPBACK), ("loopback.test", LOOPBACK), false).await;
+    check_redirect(("127.0.0.1", LOOPBACK), ("127.0.0.1", LOOPBACK), false).await;
     check_redirect(("127.0.0.1", LOOPBACK), ("127.0.0.4", FORBIDDEN), false).await;
 }
 
@@ -140,6 +143,17 @@ async fn a_realm_is_no_nearer_and_gets_no_password_that_is_not_its() {
         assert_eq!(inside.requests(""), 0, "{host}");
         assert_eq!(outside.requests("t0k3n"), 0, "{host}");
     }
+    // Of a registry on loopback only itself.
+    let beside = Registry::start_at(address(LOOPBACK), Access::Open).await;
+    let realm = format!("http://127.0.0.1:{}/token", beside.port());
+    let tenant = Registry::start_at(address(LOOPBACK), Access::BearerAt(realm)).await;
+    tenant.put_image("1", &[tar()]);
+    let reason = pull(&tenant, "127.0.0.1").await.unwrap_err();
+    assert!(reason.contains("may not send this node"), "{reason}");
+    assert_eq!(beside.requests(""), 0);
+    let honest = Registry::start_at(address(LOOPBACK), Access::Bearer).await;
+    honest.put_image("1", &[tar()]);
+    pull(&honest, "127.0.0.1").await.unwrap();
     // A realm elsewhere without TLS gives tokens, and is told no password.
     let elsewhere = Registry::start_at(address(PUBLIC), Access::Open).await;
     let realm = format!("http://other.test:{}/token", elsewhere.port());

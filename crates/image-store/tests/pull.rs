@@ -4,14 +4,17 @@
 mod support;
 
 use outport_image_store::{
-    Digest, DownloadLimits, Image, ImageStore, Platform, PullError, RegistryEndpoint, StoreOptions,
-    SweepPolicy, UnpackLimits,
+    Digest, DownloadLimits, HostNetwork, Image, ImageStore, Nearness, Network, Platform, PullError,
+    RegistryEndpoint, StoreOptions, SweepPolicy, UnpackLimits,
 };
 use outport_model::Now;
 use outport_model::clock::{Reading, StepWatch};
 use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::registry::{Access, Fault, Registry};
 use support::tarball::{Tarball, gzip};
@@ -45,7 +48,7 @@ fn noise(length: usize) -> Vec<u8> {
 #[track_caller]
 fn check_clean(directory: &Path, layers: usize) {
     let count = |name: &str| fs::read_dir(directory.join(name)).unwrap().count();
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while count("trash") + count("tmp") > 0 && std::time::Instant::now() < deadline {
         std::thread::yield_now();
     }
@@ -287,6 +290,30 @@ async fn unused_images_make_room_before_a_pull_fails() {
     check_error(&store, &registry, "app:huge", "write image store: no space left on device").await;
 }
 
+/// An image without a byte of layers is remembered, too.
+#[tokio::test]
+async fn images_have_a_number() {
+    let registry = Registry::start(Access::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let limited = StoreOptions { images_max: 2, collect_after: Duration::ZERO, ..options() };
+    let store = ImageStore::open(directory.path(), limited).unwrap();
+    let mut held = Vec::new();
+    for tag in ["a", "b", "c"] {
+        registry.put_image(tag, &[tar(tag)]);
+        let reference = registry.reference(&format!("app:{tag}"));
+        let image = store.pull(&reference, &registry.endpoint()).await.unwrap();
+        assert!(store.digests().len() <= 2, "{tag}");
+        if tag != "a" {
+            held.push(image);
+        }
+    }
+    assert!(store.find(&registry.reference("app:a")).is_none(), "the unused one went");
+    registry.put_image("d", &[tar("d")]);
+    check_error(&store, &registry, "app:d", "no space left on device").await;
+    drop(held);
+    store.pull(&registry.reference("app:d"), &registry.endpoint()).await.unwrap();
+}
+
 /// Pulls, expects this in the reason, and that nothing is left.
 async fn check_error(
     store: &ImageStore,
@@ -392,6 +419,22 @@ async fn troubles_that_pass_are_ridden_out() {
     assert!(error.is_transient());
 }
 
+/// A registry on loopback sends nowhere; these are not.
+struct Elsewhere;
+
+impl Network for Elsewhere {
+    fn resolve(
+        &self,
+        host: String,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+        HostNetwork.resolve(host)
+    }
+
+    fn nearness(&self, _: IpAddr) -> Nearness {
+        Nearness::Public
+    }
+}
+
 #[tokio::test]
 async fn credentials_are_given_when_asked_for_and_to_nobody_else() {
     let directory = tempfile::tempdir().unwrap();
@@ -416,7 +459,8 @@ async fn credentials_are_given_when_asked_for_and_to_nobody_else() {
     let target = format!("http://{}/v2/app/blobs/{blob}", to.authority());
     from.fault(&format!("blobs/{blob}"), Fault::Redirect(target));
     let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let network = std::sync::Arc::new(Elsewhere);
+    let store = ImageStore::open(directory.path(), StoreOptions { network, ..options() }).unwrap();
     let endpoint = from.endpoint_as("AWS", "secret");
     store.pull(&from.reference("app:1"), &endpoint).await.unwrap();
     assert_eq!(to.requests("blobs/"), 1);
@@ -515,7 +559,7 @@ async fn a_full_disk_is_said_and_leaves_nothing() {
     // Does not fit when it is unpacked.
     let zeros = Tarball::new().file("zeros", &vec![7; 3_000_000]).finish();
     registry.put_image("layer", &[zeros]);
-    check_error(&store, &registry, "app:layer", "write zeros: no space left on device").await;
+    check_error(&store, &registry, "app:layer", "write image store: no space left on device").await;
     registry.put_image("small", &[tar("small")]);
     check_clean(mounted.path(), 0);
     store.pull(&registry.reference("app:small"), &registry.endpoint()).await.unwrap();

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         if !arguments.iter().any(|argument| argument == "--ignored") {
             println!("layers_are_unpacked_by_a_process: test");
             println!("the_process_has_given_up_what_it_does_not_need: test");
+            println!("a_child_whose_parent_has_gone_does_nothing: test");
             println!("a_deep_tree_in_the_trash_does_not_end_the_program: test");
             println!("processor_time_has_an_end: test");
         }
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
     println!("test layers_are_unpacked_by_a_process ... ok");
     the_process_has_given_up_what_it_does_not_need();
     println!("test the_process_has_given_up_what_it_does_not_need ... ok");
+    a_child_whose_parent_has_gone_does_nothing();
+    println!("test a_child_whose_parent_has_gone_does_nothing ... ok");
     processor_time_has_an_end();
     println!("test processor_time_has_an_end ... ok");
     a_deep_tree_in_the_trash_does_not_end_the_program();
@@ -39,11 +42,17 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What the process with the number `parent` tells its child.
+fn unpacking(parent: u32, limits: &UnpackLimits) -> String {
+    let limits = serde_json::to_string(limits).unwrap();
+    format!("{{\"parent\":{parent},\"work\":{{\"Unpack\":{limits}}}}}")
+}
+
 /// As the kernel shows it while the process waits for the rest of its blob.
 fn the_process_has_given_up_what_it_does_not_need() {
     let directory = tempfile::tempdir().unwrap();
     let limits = UnpackLimits::default();
-    let task = format!("{{\"Unpack\":{}}}", serde_json::to_string(&limits).unwrap());
+    let task = unpacking(std::process::id(), &limits);
     let mut child = Command::new("/proc/self/exe")
         .args(["unpack", &task])
         .current_dir(directory.path())
@@ -79,10 +88,38 @@ fn the_process_has_given_up_what_it_does_not_need() {
         let soft = line[name.len()..].split_whitespace().next().unwrap();
         assert_eq!(soft, value, "{line}");
     }
+    let root = std::fs::read_link(format!("/proc/{}/root", child.id())).unwrap();
+    assert_eq!(root, directory.path().canonicalize().unwrap());
+    // State, parent, group, session, …; niceness is the sixteenth from the state.
+    let fields = |stat: &str| -> Vec<i64> {
+        let numbers = stat.rsplit_once(") ").unwrap().1.split(' ').skip(1);
+        numbers.take(20).map(|field| field.parse().unwrap()).collect()
+    };
+    let own = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (own, of_child) = (fields(&own), fields(&of_child("stat")));
+    assert_eq!(of_child[2], i64::from(child.id()), "a session of its own");
+    assert_eq!(of_child[15], (own[15] + 10).min(19), "niceness");
     drop(child.stdin.take());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("Unpacked"), "{said}");
+}
+
+/// The signal of a parent's death comes only from then on that it was asked for.
+fn a_child_whose_parent_has_gone_does_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    for work in [unpacking(1, &UnpackLimits::default()), r#"{"parent":1,"work":"Remove"}"#.into()] {
+        std::fs::write(directory.path().join("kept"), "").unwrap();
+        let output = Command::new("/proc/self/exe")
+            .args(["unpack", &work])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("the parent has gone"), "{said}");
+        assert!(directory.path().join("kept").exists());
+    }
 }
 
 /// Behind the archive's end the blob has gigabytes more, which cost nothing but time.
@@ -93,7 +130,7 @@ fn processor_time_has_an_end() {
     blob.set_len(60 << 30).unwrap();
     let blob = std::fs::File::open(directory.path().join("blob")).unwrap();
     std::fs::create_dir(directory.path().join("layer")).unwrap();
-    let task = format!("{{\"Unpack\":{}}}", serde_json::to_string(&limits).unwrap());
+    let task = unpacking(std::process::id(), &limits);
     let output = Command::new("/proc/self/exe")
         .args(["unpack", &task])
         .current_dir(directory.path().join("layer"))

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request, header};
 use outport_model::{AccountId, Region, Scope, TimestampMs};
 
+use super::SecureTransport;
 use crate::{AuthenticationError, RegistryAuthorizer, RegistryCaller};
 
 /// Reads the Basic credentials that `docker login` stores.
@@ -29,11 +30,12 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     Some((user.to_owned(), password.to_owned()))
 }
 
-/// The realm of the challenge: the address that the client used.
+/// The realm of the challenge: the address that the client used, as it used it.
 pub(crate) fn realm(request: &Request<Body>) -> String {
     let clean = |host: &&str| host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
     let host = host(request).filter(clean).unwrap_or("registry");
-    format!("http://{host}/")
+    let is_secure = request.extensions().get() == Some(&SecureTransport(true));
+    format!("{}://{host}/", if is_secure { "https" } else { "http" })
 }
 
 /// AWS's form of a registry host, `<account>.dkr.ecr.<region>.<suffix>`, says whose registry is meant;
@@ -66,6 +68,22 @@ mod tests {
         let found = credentials(&headers);
         let found = found.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
         assert_eq!(found, expected, "{authorization}");
+    }
+
+    #[test]
+    fn the_realm_is_the_address_that_the_client_used() {
+        for (secure, expected) in [
+            (None, "http://registry.example:4566/"),
+            (Some(false), "http://registry.example:4566/"),
+            (Some(true), "https://registry.example:4566/"),
+        ] {
+            let mut request = Request::get("/v2/").header(header::HOST, "registry.example:4566");
+            if let Some(secure) = secure {
+                request = request.extension(SecureTransport(secure));
+            }
+            let request = request.body(Body::empty()).expect("a request");
+            assert_eq!(realm(&request), expected, "{secure:?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub type Clock = Arc<dyn Fn() -> TimestampMs + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct BodyMemory(pub Arc<Semaphore>);
 
+/// Whether the client came over TLS. Whoever mounts the router may put it into a request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecureTransport(pub bool);
+
 /// Called once the password of a request was good. Whoever mounts the router may put it into a request's extensions, to
 /// learn that its sender is no stranger.
 #[derive(Clone)]
@@ -110,7 +114,9 @@ async fn answer(service: Arc<Service>, request: Request<Body>) -> Result<Respons
         tell();
     }
     let scope = authentication::scope_of_host(&request).unwrap_or_else(|| caller.scope().clone());
-    let endpoint = Endpoint::parse(request.uri().path())?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let endpoint = Endpoint::parse(request.uri().path());
+    let endpoint = endpoint.map_err(|refusal| if reads { refusal.of_a_read() } else { refusal })?;
     let exchange = Exchange { service, caller, scope, now_ms };
     let (request, body) = request.into_parts();
     let method = request.method.clone();

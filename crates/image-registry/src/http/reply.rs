@@ -44,6 +44,17 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "TAG_INVALID", message)
     }
 
+    /// What cannot be a tag is not there, for whoever asks for it. Source: the distribution specification's
+    /// conformance tests, which ask for `.INVALID_MANIFEST_NAME` and want 404.
+    pub(crate) fn of_a_read(self) -> Self {
+        match self.code {
+            "TAG_INVALID" => {
+                Self { status: StatusCode::NOT_FOUND, code: "MANIFEST_UNKNOWN", ..self }
+            }
+            _ => self,
+        }
+    }
+
     pub(crate) fn digest_invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message)
     }

@@ -79,7 +79,8 @@ async fn what_does_not_exist_is_said_in_the_protocols_words() {
         (Method::GET, "/v2/missing/tags/list".to_owned(), 404, "NAME_UNKNOWN"),
         (Method::GET, "/v2/App/tags/list".to_owned(), 400, "NAME_INVALID"),
         (Method::GET, "/v2/app/blobs/sha256:0".to_owned(), 400, "DIGEST_INVALID"),
-        (Method::GET, "/v2/app/manifests/-x".to_owned(), 400, "TAG_INVALID"),
+        (Method::GET, "/v2/app/manifests/.bad".to_owned(), 404, "MANIFEST_UNKNOWN"),
+        (Method::DELETE, "/v2/app/manifests/.bad".to_owned(), 400, "TAG_INVALID"),
         (Method::POST, "/v2/app/manifests/1".to_owned(), 405, "UNSUPPORTED"),
         (Method::GET, "/v2/nothing".to_owned(), 404, "NOT_FOUND"),
     ] {

@@ -130,7 +130,9 @@ fn the_drop_in_is_for_loopback_and_for_its_own_instance_only() {
     assert_eq!(make("0.0.0.0:4566"), None);
     let own = make("127.0.0.1:4566").expect("a loopback address");
     assert!(own.write().expect("written"));
-    assert!(own.text().contains("location = \"127.0.0.1:4566\"\ninsecure = true\n"));
+    for location in ["127.0.0.1:4566", "localhost:4566"] {
+        assert!(own.text().contains(&format!("location = \"{location}\"\ninsecure = true\n")));
+    }
     assert!(
         make("127.0.0.1:4567").expect("an address").write().expect("replaced"),
         "a new address"

@@ -2,18 +2,18 @@
 //!
 //! | wall | what is left |
 //! |---|---|
-//! | Landlock, or the root directory | files below one directory |
+//! | the root directory, and Landlock | files below one directory, also for what Landlock does not know: owners, modes, times |
 //! | capabilities | to give files their owner, mode, file capabilities and whiteouts, and to do it in any directory |
 //! | system calls | those on open files and below open directories; no new process, program, socket, mount |
 //! | resource limits | of [`UnpackLimits`]; no core file |
 //!
 //! Landlock goes up from a file to the root for each access: where trees are as deep as a stranger likes, and all that is
-//! done is to remove them, that makes their removal quadratic. There the directory becomes the process's root.
+//! done is to remove them, that makes their removal quadratic. There the directory is the process's root, and no more.
 //!
 //! `SYS_ADMIN` goes, too: what needs it, opaque directories, the parent marks.
 //!
-//! **Invariant:** what cannot be given up is an error, but for Landlock on a kernel without it: then `openat2` is the
-//! only wall around the directory.
+//! **Invariant:** what cannot be given up is an error, but for Landlock on a kernel without it: then the root directory
+//! is the only wall but `openat2`.
 
 use super::limits::UnpackLimits;
 use super::unpack::HARMLESS_DEVICES;
@@ -81,6 +81,7 @@ const UNPACKING: &[&str] = &[
     "fchown",
     "fchownat",
     "fsetxattr",
+    "fstatfs",
     "ftruncate",
     "linkat",
     "mkdirat",
@@ -114,9 +115,9 @@ pub fn confine(directory: &Path, work: Work<'_>) -> io::Result<()> {
         limit(Resource::Fsize, limits.bytes_max)?;
     }
     rustix::thread::set_no_new_privs(true)?;
-    match work {
-        Work::Unpack(_) => confine_files(directory)?,
-        Work::Remove => change_root(directory)?,
+    change_root(directory)?;
+    if let Work::Unpack(_) = work {
+        confine_files(Path::new("/"))?;
     }
     let kept = match work {
         Work::Unpack(_) => {
@@ -193,4 +194,50 @@ fn filter_calls(work: Work<'_>) -> Result<(), libseccomp::error::SeccompError> {
         }
     }
     filter.load()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const CONFINED_IN: &str = "OUTPORT_TEST_CONFINED_IN";
+    const OUTSIDE: &str = "OUTPORT_TEST_OUTSIDE";
+
+    /// Landlock knows neither modes nor owners. Needs root.
+    #[test]
+    fn what_is_outside_keeps_its_mode_and_owner() {
+        if let (Some(directory), Some(outside)) =
+            (std::env::var_os(CONFINED_IN), std::env::var_os(OUTSIDE))
+        {
+            confine(Path::new(&directory), Work::Unpack(&UnpackLimits::default())).unwrap();
+            let mode = rustix::fs::Mode::from_raw_mode(0o777);
+            let here = rustix::fs::CWD;
+            let inside = rustix::fs::chmodat(here, "inside", mode, rustix::fs::AtFlags::empty());
+            let none = rustix::fs::AtFlags::empty();
+            let uid = Some(rustix::fs::Uid::from_raw(1000));
+            let changed = rustix::fs::chmodat(here, &outside, mode, none);
+            let given = rustix::fs::chownat(here, &outside, uid, None, none);
+            let above = rustix::fs::chmodat(here, "../outside", mode, none);
+            let kept = changed.is_err() && given.is_err() && above.is_err();
+            std::process::exit(if inside.is_ok() && kept { 0 } else { 1 });
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let (outside, directory) = (scratch.path().join("outside"), scratch.path().join("layer"));
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(&outside, "").unwrap();
+        std::fs::write(directory.join("inside"), "").unwrap();
+        let name = "layer::confinement::tests::what_is_outside_keeps_its_mode_and_owner";
+        let mode = || std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&outside).unwrap());
+        let before = mode();
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--test-threads=1"])
+            .env(CONFINED_IN, &directory)
+            .env(OUTSIDE, &outside)
+            .current_dir(&directory)
+            .output()
+            .unwrap();
+        assert!(status.status.success(), "{status:?}");
+        assert_eq!(mode(), before);
+    }
 }

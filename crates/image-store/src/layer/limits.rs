@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What [`UnpackLimits::bytes_max`] is called in an error.
+pub(crate) const LIMIT_ON_BYTES: &str = "bytes";
+
 /// Limits on one layer. Exceeding one ends the unpacking with
 /// [`UnpackError::LimitExceeded`](super::UnpackError::LimitExceeded).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 //! behind it can be made to hold or write more, whatever sizes the headers claim; and, for what costs nothing to
 //! claim (holes, directories on the way), before it is made.
 
-use super::limits::UnpackLimits;
+use super::limits::{LIMIT_ON_BYTES, UnpackLimits};
 use crate::digest::Digest;
 use sha2::{Digest as _, Sha256};
 use std::cell::{Cell, RefCell};
@@ -62,7 +62,11 @@ impl Meter {
     /// A file of so many bytes, holes included, is going to be made.
     pub fn claim(&self, bytes: u64) -> io::Result<()> {
         self.claimed.set(self.claimed.get().saturating_add(bytes));
-        if self.claimed.get() > self.limits.bytes_max { self.refuse("bytes") } else { Ok(()) }
+        if self.claimed.get() > self.limits.bytes_max {
+            self.refuse(LIMIT_ON_BYTES)
+        } else {
+            Ok(())
+        }
     }
 
     /// Too many paths of directories are held in memory.
@@ -90,7 +94,7 @@ impl Meter {
         self.decompressed.set(total);
         self.hasher.borrow_mut().update(bytes);
         if total > self.limits.bytes_max {
-            return self.refuse("bytes");
+            return self.refuse(LIMIT_ON_BYTES);
         }
         let allowed = self.compressed.get().saturating_mul(self.limits.ratio_max);
         if total > self.limits.ratio_free_bytes && total > allowed {

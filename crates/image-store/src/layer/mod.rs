@@ -4,6 +4,7 @@
 //! |---|---|
 //! | names, links, devices that lead out | one directory descriptor, `openat2` ([`root`]); Landlock |
 //! | trees deeper than their names, or than a stack | real depth is bounded ([`root`]); `outport-tree-removal` |
+//! | directories that are only implied, in every layer | bounded for the layer and for the image ([`directories`]) |
 //! | holes, claims, bombs, headers without an end | all that is claimed is metered before it is made ([`metered`], [`archive`]) |
 //! | layers without an end, loops that cost time | limits on time and processor ([`limits`], [`process`]) |
 //! | a bug in a decompressor or here | a process with neither rights nor calls ([`confinement`]) |
@@ -19,10 +20,12 @@ pub(crate) mod directories;
 mod limits;
 mod metered;
 mod path;
+mod pax;
 pub mod process;
 mod root;
 mod unpack;
 
+pub(crate) use limits::LIMIT_ON_BYTES;
 pub use limits::UnpackLimits;
 pub(crate) use path::LayerPath;
 pub use unpack::{UnpackError, Unpacked, unpack_layer};

@@ -8,7 +8,7 @@
 //! paths are opened beneath the layer's directory. A child that takes too long, or dies of a limit, is that limit's
 //! error.
 
-use super::confinement::{Work, confine};
+use super::confinement::{self, confine};
 use super::limits::UnpackLimits;
 use super::unpack::{UnpackError, Unpacked, finish, unpack_entries, unpack_layer};
 use rustix::fs::{Mode, OFlags};
@@ -28,6 +28,8 @@ use tokio::io::AsyncReadExt;
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// The child ends itself at the limit; this much later it is killed.
 const TIME_GRACE: Duration = Duration::from_secs(15);
+/// Of a child, above its parent's: what runs goes before what is yet to be unpacked or removed.
+const NICENESS: i32 = 10;
 /// Errors of a removal that are told.
 const FAILURES_TOLD_MAX: usize = 10;
 
@@ -45,11 +47,26 @@ pub enum Unpacker {
     },
 }
 
-/// What a child is told to do in its working directory.
+/// What a child is told.
 #[derive(Serialize, Deserialize)]
-enum Task {
+struct Task {
+    /// The process that reads the answer: without it there is nothing to do.
+    parent: i32,
+    work: Work,
+}
+
+/// What a child does in its working directory.
+#[derive(Serialize, Deserialize)]
+enum Work {
     Unpack(UnpackLimits),
     Remove,
+}
+
+impl Task {
+    fn own(work: Work) -> serde_json::Result<String> {
+        let parent = rustix::process::getpid().as_raw_nonzero().get();
+        serde_json::to_string(&Task { parent, work })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,7 +133,7 @@ impl Unpacker {
         match failures {
             Ok(failures) => {
                 for failure in failures {
-                    tracing::warn!(failure, "trash not removed; the next start tries again");
+                    tracing::warn!(failure, "trash not removed; it is tried again");
                 }
             }
             Err(error) => tracing::warn!(%error, path = %directory.display(), "trash not readable"),
@@ -137,7 +154,7 @@ async fn in_process(
     directory: &Path,
     limits: &UnpackLimits,
 ) -> Result<Unpacked, UnpackError> {
-    let task = serde_json::to_string(&Task::Unpack(*limits));
+    let task = Task::own(Work::Unpack(*limits));
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .arg(task.map_err(|error| failed(error.into()))?)
@@ -174,7 +191,7 @@ fn empty_in_process(
 ) -> io::Result<Vec<String>> {
     let mut child = std::process::Command::new(program)
         .args(arguments)
-        .arg(serde_json::to_string(&Task::Remove)?)
+        .arg(Task::own(Work::Remove)?)
         .current_dir(directory)
         .env_clear()
         .stdin(Stdio::null())
@@ -251,10 +268,12 @@ fn known_limit(name: &str) -> &'static str {
 /// The child's whole life: does in the working directory what `task`, the argument that the parent appended, says,
 /// and prints the answer. The exit code is 0 when an answer was printed, whatever it says.
 pub fn unpack_main(task: &str) -> ExitCode {
-    let answer = match serde_json::from_str(task) {
-        Ok(Task::Unpack(limits)) => run(&limits).map_or_else(describe, Answer::Unpacked),
-        Ok(Task::Remove) => remove().map_or_else(|error| describe(failed(error)), Answer::Removed),
-        Err(error) => describe(failed(error.into())),
+    let task = serde_json::from_str::<Task>(task).map_err(io::Error::from);
+    let begun = task.and_then(|Task { parent, work }| begin(parent).map(|()| work));
+    let answer = match begun {
+        Ok(Work::Unpack(limits)) => run(&limits).map_or_else(describe, Answer::Unpacked),
+        Ok(Work::Remove) => remove().map_or_else(|error| describe(failed(error)), Answer::Removed),
+        Err(error) => describe(failed(error)),
     };
     let printed = serde_json::to_vec(&answer)
         .map_err(io::Error::from)
@@ -263,23 +282,29 @@ pub fn unpack_main(task: &str) -> ExitCode {
 }
 
 fn run(limits: &UnpackLimits) -> Result<Unpacked, UnpackError> {
-    die_with_parent().map_err(failed)?;
     let directory = std::env::current_dir().map_err(failed)?;
     let blob = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
     let root = open(&directory)?;
-    confine(&directory, Work::Unpack(limits)).map_err(failed)?;
+    confine(&directory, confinement::Work::Unpack(limits)).map_err(failed)?;
     unpack_entries(File::from(blob), root.as_fd(), limits)
 }
 
 fn remove() -> io::Result<Vec<String>> {
-    die_with_parent()?;
     let directory = std::env::current_dir()?;
-    confine(&directory, Work::Remove)?;
+    confine(&directory, confinement::Work::Remove)?;
     empty_directory(Path::new("."))
 }
 
-fn die_with_parent() -> io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
+/// Dies with the parent, also if it died a moment ago; gets no signal of its terminal; goes behind what runs.
+fn begin(parent: i32) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let found = rustix::process::getppid().map(|found| found.as_raw_nonzero().get());
+    if found != Some(parent) {
+        return Err(io::Error::other("the parent has gone"));
+    }
+    rustix::process::setsid()?;
+    rustix::process::nice(NICENESS)?;
+    Ok(())
 }
 
 fn describe(error: UnpackError) -> Answer {

@@ -52,6 +52,9 @@ pub enum RootError {
     /// A hard link to something that is no regular file or symlink.
     #[error("a hard link to something that is no file")]
     TargetNotAFile,
+    /// More than the file system takes for one file.
+    #[error("attributes too large")]
+    AttributesTooLarge,
     /// The kernel or a limit refused.
     #[error(transparent)]
     Io(#[from] io::Error),

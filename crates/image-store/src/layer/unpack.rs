@@ -20,7 +20,7 @@ use super::archive::{
     Member, SYMLINK,
 };
 use super::decompress::decompress;
-use super::limits::UnpackLimits;
+use super::limits::{LIMIT_ON_BYTES, UnpackLimits};
 use super::metered::{Compressed, Decompressed, Meter};
 use super::path::{InvalidPath, LayerPath};
 use super::root::{LayerRoot, RootError, make_opaque};
@@ -36,6 +36,8 @@ const WHITEOUT_PREFIX: &[u8] = b".wh.";
 const WHITEOUT_META_PREFIX: &[u8] = b".wh..wh.";
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 const COPY_BUFFER_BYTES: usize = 128 * 1024;
+/// With so many blocks left, a file system is not full for one file's attributes.
+const BLOCKS_LEFT_MIN: u64 = 64;
 /// Most bytes of an entry's name that an error repeats.
 const NAME_SHOWN_MAX: usize = 200;
 /// The character devices that the device rules of every container allow, by major and minor number.
@@ -367,7 +369,7 @@ impl<R: Read> Unpacker<'_, R> {
                 Some(Errno::NOSPC | Errno::DQUOT) => UnpackError::DiskFull { entry },
                 Some(Errno::NAMETOOLONG) => hostile(shown, "path too long"),
                 // The file system's own limit on the size of a file, or this process's.
-                Some(Errno::FBIG) => UnpackError::LimitExceeded("bytes"),
+                Some(Errno::FBIG) => UnpackError::LimitExceeded(LIMIT_ON_BYTES),
                 _ if source.kind() == io::ErrorKind::InvalidInput => {
                     hostile(shown, &source.to_string())
                 }
@@ -414,10 +416,17 @@ fn apply(file: BorrowedFd<'_>, metadata: &Metadata<'_>) -> Result<(), RootError>
         match fs::fsetxattr(file, *name, value, XattrFlags::empty()) {
             // Not every file system has user attributes; a container does not depend on them.
             Err(Errno::NOTSUP) if name.starts_with("user.") => {}
+            // ext4 has a block for all of a file's attributes, and says this when they do not fit.
+            Err(Errno::NOSPC) if has_blocks(file) => return Err(RootError::AttributesTooLarge),
             result => result?,
         }
     }
     Ok(())
+}
+
+/// Whether the file system has some left, for whoever is not privileged there.
+fn has_blocks(file: BorrowedFd<'_>) -> bool {
+    fs::fstatvfs(file).is_ok_and(|found| found.f_bavail >= BLOCKS_LEFT_MIN)
 }
 
 fn times(mtime: i64) -> Timestamps {

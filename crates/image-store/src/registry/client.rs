@@ -3,6 +3,7 @@
 use super::challenge::{self, Challenge};
 use super::endpoint::{Credentials, RegistryEndpoint};
 use super::error::RegistryError;
+use super::own::OwnRegistry;
 use super::reach::{Nearness, Network, Resolver, refused};
 use crate::digest::Digest;
 use crate::manifest::{self, Manifest};
@@ -12,7 +13,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{HttpConnector, HttpInfo};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -43,6 +44,8 @@ type HttpsClient = Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>
 pub(crate) struct RegistryClient {
     /// By how near they reach: a connection that one may use is not taken by another.
     by_reach: [Connections; 3],
+    /// To the registry of this installation, where there is one.
+    own: Option<Connections>,
 }
 
 /// Connections to addresses that are near at most so much.
@@ -63,21 +66,25 @@ pub(crate) struct Session<'client> {
 }
 
 impl RegistryClient {
-    pub fn new(network: &Arc<dyn Network>) -> RegistryClient {
+    pub fn new(network: &Arc<dyn Network>, own: Option<&OwnRegistry>) -> RegistryClient {
         let reaches = [Nearness::Public, Nearness::Private, Nearness::Loopback];
         let by_reach = reaches.map(|reach| {
             let resolver = Resolver { network: Arc::clone(network), reach };
             let http = builder().build(tcp_connector(resolver.clone()));
             Connections { resolver, http, https: OnceLock::new() }
         });
-        RegistryClient { by_reach }
+        let own = own.map(|own| Connections::to_own(network, own));
+        RegistryClient { by_reach, own }
     }
 
     pub fn session<'client>(
         &'client self,
         endpoint: &'client RegistryEndpoint,
     ) -> Session<'client> {
-        let (authorization, nearness) = (Mutex::new(None), Mutex::new(Nearness::Public));
+        // It is known whom the password goes to: no need to be asked first.
+        let known = endpoint.credentials.as_ref().filter(|_| endpoint.own && self.own.is_some());
+        let (authorization, nearness) =
+            (Mutex::new(known.and_then(basic)), Mutex::new(Nearness::Public));
         Session { client: self, endpoint, authorization, nearness }
     }
 
@@ -92,6 +99,21 @@ impl RegistryClient {
 }
 
 impl Connections {
+    /// The control plane is wherever the operator says, and nobody else is believed.
+    fn to_own(network: &Arc<dyn Network>, own: &OwnRegistry) -> Connections {
+        let resolver = Resolver { network: Arc::clone(network), reach: Nearness::Loopback };
+        let http = builder().build(tcp_connector(resolver.clone()));
+        let mut tcp = tcp_connector(resolver.clone());
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(own.tls.clone())
+            .https_only()
+            .with_server_name_resolver(FixedServerNameResolver::new(own.server_name.clone()))
+            .enable_http1()
+            .wrap_connector(tcp);
+        Connections { resolver, http, https: OnceLock::from(builder().build(connector)) }
+    }
+
     fn https(&self) -> std::io::Result<&HttpsClient> {
         if let Some(client) = self.https.get() {
             return Ok(client);
@@ -215,8 +237,17 @@ impl Session<'_> {
         self.get(&self.url("blobs", &digest.to_string()), None, range.as_deref()).await
     }
 
-    pub fn authority(&self) -> &str {
-        &self.endpoint.authority
+    /// Whether the repository gives the blob, for a byte of it.
+    pub async fn has_blob(&self, digest: Digest) -> Result<bool, RegistryError> {
+        match self.get(&self.url("blobs", &digest.to_string()), None, Some("bytes=0-0")).await {
+            Ok(_) => Ok(true),
+            Err(RegistryError::NotFound | RegistryError::Denied { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn endpoint(&self) -> &RegistryEndpoint {
+        self.endpoint
     }
 
     fn url(&self, kind: &str, selector: &str) -> String {
@@ -407,9 +438,15 @@ impl Session<'_> {
     ) -> Result<Response<Incoming>, RegistryError> {
         if !self.is_own(request.uri()) {
             let reach = *self.nearness.lock().unwrap_or_else(PoisonError::into_inner);
+            if reach == Nearness::Loopback && !self.endpoint.own {
+                let (url, host) = (request.uri().to_string(), request.uri().host());
+                let reason = refused(host.unwrap_or_default()).to_string();
+                return Err(RegistryError::Protocol { url, reason });
+            }
             return self.client.connections(reach).send(request).await;
         }
-        let connections = self.client.connections(Nearness::Loopback);
+        let own = self.client.own.as_ref().filter(|_| self.endpoint.own);
+        let connections = own.unwrap_or_else(|| self.client.connections(Nearness::Loopback));
         let response = connections.send(request).await?;
         if let Some(connected) = response.extensions().get::<HttpInfo>() {
             let nearness = connections.resolver.network.nearness(connected.remote_addr().ip());

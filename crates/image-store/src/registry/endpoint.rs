@@ -25,20 +25,28 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryEndpoint {
     pub(crate) https: bool,
+    /// Reached as [`OwnRegistry`](super::OwnRegistry) says.
+    pub(crate) own: bool,
     pub(crate) authority: String,
     pub(crate) repository: String,
     pub(crate) credentials: Option<Credentials>,
 }
 
 impl RegistryEndpoint {
-    /// A repository over plain HTTP, for the registry of this installation.
+    /// A repository over plain HTTP, as on a loopback host.
     pub fn http(authority: &str, repository: &str, credentials: Option<Credentials>) -> Self {
         RegistryEndpoint {
             https: false,
+            own: false,
             authority: authority.to_owned(),
             repository: repository.to_owned(),
             credentials,
         }
+    }
+
+    /// A repository of this installation's own registry, at the address of the control plane.
+    pub fn own(authority: &str, repository: &str, credentials: Option<Credentials>) -> Self {
+        RegistryEndpoint { own: true, ..Self::https(authority, repository, credentials) }
     }
 
     /// A repository over HTTPS.
@@ -55,6 +63,17 @@ impl RegistryEndpoint {
             https: !is_loopback(host),
             ..Self::http(authority, reference.repository(), credentials)
         }
+    }
+
+    /// Registry and repository, as one text that names no other.
+    pub(crate) fn place(&self) -> String {
+        format!("{}{}", self.registry(), self.repository)
+    }
+
+    /// The part of [`place`](Self::place) that is the registry.
+    pub(crate) fn registry(&self) -> String {
+        let whose = if self.own { "own+" } else { "" };
+        format!("{whose}{}://{}/", self.scheme(), self.authority)
     }
 
     pub(crate) fn scheme(&self) -> &'static str {

@@ -13,9 +13,11 @@ mod challenge;
 mod client;
 mod endpoint;
 mod error;
+mod own;
 mod reach;
 
 pub(crate) use client::{RegistryClient, Session};
 pub use endpoint::{Credentials, RegistryEndpoint};
 pub use error::RegistryError;
+pub use own::OwnRegistry;
 pub use reach::{HostNetwork, Nearness, Network, nearness};

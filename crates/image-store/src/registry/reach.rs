@@ -7,9 +7,12 @@
 //! | address | the registry itself | where it sends to |
 //! |---|---|---|
 //! | public | yes | yes |
-//! | private (RFC 1918, RFC 6598, unique local) | yes | if the registry is private or loopback itself |
-//! | loopback | yes | if the registry is loopback itself |
+//! | private (RFC 1918, RFC 6598, unique local) | yes | if the registry is private itself |
+//! | loopback | yes | no |
 //! | link-local, metadata services, unspecified, multicast | no | no |
+//!
+//! A port of loopback may be anybody's who runs a task in the network of the host: a registry there sends to itself and
+//! nowhere else. Only the registry of this installation is believed there, and sends wherever it is itself.
 //!
 //! A registry whose name leads to a private address is there: that it is the one that was named is what its certificate
 //! says. Only the registry of this installation is asked without one.

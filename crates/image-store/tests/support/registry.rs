@@ -111,6 +111,39 @@ impl Registry {
         RegistryEndpoint::http(&self.0.authority, "app", Some(Credentials { username, password }))
     }
 
+    pub fn endpoint_of(
+        &self,
+        repository: &str,
+        username: &str,
+        password: &str,
+    ) -> RegistryEndpoint {
+        let (username, password) = (username.to_owned(), password.to_owned());
+        let credentials = Some(Credentials { username, password });
+        RegistryEndpoint::http(&self.0.authority, repository, credentials)
+    }
+
+    /// Another repository has what begins so, too.
+    pub fn lend(&self, repository: &str, beginnings: &[&str]) {
+        let mut documents = self.0.documents.lock().unwrap();
+        let lent = documents.iter().filter_map(|(path, document)| {
+            let rest = path.strip_prefix("/v2/app/")?;
+            let is_lent = beginnings.iter().any(|beginning| rest.starts_with(beginning));
+            is_lent.then(|| (format!("/v2/{repository}/{rest}"), document.clone()))
+        });
+        let lent: Vec<_> = lent.collect();
+        documents.extend(lent);
+    }
+
+    /// It has that no more.
+    pub fn take(&self, path: &str) {
+        self.take_from("app", path);
+    }
+
+    pub fn take_from(&self, repository: &str, path: &str) {
+        let path = format!("/v2/{repository}/{path}");
+        self.0.documents.lock().unwrap().remove(&path).expect("it is there");
+    }
+
     /// The next request whose path contains `path` goes wrong.
     pub fn fault(&self, path: &str, fault: Fault) {
         self.0.faults.lock().unwrap().push((path.to_owned(), fault));

@@ -11,6 +11,8 @@ pub enum LogStoreError {
     GroupNotFound,
     #[error("the log group already exists")]
     GroupExists,
+    #[error("there are {max} log groups, and no more are taken")]
+    TooManyGroups { max: u64 },
     #[error("the log stream does not exist")]
     StreamNotFound,
     #[error("the log stream already exists")]

@@ -35,6 +35,9 @@ pub const SOURCE_ID_BYTES_MAX: usize = 512;
 /// A log file of one container cannot be larger than this many bytes.
 pub const CURSOR_MAX: u64 = i64::MAX as u64;
 
+/// Log groups of one account and region. Source: "CloudWatch Logs quotas" (1,000,000 an account and region).
+pub const GROUPS_MAX: u64 = 1_000_000;
+
 /// Appenders wait when this much is already waiting for the disk.
 pub const PENDING_BYTES_MAX: usize = 8 * 1_048_576;
 /// No frame of a journal is larger: one full pending buffer and one batch more.

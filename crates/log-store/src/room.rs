@@ -71,7 +71,7 @@ mod tests {
         assert!(refused.to_string().contains("10 MiB of 10 MiB"), "{refused}");
         let begun = Instant::now();
         while room.check(|| Ok(0)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "still refused");
+            assert!(begun.elapsed() < Duration::from_secs(60), "still refused");
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod linux_capability;
 pub mod network;
 pub mod node;
 pub mod node_identity;
+pub mod own_registry;
 pub mod service;
 pub mod tag;
 pub mod task;

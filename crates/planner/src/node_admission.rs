@@ -8,6 +8,9 @@
 //! | revoked, had K | refused | refused |
 //! | revoked, had other keys | admitted: the machine starts anew | refused |
 //!
+//! A node has two keys from when a certificate is issued for the next one until it first uses that; then the one before
+//! it is worth nothing.
+//!
 //! **Invariant:** the join token admits a machine, and never makes it one that is there already.
 
 use outport_model::node_identity::{KEYS_MAX, KeyFingerprint, NodeIdentity};
@@ -94,6 +97,14 @@ pub fn renew(
     NodeIdentity { keys, ..identity.clone() }
 }
 
+/// The row once a call was proven with the newest key: the node has it on its disk, so the one before it is good no
+/// more, and whoever took that from an old disk or backup speaks for nobody. `None`: nothing changes.
+pub fn settle(identity: &NodeIdentity, proven: &KeyFingerprint) -> Option<NodeIdentity> {
+    let is_newest = identity.keys.first() == Some(proven);
+    (is_newest && identity.keys.len() > 1)
+        .then(|| NodeIdentity { keys: vec![proven.clone()], ..identity.clone() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +162,42 @@ mod tests {
         check_call(Some(identity(&["other"], false)), Err(Disbelief::Unknown));
         check_call(Some(identity(&["k"], true)), Err(Disbelief::Revoked));
         check_call(Some(identity(&["other"], true)), Err(Disbelief::Revoked));
+    }
+
+    #[test]
+    fn the_key_before_is_good_until_the_next_is_used() {
+        let row = renew(&identity(&["k"], false), &key("k"), &key("l"));
+        assert_eq!(settle(&row, &key("k")), None, "the answer may have been lost");
+        let settled = settle(&row, &key("l")).unwrap();
+        assert_eq!(settled.keys, [key("l")]);
+        check_call(Some(settled.clone()), Err(Disbelief::Unknown));
+        check_join(Some(settled.clone()), Err(Disbelief::OtherKey));
+        assert_eq!(settle(&settled, &key("l")), None, "it is written once");
+    }
+
+    /// A year on either side: the node joins again, with its key, and is believed at the other time.
+    #[test]
+    fn a_clock_step_costs_a_join() {
+        const YEAR_MS: TimestampMs = 365 * 24 * 3600 * 1000;
+        let row = identity(&["k"], false);
+        for step_ms in [YEAR_MS, -YEAR_MS] {
+            let (before_ms, after_ms) = (2 * YEAR_MS, 2 * YEAR_MS + step_ms);
+            let proven = |at_ms: TimestampMs| ProvenNode {
+                node: NodeId::new("n"),
+                key: key("k"),
+                not_before_ms: at_ms - 10,
+                not_after_ms: at_ms + 10,
+            };
+            assert_eq!(believe(Some(&row), &proven(before_ms), before_ms), Ok(()));
+            let stepped = believe(Some(&row), &proven(before_ms), after_ms);
+            assert_eq!(stepped, Err(Disbelief::OutOfTime));
+            let joined = join(Some(&row), &NodeId::new("n"), &key("k"), after_ms).unwrap();
+            assert_eq!(believe(Some(&joined), &proven(after_ms), after_ms), Ok(()));
+            // And once the clock is set right.
+            let back = believe(Some(&joined), &proven(after_ms), before_ms);
+            assert_eq!(back, Err(Disbelief::OutOfTime));
+            assert!(join(Some(&joined), &NodeId::new("n"), &key("k"), before_ms).is_ok());
+        }
     }
 
     #[test]

@@ -70,6 +70,10 @@ impl Pipeline {
         }
     }
 
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.durable.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -161,6 +165,7 @@ impl Pipeline {
         if !changes.is_empty()
             && let Some(last) = batch.last()
         {
+            self.room.set_bytes(journal.bytes());
             self.publish(last.tables.clone());
         }
         self.queue().committing = false;

@@ -10,6 +10,8 @@
 //! On a full disk the journal writes into space that it took before: writes that add rows are refused
 //! below a floor, those that change or remove rows go on, and when there is room again all is as it was.
 //!
+//! All rows are in memory, so all rows together have a bound in bytes, see [`BYTES_MAX_DEFAULT`].
+//!
 //! **Invariant:** acknowledged means on disk, visible means on disk. The store keeps rules of shape
 //! (keys, indexes, formats), never of policy: it depends on nothing that decides.
 
@@ -30,6 +32,7 @@ mod transaction;
 
 pub use error::{Fault, FaultKind, OpenError, WriteError};
 pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
+pub use room::BYTES_MAX_DEFAULT;
 pub use row::Row;
 pub use snapshot::{Closed, Snapshot, Watch};
 pub use store::Store;

@@ -55,7 +55,7 @@ impl Store {
     /// is first polled.
     pub fn in_memory(clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         let journal = Box::new(NullJournal);
-        let (tables, room) = (Tables::default(), Room::new(None));
+        let (tables, room) = (Tables::default(), Room::new(None, 0));
         Self::assemble(tables, room, String::from("00000000"), clock, ids, |_| {
             Committer::Inline(Mutex::new(journal))
         })
@@ -68,7 +68,8 @@ impl Store {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
         let Loaded { instance_id, rows } = journal.load()?;
-        let (tables, room) = (read_rows(rows)?, Room::new(journal.directory()));
+        let room = Room::new(journal.directory(), journal.bytes());
+        let tables = read_rows(rows)?;
         Ok(Self::assemble(tables, room, instance_id, clock, ids, |_| {
             Committer::Inline(Mutex::new(Box::new(journal)))
         }))
@@ -81,7 +82,8 @@ impl Store {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
         let Loaded { instance_id, rows } = journal.load()?;
-        let (tables, room) = (read_rows(rows)?, Room::new(journal.directory()));
+        let room = Room::new(journal.directory(), journal.bytes());
+        let tables = read_rows(rows)?;
         let mut spawned = Ok(());
         let store = Self::assemble(tables, room, instance_id, clock, ids, |pipeline| {
             let pipeline = Arc::clone(pipeline);
@@ -112,6 +114,22 @@ impl Store {
         let committer = committer(&pipeline);
         let steps = Mutex::new(StepWatch::new(clock.read()));
         Self { inner: Arc::new(Inner { pipeline, committer, clock, steps, ids, instance_id }) }
+    }
+
+    /// From this many bytes of rows on it is full; [`crate::BYTES_MAX_DEFAULT`] unless this was called.
+    pub fn limit_bytes(&self, bytes_max: u64) {
+        self.inner.pipeline.room().limit_bytes(bytes_max);
+    }
+
+    /// Whether callers have filled it. It goes on to take what they remove and stop, and rows that are no
+    /// caller's, until they take a quarter more.
+    pub fn is_full(&self) -> bool {
+        self.inner.pipeline.room().is_full()
+    }
+
+    /// Bytes of all rows as the journal writes them. In memory they take about twice that.
+    pub fn bytes(&self) -> u64 {
+        self.inner.pipeline.room().bytes()
     }
 
     /// The newest durable state.

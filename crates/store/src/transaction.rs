@@ -7,7 +7,7 @@ use outport_model::{ContainerInstanceId, DeploymentId, NewIds, Now, TaskId, Time
 
 use crate::host::Ids;
 use crate::identifiers;
-use crate::journal::{Change, Encode};
+use crate::journal::{self, Change, Encode};
 use crate::tables::{InTables, Tables};
 
 /// Reads see every write that was accepted before, and this one's own puts.
@@ -37,23 +37,30 @@ impl<'a> Transaction<'a> {
     /// Inserts the row or replaces the one under its key. Putting what is there already is no change.
     pub fn put<R: InTables>(&mut self, row: R) {
         let key = row.key();
-        let old = R::table(&self.tables).get(&key);
-        if old.is_some_and(|old| **old == row) {
+        let old = R::table(&self.tables).get(&key).cloned();
+        if old.as_ref().is_some_and(|old| **old == row) {
             return;
         }
-        let is_new = old.is_none();
         let row = Arc::new(row);
         R::table_mut(&mut self.tables).insert(Arc::clone(&row));
-        let row: Arc<dyn Encode> = row;
-        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: Some(row), is_new });
+        self.note::<R>(&key, Some(row), old);
     }
 
     /// Removes the row and returns it; `None`, and no change, when there is none.
     pub fn remove<R: InTables>(&mut self, key: &R::Key) -> Option<Arc<R>> {
         let removed = R::table_mut(&mut self.tables).remove(key)?;
-        let key = key.to_string();
-        self.changes.push(Change { table: R::TABLE, key, row: None, is_new: false });
+        self.note::<R>(key, None, Some(Arc::clone(&removed)));
         Some(removed)
+    }
+
+    fn note<R: InTables>(&mut self, key: &R::Key, row: Option<Arc<R>>, old: Option<Arc<R>>) {
+        let of_any_kind = |row: Arc<R>| -> Arc<dyn Encode> { row };
+        self.changes.push(Change {
+            table: R::TABLE,
+            key: key.to_string(),
+            row: row.map(of_any_kind),
+            old: old.map(of_any_kind),
+        });
     }
 
     /// Changes a row in place; false when there is none. `change` must not change the key.
@@ -64,6 +71,17 @@ impl<'a> Transaction<'a> {
         debug_assert!(row.key().cmp(key).is_eq(), "an update keeps the key");
         self.put(row);
         true
+    }
+
+    /// Whether it leaves more rows than it found.
+    pub fn adds_rows(&self) -> bool {
+        journal::rows_added(&self.changes) > 0
+    }
+
+    /// Whether it leaves more bytes of rows than it found. Dear: for a store that is full.
+    pub fn adds_bytes(&self) -> bool {
+        // A row that cannot be encoded fails the commit.
+        journal::bytes_added(&self.changes).is_ok_and(|bytes| bytes > 0)
     }
 
     /// The time of this transaction, the same for all of it, for what it writes down.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use outport_model::account_setting::AccountSetting;
 use outport_model::{AccountId, Region, Scope};
-use outport_store::{OpenError, RandomIds, Store, SystemClock};
+use outport_store::{FaultKind, OpenError, RandomIds, Row, Store, SystemClock, WriteError};
 
 fn open(directory: &Path) -> Result<Store, OpenError> {
     Store::open(directory, Arc::new(SystemClock), Arc::new(RandomIds))
@@ -50,6 +50,53 @@ fn what_was_written_is_there_after_a_restart() {
     assert_eq!(values(&store), ["3", "2"]);
     assert_eq!(store.instance_id(), instance_id);
     assert_eq!(instance_id.len(), 8);
+}
+
+#[test]
+fn the_bytes_of_all_rows_are_counted_and_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let check = |store: &Store| {
+        let encoded = |row: &AccountSetting| serde_json::to_string(row).unwrap().len() as u64;
+        let rows = store.snapshot();
+        let expected: u64 = rows.account_settings.iter().map(|row| encoded(row)).sum();
+        assert_eq!(store.bytes(), expected);
+    };
+    write(&store, vec![setting("a", "1"), setting("b", "é"), setting("a", &"long".repeat(5_000))]);
+    check(&store);
+    write(&store, vec![setting("b", "2")]);
+    check(&store);
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    check(&store);
+    store.limit_bytes(store.bytes());
+    assert!(store.is_full());
+    // What is no caller's, until it is a quarter more; then nothing new, but what removes goes on.
+    let mut added = 0;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let fault = loop {
+        let row = setting(&format!("c{added}"), &"long".repeat(100));
+        let written = runtime.block_on(store.write(|tx| {
+            tx.put(row);
+            Ok::<_, ()>(())
+        }));
+        match written {
+            Ok(()) => added += 1,
+            Err(fault) => break fault,
+        }
+        assert!(added < 1_000, "it has no bound");
+    };
+    let is_full = matches!(&fault, WriteError::Fault(fault) if fault.kind == FaultKind::Full);
+    assert!(added > 5 && is_full, "{added}: {fault:?}");
+    let all: Vec<_> = store.snapshot().account_settings.iter().map(|row| row.key()).collect();
+    let removed = runtime.block_on(store.write(|tx| {
+        for key in &all {
+            tx.remove::<AccountSetting>(key);
+        }
+        Ok::<_, ()>(())
+    }));
+    removed.unwrap();
+    assert_eq!((store.bytes(), store.is_full()), (0, false));
 }
 
 #[test]

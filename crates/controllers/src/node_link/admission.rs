@@ -2,6 +2,9 @@
 //!
 //! **Invariant:** a key is in the node's row, on disk, before a certificate for it leaves.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::{NodeId, TimestampMs};
 use outport_node_protocol::{CertificateRequest, IssuedCertificate, JoinRequest, RefusalCode};
@@ -63,6 +66,29 @@ impl NodeLink {
             .map_err(|disbelief| refusal(&disbelief, &proven.node, Some(proven), now_ms))
     }
 
+    /// Ends the key before the one that a believed call was proven with. A disk that does not take it is said, and no
+    /// reason to turn the node away.
+    pub(super) async fn settle(&self, proven: &ProvenNode) {
+        let settled = |identity: Option<&Arc<NodeIdentity>>| {
+            identity.and_then(|identity| node_admission::settle(identity, &proven.key))
+        };
+        if settled(self.store.snapshot().node_identities.get(&proven.node)).is_none() {
+            return;
+        }
+        let written = self.store.write(|tx| {
+            if let Some(settled) = settled(tx.node_identities.get(&proven.node)) {
+                tx.put(settled);
+            }
+            Ok::<_, Infallible>(())
+        });
+        match written.await {
+            Ok(()) => tracing::info!(node = %proven.node, "the node's last key is good no more"),
+            Err(error) => {
+                tracing::error!(node = %proven.node, ?error, "the node's last key stays good");
+            }
+        }
+    }
+
     /// The first certificate of a machine that has the join token, or one after its last has run out.
     pub async fn join(&self, request: &JoinRequest) -> Result<IssuedCertificate, LinkError> {
         check_node_id(&request.node)?;
@@ -91,6 +117,15 @@ impl NodeLink {
         });
         renewed.await.map_err(|error| error.flatten(LinkError::from))?;
         Ok(self.authority.issue(&proven.node, &request.certificate_request)?)
+    }
+}
+
+/// In the transaction that writes what a node says: it may have been deregistered since it was believed.
+pub(super) fn check_not_revoked(tx: &Transaction<'_>, node: &NodeId) -> Result<(), LinkError> {
+    let identity = tx.node_identities.get(node);
+    match identity.is_some_and(|identity| identity.revoked_at_ms.is_some()) {
+        true => Err(refusal(&Disbelief::Revoked, node, None, tx.now_ms())),
+        false => Ok(()),
     }
 }
 
@@ -132,7 +167,8 @@ fn refusal(
             RefusalCode::Revoked,
             format!(
                 "node {node} was deregistered: what it proves is not believed any more. To let this machine join \
-                 anew, remove the file identity.pem in the directory node of its data directory and start it again"
+                 anew, start it again: `outport up` as it is, `outport node` after the file identity.pem in the \
+                 directory node of its data directory was removed"
             ),
         ),
         Disbelief::OtherKey => (

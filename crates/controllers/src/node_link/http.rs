@@ -2,13 +2,16 @@
 //! whose it is.
 //!
 //! **Invariant:** nothing of a body is read before its sender is believed; but for `join`, whose body is
-//! small, and whose proof is in it.
+//! small, and whose proof is in it. And no node keeps another waiting: what bodies may take of the memory
+//! is shared out by what each says that it is long, to one node a quarter at most, and not to calls that only
+//! wait.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -22,7 +25,7 @@ use outport_node_protocol::{
 use outport_planner::node_admission::ProvenNode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{LinkError, NodeLink};
 
@@ -31,6 +34,10 @@ use super::{LinkError, NodeLink};
 const BODY_BYTES_MAX: usize = 16 << 20;
 /// Of all calls at one time, in KiB; further ones wait.
 const BODIES_KIB_MAX: usize = 64 << 10;
+/// Of all calls of one node: the longest body.
+const BODIES_OF_A_NODE_KIB_MAX: usize = BODIES_KIB_MAX / 4;
+/// From a body's turn to its last byte: one that drips keeps nobody's share longer.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Of the calls that say a few words.
 const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
 /// Of the one call that anybody may make.
@@ -51,8 +58,11 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
         .route(&at("assignment"), post(assignment))
         .route(&at("registry-credential"), post(registry_credential))
         .layer(DefaultBodyLimit::max(SHORT_BODY_BYTES_MAX));
-    let bodies = Arc::new(Semaphore::new(BODIES_KIB_MAX));
-    let proven = long.merge(short).layer(from_fn_with_state((link.clone(), bodies), believed));
+    let bodies = Arc::new(Bodies::default());
+    let gate = |bytes_max| Gate { link: link.clone(), bodies: bodies.clone(), bytes_max };
+    let long = long.layer(from_fn_with_state(gate(BODY_BYTES_MAX), believed));
+    let short = short.layer(from_fn_with_state(gate(SHORT_BODY_BYTES_MAX), believed));
+    let proven = long.merge(short);
     let join = Router::new()
         .route(&at("join"), post(join))
         .layer(DefaultBodyLimit::max(JOIN_BODY_BYTES_MAX));
@@ -62,24 +72,62 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
 type Caller = Extension<ProvenNode>;
 type Answer = Result<Response, LinkError>;
 
-/// Lets through who is believed, as soon as there is memory for what it says.
-async fn believed(
-    State((link, bodies)): State<(NodeLink, Arc<Semaphore>)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let believed = match request.extensions().get::<ProvenNode>() {
-        Some(proven) => link.believe(proven),
+/// What stands before the calls of some routes.
+#[derive(Clone)]
+struct Gate {
+    link: NodeLink,
+    bodies: Arc<Bodies>,
+    /// Of a body on these routes.
+    bytes_max: usize,
+}
+
+/// What bodies take of the memory, in KiB.
+struct Bodies {
+    all: Arc<Semaphore>,
+    /// Of nodes that were believed: there are no more than `bounds::NODES_MAX`.
+    of_nodes: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(BODIES_KIB_MAX)), of_nodes: Mutex::default() }
+    }
+}
+
+impl Bodies {
+    /// Waits for room: first for the node's own, so that in the queue for everybody's stands no more of one
+    /// node than it may have.
+    async fn take(
+        &self,
+        node: &NodeId,
+        bytes: usize,
+    ) -> Result<[OwnedSemaphorePermit; 2], AcquireError> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let own = {
+            let mut of_nodes = self.of_nodes.lock().unwrap_or_else(PoisonError::into_inner);
+            let made = || Arc::new(Semaphore::new(BODIES_OF_A_NODE_KIB_MAX));
+            of_nodes.entry(node.clone()).or_insert_with(made).clone()
+        };
+        let of_node = own.acquire_many_owned(kib).await?;
+        Ok([of_node, self.all.clone().acquire_many_owned(kib).await?])
+    }
+}
+
+/// Lets through who is believed, with what it says, as soon as there is memory for that.
+async fn believed(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let proven = request.extensions().get::<ProvenNode>().cloned();
+    let believed = match &proven {
+        Some(proven) => gate.link.believe(proven).map(|()| proven),
         None => Err(LinkError::Disbelieved {
             code: RefusalCode::NoCertificate,
             message: "this call needs a node's certificate, over TLS".to_owned(),
         }),
     };
     match believed {
-        Ok(()) => match bodies.acquire_many(body_kib(&request)).await {
-            Ok(_share) => next.run(request).await,
-            Err(closed) => LinkError::Unavailable(closed.to_string()).into_response(),
-        },
+        Ok(proven) => {
+            gate.link.settle(proven).await;
+            gate.pass(&proven.node, request, next).await
+        }
         Err(error) => {
             tracing::warn!(%error, "a node was not let in");
             error.into_response()
@@ -87,12 +135,37 @@ async fn believed(
     }
 }
 
-/// What a body may take, in KiB: what its length says, the most if it says none.
-fn body_kib(request: &Request) -> u32 {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let bytes = length.map_or(BODY_BYTES_MAX, |length| length.min(BODY_BYTES_MAX));
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+impl Gate {
+    async fn pass(&self, node: &NodeId, request: Request, next: Next) -> Response {
+        let Some(length) = body_bytes(&request) else {
+            return (StatusCode::LENGTH_REQUIRED, "a call says how long it is").into_response();
+        };
+        if length > self.bytes_max {
+            let most = format!("this call takes {} bytes", self.bytes_max);
+            return (StatusCode::PAYLOAD_TOO_LARGE, most).into_response();
+        }
+        let share = match self.bodies.take(node, length).await {
+            Ok(share) => share,
+            Err(closed) => return LinkError::Unavailable(closed.to_string()).into_response(),
+        };
+        let (parts, body) = request.into_parts();
+        let body = match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, length)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => return LinkError::Malformed(error.to_string()).into_response(),
+            Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        };
+        // A few words are not counted while their call waits for news; reports and logs are as long as they
+        // are in memory.
+        let share = (self.bytes_max > SHORT_BODY_BYTES_MAX).then_some(share);
+        let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+        drop(share);
+        answer
+    }
+}
+
+/// What a body takes, as its head says.
+fn body_bytes(request: &Request) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn join(State(link): State<NodeLink>, body: Bytes) -> Answer {
@@ -111,13 +184,13 @@ async fn join(State(link): State<NodeLink>, body: Bytes) -> Answer {
 
 async fn certificate(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: CertificateRequest = read(&body)?;
-    of_caller(&caller, &message.node)?;
+    of_caller(&link, &caller, &message.node)?;
     json(&link.renew(&caller, &message).await?)
 }
 
 async fn register(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: Registration = read(&body)?;
-    of_caller(&caller, &message.node)?;
+    of_caller(&link, &caller, &message.node)?;
     json(&link.register(message).await?)
 }
 
@@ -129,7 +202,7 @@ async fn assignment(
     body: Bytes,
 ) -> Answer {
     let message: AssignmentRequest = read(&body)?;
-    of_caller(&caller, &message.node)?;
+    of_caller(&link, &caller, &message.node)?;
     let deadline = tokio::time::sleep(Duration::from_millis(POLL_MS_MAX));
     tokio::pin!(deadline);
     let mut commits = link.store().watch();
@@ -153,20 +226,20 @@ async fn assignment(
 
 async fn report(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: Report = read(&body)?;
-    of_caller(&caller, &message.node)?;
+    of_caller(&link, &caller, &message.node)?;
     link.report(&message).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn logs(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: LogBatch = read(&body)?;
-    of_caller(&caller, &message.node)?;
+    of_caller(&link, &caller, &message.node)?;
     json(&link.logs(message).await?)
 }
 
 async fn registry_credential(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: CredentialRequest = read(&body)?;
-    of_caller(&caller, &message.node)?;
+    of_caller(&link, &caller, &message.node)?;
     json(&link.registry_credential(&message).await?)
 }
 
@@ -174,10 +247,10 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, LinkError> {
     serde_json::from_slice(body).map_err(|error| LinkError::Malformed(error.to_string()))
 }
 
-/// A node can act only for itself.
-fn of_caller(caller: &ProvenNode, node: &NodeId) -> Result<(), LinkError> {
+/// A node can act only for itself, and only while it is believed: a body may take its time.
+fn of_caller(link: &NodeLink, caller: &ProvenNode, node: &NodeId) -> Result<(), LinkError> {
     if caller.node == *node {
-        return Ok(());
+        return link.believe(caller);
     }
     let error = LinkError::Disbelieved {
         code: RefusalCode::OtherNode,
@@ -197,6 +270,7 @@ impl IntoResponse for LinkError {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Disbelieved { code, message } => return refused(*code, message),
+            Self::Unacceptable(message) => return refused(RefusalCode::UnacceptableLogs, message),
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::ClusterNotFound(_) | Self::UnknownTask(_) => StatusCode::NOT_FOUND,
             Self::NotRegistered(_) => StatusCode::CONFLICT,
@@ -210,6 +284,7 @@ impl IntoResponse for LinkError {
 fn refused(code: RefusalCode, message: &str) -> Response {
     let status = match code {
         RefusalCode::NoCertificate => StatusCode::UNAUTHORIZED,
+        RefusalCode::UnacceptableLogs => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::FORBIDDEN,
     };
     let refusal = Refusal { code, message: message.to_owned() };

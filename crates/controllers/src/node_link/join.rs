@@ -18,6 +18,9 @@ use crate::node_health::give_up_tasks;
 /// The cluster that AWS makes when its first container instance registers.
 /// Source: botocore's documentation of `RegisterContainerInstance` and `CreateCluster`.
 const DEFAULT_CLUSTER: &str = "default";
+/// Source: "Amazon ECS service quotas", container instances per cluster. AWS's text for who would be one more is
+/// not known; this one is ours.
+const INSTANCES_PER_CLUSTER_MAX: usize = 5_000;
 
 pub(super) fn join(
     tx: &mut Transaction<'_>,
@@ -44,8 +47,7 @@ pub(super) fn join(
         // Its first report connects it: who joined and then found that it cannot work gets no tasks.
         connected: known.as_ref().is_some_and(|node| node.connected),
     });
-    put_container_instance(tx, &cluster, registration);
-    Ok(())
+    put_container_instance(tx, &cluster, registration)
 }
 
 fn find_or_create_cluster(
@@ -78,12 +80,27 @@ fn find_or_create_cluster(
     Ok(key)
 }
 
+/// Whether one more fits. Those that were deregistered do not count.
+fn check_quota(tx: &Transaction<'_>, cluster: &ClusterKey) -> Result<(), LinkError> {
+    let of_cluster = tx.container_instances.iter().filter(|instance| {
+        (&instance.scope, &instance.cluster) == (&cluster.scope, &cluster.cluster)
+            && instance.status != ContainerInstanceStatus::Inactive
+    });
+    if of_cluster.count() < INSTANCES_PER_CLUSTER_MAX {
+        return Ok(());
+    }
+    Err(LinkError::Refused(format!(
+        "the cluster {} has {INSTANCES_PER_CLUSTER_MAX} container instances already, the most that it may have",
+        cluster.cluster
+    )))
+}
+
 /// A node is capacity of one cluster: an instance that it has in another one becomes INACTIVE.
 fn put_container_instance(
     tx: &mut Transaction<'_>,
     cluster: &ClusterKey,
     registration: &Registration,
-) {
+) -> Result<(), LinkError> {
     let own: Vec<Arc<ContainerInstance>> =
         tx.container_instances.of_node(&registration.node).values().cloned().collect();
     let known = own.iter().find(|instance| instance.cluster == cluster.cluster);
@@ -94,6 +111,9 @@ fn put_container_instance(
     }
     let status = known.map(|instance| instance.status);
     let status = status.filter(|status| *status != ContainerInstanceStatus::Inactive);
+    if status.is_none() {
+        check_quota(tx, cluster)?;
+    }
     let mut instance = ContainerInstance {
         scope: cluster.scope.clone(),
         cluster: cluster.cluster.clone(),
@@ -116,6 +136,7 @@ fn put_container_instance(
         instance.version += 1;
     }
     tx.put(instance);
+    Ok(())
 }
 
 /// Source: "Container instance attributes" in the Amazon ECS Developer Guide.

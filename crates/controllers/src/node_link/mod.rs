@@ -11,8 +11,9 @@
 //! ```
 //!
 //! **Invariant:** a node acts only for itself: each call is made over a connection that has proven its key,
-//! the key is in the node's row, and the tasks that it names are its own. A node is told its whole assignment, with a generation that only grows; what it
-//! reports moves tasks forward only. Every call may come twice, late or never.
+//! the key is in the node's row, and the tasks that it names are its own; it can hold up nobody but itself. A node is
+//! told its whole assignment, with a generation that only grows; what it reports moves tasks forward only. Every call
+//! may come twice, late or never.
 
 mod admission;
 pub mod assignment;
@@ -22,7 +23,6 @@ mod join;
 pub mod observe;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -33,7 +33,7 @@ use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
     RefusalCode, Registered, Registration, RegistryCredential, Report, TaskAssignment,
 };
-use outport_store::{Fault, Row, Store, Transaction, WriteError};
+use outport_store::{Fault, Row, Store, Transaction};
 
 use crate::Heartbeats;
 use crate::node_health::release_address;
@@ -66,10 +66,12 @@ pub trait LogSink: Send + Sync + 'static {
 /// Why logs were not taken in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// The group or stream cannot be had: the node drops these logs or stops the container, as the
-    /// log driver's options say.
+    /// The group or stream cannot be had; the node tries again.
     #[error("{0}")]
     Refused(String),
+    /// This batch is never taken; the node goes on without it.
+    #[error("{0}")]
+    Unacceptable(String),
     /// The disk; the node tries again.
     #[error("{0}")]
     Fault(String),
@@ -97,6 +99,9 @@ pub enum LinkError {
     UnknownTask(NodeId),
     #[error("{0}")]
     Refused(String),
+    /// Logs that are never taken.
+    #[error("{0}")]
+    Unacceptable(String),
     #[error("{0}")]
     Unavailable(String),
 }
@@ -112,6 +117,7 @@ impl From<SinkError> for LinkError {
     fn from(error: SinkError) -> Self {
         match error {
             SinkError::Refused(text) => Self::Refused(text),
+            SinkError::Unacceptable(text) => Self::Unacceptable(text),
             SinkError::Fault(text) => {
                 tracing::error!(detail = text, "a call of the node link failed");
                 Self::Unavailable(text)
@@ -158,7 +164,11 @@ impl NodeLink {
         }
         let node = registration.node.clone();
         let scope = &self.config.scope;
-        let joined = self.store.write(|tx| join::join(tx, scope, &registration)).await;
+        let joined = self.store.write(|tx| {
+            admission::check_not_revoked(tx, &registration.node)?;
+            join::join(tx, scope, &registration)
+        });
+        let joined = joined.await;
         joined.map_err(|error| error.flatten(LinkError::from))?;
         self.heartbeats.joined(&node, self.store.now().steady_ms);
         Ok(self.config.registered.clone())
@@ -231,6 +241,7 @@ impl NodeLink {
         }
         let never_taken = self.never_taken(report);
         let written = self.store.write(|tx| {
+            admission::check_not_revoked(tx, &report.node)?;
             tx.update(&report.node, |node: &mut Node| {
                 node.accepts_tasks = report.accepts_tasks;
                 node.connected = true;
@@ -241,12 +252,9 @@ impl NodeLink {
             for task in &never_taken {
                 end_unseen(tx, &report.node, task);
             }
-            Ok::<_, Infallible>(())
+            Ok::<_, LinkError>(())
         });
-        written.await.map_err(|error| match error {
-            WriteError::Fault(fault) => LinkError::from(fault),
-            WriteError::Rejected(never) => match never {},
-        })
+        written.await.map_err(|error| error.flatten(LinkError::from))
     }
 
     /// Tasks that were to be stopped when the node got the assignment that it works on, and that it

@@ -133,11 +133,14 @@ impl CatalogRead<'_> {
 }
 
 impl CatalogWrite<'_> {
+    /// # Errors
+    /// `GroupExists`, `TooManyGroups` where there are `groups_max` of the scope already.
     pub fn insert_group(
         &self,
         scope: &Scope,
         new: NewLogGroup,
         created_ms: TimestampMs,
+        groups_max: u64,
     ) -> Result<GroupRow, LogStoreError> {
         match self.group(scope, &new.name) {
             Ok(_) => return Err(LogStoreError::GroupExists),
@@ -145,6 +148,10 @@ impl CatalogWrite<'_> {
             Err(other) => return Err(other),
         }
         let id = self.next_id("log_group")?;
+        // Counting is slow where there are many; there are never more than there ever were.
+        if id.unsigned_abs() > groups_max && self.count_groups(scope)? >= groups_max {
+            return Err(LogStoreError::TooManyGroups { max: groups_max });
+        }
         let group = GroupRow {
             id,
             scope: scope.clone(),
@@ -157,6 +164,12 @@ impl CatalogWrite<'_> {
         };
         self.put_group(&group, "INSERT")?;
         Ok(group)
+    }
+
+    fn count_groups(&self, scope: &Scope) -> Result<u64, LogStoreError> {
+        let count = "SELECT count(*) FROM log_group WHERE account = ?1 AND region = ?2";
+        let of_scope = (scope.account.as_str(), scope.region.as_str());
+        Ok(self.db.prepare_cached(count)?.query_row(of_scope, |row| row.get(0))?)
     }
 
     pub fn update_group(&self, group: &GroupRow) -> Result<(), LogStoreError> {

@@ -12,11 +12,18 @@ pub(crate) mod streams;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use outport_free_space::{FreeSpace, Part, take_blocks};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::error::LogStoreError;
 
 const VERSION: i64 = 1;
+/// What the write-ahead log has of the disk, so that on a full one groups and streams can be deleted: twice its length
+/// at a checkpoint.
+const LOG_BYTES: u64 = 4 * 1024 * 1024;
+/// On a small disk it has this part of it instead.
+const LOG_SHARE: u64 = 64;
+const PAGE_BYTES: u64 = 4_096;
 /// Kibibytes of pages that each of the two connections keeps in memory.
 const CACHE_KIB: i64 = 512;
 /// A catalog up to this size is checked whole when it is opened; a larger one would delay the start.
@@ -81,6 +88,7 @@ impl Catalog {
             check_whole(&writer, &path)?;
         }
         let reader = connect(&path)?;
+        take_log_blocks(&path);
         Ok(Self { path, writer: Mutex::new(writer), reader: Mutex::new(reader) })
     }
 
@@ -111,6 +119,28 @@ impl Catalog {
     /// nobody waits for it.
     pub fn check(&self) -> Result<(), LogStoreError> {
         check_whole(&connect(&self.path)?, &self.path)
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        // SQLite would cut the log to nothing when it is closed, and with it go its blocks. Where there is room, they
+        // are taken again: a log that is empty is not read at the next start.
+        let is_low =
+            FreeSpace::of(&self.path).is_ok_and(|space| space.is_low_for(Part::DataPlanes));
+        let writer = lock(&self.writer);
+        let closed = writer
+            .pragma_update(None, "journal_size_limit", -1)
+            .and(lock(&self.reader).pragma_update(None, "journal_size_limit", -1))
+            .and_then(|()| match is_low {
+                true => Ok(()),
+                false => writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())),
+            });
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the log catalog may have no space of its own at the next start");
+        } else if !is_low {
+            take_log_blocks(&self.path);
+        }
     }
 }
 
@@ -172,15 +202,31 @@ impl CatalogWrite<'_> {
 }
 
 fn connect(path: &Path) -> Result<Connection, LogStoreError> {
-    let connection = Connection::open(path)?;
+    // What the connections share is in this process's memory: a file for it is written anew at a start, which a full
+    // disk may have no room for.
+    let connection = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), c"unix-excl")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A log that has to be made anew at a start needs an inode that may not be there.
     connection.file_control(Some("main"), rusqlite::FileControl::PersistWal(&mut 1))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", log_bytes(path) / 2 / PAGE_BYTES)?;
     Ok(connection)
+}
+
+fn log_bytes(catalog: &Path) -> u64 {
+    let space = FreeSpace::of(catalog);
+    space.map_or(LOG_BYTES, |space| LOG_BYTES.min(space.bytes_total / LOG_SHARE))
+}
+
+fn take_log_blocks(catalog: &Path) {
+    let mut log = catalog.as_os_str().to_owned();
+    log.push("-wal");
+    if let Err(error) = take_blocks(log.as_ref(), log_bytes(catalog)) {
+        tracing::warn!(%error, "the log catalog has no space of its own");
+    }
 }
 
 fn check_whole(connection: &Connection, path: &Path) -> Result<(), LogStoreError> {
@@ -215,7 +261,7 @@ mod tests {
         catalog.write(|write| {
             for number in 0..GROUPS {
                 let name = LogGroupName::parse(&format!("group-{number}")).unwrap();
-                write.insert_group(&scope, NewLogGroup::named(name), 0)?;
+                write.insert_group(&scope, NewLogGroup::named(name), 0, u64::MAX)?;
             }
             Ok(())
         })

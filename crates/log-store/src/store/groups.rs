@@ -20,7 +20,8 @@ impl LogStore {
     pub fn create_group(&self, scope: &Scope, new: NewLogGroup) -> Result<LogGroup, LogStoreError> {
         check_tags(&new.tags)?;
         let created_ms = self.clock.now_ms();
-        let row = self.catalog.write(|write| write.insert_group(scope, new, created_ms))?;
+        let max = self.options.groups_max;
+        let row = self.catalog.write(|write| write.insert_group(scope, new, created_ms, max))?;
         Ok(group_of(row, 0))
     }
 

@@ -45,6 +45,7 @@ use crate::commit::Commit;
 use crate::disk::{Disk, RealDisk};
 use crate::error::LogStoreError;
 use crate::journal::Journal;
+use crate::limits::GROUPS_MAX;
 use crate::room::Room;
 use crate::segment;
 
@@ -60,6 +61,8 @@ pub struct LogStoreOptions {
     pub seals_in_background: bool,
     /// Bytes that all events may take on disk; more are refused then.
     pub bytes_max: u64,
+    /// Log groups of one account and region.
+    pub groups_max: u64,
 }
 
 impl Default for LogStoreOptions {
@@ -69,6 +72,7 @@ impl Default for LogStoreOptions {
             compression_level: 1,
             seals_in_background: true,
             bytes_max: u64::MAX,
+            groups_max: GROUPS_MAX,
         }
     }
 }

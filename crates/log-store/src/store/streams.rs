@@ -49,12 +49,16 @@ impl LogStore {
             Err(LogStoreError::StreamNotFound) => {}
             Err(other) => return Err(other),
         }
+        let groups_max = self.options.groups_max;
         let created_ms = self.clock.now_ms();
         self.catalog.write(|write| {
             let group = match write.group(scope, group) {
-                Err(LogStoreError::GroupNotFound) if create_group => {
-                    write.insert_group(scope, NewLogGroup::named(group.clone()), created_ms)?
-                }
+                Err(LogStoreError::GroupNotFound) if create_group => write.insert_group(
+                    scope,
+                    NewLogGroup::named(group.clone()),
+                    created_ms,
+                    groups_max,
+                )?,
                 found => found?,
             };
             match write.insert_stream(&group, name, created_ms) {

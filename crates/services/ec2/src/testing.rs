@@ -58,6 +58,7 @@ impl World {
             source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
             user_agent: None,
             secure_transport: false,
+            host: None,
             access_key_id: AccessKeyId::new("test"),
         };
         let request = Request {

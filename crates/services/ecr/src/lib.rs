@@ -9,6 +9,7 @@
 //! exceptions in one place, `rejection`.
 
 mod access;
+mod address;
 #[cfg(test)]
 mod answers;
 mod authorizer;
@@ -27,24 +28,38 @@ use std::sync::Arc;
 
 use outport_aws_ecr::EcrError;
 use outport_aws_wire::WireError;
-use outport_identity::Sealer;
+use outport_identity::{Call, Credential, CredentialSource, Sealer};
 use outport_image_registry::Registry;
 
+pub use address::RegistryAddress;
 pub use authorizer::EcrAuthorizer;
-pub use password::{PASSWORD_LIFETIME_MS, USER, registry_password};
+pub use password::{PULL_PASSWORD_LIFETIME_MS, USER, pull_password};
 
-/// The service: the registry that it fronts, the address of that registry, and the key of its tokens.
+/// The service: the registry that it fronts, the address of that registry, the key of its tokens, and the
+/// access keys that these are bound to.
 #[derive(Clone)]
 pub struct EcrService {
     registry: Arc<Registry>,
-    registry_host: Arc<str>,
+    address: RegistryAddress,
     sealer: Arc<Sealer>,
+    credentials: Arc<dyn CredentialSource>,
 }
 
 impl EcrService {
-    /// `registry_host` is what clients put in front of a repository's name, such as `127.0.0.1:4566`.
-    pub fn new(registry: Arc<Registry>, registry_host: &str, sealer: Arc<Sealer>) -> Self {
-        Self { registry, registry_host: registry_host.into(), sealer }
+    pub fn new(
+        registry: Arc<Registry>,
+        address: RegistryAddress,
+        sealer: Arc<Sealer>,
+        credentials: Arc<dyn CredentialSource>,
+    ) -> Self {
+        Self { registry, address, sealer, credentials }
+    }
+
+    /// The access key that signed the call.
+    fn key(&self, call: &Call) -> Result<Credential, WireError> {
+        self.credentials.find(&call.access_key_id, None, call.now_ms).map_err(|error| {
+            WireError::internal(format!("the key of a call that was proven is gone: {error}"))
+        })
     }
 
     /// Runs `work` on a thread that may block.

@@ -1,16 +1,25 @@
-//! The password of the registry: a sealed token that says whose it is and until when.
+//! The password of the registry: a sealed token that says whose it is, what for and until when.
+//!
+//! **Invariant:** a password that a user got dies with the access key that it was got with, and a node's
+//! pulls from the repositories of one task and does nothing else.
+
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use outport_aws_wire::WireError;
+use outport_identity::sigv4::sha256_hex;
 use outport_identity::{
-    AccessKeyId, Claims, Principal, Purpose, SEAL_NONCE_BYTES, Sealer, TokenError,
+    AccessKeyId, Claims, Credential, Principal, Purpose, SEAL_NONCE_BYTES, Sealer, TokenError,
 };
+use outport_image_registry::repository_arn;
 use outport_model::{AccountId, Region, Scope, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 /// The user name of every password. Source: Amazon ECR user guide, "Private registry authentication".
 pub const USER: &str = "AWS";
+/// A pull that takes longer asks for the next one.
+pub const PULL_PASSWORD_LIFETIME_MS: TimestampMs = 15 * 60 * 1000;
 /// Source: `GetAuthorizationToken`: "valid for 12 hours".
 pub const PASSWORD_LIFETIME_MS: TimestampMs = 12 * 3600 * 1000;
 
@@ -21,11 +30,29 @@ pub(crate) struct Grant {
     region: Region,
     /// The ARN of the only repository whose layers it opens, and nothing else; `None`: a login.
     pub(crate) layers_of: Option<String>,
+    /// The ARNs of the repositories that a node pulls from, and nothing else.
+    #[serde(default)]
+    pub(crate) pulls_of: Option<Vec<String>>,
+    /// Tells the access key of who got it, as it was then, from every other. A node has none.
+    #[serde(default)]
+    pub(crate) key: Option<String>,
 }
 
 impl Grant {
-    pub(crate) fn new(scope: &Scope, layers_of: Option<String>) -> Self {
-        Self { account: scope.account.clone(), region: scope.region.clone(), layers_of }
+    /// For the holder of an access key.
+    pub(crate) fn of_key(scope: &Scope, layers_of: Option<String>, key: &Credential) -> Self {
+        let key = Some(key_fingerprint(key));
+        Self { layers_of, key, ..Self::of_nobody(scope) }
+    }
+
+    /// For a node: to pull from these repositories.
+    pub(crate) fn to_pull(scope: &Scope, repositories: Vec<String>) -> Self {
+        Self { pulls_of: Some(repositories), ..Self::of_nobody(scope) }
+    }
+
+    fn of_nobody(scope: &Scope) -> Self {
+        let (account, region) = (scope.account.clone(), scope.region.clone());
+        Self { account, region, layers_of: None, pulls_of: None, key: None }
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -33,15 +60,25 @@ impl Grant {
     }
 }
 
-/// A password for the registry of `scope`, good until `expires_ms`. Errors: no randomness.
-pub fn registry_password(
+/// A password with which a node pulls from these repositories, and does nothing else, until `expires_ms`;
+/// `task` says for what it was. Names that no repository has are left out. Errors: no randomness.
+pub fn pull_password(
     sealer: &Sealer,
-    principal: &Principal,
-    access_key_id: &AccessKeyId,
+    task: &str,
     scope: &Scope,
+    repositories: &BTreeSet<String>,
     expires_ms: TimestampMs,
 ) -> Result<String, WireError> {
-    seal(sealer, principal, access_key_id, &Grant::new(scope, None), expires_ms)
+    let arns = repositories.iter().filter_map(|name| name.parse().ok());
+    let grant = Grant::to_pull(scope, arns.map(|name| repository_arn(scope, &name)).collect());
+    let principal = Principal::root(scope.account.clone());
+    seal(sealer, &principal, &AccessKeyId::new(format!("task/{task}")), &grant, expires_ms)
+}
+
+/// Of the secret: whoever changes the key of an access key id changes this.
+pub(crate) fn key_fingerprint(credential: &Credential) -> String {
+    let secret = credential.secret_access_key.expose();
+    sha256_hex(format!("outport registry password\0{secret}").as_bytes())
 }
 
 pub(crate) fn seal(
@@ -65,10 +102,10 @@ pub(crate) fn open(
     sealer: &Sealer,
     password: &str,
     now_ms: TimestampMs,
-) -> Result<(Principal, Grant), TokenError> {
+) -> Result<(Principal, AccessKeyId, Grant), TokenError> {
     let claims = sealer.open(Purpose::REGISTRY_PASSWORD, password, now_ms)?;
     let grant = serde_json::from_str(&claims.content).map_err(|_| TokenError::Invalid)?;
-    Ok((claims.principal, grant))
+    Ok((claims.principal, AccessKeyId::new(claims.access_key_id), grant))
 }
 
 /// What `docker login` keeps, and what `authorizationToken` is: user and password in base64.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use outport_aws_ecr::{CreateRepositoryRequest, EcrHandler, ImageIdentifier, MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request};
-use outport_identity::{AccessKeyId, Call, Principal, RequestId, Sealer};
+use outport_identity::{
+    AccessKeyId, Call, Credential, Principal, RequestId, Sealer, SecretAccessKey,
+};
 use outport_image_registry::{
     Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus,
 };
+use outport_model::own_registry::OwnRegistry;
 use outport_model::{AccountId, Region, Scope};
 
-use crate::EcrService;
+use crate::{EcrService, RegistryAddress};
 
 pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -45,9 +48,20 @@ impl Fixture {
             source_ip: Ipv4Addr::LOCALHOST.into(),
             user_agent: None,
             secure_transport: false,
+            host: None,
             access_key_id: AccessKeyId::new("AKID"),
         };
-        let service = EcrService::new(registry, "127.0.0.1:4566", sealer);
+        let own = OwnRegistry {
+            host: "127.0.0.1:4566".to_owned(),
+            names: vec!["localhost:4566".to_owned()],
+        };
+        let credential = Credential {
+            access_key_id: call.access_key_id.clone(),
+            secret_access_key: SecretAccessKey::new("secret"),
+            principal: call.principal.clone(),
+        };
+        let address = RegistryAddress::new(own);
+        let service = EcrService::new(registry, address, sealer, Arc::new(credential));
         Self { service, call, scope, _directory: directory }
     }
 

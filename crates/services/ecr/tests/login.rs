@@ -10,10 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use outport_aws_ecr::{
     CreateRepositoryRequest, DescribeImagesRequest, EcrHandler, GetAuthorizationTokenRequest,
 };
-use outport_identity::{AccessKeyId, Call, Principal, RequestId, Sealer};
+use outport_identity::{
+    AccessKeyId, Call, Credential, Principal, RequestId, Sealer, SecretAccessKey,
+};
 use outport_image_registry::{HostIntegration, Limits, Registry, http as endpoint};
+use outport_model::own_registry::OwnRegistry;
 use outport_model::{AccountId, Region};
-use outport_service_ecr::{EcrAuthorizer, EcrService};
+use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -28,6 +31,7 @@ fn call() -> Call {
         source_ip: Ipv4Addr::LOCALHOST.into(),
         user_agent: None,
         secure_transport: false,
+        host: None,
         access_key_id: AccessKeyId::new("AKID"),
     }
 }
@@ -79,10 +83,16 @@ async fn the_password_of_get_authorization_token_pushes_and_pulls() {
     let sealer = Arc::new(Sealer::new(&[9; 32]));
     let listener = listen().await;
     let address = listener.local_addr().expect("an address");
-    let authorizer = Arc::new(EcrAuthorizer::new(Arc::clone(&sealer)));
+    let credential = Arc::new(Credential {
+        access_key_id: call().access_key_id,
+        secret_access_key: SecretAccessKey::new("secret"),
+        principal: call().principal,
+    });
+    let authorizer = Arc::new(EcrAuthorizer::new(Arc::clone(&sealer), credential.clone()));
     let routes = endpoint::router(Arc::clone(&registry), authorizer, Arc::new(|| NOW_MS));
     let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
-    let service = EcrService::new(registry, &address.to_string(), sealer);
+    let own = OwnRegistry { host: address.to_string(), names: Vec::new() };
+    let service = EcrService::new(registry, RegistryAddress::new(own), sealer, credential);
 
     let input =
         CreateRepositoryRequest { repository_name: Some("app".into()), ..Default::default() };

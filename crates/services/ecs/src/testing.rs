@@ -8,9 +8,11 @@ use outport_identity::{AccessKeyId, Call, Principal, RequestId};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::network::{Ipv4Cidr, SecurityGroup, Subnet, Vpc};
 use outport_model::node::{Architecture, Node, NodeCapacity};
+use outport_model::task_definition::TaskDefinition;
 use outport_model::{AccountId, ClusterName, NodeId, Region, Scope, Tags};
 use outport_planner::Settings;
-use outport_store::{ManualClock, SeededIds, Store};
+use outport_store::journal::MemoryJournal;
+use outport_store::{ManualClock, Row, SeededIds, Store};
 use serde_json::{Value, json};
 
 use crate::{EcsService, default_cluster};
@@ -31,6 +33,19 @@ impl World {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(START_MS));
         let store = Store::in_memory(clock.clone(), Arc::new(SeededIds::new(1)));
+        Self::on(store, clock)
+    }
+
+    /// The same, with a store that counts its bytes and takes so many of callers.
+    pub fn bounded(bytes_max: u64) -> Self {
+        let clock = Arc::new(ManualClock::at(START_MS));
+        let (journal, ids) = (MemoryJournal::default(), Arc::new(SeededIds::new(1)));
+        let store = Store::with_journal(journal, clock.clone(), ids).unwrap();
+        store.limit_bytes(bytes_max);
+        Self::on(store, clock)
+    }
+
+    fn on(store: Store, clock: Arc<ManualClock>) -> Self {
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let world = Self {
             service: EcsService::new(store.clone(), Settings::default()),
@@ -68,6 +83,7 @@ impl World {
             source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
             user_agent: None,
             secure_transport: false,
+            host: None,
             access_key_id: AccessKeyId::new("test"),
         }
     }
@@ -109,6 +125,17 @@ impl World {
                 version: 1,
                 tags: Tags::new(),
             });
+        });
+    }
+
+    /// As if nothing referred to any revision and all were deleted.
+    pub fn forget_task_definitions(&self) {
+        let revisions: Vec<_> =
+            self.store.snapshot().task_definitions.iter().map(|row| row.key()).collect();
+        self.put(|tx| {
+            for key in &revisions {
+                tx.remove::<TaskDefinition>(key);
+            }
         });
     }
 

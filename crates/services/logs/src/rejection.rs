@@ -14,6 +14,10 @@ pub(crate) fn rejection(error: LogStoreError) -> LogsError {
         LogStoreError::StreamNotFound => {
             LogsError::resource_not_found_exception("The specified log stream does not exist.")
         }
+        // Source of the text: what callers report of CloudWatch Logs' other quotas.
+        LogStoreError::TooManyGroups { .. } => {
+            LogsError::limit_exceeded_exception("Resource limit exceeded.")
+        }
         LogStoreError::GroupExists => {
             LogsError::resource_already_exists_exception("The specified log group already exists")
         }

@@ -69,6 +69,7 @@ impl Rig {
             source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
             user_agent: None,
             secure_transport: false,
+            host: None,
             access_key_id: AccessKeyId::new("test"),
         };
         let body = input.to_string().into_bytes();

@@ -14,6 +14,9 @@ impl Journal for NullJournal {
     fn load(&mut self) -> Result<Loaded, OpenError> {
         Ok(Loaded { instance_id: "00000000".to_owned(), rows: Vec::new() })
     }
+    fn bytes(&self) -> u64 {
+        0
+    }
     fn commit(&mut self, _changes: &[Change]) -> Result<(), JournalError> {
         Ok(())
     }
@@ -28,6 +31,7 @@ pub struct MemoryJournal {
 #[derive(Debug, Default)]
 struct Disk {
     rows: BTreeMap<(String, String), StoredRow>,
+    bytes: u64,
     commits: u64,
     broken: bool,
 }
@@ -54,6 +58,10 @@ impl Journal for MemoryJournal {
         Ok(Loaded { instance_id: "00000000".to_owned(), rows })
     }
 
+    fn bytes(&self) -> u64 {
+        self.disk().bytes
+    }
+
     fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
         let mut disk = self.disk();
         if disk.broken {
@@ -62,10 +70,13 @@ impl Journal for MemoryJournal {
         let encoded = changes.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         for (change, stored) in changes.iter().zip(encoded) {
             let place = (change.table.to_owned(), change.key.clone());
-            match stored {
+            let length = |row: &StoredRow| row.bytes.len() as u64;
+            disk.bytes += stored.as_ref().map_or(0, length);
+            let old = match stored {
                 Some(stored) => disk.rows.insert(place, stored),
                 None => disk.rows.remove(&place),
             };
+            disk.bytes -= old.as_ref().map_or(0, length);
         }
         disk.commits += 1;
         Ok(())

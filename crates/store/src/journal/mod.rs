@@ -20,6 +20,8 @@ pub use sqlite::SqliteJournal;
 pub trait Journal: Send + 'static {
     /// Every row, and the id of the installation that they belong to. Called once, first.
     fn load(&mut self) -> Result<Loaded, OpenError>;
+    /// Bytes of all rows as they are written: of those that were loaded, and what was committed since.
+    fn bytes(&self) -> u64;
     /// Makes the changes durable, in their order, all or none.
     fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError>;
     /// The directory whose file system decides whether there is room for new rows; `None` where space
@@ -57,8 +59,29 @@ pub struct Change {
     pub table: &'static str,
     pub key: String,
     pub row: Option<Arc<dyn Encode>>,
-    /// Whether there was no row under the key.
-    pub is_new: bool,
+    /// What was there under the key.
+    pub old: Option<Arc<dyn Encode>>,
+}
+
+/// Rows that `changes` leave more than they found; negative for fewer.
+pub(crate) fn rows_added(changes: &[Change]) -> i64 {
+    let count = |row: &Option<Arc<dyn Encode>>| i64::from(row.is_some());
+    changes.iter().map(|change| count(&change.row) - count(&change.old)).sum()
+}
+
+/// Bytes that `changes` leave more than they found. As dear as writing them: every row is encoded, and what
+/// it was before, too.
+///
+/// # Errors
+/// When a row cannot be encoded.
+pub(crate) fn bytes_added(changes: &[Change]) -> Result<i64, serde_json::Error> {
+    let length = |row: &Option<Arc<dyn Encode>>| -> Result<i64, serde_json::Error> {
+        let Some(row) = row else { return Ok(0) };
+        Ok(i64::try_from(row.encode()?.len()).unwrap_or(i64::MAX))
+    };
+    changes.iter().try_fold(0_i64, |sum, change| {
+        Ok(sum.saturating_add(length(&change.row)?).saturating_sub(length(&change.old)?))
+    })
 }
 
 /// A row of any kind, to be written. It is encoded off the writers' path.

@@ -18,7 +18,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use outport_free_space::{FreeSpace, Part};
+use outport_free_space::{FreeSpace, Part, take_blocks};
 use rusqlite::Connection;
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -120,13 +120,7 @@ impl Reserve {
 
     fn try_log_blocks(&self) -> io::Result<()> {
         let space = FreeSpace::of(&self.directory)?;
-        let bytes = log_bytes(&space);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.log)?;
-        let has = file.metadata()?.blocks() * 512;
-        if has >= bytes || space.bytes_free < 2 * bytes {
-            return Ok(());
-        }
-        Ok(fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)?)
+        take_blocks(&self.log, log_bytes(&space))
     }
 
     /// A checkpoint makes the file as long as its pages say, and writes only those that are used.

@@ -44,6 +44,8 @@ const SCHEMA: &str = "
     INSERT INTO meta VALUES ('commits', 0), ('rows', 0), ('content', 0);
 ";
 
+/// The length costs nothing: SQLite reads it from the row's head.
+const OLD: &str = "SELECT checksum, octet_length(row) FROM rows WHERE table_name = ?1 AND key = ?2";
 /// New rows lie one behind the other, whatever their keys: keys are random, and pages that are written
 /// one after the other are what makes a commit of many rows cheap.
 const PUT: &str = "
@@ -59,6 +61,8 @@ pub struct SqliteJournal {
     path: PathBuf,
     acknowledged: Acknowledged,
     totals: Totals,
+    /// Of all rows; not kept in the file, but counted when it is read.
+    bytes: u64,
     /// Behind the connection: it is closed first.
     reserve: Reserve,
     /// Held, not used: the lock goes with it.
@@ -97,8 +101,8 @@ impl SqliteJournal {
             .pragma_update(None, "wal_autocheckpoint", reserve.checkpoint_pages())
             .map_err(|error| open_error(&path, &error))?;
         let acknowledged = Acknowledged::open(&directory.join("journal.acknowledged"))?;
-        let totals = Totals::default();
-        Ok(Self { connection, path, acknowledged, totals, reserve, _lock: lock })
+        let (totals, bytes) = Default::default();
+        Ok(Self { connection, path, acknowledged, totals, bytes, reserve, _lock: lock })
     }
 
     fn read(&self) -> rusqlite::Result<Contents> {
@@ -133,13 +137,14 @@ impl Journal for SqliteJournal {
         let Contents { instance_id, totals, rows: stored } =
             self.read().map_err(|error| open_error(&self.path, &error))?;
         let mut found = Totals { commits: totals.commits, ..Totals::default() };
-        let mut rows = Vec::with_capacity(stored.len());
+        let (mut rows, mut bytes) = (Vec::with_capacity(stored.len()), 0);
         for (row, checksum) in stored {
             if checksum_of(&row.table, &row.key, row.version, &row.bytes) != checksum {
                 return Err(self.corrupt(format!("wrong checksum of {} {}", row.table, row.key)));
             }
             found.rows += 1;
             found.content = found.content.wrapping_add(checksum);
+            bytes += row.bytes.len() as u64;
             rows.push(row);
         }
         if found != totals {
@@ -152,22 +157,26 @@ impl Journal for SqliteJournal {
         if missing > 0 {
             return Err(self.corrupt(format!("the last {missing} commits are missing")));
         }
-        self.totals = totals;
+        (self.totals, self.bytes) = (totals, bytes);
         Ok(Loaded { instance_id, rows })
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
         let transaction = self.connection.transaction().map_err(|error| journal_error(&error))?;
-        let mut totals = self.totals;
+        let (mut totals, mut bytes) = (self.totals, self.bytes);
         totals.commits += 1;
         for change in changes {
-            apply(&transaction, change, &mut totals)?;
+            apply(&transaction, change, &mut totals, &mut bytes)?;
         }
         write_totals(&transaction, &totals).map_err(|error| journal_error(&error))?;
         transaction.commit().map_err(|error| journal_error(&error))?;
-        self.totals = totals;
+        (self.totals, self.bytes) = (totals, bytes);
         self.acknowledged.set(totals.commits);
         Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     fn directory(&self) -> Option<PathBuf> {
@@ -193,16 +202,20 @@ fn apply(
     connection: &Connection,
     change: &Change,
     totals: &mut Totals,
+    bytes_of_all: &mut u64,
 ) -> Result<(), JournalError> {
     let failed = |error: rusqlite::Error| journal_error(&error);
     let place = params![change.table, change.key];
-    let old: Option<i64> = connection
-        .prepare_cached("SELECT checksum FROM rows WHERE table_name = ?1 AND key = ?2")
-        .and_then(|mut statement| statement.query_row(place, |row| row.get(0)).optional())
+    let old: Option<(i64, u64)> = connection
+        .prepare_cached(OLD)
+        .and_then(|mut statement| {
+            statement.query_row(place, |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
         .map_err(failed)?;
-    if let Some(old) = old {
+    if let Some((old, length)) = old {
         totals.rows -= 1;
         totals.content = totals.content.wrapping_sub(old);
+        *bytes_of_all = bytes_of_all.saturating_sub(length);
     }
     let Some(row) = &change.row else {
         connection
@@ -221,6 +234,7 @@ fn apply(
         .map_err(failed)?;
     totals.rows += 1;
     totals.content = totals.content.wrapping_add(checksum);
+    *bytes_of_all += bytes.len() as u64;
     Ok(())
 }
 

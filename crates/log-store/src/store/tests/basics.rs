@@ -1,4 +1,4 @@
-use super::rig::{NOW, Rig, group, lines, scope, stream};
+use super::rig::{GROUPS_MAX, NOW, Rig, group, lines, scope, stream};
 use crate::error::ShipmentRefusal;
 use crate::group::{GroupQuery, NewLogGroup};
 use crate::store::{FilterEvents, GetEvents, StreamSelection};
@@ -445,4 +445,19 @@ fn a_waiting_follower_is_woken() {
         rig.put("a", &[(NOW, "x")]);
         assert!(follower.join().unwrap() > before);
     });
+}
+
+#[test]
+fn a_number_of_log_groups_is_taken_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = Rig::open(directory.path(), 1 << 20);
+    let create = |number: u64| {
+        rig.store.create_group(&scope(), NewLogGroup::named(group(&format!("g{number}"))))
+    };
+    for number in 0..GROUPS_MAX {
+        create(number).unwrap();
+    }
+    assert!(matches!(create(GROUPS_MAX), Err(LogStoreError::TooManyGroups { max: GROUPS_MAX })));
+    rig.store.delete_group(&scope(), &group("g0")).unwrap();
+    create(GROUPS_MAX).unwrap();
 }

@@ -4,5 +4,6 @@
 mod basics;
 mod crashes;
 mod faults;
+mod full;
 mod oracle;
 mod rig;

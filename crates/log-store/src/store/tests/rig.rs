@@ -16,6 +16,8 @@ use crate::store::{
 };
 use crate::{InputLogEvent, LogGroupName, LogStoreError, LogStreamName, NodeLogEvent, SourceId};
 
+/// Enough for every test but the one that reaches it.
+pub const GROUPS_MAX: u64 = 40;
 pub const NOW: TimestampMs = 1_700_000_000_000;
 
 /// The wall clock and how far it was set; the steady one is the difference.
@@ -67,8 +69,12 @@ pub fn open_with(
     disk: Arc<dyn Disk>,
     clock: Arc<TestClock>,
 ) -> Result<Arc<LogStore>, LogStoreError> {
-    let options =
-        LogStoreOptions { seal_bytes, seals_in_background: false, ..LogStoreOptions::default() };
+    let options = LogStoreOptions {
+        seal_bytes,
+        seals_in_background: false,
+        groups_max: GROUPS_MAX,
+        ..LogStoreOptions::default()
+    };
     LogStore::open_on(disk, directory.to_owned(), clock, options)
 }
 

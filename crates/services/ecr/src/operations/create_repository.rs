@@ -42,7 +42,7 @@ pub(crate) async fn create_repository(
                 .map_err(|error| target.reject(error))
         })
         .await?;
-    let repository = Some(views::repository(&owner, &service.registry_host, &created));
+    let repository = Some(views::repository(&owner, service.address.host(call), &created));
     Ok(CreateRepositoryResponse { repository })
 }
 

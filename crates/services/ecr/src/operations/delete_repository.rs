@@ -20,7 +20,7 @@ pub(crate) async fn delete_repository(
             deleted.map_err(|error| target.reject(error))
         })
         .await?;
-    let repository = Some(views::repository(&scope, &service.registry_host, &deleted));
+    let repository = Some(views::repository(&scope, service.address.host(call), &deleted));
     Ok(DeleteRepositoryResponse { repository })
 }
 

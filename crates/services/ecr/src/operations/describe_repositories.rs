@@ -44,7 +44,7 @@ async fn by_name(
                     .map_err(|error| target.reject(error))
             })
             .await?;
-        repositories.push(views::repository(&scope, &service.registry_host, &found));
+        repositories.push(views::repository(&scope, service.address.host(call), &found));
     }
     Ok(DescribeRepositoriesResponse { repositories: Some(repositories), next_token: None })
 }
@@ -66,7 +66,7 @@ async fn all(
         })
         .await?;
     let (found, next_token) = page.cut(found, |last| last.name.to_string());
-    let view = |repository| views::repository(&scope, &service.registry_host, repository);
+    let view = |repository| views::repository(&scope, service.address.host(call), repository);
     let repositories = Some(found.iter().map(view).collect());
     Ok(DescribeRepositoriesResponse { repositories, next_token })
 }

@@ -8,7 +8,7 @@ use outport_identity::{Call, ConditionContext};
 
 use crate::EcrService;
 use crate::access::{authorize, scope};
-use crate::password::{PASSWORD_LIFETIME_MS, authorization_token, registry_password};
+use crate::password::{Grant, PASSWORD_LIFETIME_MS, authorization_token, seal};
 
 /// `registryIds` is deprecated by AWS and still answered: one password for each registry that is named.
 /// What a password opens is asked again at every request of the registry.
@@ -24,15 +24,18 @@ pub(crate) async fn get_authorization_token(
         registries.push(None);
     }
     let expires_ms = call.now_ms + PASSWORD_LIFETIME_MS;
+    let key = service.key(call)?;
+    let (scheme, host) = (service.address.scheme(call), service.address.host(call));
     let mut granted = Vec::with_capacity(registries.len());
     for registry_id in registries {
         let scope = scope(call, registry_id);
-        let (sealer, key) = (&service.sealer, &call.access_key_id);
-        let password = registry_password(sealer, &call.principal, key, &scope, expires_ms)?;
+        let grant = Grant::of_key(&scope, None, &key);
+        let (sealer, id) = (&service.sealer, &call.access_key_id);
+        let password = seal(sealer, &call.principal, id, &grant, expires_ms)?;
         granted.push(AuthorizationData {
             authorization_token: Some(authorization_token(&password)),
             expires_at: Some(Timestamp::from_millis(expires_ms)),
-            proxy_endpoint: Some(format!("http://{}", service.registry_host)),
+            proxy_endpoint: Some(format!("{scheme}://{host}")),
         });
     }
     Ok(GetAuthorizationTokenResponse { authorization_data: Some(granted) })
@@ -61,11 +64,31 @@ mod tests {
         let text = String::from_utf8(STANDARD.decode(token).expect("base64")).expect("a text");
         let (user, password) = text.split_once(':').expect("user and password");
         assert!(!password.contains([':', '=', ' ']));
-        let authorizer = EcrAuthorizer::new(fixture.service.sealer.clone());
+        let authorizer =
+            EcrAuthorizer::new(fixture.service.sealer.clone(), fixture.service.credentials.clone());
         let caller =
             authorizer.authenticate(user, password, expires_ms - 1).expect("a good password");
         assert_eq!(caller.scope().region.as_str(), "us-east-1");
         let late = authorizer.authenticate(user, password, expires_ms).map(|_| ());
         assert_eq!(late, Err(AuthenticationError::Expired));
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_the_address_that_it_came_by() {
+        let mut fixture = Fixture::new();
+        for (host, secure, expected) in [
+            (Some("localhost:4566"), true, "https://localhost:4566"),
+            (Some("localhost:4566"), false, "http://localhost:4566"),
+            (Some("evil.example:4566"), true, "https://127.0.0.1:4566"),
+            (Some("localhost:80"), false, "http://127.0.0.1:4566"),
+            (None, false, "http://127.0.0.1:4566"),
+        ] {
+            fixture.call.host = host.map(str::to_owned);
+            fixture.call.secure_transport = secure;
+            let input = GetAuthorizationTokenRequest::default();
+            let answer = get_authorization_token(&fixture.service, &fixture.call, input).await;
+            let granted = answer.expect("a token").authorization_data.expect("a list").remove(0);
+            assert_eq!(granted.proxy_endpoint.as_deref(), Some(expected), "{host:?}");
+        }
     }
 }

@@ -42,12 +42,14 @@ pub(crate) async fn get_download_url_for_layer(
             }
         })
         .await?;
-    let grant = Grant::new(&target.scope, Some(repository_arn(&target.scope, &target.name)));
+    let repository = repository_arn(&target.scope, &target.name);
+    let grant = Grant::of_key(&target.scope, Some(repository), &service.key(call)?);
     let expires_ms = call.now_ms + URL_LIFETIME_MS;
     let password = seal(&service.sealer, &call.principal, &call.access_key_id, &grant, expires_ms)?;
-    let (host, name) = (&service.registry_host, &target.name);
+    let (scheme, host) = (service.address.scheme(call), service.address.host(call));
+    let name = &target.name;
     Ok(GetDownloadUrlForLayerResponse {
-        download_url: Some(format!("http://{USER}:{password}@{host}/v2/{name}/blobs/{digest}")),
+        download_url: Some(format!("{scheme}://{USER}:{password}@{host}/v2/{name}/blobs/{digest}")),
         layer_digest: Some(digest.to_string()),
     })
 }

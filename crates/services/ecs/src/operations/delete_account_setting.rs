@@ -18,7 +18,7 @@ pub async fn delete_account_setting(
     let context = ConditionContext::new().with("ecs:account-setting", name.as_str());
     call.authorize("ecs:DeleteAccountSetting", "*", &context)?;
     service
-        .write(|tx| {
+        .write_always(|tx| {
             let key = AccountSettingKey::new(&scope, name.as_str(), principal.as_str());
             tx.remove::<AccountSetting>(&key);
             let value = account_setting::effective(tx, &scope, &principal, name);

@@ -14,7 +14,7 @@ pub async fn delete_attributes(
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let asked = attribute::parse(call, "ecs:DeleteAttributes", &cluster, input.attributes)?;
     service
-        .write(|tx| {
+        .write_always(|tx| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let mut shown = Vec::new();
             for one in asked {

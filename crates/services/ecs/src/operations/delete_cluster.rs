@@ -24,7 +24,7 @@ pub async fn delete_cluster(
     let name = names::cluster(&scope, input.cluster.as_deref())?;
     let arn = Arn::cluster(&scope, &name).to_string();
     call.authorize("ecs:DeleteCluster", &arn, &access::cluster_context(&scope, &name))?;
-    service.write(|tx| delete(tx, &scope, &name)).await
+    service.write_always(|tx| delete(tx, &scope, &name)).await
 }
 
 fn delete(

@@ -25,7 +25,7 @@ pub async fn delete_service(
     let resource = Arn::service(&scope, &cluster, &name).to_string();
     call.authorize("ecs:DeleteService", &resource, &context)?;
     let is_forced = input.force == Some(true);
-    service.write(|tx| delete(tx, &scope, &cluster, &name, is_forced)).await
+    service.write_always(|tx| delete(tx, &scope, &cluster, &name, is_forced)).await
 }
 
 fn delete(

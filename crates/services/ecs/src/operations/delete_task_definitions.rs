@@ -49,7 +49,7 @@ pub async fn delete_task_definitions(
         }
     }
     service
-        .write(|tx| {
+        .write_always(|tx| {
             let (mut deleted, mut failures) = (Vec::new(), Vec::new());
             for text in &wanted {
                 match delete(tx, &scope, text) {

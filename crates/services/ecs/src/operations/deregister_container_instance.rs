@@ -36,7 +36,7 @@ pub async fn deregister_container_instance(
     let context = access::cluster_context(&scope, &cluster);
     call.authorize("ecs:DeregisterContainerInstance", &resource, &context)?;
     service
-        .write(|tx| {
+        .write_always(|tx| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let key = ContainerInstanceKey::new(&scope, cluster, id);
             let instance = tx.container_instances.get(&key).cloned().ok_or_else(not_found)?;

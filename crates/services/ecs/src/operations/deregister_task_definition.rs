@@ -23,7 +23,7 @@ pub async fn deregister_task_definition(
         return Err(Rejection::client("Revision is missing."));
     }
     call.authorize("ecs:DeregisterTaskDefinition", "*", &ConditionContext::new())?;
-    service.write(|tx| deregister(tx, &scope, name.as_ref())).await
+    service.write_always(|tx| deregister(tx, &scope, name.as_ref())).await
 }
 
 fn deregister(

@@ -31,7 +31,7 @@ pub async fn stop_service_deployment(
     }
     let BelowService { cluster, service: name, id } = named;
     service
-        .write(|tx| {
+        .write_always(|tx| {
             let key = ServiceDeploymentKey::new(&scope, cluster.clone(), name.clone(), id);
             let row = tx.service_deployments.get(&key).ok_or_else(not_found)?;
             let row = ServiceDeployment::clone(row);

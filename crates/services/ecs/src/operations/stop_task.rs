@@ -32,7 +32,7 @@ pub async fn stop_task(
     let resource = Arn::task(&scope, &cluster, &id).to_string();
     call.authorize("ecs:StopTask", &resource, &access::cluster_context(&scope, &cluster))?;
     service
-        .write(|tx| {
+        .write_always(|tx| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let key = TaskKey::new(&scope, cluster, id);
             let mut task = tx.tasks.get(&key).map(|row| Task::clone(row)).ok_or_else(not_found)?;

@@ -21,7 +21,7 @@ pub async fn untag_resource(
     let context = ConditionContext::new().with("aws:TagKeys", keys.clone());
     call.authorize("ecs:UntagResource", &arn, &context)?;
     service
-        .write(|tx| {
+        .write_always(|tx| {
             let mut all = resource.tags(tx)?;
             all.retain(|key, _| !keys.contains(key));
             resource.set_tags(tx, all)?;

@@ -32,7 +32,7 @@ pub async fn update_service(
     let scope = access::scope(call);
     let request = Request::parse(&scope, input)?;
     request.authorize(service, call, &scope)?;
-    service.write(|tx| request.update(tx, &scope)).await
+    service.write_in_place(|tx| request.update(tx, &scope)).await
 }
 
 struct Request {

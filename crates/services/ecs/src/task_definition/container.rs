@@ -41,6 +41,7 @@ pub fn normalise(
     }
     check_numbers(definition)?;
     check_environment(definition)?;
+    check_network_words(definition)?;
     check_network(definition, mode)?;
     check_ulimits(definition)
 }
@@ -155,6 +156,26 @@ fn check_environment(definition: &ContainerDefinition) -> Result<(), Rejection> 
         return Err(Rejection::client("Invalid arn syntax."));
     }
     Ok(())
+}
+
+/// What becomes a word in a line of `/etc/hosts` or `/etc/resolv.conf` is one word. A guess: AWS's text is not known.
+fn check_network_words(definition: &ContainerDefinition) -> Result<(), Rejection> {
+    let mut words: Vec<(&str, &String)> = Vec::new();
+    words.extend(definition.hostname.iter().map(|word| ("hostname", word)));
+    for host in definition.extra_hosts.iter().flatten() {
+        let parts = [&host.hostname, &host.ip_address].into_iter().flatten();
+        words.extend(parts.map(|word| ("extraHosts", word)));
+    }
+    words.extend(definition.dns_servers.iter().flatten().map(|word| ("dnsServers", word)));
+    let domains = definition.dns_search_domains.iter().flatten();
+    words.extend(domains.map(|word| ("dnsSearchDomains", word)));
+    let breaks = |text: &str| text.contains(|c: char| c.is_whitespace() || c.is_control());
+    match words.into_iter().find(|(_, word)| breaks(word)) {
+        Some((member, _)) => Err(Rejection::client(format!(
+            "{member} must not contain white space or control characters."
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The task's network interface has a name, hosts and resolvers of its own.

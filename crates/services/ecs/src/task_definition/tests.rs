@@ -382,6 +382,21 @@ fn the_network_mode_limits_containers() {
             "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
         ),
         (
+            "bridge",
+            json!({"hostname": "x\n1.2.3.4 other"}),
+            "hostname must not contain white space or control characters.",
+        ),
+        (
+            "bridge",
+            json!({"extraHosts": [{"hostname": "x", "ipAddress": "1.2.3.4 y"}]}),
+            "extraHosts must not contain white space or control characters.",
+        ),
+        (
+            "bridge",
+            json!({"dnsServers": ["1.2.3.4\noptions debug"]}),
+            "dnsServers must not contain white space or control characters.",
+        ),
+        (
             "host",
             json!({"portMappings": [{"containerPort": 80, "hostPort": 81}]}),
             "When networkMode=host, the host ports and container ports in port mappings must match.",

@@ -40,6 +40,7 @@ mod tests {
             source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
             user_agent: None,
             secure_transport: false,
+            host: None,
             access_key_id: AccessKeyId::new("test"),
         };
         let request = Request {

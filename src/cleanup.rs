@@ -6,11 +6,11 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::unistd::{AccessFlags, access};
 
 use crate::command_line::Cleanup;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, lock_patiently};
 use crate::instances;
 use crate::output;
 
@@ -55,7 +55,7 @@ fn it_runs(instance: &str) -> anyhow::Error {
 /// The lock of a data directory, which may be on a file system that cannot be written.
 fn lock(path: &Path) -> Result<Option<Flock<File>>> {
     let Ok(file) = File::open(path.join("lock")) else { return Ok(None) };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    match lock_patiently(file) {
         Ok(lock) => Ok(Some(lock)),
         Err(_) => bail!(
             "the data directory {} is in use by another outport: stop the running outport first",

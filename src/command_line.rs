@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outport_certificates::ServerName;
+use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
@@ -24,6 +25,9 @@ pub enum Command {
     /// Run the control plane only; nodes join it with its join token
     Server(Server),
     /// Run tasks on this machine for a control plane
+    ///
+    /// SIGINT or SIGTERM ends it and leaves the tasks running, with their network and its rules; the next start takes
+    /// them over, `outport cleanup` removes them.
     Node(Node),
     /// Print the shell lines that point AWS tools here: eval "$(outport env)"
     Env(Env),
@@ -41,6 +45,9 @@ pub enum Command {
 
 /// The largest disk of a task: that of an EBS volume that ECS attaches.
 const TASK_STORAGE_GIB_MAX: i64 = 16_384;
+
+/// Of what callers may fill the store with.
+const STATE_MIB_DEFAULT: u32 = (outport_store::BYTES_MAX_DEFAULT >> 20) as u32;
 
 /// Where the state is kept.
 #[derive(Clone, Debug, Args)]
@@ -71,6 +78,10 @@ pub struct ControlPlaneOptions {
     pub root_access_key_id: Option<String>,
     #[arg(long, hide = true, env = "OUTPORT_ROOT_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub root_secret_access_key: Option<String>,
+    /// Host, and port unless it is that of --listen, by which clients elsewhere reach this server; the
+    /// registry's address for those that came by no name of this host
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::tls::public_address)]
+    pub public_address: Option<String>,
     /// A further name or address that the server's certificate is good for; may be given several times
     #[arg(long, value_name = "NAME")]
     pub tls_name: Vec<ServerName>,
@@ -89,6 +100,15 @@ pub struct ControlPlaneOptions {
     /// GiB that CloudWatch Logs may take; a quarter of the disk unless given
     #[arg(long, value_name = "GIB")]
     pub logs_gib: Option<u32>,
+    /// MiB that clusters, services, tasks and task definitions may take together; they are all in memory
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = STATE_MIB_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "OUTPORT_STATE_MIB"
+    )]
+    pub state_mib: u32,
     /// Do not tell podman, skopeo and buildah on this host that the registry speaks plain HTTP
     #[arg(long)]
     pub no_host_integration: bool,
@@ -111,10 +131,10 @@ pub struct NodeOptions {
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub cluster: String,
     /// CPU units to offer (1,024 a core); all cores unless given
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..))]
     pub cpu_units: Option<u32>,
     /// MiB of memory to offer; all but a reserve for the system unless given
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     pub memory_mib: Option<u32>,
     /// GiB that the containers of a task may write, where a Fargate task does not say another size
     #[arg(
@@ -128,6 +148,15 @@ pub struct NodeOptions {
     /// Let each task write until the disk of this machine is full (for hosts without loop devices)
     #[arg(long, conflicts_with = "task_storage_gib")]
     pub unlimited_task_storage: bool,
+    /// GiB that images may take, unpacked; those that no task uses go first, longest unused before others
+    #[arg(
+        long,
+        value_name = "GIB",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "OUTPORT_IMAGES_GIB"
+    )]
+    pub images_gib: u32,
     /// Run containers with this OCI runtime (a path to runc, crun, youki, runsc) instead of our own
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,
@@ -135,6 +164,13 @@ pub struct NodeOptions {
     /// as SYS_ADMIN. Whoever may register a task definition is then root here
     #[arg(long)]
     pub allow_privileged: bool,
+    /// Let root in a container be root of this host, as in Docker: no user namespace for each task
+    #[arg(long)]
+    pub no_user_namespaces: bool,
+    /// The ids of this host for users and groups of tasks, 65,536 for each, as a line of /etc/subuid
+    /// says them: from 2000224256 on for 2,245 tasks unless given
+    #[arg(long, value_name = "FIRST:COUNT", conflicts_with = "no_user_namespaces")]
+    pub subordinate_ids: Option<SubordinateIds>,
     /// Let tasks reach these ports of this host, such as 5432 or udp/514, or all: otherwise name
     /// servers, published ports, an Outport that listens on more than loopback, and no more
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
@@ -176,7 +212,8 @@ pub struct Node {
 pub struct Env {
     #[command(flatten)]
     pub data_dir: DataDir,
-    /// Use TLS on this host too
+    /// Use TLS on this host too. AWS_CA_BUNDLE names a file of the data directory, which only its owner reads: for other
+    /// users take `outport ca > outport-ca.pem` and name that
     #[arg(long)]
     pub https: bool,
 }

@@ -23,7 +23,7 @@ use outport_node_protocol::Registered;
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
-use outport_service_ecr::{EcrAuthorizer, EcrService};
+use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
 use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
@@ -43,7 +43,7 @@ use crate::output;
 use crate::registry_door::at_the_door;
 use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
-use crate::tls::{self, ListenerTls, NodeSigner};
+use crate::tls::{self, ListenerTls, NodeSigner, NodesAtTheDoor};
 use crate::upkeep;
 
 /// Parts of the disk that logs and the registry may take unless the options say how much.
@@ -98,6 +98,7 @@ impl ControlPlane {
         let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
         let (store, logs, registry) =
             open_parts(parts, Shares::of(options, data_dir.path())?).await?;
+        store.limit_bytes(u64::from(options.state_mib) << 20);
         let scope = wanted.settle(&installation::known(&store.snapshot()))?;
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
@@ -105,7 +106,7 @@ impl ControlPlane {
         tls::warn_of_plain_http(options);
         ensure_defaults(&store, &scope, cidr, own_cluster).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
-        let registry_host = address.to_string();
+        let own_registry = tls.own_registry(options, address);
 
         let metrics = Arc::new(Metrics::default());
         let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));
@@ -119,41 +120,46 @@ impl ControlPlane {
             LinkConfig {
                 scope: scope.clone(),
                 registered: Registered {
-                    registry_host: registry_host.clone(),
-                    registry_names: Vec::new(),
+                    registry_host: own_registry.host.clone(),
+                    registry_names: own_registry.names.clone(),
                     vpc_cidr: cidr.to_string(),
                 },
             },
             heartbeats,
             Arc::new(LogDelivery::new(logs.clone())),
-            Arc::new(RegistryPasswords::new(sealer.clone())),
+            Arc::new(RegistryPasswords::new(sealer.clone(), own_registry.clone())),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
+        let credential = Arc::new(Credential {
+            access_key_id: AccessKeyId::new(&key.access_key_id),
+            secret_access_key: SecretAccessKey::new(&key.secret_access_key),
+            principal: Principal::root(scope.account.clone()),
+        });
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))
-            .merge(identified(node_link::router(link, stopped.clone())))
+            .merge(identified(node_link::router(link.clone(), stopped.clone())))
             .merge(at_the_door(
                 outport_image_registry::http::router(
                     registry.clone(),
-                    Arc::new(EcrAuthorizer::new(sealer.clone())),
+                    Arc::new(EcrAuthorizer::new(sealer.clone(), credential.clone())),
                     Arc::new(now_ms),
                 ),
                 body_memory.clone(),
             ));
-        let credential = Credential {
-            access_key_id: AccessKeyId::new(&key.access_key_id),
-            secret_access_key: SecretAccessKey::new(&key.secret_access_key),
-            principal: Principal::root(scope.account.clone()),
-        };
-        let door = FrontDoor::builder(scope.region.clone(), Arc::new(credential))
+        let door = FrontDoor::builder(scope.region.clone(), credential.clone())
             .service(Arc::new(Served(EcsService::new(store.clone(), Settings::default()))))
-            .service(Arc::new(Served(EcrService::new(registry.clone(), &registry_host, sealer))))
+            .service(Arc::new(Served(EcrService::new(
+                registry.clone(),
+                RegistryAddress::new(own_registry),
+                sealer,
+                credential,
+            ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(StsService::new())))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Iam))
             .reserved(reserved)
-            .tls(tls)
+            .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())
             .metrics(metrics)
             .body_memory(body_memory)

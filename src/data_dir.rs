@@ -26,12 +26,12 @@ use nix::fcntl::{Flock, FlockArg};
 use outport_certificates::{JoinToken, Pin};
 use serde::{Deserialize, Serialize};
 
-use crate::instances::{self, Claim};
+use crate::instances::{self, Claim, KeptClaim};
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
 const SECRET_BYTES: usize = 32;
-const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
+const CLAIM_PATIENCE: Duration = Duration::from_secs(3);
 const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// An owned data directory. The lock goes with it.
@@ -40,7 +40,7 @@ pub struct DataDir {
     instance: String,
     _lock: Flock<File>,
     /// `None` for who may not write to `/run`, as a control plane alone that is not root.
-    _claim: Option<Claim>,
+    _claim: Option<KeptClaim>,
 }
 
 /// A key pair that signs requests.
@@ -76,7 +76,8 @@ impl DataDir {
         let lock = take_lock(&path)?;
         check_format(&path)?;
         let instance = read_or_make(&path.join("instance"), || random_hex(4))?;
-        let _claim = claim(&path, &instance)?;
+        let claim = claim(&path, &instance)?;
+        let _claim = claim.map(instances::keep).transpose().context("cannot keep the lock")?;
         Ok(Self { path, instance, _lock: lock, _claim })
     }
 
@@ -205,16 +206,29 @@ fn take_lock(path: &Path) -> Result<Flock<File>> {
         .mode(0o600)
         .open(path.join("lock"))
         .with_context(|| format!("cannot write to the data directory {}", path.display()))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    match lock_patiently(file) {
         Ok(lock) => Ok(lock),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
+        Err(nix::errno::Errno::EWOULDBLOCK) => bail!(
             "the data directory {} is in use by another outport: stop that one, or choose another \
              directory with --data-dir",
             path.display()
         ),
-        Err((_, error)) => {
+        Err(error) => {
             Err(error).with_context(|| format!("cannot lock {}", path.join("lock").display()))
         }
+    }
+}
+
+/// A process that was killed may have begun a child, which has all its descriptors until it executes a program or ends.
+pub fn lock_patiently(mut file: File) -> nix::Result<Flock<File>> {
+    let deadline = Instant::now() + CLAIM_PATIENCE;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, nix::errno::Errno::EWOULDBLOCK)) if Instant::now() < deadline => file,
+            Err((_, error)) => return Err(error),
+        };
+        std::thread::sleep(CLAIM_RETRY);
     }
 }
 

@@ -43,7 +43,7 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>, disk: DiskWatch) -> R
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
             (kind, metrics.render() + &disk.metrics()).into_response()
         } else {
-            let text = "Metrics are shown on the server's own host only\n";
+            let text = "Metrics are shown over the server's own loopback only\n";
             (StatusCode::FORBIDDEN, text).into_response()
         }
     };

@@ -9,6 +9,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -19,17 +21,67 @@ const LOCKS: &str = "/run/outport";
 /// A lock whose file was removed while it was waited for is taken again, so often.
 const CLAIM_ATTEMPTS: usize = 10;
 
+/// How often somebody may have cleaned `/run` before it is seen.
+const KEEP_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The lock of an instance. Its file goes with it.
 pub struct Claim {
     path: PathBuf,
-    _lock: Flock<File>,
+    /// `None` once it is another claim's.
+    lock: Option<Flock<File>>,
+}
+
+impl Claim {
+    /// Makes the file again if somebody has removed it: whoever looks for it must find it locked. Whether it was gone.
+    fn keep(&mut self) -> std::io::Result<bool> {
+        let inode = |found: std::io::Result<fs::Metadata>| found.ok().map(|found| found.ino());
+        let own = self.lock.as_ref().and_then(|lock| inode(lock.metadata()));
+        if own.is_none() || own == inode(fs::metadata(&self.path)) {
+            return Ok(false);
+        }
+        let (Some(locks), Some(instance)) = (self.path.parent(), self.path.file_stem()) else {
+            return Ok(false);
+        };
+        let again = claim_in(locks, &instance.to_string_lossy())?;
+        self.lock = again.ok_or(Errno::EWOULDBLOCK)?.lock.take();
+        Ok(true)
+    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Only a file of a few bytes in memory is left if it cannot be removed.
-        let _ = fs::remove_file(&self.path);
+        if self.lock.is_some() {
+            // Only a file of a few bytes in memory is left if it cannot be removed.
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// A claim whose file is made again whenever somebody removes it.
+pub struct KeptClaim {
+    _claim: Arc<Mutex<Claim>>,
+}
+
+/// Keeps a claim, with a thread that looks after it.
+///
+/// # Errors
+/// When there is no thread.
+pub fn keep(claim: Claim) -> std::io::Result<KeptClaim> {
+    let claim = Arc::new(Mutex::new(claim));
+    let kept = Arc::downgrade(&claim);
+    std::thread::Builder::new().name("instance-lock".to_owned()).spawn(move || {
+        loop {
+            std::thread::sleep(KEEP_INTERVAL);
+            let Some(claim) = kept.upgrade() else { return };
+            let kept = claim.lock().unwrap_or_else(PoisonError::into_inner).keep();
+            match kept {
+                Ok(false) => {}
+                Ok(true) => tracing::warn!("somebody has removed the lock of this instance; it is made again"),
+                Err(error) => tracing::error!(%error, "the lock of this instance is gone, and cannot be made again"),
+            }
+        }
+    })?;
+    Ok(KeptClaim { _claim: claim })
 }
 
 /// Takes the lock of an instance; `None` when somebody has it.
@@ -49,7 +101,7 @@ fn claim_in(locks: &Path, instance: &str) -> std::io::Result<Option<Claim>> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             // Removed by the one that held it: whoever comes next makes another file.
             Ok(lock) if lock.metadata()?.nlink() == 0 => {}
-            Ok(lock) => return Ok(Some(Claim { path, _lock: lock })),
+            Ok(lock) => return Ok(Some(Claim { path, lock: Some(lock) })),
             Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
             Err((_, error)) => return Err(error.into()),
         }
@@ -139,6 +191,25 @@ mod tests {
         drop(first);
         assert!(fs::read_dir(locks.path()).unwrap().next().is_none());
         assert!(claim_in(locks.path(), "0123abcd").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_is_made_again() {
+        let locks = tempfile::tempdir().unwrap();
+        let mut claim = claim_in(locks.path(), "0123abcd").unwrap().unwrap();
+        assert!(!claim.keep().unwrap());
+        let file = locks.path().join("0123abcd.lock");
+        fs::remove_file(&file).unwrap();
+        assert!(claim.keep().unwrap());
+        assert!(claim_in(locks.path(), "0123abcd").unwrap().is_none());
+        // Somebody took it before it was seen.
+        fs::remove_file(&file).unwrap();
+        let other = claim_in(locks.path(), "0123abcd").unwrap().unwrap();
+        assert!(claim.keep().is_err());
+        drop(other);
+        assert!(claim.keep().unwrap());
+        drop(claim);
+        assert!(fs::read_dir(locks.path()).unwrap().next().is_none());
     }
 
     #[test]

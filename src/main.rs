@@ -71,10 +71,12 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// What is served to others gets threads and a log; `RUST_LOG` changes what the log says.
+/// What the log says unless `RUST_LOG` changes it. Of HTTP/2 no warnings: what strangers send is not worth a line each.
+const LOG_FILTER: &str = "info,outport::access=warn,h2=error";
+
+/// What is served to others gets threads and a log.
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,outport::access=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

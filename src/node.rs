@@ -80,7 +80,10 @@ pub fn settings(
         oci_runtime: options.oci_runtime.clone(),
         container_open_files: open_files::raise_limit()?,
         task_storage_gib: (!options.unlimited_task_storage).then_some(options.task_storage_gib),
+        images_gib: options.images_gib,
         allow_privileged: options.allow_privileged,
+        user_namespaces: !options.no_user_namespaces,
+        subordinate_ids: options.subordinate_ids.unwrap_or_default(),
         host_access,
     })
 }

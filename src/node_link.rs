@@ -1,5 +1,6 @@
 //! What the node link needs of the log store and of the registry, and whose connection it is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,13 +11,15 @@ use axum::response::{IntoResponse, Response};
 use outport_certificates::NodeCertificate;
 use outport_controllers::node_link::{CredentialSource, LinkError, LogSink, SinkError};
 use outport_front_door::{PeerCertificate, SecureTransport};
-use outport_identity::{AccessKeyId, Principal, Sealer};
+use outport_identity::Sealer;
+use outport_image_store::ImageReference;
 use outport_log_store::{
     LogGroupName, LogStore, LogStoreError, LogStreamName, NodeLogEvent, Shipment, ShipmentRefusal,
     SourceId,
 };
-use outport_model::Scope;
+use outport_model::own_registry::OwnRegistry;
 use outport_model::task::Task;
+use outport_model::{Scope, TaskId, TimestampMs};
 use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RefusalCode, RegistryCredential};
 use outport_planner::node_admission::ProvenNode;
 
@@ -37,7 +40,7 @@ pub fn identified(router: Router) -> Router {
 }
 
 /// The listener has verified the chain and the key; only nodes have such a certificate.
-fn proven(PeerCertificate(certificate): &PeerCertificate) -> Option<ProvenNode> {
+pub fn proven(PeerCertificate(certificate): &PeerCertificate) -> Option<ProvenNode> {
     match NodeCertificate::read(certificate) {
         Ok(NodeCertificate { node, key, validity }) => Some(ProvenNode {
             node,
@@ -99,8 +102,10 @@ fn append(
         let committed = begin(batch.from_cursor).map_err(sink_error)?;
         return Ok(LogCursor { committed });
     }
+    // The node's clock may be another than ours: nothing was written after now.
+    let now_ms = crate::control_plane::now_ms();
     let events = batch.events.into_iter().map(|event| NodeLogEvent {
-        timestamp_ms: event.timestamp_ms,
+        timestamp_ms: event.timestamp_ms.clamp(0, now_ms),
         message: event.message,
         end_cursor: event.end_cursor,
     });
@@ -140,34 +145,41 @@ fn sink_error(error: LogStoreError) -> SinkError {
         LogStoreError::StreamNotFound => SinkError::Refused(
             "ResourceNotFoundException: The specified log stream does not exist.".to_owned(),
         ),
+        // A gap was looked at before; anything else is wrong with the batch, and will be tomorrow.
+        LogStoreError::Shipment(refusal) => SinkError::Unacceptable(refusal.to_string()),
         error if error.is_fault() => SinkError::Fault(error.to_string()),
         error => SinkError::Refused(error.to_string()),
     }
 }
 
-/// Registry passwords for the tasks of a node.
+/// Registry passwords for the tasks of a node: to pull what the task needs from our own registry.
 pub struct RegistryPasswords {
     sealer: Arc<Sealer>,
+    own: OwnRegistry,
 }
 
 impl RegistryPasswords {
-    pub fn new(sealer: Arc<Sealer>) -> Self {
-        Self { sealer }
+    pub fn new(sealer: Arc<Sealer>, own: OwnRegistry) -> Self {
+        Self { sealer, own }
     }
-}
 
-#[async_trait]
-impl CredentialSource for RegistryPasswords {
-    async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
-        let expires_at_ms =
-            crate::control_plane::now_ms() + outport_service_ecr::PASSWORD_LIFETIME_MS;
-        let principal = Principal::root(scope.account.clone());
-        let access_key_id = AccessKeyId::new(format!("task/{}", task.id));
-        let password = outport_service_ecr::registry_password(
+    fn password<'a>(
+        &self,
+        scope: &Scope,
+        task: &TaskId,
+        images: impl Iterator<Item = &'a str>,
+        now_ms: TimestampMs,
+    ) -> Result<RegistryCredential, SinkError> {
+        let images = images.filter_map(|image| image.parse::<ImageReference>().ok());
+        let own = images.filter(|image| self.own.is(image.host(), scope));
+        let repositories: BTreeSet<String> =
+            own.map(|image| image.repository().to_owned()).collect();
+        let expires_at_ms = now_ms + outport_service_ecr::PULL_PASSWORD_LIFETIME_MS;
+        let password = outport_service_ecr::pull_password(
             &self.sealer,
-            &principal,
-            &access_key_id,
+            task.as_str(),
             scope,
+            &repositories,
             expires_at_ms,
         )
         .map_err(|error| SinkError::Fault(error.to_string()))?;
@@ -176,15 +188,70 @@ impl CredentialSource for RegistryPasswords {
     }
 }
 
+#[async_trait]
+impl CredentialSource for RegistryPasswords {
+    async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
+        let images = task.containers.iter().map(|container| container.image.as_str());
+        self.password(scope, &task.id, images, crate::control_plane::now_ms())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use outport_identity::{AccessKeyId, Credential, Principal, SecretAccessKey};
+    use outport_image_registry::RegistryAuthorizer;
     use outport_log_store::{
         FilterEvents, FilterPattern, LogStoreOptions, NewLogGroup, StreamSelection, SystemClock,
     };
-    use outport_model::{AccountId, NodeId, Region, TaskId};
+    use outport_model::{AccountId, NodeId, Region};
     use outport_node_protocol::LogEvent;
 
     use super::*;
+
+    #[test]
+    fn a_nodes_password_pulls_for_its_task_and_does_nothing_else() {
+        const NOW_MS: TimestampMs = 1_000;
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let own = OwnRegistry {
+            host: "127.0.0.1:4566".to_owned(),
+            names: vec!["localhost:4566".to_owned()],
+        };
+        let sealer = Arc::new(Sealer::new(&[1; 32]));
+        let images = [
+            "127.0.0.1:4566/app:1.0",
+            "localhost:4566/team/web",
+            "000000000000.dkr.ecr.us-east-1.amazonaws.com/aws@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+            "docker.io/library/nginx",
+            "111111111111.dkr.ecr.us-east-1.amazonaws.com/other",
+        ];
+        let passwords = RegistryPasswords::new(sealer.clone(), own);
+        let issued =
+            passwords.password(&scope, &TaskId::new("t"), images.into_iter(), NOW_MS).unwrap();
+        assert!(issued.expires_at_ms - NOW_MS <= 15 * 60 * 1000);
+        let root = Credential {
+            access_key_id: AccessKeyId::new("AKID"),
+            secret_access_key: SecretAccessKey::new("secret"),
+            principal: Principal::root(scope.account.clone()),
+        };
+        let authorizer = outport_service_ecr::EcrAuthorizer::new(sealer, Arc::new(root));
+        let good = |at_ms| authorizer.authenticate(&issued.user, &issued.password, at_ms);
+        assert!(good(issued.expires_at_ms).is_err());
+        let caller = good(issued.expires_at_ms - 1).map_err(|_| "refused").unwrap();
+        let may = |action, repository: &str| {
+            let arn = format!("arn:aws:ecr:us-east-1:000000000000:repository/{repository}");
+            caller.authorize(action, &arn).is_ok()
+        };
+        for repository in ["app", "team/web", "aws"] {
+            assert!(may("ecr:BatchGetImage", repository), "{repository}");
+            assert!(may("ecr:GetDownloadUrlForLayer", repository), "{repository}");
+            assert!(!may("ecr:PutImage", repository), "{repository}");
+            assert!(!may("ecr:InitiateLayerUpload", repository), "{repository}");
+            assert!(!may("ecr:BatchDeleteImage", repository), "{repository}");
+        }
+        for repository in ["library/nginx", "other", "ap", "app/x", "*"] {
+            assert!(!may("ecr:BatchGetImage", repository), "{repository}");
+        }
+    }
 
     fn batch(from: u64, to: u64) -> LogBatch {
         let event = |end: u64| LogEvent {
@@ -215,21 +282,80 @@ mod tests {
         page.events.into_iter().map(|found| found.event.message).collect()
     }
 
-    #[test]
-    fn a_group_that_was_deleted_takes_what_comes_once_it_is_back_and_nothing_twice() {
+    fn store() -> (Arc<LogStore>, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
         let logs = LogStore::open(directory.path(), clock, LogStoreOptions::default()).unwrap();
+        (logs, directory)
+    }
+
+    fn destination(stream: &str) -> LogDestination {
+        LogDestination {
+            group: "g".to_owned(),
+            stream: stream.to_owned(),
+            create_group: true,
+            non_blocking: false,
+            max_buffer_bytes: 1 << 20,
+        }
+    }
+
+    #[test]
+    fn a_batch_that_is_never_taken_is_told_from_a_receiver_that_takes_nothing() {
+        let (logs, _directory) = store();
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let long = LogEvent { timestamp_ms: 1, message: "x".repeat(2 << 20), end_cursor: 1 };
+        let unfit = [
+            LogBatch { events: vec![long], ..batch(0, 1) },
+            LogBatch { to_cursor: 1, ..batch(0, 3) },
+            LogBatch { to_cursor: u64::MAX, ..batch(0, 3) },
+        ];
+        for batch in unfit {
+            let refused = append(&logs, &scope, &destination("s"), batch);
+            assert!(matches!(refused, Err(SinkError::Unacceptable(_))), "{refused:?}");
+        }
+        assert_eq!(append(&logs, &scope, &destination("s"), batch(0, 3)).unwrap().committed, 3);
+        let no_group =
+            LogDestination { group: "absent".to_owned(), create_group: false, ..destination("s") };
+        let refused = append(&logs, &scope, &no_group, batch(0, 3));
+        assert!(matches!(refused, Err(SinkError::Refused(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_off_writes_no_log_of_the_future() {
+        let (logs, _directory) = store();
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
+        let now_ms = crate::control_plane::now_ms();
+        let times = [now_ms + YEAR_MS, i64::MAX, -1, i64::MIN, now_ms - YEAR_MS];
+        let events = times.iter().zip(1..).map(|(timestamp_ms, end_cursor)| LogEvent {
+            timestamp_ms: *timestamp_ms,
+            message: format!("line {end_cursor}"),
+            end_cursor,
+        });
+        let batch = LogBatch { events: events.collect(), ..batch(0, 5) };
+        assert_eq!(append(&logs, &scope, &destination("s"), batch).unwrap().committed, 5);
+        let group = LogGroupName::parse("g").unwrap();
+        let query = FilterEvents {
+            streams: StreamSelection::All,
+            start_ms: Some(now_ms - 1000),
+            end_ms: Some(crate::control_plane::now_ms() + 1),
+            pattern: FilterPattern::parse("").unwrap(),
+            limit: None,
+            token: None,
+        };
+        let page = logs.filter_events(&scope, &group, &query).unwrap();
+        assert_eq!(page.events.len(), 2, "those of the future are of now");
+        assert_eq!(lines(&logs, &scope, &group).len(), 5);
+    }
+
+    #[test]
+    fn a_group_that_was_deleted_takes_what_comes_once_it_is_back_and_nothing_twice() {
+        let (logs, _directory) = store();
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let group = LogGroupName::parse("g").unwrap();
         for create_group in [false, true] {
-            let destination = LogDestination {
-                group: "g".to_owned(),
-                stream: format!("s/{create_group}"),
-                create_group,
-                non_blocking: false,
-                max_buffer_bytes: 1 << 20,
-            };
+            let stream = format!("s/{create_group}");
+            let destination = LogDestination { create_group, ..destination(&stream) };
             let ship = |from, to| append(&logs, &scope, &destination, batch(from, to));
             let group_is_back = || {
                 if !create_group {

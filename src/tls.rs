@@ -9,9 +9,11 @@ use outport_certificates::{
     JoinToken, NodeRequest, OwnCertificate, ServerName, ServerNames, ServerTls, ServerTlsOptions,
     VerifiedRequest, node_id,
 };
-use outport_controllers::node_link::{NodeAuthority, NotIssued};
-use outport_front_door::TlsSettings;
+use outport_controllers::node_link::{NodeAuthority, NodeLink, NotIssued};
+use outport_front_door::{PeerCertificate, TlsSettings};
+use outport_model::host_name::split_port;
 use outport_model::node_identity::KeyFingerprint;
+use outport_model::own_registry::OwnRegistry;
 use outport_model::{NodeId, Scope};
 use outport_node_protocol::{IssuedCertificate, JoinRequest};
 use rustls::ServerConfig;
@@ -20,6 +22,7 @@ use rustls::server::ClientHello;
 use crate::command_line::{ControlPlaneOptions, PlainHttp};
 use crate::control_plane::now_ms;
 use crate::data_dir::DataDir;
+use crate::node_link;
 
 /// Shows the certificates of a data directory.
 pub struct ListenerTls(ServerTls);
@@ -34,7 +37,11 @@ impl ListenerTls {
             _ => None,
         };
         let (scope, mut given) = (scope.clone(), options.tls_name.clone());
-        given.push(ServerName::Address(options.listen.ip()));
+        if !options.listen.ip().is_unspecified() {
+            given.push(ServerName::Address(options.listen.ip()));
+        }
+        let public = options.public_address.iter();
+        given.extend(public.filter_map(|public| split_port(public).0.parse().ok()));
         let tls_options = ServerTlsOptions {
             directory: data_dir.tls_path(),
             authority_name: data_dir.instance().to_owned(),
@@ -50,15 +57,60 @@ impl ListenerTls {
         options.tls_certificate.is_none().then(|| self.0.authority_file())
     }
 
+    /// The registry under all names that the certificate is for, at the listener's port. It is as it is now:
+    /// an address that this host gets later is known after the next start.
+    pub fn own_registry(&self, options: &ControlPlaneOptions, address: SocketAddr) -> OwnRegistry {
+        let port = address.port();
+        let mut names: Vec<String> =
+            self.0.names().iter().map(|name| with_port(name, port)).collect();
+        names.push(address.to_string());
+        let public = options.public_address.as_deref().map(|public| with_port(public, port));
+        OwnRegistry { host: public.unwrap_or_else(|| address.to_string()), names }
+    }
+
     pub fn server(&self) -> &ServerTls {
         &self.0
     }
 }
 
-impl TlsSettings for ListenerTls {
+/// What the listener shows, and who counts as a node there.
+pub struct NodesAtTheDoor {
+    pub tls: Arc<ListenerTls>,
+    pub link: NodeLink,
+}
+
+impl TlsSettings for NodesAtTheDoor {
     fn server_config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
-        self.0.config(hello.server_name(), now_ms())
+        self.tls.0.config(hello.server_name(), now_ms())
     }
+
+    fn is_node(&self, certificate: &PeerCertificate) -> bool {
+        node_link::proven(certificate).is_some_and(|proven| self.link.believe(&proven).is_ok())
+    }
+}
+
+/// The host with its port; with `port` unless it says another.
+fn with_port(host: &str, port: u16) -> String {
+    match split_port(host) {
+        (_, Some(_)) => host.to_owned(),
+        (host, None) if host.contains(':') => format!("[{host}]:{port}"),
+        (host, None) => format!("{host}:{port}"),
+    }
+}
+
+/// What `--public-address` takes: a name or an address, with or without a port.
+pub fn public_address(text: &str) -> Result<String, String> {
+    let (host, _) = split_port(text);
+    let is_one = match host.parse::<ServerName>() {
+        Ok(ServerName::Address(address)) => !address.is_unspecified(),
+        Ok(_) => !host.starts_with("*."),
+        Err(_) => false,
+    };
+    if !is_one {
+        let advice = "give a host name or an address, such as ecs.example.org or 10.0.0.7:4566";
+        return Err(advice.to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// Where this host is answered without TLS.
@@ -164,4 +216,29 @@ fn verified(certificate_request: &str) -> Result<VerifiedRequest, NotIssued> {
 
 fn malformed(error: outport_certificates::CertificateError) -> NotIssued {
     NotIssued::Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let found = public_address(text).ok().map(|public| with_port(&public, 4566));
+        assert_eq!(found.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_public_address_is_a_host_and_perhaps_a_port() {
+        check("ecs.example.org", Some("ecs.example.org:4566"));
+        check("ecs.example.org:443", Some("ecs.example.org:443"));
+        check("10.0.0.7", Some("10.0.0.7:4566"));
+        check("fd00::7", Some("[fd00::7]:4566"));
+        check("[fd00::7]:443", Some("[fd00::7]:443"));
+        for text in
+            ["", "https://ecs.example.org", "*.example.org", "a:b", "a/b", "0.0.0.0", "[::]:443"]
+        {
+            check(text, None);
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! `outport up`: control plane and node in one process, in the foreground.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use outport_node_agent::Agent;
+use anyhow::Result;
+use outport_node_agent::{Agent, AgentError, AgentSettings};
 
 use crate::command_line::Up;
 use crate::control_plane::{self, ControlPlane};
@@ -13,7 +14,7 @@ use crate::stop_signal::StopSignal;
 use crate::{node, output, preflight};
 
 /// How long a node that is starting is waited for when everything is to stop.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 /// What tasks that end with it say of their end.
 const STOPPED: &str = "Outport was stopped on this host.";
 
@@ -29,6 +30,34 @@ fn name_what_the_dead_left(own: &str) {
             );
         }
     });
+}
+
+/// A node that was deregistered joins anew when its Outport is started again, as a container agent of AWS's does.
+async fn start_node(settings: AgentSettings) -> Result<Agent, AgentError> {
+    match Agent::start(settings.clone()).await {
+        Err(error) if error.is_dismissal() => {
+            tracing::warn!(%error, "this machine joins as another container instance");
+            outport_node_agent::forget_identity(&settings.directory)?;
+            Agent::start(settings).await
+        }
+        started => started,
+    }
+}
+
+/// With nobody looking after its tasks.
+async fn remove_what_the_node_left(
+    directory: PathBuf,
+    instance: String,
+    stop: &mut StopSignal,
+) -> Result<()> {
+    output::complain("removing the tasks of the deregistered node; another Ctrl-C leaves them");
+    let removing = tokio::task::spawn_blocking(move || {
+        outport_node_agent::remove_everything(&directory, &instance)
+    });
+    tokio::select! {
+        removed = removing => Ok(removed?.map(drop)?),
+        () = stop.received() => Ok(()),
+    }
 }
 
 /// Runs until it is told to stop.
@@ -49,13 +78,16 @@ pub async fn run(options: Up) -> Result<()> {
         control_plane.join_token.clone(),
         Some(options.control_plane.listen),
     )?;
-    let mut start = pin!(Agent::start(settings));
+    let (directory, instance) = (settings.directory.clone(), settings.instance.clone());
+    let mut start = pin!(start_node(settings));
     let (started, stop_asked) = tokio::select! {
         started = &mut start => (started.map(Some), false),
         // A start that is cut short leaves things on the host: it is finished, then undone.
-        () = stop.received() => {
-            let started = tokio::time::timeout(START_PATIENCE, &mut start).await;
-            (started.ok().transpose(), true)
+        () = stop.received() => tokio::select! {
+            started = tokio::time::timeout(START_PATIENCE, &mut start) => {
+                (started.ok().transpose(), true)
+            }
+            () = stop.received() => (Ok(None), true),
         }
     };
     let mut agent = match started {
@@ -77,11 +109,20 @@ pub async fn run(options: Up) -> Result<()> {
             () = stop.received() => None,
             reason = agent.dismissed() => Some(reason),
         };
-        control_plane.readiness.set(false);
         if let Some(reason) = dismissed {
+            output::complain(format_args!("{reason}. The API goes on without a node"));
+            stop.received().await;
+            control_plane.readiness.set(false);
+            control_plane.stop_controllers().await;
+            drop(agent);
+            let removed = match options.keep_tasks {
+                true => Ok(()),
+                false => remove_what_the_node_left(directory, instance, &mut stop).await,
+            };
             control_plane.stop().await;
-            bail!(node::dismissal(&reason));
+            return removed;
         }
+        control_plane.readiness.set(false);
     }
     let stopped = if options.keep_tasks {
         agent.detach();

@@ -45,7 +45,8 @@ def test_a_lost_data_directory_is_no_reason_to_keep_anything(binary, outport, ap
     assert "--instance" in told.stderr and "--all" in told.stderr, told.stderr
     cleaned = run(binary, "cleanup", "--instance", instance)
     assert cleaned.returncode == 0, cleaned.stderr
-    assert "container web" in cleaned.stdout and "configuration file" in cleaned.stdout
+    for what in ("container web", "files below /run", "configuration file"):
+        assert what in cleaned.stdout, cleaned.stdout
     assert not drop_in.exists()
     again = run(binary, "cleanup", "--instance", instance)
     assert again.stdout == f"nothing was left of instance {instance}\n"
@@ -80,6 +81,18 @@ def test_an_outport_that_runs_is_left_alone(binary, outport):
     outport.assert_nothing_left()
 
 
+def test_an_outport_whose_lock_was_cleaned_away_is_left_alone(binary, outport):
+    outport.start()
+    instance = outport.instance()
+    lock = Path("/run/outport") / f"{instance}.lock"
+    lock.unlink()
+    until(lock.exists, "the lock is made again")
+    refused = run(binary, "cleanup", "--instance", instance)
+    assert refused.returncode != 0 and "is running" in refused.stderr, refused
+    outport.stop()
+    assert not lock.exists()
+
+
 def test_what_the_dead_left_is_named_at_the_start(binary, outport, app_image, shared_outport):
     instance = crash_with_a_task(outport, app_image)
     wanted = f"outport cleanup --instance {instance}"
@@ -92,7 +105,7 @@ def test_what_the_dead_left_is_named_at_the_start(binary, outport, app_image, sh
         assert wanted in refused.stderr, refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1
         other.start()
-        until(lambda: wanted in other.log(), "the dead instance is named", 30)
+        until(lambda: wanted in other.log(), "the dead instance is named", 90)
         assert f"--instance {shared_outport.instance()}" not in other.log()
         other.stop()
     finally:

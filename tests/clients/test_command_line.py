@@ -8,7 +8,7 @@ import urllib.request
 
 
 def run(binary, *arguments, **options):
-    return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=30,
+    return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=90,
                           **options)
 
 

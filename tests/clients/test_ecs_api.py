@@ -41,7 +41,7 @@ def check_refused(call, code, message=""):
 
 
 def wait(outport, waiter, **arguments):
-    config = {"Delay": 1, "MaxAttempts": 60}
+    config = {"Delay": 1, "MaxAttempts": 180}
     outport.ecs.get_waiter(waiter).wait(WaiterConfig=config, **arguments)
 
 
@@ -269,7 +269,7 @@ def test_a_deployment_that_cannot_start_says_why(outport, image):
     def failed():
         service = ecs.describe_services(services=["stuck"])["services"][0]
         return service if service["deployments"][0]["rolloutState"] == "FAILED" else None
-    service = until(failed, "the circuit breaker opens", 120)
+    service = until(failed, "the circuit breaker opens", 180)
     assert service["deployments"][0]["failedTasks"] >= 3
     ecs.delete_service(service="stuck", force=True)
     wait(outport, "services_inactive", services=["stuck"])

@@ -11,7 +11,7 @@ import pytest
 
 SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"]
 # A deployment is followed with this many seconds of patience, looking every second.
-FOLLOW = ["--timeout", "60", "--sleep-time", "1"]
+FOLLOW = ["--timeout", "180", "--sleep-time", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def ecs(outport):
 
 def tool(outport, *arguments, check=True):
     """What `ecs` says; it leaves with 0 unless it may fail."""
-    done = subprocess.run(["ecs", *arguments], capture_output=True, text=True, timeout=120,
+    done = subprocess.run(["ecs", *arguments], capture_output=True, text=True, timeout=300,
                           env={**os.environ, **outport.env()})
     assert not check or done.returncode == 0, f"ecs {arguments}:\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
@@ -52,7 +52,7 @@ def service(outport, ecs):
     ecs.create_service(serviceName="ecs-deploy", taskDefinition="ecs-deploy", desiredCount=1,
                        launchType="FARGATE", networkConfiguration=outport.awsvpc(),
                        deploymentConfiguration={"minimumHealthyPercent": 0})
-    waiter = {"Delay": 1, "MaxAttempts": 60}
+    waiter = {"Delay": 1, "MaxAttempts": 180}
     ecs.get_waiter("services_stable").wait(services=["ecs-deploy"], WaiterConfig=waiter)
     yield "ecs-deploy"
     ecs.delete_service(service="ecs-deploy", force=True)

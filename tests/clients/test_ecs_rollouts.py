@@ -52,7 +52,7 @@ def steady(ecs, name):
         states = [one["rolloutState"] for one in found["deployments"]]
         is_there = states == ["COMPLETED"] and found["runningCount"] == found["desiredCount"]
         return found if is_there else None
-    return until(look, f"{name} is steady", 60)
+    return until(look, f"{name} is steady", 180)
 
 
 def rollout(ecs, arn):
@@ -62,7 +62,7 @@ def rollout(ecs, arn):
 def gone(ecs, name):
     ecs.delete_service(service=name, force=True)
     ecs.get_waiter("services_inactive").wait(
-        services=[name], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        services=[name], WaiterConfig={"Delay": 1, "MaxAttempts": 180})
 
 
 @pytest.mark.parametrize("changes", [
@@ -104,7 +104,8 @@ def test_what_terraform_checks_of_a_rollout(outport, ecs, image):
     ecs.create_service(serviceName="tf", taskDefinition=first, desiredCount=2)
     steady(ecs, "tf")
     for change in ({"taskDefinition": second}, {"forceNewDeployment": True}):
-        asked_at = time.time()
+        # In whole milliseconds, as the answers are.
+        asked_at = int(time.time() * 1000) / 1000
         ecs.update_service(service="tf", **change)
         found = service(ecs, "tf")
         primary = found["deployments"][0]
@@ -120,7 +121,7 @@ def test_what_terraform_checks_of_a_rollout(outport, ecs, image):
             one = rollout(ecs, arn)
             assert one["status"] in ("PENDING", "IN_PROGRESS", "SUCCESSFUL"), one
             return one if one["status"] == "SUCCESSFUL" else None
-        one = until(done, "the roll-out is through", 60)
+        one = until(done, "the roll-out is through", 180)
         assert one["createdAt"] <= one["startedAt"] <= one["finishedAt"] <= one["updatedAt"]
         assert one["targetServiceRevision"]["runningTaskCount"] == 2
         assert len(steady(ecs, "tf")["deployments"]) == 1
@@ -141,7 +142,7 @@ def test_a_rollout_is_stopped_and_comes_back(outport, ecs, image):
         arns = ecs.list_tasks(family="back", desiredStatus="STOPPED")["taskArns"]
         tasks = ecs.describe_tasks(tasks=arns)["tasks"] if arns else []
         return next((task for task in tasks if task["lastStatus"] == "STOPPED"), None)
-    failed = until(failure, "a task fails to start", 60)
+    failed = until(failure, "a task fails to start", 180)
     assert service(ecs, "back")["runningCount"] == 2, "what runs stays"
     # On EC2 the container says why; on Fargate the task does.
     assert (failed["stopCode"], failed["stoppedReason"]) \
@@ -154,7 +155,7 @@ def test_a_rollout_is_stopped_and_comes_back(outport, ecs, image):
         "serviceDeploymentArn"] == arn
     one = until(lambda: next((one for one in [rollout(ecs, arn)]
                               if one["status"] == "ROLLBACK_SUCCESSFUL"), None),
-                "the roll-out is rolled back", 60)
+                "the roll-out is rolled back", 180)
     assert one["finishedAt"] and one["rollback"]["serviceRevisionArn"]
     assert steady(ecs, "back")["taskDefinition"].endswith(f"/{good}")
     assert refused(lambda: ecs.stop_service_deployment(serviceDeploymentArn=arn))[0] \
@@ -168,7 +169,7 @@ def test_a_service_is_deleted_and_made_again(outport, ecs, image):
     steady(ecs, "again")
     assert ecs.delete_service(service="again")["service"]["status"] == "DRAINING"
     ecs.get_waiter("services_inactive").wait(
-        services=["again"], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        services=["again"], WaiterConfig={"Delay": 1, "MaxAttempts": 180})
     old = service(ecs, "again")
     assert (old["status"], old["deployments"], old["desiredCount"]) == ("INACTIVE", [], 0)
     assert not [arn for arn in ecs.list_services()["serviceArns"] if arn.endswith("/again")]

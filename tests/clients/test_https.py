@@ -13,6 +13,8 @@ import botocore.config
 import botocore.exceptions
 import pytest
 
+from support import image_tools
+
 
 @pytest.fixture
 def served(shared_outport):
@@ -62,6 +64,17 @@ def test_boto3_verifies_the_server(served):
         boto(served, "ecs", f"https://127.0.0.1:{served.port}", True).list_clusters()
 
 
+def test_boto3_is_told_the_address_that_it_came_by(served):
+    bundle = https_env(served)["AWS_CA_BUNDLE"]
+    for host in ("127.0.0.1", "localhost"):
+        url = f"https://{host}:{served.port}"
+        ecr = boto(served, "ecr", url, bundle)
+        uri = ecr.describe_repositories(repositoryNames=["app"])["repositories"][0]["repositoryUri"]
+        assert uri == f"{host}:{served.port}/app"
+        proxy = ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"]
+        assert proxy == url
+
+
 def test_the_authority_is_printed(served):
     printed = subprocess.run([served.binary, "ca", "--data-dir", served.data_dir], check=True,
                              capture_output=True, text=True).stdout
@@ -85,16 +98,13 @@ def test_skopeo_verifies_the_registry(served, app_image, tmp_path):
     password = served.aws("ecr", "get-login-password").strip()
     # A name that no drop-in of this host calls insecure.
     target = f"docker://localhost:{served.port}/app:over-tls"
-    copied = subprocess.run(
-        ["skopeo", "copy", "--insecure-policy", "--dest-cert-dir", certificates,
-         "--dest-tls-verify=true", "--dest-creds", f"AWS:{password}",
-         f"oci:{app_image.directory}:1.0", target], capture_output=True, text=True, timeout=120)
-    assert copied.returncode == 0, copied.stderr
+    image_tools.run("skopeo", "copy", "--insecure-policy", "--dest-cert-dir", certificates,
+                    "--dest-tls-verify=true", "--dest-creds", f"AWS:{password}",
+                    f"oci:{app_image.directory}:1.0", target)
     empty = tmp_path / "empty"
     empty.mkdir()
-    refused = subprocess.run(
-        ["skopeo", "inspect", "--cert-dir", empty, "--tls-verify=true", "--creds",
-         f"AWS:{password}", target], capture_output=True, text=True, timeout=120)
+    refused = image_tools.run("skopeo", "inspect", "--cert-dir", empty, "--tls-verify=true",
+                              "--creds", f"AWS:{password}", target, check=False)
     assert refused.returncode != 0 and "certificate" in refused.stderr, refused.stderr
 
 
@@ -109,3 +119,13 @@ def test_a_docker_client_finds_the_registry_over_tls(served):
     request = urllib.request.Request(base, headers={"authorization": f"Basic {login}"})
     with urllib.request.urlopen(request, context=context) as answer:
         assert answer.status == 200
+
+
+def test_a_task_pulls_by_any_of_the_registrys_names(served):
+    for host in (f"localhost:{served.port}", f"ecr.outport.internal:{served.port}",
+                 "000000000000.dkr.ecr.us-east-1.amazonaws.com"):
+        definition = served.register("by-name", [{
+            "name": "main", "image": f"{host}/app:1.0", "memory": 32, "command": ["true"]}],
+            networkMode="none")
+        task = served.reaches(served.run(definition)["taskArn"], "STOPPED")
+        assert task["containers"][0].get("exitCode") == 0, task

@@ -10,7 +10,7 @@ def up(binary, outport, *options, data_dir=None, port=None, vpc_cidr=None, env=N
     done = subprocess.run(
         [binary, "up", "--data-dir", data_dir or outport.data_dir, "--listen",
          f"127.0.0.1:{port or outport.port}", "--default-vpc-cidr", vpc_cidr or outport.vpc_cidr,
-         *options], capture_output=True, text=True, timeout=30)
+         *options], capture_output=True, text=True, timeout=90)
     assert done.returncode != 0, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, lines
@@ -49,13 +49,13 @@ def test_a_node_that_cannot_work_on_its_host_joins_nothing(binary, outport, tmp_
     ended = subprocess.run(
         [binary, "node", "--data-dir", tmp_path / "node", "--server", outport.url,
          "--join-token-file", outport.data_dir / "join-token"],
-        capture_output=True, text=True, timeout=30)
+        capture_output=True, text=True, timeout=90)
     assert ended.returncode != 0
     assert outport.vpc_cidr in ended.stderr, ended.stderr
     instances = outport.ecs.list_container_instances()["containerInstanceArns"]
     assert len(instances) == 1
     described = outport.ecs.describe_container_instances(containerInstances=instances)
     assert described["containerInstances"][0]["agentConnected"]
-    until(lambda: outport.ecs.list_clusters()["clusterArns"], "it goes on", 10)
+    until(lambda: outport.ecs.list_clusters()["clusterArns"], "it goes on", 90)
     outport.stop()
     outport.assert_nothing_left()

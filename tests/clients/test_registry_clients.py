@@ -1,13 +1,13 @@
 """The image clients that people have, as they are: skopeo, buildah, podman, docker."""
 
 import json
-import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from support.docker import Docker
+from support.image_tools import run
 from support.registry import Registry, error_codes
 
 
@@ -36,13 +36,6 @@ def docker(tmp_path_factory):
         yield engine
     finally:
         engine.stop()
-
-
-def run(*words, check=True, **options):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True,
-                          timeout=120, **options)
-    assert not check or done.returncode == 0, f"{words}: {done.stderr}"
-    return done
 
 
 def repository(outport, name):

@@ -26,7 +26,7 @@ def refused(binary, outport, *options, vpc_cidr=None):
     done = subprocess.run(
         [binary, "up", "--data-dir", outport.data_dir, "--listen", f"127.0.0.1:{outport.port}",
          "--default-vpc-cidr", vpc_cidr or outport.vpc_cidr, *options],
-        capture_output=True, text=True, timeout=30)
+        capture_output=True, text=True, timeout=90)
     assert done.returncode != 0
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, lines
@@ -54,9 +54,10 @@ def test_a_signal_during_the_start_leaves_nothing(outport):
     """At several moments of the start, from the first sign of life on."""
     for marker in ("instance", "endpoint", "node/node-id", "node/tasks"):
         outport.start(ready=False)
-        until((outport.data_dir / marker).exists, marker, 30)
+        until((outport.data_dir / marker).exists, marker, 90)
         outport.process.send_signal(signal.SIGTERM)
-        assert outport.process.wait(timeout=30) in (0, -signal.SIGTERM)
+        # The start is finished before it is undone, and given a minute for that.
+        assert outport.process.wait(timeout=120) in (0, -signal.SIGTERM)
         outport.assert_nothing_left()
         shutil.rmtree(outport.data_dir)
     outport.process = None

@@ -10,6 +10,9 @@ def outport(shared_outport):
     return shared_outport
 
 
+END = "the end"
+
+
 def run(outport, command, wait="STOPPED", network_mode="none", extra=None, **container):
     """One container of the app image running a shell command."""
     uri = outport.repository_uri("app")
@@ -20,15 +23,20 @@ def run(outport, command, wait="STOPPED", network_mode="none", extra=None, **con
 
 
 def output(outport, command, **container):
-    """What a command printed, by CloudWatch Logs."""
+    """What a command printed, by CloudWatch Logs, to its end."""
     options = {"awslogs-group": "/life", "awslogs-region": "us-east-1",
                "awslogs-stream-prefix": "p", "awslogs-create-group": "true"}
-    task = run(outport, command,
+    task = run(outport, f"trap 'echo {END}' EXIT; {command}",
                logConfiguration={"logDriver": "awslogs", "options": options}, **container)
     stream = f"p/main/{task['taskArn'].rsplit('/', 1)[1]}"
-    events = outport.client("logs").get_log_events(
-        logGroupName="/life", logStreamName=stream, startFromHead=True)["events"]
-    return "\n".join(event["message"] for event in events)
+
+    def printed():
+        events = outport.client("logs").get_log_events(
+            logGroupName="/life", logStreamName=stream, startFromHead=True)["events"]
+        return [event["message"] for event in events]
+    # A task may be over before the last of its log is delivered.
+    until(lambda: printed()[-1:] == [END], lambda: f"its log is whole: {printed()}", 90)
+    return "\n".join(printed()[:-1])
 
 
 def main(task):
@@ -164,7 +172,8 @@ def test_cpu_is_limited(outport):
     task = outport.reaches(outport.run(definition)["taskArn"], "RUNNING")
     task_id = task["taskArn"].rsplit("/", 1)[1]
     throttled = lambda: _throttled(outport.instance(), task_id)
-    until(lambda: throttled() > 5, "the kernel holds the task back")
+    # On a busy host it may seldom get a quarter of a core: being held back once shows the limit.
+    until(lambda: throttled() > 0, "the kernel holds the task back", 180)
     outport.ecs.stop_task(task=task["taskArn"])
     outport.reaches(task["taskArn"], "STOPPED")
 

@@ -83,6 +83,6 @@ def test_others_can_read_nothing_of_a_running_outport(outport, app_image):
         events = logs.get_log_events(logGroupName="/private", logStreamName=stream,
                                      startFromHead=True)["events"]
         return [event["message"] for event in events] if len(events) >= 5 else None
-    said = until(lines, "it says what it may do", 20)
+    said = until(lines, "it says what it may do", 90)
     assert said[:3] == ["0022", "1000", "hosts"] and said[3].startswith("-rw-r--r--"), said
     assert said[4] == str(64 << 20), said

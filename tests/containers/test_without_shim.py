@@ -51,7 +51,7 @@ def test_a_task_whose_shim_is_stopped_or_killed_gets_stopped(outport, app_image)
     os.kill(shim_of(outport, bare), signal.SIGKILL)
     # What is known of the end: its own code, or that of the kill.
     assert (exit_code(outport, polite), exit_code(outport, deaf)) == (5, 137)
-    outport.reaches(bare, "STOPPED", 30)
+    outport.reaches(bare, "STOPPED", 90)
     outport.stop()
     outport.assert_nothing_left()
 
@@ -114,18 +114,18 @@ def test_a_deleted_log_group_is_waited_for_and_nothing_comes_twice(outport, app_
     script = "i=0; while true; do i=$((i+1)); echo $i $(head -c 900 /dev/zero | tr '\\0' x); done"
     options = {"awslogs-create-group": create, "mode": "blocking"}
     arn = start(outport, uri, script, logConfiguration=logging(group, **options))
-    until(lambda: len(lines_of(outport, group, arn)) > 50, "lines come", 30)
+    until(lambda: len(lines_of(outport, group, arn)) > 50, "lines come", 90)
     before = lines_of(outport, group, arn)
     logs.delete_log_group(logGroupName=group)
     if create == "false":
         logs.create_log_group(logGroupName=group)
     numbers = lambda: [int(line.split()[0]) for line in lines_of(outport, group, arn)]
-    after = until(numbers, "lines come again", 40)
+    after = until(numbers, "lines come again", 90)
     assert after[0] > len(before) and after == list(range(after[0], after[0] + len(after)))
     outport.kill()
     outport.start()
     count = len(after)
-    after = until(lambda: (n := numbers()) and len(n) > count and n, "and after a restart", 40)
+    after = until(lambda: (n := numbers()) and len(n) > count and n, "and after a restart", 90)
     assert after == list(range(after[0], after[0] + len(after)))
     outport.stop()
 
@@ -136,7 +136,9 @@ def test_a_long_line_is_cut_between_characters(outport, app_image):
     script = "awk 'BEGIN{printf \"x\"; for(i=0;i<200000;i++) printf \"\\303\\251\"; printf \"\\n\"}'"
     options = {"awslogs-create-group": "true"}
     arn = start(outport, uri, script, wait="STOPPED", logConfiguration=logging(group, **options))
-    lines = until(lambda: lines_of(outport, group, arn), "it is delivered", 20)
-    assert "".join(lines) == "x" + "é" * 200000
+    whole = "x" + "é" * 200000
+    until(lambda: len("".join(lines_of(outport, group, arn))) >= len(whole), "it is delivered", 90)
+    lines = lines_of(outport, group, arn)
+    assert "".join(lines) == whole
     assert [len(line.encode()) for line in lines] == [262_117, 400_001 - 262_117]
     outport.stop()

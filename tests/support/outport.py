@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import botocore.config
 
+from support import image_tools
 from support.reservation import Reservation
 from support.wait import until
 
@@ -48,7 +49,7 @@ class Outport:
                 start_new_session=True, env={**os.environ, **(env or {})})
         self._clients.clear()
         if ready:
-            until(self._is_ready, "outport says that it is ready", 30)
+            until(self._is_ready, "outport says that it is ready", 90)
         return self
 
     def _is_ready(self):
@@ -134,13 +135,11 @@ class Outport:
             uri = ecr.create_repository(repositoryName=repository)["repository"]["repositoryUri"]
         password = self.aws("ecr", "get-login-password").strip()
         auth_file = self.directory / "auth.json"
-        subprocess.run(["skopeo", "login", "--authfile", auth_file, "--username", "AWS",
-                        "--password-stdin", uri.split("/")[0]], input=password, text=True,
-                       check=True, capture_output=True)
+        image_tools.run("skopeo", "login", "--authfile", auth_file, "--username", "AWS",
+                        "--password-stdin", uri.split("/")[0], input=password)
         for tag in tags:
-            subprocess.run(["skopeo", "copy", "--insecure-policy", "--authfile", auth_file,
-                            f"oci:{image.directory}:{tag}", f"docker://{uri}:{tag}"],
-                           check=True, capture_output=True, timeout=120)
+            image_tools.run("skopeo", "copy", "--insecure-policy", "--authfile", auth_file,
+                            f"oci:{image.directory}:{tag}", f"docker://{uri}:{tag}")
         return uri
 
     # -- tasks
@@ -206,7 +205,7 @@ class Outport:
         return found
 
     def assert_nothing_left(self):
-        until(lambda: not self.left_on_host(), lambda: f"nothing is left: {self.left_on_host()}", 10)
+        until(lambda: not self.left_on_host(), lambda: f"nothing is left: {self.left_on_host()}")
 
 
 def link_prefix(instance):

@@ -19,12 +19,13 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("pgrep", "procps"),
 ];
 /// What the tests need beside.
-pub const TEST_PROGRAMS: [(&str, &str); 5] = [
+pub const TEST_PROGRAMS: [(&str, &str); 6] = [
     ("buildah", "buildah"),
     ("podman", "podman"),
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("runc", "runc"),
+    ("openssl", "openssl"),
 ];
 /// What the guest with pure cgroup v2 needs.
 pub const GUEST_PROGRAMS: [(&str, &str); 3] =
@@ -163,16 +164,6 @@ pub fn build_outport(repository: &Path, release: bool) -> Result<PathBuf> {
     run(build.arg("--quiet"))?;
     let profile = if release { "release" } else { "debug" };
     Ok(build_directory(repository)?.join(profile).join("outport"))
-}
-
-/// Builds a variant of it with a feature, and puts it aside; where it is.
-pub fn build_outport_with(repository: &Path, feature: &str) -> Result<PathBuf> {
-    let build = ["build", "--quiet", "--locked", "--bin", "outport", "--features", feature];
-    run(&mut command(repository, "cargo", build))?;
-    let built = build_directory(repository)?.join("debug/outport");
-    let aside = built.with_extension(feature);
-    std::fs::copy(&built, &aside)?;
-    Ok(aside)
 }
 
 /// Makes the image of the demonstration, an OCI layout with the tags 1.0 and 2.0; where it is.

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
+use axum::Router;
+use axum::body::Body;
+use futures_util::{FutureExt, stream};
 use http_body_util::BodyExt;
 use outport_controllers::Heartbeats;
 use outport_controllers::node_link::{
     CredentialSource, LinkConfig, LinkError, LogSink, NodeAuthority, NodeLink, NotIssued,
     SinkError, observe, router,
 };
+use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::node::Node;
 use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::task::{StopCode, Task};
-use outport_model::{DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
+use outport_model::{ContainerInstanceId, DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, IssuedCertificate, JoinRequest, LogBatch,
     LogCursor, LogDestination, PATH_PREFIX, POLL_MS_MAX, Refusal, RefusalCode, Registered,
@@ -30,6 +34,8 @@ use outport_store::journal::MemoryJournal;
 use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
 use tokio::sync::watch;
 use tower::ServiceExt;
+
+type Request = axum::http::Request<Body>;
 
 struct House {
     store: Store,
@@ -364,12 +370,24 @@ async fn call_until(
     body: String,
     stopping: watch::Receiver<bool>,
 ) -> (u16, String) {
+    let length = body.len();
+    let request = request(path, caller, Some(length), body.into());
+    answer(router(link.clone(), stopping), request).await
+}
+
+fn request(path: &str, caller: Option<ProvenNode>, length: Option<usize>, body: Body) -> Request {
     let mut request = axum::http::Request::post(format!("{PATH_PREFIX}/{path}"));
+    if let Some(length) = length {
+        request = request.header("content-length", length);
+    }
     if let Some(caller) = caller {
         request = request.extension(caller);
     }
-    let request = request.body(axum::body::Body::from(body)).unwrap();
-    let answer = router(link.clone(), stopping).oneshot(request).await.unwrap();
+    request.body(body).unwrap()
+}
+
+async fn answer(router: Router, request: Request) -> (u16, String) {
+    let answer = router.oneshot(request).await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -484,7 +502,32 @@ async fn a_renewed_key_takes_the_place_of_the_one_before_the_last() {
     let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
     let (_stop, stopping) = watch::channel(false);
     let third = Some(proven(&id, "third"));
-    assert_eq!(call_until(&house.link, "assignment", third, ask, stopping).await.0, 200);
+    assert_eq!(call_until(&house.link, "assignment", third, ask.clone(), stopping).await.0, 200);
+    // Who took the key from an old disk: it is good until the next is used, and then no more.
+    assert_eq!(renew("second again", "of the thief").await, 403);
+    let keys = house.store.snapshot().node_identities.get(&house.node.id).unwrap().keys.clone();
+    assert_eq!(keys, [KeyFingerprint::new("third")]);
+}
+
+/// A body that was begun while the node was believed, and ends after it was deregistered.
+#[test]
+fn a_node_that_was_deregistered_meanwhile_comes_back_by_nothing_that_it_says() {
+    let house = house();
+    house.revoke(&house.node.id);
+    house.write(|tx| {
+        tx.update(&house.node.id, |node: &mut Node| {
+            (node.accepts_tasks, node.connected) = (false, false);
+        });
+    });
+    let is_revoked = |answer: Result<(), LinkError>| {
+        matches!(answer, Err(LinkError::Disbelieved { code: RefusalCode::Revoked, .. }))
+    };
+    let registered = house.link.register(house.node.registration()).now_or_never().unwrap();
+    assert!(is_revoked(registered.map(drop)));
+    let mut node = house.node.clone();
+    assert!(is_revoked(house.link.report(&node.report()).now_or_never().unwrap()));
+    let row = house.store.snapshot().nodes.get(&house.node.id).cloned().unwrap();
+    assert!(!row.accepts_tasks && !row.connected);
 }
 
 #[tokio::test]
@@ -513,6 +556,59 @@ async fn what_a_node_says_of_itself_is_bounded() {
     let request = AssignmentRequest { node: house.node.id.clone(), known_generation: u64::MAX };
     let refused = house.link.assignment(&request).await;
     assert!(matches!(refused, Err(LinkError::Malformed(_))), "{refused:?}");
+}
+
+/// Whatever a node does: without a length, longer than its call, and of the longest in great number, waiting,
+/// dripping or both.
+#[tokio::test]
+async fn no_node_keeps_another_waiting() {
+    const LONGEST: usize = 16 << 20;
+    let house = house();
+    let (hostile, honest) = ("e".repeat(32), house.node.id.to_string());
+    house.know(&NodeId::new(&hostile), "key");
+    let mut second = FakeNode::new(2);
+    second.id = NodeId::new(&hostile);
+    house.link.register(second.registration()).await.unwrap();
+    let (_stop, stopping) = watch::channel(false);
+    let router = router(house.link.clone(), stopping);
+    let of = |node: &str| Some(proven(node, "key"));
+    let unsaid = request("assignment", of(&hostile), None, Body::empty());
+    assert_eq!(answer(router.clone(), unsaid).await.0, 411);
+    let long = request("assignment", of(&hostile), Some(LONGEST), Body::empty());
+    assert_eq!(answer(router.clone(), long).await.0, 413, "it is not asked what the route takes");
+
+    let known_generation = 1_u64 << 40;
+    let poll = |node: &str| {
+        let ask = format!(r#"{{"node":"{node}","known_generation":{known_generation}}}"#);
+        request("assignment", of(node), Some(ask.len()), ask.into())
+    };
+    let told: Assignment =
+        serde_json::from_str(&answer(router.clone(), poll(&hostile)).await.1).unwrap();
+    let mut held = Vec::new();
+    for number in 0..64 {
+        // It waits for news; padded, so that it costs all that its route takes.
+        let ask = format!(r#"{{"node":"{hostile}","known_generation":{}}}"#, told.generation);
+        let padding = " ".repeat((64 << 10) - ask.len());
+        let ask = ask + &padding;
+        held.push(request("assignment", of(&hostile), Some(ask.len()), ask.into()));
+        let never = Body::from_stream(stream::pending::<Result<String, Infallible>>());
+        let path = ["report", "logs"][number % 2];
+        held.push(request(path, of(&hostile), Some(LONGEST), never));
+    }
+    let held: Vec<_> =
+        held.into_iter().map(|one| tokio::spawn(answer(router.clone(), one))).collect();
+    for _ in 0..held.len() {
+        tokio::task::yield_now().await;
+    }
+    let report = serde_json::to_string(&house.node.clone().report()).unwrap();
+    let heard = async {
+        let length = Some(report.len());
+        let report = request("report", of(&honest), length, report.clone().into());
+        (answer(router.clone(), report).await.0, answer(router.clone(), poll(&honest)).await.0)
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+    assert_eq!(heard.expect("before any of the others ends"), (204, 200));
+    assert!(held.iter().all(|one| !one.is_finished()));
 }
 
 #[tokio::test]
@@ -578,6 +674,37 @@ fn a_node_that_only_asked_or_only_joined_gets_no_tasks() {
     assert!(place(&house).is_err(), "it has not reported");
     house.report(&house.node.clone().report());
     place(&house).expect("it has reported");
+}
+
+#[test]
+fn a_cluster_has_as_many_container_instances_as_at_aws() {
+    const QUOTA: usize = 5_000;
+    let house = house_on(&MemoryJournal::default());
+    house.write(user::set_up);
+    house.join();
+    let own = house.store.snapshot().container_instances.iter().next().cloned().unwrap();
+    let other = |number: usize| ContainerInstance {
+        id: ContainerInstanceId::new(format!("{number:032x}")),
+        node: NodeId::new(format!("{number:032x}")),
+        ..ContainerInstance::clone(&own)
+    };
+    let fill = |tx: &mut Transaction<'_>| {
+        (1_001..1_000 + QUOTA).for_each(|number| tx.put(other(number)));
+        Ok::<_, Infallible>(())
+    };
+    house.write(fill).unwrap();
+    let join = |node: &FakeNode| house.link.register(node.registration()).now_or_never().unwrap();
+    let refused = join(&FakeNode::new(9)).unwrap_err();
+    assert!(matches!(&refused, LinkError::Refused(text) if text.contains("5000")), "{refused}");
+    assert_eq!(house.store.snapshot().container_instances.len(), QUOTA, "nothing of it is kept");
+    join(&house.node).expect("who is one of them comes again");
+    let deregister = |tx: &mut Transaction<'_>| {
+        let status = ContainerInstanceStatus::Inactive;
+        tx.put(ContainerInstance { status, ..other(1_001) });
+        Ok::<_, Infallible>(())
+    };
+    house.write(deregister).unwrap();
+    join(&FakeNode::new(9)).expect("one was deregistered");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub fn run(course: &mut Course) -> Result<()> {
         let seed = course.random.below(SEEDS);
         let mut world = Command::new("cargo");
         world
-            .args(["test", "--quiet", "-p", "outport-simulation", "--test", "seeds"])
+            .args(["test", "--quiet", "--workspace", "--test", "seeds"])
             .env("OUTPORT_SIMULATION_SEED", seed.to_string())
             .current_dir(course.repository);
         if let Err(error) = output(&mut world) {

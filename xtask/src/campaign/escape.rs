@@ -1,5 +1,5 @@
-//! The tests of escapes and of races between containers, round after round, and the shapes that a seed
-//! draws for them.
+//! The tests of escapes and of races between containers, round after round, and shapes of running out of memory that
+//! a seed draws.
 //!
 //! **Invariant**: a round is the tests of `crates/container-runtime` as they are: what they show is shown
 //! by them alone, too.
@@ -22,24 +22,42 @@ const MODULES: [&str; 7] = [
     "privacy::",
 ];
 
+/// Shapes of running out of memory in a round; some fifteen seconds.
+const SHAPES: u64 = 50;
+
 pub fn run(course: &mut Course) -> Result<()> {
     setup::require_root()?;
     setup::install_packages(&[])?;
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     while course.ledger.goes_on()? {
-        let module = *course.random.pick(&MODULES).context("there are some")?;
-        let mut test = Command::new(&cargo);
-        test.current_dir(course.repository)
-            .args(["test", "--quiet", "-p", "outport-container-runtime", "--test", "containers"])
-            .args([module, "--", "--test-threads", &(1 + course.random.below(4)).to_string()])
-            .env("OUTPORT_TEST_SEED", course.random.next().to_string());
-        let done = test.output().context("cannot start cargo")?;
-        interrupt::check()?;
-        if !done.status.success() {
-            let text = String::from_utf8_lossy(&done.stdout);
-            course.ledger.fault(format!("{module}: {}", last_lines(&text)));
+        // One round in three: there are more of them to see than of the others.
+        if course.random.below(3) == 0 {
+            let first = course.random.next() >> 20 << 20;
+            let drawn = [("OUTPORT_OOM_SHAPES", SHAPES), ("OUTPORT_OOM_SEED", first)];
+            round(course, "oom_shapes::", 1, &drawn)?;
+            course.ledger.count("shapes of running out of memory", SHAPES);
+            continue;
         }
+        let module = *course.random.pick(&MODULES).context("there are some")?;
+        let threads = 1 + course.random.below(4);
+        round(course, module, threads, &[])?;
         course.ledger.count(module_rounds(module), 1);
+    }
+    Ok(())
+}
+
+fn round(course: &mut Course, module: &str, threads: u64, drawn: &[(&str, u64)]) -> Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut test = Command::new(cargo);
+    test.current_dir(course.repository)
+        // Of the whole workspace, as the tests build it.
+        .args(["test", "--quiet", "--workspace", "--test", "containers"])
+        .args([module, "--", "--test-threads", &threads.to_string()])
+        .envs(drawn.iter().map(|(name, value)| (name, value.to_string())));
+    let done = test.output().context("cannot start cargo")?;
+    interrupt::check()?;
+    if !done.status.success() {
+        let text = String::from_utf8_lossy(&done.stdout);
+        course.ledger.fault(format!("{module} {drawn:?}: {}", last_lines(&text)));
     }
     Ok(())
 }

@@ -19,13 +19,15 @@ use crate::process::until;
 use crate::random::Random;
 
 /// Callers that write at once.
-const CALLERS: usize = 4;
+const CALLERS: usize = 12;
 /// How long a round writes before the kill, at most.
 const LOAD_MS_MAX: u64 = 2500;
 /// Containers that count for the whole campaign.
 const COUNTERS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(90);
 const GROUP: &str = "/kill";
+/// Logs are read on from where the last round stopped; in every so many rounds, and at the end, as a whole.
+const WHOLE_LOG_EVERY: u64 = 50;
 /// A page of events; AWS answers as many.
 const EVENTS_PER_PAGE: usize = 10_000;
 
@@ -36,9 +38,29 @@ struct Told {
     definitions: Vec<(String, String)>,
     tasks: Vec<String>,
     stopped: Vec<String>,
-    /// Service and the counts that it may have: the last one told, and one that was asked for and not
-    /// answered.
-    services: BTreeMap<String, Vec<u64>>,
+    updates: usize,
+    /// Service and what it may be: what was told last, and what was asked for and not answered.
+    services: BTreeMap<String, Vec<Shape>>,
+}
+
+/// What an update changes of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    desired_count: u64,
+    /// Drawn anew each time: it tells one update from another, and starts no task.
+    maximum_percent: u64,
+}
+
+impl Shape {
+    const FIRST: Shape = Shape { desired_count: 0, maximum_percent: 200 };
+
+    fn of(service: &Value) -> Option<Shape> {
+        let configuration = &service["deploymentConfiguration"];
+        Some(Shape {
+            desired_count: service["desiredCount"].as_u64()?,
+            maximum_percent: configuration["maximumPercent"].as_u64()?,
+        })
+    }
 }
 
 pub fn run(course: &mut Course) -> Result<()> {
@@ -54,6 +76,7 @@ pub fn run(course: &mut Course) -> Result<()> {
         }),
     )?;
     let counters = start_counters(&mut stage)?;
+    let mut logs: Vec<Seen> = counters.iter().map(|arn| Seen::nothing_of(arn)).collect();
     let before = processes(&mut stage, &counters)?;
     let mut callers: Vec<Told> = (0..CALLERS).map(|_| Told::default()).collect();
     for (index, told) in callers.iter_mut().enumerate() {
@@ -61,8 +84,9 @@ pub fn run(course: &mut Course) -> Result<()> {
         stage.subject.ecs("CreateService", &json!({
             "serviceName": name, "taskDefinition": "short", "desiredCount": 0, "launchType": "EC2",
         }))?;
-        told.services.insert(name, vec![0]);
+        told.services.insert(name, vec![Shape::FIRST]);
     }
+    let mut rounds = 0_u64;
     while course.ledger.goes_on()? {
         let ended = Arc::new(AtomicBool::new(false));
         let working: Vec<JoinHandle<Told>> = callers
@@ -95,9 +119,16 @@ pub fn run(course: &mut Course) -> Result<()> {
         if after != before {
             course.ledger.fault(format!("containers: {before:?} became {after:?}"));
         }
-        for task in &counters {
-            check_log(course, &mut stage, task)?;
+        rounds += 1;
+        for seen in &mut logs {
+            if rounds.is_multiple_of(WHOLE_LOG_EVERY) {
+                *seen = Seen::nothing_of(&seen.task);
+            }
+            check_log(course, &mut stage, seen)?;
         }
+    }
+    for arn in &counters {
+        check_log(course, &mut stage, &mut Seen::nothing_of(arn))?;
     }
     stage.subject.stop()
 }
@@ -142,10 +173,11 @@ impl Caller {
     /// Until nobody answers any more: an answer that came is what is held against Outport.
     fn write_until(mut self, ended: &AtomicBool) -> Told {
         while !ended.load(Ordering::Acquire) {
-            let wrote = match self.random.below(4) {
-                0 => self.register(),
-                1 => self.run(),
-                2 => self.stop(),
+            // Tasks cost processors and definitions memory for ever, and writes are what counts.
+            let wrote = match self.random.below(64) {
+                0 => self.run(),
+                1 => self.stop(),
+                2..8 => self.register(),
                 _ => self.update(),
             };
             if wrote.is_err() && ended.load(Ordering::Acquire) {
@@ -187,12 +219,21 @@ impl Caller {
     }
 
     fn update(&mut self) -> Result<()> {
-        let (name, counts) = self.told.services.iter_mut().next().context("it has a service")?;
-        let wanted = self.random.below(2);
-        counts.push(wanted);
-        let update = json!({ "service": name, "desiredCount": wanted });
+        let (name, shapes) = self.told.services.iter_mut().next().context("it has a service")?;
+        let mut wanted = *shapes.last().context("it has a shape")?;
+        wanted.maximum_percent = 101 + self.random.below(1_000_000);
+        // Each is a task that starts or stops.
+        if self.random.below(100) == 0 {
+            wanted.desired_count = self.random.below(2);
+        }
+        shapes.push(wanted);
+        let update = json!({
+            "service": name, "desiredCount": wanted.desired_count,
+            "deploymentConfiguration": { "maximumPercent": wanted.maximum_percent },
+        });
         self.client.ecs("UpdateService", &update)?;
-        *counts = vec![wanted];
+        *shapes = vec![wanted];
+        self.told.updates += 1;
         Ok(())
     }
 }
@@ -228,15 +269,16 @@ fn check_told(course: &mut Course, stage: &mut Stage, told: &mut Told) -> Result
             }
         }
     }
-    for (name, counts) in &mut told.services {
+    for (name, shapes) in &mut told.services {
         let described = stage.subject.ecs("DescribeServices", &json!({ "services": [name] }))?;
-        let count = described["services"][0]["desiredCount"].as_u64();
-        match count.filter(|count| counts.contains(count)) {
-            Some(count) => *counts = vec![count],
-            None => course.ledger.fault(format!("{name} has {count:?} and was told {counts:?}")),
+        let found = Shape::of(&described["services"][0]);
+        match found.filter(|shape| shapes.contains(shape)) {
+            Some(shape) => *shapes = vec![shape],
+            None => course.ledger.fault(format!("{name} has {found:?} and was told {shapes:?}")),
         }
     }
-    let written = told.definitions.len() + told.tasks.len() + told.stopped.len();
+    let Told { definitions, tasks, stopped, updates, .. } = &*told;
+    let written = definitions.len() + tasks.len() + stopped.len() + updates;
     course.ledger.count("acknowledged writes", u64::try_from(written)?);
     Ok(())
 }
@@ -264,32 +306,47 @@ fn start_ticks(pid: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+/// What was seen of a counter's log.
+struct Seen {
+    task: String,
+    /// Where it goes on.
+    token: Option<String>,
+    lines: u64,
+}
+
+impl Seen {
+    fn nothing_of(task: &str) -> Seen {
+        Seen { task: task.to_owned(), token: None, lines: 0 }
+    }
+}
+
 /// The numbers of a counter, from 1 on, each once.
-fn check_log(course: &mut Course, stage: &mut Stage, arn: &str) -> Result<()> {
-    let id = arn.rsplit('/').next().context("an ARN has an id")?;
-    let (mut token, mut expected) = (None::<String>, 1_u64);
+fn check_log(course: &mut Course, stage: &mut Stage, seen: &mut Seen) -> Result<()> {
+    let id = seen.task.rsplit('/').next().context("an ARN has an id")?;
+    let before = seen.lines;
     loop {
         let mut ask = json!({
             "logGroupName": GROUP, "logStreamName": format!("c/app/{id}"),
             "startFromHead": true, "limit": EVENTS_PER_PAGE,
         });
-        if let Some(token) = &token {
+        if let Some(token) = &seen.token {
             ask["nextToken"] = json!(token);
         }
         let page = stage.subject.logs("GetLogEvents", &ask)?;
         for event in page["events"].as_array().context("it has events")? {
             let number = event["message"].as_str().and_then(|text| text.parse::<u64>().ok());
-            if number != Some(expected) {
+            if number != Some(seen.lines + 1) {
+                let expected = seen.lines + 1;
                 course.ledger.fault(format!("the log of {id} has {event} where {expected} comes"));
                 return Ok(());
             }
-            expected += 1;
+            seen.lines += 1;
         }
         let next = page["nextForwardToken"].as_str().map(str::to_owned);
-        if next == token {
-            course.ledger.count("log lines read", expected - 1);
+        if next == seen.token {
+            course.ledger.count("log lines read", seen.lines - before);
             return Ok(());
         }
-        token = next;
+        seen.token = next;
     }
 }

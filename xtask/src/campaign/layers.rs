@@ -34,7 +34,7 @@ pub fn run(course: &mut Course) -> Result<()> {
 fn round(course: &mut Course, test: &str, drawn: &[(&str, u64)], what: &'static str) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(course.repository);
-    cargo.args(["test", "-p", "outport-image-store", "--test", test, "--", "--nocapture"]);
+    cargo.args(["test", "--workspace", "--test", test, "--", "--nocapture"]);
     cargo.envs(drawn.iter().map(|(name, value)| (name, value.to_string())));
     match output(&mut cargo) {
         Ok(said) => {

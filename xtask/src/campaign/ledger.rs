@@ -9,6 +9,8 @@ use crate::interrupt;
 
 /// Enough to see what is wrong.
 const FAULTS_MAX: usize = 20;
+/// How often it says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
 /// The books of one campaign.
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub struct Ledger {
     name: &'static str,
     seed: u64,
     ends: Option<Instant>,
+    said: Instant,
     minutes: u64,
     rounds: u64,
     faults: usize,
@@ -24,7 +27,16 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(name: &'static str, seed: u64, minutes: u64) -> Self {
-        Self { name, seed, ends: None, minutes, rounds: 0, faults: 0, counts: BTreeMap::new() }
+        Self {
+            name,
+            seed,
+            ends: None,
+            said: Instant::now(),
+            minutes,
+            rounds: 0,
+            faults: 0,
+            counts: BTreeMap::new(),
+        }
     }
 
     /// Whether another round is to be begun: there is time, at least for the first, and there are not
@@ -38,6 +50,10 @@ impl Ledger {
         let ends = *self.ends.get_or_insert(now + Duration::from_secs(self.minutes * 60));
         if self.faults >= FAULTS_MAX || (self.rounds > 0 && now >= ends) {
             return Ok(false);
+        }
+        if now >= self.said + PROGRESS_EVERY {
+            self.said = now;
+            println!("so far {}", self.verdict());
         }
         self.rounds += 1;
         Ok(true)
@@ -64,6 +80,10 @@ impl Ledger {
             bail!("the campaign showed faults");
         }
         Ok(())
+    }
+
+    pub fn has_counted(&self, what: &str) -> bool {
+        self.counts.contains_key(what)
     }
 
     fn verdict(&self) -> String {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `clock` | a world of the simulation in which the wall clock is set, forward and back |
 //! | `descriptors` | tasks are started while `up` may open few files |
-//! | `escape` | one kind of the tests of escapes and races |
+//! | `escape` | one kind of the tests of escapes and races, or 50 shapes of running out of memory |
 //! | `kill` | SIGKILL of `up` while callers write |
 //! | `launches` | tasks are launched while named points of the code fail |
 //! | `layers` | some thousand random layers, each unpacked beside a canary; crafted ones at the begin |

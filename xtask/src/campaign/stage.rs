@@ -32,11 +32,6 @@ impl Course<'_> {
         }
     }
 
-    /// Tries another program than the one that was named.
-    pub fn try_instead(&mut self, binary: PathBuf) {
-        self.binary = Some(binary);
-    }
-
     /// Starts an Outport with more options, waits until it takes tasks, and pushes the image.
     pub fn stage(&self, options: &[&str]) -> Result<Stage> {
         self.stage_with(options, &[])

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::{Course, Stage};
+use crate::client::Client;
 use crate::interrupt;
 use crate::process::until;
 
@@ -46,7 +47,7 @@ pub fn run(course: &mut Course) -> Result<()> {
             if whole_tree { tree_of(&stage, outport)? } else { BTreeSet::from([outport]) };
         suspend(&processes, length)?;
         course.ledger.count("processes suspended", u64::try_from(processes.len())?);
-        let stopped = stopped_after(&mut stage, &tasks)?;
+        let stopped = stopped_after(&stage, &tasks)?;
         if !stopped.is_empty() {
             let what = if whole_tree { "everything" } else { "outport" };
             let shown = stopped.join(", ");
@@ -102,11 +103,13 @@ fn describe(stage: &mut Stage, arns: &Value) -> Result<Vec<(String, String)>> {
 }
 
 /// Those of the tasks that do not run any more, with why, as far as it shows within the time.
-fn stopped_after(stage: &mut Stage, tasks: &[String]) -> Result<Vec<String>> {
+fn stopped_after(stage: &Stage, tasks: &[String]) -> Result<Vec<String>> {
     let ends = Instant::now() + SETTLE;
+    // A connection from before the suspend may have been idle for too long.
+    let mut client = Client::new(stage.subject.address());
     loop {
         interrupt::check()?;
-        let described = stage.subject.ecs("DescribeTasks", &json!({ "tasks": tasks }))?;
+        let described = client.ecs("DescribeTasks", &json!({ "tasks": tasks }))?;
         let described = described["tasks"].as_array().context("it has tasks")?.clone();
         let stopped = described.iter().filter(|task| task["desiredStatus"] != "RUNNING");
         let stopped: Vec<String> = stopped

@@ -11,7 +11,7 @@ use super::root::{PROGRAM_FAILED, PROGRAM_PASSED};
 use crate::process::{Started, until_end_within};
 
 /// Emulation is 5 to 20 times slower than the machine.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 const MEMORY_MIB: &str = "2048";
 /// How much of the console is shown when tests failed.
 const TAIL_LINES: usize = 120;

@@ -11,7 +11,7 @@ use crate::setup;
 /// Packages that depend on the newest small kernel: Debian's, Ubuntu's.
 const META_PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
 /// What the tests and the programs need of it, loaded with all that these depend on.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 19] = [
     "overlay",
     "loop",
     "veth",
@@ -26,8 +26,10 @@ const MODULES: [&str; 17] = [
     "nft_fib_inet",
     "nft_compat",
     "iptable_filter",
+    "xt_addrtype",
     "xt_comment",
     "xt_conntrack",
+    "xt_nat",
     "xt_tcpudp",
 ];
 

@@ -118,7 +118,7 @@ fn tests_script(modules: &[PathBuf], tests: &[PathBuf]) -> String {
         .collect();
     format!(
         "#!/bin/sh\n\
-         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n\
+         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root OUTPORT_TEST_EMULATED=1\n\
          ln -sf {KMOD} /bin/insmod\n\
          mount -t proc proc /proc\n\
          mount -t sysfs sys /sys\n\

@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 31] = [
+const ALLOWED: [(&str, &[&str]); 32] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -50,12 +50,15 @@ const ALLOWED: [(&str, &[&str]); 31] = [
             "task-disk",
             "task-network",
             "tree-removal",
+            "user-namespace",
         ],
     ),
     // The shim mounts the disk of its task.
-    ("container-runtime", &["model", "task-disk", "tree-removal"]),
+    ("container-runtime", &["model", "task-disk", "tree-removal", "user-namespace"]),
     ("task-disk", &[]),
-    ("task-network", &["model"]),
+    ("task-network", &["model", "user-namespace"]),
+    // Calls of the kernel, as task-disk: design note 0010.
+    ("user-namespace", &[]),
     ("image-store", &["free-space", "model", "tree-removal"]),
     // Below all that keep what strangers filled: design note 0005.
     ("tree-removal", &[]),

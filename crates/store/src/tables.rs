@@ -17,8 +17,8 @@ use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 
 use crate::journal::StoredRow;
-use crate::keys::{ClusterKey, SubnetKey};
 use crate::row::Row;
+use crate::rows::keys::{ClusterKey, SubnetKey};
 use crate::table::Table;
 
 macro_rules! tables {

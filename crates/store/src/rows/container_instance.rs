@@ -1,0 +1,55 @@
+//! A node as a container instance of a cluster.
+
+use std::sync::Arc;
+
+use outport_model::container_instance::ContainerInstance;
+use outport_model::{ClusterName, ContainerInstanceId, NodeId};
+
+use crate::row::Row;
+use crate::rows::cluster::ClusterKey;
+use crate::rows::cluster::cluster_of;
+use crate::rows::key::key;
+use crate::table::{Grouping, Index, Rows, Table};
+
+key!(ContainerInstanceKey { cluster: ClusterName, id: ContainerInstanceId });
+
+impl Row for ContainerInstance {
+    type Key = ContainerInstanceKey;
+    type Index = ContainerInstanceIndex;
+    const TABLE: &'static str = "container_instance";
+    fn key(&self) -> ContainerInstanceKey {
+        ContainerInstanceKey::new(&self.scope, self.cluster.clone(), self.id.clone())
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ContainerInstanceIndex {
+    by_cluster: Grouping<ClusterKey, ContainerInstanceId, ContainerInstance>,
+    by_node: Grouping<NodeId, ClusterKey, ContainerInstance>,
+}
+
+impl Index<ContainerInstance> for ContainerInstanceIndex {
+    fn add(&mut self, row: &Arc<ContainerInstance>) {
+        let cluster = cluster_of(&row.scope, &row.cluster);
+        self.by_node.add(row.node.clone(), cluster.clone(), row);
+        self.by_cluster.add(cluster, row.id.clone(), row);
+    }
+    fn remove(&mut self, row: &ContainerInstance) {
+        let cluster = cluster_of(&row.scope, &row.cluster);
+        self.by_node.remove(&row.node, &cluster);
+        self.by_cluster.remove(&cluster, &row.id);
+    }
+}
+
+impl Table<ContainerInstance> {
+    pub fn in_cluster(
+        &self,
+        cluster: &ClusterKey,
+    ) -> &Rows<ContainerInstanceId, ContainerInstance> {
+        self.index.by_cluster.get(cluster)
+    }
+    /// The container instances of a node, at most one in each cluster.
+    pub fn of_node(&self, node: &NodeId) -> &Rows<ClusterKey, ContainerInstance> {
+        self.index.by_node.get(node)
+    }
+}

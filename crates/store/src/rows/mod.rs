@@ -1,0 +1,39 @@
+//! The nouns that are stored: each in its own file, with its key, its table's name, its indexes and what they answer.
+//! A new noun is a file here and a line in [`crate::tables`].
+
+mod account_setting;
+mod address_cursor;
+mod cluster;
+mod container_instance;
+mod idempotency_token;
+mod key;
+mod network_interface;
+mod node;
+mod node_identity;
+mod security_group;
+mod service;
+mod service_deployment;
+mod service_revision;
+mod subnet;
+mod task;
+mod task_definition;
+mod task_definition_family;
+mod vpc;
+
+/// The keys of the tables.
+pub mod keys {
+    pub use super::account_setting::AccountSettingKey;
+    pub use super::cluster::ClusterKey;
+    pub use super::container_instance::ContainerInstanceKey;
+    pub use super::idempotency_token::IdempotencyTokenKey;
+    pub use super::network_interface::NetworkInterfaceKey;
+    pub use super::security_group::SecurityGroupKey;
+    pub use super::service::ServiceKey;
+    pub use super::service_deployment::ServiceDeploymentKey;
+    pub use super::service_revision::ServiceRevisionKey;
+    pub use super::subnet::SubnetKey;
+    pub use super::task::TaskKey;
+    pub use super::task_definition::TaskDefinitionKey;
+    pub use super::task_definition_family::FamilyKey;
+    pub use super::vpc::VpcKey;
+}

@@ -1,0 +1,49 @@
+//! One deployment of a service.
+
+use std::sync::Arc;
+
+use outport_model::deployment::ServiceDeployment;
+use outport_model::{ClusterName, ServiceName};
+
+use crate::row::Row;
+use crate::rows::key::key;
+use crate::rows::service::ServiceKey;
+use crate::table::{Grouping, Index, Rows, Table};
+
+key!(ServiceDeploymentKey { cluster: ClusterName, service: ServiceName, id: String });
+
+impl Row for ServiceDeployment {
+    type Key = ServiceDeploymentKey;
+    type Index = ServiceDeploymentIndex;
+    const TABLE: &'static str = "service_deployment";
+    fn key(&self) -> ServiceDeploymentKey {
+        ServiceDeploymentKey::new(
+            &self.scope,
+            self.cluster.clone(),
+            self.service.clone(),
+            self.id.clone(),
+        )
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ServiceDeploymentIndex {
+    by_service: Grouping<ServiceKey, String, ServiceDeployment>,
+}
+
+impl Index<ServiceDeployment> for ServiceDeploymentIndex {
+    fn add(&mut self, row: &Arc<ServiceDeployment>) {
+        let service = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
+        self.by_service.add(service, row.id.clone(), row);
+    }
+    fn remove(&mut self, row: &ServiceDeployment) {
+        let service = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
+        self.by_service.remove(&service, &row.id);
+    }
+}
+
+impl Table<ServiceDeployment> {
+    pub fn of_service(&self, service: &ServiceKey) -> &Rows<String, ServiceDeployment> {
+        self.index.by_service.get(service)
+    }
+}

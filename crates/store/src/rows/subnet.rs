@@ -1,0 +1,17 @@
+//! A subnet.
+
+use outport_model::network::Subnet;
+
+use crate::row::Row;
+use crate::rows::key::key;
+
+key!(SubnetKey { id: String });
+
+impl Row for Subnet {
+    type Key = SubnetKey;
+    type Index = ();
+    const TABLE: &'static str = "subnet";
+    fn key(&self) -> SubnetKey {
+        SubnetKey::new(&self.scope, self.id.clone())
+    }
+}

@@ -1,0 +1,17 @@
+//! A VPC.
+
+use outport_model::network::Vpc;
+
+use crate::row::Row;
+use crate::rows::key::key;
+
+key!(VpcKey { id: String });
+
+impl Row for Vpc {
+    type Key = VpcKey;
+    type Index = ();
+    const TABLE: &'static str = "vpc";
+    fn key(&self) -> VpcKey {
+        VpcKey::new(&self.scope, self.id.clone())
+    }
+}

@@ -1,20 +1,21 @@
-//! Typed ids. A function that takes a `ClusterName` cannot be handed a `ServiceName`.
+//! Typed ids. A function that takes a `ClusterName` cannot be handed a `ServiceName`. A clone is free: indexes and keys
+//! hold the same text many times.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes the text as it is; the caller has checked it against AWS's rules.
-            pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(text.as_ref().into())
             }
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -36,6 +37,18 @@ macro_rules! text_id {
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Self::new)
             }
         }
     };
@@ -105,5 +118,14 @@ pub struct Scope {
 impl Scope {
     pub fn new(account: AccountId, region: Region) -> Self {
         Self { account, region }
+    }
+}
+
+impl NodeId {
+    /// The node as EC2 would name it: `i-` and 17 hexadecimal digits.
+    pub fn ec2_instance_id(&self) -> String {
+        const DIGITS: usize = 17;
+        let digits: String = self.as_str().chars().take(DIGITS).collect();
+        format!("i-{digits:0<DIGITS$}")
     }
 }

@@ -25,6 +25,7 @@ pub mod service;
 pub mod tag;
 pub mod task;
 pub mod task_definition;
+pub mod task_end;
 
 pub use arn::Arn;
 pub use clock::{Now, SteadyMs};

@@ -16,7 +16,11 @@ pub mod ports;
 pub mod retention;
 pub mod service;
 pub mod settings;
+pub mod task_end;
+pub mod task_report;
 pub mod task_start;
+#[cfg(test)]
+mod testing;
 
 pub use placement::{Rejection, Unplaceable};
 pub use settings::Settings;

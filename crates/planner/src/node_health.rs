@@ -1,7 +1,6 @@
-//! Whether a node is there, and what becomes of its tasks when it is not.
+//! Whether a node is there, and what is said of its tasks when it is not.
 
-use outport_model::task::{ContainerStatus, StopCode, Task};
-use outport_model::{DesiredStatus, Owner, SteadyMs, TaskStatus, TimestampMs};
+use outport_model::SteadyMs;
 
 use crate::settings::Settings;
 
@@ -45,39 +44,6 @@ pub fn lost_reason(ec2_instance_id: &str) -> String {
 /// What AWS says of tasks whose machine was started again.
 pub fn rebooted_reason(ec2_instance_id: &str) -> String {
     format!("Host EC2 (instance {ec2_instance_id}) stopped.")
-}
-
-/// The task, STOPPED, because its node cannot run it any more; in the node's place, which cannot
-/// report it. `None` when it is STOPPED already.
-pub fn give_up(task: &Task, reason: &str, now_ms: TimestampMs) -> Option<Task> {
-    let mut task = task.clone();
-    if task.last_status == TaskStatus::Provisioning {
-        step(&mut task, Owner::Placement, TaskStatus::Pending);
-    }
-    if !step(&mut task, Owner::Node, TaskStatus::Stopped) {
-        return None;
-    }
-    task.desired_status = DesiredStatus::Stopped;
-    if task.stop_code.is_none() {
-        task.stop_code = Some(StopCode::InfrastructureHealth);
-        task.stopped_reason = Some(reason.to_owned());
-    }
-    task.stopping_at_ms = task.stopping_at_ms.or(Some(now_ms));
-    task.execution_stopped_at_ms = task.execution_stopped_at_ms.or(Some(now_ms));
-    task.stopped_at_ms = Some(now_ms);
-    for container in &mut task.containers {
-        container.last_status = ContainerStatus::Stopped;
-    }
-    task.version += 1;
-    Some(task)
-}
-
-fn step(task: &mut Task, owner: Owner, next: TaskStatus) -> bool {
-    let allowed = task.last_status.may_move(owner, next);
-    if allowed {
-        task.last_status = next;
-    }
-    allowed
 }
 
 #[cfg(test)]

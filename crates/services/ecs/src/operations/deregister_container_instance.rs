@@ -6,13 +6,12 @@ use outport_aws_ecs::{DeregisterContainerInstanceRequest, DeregisterContainerIns
 use outport_identity::Call;
 use outport_model::Arn;
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
-use outport_model::network::NetworkInterface;
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
 use outport_model::task::Task;
-use outport_planner::node_health::give_up;
+use outport_planner::task_end::give_up;
 use outport_store::Transaction;
-use outport_store::keys::{ContainerInstanceKey, NetworkInterfaceKey};
+use outport_store::keys::ContainerInstanceKey;
 
 use crate::views::container_instance::view;
 use crate::{EcsService, Rejection, access, lookup, names};
@@ -73,13 +72,8 @@ fn deregister(tx: &mut Transaction<'_>, key: &ContainerInstanceKey, instance: &C
     });
     let reason = format!("Host EC2 (instance {}) deregistered.", instance.ec2_instance_id);
     let live: Vec<Arc<Task>> = tx.tasks.live_on_node(&instance.node).values().cloned().collect();
-    for task in live {
-        let Some(stopped) = give_up(&task, &reason, now_ms) else { continue };
-        if let Some(attachment) = &stopped.attachment {
-            let interface = attachment.network_interface_id.clone();
-            tx.remove::<NetworkInterface>(&NetworkInterfaceKey::new(&stopped.scope, interface));
-        }
-        tx.put(stopped);
+    for end in live.iter().filter_map(|task| give_up(task, &reason, now_ms)) {
+        tx.put_end(end);
     }
 }
 

@@ -333,9 +333,9 @@ fn controllers(store: &Store, heartbeats: Arc<Heartbeats>) -> Driver {
     Driver::start(
         store,
         vec![
-            Arc::new(ServiceController::new(settings.clone())),
-            Arc::new(NodeHealthController::new(heartbeats, settings.clone())),
-            Arc::new(RetentionController::new(settings)),
+            Box::new(ServiceController::new(store, settings.clone())),
+            Box::new(NodeHealthController::new(heartbeats, settings.clone())),
+            Box::new(RetentionController::new(settings)),
         ],
     )
 }

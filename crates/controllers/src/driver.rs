@@ -1,19 +1,19 @@
 //! Runs the controllers, each in a loop of its own, so that one that is slow or broken stops no other.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use outport_model::TimestampMs;
-use outport_store::{Store, Watch};
+use outport_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::Controller;
+use crate::{Controller, Extent};
 
-/// A controller looks at the world at least this often, told or not.
-const PASS_INTERVAL_MAX: Duration = Duration::from_secs(10);
+/// A controller looks at everything at least this often, told or not.
+const FULL_PASS_INTERVAL: Duration = Duration::from_secs(10);
 /// The wait after a pass that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -25,13 +25,11 @@ pub struct Driver {
 
 impl Driver {
     /// Starts a loop for each controller on the current tokio runtime.
-    pub fn start(store: &Store, controllers: Vec<Arc<dyn Controller>>) -> Self {
+    pub fn start(store: &Store, controllers: Vec<Box<dyn Controller>>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let loops = controllers
             .into_iter()
-            .map(|controller| {
-                tokio::spawn(run(controller, store.clone(), store.watch(), stopped.clone()))
-            })
+            .map(|controller| tokio::spawn(run(controller, store.clone(), stopped.clone())))
             .collect();
         Self { stop, loops }
     }
@@ -48,35 +46,30 @@ impl Driver {
 }
 
 async fn run(
-    controller: Arc<dyn Controller>,
+    mut controller: Box<dyn Controller>,
     store: Store,
-    mut commits: Watch,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut full_pass_at = Instant::now();
     loop {
-        // Marks the commits until now as seen before looking: one that comes meanwhile wakes again.
-        commits.version();
-        let pause = pass(controller.as_ref(), &store).await;
-        let commit = async {
-            if controller.wakes_on_commit() {
-                commits.changed().await
-            } else {
-                std::future::pending().await
-            }
-        };
+        let extent = if Instant::now() >= full_pass_at { Extent::All } else { Extent::Touched };
+        if extent == Extent::All {
+            full_pass_at = Instant::now() + FULL_PASS_INTERVAL;
+        }
+        let again_at = Instant::now() + pass(controller.as_mut(), &store, extent).await;
         tokio::select! {
             // The sender's end means the driver is gone.
             _ = stopped.wait_for(|stop| *stop) => return,
-            outcome = commit => if outcome.is_err() { return },
-            () = tokio::time::sleep(pause) => {}
+            () = controller.news() => {}
+            () = tokio::time::sleep_until(again_at.min(full_pass_at)) => {}
         }
     }
 }
 
 /// One pass; how long to wait for the next.
-async fn pass(controller: &dyn Controller, store: &Store) -> Duration {
+async fn pass(controller: &mut dyn Controller, store: &Store, extent: Extent) -> Duration {
     let name = controller.name();
-    match AssertUnwindSafe(controller.activate(store)).catch_unwind().await {
+    match AssertUnwindSafe(controller.activate(store, extent)).catch_unwind().await {
         Ok(Ok(again_at_ms)) => pause_until(again_at_ms, store.now_ms()),
         Ok(Err(fault)) => {
             tracing::error!(controller = name, detail = fault.detail, "a pass failed");
@@ -90,25 +83,28 @@ async fn pass(controller: &dyn Controller, store: &Store) -> Duration {
 }
 
 fn pause_until(again_at_ms: Option<TimestampMs>, now_ms: TimestampMs) -> Duration {
-    let Some(again_at_ms) = again_at_ms else { return PASS_INTERVAL_MAX };
+    let Some(again_at_ms) = again_at_ms else { return FULL_PASS_INTERVAL };
     let wait_ms = u64::try_from(again_at_ms - now_ms).unwrap_or(0).max(1);
-    Duration::from_millis(wait_ms).min(PASS_INTERVAL_MAX)
+    Duration::from_millis(wait_ms).min(FULL_PASS_INTERVAL)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
     use outport_model::account_setting::AccountSetting;
     use outport_model::{AccountId, Region, Scope};
-    use outport_store::{Fault, ManualClock, SeededIds};
+    use outport_store::keys::AccountSettingKey;
+    use outport_store::{Fault, ManualClock, SeededIds, TouchedRows};
 
     use super::*;
 
     /// Writes down how many rows it has seen, once it was told that it may.
     struct Counting {
         rows_seen: watch::Sender<usize>,
+        touched: TouchedRows<AccountSettingKey>,
     }
 
     #[async_trait]
@@ -116,22 +112,40 @@ mod tests {
         fn name(&self) -> &'static str {
             "counting"
         }
-        async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
+        async fn news(&mut self) {
+            self.touched.changed().await;
+        }
+        async fn activate(
+            &mut self,
+            store: &Store,
+            _extent: Extent,
+        ) -> Result<Option<TimestampMs>, Fault> {
+            self.touched.take();
             self.rows_seen.send_replace(store.snapshot().account_settings.len());
             Ok(None)
         }
     }
 
-    #[derive(Default)]
-    struct Panicking(AtomicUsize);
+    struct Panicking {
+        passes: Arc<AtomicUsize>,
+        touched: TouchedRows<AccountSettingKey>,
+    }
 
     #[async_trait]
     impl Controller for Panicking {
         fn name(&self) -> &'static str {
             "panicking"
         }
-        async fn activate(&self, _store: &Store) -> Result<Option<TimestampMs>, Fault> {
-            self.0.fetch_add(1, Ordering::SeqCst);
+        async fn news(&mut self) {
+            self.touched.changed().await;
+        }
+        async fn activate(
+            &mut self,
+            _store: &Store,
+            _extent: Extent,
+        ) -> Result<Option<TimestampMs>, Fault> {
+            self.touched.take();
+            self.passes.fetch_add(1, Ordering::SeqCst);
             panic!("a bug");
         }
     }
@@ -149,9 +163,11 @@ mod tests {
     async fn every_commit_is_seen_though_another_controller_panics() {
         let store = Store::in_memory(Arc::new(ManualClock::at(0)), Arc::new(SeededIds::new(1)));
         let (rows_seen, mut seen) = watch::channel(0);
-        let panicking = Arc::new(Panicking::default());
-        let counting = Arc::new(Counting { rows_seen });
-        let driver = Driver::start(&store, vec![panicking.clone(), counting]);
+        let passes = Arc::new(AtomicUsize::new(0));
+        let touched = || store.touched_rows::<AccountSetting>();
+        let panicking = Panicking { passes: passes.clone(), touched: touched() };
+        let counting = Counting { rows_seen, touched: touched() };
+        let driver = Driver::start(&store, vec![Box::new(panicking), Box::new(counting)]);
         for index in 1..=20 {
             let put = store.write(|tx| {
                 tx.put(row(index));
@@ -160,7 +176,7 @@ mod tests {
             put.await.unwrap();
             seen.wait_for(|rows| *rows == index).await.unwrap();
         }
-        assert!(panicking.0.load(Ordering::SeqCst) > 1, "it is tried again");
+        assert!(passes.load(Ordering::SeqCst) > 1, "it is tried again");
         driver.stop().await;
     }
 

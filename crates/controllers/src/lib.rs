@@ -8,8 +8,8 @@
 //! node_link    tells nodes their assignments, writes down what they report
 //! ```
 //!
-//! **Invariant:** a controller is told *that* something changed, never *what*. It reads the store, asks
-//! the planner, commits the answer. Controllers meet in the store only; nothing here speaks AWS JSON.
+//! **Invariant:** a controller is told *where* something changed, never *what*. It reads the store, asks
+//! the planner, commits the answer; what it was not told it finds in its next pass over everything. Controllers meet in the store only; nothing here speaks AWS JSON.
 
 mod driver;
 mod heartbeats;
@@ -30,20 +30,34 @@ pub use node_health::NodeHealthController;
 pub use retention::RetentionController;
 pub use service::ServiceController;
 
-/// One loop. `activate` does one idempotent pass; the [`Driver`] calls it at the start, after commits
-/// and when it asked for it.
+/// What a pass looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything that stands.
+    All,
+    /// What was touched since the last pass, and what is due.
+    Touched,
+}
+
+/// One loop. `activate` does one idempotent pass; the [`Driver`] calls it at the start, when there is news, when it asked
+/// for it, and now and then over everything, so that no news is ever needed.
 #[async_trait]
-pub trait Controller: Send + Sync + 'static {
+pub trait Controller: Send + 'static {
     /// For logs.
     fn name(&self) -> &'static str;
 
-    /// Whether a commit is a reason for a pass; if not, only the time is.
-    fn wakes_on_commit(&self) -> bool {
-        true
+    /// Returns when a commit touched what this controller looks at; by default only the time is a reason for a pass.
+    async fn news(&mut self) {
+        std::future::pending().await
     }
 
-    /// Does one pass. Returns when to come again although nothing was committed.
-    async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault>;
+    /// Does one pass. Returns when to come again although nothing is touched. A pass that failed has seen nothing: the
+    /// next one looks at it again.
+    async fn activate(
+        &mut self,
+        store: &Store,
+        extent: Extent,
+    ) -> Result<Option<TimestampMs>, Fault>;
 }
 
 /// The fault of a write whose change never says no.

@@ -8,18 +8,18 @@
 //! control plane listened all the time.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use outport_model::node::Node;
 use outport_model::task::Task;
 use outport_model::{NodeId, Now, SteadyMs, TimestampMs};
 use outport_planner::Settings;
-use outport_planner::node_health::{Presence, give_up, lost_reason, presence, was_away};
-use outport_store::keys::NetworkInterfaceKey;
+use outport_planner::node_health::{Presence, lost_reason, presence, was_away};
+use outport_planner::task_end::give_up;
 use outport_store::{Fault, Store, Transaction};
 
-use crate::{Controller, Heartbeats, earlier, only_fault};
+use crate::{Controller, Extent, Heartbeats, earlier, only_fault};
 
 /// `Node::last_seen_ms` is written this rarely.
 const LAST_SEEN_WRITE_INTERVAL_MS: TimestampMs = 5 * 60 * 1000;
@@ -28,18 +28,17 @@ pub struct NodeHealthController {
     heartbeats: Arc<Heartbeats>,
     settings: Settings,
     /// When the last pass was; `None` before the first.
-    last_pass_ms: Mutex<Option<SteadyMs>>,
+    last_pass_ms: Option<SteadyMs>,
 }
 
 impl NodeHealthController {
     pub fn new(heartbeats: Arc<Heartbeats>, settings: Settings) -> Self {
-        Self { heartbeats, settings, last_pass_ms: Mutex::new(None) }
+        Self { heartbeats, settings, last_pass_ms: None }
     }
 
     /// Whoever was suspended heard nobody: from here on everyone has all the time again.
-    fn notice_own_gap(&self, now_ms: SteadyMs) {
-        let mut last_pass_ms = self.last_pass_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last_ms) = last_pass_ms.replace(now_ms)
+    fn notice_own_gap(&mut self, now_ms: SteadyMs) {
+        if let Some(last_ms) = self.last_pass_ms.replace(now_ms)
             && was_away(last_ms, now_ms, &self.settings)
         {
             let away_ms = now_ms - last_ms;
@@ -73,12 +72,12 @@ impl Controller for NodeHealthController {
         "node_health"
     }
 
-    /// Silence is no commit.
-    fn wakes_on_commit(&self) -> bool {
-        false
-    }
-
-    async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
+    /// Silence is no commit: every pass is over all nodes.
+    async fn activate(
+        &mut self,
+        store: &Store,
+        _extent: Extent,
+    ) -> Result<Option<TimestampMs>, Fault> {
         let snapshot = store.snapshot();
         let now = store.now();
         self.notice_own_gap(now.steady_ms);
@@ -122,26 +121,16 @@ fn note_presence(
         node.last_seen_ms = last_ms;
     });
     if presence == Presence::Lost {
-        let reason = lost_reason(&crate::node_link::ec2_instance_id(node));
+        let reason = lost_reason(&node.ec2_instance_id());
         give_up_tasks(tx, node, &reason);
     }
 }
 
-/// Every live task of the node becomes STOPPED and lets go of its address.
+/// Every live task of the node ends.
 pub(crate) fn give_up_tasks(tx: &mut Transaction<'_>, node: &NodeId, reason: &str) {
     let now_ms = tx.now_ms();
     let live: Vec<Arc<Task>> = tx.tasks.live_on_node(node).values().cloned().collect();
-    for task in live {
-        if let Some(stopped) = give_up(&task, reason, now_ms) {
-            release_address(tx, &stopped);
-            tx.put(stopped);
-        }
+    for end in live.iter().filter_map(|task| give_up(task, reason, now_ms)) {
+        tx.put_end(end);
     }
-}
-
-/// Removes the network interface of a task that stopped.
-pub(crate) fn release_address(tx: &mut Transaction<'_>, task: &Task) {
-    let Some(attachment) = &task.attachment else { return };
-    let key = NetworkInterfaceKey::new(&task.scope, attachment.network_interface_id.clone());
-    tx.remove::<outport_model::network::NetworkInterface>(&key);
 }

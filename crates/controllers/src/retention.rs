@@ -17,7 +17,7 @@ use outport_planner::{Settings, idempotency, retention};
 use outport_store::keys::{ClusterKey, ServiceKey};
 use outport_store::{Fault, Row, Store, Tables, Transaction};
 
-use crate::{Controller, only_fault};
+use crate::{Controller, Extent, only_fault};
 
 /// How often it looks.
 const INTERVAL_MS: TimestampMs = 10_000;
@@ -72,11 +72,11 @@ impl Controller for RetentionController {
         "retention"
     }
 
-    fn wakes_on_commit(&self) -> bool {
-        false
-    }
-
-    async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
+    async fn activate(
+        &mut self,
+        store: &Store,
+        _extent: Extent,
+    ) -> Result<Option<TimestampMs>, Fault> {
         let now = store.now();
         if self.has_work(&store.snapshot(), &now) {
             let forget = |tx: &mut Transaction<'_>| {

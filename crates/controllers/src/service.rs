@@ -1,6 +1,6 @@
 //! Keeps every service at its desired count and task definition.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -15,20 +15,26 @@ use outport_planner::service::{
 };
 use outport_planner::{Rejection, Settings, StartRequest, StartedTask, Unplaceable, task_start};
 use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
-use outport_store::{Fault, Row, Store, Tables, Transaction};
+use outport_store::{Fault, Keys, Row, Store, Tables, TouchedRows, Transaction};
 
-use crate::{Controller, earlier, only_fault};
+use crate::{Controller, Extent, only_fault};
 
 /// Services whose plans are carried out side by side, sharing commits.
 const SERVICES_AT_ONCE: usize = 64;
 
 pub struct ServiceController {
     settings: Settings,
+    touched: TouchedRows<ServiceKey>,
+    /// When to look at which service although nothing touched it.
+    due_ms: BTreeMap<ServiceKey, TimestampMs>,
+    /// Whether the last pass looked at all that it should have.
+    is_complete: bool,
 }
 
 impl ServiceController {
-    pub fn new(settings: Settings) -> Self {
-        Self { settings }
+    pub fn new(store: &Store, settings: Settings) -> Self {
+        let (due_ms, touched) = (BTreeMap::new(), store.touched_rows::<Service>());
+        Self { settings, touched, due_ms, is_complete: false }
     }
 
     /// One pass over one service, in one transaction.
@@ -132,36 +138,75 @@ impl Controller for ServiceController {
         "service"
     }
 
-    async fn activate(&self, store: &Store) -> Result<Option<TimestampMs>, Fault> {
-        let (busy, mut again_at_ms) = self.look(store);
+    async fn news(&mut self) {
+        self.touched.changed().await;
+    }
+
+    async fn activate(
+        &mut self,
+        store: &Store,
+        extent: Extent,
+    ) -> Result<Option<TimestampMs>, Fault> {
+        let touched = self.touched.take();
+        let is_complete = std::mem::take(&mut self.is_complete);
+        let keys = match touched {
+            Keys::These(keys) if extent == Extent::Touched && is_complete => {
+                self.with_due(keys, store.now_ms())
+            }
+            _ => {
+                self.due_ms.clear();
+                store.snapshot().services.iter().map(|service| service.key()).collect()
+            }
+        };
+        let busy = self.look(store, keys);
         for keys in busy.chunks(SERVICES_AT_ONCE) {
-            for outcome in join_all(keys.iter().map(|key| self.reconcile(store, key))).await {
-                again_at_ms = earlier(again_at_ms, outcome?);
+            let outcomes = join_all(keys.iter().map(|key| self.reconcile(store, key))).await;
+            for (key, outcome) in keys.iter().zip(outcomes) {
+                self.note_due(key, outcome?);
             }
         }
-        Ok(again_at_ms)
+        self.is_complete = true;
+        Ok(self.due_ms.values().min().copied())
     }
 }
 
 impl ServiceController {
-    /// Which services need a write, and when the others want to be looked at.
-    fn look(&self, store: &Store) -> (Vec<ServiceKey>, Option<TimestampMs>) {
+    fn with_due(
+        &self,
+        mut keys: BTreeSet<ServiceKey>,
+        now_ms: TimestampMs,
+    ) -> BTreeSet<ServiceKey> {
+        let due = self.due_ms.iter().filter(|(_, due_ms)| **due_ms <= now_ms);
+        keys.extend(due.map(|(key, _)| key.clone()));
+        keys
+    }
+
+    fn note_due(&mut self, key: &ServiceKey, due_ms: Option<TimestampMs>) {
+        match due_ms {
+            Some(due_ms) => self.due_ms.insert(key.clone(), due_ms),
+            None => self.due_ms.remove(key),
+        };
+    }
+
+    /// Which of the services need a write; of the others it notes when they want to be looked at.
+    fn look(&mut self, store: &Store, keys: BTreeSet<ServiceKey>) -> Vec<ServiceKey> {
         let snapshot = store.snapshot();
         let mut busy = Vec::new();
-        let mut again_at_ms = None;
-        for service in snapshot.services.iter() {
-            if service.status == ServiceStatus::Inactive {
+        for key in keys {
+            let rows = ServiceRows::read(&snapshot, &key);
+            let Some(rows) = rows.filter(|rows| rows.service.status != ServiceStatus::Inactive)
+            else {
+                self.due_ms.remove(&key);
                 continue;
-            }
-            let key = service.key();
-            let Some(rows) = ServiceRows::read(&snapshot, &key) else { continue };
+            };
             let plan = plan(&rows.scene(&NoIds, store.now(), &self.settings));
-            if !plan.is_idle(service) {
+            if plan.is_idle(&rows.service) {
+                self.note_due(&key, plan.look_again_at_ms);
+            } else {
                 busy.push(key);
             }
-            again_at_ms = earlier(again_at_ms, plan.look_again_at_ms);
         }
-        (busy, again_at_ms)
+        busy
     }
 }
 

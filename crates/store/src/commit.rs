@@ -21,7 +21,8 @@ use crate::error::{Fault, FaultKind};
 use crate::journal::{Change, Journal};
 use crate::room::Room;
 use crate::snapshot::Snapshot;
-use crate::tables::Tables;
+use crate::tables::{Tables, Touched, WatchersByTable};
+use crate::transaction::Write;
 
 /// Writes that may wait for the disk at once; more are refused as overload.
 pub const WRITES_WAITING_MAX: usize = 65_536;
@@ -33,6 +34,7 @@ pub(crate) struct Pipeline {
     wake: Condvar,
     durable: RwLock<Snapshot>,
     version: watch::Sender<u64>,
+    watchers: WatchersByTable,
     room: Room,
 }
 
@@ -48,6 +50,7 @@ struct Waiting {
     /// The state with this write and all before it.
     tables: Tables,
     changes: Vec<Change>,
+    touched: Touched,
     done: oneshot::Sender<Result<(), Fault>>,
 }
 
@@ -66,6 +69,7 @@ impl Pipeline {
             wake: Condvar::new(),
             durable: RwLock::new(Snapshot::new(0, tables)),
             version: watch::Sender::new(0),
+            watchers: WatchersByTable::default(),
             room,
         }
     }
@@ -82,6 +86,10 @@ impl Pipeline {
         self.version.subscribe()
     }
 
+    pub(crate) fn watchers(&self) -> &WatchersByTable {
+        &self.watchers
+    }
+
     /// A closure that panicked has left `head` as it was, so a poisoned lock is a good one.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,7 +98,7 @@ impl Pipeline {
     /// Runs `write` on the newest state, alone, and queues what it changed.
     pub(crate) fn accept<T>(
         &self,
-        write: impl FnOnce(Tables) -> (T, Option<(Tables, Vec<Change>)>),
+        write: impl FnOnce(Tables) -> (T, Option<Write>),
     ) -> Result<(T, Settled), Fault> {
         let mut queue = self.queue();
         if queue.closed {
@@ -100,7 +108,11 @@ impl Pipeline {
             return Err(Fault::new(FaultKind::Overloaded, "too many writes wait for the disk"));
         }
         let (answer, changed) = write(queue.head.clone());
-        let (tables, changes) = changed.unwrap_or_else(|| (queue.head.clone(), Vec::new()));
+        let Write { tables, changes, touched } = changed.unwrap_or_else(|| Write {
+            tables: queue.head.clone(),
+            changes: Vec::new(),
+            touched: Touched::default(),
+        });
         let nothing_under_way = queue.waiting.is_empty() && !queue.committing;
         self.room.check(&changes)?;
         if changes.is_empty() && nothing_under_way {
@@ -108,7 +120,7 @@ impl Pipeline {
         }
         let (done, settled) = oneshot::channel();
         queue.head = tables.clone();
-        queue.waiting.push_back(Waiting { tables, changes, done });
+        queue.waiting.push_back(Waiting { tables, changes, touched, done });
         drop(queue);
         self.wake.notify_one();
         Ok((answer, Some(settled)))
@@ -162,11 +174,9 @@ impl Pipeline {
             self.take_back(batch, &fault);
             return;
         }
-        if !changes.is_empty()
-            && let Some(last) = batch.last()
-        {
+        if !changes.is_empty() {
             self.room.set_bytes(journal.bytes());
-            self.publish(last.tables.clone());
+            self.publish(&mut batch);
         }
         self.queue().committing = false;
         for write in batch {
@@ -175,11 +185,19 @@ impl Pipeline {
         }
     }
 
-    fn publish(&self, tables: Tables) {
+    fn publish(&self, batch: &mut [Waiting]) {
+        let Some(last) = batch.last() else { return };
+        let tables = last.tables.clone();
+        let mut touched = Touched::default();
+        for write in batch {
+            touched.merge(std::mem::take(&mut write.touched));
+        }
         let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
         let version = durable.version() + 1;
         *durable = Snapshot::new(version, tables);
         drop(durable);
+        // Who is woken sees at least this state.
+        self.watchers.tell(&touched);
         self.version.send_replace(version);
     }
 

@@ -5,6 +5,8 @@
 //! let snapshot = store.snapshot();                      // free, never changes, all of it on disk
 //! store.write(|transaction| { transaction.put(row); Ok(answer) }).await?   // on disk when it returns
 //! store.watch().changed().await                         // something was committed: look again
+//! store.watch_row::<Node>(&id).changed().await          // this node, or what belongs to it, was touched
+//! store.touched_rows::<Service>().take()                // the keys of services to look at again
 //! ```
 //!
 //! On a full disk the journal writes into space that it took before: writes that add rows are refused
@@ -27,6 +29,7 @@ mod snapshot;
 mod store;
 mod table;
 mod tables;
+mod touched;
 mod transaction;
 
 pub use error::{Fault, FaultKind, OpenError, WriteError};
@@ -37,5 +40,6 @@ pub use rows::keys;
 pub use snapshot::{Closed, Snapshot, Watch};
 pub use store::Store;
 pub use table::{Grouping, Rows, Table};
-pub use tables::{InTables, Tables};
+pub use tables::{InTables, Related, Tables, Touched};
+pub use touched::{KEYS_COLLECTED_MAX, Keys, RowWatch, TouchedRows};
 pub use transaction::Transaction;

@@ -13,7 +13,8 @@ use crate::host::{Clock, Ids};
 use crate::journal::{Journal, Loaded, NullJournal, SqliteJournal};
 use crate::room::Room;
 use crate::snapshot::{Snapshot, Watch};
-use crate::tables::{Tables, Unreadable};
+use crate::tables::{InTables, Tables, Unreadable};
+use crate::touched::{RowWatch, TouchedRows};
 use crate::transaction::Transaction;
 
 /// The one place where components meet. A clone is another handle of the same store; the journal is
@@ -164,7 +165,7 @@ impl Store {
         pipeline.accept(|head| {
             let mut transaction = Transaction::new(head, self.now(), ids.as_ref());
             let answer = change(&mut transaction);
-            let changed = answer.is_ok().then(|| transaction.into_parts());
+            let changed = answer.is_ok().then(|| transaction.into_write());
             (answer, changed)
         })
     }
@@ -172,6 +173,17 @@ impl Store {
     /// A watch on commits, which has seen those until now.
     pub fn watch(&self) -> Watch {
         Watch::new(self.inner.pipeline.watch())
+    }
+
+    /// A watch on one row and what belongs to it; it has seen the commits until now. The row need not be there.
+    pub fn watch_row<R: InTables>(&self, key: &R::Key) -> RowWatch<R::Key> {
+        let watchers = R::watchers(self.inner.pipeline.watchers());
+        RowWatch::new(Arc::clone(watchers), key.clone())
+    }
+
+    /// The rows of one kind that commits touch from now on, collected; all of them count as touched at first.
+    pub fn touched_rows<R: InTables>(&self) -> TouchedRows<R::Key> {
+        TouchedRows::new(R::watchers(self.inner.pipeline.watchers()))
     }
 
     /// The wall clock, for what is written down.
@@ -196,6 +208,7 @@ impl Store {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.pipeline.close();
+        self.pipeline.watchers().close();
         if let Committer::Thread(thread) = &mut self.committer
             && let Some(thread) = thread.take()
             && thread.join().is_err()

@@ -1,5 +1,6 @@
 //! All tables together: one consistent state of an installation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outport_model::Scope;
@@ -20,13 +21,46 @@ use crate::journal::StoredRow;
 use crate::row::Row;
 use crate::rows::keys::{ClusterKey, SubnetKey};
 use crate::table::Table;
+use crate::touched::Watchers;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $row:ty,)+) => {
-        /// Every table. A clone is cheap (one pointer a table and index) and never changes.
+        /// Every table. A clone is cheap (one pointer a table) and never changes.
         #[derive(Clone, Debug, Default)]
         pub struct Tables {
-            $($(#[$doc])* pub $field: Table<$row>,)+
+            $($(#[$doc])* pub $field: Arc<Table<$row>>,)+
+        }
+
+        /// The keys that a write or a commit touched, by table.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Touched {
+            $(pub $field: BTreeSet<<$row as Row>::Key>,)+
+        }
+
+        impl Touched {
+            /// Adds what another write touched.
+            pub(crate) fn merge(&mut self, other: Self) {
+                $(if self.$field.is_empty() {
+                    self.$field = other.$field;
+                } else {
+                    self.$field.extend(other.$field);
+                })+
+            }
+        }
+
+        /// Who waits for which rows.
+        #[derive(Default)]
+        pub struct WatchersByTable {
+            $($field: Arc<Watchers<<$row as Row>::Key>>,)+
+        }
+
+        impl WatchersByTable {
+            pub(crate) fn tell(&self, touched: &Touched) {
+                $(self.$field.tell(&touched.$field);)+
+            }
+            pub(crate) fn close(&self) {
+                $(self.$field.close();)+
+            }
         }
 
         $(impl InTables for $row {
@@ -34,7 +68,13 @@ macro_rules! tables {
                 &tables.$field
             }
             fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
-                &mut tables.$field
+                Arc::make_mut(&mut tables.$field)
+            }
+            fn touched(touched: &mut Touched) -> &mut BTreeSet<Self::Key> {
+                &mut touched.$field
+            }
+            fn watchers(watchers: &WatchersByTable) -> &Arc<Watchers<Self::Key>> {
+                &watchers.$field
             }
         })+
 
@@ -72,11 +112,28 @@ tables! {
     idempotency_tokens: IdempotencyToken,
 }
 
+/// What hangs on a row beyond its own table.
+pub trait Related: Row {
+    /// Called when a row was put (`new`) or removed, after its table has it so: touches the rows of other tables that
+    /// it belongs to, for whoever waits for those.
+    fn relate(
+        _tables: &mut Tables,
+        _old: Option<&Self>,
+        _new: Option<&Self>,
+        _touched: &mut Touched,
+    ) {
+    }
+}
+
 /// A row that has a table here.
-pub trait InTables: Row {
+pub trait InTables: Related {
     fn table(tables: &Tables) -> &Table<Self>;
     #[doc(hidden)]
     fn table_mut(tables: &mut Tables) -> &mut Table<Self>;
+    #[doc(hidden)]
+    fn touched(touched: &mut Touched) -> &mut BTreeSet<Self::Key>;
+    #[doc(hidden)]
+    fn watchers(watchers: &WatchersByTable) -> &Arc<Watchers<Self::Key>>;
 }
 
 /// Why a row of the journal does not become a row of a table.
@@ -101,7 +158,10 @@ fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(),
     if key != stored.key {
         return Err(Unreadable::OtherKey(key));
     }
-    R::table_mut(tables).insert(Arc::new(row));
+    let row = Arc::new(row);
+    R::table_mut(tables).insert(Arc::clone(&row));
+    // Nobody waits yet.
+    R::relate(tables, None, Some(&row), &mut Touched::default());
     Ok(())
 }
 

@@ -3,17 +3,28 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use outport_model::network::NetworkInterface;
+use outport_model::task_end::TaskEnd;
 use outport_model::{ContainerInstanceId, DeploymentId, NewIds, Now, TaskId, TimestampMs};
 
 use crate::host::Ids;
 use crate::identifiers;
 use crate::journal::{self, Change, Encode};
-use crate::tables::{InTables, Tables};
+use crate::rows::keys::NetworkInterfaceKey;
+use crate::tables::{InTables, Tables, Touched};
+
+/// What a write leaves: the state with it, what the journal is to keep of it, and the keys that it touched.
+pub(crate) struct Write {
+    pub(crate) tables: Tables,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) touched: Touched,
+}
 
 /// Reads see every write that was accepted before, and this one's own puts.
 pub struct Transaction<'a> {
     tables: Tables,
     changes: Vec<Change>,
+    touched: Touched,
     now: Now,
     ids: &'a dyn Ids,
 }
@@ -27,11 +38,11 @@ impl Deref for Transaction<'_> {
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(tables: Tables, now: Now, ids: &'a dyn Ids) -> Self {
-        Self { tables, changes: Vec::new(), now, ids }
+        Self { tables, changes: Vec::new(), touched: Touched::default(), now, ids }
     }
 
-    pub(crate) fn into_parts(self) -> (Tables, Vec<Change>) {
-        (self.tables, self.changes)
+    pub(crate) fn into_write(self) -> Write {
+        Write { tables: self.tables, changes: self.changes, touched: self.touched }
     }
 
     /// Inserts the row or replaces the one under its key. Putting what is there already is no change.
@@ -54,6 +65,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn note<R: InTables>(&mut self, key: &R::Key, row: Option<Arc<R>>, old: Option<Arc<R>>) {
+        R::touched(&mut self.touched).insert(key.clone());
+        R::relate(&mut self.tables, old.as_deref(), row.as_deref(), &mut self.touched);
         let of_any_kind = |row: Arc<R>| -> Arc<dyn Encode> { row };
         self.changes.push(Change {
             table: R::TABLE,
@@ -71,6 +84,14 @@ impl<'a> Transaction<'a> {
         debug_assert!(row.key().cmp(key).is_eq(), "an update keeps the key");
         self.put(row);
         true
+    }
+
+    /// Writes the end of a task: its row, and that it holds nothing any more.
+    pub fn put_end(&mut self, end: TaskEnd) {
+        if let Some(id) = end.network_interface {
+            self.remove::<NetworkInterface>(&NetworkInterfaceKey::new(&end.task.scope, id));
+        }
+        self.put(end.task);
     }
 
     /// Whether it leaves more rows than it found.

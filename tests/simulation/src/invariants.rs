@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outport_controllers::node_link::ec2_instance_id;
 use outport_model::capacity::NodeUse;
 use outport_model::deployment::RolloutState;
 use outport_model::service::{Service, ServiceStatus};
@@ -53,7 +52,7 @@ impl Memory {
             let Some(node) = nodes.iter().find(|node| task.node.as_ref() == Some(&node.id)) else {
                 continue;
             };
-            let reason = lost_reason(&ec2_instance_id(&node.id));
+            let reason = lost_reason(&node.id.ec2_instance_id());
             if task.stopped_reason.as_ref() == Some(&reason)
                 && self.given_up.insert(task.id.clone())
             {

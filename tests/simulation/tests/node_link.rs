@@ -20,11 +20,11 @@ use outport_model::container_instance::{ContainerInstance, ContainerInstanceStat
 use outport_model::node::Node;
 use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::task::{StopCode, Task};
-use outport_model::{ContainerInstanceId, DesiredStatus, NodeId, Scope, TaskId, TaskStatus};
+use outport_model::{ContainerInstanceId, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, IssuedCertificate, JoinRequest, LogBatch,
     LogCursor, LogDestination, PATH_PREFIX, POLL_MS_MAX, Refusal, RefusalCode, Registered,
-    Registration, RegistryCredential, Report, StopCause, TaskNetwork, TaskReport,
+    Registration, RegistryCredential, Report, TaskNetwork, TaskReport,
 };
 use outport_planner::Settings;
 use outport_planner::node_admission::ProvenNode;
@@ -278,59 +278,6 @@ fn seen(task: &TaskId, status: TaskStatus) -> TaskReport {
         stopped_at_ms: None,
         stop: None,
     }
-}
-
-/// The status of the row, the one reported -> last and desired status of the row after it.
-#[track_caller]
-fn check(row: TaskStatus, reported: TaskStatus, expected: Option<(TaskStatus, DesiredStatus)>) {
-    let house = house();
-    house.run_task(0);
-    let mut task = Task::clone(&house.only_task());
-    task.last_status = row;
-    let report = seen(&task.id, reported);
-    let after = observe::apply(&task, &report, house.store.now_ms());
-    assert_eq!(after.map(|task| (task.last_status, task.desired_status)), expected);
-}
-
-#[test]
-fn what_a_node_sees_moves_a_task_forward_only() {
-    use DesiredStatus as D;
-    use TaskStatus::{Activating, Pending, Provisioning, Running, Stopped, Stopping};
-    check(Provisioning, Pending, Some((Pending, D::Running)));
-    check(Provisioning, Running, Some((Running, D::Running)));
-    check(Pending, Activating, Some((Activating, D::Running)));
-    check(Running, Stopping, Some((Stopping, D::Stopped)));
-    check(Pending, Stopped, Some((Stopped, D::Stopped)));
-    check(Running, Pending, None);
-    check(Activating, Activating, None);
-    check(Stopped, Running, None);
-    check(Stopped, Stopped, None);
-}
-
-#[test]
-fn a_node_cannot_report_times_that_are_yet_to_come() {
-    let house = house();
-    house.run_task(0);
-    let now_ms = house.store.now_ms();
-    let mut report = seen(&house.only_task().id, TaskStatus::Running);
-    report.started_at_ms = Some(now_ms + 3_600_000);
-    let task = observe::apply(&house.only_task(), &report, now_ms).unwrap();
-    assert_eq!(task.started_at_ms, Some(now_ms));
-}
-
-#[test]
-fn the_first_cause_of_a_stop_stands() {
-    let house = house();
-    house.run_task(0);
-    let key = house.only_task().key();
-    house.write(|tx| user::stop_task(tx, &key));
-    let mut report = seen(&house.only_task().id, TaskStatus::Stopped);
-    report.stop = Some(StopCause {
-        code: StopCode::EssentialContainerExited,
-        reason: "Essential container in task exited".into(),
-    });
-    let task = observe::apply(&house.only_task(), &report, house.store.now_ms()).unwrap();
-    assert_eq!(task.stop_code, Some(StopCode::UserInitiated));
 }
 
 #[test]
@@ -729,6 +676,7 @@ fn a_task_is_kept_from_when_we_heard_of_its_end_whatever_its_node_says() {
     let mut report = seen(&task.id, TaskStatus::Stopped);
     report.started_at_ms = Some(5);
     report.stopped_at_ms = Some(now_ms - 31_536_000_000);
-    let after = observe::apply(&task, &report, now_ms).unwrap();
+    let after = observe::news(&house.store.snapshot(), &house.node.id, &report, now_ms).unwrap();
+    let after = after.task();
     assert_eq!((after.started_at_ms, after.stopped_at_ms), (Some(now_ms), Some(now_ms)));
 }

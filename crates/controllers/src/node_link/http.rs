@@ -18,6 +18,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use outport_model::NodeId;
+use outport_model::node::Node;
 use outport_node_protocol::{
     AssignmentRequest, CertificateRequest, CredentialRequest, JoinRequest, LogBatch, PATH_PREFIX,
     POLL_MS_MAX, Refusal, RefusalCode, Registration, Report,
@@ -205,9 +206,9 @@ async fn assignment(
     of_caller(&link, &caller, &message.node)?;
     let deadline = tokio::time::sleep(Duration::from_millis(POLL_MS_MAX));
     tokio::pin!(deadline);
-    let mut commits = link.store().watch();
+    let mut news = link.store().watch_row::<Node>(&message.node);
     loop {
-        commits.version();
+        news.mark_seen();
         // It may be deregistered while it waits.
         link.believe(&caller)?;
         if let Some(assignment) = link.assignment(&message).await? {
@@ -217,7 +218,7 @@ async fn assignment(
             () = &mut deadline => return Ok(StatusCode::NO_CONTENT.into_response()),
             // A sender that is gone means the same.
             _ = stopping.wait_for(|stop| *stop) => return Ok(StatusCode::NO_CONTENT.into_response()),
-            outcome = commits.changed() => if outcome.is_err() {
+            outcome = news.changed() => if outcome.is_err() {
                 return Ok(StatusCode::NO_CONTENT.into_response());
             }
         }

@@ -6,7 +6,7 @@ use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Node;
-use outport_model::{ClusterName, NodeId, Scope, Tags};
+use outport_model::{ClusterName, Scope, Tags};
 use outport_node_protocol::Registration;
 use outport_planner::node_health::rebooted_reason;
 use outport_store::keys::ClusterKey;
@@ -30,7 +30,7 @@ pub(super) fn join(
     let cluster = find_or_create_cluster(tx, scope, &registration.cluster)?;
     let known = tx.nodes.get(&registration.node).cloned();
     if known.as_ref().is_some_and(|node| node.boot_id != registration.boot_id) {
-        let reason = rebooted_reason(&ec2_instance_id(&registration.node));
+        let reason = rebooted_reason(&registration.node.ec2_instance_id());
         give_up_tasks(tx, &registration.node, &reason);
     }
     tx.put(Node {
@@ -119,7 +119,7 @@ fn put_container_instance(
         cluster: cluster.cluster.clone(),
         id: known.map_or_else(|| tx.container_instance_id(), |instance| instance.id.clone()),
         node: registration.node.clone(),
-        ec2_instance_id: ec2_instance_id(&registration.node),
+        ec2_instance_id: registration.node.ec2_instance_id(),
         status: status.unwrap_or(ContainerInstanceStatus::Active),
         attributes: known.map_or_else(Vec::new, |instance| instance.attributes.clone()),
         registered_at_ms: known.map_or(tx.now_ms(), |instance| instance.registered_at_ms),
@@ -155,11 +155,4 @@ fn own_attributes(scope: &Scope, registration: &Registration) -> Vec<(String, St
         attributes.push((PRIVILEGED_ATTRIBUTE.to_owned(), String::new()));
     }
     attributes
-}
-
-/// The node as EC2 would name it: `i-` and 17 hexadecimal digits.
-pub fn ec2_instance_id(node: &NodeId) -> String {
-    const DIGITS: usize = 17;
-    let digits: String = node.as_str().chars().take(DIGITS).collect();
-    format!("i-{digits:0<DIGITS$}")
 }

@@ -33,14 +33,13 @@ use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
     RefusalCode, Registered, Registration, RegistryCredential, Report, TaskAssignment,
 };
-use outport_store::{Fault, Row, Store, Transaction};
+use outport_planner::task_end::end_unseen;
+use outport_store::{Fault, Store};
 
 use crate::Heartbeats;
-use crate::node_health::release_address;
 
 pub use admission::{NodeAuthority, NotIssued};
 pub use http::router;
-pub use join::ec2_instance_id;
 
 /// What a node is told of the installation when it joins.
 #[derive(Clone, Debug)]
@@ -240,6 +239,9 @@ impl NodeLink {
             return Ok(());
         }
         let never_taken = self.never_taken(report);
+        if never_taken.is_empty() && self.is_known(&node, report) {
+            return Ok(());
+        }
         let written = self.store.write(|tx| {
             admission::check_not_revoked(tx, &report.node)?;
             tx.update(&report.node, |node: &mut Node| {
@@ -250,11 +252,27 @@ impl NodeLink {
                 observe::take_in(tx, &report.node, seen);
             }
             for task in &never_taken {
-                end_unseen(tx, &report.node, task);
+                let task = tx.tasks.by_id(task);
+                let end = task.and_then(|task| end_unseen(task, &report.node, tx.now_ms()));
+                if let Some(end) = end {
+                    tx.put_end(end);
+                }
             }
             Ok::<_, LinkError>(())
         });
         written.await.map_err(|error| error.flatten(LinkError::from))
+    }
+
+    /// Whether nothing comes of the report: most say what the last one said, and take no writer's turn.
+    fn is_known(&self, node: &Node, report: &Report) -> bool {
+        let snapshot = self.store.snapshot();
+        let now_ms = self.store.now_ms();
+        node.connected
+            && node.accepts_tasks == report.accepts_tasks
+            && report
+                .tasks
+                .iter()
+                .all(|seen| observe::news(&snapshot, &node.id, seen, now_ms).is_none())
     }
 
     /// Tasks that were to be stopped when the node got the assignment that it works on, and that it
@@ -300,20 +318,5 @@ impl NodeLink {
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
-    }
-}
-
-/// A task that its node never took is STOPPED without having been anywhere.
-fn end_unseen(tx: &mut Transaction<'_>, node: &NodeId, id: &outport_model::TaskId) {
-    let Some(task) = tx.tasks.by_id(id).cloned() else { return };
-    let of_this_node = task.node.as_ref() == Some(node);
-    if !of_this_node || task.desired_status != DesiredStatus::Stopped {
-        return;
-    }
-    let reason = task.stopped_reason.clone().unwrap_or_default();
-    if let Some(stopped) = outport_planner::node_health::give_up(&task, &reason, tx.now_ms()) {
-        debug_assert_eq!(stopped.key(), task.key(), "giving up keeps the key");
-        release_address(tx, &stopped);
-        tx.put(stopped);
     }
 }

@@ -4,6 +4,7 @@ use outport_model::account_setting::AccountSetting;
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(
     /// The name comes before the principal, whose ARN may hold any character.
@@ -18,3 +19,5 @@ impl Row for AccountSetting {
         AccountSettingKey::new(&self.scope, self.name.clone(), self.principal_arn.clone())
     }
 }
+
+impl Related for AccountSetting {}

@@ -4,6 +4,7 @@ use outport_model::capacity::AddressCursor;
 
 use crate::row::Row;
 use crate::rows::subnet::SubnetKey;
+use crate::tables::Related;
 
 impl Row for AddressCursor {
     type Key = SubnetKey;
@@ -13,3 +14,5 @@ impl Row for AddressCursor {
         SubnetKey::new(&self.scope, self.subnet_id.clone())
     }
 }
+
+impl Related for AddressCursor {}

@@ -5,6 +5,7 @@ use outport_model::{ClusterName, Scope};
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(ClusterKey { cluster: ClusterName });
 
@@ -16,6 +17,8 @@ impl Row for Cluster {
         ClusterKey::new(&self.scope, self.name.clone())
     }
 }
+
+impl Related for Cluster {}
 
 pub(super) fn cluster_of(scope: &Scope, cluster: &ClusterName) -> ClusterKey {
     ClusterKey::new(scope, cluster.clone())

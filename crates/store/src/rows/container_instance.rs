@@ -10,6 +10,7 @@ use crate::rows::cluster::ClusterKey;
 use crate::rows::cluster::cluster_of;
 use crate::rows::key::key;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::Related;
 
 key!(ContainerInstanceKey { cluster: ClusterName, id: ContainerInstanceId });
 
@@ -21,6 +22,8 @@ impl Row for ContainerInstance {
         ContainerInstanceKey::new(&self.scope, self.cluster.clone(), self.id.clone())
     }
 }
+
+impl Related for ContainerInstance {}
 
 #[derive(Clone, Debug, Default)]
 pub struct ContainerInstanceIndex {

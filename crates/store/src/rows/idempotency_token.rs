@@ -4,6 +4,7 @@ use outport_model::idempotency::IdempotencyToken;
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(
     /// The token comes last: it may hold any character.
@@ -18,3 +19,5 @@ impl Row for IdempotencyToken {
         IdempotencyTokenKey::new(&self.scope, self.operation.clone(), self.token.clone())
     }
 }
+
+impl Related for IdempotencyToken {}

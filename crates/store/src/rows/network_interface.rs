@@ -10,6 +10,7 @@ use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::subnet::SubnetKey;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::{Related, Tables, Touched};
 
 key!(NetworkInterfaceKey { id: String });
 
@@ -19,6 +20,16 @@ impl Row for NetworkInterface {
     const TABLE: &'static str = "network_interface";
     fn key(&self) -> NetworkInterfaceKey {
         NetworkInterfaceKey::new(&self.scope, self.id.clone())
+    }
+}
+
+impl Related for NetworkInterface {
+    /// It is told to the node of its task, with the task.
+    fn relate(tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, touched: &mut Touched) {
+        // One that comes or goes does so with its task.
+        let (Some(_), Some(new)) = (old, new) else { return };
+        let task = tables.tasks.by_id(&new.task);
+        touched.nodes.extend(task.and_then(|task| task.node.clone()));
     }
 }
 

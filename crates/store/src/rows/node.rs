@@ -4,6 +4,7 @@ use outport_model::NodeId;
 use outport_model::node::Node;
 
 use crate::row::Row;
+use crate::tables::Related;
 
 impl Row for Node {
     type Key = NodeId;
@@ -13,3 +14,5 @@ impl Row for Node {
         self.id.clone()
     }
 }
+
+impl Related for Node {}

@@ -4,6 +4,7 @@ use outport_model::network::SecurityGroup;
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(SecurityGroupKey { id: String });
 
@@ -15,3 +16,5 @@ impl Row for SecurityGroup {
         SecurityGroupKey::new(&self.scope, self.id.clone())
     }
 }
+
+impl Related for SecurityGroup {}

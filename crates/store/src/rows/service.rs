@@ -10,6 +10,7 @@ use crate::rows::cluster::ClusterKey;
 use crate::rows::cluster::cluster_of;
 use crate::rows::key::key;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::Related;
 
 key!(ServiceKey { cluster: ClusterName, service: ServiceName });
 
@@ -27,6 +28,8 @@ impl Row for Service {
         ServiceKey::new(&self.scope, self.cluster.clone(), self.name.clone())
     }
 }
+
+impl Related for Service {}
 
 #[derive(Clone, Debug, Default)]
 pub struct ServiceIndex {

@@ -9,6 +9,7 @@ use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::service::ServiceKey;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::{Related, Tables, Touched};
 
 key!(ServiceDeploymentKey { cluster: ClusterName, service: ServiceName, id: String });
 
@@ -23,6 +24,15 @@ impl Row for ServiceDeployment {
             self.service.clone(),
             self.id.clone(),
         )
+    }
+}
+
+impl Related for ServiceDeployment {
+    fn relate(_tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, touched: &mut Touched) {
+        let rows = [old, new].into_iter().flatten();
+        touched.services.extend(
+            rows.map(|row| ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone())),
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::service::ServiceKey;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::Related;
 
 key!(ServiceRevisionKey { cluster: ClusterName, service: ServiceName, id: DeploymentId });
 
@@ -25,6 +26,8 @@ impl Row for ServiceRevision {
         )
     }
 }
+
+impl Related for ServiceRevision {}
 
 #[derive(Clone, Debug, Default)]
 pub struct ServiceRevisionIndex {

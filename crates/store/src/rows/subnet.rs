@@ -4,6 +4,7 @@ use outport_model::network::Subnet;
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(SubnetKey { id: String });
 
@@ -15,3 +16,5 @@ impl Row for Subnet {
         SubnetKey::new(&self.scope, self.id.clone())
     }
 }
+
+impl Related for Subnet {}

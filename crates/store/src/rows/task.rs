@@ -13,6 +13,7 @@ use crate::rows::cluster::cluster_of;
 use crate::rows::key::key;
 use crate::rows::service::ServiceKey;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::{Related, Tables, Touched};
 
 key!(TaskKey { cluster: ClusterName, task: TaskId });
 
@@ -29,6 +30,30 @@ impl Row for Task {
     fn key(&self) -> TaskKey {
         TaskKey::new(&self.scope, self.cluster.clone(), self.id.clone())
     }
+}
+
+impl Related for Task {
+    /// Its service hears of every change; its node, which reports most of them, of what it does not know: what it is to
+    /// run, and what it need not remember any more.
+    fn relate(_tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, touched: &mut Touched) {
+        for row in [old, new].into_iter().flatten() {
+            touched.services.extend(service_of(row));
+        }
+        if told(old) != told(new) {
+            let nodes = [old, new].into_iter().flatten().filter_map(|row| row.node.clone());
+            touched.nodes.extend(nodes);
+        }
+    }
+}
+
+/// What of a task its node is told and the task was not made with.
+fn told(row: Option<&Task>) -> Option<(&Option<NodeId>, DesiredStatus, bool)> {
+    row.map(|row| (&row.node, row.desired_status, row.holds_resources()))
+}
+
+fn service_of(row: &Task) -> Option<ServiceKey> {
+    let member = row.service.as_ref()?;
+    Some(ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone()))
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,8 +73,7 @@ impl Index<Task> for TaskIndex {
     fn add(&mut self, row: &Arc<Task>) {
         self.by_id.insert(row.id.clone(), Arc::clone(row));
         let cluster = cluster_of(&row.scope, &row.cluster);
-        if let Some(member) = &row.service {
-            let service = ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone());
+        if let Some(service) = service_of(row) {
             self.by_service.add(service, row.id.clone(), row);
         }
         if let Some(started_by) = &row.started_by {
@@ -75,8 +99,7 @@ impl Index<Task> for TaskIndex {
     fn remove(&mut self, row: &Task) {
         self.by_id.remove(&row.id);
         let cluster = cluster_of(&row.scope, &row.cluster);
-        if let Some(member) = &row.service {
-            let service = ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone());
+        if let Some(service) = service_of(row) {
             self.by_service.remove(&service, &row.id);
         }
         if let Some(started_by) = &row.started_by {

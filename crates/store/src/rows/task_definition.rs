@@ -9,6 +9,7 @@ use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::task_definition_family::FamilyKey;
 use crate::table::{Grouping, Index, Rows, Table};
+use crate::tables::Related;
 
 key!(TaskDefinitionKey { family: Family, revision: Revision });
 
@@ -20,6 +21,8 @@ impl Row for TaskDefinition {
         TaskDefinitionKey::new(&self.scope, self.family.clone(), self.revision)
     }
 }
+
+impl Related for TaskDefinition {}
 
 #[derive(Clone, Debug, Default)]
 pub struct TaskDefinitionIndex {

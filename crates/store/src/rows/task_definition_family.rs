@@ -5,6 +5,7 @@ use outport_model::task_definition::TaskDefinitionFamily;
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(FamilyKey { family: Family });
 
@@ -16,3 +17,5 @@ impl Row for TaskDefinitionFamily {
         FamilyKey::new(&self.scope, self.family.clone())
     }
 }
+
+impl Related for TaskDefinitionFamily {}

@@ -4,6 +4,7 @@ use outport_model::network::Vpc;
 
 use crate::row::Row;
 use crate::rows::key::key;
+use crate::tables::Related;
 
 key!(VpcKey { id: String });
 
@@ -15,3 +16,5 @@ impl Row for Vpc {
         VpcKey::new(&self.scope, self.id.clone())
     }
 }
+
+impl Related for Vpc {}

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use outport_model::deployment::{Deployment, ServiceDeployment};
+use outport_model::node::Node;
 use outport_model::service::{PropagateTags, Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task, TaskOverrides};
-use outport_model::{DesiredStatus, NodeId, Now, Tags, TaskId, TimestampMs};
+use outport_model::{DesiredStatus, NewIds, NodeId, Now, Tags, TaskId, TimestampMs};
 use outport_planner::service::{
     Plan, Scene, Stop, is_of_short_runs, is_unfinished, plan, record_starts, troubled_nodes,
 };
-use outport_planner::{Rejection, Settings, StartRequest, StartedTask, Unplaceable, task_start};
-use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
+use outport_planner::{Rejection, Settings, StartRequest, Unplaceable, task_start};
+use outport_store::keys::{ServiceKey, TaskDefinitionKey, TaskKey};
 use outport_store::{Fault, Keys, Row, Store, Tables, TouchedRows, Transaction};
 
 use crate::{Controller, Extent, only_fault};
@@ -27,27 +28,43 @@ pub struct ServiceController {
     touched: TouchedRows<ServiceKey>,
     /// When to look at which service although nothing touched it.
     due_ms: BTreeMap<ServiceKey, TimestampMs>,
+    /// Services that found no place for a task: they look again when there is more room.
+    unplaced: BTreeSet<ServiceKey>,
+    nodes: TouchedRows<NodeId>,
+    /// What [`outport_store::NodeRooms::grown`] was when they were looked at.
+    grown: u64,
     /// Whether the last pass looked at all that it should have.
     is_complete: bool,
 }
 
+/// What is to come of one service after its step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    look_again_at_ms: Option<TimestampMs>,
+    found_no_place: bool,
+}
+
 impl ServiceController {
     pub fn new(store: &Store, settings: Settings) -> Self {
-        let (due_ms, touched) = (BTreeMap::new(), store.touched_rows::<Service>());
-        Self { settings, touched, due_ms, is_complete: false }
+        Self {
+            settings,
+            touched: store.touched_rows::<Service>(),
+            due_ms: BTreeMap::new(),
+            unplaced: BTreeSet::new(),
+            nodes: store.touched_rows::<Node>(),
+            grown: 0,
+            is_complete: false,
+        }
     }
 
     /// One pass over one service, in one transaction.
-    async fn reconcile(
-        &self,
-        store: &Store,
-        key: &ServiceKey,
-    ) -> Result<Option<TimestampMs>, Fault> {
-        let outcome = store.write(|tx| Ok::<_, Infallible>(self.step(tx, key))).await;
-        outcome.map_err(only_fault)
+    async fn reconcile(&self, store: &Store, key: &ServiceKey) -> Result<Step, Fault> {
+        let step = |tx: &mut Transaction<'_>| Ok::<_, Infallible>(self.step(tx, key));
+        let outcome = store.write(step).await.map_err(only_fault)?;
+        Ok(outcome.unwrap_or_default())
     }
 
-    fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<TimestampMs> {
+    fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<Step> {
         let rows = ServiceRows::read(tx, key)?;
         let mut plan = plan(&rows.scene(tx, tx.now(), &self.settings));
         for stop in &plan.stops {
@@ -65,42 +82,34 @@ impl ServiceController {
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
         say_short_runs(&rows.service, &plan.service);
         tx.put(plan.service);
-        plan.look_again_at_ms
+        let found_no_place = rejection.is_some();
+        Some(Step { look_again_at_ms: plan.look_again_at_ms, found_no_place })
     }
 
-    /// Starts what the plan asks for, until one finds no place: the others would not either.
+    /// Starts what the plan asks for, until one finds no place.
     fn start(
         &self,
         tx: &mut Transaction<'_>,
         plan: &Plan,
         troubled: &BTreeSet<NodeId>,
     ) -> (Vec<TaskId>, Option<Rejection>) {
-        let mut started = Vec::new();
-        for _ in 0..plan.starts {
-            match self.start_one(tx, &plan.service, troubled) {
-                Ok(task) => started.push(task),
-                Err(rejection) => return (started, Some(rejection)),
-            }
+        if plan.starts == 0 {
+            return (Vec::new(), None);
         }
-        (started, None)
-    }
-
-    fn start_one(
-        &self,
-        tx: &mut Transaction<'_>,
-        service: &Service,
-        troubled: &BTreeSet<NodeId>,
-    ) -> Result<TaskId, Rejection> {
-        let nowhere = || Rejection::of(Unplaceable::NoCapacity);
-        let deployment = service.deployments.first().ok_or_else(nowhere)?;
+        let nowhere = || (Vec::new(), Some(Rejection::of(Unplaceable::NoCapacity)));
+        let service = &plan.service;
+        let Some(deployment) = service.deployments.first() else { return nowhere() };
         let definition =
             TaskDefinitionKey::new(&service.scope, deployment.family.clone(), deployment.revision);
-        let definition = tx.task_definitions.get(&definition).cloned().ok_or_else(nowhere)?;
+        let Some(definition) = tx.task_definitions.get(&definition).cloned() else {
+            return nowhere();
+        };
         let overrides = TaskOverrides::default();
         let request = StartRequest {
             definition: &definition,
             cluster: &service.cluster,
             launch_type: deployment.launch_type,
+            capacity_provider: None,
             platform_version: deployment.platform_version.clone(),
             group: format!("service:{}", service.name),
             started_by: Some(format!("ecs-svc/{}", deployment.id)),
@@ -110,25 +119,19 @@ impl ServiceController {
             image_digests: &deployment.image_digests,
             enable_execute_command: service.enable_execute_command,
             tags: task_tags(service, &definition.tags),
+            troubled,
         };
-        let StartedTask { task, interface, cursor } = {
-            let cluster = ClusterKey::new(&service.scope, service.cluster.clone());
-            let mut candidates = tx.candidates(&cluster);
-            for candidate in &mut candidates {
-                candidate.is_troubled = troubled.contains(&candidate.node.id);
-            }
-            let spaces = tx.subnet_spaces(&service.scope, &deployment.network.subnets);
-            task_start::start(&request, &candidates, &spaces, &*tx, tx.now_ms(), &self.settings)?
+        let (started, rejection) = {
+            let mut spaces = tx.subnet_spaces(&service.scope, &deployment.network.subnets);
+            let made = (&*tx as &dyn NewIds, tx.now_ms());
+            let rooms = tx.rooms.clone();
+            task_start::start_many(&request, plan.starts, rooms, &mut spaces, made, &self.settings)
         };
-        let id = task.id.clone();
-        tx.put(task);
-        if let Some(interface) = interface {
-            tx.put(interface);
+        let ids = started.iter().map(|started| started.task.id.clone()).collect();
+        for started in started {
+            tx.put_started(started);
         }
-        if let Some(cursor) = cursor {
-            tx.put(cursor);
-        }
-        Ok(id)
+        (ids, rejection)
     }
 }
 
@@ -139,7 +142,11 @@ impl Controller for ServiceController {
     }
 
     async fn news(&mut self) {
-        self.touched.changed().await;
+        let wants_room = !self.unplaced.is_empty();
+        tokio::select! {
+            () = self.touched.changed() => {}
+            () = self.nodes.changed(), if wants_room => {}
+        }
     }
 
     async fn activate(
@@ -148,10 +155,11 @@ impl Controller for ServiceController {
         extent: Extent,
     ) -> Result<Option<TimestampMs>, Fault> {
         let touched = self.touched.take();
+        self.nodes.take();
         let is_complete = std::mem::take(&mut self.is_complete);
         let keys = match touched {
             Keys::These(keys) if extent == Extent::Touched && is_complete => {
-                self.with_due(keys, store.now_ms())
+                self.with_due(keys, store)
             }
             _ => {
                 self.due_ms.clear();
@@ -162,7 +170,7 @@ impl Controller for ServiceController {
         for keys in busy.chunks(SERVICES_AT_ONCE) {
             let outcomes = join_all(keys.iter().map(|key| self.reconcile(store, key))).await;
             for (key, outcome) in keys.iter().zip(outcomes) {
-                self.note_due(key, outcome?);
+                self.note(key, outcome?);
             }
         }
         self.is_complete = true;
@@ -171,21 +179,28 @@ impl Controller for ServiceController {
 }
 
 impl ServiceController {
-    fn with_due(
-        &self,
-        mut keys: BTreeSet<ServiceKey>,
-        now_ms: TimestampMs,
-    ) -> BTreeSet<ServiceKey> {
+    /// Adds the services that are due by the time, and those that may find room now.
+    fn with_due(&mut self, mut keys: BTreeSet<ServiceKey>, store: &Store) -> BTreeSet<ServiceKey> {
+        let now_ms = store.now_ms();
         let due = self.due_ms.iter().filter(|(_, due_ms)| **due_ms <= now_ms);
         keys.extend(due.map(|(key, _)| key.clone()));
+        let grown = store.snapshot().rooms.grown();
+        if std::mem::replace(&mut self.grown, grown) != grown {
+            keys.extend(self.unplaced.iter().cloned());
+        }
         keys
     }
 
-    fn note_due(&mut self, key: &ServiceKey, due_ms: Option<TimestampMs>) {
-        match due_ms {
+    fn note(&mut self, key: &ServiceKey, step: Step) {
+        match step.look_again_at_ms {
             Some(due_ms) => self.due_ms.insert(key.clone(), due_ms),
             None => self.due_ms.remove(key),
         };
+        if step.found_no_place {
+            self.unplaced.insert(key.clone());
+        } else {
+            self.unplaced.remove(key);
+        }
     }
 
     /// Which of the services need a write; of the others it notes when they want to be looked at.
@@ -196,12 +211,13 @@ impl ServiceController {
             let rows = ServiceRows::read(&snapshot, &key);
             let Some(rows) = rows.filter(|rows| rows.service.status != ServiceStatus::Inactive)
             else {
-                self.due_ms.remove(&key);
+                self.note(&key, Step::default());
                 continue;
             };
             let plan = plan(&rows.scene(&NoIds, store.now(), &self.settings));
             if plan.is_idle(&rows.service) {
-                self.note_due(&key, plan.look_again_at_ms);
+                let look_again_at_ms = plan.look_again_at_ms;
+                self.note(&key, Step { look_again_at_ms, found_no_place: false });
             } else {
                 busy.push(key);
             }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Scope;
 use crate::container_instance::ContainerInstance;
-use crate::network::Subnet;
+use crate::network::{NetworkInterface, Subnet};
 use crate::node::Node;
-use crate::task::Reservation;
+use crate::task::{Reservation, Task};
 use crate::task_definition::TransportProtocol;
+use crate::{ClusterName, NodeId, Scope};
 
 /// The sum of what the live tasks of one node hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,15 +42,63 @@ impl NodeUse {
     }
 }
 
+/// The nodes among which a task is placed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pool {
+    /// Every node that takes tasks.
+    Fargate,
+    /// The ACTIVE container instances of a cluster, for launch types EC2 and EXTERNAL.
+    ContainerInstances(Scope, ClusterName),
+}
+
 /// A node as placement looks at it.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    pub node: Arc<Node>,
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    pub node: &'a Arc<Node>,
     /// The node's container instance in the cluster that is asked for, if it has one.
-    pub container_instance: Option<Arc<ContainerInstance>>,
-    pub used: NodeUse,
-    /// Tasks like the one that is to be placed did not start there lately: other nodes come first.
-    pub is_troubled: bool,
+    pub container_instance: Option<&'a Arc<ContainerInstance>>,
+    pub used: &'a NodeUse,
+}
+
+impl Candidate<'_> {
+    pub fn free_memory_mib(&self) -> u64 {
+        u64::from(self.node.capacity.memory_mib).saturating_sub(self.used.memory_mib)
+    }
+
+    pub fn free_cpu_units(&self) -> u64 {
+        u64::from(self.node.capacity.cpu_units).saturating_sub(self.used.cpu_units)
+    }
+}
+
+/// What nodes have left, as placement reads it. A clone is free, and a scratch state to place on.
+pub trait Capacity: Clone {
+    /// The nodes of the pool that take tasks now and have at least this much left: the one with the most free memory
+    /// first, then the one with the most free CPU, then the first by id.
+    fn with_room<'a>(
+        &'a self,
+        pool: &'a Pool,
+        cpu_units: u32,
+        memory_mib: u32,
+    ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a>;
+
+    /// Every container instance of the cluster, whether it takes tasks or not: for saying why none does.
+    fn members<'a>(
+        &'a self,
+        scope: &'a Scope,
+        cluster: &'a ClusterName,
+    ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a>;
+
+    /// Takes room of a node for a task.
+    fn reserve(&mut self, node: &NodeId, held: &Reservation);
+}
+
+/// The rows of a task that was placed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartedTask {
+    pub task: Task,
+    /// Of a task in `awsvpc` mode.
+    pub interface: Option<NetworkInterface>,
+    pub cursor: Option<AddressCursor>,
 }
 
 /// A subnet as the choice of an address looks at it.
@@ -61,8 +109,19 @@ pub struct SubnetSpace<'a> {
     /// How many of its addresses are taken.
     pub taken: usize,
     pub is_taken: Box<dyn Fn(Ipv4Addr) -> bool + 'a>,
+    /// Addresses that were given out since, to tasks that have no rows yet.
+    pub given: BTreeSet<Ipv4Addr>,
     /// The address that was given out last.
     pub last: Option<Ipv4Addr>,
+}
+
+impl SubnetSpace<'_> {
+    /// Takes an address for a task.
+    pub fn give(&mut self, address: Ipv4Addr) {
+        self.given.insert(address);
+        self.taken += 1;
+        self.last = Some(address);
+    }
 }
 
 impl std::fmt::Debug for SubnetSpace<'_> {

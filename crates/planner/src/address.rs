@@ -7,10 +7,13 @@ use outport_model::network::{SUBNET_RESERVED_FIRST, SUBNET_RESERVED_LAST};
 
 /// The subnet with the most free addresses, the first of equals, and the address in it. `None` when
 /// none of them has one left.
-pub fn choose<'s, 'a>(spaces: &'s [SubnetSpace<'a>]) -> Option<(&'s SubnetSpace<'a>, Ipv4Addr)> {
-    let mut by_room: Vec<&SubnetSpace<'a>> = spaces.iter().collect();
-    by_room.sort_by_key(|space| std::cmp::Reverse(free(space)));
-    by_room.into_iter().find_map(|space| Some((space, next(space)?)))
+pub fn choose<'s, 'a>(
+    spaces: &'s mut [SubnetSpace<'a>],
+) -> Option<(&'s mut SubnetSpace<'a>, Ipv4Addr)> {
+    let mut by_room: Vec<usize> = (0..spaces.len()).collect();
+    by_room.sort_by_key(|index| std::cmp::Reverse(free(&spaces[*index])));
+    let found = by_room.into_iter().find_map(|index| Some((index, next(&spaces[index])?)));
+    found.map(|(index, address)| (&mut spaces[index], address))
 }
 
 fn usable(space: &SubnetSpace<'_>) -> std::ops::Range<u64> {
@@ -38,11 +41,12 @@ fn next(space: &SubnetSpace<'_>) -> Option<Ipv4Addr> {
         .map_or(0, |last| (u64::from(last.to_bits()) - base + 1).saturating_sub(range.start));
     (0..count)
         .filter_map(|step| space.subnet.cidr.nth(range.start + (after_last + step) % count))
-        .find(|address| !(space.is_taken)(*address))
+        .find(|address| !space.given.contains(address) && !(space.is_taken)(*address))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use outport_model::network::{Ipv4Cidr, Subnet};
@@ -59,7 +63,7 @@ mod tests {
             let [a, b, c, _] = cidr.address.octets();
             Ipv4Addr::new(a, b, c, byte)
         };
-        let space = SubnetSpace {
+        let mut space = SubnetSpace {
             subnet: Arc::new(Subnet {
                 scope: Scope::new(AccountId::new("0"), Region::new("us-east-1")),
                 id: "subnet-1".into(),
@@ -74,9 +78,10 @@ mod tests {
             default_security_group: None,
             taken: taken.len(),
             is_taken: Box::new(move |address| taken.contains(&address.octets()[3])),
+            given: BTreeSet::new(),
             last: last.map(at),
         };
-        let chosen = choose(std::slice::from_ref(&space)).map(|(_, address)| address);
+        let chosen = choose(std::slice::from_mut(&mut space)).map(|(_, address)| address);
         assert_eq!(chosen, expected.map(at));
     }
 

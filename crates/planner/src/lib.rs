@@ -24,4 +24,4 @@ mod testing;
 
 pub use placement::{Rejection, Unplaceable};
 pub use settings::Settings;
-pub use task_start::{StartRequest, StartedTask};
+pub use task_start::StartRequest;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use outport_model::ContainerInstanceId;
-use outport_model::capacity::Candidate;
+use outport_model::capacity::{Candidate, Capacity, Pool};
 use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Architecture;
 use outport_model::task_definition::LaunchType;
+use outport_model::{ClusterName, ContainerInstanceId, NodeId, Scope};
 
 use crate::ports::HostPort;
 use crate::settings::Settings;
@@ -98,84 +98,93 @@ impl Rejection {
     }
 }
 
-/// Spreads tasks: of the nodes that fit, one that is not troubled before one that is, then the one with
-/// the most free memory, then the most free CPU; the first by id of equals.
+/// Spreads tasks: of the nodes that fit, one that is not troubled before one that is, then the one with the most free
+/// memory, then the most free CPU; the first by id of equals.
+///
+/// `troubled`: nodes on which tasks like this one did not start lately. Such a node is always the one with the most room,
+/// so others come first.
 pub fn choose<'c>(
     needs: &Requirements,
-    candidates: &'c [Candidate],
+    (pool, scope, cluster): (&'c Pool, &Scope, &ClusterName),
+    capacity: &'c impl Capacity,
+    troubled: &BTreeSet<NodeId>,
     settings: &Settings,
-) -> Result<&'c Candidate, Rejection> {
-    let mut passed_over = Vec::new();
-    let mut best: Option<&Candidate> = None;
-    for candidate in candidates {
-        match fits(needs, candidate, settings) {
-            Ok(()) => {
-                if best.is_none_or(|best| rank(candidate) > rank(best)) {
-                    best = Some(candidate);
-                }
-            }
-            Err(reason) => passed_over.push((candidate, reason)),
+) -> Result<Candidate<'c>, Rejection> {
+    let mut best_of_troubled = None;
+    for candidate in capacity.with_room(pool, needs.cpu_units, needs.memory_mib) {
+        if refusal(needs, &candidate, settings).is_some() {
+            continue;
+        }
+        if !troubled.contains(&candidate.node.id) {
+            return Ok(candidate);
+        }
+        best_of_troubled = best_of_troubled.or(Some(candidate));
+    }
+    best_of_troubled.ok_or_else(|| match pool {
+        Pool::Fargate => Rejection::of(Unplaceable::NoCapacity),
+        Pool::ContainerInstances(..) => reject(needs, capacity.members(scope, cluster), settings),
+    })
+}
+
+/// Where tasks of this launch type are placed.
+pub fn pool(launch_type: LaunchType, scope: &Scope, cluster: &ClusterName) -> Pool {
+    match launch_type {
+        LaunchType::Fargate => Pool::Fargate,
+        LaunchType::Ec2 | LaunchType::External => {
+            Pool::ContainerInstances(scope.clone(), cluster.clone())
         }
     }
-    best.ok_or_else(|| reject(needs.launch_type, &passed_over))
 }
 
-/// A node on which tasks do not start is always the one with the most room.
-fn rank(candidate: &Candidate) -> (bool, (u64, u64)) {
-    (!candidate.is_troubled, room(candidate))
-}
-
-fn room(candidate: &Candidate) -> (u64, u64) {
-    let capacity = &candidate.node.capacity;
-    (
-        u64::from(capacity.memory_mib).saturating_sub(candidate.used.memory_mib),
-        u64::from(capacity.cpu_units).saturating_sub(candidate.used.cpu_units),
-    )
-}
-
-fn fits(
+/// Why a node of the pool does not fit, room aside.
+fn refusal(
     needs: &Requirements,
-    candidate: &Candidate,
+    candidate: &Candidate<'_>,
     settings: &Settings,
-) -> Result<(), Unplaceable> {
-    let node = &candidate.node;
-    if needs.launch_type != LaunchType::Fargate {
-        let instance = candidate.container_instance.as_deref();
-        let instance = instance.filter(|i| i.status != ContainerInstanceStatus::Inactive);
-        let status = instance.ok_or(Unplaceable::NoContainerInstances)?.status;
-        if status != ContainerInstanceStatus::Active {
-            return Err(Unplaceable::Agent);
-        }
-    }
-    if !node.connected || !node.accepts_tasks {
-        return Err(Unplaceable::Agent);
-    }
-    if needs.architecture.is_some_and(|architecture| architecture != node.architecture) {
-        return Err(Unplaceable::Attribute);
+) -> Option<Unplaceable> {
+    if needs.architecture.is_some_and(|wanted| wanted != candidate.node.architecture) {
+        return Some(Unplaceable::Attribute);
     }
     if needs.privileged && !allows_privileged(candidate) {
-        return Err(Unplaceable::Privileged);
+        return Some(Unplaceable::Privileged);
     }
-    let (free_memory_mib, free_cpu_units) = room(candidate);
-    if free_cpu_units < u64::from(needs.cpu_units) {
-        return Err(Unplaceable::Cpu);
-    }
-    if free_memory_mib < u64::from(needs.memory_mib) {
-        return Err(Unplaceable::Memory);
-    }
-    if !has_ports(needs, candidate, settings) {
-        return Err(Unplaceable::Ports);
-    }
-    Ok(())
+    (!has_ports(needs, candidate, settings)).then_some(Unplaceable::Ports)
 }
 
-fn allows_privileged(candidate: &Candidate) -> bool {
-    let instance = candidate.container_instance.as_deref();
-    let mut attributes = instance.into_iter().flat_map(|instance| &instance.attributes);
+/// Why a container instance does not fit, in the order of [`Unplaceable`].
+fn reason(
+    needs: &Requirements,
+    candidate: &Candidate<'_>,
+    settings: &Settings,
+) -> Option<Unplaceable> {
+    let status = candidate.container_instance?.status;
+    let node = candidate.node;
+    if status != ContainerInstanceStatus::Active || !node.connected || !node.accepts_tasks {
+        return Some(Unplaceable::Agent);
+    }
+    let refusal = refusal(needs, candidate, settings);
+    if matches!(refusal, Some(Unplaceable::Attribute | Unplaceable::Privileged)) {
+        return refusal;
+    }
+    if candidate.free_cpu_units() < u64::from(needs.cpu_units) {
+        return Some(Unplaceable::Cpu);
+    }
+    if candidate.free_memory_mib() < u64::from(needs.memory_mib) {
+        return Some(Unplaceable::Memory);
+    }
+    refusal
+}
+
+fn allows_privileged(candidate: &Candidate<'_>) -> bool {
+    let mut attributes =
+        candidate.container_instance.into_iter().flat_map(|instance| &instance.attributes);
     attributes.any(|(name, _)| name == PRIVILEGED_ATTRIBUTE)
 }
 
-fn has_ports(needs: &Requirements, candidate: &Candidate, settings: &Settings) -> bool {
+fn has_ports(needs: &Requirements, candidate: &Candidate<'_>, settings: &Settings) -> bool {
+    if needs.host_ports.is_empty() && needs.open_ports == 0 {
+        return true;
+    }
     let reserved = &candidate.node.capacity.reserved_ports;
     let mut own = BTreeSet::new();
     let fixed_are_free = needs.host_ports.iter().all(|port| {
@@ -194,15 +203,15 @@ fn has_ports(needs: &Requirements, candidate: &Candidate, settings: &Settings) -
     fixed_are_free && needs.open_ports <= free_in_range
 }
 
-fn reject(launch_type: LaunchType, passed_over: &[(&Candidate, Unplaceable)]) -> Rejection {
-    if launch_type == LaunchType::Fargate {
-        return Rejection::of(Unplaceable::NoCapacity);
-    }
-    let mut instances: Vec<(ContainerInstanceId, Unplaceable)> = passed_over
-        .iter()
-        .filter(|(_, reason)| *reason != Unplaceable::NoContainerInstances)
-        .filter_map(|(candidate, reason)| {
-            Some((candidate.container_instance.as_ref()?.id.clone(), *reason))
+fn reject<'c>(
+    needs: &Requirements,
+    members: impl Iterator<Item = Candidate<'c>>,
+    settings: &Settings,
+) -> Rejection {
+    let mut instances: Vec<(ContainerInstanceId, Unplaceable)> = members
+        .filter_map(|candidate| {
+            let reason = reason(needs, &candidate, settings)?;
+            Some((candidate.container_instance?.id.clone(), reason))
         })
         .collect();
     instances.sort_by(|(id, reason), (other_id, other)| other.cmp(reason).then(id.cmp(other_id)));
@@ -217,15 +226,71 @@ mod tests {
     use outport_model::capacity::NodeUse;
     use outport_model::container_instance::ContainerInstance;
     use outport_model::node::{Node, NodeCapacity};
+    use outport_model::task::Reservation;
     use outport_model::task_definition::TransportProtocol;
-    use outport_model::{AccountId, ClusterName, NodeId, Region, Scope, Tags};
+    use outport_model::{AccountId, Region, Tags};
 
     use super::*;
+
+    /// Placement as a look at every node: what an index must agree with.
+    #[derive(Clone, Debug, Default)]
+    struct EveryNode(Vec<Room>);
+
+    #[derive(Clone, Debug)]
+    struct Room {
+        node: Arc<Node>,
+        instance: Option<Arc<ContainerInstance>>,
+        used: NodeUse,
+    }
+
+    impl Room {
+        fn candidate(&self) -> Candidate<'_> {
+            let container_instance = self.instance.as_ref();
+            Candidate { node: &self.node, container_instance, used: &self.used }
+        }
+    }
+
+    impl Capacity for EveryNode {
+        fn with_room<'a>(
+            &'a self,
+            pool: &'a Pool,
+            cpu_units: u32,
+            memory_mib: u32,
+        ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
+            let takes = |candidate: &Candidate<'_>| {
+                let instance = candidate.container_instance;
+                let is_active =
+                    |i: &Arc<ContainerInstance>| i.status == ContainerInstanceStatus::Active;
+                (*pool == Pool::Fargate || instance.is_some_and(is_active))
+                    && candidate.node.connected
+                    && candidate.node.accepts_tasks
+                    && candidate.free_cpu_units() >= u64::from(cpu_units)
+                    && candidate.free_memory_mib() >= u64::from(memory_mib)
+            };
+            let mut found: Vec<_> = self.0.iter().map(Room::candidate).filter(takes).collect();
+            found.sort_by_key(|found| {
+                let room = (found.free_memory_mib(), found.free_cpu_units());
+                (std::cmp::Reverse(room), found.node.id.clone())
+            });
+            Box::new(found.into_iter())
+        }
+        fn members<'a>(
+            &'a self,
+            _scope: &'a Scope,
+            _cluster: &'a ClusterName,
+        ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
+            let with_instance = self.0.iter().filter(|room| room.instance.is_some());
+            Box::new(with_instance.map(Room::candidate))
+        }
+        fn reserve(&mut self, node: &NodeId, held: &Reservation) {
+            self.0.iter_mut().filter(|room| room.node.id == *node).for_each(|r| r.used.add(held));
+        }
+    }
 
     /// `a 1024/2048`: node `a` with so much CPU and memory free; words behind it: `silent`, `leaving`,
     /// `arm`, `draining`, `troubled`, `allowing` (privileged containers), `bare` (no container instance), a
     /// number (that host port is taken).
-    fn candidate(text: &str) -> Candidate {
+    fn room(text: &str, troubled: &mut BTreeSet<NodeId>) -> Room {
         let mut words = text.split_whitespace();
         let id = words.next().unwrap();
         let (cpu, memory) = words.next().unwrap().split_once('/').unwrap();
@@ -248,14 +313,15 @@ mod tests {
         };
         let mut instance = Some(instance(id));
         let mut used = NodeUse { cpu_units: 100, memory_mib: 100, ..NodeUse::default() };
-        let mut is_troubled = false;
         for word in words {
             match word {
                 "silent" => node.connected = false,
                 "leaving" => node.accepts_tasks = false,
                 "arm" => node.architecture = Architecture::Arm64,
                 "bare" => instance = None,
-                "troubled" => is_troubled = true,
+                "troubled" => {
+                    troubled.insert(node.id.clone());
+                }
                 "allowing" => {
                     let attribute = (PRIVILEGED_ATTRIBUTE.to_owned(), String::new());
                     instance.as_mut().unwrap().attributes.push(attribute);
@@ -270,8 +336,7 @@ mod tests {
                 }
             }
         }
-        let container_instance = instance.map(Arc::new);
-        Candidate { node: Arc::new(node), container_instance, used, is_troubled }
+        Room { node: Arc::new(node), instance: instance.map(Arc::new), used }
     }
 
     fn instance(node: &str) -> ContainerInstance {
@@ -309,9 +374,14 @@ mod tests {
                 .collect(),
             open_ports: 0,
         };
-        let candidates: Vec<Candidate> =
-            nodes.split(", ").filter(|text| !text.is_empty()).map(candidate).collect();
-        let chosen = match choose(&needs, &candidates, &Settings::default()) {
+        let mut troubled = BTreeSet::new();
+        let texts = nodes.split(", ").filter(|text| !text.is_empty());
+        let capacity = EveryNode(texts.map(|text| room(text, &mut troubled)).collect());
+        let scope = Scope::new(AccountId::new("0"), Region::new("us-east-1"));
+        let cluster = ClusterName::new("default");
+        let pool = pool(needs.launch_type, &scope, &cluster);
+        let place = (&pool, &scope, &cluster);
+        let chosen = match choose(&needs, place, &capacity, &troubled, &Settings::default()) {
             Ok(candidate) => candidate.node.id.to_string(),
             Err(Rejection { reason, instances }) if instances.is_empty() => reason.to_string(),
             Err(Rejection { instances, .. }) => {
@@ -327,7 +397,7 @@ mod tests {
     fn the_node_with_the_most_room_gets_the_task() {
         check("fargate 256/512", "a 1024/1024, b 1024/2048, c 1024/1536", "b");
         check("fargate 256/512", "a 512/1024, b 1024/1024", "b");
-        check("fargate 256/512", "b 1024/1024, a 1024/1024", "b");
+        check("fargate 256/512", "b 1024/1024, a 1024/1024", "a");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use outport_model::capacity::{AddressCursor, Candidate, SubnetSpace};
+use outport_model::capacity::{AddressCursor, Candidate, Capacity, StartedTask, SubnetSpace};
 use outport_model::linux_capability::asked_of_the_host;
 use outport_model::network::{AwsvpcConfiguration, NetworkInterface};
 use outport_model::task::{
@@ -13,7 +13,7 @@ use outport_model::task_definition::{
     ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TransportProtocol,
 };
 use outport_model::{
-    Arn, ClusterName, DesiredStatus, NewIds, Region, Tags, TaskId, TaskStatus, TimestampMs,
+    Arn, ClusterName, DesiredStatus, NewIds, NodeId, Region, Tags, TaskId, TaskStatus, TimestampMs,
 };
 
 use crate::placement::{self, Rejection, Requirements, Unplaceable};
@@ -26,6 +26,8 @@ pub struct StartRequest<'a> {
     pub definition: &'a TaskDefinition,
     pub cluster: &'a ClusterName,
     pub launch_type: LaunchType,
+    /// `FARGATE` or `FARGATE_SPOT` where a strategy chose it.
+    pub capacity_provider: Option<String>,
     pub platform_version: Option<String>,
     /// `service:<name>`, `family:<family>` or what the caller said.
     pub group: String,
@@ -38,32 +40,51 @@ pub struct StartRequest<'a> {
     pub image_digests: &'a [(String, String)],
     pub enable_execute_command: bool,
     pub tags: Tags,
+    /// Nodes that come last, see [`placement::choose`].
+    pub troubled: &'a BTreeSet<NodeId>,
 }
 
-/// The rows to put. Reads nothing back: `task_start::start` may be called again after they are put.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StartedTask {
-    pub task: Task,
-    /// Of a task in `awsvpc` mode.
-    pub interface: Option<NetworkInterface>,
-    pub cursor: Option<AddressCursor>,
-}
-
-/// Finds a place for the task and makes its rows. `spaces` are the subnets of `request.network`, of
-/// which modes other than `awsvpc` need none.
-pub fn start(
+/// Starts up to `count` tasks, each on what the ones before it left; until one finds no place, since the next would not
+/// either. `spaces` are the subnets of `request.network`, of which modes other than `awsvpc` need none.
+pub fn start_many(
     request: &StartRequest<'_>,
-    candidates: &[Candidate],
-    spaces: &[SubnetSpace<'_>],
-    ids: &dyn NewIds,
-    now_ms: TimestampMs,
+    count: u32,
+    mut scratch: impl Capacity,
+    spaces: &mut [SubnetSpace<'_>],
+    (ids, now_ms): (&dyn NewIds, TimestampMs),
+    settings: &Settings,
+) -> (Vec<StartedTask>, Option<Rejection>) {
+    let needs = requirements(request.definition, request.launch_type, request.overrides);
+    let mut started = Vec::new();
+    for _ in 0..count {
+        match start(request, &needs, &scratch, spaces, (ids, now_ms), settings) {
+            Ok(one) => {
+                if let Some(node) = &one.task.node {
+                    scratch.reserve(node, &one.task.reserved);
+                }
+                started.push(one);
+            }
+            Err(rejection) => return (started, Some(rejection)),
+        }
+    }
+    (started, None)
+}
+
+/// Finds a place for one task and makes its rows.
+fn start(
+    request: &StartRequest<'_>,
+    needs: &Requirements,
+    capacity: &impl Capacity,
+    spaces: &mut [SubnetSpace<'_>],
+    (ids, now_ms): (&dyn NewIds, TimestampMs),
     settings: &Settings,
 ) -> Result<StartedTask, Rejection> {
     let definition = request.definition;
-    let needs = requirements(definition, request.launch_type, request.overrides);
-    let candidate = placement::choose(&needs, candidates, settings)?;
+    let pool = placement::pool(request.launch_type, &definition.scope, request.cluster);
+    let place = (&pool, &definition.scope, request.cluster);
+    let candidate = placement::choose(needs, place, capacity, request.troubled, settings)?;
     let id = ids.task_id();
-    let host_ports = assign_ports(definition, candidate, &id, settings)?;
+    let host_ports = assign_ports(definition, &candidate, &id, settings)?;
     let attached = match definition.network_mode {
         NetworkMode::Awsvpc => Some(attach(request, &id, spaces, ids, now_ms)?),
         NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => None,
@@ -78,7 +99,7 @@ pub fn start(
         family: definition.family.clone(),
         revision: definition.revision,
         launch_type: request.launch_type,
-        capacity_provider: None,
+        capacity_provider: request.capacity_provider.clone(),
         platform_version: request.platform_version.clone(),
         group: request.group.clone(),
         started_by: request.started_by.clone(),
@@ -90,9 +111,9 @@ pub fn start(
         desired_status: DesiredStatus::Running,
         last_status: first_status(definition.network_mode),
         node: Some(candidate.node.id.clone()),
-        container_instance: container_instance(request.launch_type, candidate),
-        availability_zone: zone(interface.as_ref(), candidate),
-        reserved: reservation(&needs, definition.network_mode, &host_ports),
+        container_instance: container_instance(request.launch_type, &candidate),
+        availability_zone: zone(interface.as_ref(), &candidate),
+        reserved: reservation(needs, definition.network_mode, &host_ports),
         attachment,
         containers: containers(request, &host_ports, ids),
         stop_code: None,
@@ -186,7 +207,7 @@ type HostPorts = Vec<Vec<(outport_model::task_definition::PortMapping, u16)>>;
 
 fn assign_ports(
     definition: &TaskDefinition,
-    candidate: &Candidate,
+    candidate: &Candidate<'_>,
     id: &TaskId,
     settings: &Settings,
 ) -> Result<HostPorts, Rejection> {
@@ -258,16 +279,16 @@ fn containers(
 /// A Fargate task runs on a machine that nobody sees.
 fn container_instance(
     launch_type: LaunchType,
-    candidate: &Candidate,
+    candidate: &Candidate<'_>,
 ) -> Option<outport_model::ContainerInstanceId> {
-    let instance = candidate.container_instance.as_ref()?;
+    let instance = candidate.container_instance?;
     (launch_type != LaunchType::Fargate).then(|| instance.id.clone())
 }
 
-fn zone(interface: Option<&NetworkInterface>, candidate: &Candidate) -> Option<String> {
+fn zone(interface: Option<&NetworkInterface>, candidate: &Candidate<'_>) -> Option<String> {
     let of_interface = interface.map(|interface| interface.availability_zone.clone());
     of_interface.or_else(|| {
-        let attributes = &candidate.container_instance.as_ref()?.attributes;
+        let attributes = &candidate.container_instance?.attributes;
         let zone = attributes.iter().find(|(name, _)| name == "ecs.availability-zone");
         zone.map(|(_, value)| value.clone())
     })
@@ -278,12 +299,13 @@ type Attached = (TaskAttachment, NetworkInterface, AddressCursor);
 fn attach(
     request: &StartRequest<'_>,
     task: &TaskId,
-    spaces: &[SubnetSpace<'_>],
+    spaces: &mut [SubnetSpace<'_>],
     ids: &dyn NewIds,
     now_ms: TimestampMs,
 ) -> Result<Attached, Rejection> {
     let (space, private_ip) =
         address::choose(spaces).ok_or_else(|| Rejection::of(Unplaceable::Addresses))?;
+    space.give(private_ip);
     let (subnet, scope) = (&space.subnet, &request.definition.scope);
     let named = &request.network.security_groups;
     let security_groups = match named.is_empty() {

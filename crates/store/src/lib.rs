@@ -17,6 +17,7 @@
 //! **Invariant:** acknowledged means on disk, visible means on disk. The store keeps rules of shape
 //! (keys, indexes, formats), never of policy: it depends on nothing that decides.
 
+mod capacity;
 pub mod commit;
 pub mod error;
 pub mod host;
@@ -32,6 +33,7 @@ mod tables;
 mod touched;
 mod transaction;
 
+pub use capacity::NodeRooms;
 pub use error::{Fault, FaultKind, OpenError, WriteError};
 pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
 pub use room::BYTES_MAX_DEFAULT;

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use outport_model::Scope;
 use outport_model::account_setting::AccountSetting;
-use outport_model::capacity::{AddressCursor, Candidate, SubnetSpace};
+use outport_model::capacity::AddressCursor;
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
@@ -17,9 +16,9 @@ use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 
+use crate::capacity::NodeRooms;
 use crate::journal::StoredRow;
 use crate::row::Row;
-use crate::rows::keys::{ClusterKey, SubnetKey};
 use crate::table::Table;
 use crate::touched::Watchers;
 
@@ -29,6 +28,8 @@ macro_rules! tables {
         #[derive(Clone, Debug, Default)]
         pub struct Tables {
             $($(#[$doc])* pub $field: Arc<Table<$row>>,)+
+            /// What of several tables together makes room for tasks.
+            pub rooms: NodeRooms,
         }
 
         /// The keys that a write or a commit touched, by table.
@@ -163,45 +164,4 @@ fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(),
     // Nobody waits yet.
     R::relate(tables, None, Some(&row), &mut Touched::default());
     Ok(())
-}
-
-impl Tables {
-    /// Every node with what it holds, as placement for a task of `cluster` looks at it.
-    pub fn candidates(&self, cluster: &ClusterKey) -> Vec<Candidate> {
-        self.nodes
-            .iter()
-            .map(|node| Candidate {
-                node: Arc::clone(node),
-                container_instance: self
-                    .container_instances
-                    .of_node(&node.id)
-                    .get(cluster)
-                    .cloned(),
-                used: self.tasks.use_of_node(&node.id),
-                is_troubled: false,
-            })
-            .collect()
-    }
-
-    /// The subnets of these ids that exist, in the order given, as the choice of an address for a task
-    /// looks at them.
-    pub fn subnet_spaces(&self, scope: &Scope, subnet_ids: &[String]) -> Vec<SubnetSpace<'_>> {
-        let keys = subnet_ids.iter().map(|id| SubnetKey::new(scope, id.clone()));
-        keys.filter_map(|key| self.subnet_space(&key)).collect()
-    }
-
-    fn subnet_space(&self, key: &SubnetKey) -> Option<SubnetSpace<'_>> {
-        let subnet = Arc::clone(self.subnets.get(key)?);
-        let interfaces = self.network_interfaces.in_subnet(key);
-        let default_group = self.security_groups.iter().find(|group| {
-            group.scope == key.scope && group.vpc_id == subnet.vpc_id && group.name == "default"
-        });
-        Some(SubnetSpace {
-            default_security_group: default_group.map(|group| group.id.clone()),
-            taken: interfaces.len(),
-            is_taken: Box::new(|address| interfaces.contains_key(&address)),
-            last: self.address_cursors.get(key).map(|cursor| cursor.last),
-            subnet,
-        })
-    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use outport_model::capacity::StartedTask;
 use outport_model::network::NetworkInterface;
 use outport_model::task_end::TaskEnd;
 use outport_model::{ContainerInstanceId, DeploymentId, NewIds, Now, TaskId, TimestampMs};
@@ -84,6 +85,17 @@ impl<'a> Transaction<'a> {
         debug_assert!(row.key().cmp(key).is_eq(), "an update keeps the key");
         self.put(row);
         true
+    }
+
+    /// Writes the rows of a task that was placed.
+    pub fn put_started(&mut self, started: StartedTask) {
+        self.put(started.task);
+        if let Some(interface) = started.interface {
+            self.put(interface);
+        }
+        if let Some(cursor) = started.cursor {
+            self.put(cursor);
+        }
     }
 
     /// Writes the end of a task: its row, and that it holds nothing any more.

@@ -1,5 +1,7 @@
 //! What users ask for, as the operations of the ECS API would write it.
 
+use std::collections::BTreeSet;
+
 use outport_model::network::{AwsvpcConfiguration, Ipv4Cidr, SecurityGroup, Subnet, Vpc};
 use outport_model::service::{
     CircuitBreaker, DeploymentConfiguration, PropagateTags, SchedulingStrategy, Service,
@@ -16,7 +18,7 @@ use outport_model::{
 };
 use outport_planner::{Rejection, Settings, StartRequest, deployment, task_start};
 use outport_store::Transaction;
-use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
+use outport_store::keys::{ServiceKey, TaskDefinitionKey, TaskKey};
 
 pub const SUBNET: &str = "subnet-00000000000000001";
 /// Revisions 1 to this of each family exist.
@@ -257,6 +259,7 @@ pub fn run_task(
         definition: &definition,
         cluster: &cluster,
         launch_type: launch_type(mode),
+        capacity_provider: None,
         platform_version: None,
         group: format!("family:{name}"),
         started_by: None,
@@ -266,20 +269,17 @@ pub fn run_task(
         image_digests: &[],
         enable_execute_command: false,
         tags: Tags::new(),
+        troubled: const { &BTreeSet::new() },
     };
-    let started = {
-        let candidates = tx.candidates(&ClusterKey::new(&scope(), cluster.clone()));
-        let spaces = tx.subnet_spaces(&scope(), &network.subnets);
-        task_start::start(&request, &candidates, &spaces, &*tx, tx.now_ms(), settings)?
+    let (started, rejection) = {
+        let mut spaces = tx.subnet_spaces(&scope(), &network.subnets);
+        let made = (&*tx as &dyn NewIds, tx.now_ms());
+        task_start::start_many(&request, 1, tx.rooms.clone(), &mut spaces, made, settings)
     };
-    tx.put(started.task);
-    if let Some(interface) = started.interface {
-        tx.put(interface);
+    for started in started {
+        tx.put_started(started);
     }
-    if let Some(cursor) = started.cursor {
-        tx.put(cursor);
-    }
-    Ok(())
+    rejection.map_or(Ok(()), Err)
 }
 
 /// StopTask.

@@ -82,10 +82,8 @@ fn find_or_create_cluster(
 
 /// Whether one more fits. Those that were deregistered do not count.
 fn check_quota(tx: &Transaction<'_>, cluster: &ClusterKey) -> Result<(), LinkError> {
-    let of_cluster = tx.container_instances.iter().filter(|instance| {
-        (&instance.scope, &instance.cluster) == (&cluster.scope, &cluster.cluster)
-            && instance.status != ContainerInstanceStatus::Inactive
-    });
+    let of_cluster = tx.container_instances.in_cluster(cluster).values();
+    let of_cluster = of_cluster.filter(|i| i.status != ContainerInstanceStatus::Inactive);
     if of_cluster.count() < INSTANCES_PER_CLUSTER_MAX {
         return Ok(());
     }

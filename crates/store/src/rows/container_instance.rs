@@ -10,7 +10,7 @@ use crate::rows::cluster::ClusterKey;
 use crate::rows::cluster::cluster_of;
 use crate::rows::key::key;
 use crate::table::{Grouping, Index, Rows, Table};
-use crate::tables::Related;
+use crate::tables::{Related, Tables, Touched};
 
 key!(ContainerInstanceKey { cluster: ClusterName, id: ContainerInstanceId });
 
@@ -23,7 +23,14 @@ impl Row for ContainerInstance {
     }
 }
 
-impl Related for ContainerInstance {}
+impl Related for ContainerInstance {
+    fn relate(tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, touched: &mut Touched) {
+        for row in [old, new].into_iter().flatten() {
+            touched.nodes.insert(row.node.clone());
+            tables.refresh_room(&row.node);
+        }
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct ContainerInstanceIndex {

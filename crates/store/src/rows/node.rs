@@ -4,7 +4,7 @@ use outport_model::NodeId;
 use outport_model::node::Node;
 
 use crate::row::Row;
-use crate::tables::Related;
+use crate::tables::{Related, Tables, Touched};
 
 impl Row for Node {
     type Key = NodeId;
@@ -15,4 +15,10 @@ impl Row for Node {
     }
 }
 
-impl Related for Node {}
+impl Related for Node {
+    fn relate(tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, _touched: &mut Touched) {
+        if let Some(row) = old.or(new) {
+            tables.refresh_room(&row.id);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use outport_model::capacity::NodeUse;
-use outport_model::task::Task;
+use outport_model::task::{Reservation, Task};
 use outport_model::{ClusterName, DesiredStatus, Family, NodeId, TaskId, TaskStatus, TimestampMs};
 
 use crate::row::Row;
@@ -35,13 +35,16 @@ impl Row for Task {
 impl Related for Task {
     /// Its service hears of every change; its node, which reports most of them, of what it does not know: what it is to
     /// run, and what it need not remember any more.
-    fn relate(_tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, touched: &mut Touched) {
+    fn relate(tables: &mut Tables, old: Option<&Self>, new: Option<&Self>, touched: &mut Touched) {
         for row in [old, new].into_iter().flatten() {
             touched.services.extend(service_of(row));
         }
+        let nodes = || [old, new].into_iter().flatten().filter_map(|row| row.node.as_ref());
         if told(old) != told(new) {
-            let nodes = [old, new].into_iter().flatten().filter_map(|row| row.node.clone());
-            touched.nodes.extend(nodes);
+            touched.nodes.extend(nodes().cloned());
+        }
+        if held(old) != held(new) {
+            nodes().for_each(|node| tables.refresh_room(node));
         }
     }
 }
@@ -49,6 +52,12 @@ impl Related for Task {
 /// What of a task its node is told and the task was not made with.
 fn told(row: Option<&Task>) -> Option<(&Option<NodeId>, DesiredStatus, bool)> {
     row.map(|row| (&row.node, row.desired_status, row.holds_resources()))
+}
+
+/// What a task takes of which node.
+fn held(row: Option<&Task>) -> Option<(&NodeId, &Reservation)> {
+    let row = row.filter(|row| row.holds_resources())?;
+    Some((row.node.as_ref()?, &row.reserved))
 }
 
 fn service_of(row: &Task) -> Option<ServiceKey> {

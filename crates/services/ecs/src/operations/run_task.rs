@@ -3,14 +3,16 @@
 //! The whole of the request is decided and committed in one transaction. Tasks that find no place are `failures[]` and
 //! leave no trace.
 
+use std::collections::BTreeSet;
+
 use outport_aws_ecs::{Failure, PropagateTags, RunTaskRequest, RunTaskResponse, TaskOverride};
 use outport_identity::{Call, ConditionContext};
 use outport_model::network::AwsvpcConfiguration;
 use outport_model::task::{Task, TaskOverrides};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
-use outport_model::{Arn, ClusterName, Scope, Tags, TaskId};
-use outport_planner::{Settings, StartRequest, StartedTask, Unplaceable, placement, task_start};
-use outport_store::keys::{ClusterKey, TaskKey};
+use outport_model::{Arn, ClusterName, NewIds, Scope, Tags, TaskId};
+use outport_planner::{Settings, StartRequest, Unplaceable, placement, task_start};
+use outport_store::keys::TaskKey;
 use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::Capacity;
@@ -158,7 +160,8 @@ impl Request {
             task_overrides::parse(self.overrides.clone(), &definition, self.launch_type)?;
         let tags = self.task_tags(&definition)?;
         let request = self.start_request(&definition, &network, &overrides, tags);
-        let (tasks, failures) = start_all(tx, scope, &request, &self, settings)?;
+        let (tasks, failures) =
+            start_all(tx, scope, &request, self.count.unsigned_abs(), settings)?;
         // A request that found no place made nothing: the next one with its token may.
         if let Some(token) = self.token.filter(|_| !tasks.is_empty()) {
             let ids = tasks.iter().map(|task| task.id.to_string()).collect();
@@ -193,6 +196,7 @@ impl Request {
             definition,
             cluster: &self.cluster,
             launch_type: self.launch_type,
+            capacity_provider: self.capacity_provider.clone(),
             platform_version: self.platform_version.clone(),
             group: self.group.clone().unwrap_or_else(family),
             started_by: self.started_by.clone(),
@@ -202,6 +206,7 @@ impl Request {
             image_digests: &[],
             enable_execute_command: false,
             tags,
+            troubled: const { &BTreeSet::new() },
         }
     }
 }
@@ -272,36 +277,26 @@ fn start_all(
     tx: &mut Transaction<'_>,
     scope: &Scope,
     request: &StartRequest<'_>,
-    asked: &Request,
+    count: u32,
     settings: &Settings,
 ) -> Result<(Vec<Task>, Vec<Failure>), Rejection> {
-    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
-    for _ in 0..asked.count {
-        let candidates = tx.candidates(&ClusterKey::new(scope, request.cluster.clone()));
-        let spaces = tx.subnet_spaces(scope, &request.network.subnets);
-        let now_ms = tx.now_ms();
-        let started = task_start::start(request, &candidates, &spaces, &*tx, now_ms, settings);
-        drop(spaces);
-        match started {
-            Ok(StartedTask { mut task, interface, cursor }) => {
-                task.capacity_provider.clone_from(&asked.capacity_provider);
-                tx.put(task.clone());
-                if let Some(interface) = interface {
-                    tx.put(interface);
-                }
-                if let Some(cursor) = cursor {
-                    tx.put(cursor);
-                }
-                tasks.push(task);
-            }
-            Err(rejection) if rejection.reason == Unplaceable::NoContainerInstances => {
-                return Err(Rejection::invalid_parameter(rejection.reason.to_string()));
-            }
-            Err(rejection) => failures.extend(failures_of(scope, request.cluster, &rejection)),
+    let (started, rejection) = {
+        let mut spaces = tx.subnet_spaces(scope, &request.network.subnets);
+        let made = (&*tx as &dyn NewIds, tx.now_ms());
+        let rooms = tx.rooms.clone();
+        task_start::start_many(request, count, rooms, &mut spaces, made, settings)
+    };
+    let failures = match rejection {
+        Some(rejection) if rejection.reason == Unplaceable::NoContainerInstances => {
+            return Err(Rejection::invalid_parameter(rejection.reason.to_string()));
         }
+        Some(rejection) => failures_of(scope, request.cluster, &rejection),
+        None => Vec::new(),
+    };
+    let tasks = started.iter().map(|started| started.task.clone()).collect();
+    for started in started {
+        tx.put_started(started);
     }
-    // The same instance is named once, however many tasks it had no room for.
-    failures.dedup();
     Ok((tasks, failures))
 }
 

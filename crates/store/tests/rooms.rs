@@ -1,0 +1,199 @@
+//! The room of nodes is what a look at every row says it is, whatever happened to the rows before.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool};
+use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::node::{Node, NodeCapacity};
+use outport_model::task::{Reservation, Task};
+use outport_model::task_definition::TransportProtocol;
+use outport_model::{ClusterName, ContainerInstanceId, DesiredStatus, NodeId, TaskId, TaskStatus};
+use outport_store::journal::MemoryJournal;
+use outport_store::{ManualClock, Row, SeededIds, Snapshot, Store, Tables, Transaction};
+use serde::de::DeserializeOwned;
+
+const NODES: u64 = 12;
+const TASKS: u64 = 40;
+const CHANGES: u64 = 2_000;
+
+fn golden<R: DeserializeOwned>(name: &str) -> R {
+    let path = format!("{}/tests/golden/{name}.v1.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Any sequence will do, if it is the same for a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+    fn small(&mut self, end: u64) -> u32 {
+        u32::try_from(self.below(end)).unwrap()
+    }
+}
+
+fn node(number: u64, random: &mut Random) -> Node {
+    Node {
+        id: NodeId::new(format!("{number:032x}")),
+        capacity: NodeCapacity {
+            cpu_units: 256 * random.small(9),
+            memory_mib: 512 * random.small(9),
+            reserved_ports: vec![22],
+        },
+        accepts_tasks: random.below(5) > 0,
+        connected: random.below(5) > 0,
+        ..golden("node")
+    }
+}
+
+fn instance(number: u64, random: &mut Random) -> ContainerInstance {
+    let statuses = [
+        ContainerInstanceStatus::Active,
+        ContainerInstanceStatus::Active,
+        ContainerInstanceStatus::Draining,
+        ContainerInstanceStatus::Inactive,
+    ];
+    ContainerInstance {
+        id: ContainerInstanceId::new(format!("{number:032x}")),
+        cluster: ClusterName::new(["default", "other"][(number % 2) as usize]),
+        node: NodeId::new(format!("{number:032x}")),
+        status: statuses[random.below(4) as usize],
+        ..golden("container_instance")
+    }
+}
+
+fn task(number: u64, random: &mut Random) -> Task {
+    let statuses = [TaskStatus::Pending, TaskStatus::Running, TaskStatus::Stopped];
+    Task {
+        id: TaskId::new(format!("{number:032x}")),
+        node: (random.below(9) > 0).then(|| NodeId::new(format!("{:032x}", random.below(NODES)))),
+        desired_status: DesiredStatus::Running,
+        last_status: statuses[random.below(3) as usize],
+        reserved: Reservation {
+            cpu_units: 64 * random.small(5),
+            memory_mib: 128 * random.small(5),
+            // A port is of one task at a time on a node.
+            host_ports: vec![(8_000 + u16::try_from(number).unwrap(), TransportProtocol::Tcp)],
+        },
+        ..golden("task")
+    }
+}
+
+fn change(tx: &mut Transaction<'_>, random: &mut Random) {
+    match random.below(10) {
+        0 | 1 => tx.put(node(random.below(NODES), random)),
+        2 => {
+            tx.remove::<Node>(&NodeId::new(format!("{:032x}", random.below(NODES))));
+        }
+        3 => tx.put(instance(random.below(NODES), random)),
+        4 => {
+            let key = instance(random.below(NODES), random).key();
+            tx.remove::<ContainerInstance>(&key);
+        }
+        5 => {
+            let key = task(random.below(TASKS), random).key();
+            tx.remove::<Task>(&key);
+        }
+        _ => tx.put(task(random.below(TASKS), random)),
+    }
+}
+
+/// What a look at every row says: each node that fits with what it has left, in the order of the search.
+fn look(tables: &Tables, pool: &Pool, cpu_units: u32, memory_mib: u32) -> Vec<(NodeId, u64, u64)> {
+    let takes = |instance: &Arc<ContainerInstance>| match pool {
+        Pool::Fargate => true,
+        Pool::ContainerInstances(scope, cluster) => {
+            (&instance.scope, &instance.cluster) == (scope, cluster)
+                && instance.status == ContainerInstanceStatus::Active
+        }
+    };
+    let mut found = Vec::new();
+    for node in tables.nodes.iter().filter(|node| node.connected && node.accepts_tasks) {
+        let mut used = NodeUse::default();
+        let held = tables.tasks.iter().filter(|task| {
+            task.node.as_ref() == Some(&node.id) && task.last_status < TaskStatus::Stopped
+        });
+        held.for_each(|task| used.add(&task.reserved));
+        let mut instances = tables.container_instances.iter().filter(|i| i.node == node.id);
+        let candidate = Candidate { node, container_instance: None, used: &used };
+        let (cpu, memory) = (candidate.free_cpu_units(), candidate.free_memory_mib());
+        let is_member = *pool == Pool::Fargate || instances.any(takes);
+        if is_member && cpu >= u64::from(cpu_units) && memory >= u64::from(memory_mib) {
+            found.push((node.id.clone(), memory, cpu));
+        }
+    }
+    found.sort_by_key(|(id, memory, cpu)| (Reverse(*memory), Reverse(*cpu), id.clone()));
+    found
+}
+
+fn check(tables: &Tables, random: &mut Random) {
+    let scope = golden::<Task>("task").scope;
+    let clusters = ["default", "other", "none"]
+        .map(|name| Pool::ContainerInstances(scope.clone(), ClusterName::new(name)));
+    for pool in clusters.into_iter().chain([Pool::Fargate]) {
+        let (cpu_units, memory_mib) = (64 * random.small(20), 128 * random.small(20));
+        let found = tables.rooms.with_room(&pool, cpu_units, memory_mib);
+        let found: Vec<_> =
+            found.map(|c| (c.node.id.clone(), c.free_memory_mib(), c.free_cpu_units())).collect();
+        assert_eq!(found, look(tables, &pool, cpu_units, memory_mib), "{pool:?}");
+    }
+}
+
+fn snapshot(store: &Store) -> Snapshot {
+    store.snapshot()
+}
+
+#[tokio::test]
+async fn rooms_are_what_the_rows_say_after_any_changes_and_after_a_restart() {
+    let journal = MemoryJournal::default();
+    let open = || {
+        let (clock, ids) = (Arc::new(ManualClock::at(7)), Arc::new(SeededIds::new(1)));
+        Store::with_journal(journal.clone(), clock, ids).unwrap()
+    };
+    let store = open();
+    let mut random = Random(42);
+    for _ in 0..CHANGES {
+        let written = store.write(|tx| {
+            change(tx, &mut random);
+            Ok::<_, ()>(())
+        });
+        written.await.unwrap();
+        check(&snapshot(&store), &mut random);
+    }
+    let before = format!("{:?}", snapshot(&store).rooms);
+    drop(store);
+    assert_eq!(format!("{:?}", snapshot(&open()).rooms), before);
+}
+
+#[tokio::test]
+async fn a_scratch_state_takes_room_that_the_rows_still_have() {
+    let (clock, ids) = (Arc::new(ManualClock::at(7)), Arc::new(SeededIds::new(1)));
+    let store = Store::in_memory(clock, ids);
+    let only = Node {
+        capacity: NodeCapacity { cpu_units: 1_024, memory_mib: 1_024, reserved_ports: vec![] },
+        accepts_tasks: true,
+        connected: true,
+        ..golden("node")
+    };
+    let id = only.id.clone();
+    let written = store.write(|tx| {
+        tx.put(only);
+        Ok::<_, ()>(())
+    });
+    written.await.unwrap();
+    let snapshot = store.snapshot();
+    let mut scratch = snapshot.rooms.clone();
+    let held = Reservation { cpu_units: 600, memory_mib: 600, host_ports: Vec::new() };
+    let fits = |rooms: &outport_store::NodeRooms| {
+        rooms.with_room(&Pool::Fargate, 600, 600).next().is_some()
+    };
+    assert!(fits(&scratch));
+    scratch.reserve(&id, &held);
+    assert_eq!((fits(&scratch), fits(&snapshot.rooms)), (false, true));
+}

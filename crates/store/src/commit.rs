@@ -14,10 +14,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::error::{Fault, FaultKind};
+use crate::error::{Fault, FaultKind, JournalError};
 use crate::journal::{Change, Journal};
 use crate::room::Room;
 use crate::snapshot::Snapshot;
@@ -28,6 +29,9 @@ use crate::transaction::Write;
 pub const WRITES_WAITING_MAX: usize = 65_536;
 /// Writes that share one commit at most: a commit must not grow without bound.
 pub const WRITES_PER_COMMIT_MAX: usize = 4_096;
+
+/// How often a process that does not lead looks for what the leader committed.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Pipeline {
     queue: Mutex<Queue>,
@@ -139,16 +143,25 @@ impl Pipeline {
         let _closer = CloseOnExit(self);
         loop {
             while self.is_idle() && journal.take_reserve() {}
+            let leads = journal.leads();
+            if !leads && let Err(fault) = self.follow(journal) {
+                tracing::error!(detail = fault.detail, "what the leader wrote was not taken in");
+            }
             let batch = {
                 let mut queue = self.queue();
                 while queue.waiting.is_empty() && !queue.closed {
+                    if !leads {
+                        let wait = self.wake.wait_timeout(queue, FOLLOW_INTERVAL);
+                        queue = wait.unwrap_or_else(PoisonError::into_inner).0;
+                        break;
+                    }
                     queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                }
+                if queue.waiting.is_empty() && queue.closed {
+                    return;
                 }
                 take_batch(&mut queue)
             };
-            if batch.is_empty() {
-                return;
-            }
             self.commit(batch, journal);
         }
     }
@@ -165,39 +178,85 @@ impl Pipeline {
     }
 
     fn commit(&self, mut batch: Vec<Waiting>, journal: &mut dyn Journal) {
-        let changes: Vec<Change> =
-            batch.iter_mut().flat_map(|write| std::mem::take(&mut write.changes)).collect();
-        let outcome = if changes.is_empty() { Ok(()) } else { journal.commit(&changes) };
-        if let Err(error) = outcome {
-            let fault = Fault::from(&error);
-            tracing::error!(%error, writes = batch.len(), "a commit failed; its writes are taken back");
-            self.take_back(batch, &fault);
-            return;
-        }
-        if !changes.is_empty() {
-            self.room.set_bytes(journal.bytes());
-            self.publish(&mut batch);
+        while !batch.is_empty() {
+            // A write that changed nothing waits for those before it, and the journal need not hear of it.
+            let changes = |write: &mut Waiting| std::mem::take(&mut write.changes);
+            let writes: Vec<Vec<Change>> = batch.iter_mut().map(changes).collect();
+            let done = match writes.iter().all(Vec::is_empty) {
+                true => Ok(batch.len()),
+                false => journal.commit(&writes),
+            };
+            let done = match done {
+                Ok(done) => done.clamp(1, batch.len()),
+                Err(error) => {
+                    let writes = batch.len();
+                    tracing::error!(%error, writes, "a commit failed; its writes are taken back");
+                    self.take_back(batch, &Fault::from(&error));
+                    return;
+                }
+            };
+            let rest = batch.split_off(done);
+            let has_changes = writes[..done].iter().any(|changes| !changes.is_empty());
+            self.settle(batch, has_changes, journal.bytes());
+            batch = rest;
+            for (write, changes) in batch.iter_mut().zip(writes.into_iter().skip(done)) {
+                write.changes = changes;
+            }
         }
         self.queue().committing = false;
+    }
+
+    /// Shows and acknowledges writes that are durable.
+    fn settle(&self, mut batch: Vec<Waiting>, has_changes: bool, bytes: u64) {
+        if has_changes && let Some(last) = batch.last() {
+            self.room.set_bytes(bytes);
+            let tables = last.tables.clone();
+            let mut touched = Touched::default();
+            for write in &mut batch {
+                touched.merge(std::mem::take(&mut write.touched));
+            }
+            self.publish(tables, &touched);
+        }
         for write in batch {
             // A caller that went away does not need the answer; the write stands.
             let _ = write.done.send(Ok(()));
         }
     }
 
-    fn publish(&self, batch: &mut [Waiting]) {
-        let Some(last) = batch.last() else { return };
-        let tables = last.tables.clone();
-        let mut touched = Touched::default();
-        for write in batch {
-            touched.merge(std::mem::take(&mut write.touched));
+    /// Takes in what another process committed. Whether it did: writes of this one are refused by its journal.
+    ///
+    /// # Errors
+    /// What came cannot be read here: the state stays what it was.
+    pub(crate) fn follow(&self, journal: &mut dyn Journal) -> Result<bool, Fault> {
+        let changes = journal.follow().map_err(|error| Fault::from(&error))?;
+        if changes.is_empty() {
+            return Ok(false);
         }
+        let mut queue = self.queue();
+        let mut tables = self.snapshot().tables().clone();
+        let mut touched = Touched::default();
+        for change in &changes {
+            tables
+                .apply(change, &mut touched)
+                .map_err(|reason| Fault::from(&JournalError::Unreadable(reason.to_string())))?;
+        }
+        queue.head = tables.clone();
+        let waiting = std::mem::take(&mut queue.waiting);
+        self.publish(tables, &touched);
+        drop(queue);
+        for write in waiting {
+            let _ = write.done.send(Err(Fault::from(&JournalError::NotLeader)));
+        }
+        Ok(true)
+    }
+
+    fn publish(&self, tables: Tables, touched: &Touched) {
         let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
         let version = durable.version() + 1;
         *durable = Snapshot::new(version, tables);
         drop(durable);
         // Who is woken sees at least this state.
-        self.watchers.tell(&touched);
+        self.watchers.tell(touched);
         self.version.send_replace(version);
     }
 

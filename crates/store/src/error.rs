@@ -34,6 +34,10 @@ pub enum JournalError {
     Io(String),
     #[error("a row cannot be encoded: {0}")]
     Encode(serde_json::Error),
+    #[error("another process leads")]
+    NotLeader,
+    #[error("what another process wrote cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// A write that the store itself could not do; nothing of it is visible. `Display` is fit for the
@@ -55,6 +59,8 @@ pub enum FaultKind {
     Overloaded,
     /// The store is closed.
     Closed,
+    /// Another process leads; it takes writes.
+    NotLeader,
 }
 
 impl FaultKind {
@@ -64,6 +70,7 @@ impl FaultKind {
             Self::Journal => "The service could not store the request.",
             Self::Overloaded => "The service is overloaded; try again later.",
             Self::Closed => "The service is shutting down.",
+            Self::NotLeader => "Another instance of the service takes writes now; try again.",
         }
     }
 }
@@ -78,7 +85,10 @@ impl From<&JournalError> for Fault {
     fn from(error: &JournalError) -> Self {
         let kind = match error {
             JournalError::Full => FaultKind::Full,
-            JournalError::Io(_) | JournalError::Encode(_) => FaultKind::Journal,
+            JournalError::NotLeader => FaultKind::NotLeader,
+            JournalError::Io(_) | JournalError::Encode(_) | JournalError::Unreadable(_) => {
+                FaultKind::Journal
+            }
         };
         Self::new(kind, error.to_string())
     }

@@ -17,7 +17,7 @@ use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 
 use crate::capacity::NodeRooms;
-use crate::journal::StoredRow;
+use crate::journal::{StoredChange, StoredRow};
 use crate::row::Row;
 use crate::table::Table;
 use crate::touched::Watchers;
@@ -87,6 +87,19 @@ macro_rules! tables {
                     _ => Err(Unreadable::UnknownTable),
                 }
             }
+
+            /// Does what another process did.
+            pub(crate) fn apply(
+                &mut self,
+                change: &StoredChange,
+                touched: &mut Touched,
+            ) -> Result<(), Unreadable> {
+                let Some(named) = change.row.as_ref().or(change.old.as_ref()) else { return Ok(()) };
+                match named.table.as_str() {
+                    $(<$row as Row>::TABLE => apply_to::<$row>(self, change, named, touched),)+
+                    _ => Err(Unreadable::UnknownTable),
+                }
+            }
         }
     };
 }
@@ -150,7 +163,7 @@ pub(crate) enum Unreadable {
     OtherKey(String),
 }
 
-fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(), Unreadable> {
+fn read<R: InTables>(stored: &StoredRow) -> Result<R, Unreadable> {
     if stored.version > R::VERSION {
         return Err(Unreadable::Newer { found: stored.version, known: R::VERSION });
     }
@@ -159,9 +172,33 @@ fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(),
     if key != stored.key {
         return Err(Unreadable::OtherKey(key));
     }
-    let row = Arc::new(row);
+    Ok(row)
+}
+
+fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(), Unreadable> {
+    let row = Arc::new(read::<R>(stored)?);
     R::table_mut(tables).insert(Arc::clone(&row));
     // Nobody waits yet.
     R::relate(tables, None, Some(&row), &mut Touched::default());
+    Ok(())
+}
+
+fn apply_to<R: InTables>(
+    tables: &mut Tables,
+    change: &StoredChange,
+    named: &StoredRow,
+    touched: &mut Touched,
+) -> Result<(), Unreadable> {
+    let key = read::<R>(named)?.key();
+    let row = change.row.as_ref().map(read::<R>).transpose()?.map(Arc::new);
+    let old = R::table(tables).get(&key).cloned();
+    match &row {
+        Some(row) => R::table_mut(tables).insert(Arc::clone(row)),
+        None => {
+            R::table_mut(tables).remove(&key);
+        }
+    }
+    R::touched(touched).insert(key);
+    R::relate(tables, old.as_deref(), row.as_deref(), touched);
     Ok(())
 }

@@ -164,13 +164,13 @@ impl Journal for Gate {
     fn load(&mut self) -> Result<Loaded, OpenError> {
         Ok(Loaded::default())
     }
-    fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+    fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError> {
         let mut state = self.0.0.lock().unwrap();
         state.arrived += 1;
         self.0.1.notify_all();
         let mut state = self.0.1.wait_while(state, |state| !state.open).unwrap();
-        state.sizes.push(changes.len());
-        if state.fails { Err(JournalError::Io("broken".into())) } else { Ok(()) }
+        state.sizes.push(writes.len());
+        if state.fails { Err(JournalError::Io("broken".into())) } else { Ok(writes.len()) }
     }
 }
 

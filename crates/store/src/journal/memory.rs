@@ -17,8 +17,8 @@ impl Journal for NullJournal {
     fn bytes(&self) -> u64 {
         0
     }
-    fn commit(&mut self, _changes: &[Change]) -> Result<(), JournalError> {
-        Ok(())
+    fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError> {
+        Ok(writes.len())
     }
 }
 
@@ -62,13 +62,14 @@ impl Journal for MemoryJournal {
         self.disk().bytes
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+    fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError> {
         let mut disk = self.disk();
         if disk.broken {
             return Err(JournalError::Full);
         }
-        let encoded = changes.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        for (change, stored) in changes.iter().zip(encoded) {
+        let changes = || writes.iter().flatten();
+        let encoded = changes().map(encode).collect::<Result<Vec<_>, _>>()?;
+        for (change, stored) in changes().zip(encoded) {
             let place = (change.table.to_owned(), change.key.clone());
             let length = |row: &StoredRow| row.bytes.len() as u64;
             disk.bytes += stored.as_ref().map_or(0, length);
@@ -79,7 +80,7 @@ impl Journal for MemoryJournal {
             disk.bytes -= old.as_ref().map_or(0, length);
         }
         disk.commits += 1;
-        Ok(())
+        Ok(writes.len())
     }
 }
 

@@ -1,7 +1,16 @@
 //! Where accepted writes become durable.
 //!
-//! **Invariant:** after `commit` returns `Ok` every change of it survives the death of the process and
-//! of the machine; after `Err` none of them is seen again by this process.
+//! ```text
+//! leader    commit(writes) --> the first n are durable, each whole; the rest is given again
+//!           commit(writes) --> not the leader any more: none of them
+//! follower  follow()       --> what the leader committed since
+//! ```
+//!
+//! A journal of one process is always its leader, and nobody else writes to it. One that several processes share, such as
+//! a key-value store with leases, takes small transactions, and tells those that do not lead what came.
+//!
+//! **Invariant:** after `commit` returns `Ok(n)` every change of the first `n` writes survives the death of the process
+//! and of the machine, and nothing of the others was done; after `Err` none of them is seen again by this process.
 
 pub mod memory;
 mod reserve;
@@ -22,8 +31,23 @@ pub trait Journal: Send + 'static {
     fn load(&mut self) -> Result<Loaded, OpenError>;
     /// Bytes of all rows as they are written: of those that were loaded, and what was committed since.
     fn bytes(&self) -> u64;
-    /// Makes the changes durable, in their order, all or none.
-    fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError>;
+    /// Makes writes durable, in their order, each whole or not at all, and returns how many of them, from the first on: at
+    /// least one. The changes of a write belong together; those of several may, too.
+    ///
+    /// # Errors
+    /// None of the writes was done. [`JournalError::NotLeader`]: another process leads now.
+    fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError>;
+    /// Whether this process may write. Asked when nothing waits.
+    fn leads(&mut self) -> bool {
+        true
+    }
+    /// What another process committed since `load` or the last call, in order. Does not wait.
+    ///
+    /// # Errors
+    /// What there is could not be read; the next call gives it again.
+    fn follow(&mut self) -> Result<Vec<StoredChange>, JournalError> {
+        Ok(Vec::new())
+    }
     /// The directory whose file system decides whether there is room for new rows; `None` where space
     /// is no matter.
     fn directory(&self) -> Option<PathBuf> {
@@ -51,6 +75,15 @@ pub struct StoredRow {
     pub version: u32,
     /// JSON.
     pub bytes: String,
+}
+
+/// A row that another process put or removed, as it lies in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredChange {
+    /// `None`: it was removed.
+    pub row: Option<StoredRow>,
+    /// What was there under the key.
+    pub old: Option<StoredRow>,
 }
 
 /// A row that was put (`Some`) or removed.

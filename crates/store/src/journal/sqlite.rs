@@ -161,18 +161,18 @@ impl Journal for SqliteJournal {
         Ok(Loaded { instance_id, rows })
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+    fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError> {
         let transaction = self.connection.transaction().map_err(|error| journal_error(&error))?;
         let (mut totals, mut bytes) = (self.totals, self.bytes);
         totals.commits += 1;
-        for change in changes {
+        for change in writes.iter().flatten() {
             apply(&transaction, change, &mut totals, &mut bytes)?;
         }
         write_totals(&transaction, &totals).map_err(|error| journal_error(&error))?;
         transaction.commit().map_err(|error| journal_error(&error))?;
         (self.totals, self.bytes) = (totals, bytes);
         self.acknowledged.set(totals.commits);
-        Ok(())
+        Ok(writes.len())
     }
 
     fn bytes(&self) -> u64 {

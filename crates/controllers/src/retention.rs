@@ -15,7 +15,7 @@ use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
 use outport_model::{DesiredStatus, Now, TaskStatus, TimestampMs};
 use outport_planner::{Settings, idempotency, retention};
 use outport_store::keys::{ClusterKey, ServiceKey};
-use outport_store::{Fault, Row, Store, Tables, Transaction};
+use outport_store::{Fault, Row, Store, Tables, TaskFacet, Transaction};
 
 use crate::{Controller, Extent, only_fault};
 
@@ -97,20 +97,19 @@ fn due_tasks(tables: &Tables, now: &Now, settings: &Settings) -> Keys<Task> {
     let over = now.over(settings.stopped_task_life_ms);
     let stopped = || tables.tasks.stopped().iter();
     let old_enough = stopped()
-        .take_while(|((stopped_ms, _), _)| *stopped_ms <= over.until_ms)
-        .chain(stopped().rev().take_while(|((stopped_ms, _), _)| *stopped_ms > over.beyond_ms));
-    old_enough
-        .filter(|(_, task)| {
-            let service_is_gone = task.service.as_ref().is_some_and(|member| {
-                let key =
-                    ServiceKey::new(&task.scope, task.cluster.clone(), member.service.clone());
-                tables.services.get(&key).is_none_or(|s| s.status == ServiceStatus::Inactive)
-            });
-            service_is_gone || retention::forgets_task(task, now, settings)
-        })
-        .map(|(_, task)| task.key())
-        .take(ROWS_PER_PASS_MAX)
-        .collect()
+        .take_while(|(stopped_ms, _)| *stopped_ms <= over.until_ms)
+        .chain(stopped().rev().take_while(|(stopped_ms, _)| *stopped_ms > over.beyond_ms));
+    let rows = old_enough.filter_map(|(_, key)| Some((key, tables.tasks.get(key)?)));
+    rows.filter(|(_, task)| {
+        let service_is_gone = task.service.as_ref().is_some_and(|member| {
+            let key = ServiceKey::new(&task.scope, task.cluster.clone(), member.service.clone());
+            tables.services.get(&key).is_none_or(|s| s.status == ServiceStatus::Inactive)
+        });
+        service_is_gone || retention::forgets_task(task, now, settings)
+    })
+    .map(|(key, _)| key.clone())
+    .take(ROWS_PER_PASS_MAX)
+    .collect()
 }
 
 fn due_services(tables: &Tables, now: &Now, settings: &Settings) -> Keys<Service> {
@@ -203,7 +202,7 @@ fn is_empty(tables: &Tables, cluster: &ClusterKey) -> bool {
         && tables.container_instances.in_cluster(cluster).is_empty()
         && [DesiredStatus::Running, DesiredStatus::Stopped]
             .into_iter()
-            .all(|desired| tables.tasks.in_cluster(cluster, desired).is_empty())
+            .all(|desired| tables.tasks.with_facet(cluster, desired, TaskFacet::Any).is_empty())
 }
 
 fn due_tokens(tables: &Tables, now: &Now) -> Keys<IdempotencyToken> {

@@ -3,7 +3,7 @@
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::row::Row;
 
@@ -50,11 +50,10 @@ impl<R: Row> Table<R> {
 
     pub(crate) fn insert(&mut self, row: Arc<R>) {
         let key = row.key();
-        if let Some(old) = self.rows.get(&key).cloned() {
-            self.index.remove(&old);
+        match self.rows.insert(key, Arc::clone(&row)) {
+            Some(old) => self.index.replace(&old, &row),
+            None => self.index.add(&row),
         }
-        self.index.add(&row);
-        self.rows.insert(key, row);
     }
 
     pub(crate) fn remove(&mut self, key: &R::Key) -> Option<Arc<R>> {
@@ -68,6 +67,11 @@ impl<R: Row> Table<R> {
 pub trait Index<R>: Clone + Default + Send + Sync + std::fmt::Debug {
     fn add(&mut self, row: &Arc<R>);
     fn remove(&mut self, row: &R);
+    /// The row took the place of another one under the same key.
+    fn replace(&mut self, old: &R, new: &Arc<R>) {
+        self.remove(old);
+        self.add(new);
+    }
 }
 
 /// A table without indexes.
@@ -110,6 +114,38 @@ impl<G: Ord + Clone, K: Ord + Clone, R> Grouping<G, K, R> {
         let Some(rows) = self.groups.get_mut(group) else { return };
         rows.remove(key);
         if rows.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+}
+
+/// Keys under a group key.
+#[derive(Clone, Debug)]
+pub struct Members<G: Ord, K: Ord> {
+    groups: OrdMap<G, OrdSet<K>>,
+    empty: OrdSet<K>,
+}
+
+impl<G: Ord, K: Ord> Default for Members<G, K> {
+    fn default() -> Self {
+        Self { groups: OrdMap::new(), empty: OrdSet::new() }
+    }
+}
+
+impl<G: Ord + Clone, K: Ord + Clone> Members<G, K> {
+    /// The keys of a group; empty for a group that nobody is in.
+    pub fn get(&self, group: &G) -> &OrdSet<K> {
+        self.groups.get(group).unwrap_or(&self.empty)
+    }
+
+    pub(crate) fn add(&mut self, group: G, key: K) {
+        self.groups.entry(group).or_default().insert(key);
+    }
+
+    pub(crate) fn remove(&mut self, group: &G, key: &K) {
+        let Some(keys) = self.groups.get_mut(group) else { return };
+        keys.remove(key);
+        if keys.is_empty() {
             self.groups.remove(group);
         }
     }

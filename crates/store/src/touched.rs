@@ -151,6 +151,11 @@ impl<K: Ord + Clone> RowWatch<K> {
         }
     }
 
+    /// Whether the row was touched since it was last marked as seen, or the store is closed.
+    pub fn has_changed(&self) -> bool {
+        self.news.as_ref().is_none_or(|news| news.has_changed().unwrap_or(true))
+    }
+
     /// Returns at once when the row was touched since it was last marked as seen, else when it is.
     pub async fn changed(&mut self) -> Result<(), Closed> {
         match &mut self.news {

@@ -12,6 +12,7 @@
 
 pub mod invariants;
 pub mod network;
+pub mod nobody;
 pub mod node;
 pub mod rng;
 pub mod user;

@@ -82,7 +82,11 @@ pub fn set_up(tx: &mut Transaction<'_>) {
     }
 }
 
-fn task_definition(family: &str, revision: Revision, network_mode: NetworkMode) -> TaskDefinition {
+pub fn task_definition(
+    family: &str,
+    revision: Revision,
+    network_mode: NetworkMode,
+) -> TaskDefinition {
     TaskDefinition {
         scope: scope(),
         family: Family::new(family),

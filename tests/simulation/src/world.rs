@@ -3,28 +3,22 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures_util::FutureExt;
-use outport_controllers::node_link::{
-    CredentialSource, LinkConfig, LogSink, NodeAuthority, NodeLink, NotIssued, SinkError,
-};
+use outport_controllers::node_link::{LinkConfig, NodeLink};
 use outport_controllers::{
     Controller, Extent, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
+use outport_model::NodeId;
 use outport_model::node::Node;
-use outport_model::node_identity::KeyFingerprint;
 use outport_model::task::Task;
-use outport_model::{NodeId, Scope};
-use outport_node_protocol::{
-    AssignmentRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogDestination,
-    Registered, RegistryCredential,
-};
+use outport_node_protocol::{AssignmentRequest, Registered};
 use outport_planner::Settings;
 use outport_store::journal::MemoryJournal;
 use outport_store::{ManualClock, Row, RowWatch, SeededIds, Store, Transaction};
 
 use crate::invariants::{self, Memory};
 use crate::network::{Message, Network};
+use crate::nobody::Nobody;
 use crate::node::FakeNode;
 use crate::rng::Rng;
 use crate::user;
@@ -126,14 +120,14 @@ impl ControlPlane {
             vpc_cidr: "172.31.0.0/16".into(),
         };
         let config = LinkConfig { scope: user::scope(), registered };
-        let nothing = Arc::new(Nothing);
+        let nobody = Arc::new(Nobody);
         let link = NodeLink::new(
             store.clone(),
             config,
             heartbeats.clone(),
-            nothing.clone(),
-            nothing.clone(),
-            nothing,
+            nobody.clone(),
+            nobody.clone(),
+            nobody,
         );
         Self {
             link,
@@ -151,46 +145,6 @@ impl ControlPlane {
             Ok::<_, Infallible>(())
         });
         written.now_or_never().expect("no waiting").is_ok()
-    }
-}
-
-struct Nothing;
-
-#[async_trait]
-impl LogSink for Nothing {
-    async fn append(
-        &self,
-        _scope: &Scope,
-        _destination: &LogDestination,
-        batch: LogBatch,
-    ) -> Result<LogCursor, SinkError> {
-        Ok(LogCursor { committed: batch.to_cursor })
-    }
-}
-
-#[async_trait]
-impl CredentialSource for Nothing {
-    async fn issue(&self, _scope: &Scope, _task: &Task) -> Result<RegistryCredential, SinkError> {
-        Err(SinkError::Refused("there is no registry".into()))
-    }
-}
-
-/// The nodes here are believed as they are.
-impl NodeAuthority for Nothing {
-    fn admit(&self, _request: &JoinRequest) -> Result<KeyFingerprint, NotIssued> {
-        Err(NotIssued::WrongToken)
-    }
-
-    fn key(&self, _certificate_request: &str) -> Result<KeyFingerprint, NotIssued> {
-        Err(NotIssued::WrongToken)
-    }
-
-    fn issue(
-        &self,
-        _node: &NodeId,
-        _certificate_request: &str,
-    ) -> Result<IssuedCertificate, NotIssued> {
-        Err(NotIssued::WrongToken)
     }
 }
 

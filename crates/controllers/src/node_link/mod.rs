@@ -28,13 +28,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use outport_model::node::Node;
 use outport_model::task::Task;
-use outport_model::{DesiredStatus, NodeId, Scope};
+use outport_model::{DesiredStatus, NodeId, Scope, SteadyMs};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    RefusalCode, Registered, Registration, RegistryCredential, Report, TaskAssignment,
+    RefusalCode, Registered, Registration, RegistryCredential, Report,
 };
 use outport_planner::task_end::end_unseen;
-use outport_store::{Fault, Store};
+use outport_store::{Fault, RowWatch, Store};
 
 use crate::Heartbeats;
 
@@ -125,6 +125,17 @@ impl From<SinkError> for LinkError {
     }
 }
 
+/// What a node was told, and whether anything was touched since that it may have to be told.
+struct Told {
+    assignment: Arc<Assignment>,
+    news: RowWatch<NodeId>,
+    /// When it was last made from the rows.
+    made_at_ms: SteadyMs,
+}
+
+/// An assignment is made from the rows again after this long though nothing was touched.
+const ASSIGNMENT_LIFE_MS: SteadyMs = 60_000;
+
 /// The calls of nodes. A clone is another handle.
 #[derive(Clone)]
 pub struct NodeLink {
@@ -134,7 +145,7 @@ pub struct NodeLink {
     logs: Arc<dyn LogSink>,
     credentials: Arc<dyn CredentialSource>,
     authority: Arc<dyn NodeAuthority>,
-    told: Arc<Mutex<BTreeMap<NodeId, Arc<Assignment>>>>,
+    told: Arc<Mutex<BTreeMap<NodeId, Told>>>,
 }
 
 /// The part of a generation that counts assignments since the control plane started; the part above it
@@ -183,34 +194,60 @@ impl NodeLink {
         let Some(row) = snapshot.nodes.get(&request.node) else {
             return Err(LinkError::NotRegistered(request.node.clone()));
         };
-        self.heartbeats.hear(&row.id, self.store.now().steady_ms);
-        let tasks = assignment::build(&snapshot, &row.id);
-        if self.told(&row.id).is_none() {
-            let generation = self.begin_generations(&row.id).await?;
-            self.tell(&row.id, generation, tasks.clone());
-        }
-        let told = self.told(&row.id).unwrap_or_default();
-        if told.tasks == tasks && told.generation == request.known_generation {
+        let now_ms = self.store.now().steady_ms;
+        self.heartbeats.hear(&row.id, now_ms);
+        if self.is_told_all(request, now_ms) {
             return Ok(None);
         }
-        let is_ahead = request.known_generation > told.generation;
-        if told.tasks == tasks && !is_ahead {
-            return Ok(Some(told));
-        }
+        // What is touched from here on is news for the next call.
+        let news = self.store.watch_row::<Node>(&row.id);
+        let snapshot = self.store.snapshot();
+        let tasks = assignment::build(&snapshot, &row.id);
+        let told = match self.told(&row.id) {
+            Some(told) => told,
+            None => {
+                let generation = self.begin_generations(&row.id).await?;
+                Arc::new(Assignment { generation, tasks: tasks.clone() })
+            }
+        };
         // A node may know a later one when the store was restored from a backup; it would refuse ours.
-        let generation = told.generation.max(request.known_generation) + 1;
-        Ok(Some(self.tell(&row.id, generation, tasks)))
+        let is_ahead = request.known_generation > told.generation;
+        let assignment = match told.tasks == tasks && !is_ahead {
+            true => told,
+            false => {
+                let generation = told.generation.max(request.known_generation) + 1;
+                Arc::new(Assignment { generation, tasks })
+            }
+        };
+        let is_known = assignment.generation == request.known_generation;
+        self.tell(&row.id, Arc::clone(&assignment), news, now_ms);
+        Ok((!is_known).then_some(assignment))
     }
 
     fn told(&self, node: &NodeId) -> Option<Arc<Assignment>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(node).map(|told| Arc::clone(&told.assignment))
     }
 
-    fn tell(&self, node: &NodeId, generation: u64, tasks: Vec<TaskAssignment>) -> Arc<Assignment> {
-        let assignment = Arc::new(Assignment { generation, tasks });
+    /// Whether the node knows what it was told last, and nothing was touched since.
+    fn is_told_all(&self, request: &AssignmentRequest, now_ms: SteadyMs) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(&request.node).is_some_and(|told| {
+            told.assignment.generation == request.known_generation
+                && !told.news.has_changed()
+                && now_ms - told.made_at_ms < ASSIGNMENT_LIFE_MS
+        })
+    }
+
+    fn tell(
+        &self,
+        node: &NodeId,
+        assignment: Arc<Assignment>,
+        news: RowWatch<NodeId>,
+        made_at_ms: SteadyMs,
+    ) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(node.clone(), Arc::clone(&assignment));
-        assignment
+        told.insert(node.clone(), Told { assignment, news, made_at_ms });
     }
 
     /// The first generation of this start of the control plane.

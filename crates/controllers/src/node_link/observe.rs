@@ -11,18 +11,15 @@ use outport_planner::task_report::{
 use outport_store::keys::{ServiceKey, ServiceRevisionKey};
 use outport_store::{Tables, Transaction};
 
-/// What comes of the report, if anything. A task that is unknown or placed elsewhere is none of the node's business: it
-/// is not in its assignment, so the node stops it.
+/// What comes of the report, if anything. A task that is unknown, over, or placed elsewhere is none of the node's business:
+/// it is not in its assignment, so the node stops it.
 pub fn news(
     tables: &Tables,
     node: &NodeId,
     report: &TaskReport,
     now_ms: TimestampMs,
 ) -> Option<Observed> {
-    let task = tables.tasks.by_id(&report.task)?;
-    if task.node.as_ref() != Some(node) {
-        return None;
-    }
+    let task = tables.tasks.live_on_node(node).get(&report.task)?;
     observe(task, &observation(report), now_ms)
 }
 

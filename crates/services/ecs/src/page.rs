@@ -3,6 +3,8 @@
 //! A token is the key of the last item of the page before, encoded so that nobody builds on its form. It stays good
 //! when items come and go.
 
+use std::ops::Bound;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -43,6 +45,13 @@ impl PageRequest {
         };
         let after = next_token.filter(|token| !token.is_empty()).map(open).transpose()?;
         Ok(Self { after, items_max: items })
+    }
+
+    /// The keys behind the last item of the page before: what comes before it costs nothing.
+    pub fn range<K>(&self, key: impl FnOnce(&str) -> K) -> (Bound<K>, Bound<K>) {
+        let start =
+            self.after.as_deref().map_or(Bound::Unbounded, |after| Bound::Excluded(key(after)));
+        (start, Bound::Unbounded)
     }
 
     /// Takes one page from `items`, which come in the order of their keys. The token is there when more follow.

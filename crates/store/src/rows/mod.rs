@@ -20,6 +20,8 @@ mod task_definition;
 mod task_definition_family;
 mod vpc;
 
+pub use task::{TaskCounts, TaskFacet};
+
 /// The keys of the tables.
 pub mod keys {
     pub use super::account_setting::AccountSettingKey;

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use outport_model::capacity::NodeUse;
 use outport_model::task::{Reservation, Task};
-use outport_model::{ClusterName, DesiredStatus, Family, NodeId, TaskId, TaskStatus, TimestampMs};
+use outport_model::task_definition::LaunchType;
+use outport_model::{
+    ClusterName, ContainerInstanceId, DesiredStatus, Family, NodeId, ServiceName, TaskId,
+    TaskStatus, TimestampMs,
+};
 
 use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
-use crate::rows::cluster::cluster_of;
 use crate::rows::key::key;
 use crate::rows::service::ServiceKey;
-use crate::table::{Grouping, Index, Rows, Table};
+use crate::table::{Grouping, Index, Members, Rows, Table};
 use crate::tables::{Related, Tables, Touched};
 
 key!(TaskKey { cluster: ClusterName, task: TaskId });
@@ -65,115 +68,206 @@ fn service_of(row: &Task) -> Option<ServiceKey> {
     Some(ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone()))
 }
 
+/// What ListTasks filters by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TaskFacet {
+    /// Every task has it.
+    Any,
+    Family(Family),
+    Service(ServiceName),
+    StartedBy(String),
+    ContainerInstance(ContainerInstanceId),
+    LaunchType(LaunchType),
+}
+
+impl TaskFacet {
+    /// All facets of a task.
+    fn of(row: &Task) -> impl Iterator<Item = Self> {
+        let service = row.service.as_ref().map(|member| Self::Service(member.service.clone()));
+        let started_by = row.started_by.clone().map(Self::StartedBy);
+        let instance = row.container_instance.clone().map(Self::ContainerInstance);
+        [Self::Any, Self::Family(row.family.clone()), Self::LaunchType(row.launch_type)]
+            .into_iter()
+            .chain(service)
+            .chain(started_by)
+            .chain(instance)
+    }
+}
+
+/// The tasks of a cluster and launch type, as DescribeClusters counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    pub running: usize,
+    /// PROVISIONING, PENDING or ACTIVATING.
+    pub pending: usize,
+}
+
+/// Groups of tasks that change with every report hold rows, of which each is small; groups that may have every task of a
+/// cluster hold ids, and do not notice a report.
 #[derive(Clone, Debug, Default)]
 pub struct TaskIndex {
-    by_id: Rows<TaskId, Task>,
+    by_id: OrdMap<TaskId, TaskKey>,
+    by_facet: Members<(ClusterKey, DesiredStatus, TaskFacet), TaskId>,
     by_service: Grouping<ServiceKey, TaskId, Task>,
-    by_desired_status: Grouping<(ClusterKey, DesiredStatus), TaskId, Task>,
-    by_family: Grouping<(ClusterKey, Family), TaskId, Task>,
-    by_started_by: Grouping<(ClusterKey, String), TaskId, Task>,
-    live_by_node: Grouping<NodeId, TaskKey, Task>,
+    live_by_node: Grouping<NodeId, TaskId, Task>,
     use_by_node: OrdMap<NodeId, NodeUse>,
-    unplaced: Rows<TaskKey, Task>,
-    stopped: Rows<(TimestampMs, TaskKey), Task>,
+    counts: OrdMap<(ClusterKey, LaunchType), TaskCounts>,
+    stopped: OrdSet<(TimestampMs, TaskKey)>,
 }
 
 impl Index<Task> for TaskIndex {
     fn add(&mut self, row: &Arc<Task>) {
-        self.by_id.insert(row.id.clone(), Arc::clone(row));
-        let cluster = cluster_of(&row.scope, &row.cluster);
-        if let Some(service) = service_of(row) {
-            self.by_service.add(service, row.id.clone(), row);
-        }
-        if let Some(started_by) = &row.started_by {
-            self.by_started_by.add((cluster.clone(), started_by.clone()), row.id.clone(), row);
-        }
-        self.by_family.add((cluster.clone(), row.family.clone()), row.id.clone(), row);
-        self.by_desired_status.add((cluster, row.desired_status), row.id.clone(), row);
-        match &row.node {
-            Some(node) if row.holds_resources() => {
-                self.live_by_node.add(node.clone(), row.key(), row);
-                self.use_by_node.entry(node.clone()).or_default().add(&row.reserved);
-            }
-            None if row.holds_resources() => {
-                self.unplaced.insert(row.key(), Arc::clone(row));
-            }
-            _ => {}
-        }
-        if row.last_status >= TaskStatus::Stopped {
-            self.stopped.insert(stopped_key(row), Arc::clone(row));
-        }
+        self.by_id.insert(row.id.clone(), row.key());
+        self.list(row);
+        self.put_row(row);
+        self.hold(row);
+        self.count(row, 1);
+        self.stopped.extend(stopped_key(row));
     }
 
     fn remove(&mut self, row: &Task) {
         self.by_id.remove(&row.id);
-        let cluster = cluster_of(&row.scope, &row.cluster);
+        self.unlist(row);
         if let Some(service) = service_of(row) {
             self.by_service.remove(&service, &row.id);
         }
-        if let Some(started_by) = &row.started_by {
-            self.by_started_by.remove(&(cluster.clone(), started_by.clone()), &row.id);
+        self.let_go(row);
+        self.count(row, -1);
+        if let Some(key) = stopped_key(row) {
+            self.stopped.remove(&key);
         }
-        self.by_family.remove(&(cluster.clone(), row.family.clone()), &row.id);
-        self.by_desired_status.remove(&(cluster, row.desired_status), &row.id);
-        match &row.node {
-            Some(node) if row.holds_resources() => {
-                self.live_by_node.remove(node, &row.key());
-                if let Some(used) = self.use_by_node.get_mut(node) {
-                    used.subtract(&row.reserved);
-                    if used.tasks == 0 {
-                        self.use_by_node.remove(node);
-                    }
-                }
-            }
-            None if row.holds_resources() => {
-                self.unplaced.remove(&row.key());
-            }
-            _ => {}
+    }
+
+    fn replace(&mut self, old: &Task, new: &Arc<Task>) {
+        if old.service != new.service
+            || old.family != new.family
+            || old.started_by != new.started_by
+            || old.container_instance != new.container_instance
+            || old.launch_type != new.launch_type
+        {
+            // Nobody changes these; whoever does gets it right.
+            self.remove(old);
+            self.add(new);
+            return;
         }
-        if row.last_status >= TaskStatus::Stopped {
-            self.stopped.remove(&stopped_key(row));
+        if old.desired_status != new.desired_status {
+            self.unlist(old);
+            self.list(new);
+        }
+        self.put_row(new);
+        if old.last_status != new.last_status {
+            self.count(old, -1);
+            self.count(new, 1);
+        }
+        if held(Some(old)) == held(Some(new)) {
+            if let Some((node, _)) = held(Some(new)) {
+                self.live_by_node.add(node.clone(), new.id.clone(), new);
+            }
+        } else {
+            self.let_go(old);
+            self.hold(new);
+        }
+        let (before, after) = (stopped_key(old), stopped_key(new));
+        if before != after {
+            if let Some(key) = before {
+                self.stopped.remove(&key);
+            }
+            self.stopped.extend(after);
         }
     }
 }
 
-fn stopped_key(row: &Task) -> (TimestampMs, TaskKey) {
-    (row.stopped_at_ms.unwrap_or(row.created_at_ms), row.key())
+impl TaskIndex {
+    fn list(&mut self, row: &Task) {
+        for facet in TaskFacet::of(row) {
+            self.by_facet.add((cluster_key(row), row.desired_status, facet), row.id.clone());
+        }
+    }
+
+    fn unlist(&mut self, row: &Task) {
+        for facet in TaskFacet::of(row) {
+            self.by_facet.remove(&(cluster_key(row), row.desired_status, facet), &row.id);
+        }
+    }
+
+    fn put_row(&mut self, row: &Arc<Task>) {
+        if let Some(service) = service_of(row) {
+            self.by_service.add(service, row.id.clone(), row);
+        }
+    }
+
+    fn count(&mut self, row: &Task, step: isize) {
+        let is_pending = row.last_status < TaskStatus::Running;
+        if row.last_status > TaskStatus::Running {
+            return;
+        }
+        let counts = self.counts.entry((cluster_key(row), row.launch_type)).or_default();
+        let count = if is_pending { &mut counts.pending } else { &mut counts.running };
+        *count = count.saturating_add_signed(step);
+        if *counts == TaskCounts::default() {
+            self.counts.remove(&(cluster_key(row), row.launch_type));
+        }
+    }
+
+    fn hold(&mut self, row: &Arc<Task>) {
+        let Some((node, reserved)) = held(Some(row)) else { return };
+        self.live_by_node.add(node.clone(), row.id.clone(), row);
+        self.use_by_node.entry(node.clone()).or_default().add(reserved);
+    }
+
+    fn let_go(&mut self, row: &Task) {
+        let Some((node, reserved)) = held(Some(row)) else { return };
+        self.live_by_node.remove(node, &row.id);
+        if let Some(used) = self.use_by_node.get_mut(node) {
+            used.subtract(reserved);
+            if used.tasks == 0 {
+                self.use_by_node.remove(node);
+            }
+        }
+    }
+}
+
+fn cluster_key(row: &Task) -> ClusterKey {
+    ClusterKey::new(&row.scope, row.cluster.clone())
+}
+
+fn stopped_key(row: &Task) -> Option<(TimestampMs, TaskKey)> {
+    let is_stopped = row.last_status >= TaskStatus::Stopped;
+    is_stopped.then(|| (row.stopped_at_ms.unwrap_or(row.created_at_ms), row.key()))
 }
 
 impl Table<Task> {
     /// A task by its id alone, which is unique in an installation.
     pub fn by_id(&self, id: &TaskId) -> Option<&Arc<Task>> {
-        self.index.by_id.get(id)
+        self.get(self.index.by_id.get(id)?)
     }
     /// All tasks of a service that are kept, the stopped ones included.
     pub fn of_service(&self, service: &ServiceKey) -> &Rows<TaskId, Task> {
         self.index.by_service.get(service)
     }
-    /// The tasks of a cluster by what is wanted of them, as ListTasks filters.
-    pub fn in_cluster(&self, cluster: &ClusterKey, desired: DesiredStatus) -> &Rows<TaskId, Task> {
-        self.index.by_desired_status.get(&(cluster.clone(), desired))
+    /// The ids of the tasks of a cluster that have the facet, by what is wanted of them, as ListTasks filters.
+    pub fn with_facet(
+        &self,
+        cluster: &ClusterKey,
+        desired: DesiredStatus,
+        facet: TaskFacet,
+    ) -> &OrdSet<TaskId> {
+        self.index.by_facet.get(&(cluster.clone(), desired, facet))
     }
-    pub fn of_family(&self, cluster: &ClusterKey, family: &Family) -> &Rows<TaskId, Task> {
-        self.index.by_family.get(&(cluster.clone(), family.clone()))
-    }
-    pub fn started_by(&self, cluster: &ClusterKey, started_by: &str) -> &Rows<TaskId, Task> {
-        self.index.by_started_by.get(&(cluster.clone(), started_by.to_owned()))
+    /// How many tasks of the cluster run or are about to.
+    pub fn counts(&self, cluster: &ClusterKey, launch_type: LaunchType) -> TaskCounts {
+        self.index.counts.get(&(cluster.clone(), launch_type)).copied().unwrap_or_default()
     }
     /// The tasks that hold something of a node: placed on it and not STOPPED yet.
-    pub fn live_on_node(&self, node: &NodeId) -> &Rows<TaskKey, Task> {
+    pub fn live_on_node(&self, node: &NodeId) -> &Rows<TaskId, Task> {
         self.index.live_by_node.get(node)
     }
     /// The sum of what `live_on_node` holds.
     pub fn use_of_node(&self, node: &NodeId) -> NodeUse {
         self.index.use_by_node.get(node).cloned().unwrap_or_default()
     }
-    /// Live tasks without a node.
-    pub fn unplaced(&self) -> &Rows<TaskKey, Task> {
-        &self.index.unplaced
-    }
     /// STOPPED tasks, the longest stopped first.
-    pub fn stopped(&self) -> &Rows<(TimestampMs, TaskKey), Task> {
+    pub fn stopped(&self) -> &OrdSet<(TimestampMs, TaskKey)> {
         &self.index.stopped
     }
 }

@@ -7,7 +7,7 @@ use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::service::ServiceStatus;
 use outport_model::{Arn, ClusterName, DesiredStatus, Scope, TaskStatus};
 use outport_store::keys::ClusterKey;
-use outport_store::{Tables, Transaction};
+use outport_store::{Tables, TaskFacet, Transaction};
 
 use crate::views::cluster::{Include, view};
 use crate::{EcsService, Rejection, access, lookup, names};
@@ -52,7 +52,8 @@ fn check_empty(tables: &Tables, key: &ClusterKey) -> Result<(), Rejection> {
         return Err(Rejection::ClusterContainsServices);
     }
     let has_tasks = [DesiredStatus::Running, DesiredStatus::Stopped].into_iter().any(|desired| {
-        let mut tasks = tables.tasks.in_cluster(key, desired).values();
+        let ids = tables.tasks.with_facet(key, desired, TaskFacet::Any).iter();
+        let mut tasks = ids.filter_map(|id| tables.tasks.by_id(id));
         tasks.any(|task| task.last_status < TaskStatus::Stopped)
     });
     if has_tasks {

@@ -6,7 +6,7 @@ use outport_model::service::ServiceStatus;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
 use outport_model::{Arn, DesiredStatus, Scope, TaskStatus};
 use outport_store::keys::{ClusterKey, TaskDefinitionKey};
-use outport_store::{Tables, Transaction};
+use outport_store::{Tables, TaskFacet, Transaction};
 
 use crate::views::failure;
 use crate::views::task_definition::view;
@@ -98,7 +98,10 @@ fn is_in_use(tables: &Tables, row: &TaskDefinition) -> bool {
     let clusters = tables.clusters.iter().filter(|cluster| cluster.scope == row.scope);
     let mut keys = clusters.map(|cluster| ClusterKey::new(&cluster.scope, cluster.name.clone()));
     keys.any(|key| {
-        let mut tasks = tables.tasks.of_family(&key, &row.family).values();
+        let facet = || TaskFacet::Family(row.family.clone());
+        let both = [DesiredStatus::Running, DesiredStatus::Stopped].into_iter();
+        let ids = both.flat_map(|desired| tables.tasks.with_facet(&key, desired, facet()));
+        let mut tasks = ids.filter_map(|id| tables.tasks.by_id(id));
         let mut services = tables.services.in_cluster(&key).values();
         tasks.any(|task| {
             task.revision == row.revision

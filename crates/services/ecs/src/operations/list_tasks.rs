@@ -5,7 +5,9 @@ use std::sync::Arc;
 use outport_aws_ecs::{DesiredStatus, ListTasksRequest, ListTasksResponse};
 use outport_identity::Call;
 use outport_model::task::Task;
-use outport_model::{Arn, ClusterName, ContainerInstanceId, Scope, ServiceName};
+use outport_model::task_definition::LaunchType;
+use outport_model::{Arn, ClusterName, ContainerInstanceId, Family, Scope, ServiceName, TaskId};
+use outport_store::TaskFacet;
 use outport_store::keys::ClusterKey;
 
 use crate::page::PageRequest;
@@ -42,7 +44,9 @@ pub async fn list_tasks(
         }
     };
     let key = ClusterKey::new(&scope, cluster);
-    let rows = tables.tasks.in_cluster(&key, desired).values();
+    let ids = tables.tasks.with_facet(&key, desired, filter.facet());
+    let rows =
+        ids.range(request.range(|id| TaskId::new(id))).filter_map(|id| tables.tasks.by_id(id));
     let listed =
         rows.filter(|task| filter.passes(task)).map(|task| (task.id.to_string(), arn(task)));
     let page = request.take(listed);
@@ -94,6 +98,21 @@ impl Filter {
             service,
             launch_type: input.launch_type,
         })
+    }
+
+    /// The one that fewest tasks have, as far as that can be said; the others are asked of each task that has it.
+    fn facet(&self) -> TaskFacet {
+        let instance = self.container_instance.clone().map(TaskFacet::ContainerInstance);
+        let service = || self.service.clone().map(TaskFacet::Service);
+        let started_by = || self.started_by.clone().map(TaskFacet::StartedBy);
+        let family = || self.family.as_ref().map(|name| TaskFacet::Family(Family::new(name)));
+        let launch_type = || {
+            let name = self.launch_type?.as_str();
+            let all = [LaunchType::Ec2, LaunchType::Fargate, LaunchType::External];
+            all.into_iter().find(|kind| kind.as_str() == name).map(TaskFacet::LaunchType)
+        };
+        let facet = instance.or_else(service).or_else(started_by).or_else(family);
+        facet.or_else(launch_type).unwrap_or(TaskFacet::Any)
     }
 
     fn passes(&self, task: &Arc<Task>) -> bool {

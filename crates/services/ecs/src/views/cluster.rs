@@ -1,13 +1,13 @@
 //! A cluster, with its counts taken from what is in it.
 
 use outport_aws_ecs as wire;
+use outport_model::Arn;
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::service::ServiceStatus;
 use outport_model::task_definition::LaunchType;
-use outport_model::{Arn, DesiredStatus, TaskStatus};
-use outport_store::Tables;
 use outport_store::keys::ClusterKey;
+use outport_store::{Tables, TaskCounts};
 
 use super::count;
 use crate::{capacity_provider, tags};
@@ -107,16 +107,10 @@ struct Counts {
 impl Counts {
     fn of(tables: &Tables, key: &ClusterKey) -> Self {
         let mut counts = Self::default();
-        for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
-            for task in tables.tasks.in_cluster(key, desired).values() {
-                match task.last_status {
-                    TaskStatus::Running => counts.running[index(task.launch_type)] += 1,
-                    TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating => {
-                        counts.pending[index(task.launch_type)] += 1;
-                    }
-                    _ => {}
-                }
-            }
+        for launch_type in [LaunchType::Ec2, LaunchType::Fargate, LaunchType::External] {
+            let TaskCounts { running, pending } = tables.tasks.counts(key, launch_type);
+            counts.running[index(launch_type)] = running;
+            counts.pending[index(launch_type)] = pending;
         }
         for service in tables.services.in_cluster(key).values() {
             match service.status {

@@ -1,4 +1,4 @@
-//! The room of nodes is what a look at every row says it is, whatever happened to the rows before.
+//! Indexes and the room of nodes are what a look at every row says, whatever happened to the rows before.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,10 +9,15 @@ use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::node::{Node, NodeCapacity};
 use outport_model::task::{Reservation, Task};
-use outport_model::task_definition::TransportProtocol;
-use outport_model::{ClusterName, ContainerInstanceId, DesiredStatus, NodeId, TaskId, TaskStatus};
+use outport_model::task_definition::{LaunchType, TransportProtocol};
+use outport_model::{
+    ClusterName, ContainerInstanceId, DesiredStatus, Family, NodeId, TaskId, TaskStatus,
+};
 use outport_store::journal::MemoryJournal;
-use outport_store::{ManualClock, Row, SeededIds, Snapshot, Store, Tables, Transaction};
+use outport_store::keys::ClusterKey;
+use outport_store::{
+    ManualClock, Row, SeededIds, Snapshot, Store, Tables, TaskCounts, TaskFacet, Transaction,
+};
 use serde::de::DeserializeOwned;
 
 const NODES: u64 = 12;
@@ -73,7 +78,11 @@ fn task(number: u64, random: &mut Random) -> Task {
     Task {
         id: TaskId::new(format!("{number:032x}")),
         node: (random.below(9) > 0).then(|| NodeId::new(format!("{:032x}", random.below(NODES)))),
-        desired_status: DesiredStatus::Running,
+        desired_status: [DesiredStatus::Running, DesiredStatus::Stopped][random.below(2) as usize],
+        family: Family::new(["a", "b"][random.below(2) as usize]),
+        started_by: (random.below(2) > 0).then(|| "a".to_owned()),
+        launch_type: [LaunchType::Ec2, LaunchType::Fargate][random.below(2) as usize],
+        stopped_at_ms: (random.below(2) > 0).then(|| i64::from(random.small(9))),
         last_status: statuses[random.below(3) as usize],
         reserved: Reservation {
             cpu_units: 64 * random.small(5),
@@ -145,6 +154,44 @@ fn check(tables: &Tables, random: &mut Random) {
     }
 }
 
+/// The lists and counts of tasks are what a look at every task says.
+fn check_lists(tables: &Tables) {
+    let cluster = golden::<Task>("task").cluster;
+    let key = ClusterKey::new(&golden::<Task>("task").scope, cluster);
+    for (desired, launch_type) in [DesiredStatus::Running, DesiredStatus::Stopped]
+        .into_iter()
+        .flat_map(|desired| [(desired, LaunchType::Ec2), (desired, LaunchType::Fargate)])
+    {
+        let listed = |facet: TaskFacet, has: &dyn Fn(&Task) -> bool| {
+            let rows = tables.tasks.iter().filter(|row| row.desired_status == desired);
+            let expected: Vec<TaskId> = rows.filter(|r| has(r)).map(|r| r.id.clone()).collect();
+            let found = tables.tasks.with_facet(&key, desired, facet.clone());
+            assert_eq!(found.iter().cloned().collect::<Vec<_>>(), expected, "{facet:?}");
+        };
+        listed(TaskFacet::Any, &|_| true);
+        listed(TaskFacet::LaunchType(launch_type), &|row| row.launch_type == launch_type);
+        for name in ["a", "b"] {
+            listed(TaskFacet::Family(Family::new(name)), &|row| row.family.as_str() == name);
+            let by_name = |row: &Task| row.started_by.as_deref() == Some(name);
+            listed(TaskFacet::StartedBy(name.into()), &by_name);
+        }
+        let of_type = || tables.tasks.iter().filter(|row| row.launch_type == launch_type);
+        let expected = TaskCounts {
+            running: of_type().filter(|row| row.last_status == TaskStatus::Running).count(),
+            pending: of_type().filter(|row| row.last_status < TaskStatus::Running).count(),
+        };
+        assert_eq!(tables.tasks.counts(&key, launch_type), expected);
+    }
+    for node in (0..NODES).map(|number| NodeId::new(format!("{number:032x}"))) {
+        let live = |row: &&Arc<Task>| row.node.as_ref() == Some(&node) && row.holds_resources();
+        let expected: Vec<&Arc<Task>> = tables.tasks.iter().filter(live).collect();
+        let found: Vec<&Arc<Task>> = tables.tasks.live_on_node(&node).values().collect();
+        assert_eq!(found, expected);
+    }
+    let stopped = tables.tasks.iter().filter(|row| row.last_status >= TaskStatus::Stopped);
+    assert_eq!(tables.tasks.stopped().len(), stopped.count());
+}
+
 fn snapshot(store: &Store) -> Snapshot {
     store.snapshot()
 }
@@ -165,6 +212,7 @@ async fn rooms_are_what_the_rows_say_after_any_changes_and_after_a_restart() {
         });
         written.await.unwrap();
         check(&snapshot(&store), &mut random);
+        check_lists(&snapshot(&store));
     }
     let before = format!("{:?}", snapshot(&store).rooms);
     drop(store);

@@ -75,6 +75,15 @@ enum Bench {
         #[arg(long, default_value_t = 100)]
         runs: usize,
     },
+    /// Reports, polls, commits and placements with many nodes and standing tasks
+    Scheduler {
+        /// Only small sizes
+        #[arg(long)]
+        quick: bool,
+        /// Write the figures to this file, too
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// Only the bursts of fifty tasks
     Burst {
         /// How many bursts
@@ -90,6 +99,9 @@ fn main() -> Result<()> {
         Chore::Guest => test::run_guest_alone(&repository),
         Chore::Demo => demo::run_demo(&repository),
         Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),
+        Chore::Bench(Bench::Scheduler { quick, json }) => {
+            bench::run_scheduler(&repository, quick, json.as_deref())
+        }
         Chore::Bench(Bench::Burst { runs }) => bench::run_burst(&repository, runs),
         Chore::Campaign(campaign) => campaign::run(&repository, campaign),
         Chore::Tidy => tidy::run(&repository),

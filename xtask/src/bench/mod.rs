@@ -5,6 +5,9 @@ mod burst;
 mod docker;
 mod figures;
 mod launch;
+mod report;
 mod runc;
+mod scheduler;
 
 pub use launch::{run_burst, run_launch};
+pub use scheduler::run_scheduler;

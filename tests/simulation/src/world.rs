@@ -28,6 +28,8 @@ const NODES: usize = 3;
 /// Steps with faults, then the most steps until the world is at rest without them.
 const STORMY_STEPS: u64 = 400;
 const CALM_STEPS_MAX: u64 = 900;
+/// Rest that does not last is none: a controller that flaps passes through it.
+const RESTFUL_STEPS: u64 = 40;
 /// Chances in a thousand, a step.
 const USER_ACTS: usize = 60;
 const AGENT_CRASHES: usize = 8;
@@ -184,14 +186,16 @@ impl World {
         // They hold host ports for as long as they like, so services might never find room.
         assert!(self.control.write(user::stop_standalone_tasks), "the disk has space");
         let mut unrest = String::new();
+        let mut restful_steps = 0;
         for _ in 0..CALM_STEPS_MAX {
             self.step();
             match invariants::check_rest(&self.control.store.snapshot(), &self.nodes) {
-                Ok(()) => {
-                    let tasks_that_ran = self.memory.tasks_that_ran();
-                    return Happened { tasks_that_ran, ..self.what_happened };
-                }
-                Err(what) => unrest = what,
+                Ok(()) => restful_steps += 1,
+                Err(what) => (restful_steps, unrest) = (0, what),
+            }
+            if restful_steps == RESTFUL_STEPS {
+                let tasks_that_ran = self.memory.tasks_that_ran();
+                return Happened { tasks_that_ran, ..self.what_happened };
             }
         }
         panic!("seed {}: no rest after {CALM_STEPS_MAX} calm steps: {unrest}", self.seed);

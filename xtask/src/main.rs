@@ -16,6 +16,7 @@ mod compatibility;
 mod demo;
 mod guest;
 mod interrupt;
+mod mutants;
 mod outport;
 mod process;
 mod random;
@@ -45,6 +46,8 @@ enum Chore {
     /// Attack an Outport of its own at random for some minutes; fails when it shows a fault
     #[command(subcommand)]
     Campaign(campaign::Campaign),
+    /// Make deliberate mistakes in what decides; fails when no test catches one
+    Mutants,
     /// Check the rules of the house: who uses whom, purity, names, licences
     Tidy,
     /// Write the generated code of crates/aws-models
@@ -104,6 +107,7 @@ fn main() -> Result<()> {
         }
         Chore::Bench(Bench::Burst { runs }) => bench::run_burst(&repository, runs),
         Chore::Campaign(campaign) => campaign::run(&repository, campaign),
+        Chore::Mutants => mutants::run_mutants(&repository),
         Chore::Tidy => tidy::run(&repository),
         Chore::Codegen { check } => codegen::run(&repository, check),
         Chore::Compatibility { check } => compatibility::run(&repository, check),

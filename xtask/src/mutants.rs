@@ -1,0 +1,175 @@
+//! `cargo xtask mutants`: deliberate mistakes in what decides, each of which a test must catch.
+//!
+//! Each mistake is made in a checkout of its own, and the tests of the planner, the store, the controllers and the
+//! simulation are run there: one that passes them all shows a hole. Takes some minutes, so it is run by hand and before a
+//! release; that each mistake can still be made is an ordinary test.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::interrupt;
+use crate::process::{Scratch, command, run};
+use crate::setup;
+
+/// One mistake: a text that stands once in a file, and what is put in its place.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+}
+
+const MUTANTS: [Mutant; 11] = [
+    Mutant {
+        name: "the floor of healthy tasks is off by one",
+        file: "crates/planner/src/service/steps.rs",
+        right: "let mut may_stop = wanted.healthy.saturating_sub(floor);",
+        wrong: "let mut may_stop = (wanted.healthy + 1).saturating_sub(floor);",
+    },
+    Mutant {
+        name: "the ceiling is ignored",
+        file: "crates/planner/src/service/steps.rs",
+        right: "let room = ceiling.saturating_sub(wanted.total());",
+        wrong: "let room = usize::MAX.min(ceiling + 100);",
+    },
+    Mutant {
+        name: "the circuit breaker never trips",
+        file: "crates/planner/src/service/circuit_breaker.rs",
+        right: "&& primary.failed_tasks >= threshold(service.desired_count)",
+        wrong: "&& primary.failed_tasks > 1_000_000 + threshold(service.desired_count)",
+    },
+    Mutant {
+        name: "retention forgets tasks too early",
+        file: "crates/planner/src/retention.rs",
+        right: "&& now.is_over(since_ms, settings.stopped_task_life_ms)",
+        wrong: "&& now.is_over(since_ms, settings.stopped_task_life_ms / 2)",
+    },
+    Mutant {
+        name: "retention forgets nothing",
+        file: "crates/controllers/src/retention.rs",
+        right: "        for token in due_tokens(tx, &now) {",
+        wrong: "        for token in due_tokens(tx, &now).into_iter().take(0) {",
+    },
+    Mutant {
+        name: "a node's room is released twice",
+        file: "crates/model/src/capacity.rs",
+        right: "self.memory_mib = self.memory_mib.saturating_sub(u64::from(held.memory_mib));",
+        wrong: "self.memory_mib = self.memory_mib.saturating_sub(2 * u64::from(held.memory_mib));",
+    },
+    Mutant {
+        name: "the end of a task keeps its network interface",
+        file: "crates/planner/src/task_end.rs",
+        right: "    TaskEnd { task, network_interface }",
+        wrong: "    let _kept = network_interface;\n    TaskEnd { task, network_interface: None }",
+    },
+    Mutant {
+        name: "a report moves a task backward",
+        file: "crates/planner/src/task_report.rs",
+        right: "if task.last_status >= TaskStatus::Stopped || seen.status < task.last_status {\n        return true;",
+        wrong: "if task.last_status >= TaskStatus::Stopped {\n        return true;",
+    },
+    Mutant {
+        name: "a node is not told that a task is to stop",
+        file: "crates/store/src/rows/task.rs",
+        right: "row.map(|row| (&row.node, row.desired_status, row.holds_resources()))",
+        wrong: "row.map(|row| (&row.node, DesiredStatus::Running, row.holds_resources()))",
+    },
+    Mutant {
+        name: "a service does not hear of its tasks",
+        file: "crates/store/src/rows/task.rs",
+        right: "touched.services.extend(service_of(row));",
+        wrong: "let _ = service_of(row);",
+    },
+    Mutant {
+        name: "a silent node is lost at once",
+        file: "crates/planner/src/node_health.rs",
+        right: "} else if silent_ms < settings.node_lost_after_ms {",
+        wrong: "} else if silent_ms < settings.node_silent_after_ms + 1 {",
+    },
+];
+
+const PACKAGES: [&str; 5] = [
+    "outport-model",
+    "outport-planner",
+    "outport-store",
+    "outport-controllers",
+    "outport-simulation",
+];
+
+pub fn run_mutants(repository: &Path) -> Result<()> {
+    interrupt::watch()?;
+    let scratch = Scratch::new("mutants")?;
+    let checkout = scratch.path().join("tree");
+    run(command(repository, "git", ["clone", "--quiet", "--shared", "."]).arg(&checkout))?;
+    let target = setup::build_directory(repository)?.join("mutants");
+    println!("the tests without a mistake");
+    ensure!(
+        passes(&checkout, &target)?,
+        "the tests fail without any mistake: commit what is right"
+    );
+    let mut missed = Vec::new();
+    for mutant in &MUTANTS {
+        let file = checkout.join(mutant.file);
+        let text = read(&file)?;
+        std::fs::write(&file, mutate(&text, mutant)?)?;
+        build(&checkout, &target).with_context(|| format!("{} does not build", mutant.name))?;
+        let is_caught = !passes(&checkout, &target)?;
+        println!("{:<8} {}", if is_caught { "caught" } else { "MISSED" }, mutant.name);
+        if !is_caught {
+            missed.push(mutant.name);
+        }
+        std::fs::write(&file, text)?;
+    }
+    if !missed.is_empty() {
+        bail!("no test catches: {}", missed.join("; "));
+    }
+    println!("every one of {} mistakes is caught", MUTANTS.len());
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// The text with the mistake in it.
+fn mutate(text: &str, mutant: &Mutant) -> Result<String> {
+    let count = text.matches(mutant.right).count();
+    ensure!(count == 1, "{}: `{}` is there {count} times, not once", mutant.file, mutant.right);
+    Ok(text.replace(mutant.right, mutant.wrong))
+}
+
+fn build(checkout: &Path, target: &Path) -> Result<()> {
+    run(&mut cargo(checkout, target, &["--no-run"]))
+}
+
+/// Whether all tests pass. Those that fail say so to nobody: they should.
+fn passes(checkout: &Path, target: &Path) -> Result<bool> {
+    build(checkout, target)?;
+    let mut tests = cargo(checkout, target, &["--no-fail-fast"]);
+    tests.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(tests.status().context("cannot run cargo")?.success())
+}
+
+fn cargo(checkout: &Path, target: &Path, more: &[&str]) -> std::process::Command {
+    let mut cargo = command(checkout, "cargo", ["test", "--quiet", "--locked"]);
+    for package in PACKAGES {
+        cargo.args(["-p", package]);
+    }
+    cargo.args(more).env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "1");
+    cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_can_be_made() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for mutant in &MUTANTS {
+            mutate(&read(&repository.join(mutant.file)).unwrap(), mutant).unwrap();
+        }
+    }
+}

@@ -19,7 +19,7 @@ use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
-use outport_node_protocol::Registered;
+use outport_node_protocol::{DOOR_VERSION, Registered};
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
@@ -123,6 +123,7 @@ impl ControlPlane {
                     registry_host: own_registry.host.clone(),
                     registry_names: own_registry.names.clone(),
                     vpc_cidr: cidr.to_string(),
+                    protocol_version: DOOR_VERSION,
                 },
             },
             heartbeats,

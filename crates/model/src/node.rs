@@ -33,6 +33,7 @@ pub struct NodeCapacity {
     pub cpu_units: u32,
     pub memory_mib: u32,
     /// Host ports that no task may take, such as 22 and our own.
+    #[serde(default)]
     pub reserved_ports: Vec<u16>,
 }
 

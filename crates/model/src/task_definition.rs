@@ -144,6 +144,7 @@ pub struct ContainerDefinition {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LinuxParameters {
     pub capabilities_add: Vec<String>,
     pub capabilities_drop: Vec<String>,
@@ -157,6 +158,7 @@ pub struct LinuxParameters {
 pub struct Tmpfs {
     pub container_path: String,
     pub size_mib: u32,
+    #[serde(default)]
     pub mount_options: Vec<String>,
 }
 

@@ -7,6 +7,7 @@ mod following;
 mod leaving;
 mod orders;
 mod strangers;
+mod unreadable;
 mod upkeep;
 
 use std::collections::{HashMap, HashSet};
@@ -33,11 +34,12 @@ use following::{follow_assignments, keep_certificate, register, registration};
 use leaving::{empty_trash, remove_containers};
 use orders::{order_of, raise, valid};
 use strangers::remove_strangers;
+use unreadable::Refused;
 use upkeep::{keep_run_dir, restore_rules, sweep_images, watch_room};
 
 use crate::board::Board;
 use crate::container_spec::OpenFiles;
-use crate::control_plane::{ControlPlane, LinkError};
+use crate::control_plane::{ControlPlane, LinkError, now_ms};
 use crate::host;
 use crate::identity::IdentityFile;
 use crate::machine::{
@@ -156,6 +158,7 @@ struct Shared {
     /// Tasks that were here and of which no record can be read, until the control plane has said whether it
     /// still knows them. One that it does is reported stopped: it may have run.
     lost: Mutex<HashSet<TaskId>>,
+    refused: Refused,
 }
 
 struct Runner {
@@ -191,6 +194,7 @@ impl Agent {
                 run_dir::path(&settings.instance).join("tasks"),
             )?,
             lost: Mutex::default(),
+            refused: Refused::default(),
             boot_id,
             generation: Arc::default(),
             accepts_tasks: Arc::new(AtomicBool::new(true)),
@@ -427,16 +431,19 @@ impl Shared {
     fn follow(self: &Arc<Self>, assignment: Assignment) {
         let mut wanted: HashMap<TaskId, TaskAssignment> =
             valid(assignment.tasks).map(|task| (task.task.clone(), task)).collect();
+        let mut unreadable = unreadable::by_name(assignment.unreadable);
         {
             let mut runners = self.runners();
             runners.retain(|_, runner| !runner.work.is_finished());
             for (task, runner) in runners.iter() {
-                match wanted.remove(task) {
-                    None => raise(&runner.orders, Order::Forget),
-                    Some(task) => raise(&runner.orders, order_of(&task)),
+                match (wanted.remove(task), unreadable.remove(task)) {
+                    (Some(task), _) => raise(&runner.orders, order_of(&task)),
+                    (None, Some(task)) => raise(&runner.orders, unreadable::order_of(&task)),
+                    (None, None) => raise(&runner.orders, Order::Forget),
                 }
             }
         }
+        self.refused.follow(&unreadable, &self.board, now_ms());
         let mut lost = std::mem::take(&mut *self.lost());
         for task in wanted.into_values() {
             let order = order_of(&task);
@@ -449,8 +456,12 @@ impl Shared {
             }
             self.run(record, order, is_lost);
         }
-        // Nobody wants them any more.
         for task in lost {
+            if unreadable.contains_key(&task) {
+                self.lost().insert(task);
+                continue;
+            }
+            // Nobody wants it any more.
             if let Err(error) = self.records.forget(&task) {
                 tracing::error!(%task, %error, "cannot remove what is left of it");
             }

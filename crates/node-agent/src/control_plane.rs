@@ -10,6 +10,7 @@
 //! without harm.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,9 +29,9 @@ use outport_certificates::{
 use outport_model::NodeId;
 use outport_model::clock::Reading;
 use outport_node_protocol::{
-    Assignment, AssignmentRequest, CertificateRequest, CredentialRequest, IssuedCertificate,
-    JoinRequest, LogBatch, LogCursor, PATH_PREFIX, POLL_MS_MAX, Refusal, RefusalCode, Registered,
-    Registration, RegistryCredential, Report,
+    Assignment, AssignmentRequest, CertificateRequest, CredentialRequest, DOOR_VERSION,
+    IssuedCertificate, JoinRequest, LogBatch, LogCursor, POLL_MS_MAX, ProtocolVersions, Refusal,
+    RefusalCode, Registered, Registration, RegistryCredential, Report, call_path,
 };
 use rustls::pki_types::ServerName;
 use serde::Serialize;
@@ -67,6 +68,13 @@ pub enum LinkError {
     Timeout,
     #[error("the control plane does not let this node in: {message}")]
     Refused { code: RefusalCode, message: String },
+    /// As the control plane has answered; it says itself when it knows none, by a refusal.
+    #[error(
+        "the control plane speaks version {theirs} of the node protocol, this node (outport {}) {}: bring one of them to \
+         a version of outport that the other one knows; the tasks run on meanwhile",
+        env!("CARGO_PKG_VERSION"), ProtocolVersions::SPOKEN
+    )]
+    NoCommonVersion { theirs: u32 },
     /// Of logs: these will never be taken, others may.
     #[error("the control plane does not take this: {0}")]
     Unacceptable(String),
@@ -82,7 +90,9 @@ impl LinkError {
     /// Whether another try may help without anybody doing something.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout => true,
+            Self::Unreachable(_) | Self::Timeout | Self::NoCommonVersion { .. } => true,
+            // Until one of the two is another version; no task ends for that.
+            Self::Refused { code: RefusalCode::NoCommonVersion, .. } => true,
             Self::Status { status, .. } => status.is_server_error(),
             Self::Address(_)
             | Self::Stranger(_)
@@ -126,6 +136,8 @@ pub struct ControlPlane {
     slot: Arc<IdentitySlot>,
     tls: rustls::ClientConfig,
     link: RwLock<Arc<Link>>,
+    /// What both speak, as the last registration said.
+    version: AtomicU32,
     /// One attempt to get a certificate at a time; when the last was renewed, on the clock that never steps.
     joining: tokio::sync::Mutex<Option<i64>>,
 }
@@ -164,7 +176,8 @@ impl ControlPlane {
         let link = RwLock::new(Arc::new(Link { client: client(&tls), known }));
         let base = format!("https://{authority}");
         let joining = tokio::sync::Mutex::new(None);
-        Ok(Self { base, authority, node, token, file, slot, tls, link, joining })
+        let version = AtomicU32::new(DOOR_VERSION);
+        Ok(Self { base, authority, node, token, file, slot, tls, link, version, joining })
     }
 
     pub fn node(&self) -> &NodeId {
@@ -182,7 +195,15 @@ impl ControlPlane {
     }
 
     pub async fn register(&self, registration: &Registration) -> Result<Registered, LinkError> {
-        self.call("register", registration, CALL_TIMEOUT).await?.ok_or_else(empty)
+        let registered: Option<Registered> =
+            self.call("register", registration, CALL_TIMEOUT).await?;
+        let registered = registered.ok_or_else(empty)?;
+        let version = registered.protocol_version;
+        if !ProtocolVersions::SPOKEN.include(version) {
+            return Err(LinkError::NoCommonVersion { theirs: version });
+        }
+        self.version.store(version, Ordering::Release);
+        Ok(registered)
     }
 
     /// Waits for an assignment newer than the known one; `None` when there was none for a while.
@@ -295,7 +316,11 @@ impl ControlPlane {
     ) -> Result<Option<A>, LinkError> {
         let malformed = |error: &dyn std::fmt::Display| LinkError::Malformed(error.to_string());
         let body = serde_json::to_vec(question).map_err(|error| malformed(&error))?;
-        let request = Request::post(format!("{}{PATH_PREFIX}/{name}", self.base))
+        let version = match name {
+            "join" | "certificate" | "register" => DOOR_VERSION,
+            _ => self.version.load(Ordering::Acquire),
+        };
+        let request = Request::post(format!("{}{}", self.base, call_path(version, name)))
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| malformed(&error))?;

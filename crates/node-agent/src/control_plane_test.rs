@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -15,11 +15,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use outport_certificates::{
     JoinToken, NODE_LIFE_MS, NodeCertificate, NodeRequest, ServerNames, ServerTls, ServerTlsOptions,
 };
-use outport_model::node::NodeCapacity;
+use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::{AccountId, NodeId, Region, Scope, TaskId};
 use outport_node_protocol::{
-    CertificateRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogEvent, Refusal,
-    RefusalCode, Registered, Report,
+    CertificateRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogEvent,
+    ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -52,6 +52,8 @@ struct Shared {
     age_ms: Mutex<i64>,
     /// Messages of logs that it took.
     taken: Mutex<Vec<String>>,
+    /// What `register` answers to be spoken.
+    version: AtomicU32,
 }
 
 impl House {
@@ -74,6 +76,7 @@ impl House {
             refusal: Mutex::default(),
             age_ms: Mutex::default(),
             taken: Mutex::default(),
+            version: AtomicU32::new(1),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -128,7 +131,8 @@ impl Shared {
         request: Request<Incoming>,
         shown: Option<NodeCertificate>,
     ) -> Response<Full<Bytes>> {
-        let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let path = request.uri().path().to_owned();
+        let name = path.strip_prefix("/_outport/node/v1/").expect("of version 1").to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         self.calls.lock().unwrap().push((name.clone(), shown.clone()));
         if name == "join" {
@@ -150,6 +154,7 @@ impl Shared {
                 registry_host: "127.0.0.1:1".to_owned(),
                 registry_names: Vec::new(),
                 vpc_cidr: "10.0.0.0/16".to_owned(),
+                protocol_version: self.version.load(Ordering::Relaxed),
             }),
             _ => {
                 let mut response = Response::new(Full::default());
@@ -205,6 +210,7 @@ fn report(sequence: u64) -> Report {
         generation: 0,
         tasks: Vec::new(),
         accepts_tasks: true,
+        unreadable: Vec::new(),
     }
 }
 
@@ -310,15 +316,16 @@ async fn a_node_without_a_good_certificate_joins_again_with_its_key() {
         assert_eq!(names[names.len() - 3..], ["report", "join", "report"], "{code:?}");
         assert_eq!(house.last_certificate().key, key, "{code:?}");
     }
-    for (code, is_final) in [
-        (RefusalCode::Revoked, true),
-        (RefusalCode::OtherKey, true),
-        (RefusalCode::OtherNode, false),
-        (RefusalCode::WrongToken, false),
+    for (code, is_final, is_passing) in [
+        (RefusalCode::Revoked, true, false),
+        (RefusalCode::OtherKey, true, false),
+        (RefusalCode::OtherNode, false, false),
+        (RefusalCode::WrongToken, false, false),
+        (RefusalCode::NoCommonVersion, false, true),
     ] {
         *house.shared.refusal.lock().unwrap() = Some(code);
         let error = node.report(&report(2)).await.unwrap_err();
-        assert_eq!((error.is_final(), error.is_passing()), (is_final, false), "{code:?}");
+        assert_eq!((error.is_final(), error.is_passing()), (is_final, is_passing), "{code:?}");
         assert_eq!(house.names().last().map(String::as_str), Some("report"), "{code:?}");
     }
 }
@@ -385,6 +392,39 @@ async fn lines_that_are_never_taken_are_dropped_by_name_and_no_others() {
     let counts =
         taken.iter().filter_map(|note| note.split_whitespace().nth(4)?.parse::<u32>().ok());
     assert_eq!(counts.sum::<u32>(), 10_000, "each is counted");
+}
+
+/// It says which it speaks, believes no answer that it does not speak, and asks again.
+#[tokio::test]
+async fn a_control_plane_of_another_version_is_waited_for() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = house.node(directory.path());
+    let registration = Registration {
+        node: NodeId::new(NODE),
+        host_name: "host".to_owned(),
+        agent_version: "1".to_owned(),
+        boot_id: "boot".to_owned(),
+        architecture: Architecture::X86_64,
+        capacity: NodeCapacity { cpu_units: 1, memory_mib: 1, reserved_ports: Vec::new() },
+        cluster: "default".to_owned(),
+        ask_only: false,
+        allows_privileged: false,
+        protocol: ProtocolVersions::SPOKEN,
+    };
+    for version in [0, 2, 9] {
+        house.shared.version.store(version, Ordering::Relaxed);
+        let error = node.register(&registration).await.unwrap_err();
+        assert!(error.is_passing() && !error.is_final(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("speaks version {version} of")), "{text}");
+        assert!(text.contains("version 1"), "{text}");
+        // What is still asked is asked in the version that was spoken before.
+        node.report(&report(u64::from(version))).await.unwrap();
+    }
+    house.shared.version.store(1, Ordering::Relaxed);
+    node.register(&registration).await.unwrap();
+    assert_eq!(node.assignment(0).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -63,6 +63,7 @@ impl Reporter {
             tasks: self.board.reports(),
             accepts_tasks: self.accepts_tasks.load(Ordering::Acquire)
                 && self.has_room.load(Ordering::Acquire),
+            unreadable: Vec::new(),
         }
     }
 }

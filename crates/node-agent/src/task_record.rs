@@ -56,19 +56,7 @@ impl TaskRecord {
                 reason: None,
             })
             .collect();
-        let report = TaskReport {
-            task: assignment.task.clone(),
-            status: TaskStatus::Pending,
-            containers,
-            pull_started_at_ms: None,
-            pull_stopped_at_ms: None,
-            connectivity_at_ms: None,
-            started_at_ms: None,
-            stopping_at_ms: None,
-            execution_stopped_at_ms: None,
-            stopped_at_ms: None,
-            stop: None,
-        };
+        let report = TaskReport { containers, ..nothing_seen(&assignment.task) };
         Self {
             version: RECORD_VERSION,
             boot_id: boot_id.to_owned(),
@@ -76,6 +64,23 @@ impl TaskRecord {
             assignment,
             report,
         }
+    }
+}
+
+/// The report of a task of which nothing is known.
+pub fn nothing_seen(task: &TaskId) -> TaskReport {
+    TaskReport {
+        task: task.clone(),
+        status: TaskStatus::Pending,
+        containers: Vec::new(),
+        pull_started_at_ms: None,
+        pull_stopped_at_ms: None,
+        connectivity_at_ms: None,
+        started_at_ms: None,
+        stopping_at_ms: None,
+        execution_stopped_at_ms: None,
+        stopped_at_ms: None,
+        stop: None,
     }
 }
 

@@ -17,12 +17,27 @@
 //!
 //! **Invariant:** a node is told the whole set of tasks that it should run, with a generation, and
 //! refuses an older one; it reports what it sees. Nothing here is a command that could be lost.
-//! These types are a promise between versions: fields are only added, with a default.
+//!
+//! These messages are a promise between versions; `tests/golden.rs` keeps their bytes.
+//!
+//! - *Within a version fields are only added, with a default.* Who reads passes over fields that it does not know, and
+//!   takes the default for one that is not there. Who writes goes on writing every field that the version ever had.
+//!   So a field may be added where a reader that passes over it does nothing wrong: it does less.
+//! - *Where passing over would be wrong*, as with a limit that must hold, what is new is a new variant of an enum, or a
+//!   required field with a new name in place of an old one. A task that is said with it cannot be read by an older node,
+//!   which reports that task as failed and follows the rest ([`Assignment::unreadable`]); the other way round the
+//!   control plane takes in the other tasks of a report ([`Report::unreadable`]). A code of refusal that is not known
+//!   is [`RefusalCode::Unknown`].
+//! - *What changes the meaning of a call, or takes something away*, is a new version, see [`version`]: `register` tells
+//!   each side what the other speaks, and they speak the highest version in common. With none, both say so, and the node
+//!   keeps its tasks and tries again.
 
 pub mod assignment;
 pub mod identity;
 pub mod link;
+mod one_by_one;
 pub mod report;
+pub mod version;
 
 pub use assignment::{
     Assignment, AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment,
@@ -33,10 +48,10 @@ pub use link::{
     AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogEvent, Registered, Registration,
     RegistryCredential,
 };
+pub use one_by_one::UnreadableTask;
 pub use report::{ContainerReport, Report, StopCause, TaskReport};
+pub use version::{DOOR_VERSION, ProtocolVersions, call_path};
 
-/// Where the calls live on the control plane's address.
-pub const PATH_PREFIX: &str = "/_outport/node/v1";
 /// How long the control plane holds an assignment request that has nothing new.
 pub const POLL_MS_MAX: u64 = 20_000;
 /// A node reports at least this often, changed or not: it is also its heartbeat.

@@ -4,6 +4,8 @@ use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::{NodeId, TaskId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
+use crate::version::ProtocolVersions;
+
 /// A node joins, or comes back after a restart of either side. Repeating it is harmless.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registration {
@@ -22,6 +24,9 @@ pub struct Registration {
     /// Whether it gives containers power over the host. A node that does not say so gives none.
     #[serde(default)]
     pub allows_privileged: bool,
+    /// The versions of this protocol that it speaks.
+    #[serde(default)]
+    pub protocol: ProtocolVersions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,12 +41,21 @@ pub struct Registered {
     pub registry_names: Vec<String>,
     /// The address range of the default VPC, which the node routes.
     pub vpc_cidr: String,
+    /// The version of this protocol that both speak from now on.
+    #[serde(default = "first_version")]
+    pub protocol_version: u32,
+}
+
+/// Of a control plane that was not asked.
+fn first_version() -> u32 {
+    ProtocolVersions::default().highest
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignmentRequest {
     pub node: NodeId,
     /// 0 when it has none.
+    #[serde(default)]
     pub known_generation: u64,
 }
 
@@ -58,6 +72,7 @@ pub struct LogBatch {
     /// The cursor behind the last event.
     pub to_cursor: u64,
     /// Empty asks for the committed cursor.
+    #[serde(default)]
     pub events: Vec<LogEvent>,
 }
 

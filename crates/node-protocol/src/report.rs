@@ -2,11 +2,14 @@
 
 use outport_model::task::{ContainerStatus, StopCode};
 use outport_model::{NodeId, TaskId, TaskStatus, TimestampMs};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::one_by_one::{self, UnreadableTask};
 
 /// The observed state of every task that the node knows. A stopped task stays in it until it is
 /// no longer in the node's assignment, so a lost report is repaired by the next one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub node: NodeId,
     pub boot_id: String,
@@ -17,21 +20,52 @@ pub struct Report {
     pub tasks: Vec<TaskReport>,
     /// False when the node is going away: no new tasks for it.
     pub accepts_tasks: bool,
+    /// Tasks of which a newer node says what this version cannot read. It has them all the same.
+    #[serde(skip)]
+    pub unreadable: Vec<UnreadableTask>,
+}
+
+impl<'de> Deserialize<'de> for Report {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Message {
+            node: NodeId,
+            boot_id: String,
+            sequence: u64,
+            generation: u64,
+            /// Required: a node that has no tasks says so.
+            tasks: Vec<Box<RawValue>>,
+            accepts_tasks: bool,
+        }
+        let Message { node, boot_id, sequence, generation, tasks, accepts_tasks } =
+            Message::deserialize(deserializer)?;
+        let (tasks, unreadable) = one_by_one::read(&tasks);
+        Ok(Self { node, boot_id, sequence, generation, tasks, accepts_tasks, unreadable })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskReport {
     pub task: TaskId,
     pub status: TaskStatus,
+    #[serde(default)]
     pub containers: Vec<ContainerReport>,
+    #[serde(default)]
     pub pull_started_at_ms: Option<TimestampMs>,
+    #[serde(default)]
     pub pull_stopped_at_ms: Option<TimestampMs>,
+    #[serde(default)]
     pub connectivity_at_ms: Option<TimestampMs>,
+    #[serde(default)]
     pub started_at_ms: Option<TimestampMs>,
+    #[serde(default)]
     pub stopping_at_ms: Option<TimestampMs>,
+    #[serde(default)]
     pub execution_stopped_at_ms: Option<TimestampMs>,
+    #[serde(default)]
     pub stopped_at_ms: Option<TimestampMs>,
     /// Why it stops, when the node decided so; a stop that the control plane ordered has none.
+    #[serde(default)]
     pub stop: Option<StopCause>,
 }
 
@@ -39,6 +73,7 @@ pub struct TaskReport {
 pub struct StopCause {
     pub code: StopCode,
     /// AWS's words, as in `stoppedReason`.
+    #[serde(default)]
     pub reason: String,
 }
 
@@ -46,9 +81,13 @@ pub struct StopCause {
 pub struct ContainerReport {
     pub name: String,
     pub status: ContainerStatus,
+    #[serde(default)]
     pub runtime_id: Option<String>,
+    #[serde(default)]
     pub image_digest: Option<String>,
+    #[serde(default)]
     pub exit_code: Option<i32>,
     /// AWS's words, such as `OutOfMemoryError: Container killed due to memory usage`.
+    #[serde(default)]
     pub reason: Option<String>,
 }

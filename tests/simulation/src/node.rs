@@ -6,8 +6,8 @@ use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::task::{ContainerStatus, StopCode};
 use outport_model::{DesiredStatus, NodeId, TaskId, TaskStatus, TimestampMs};
 use outport_node_protocol::{
-    Assignment, ContainerReport, Registration, Report, StopCause, TaskAssignment, TaskNetwork,
-    TaskReport,
+    Assignment, ContainerReport, ProtocolVersions, Registration, Report, StopCause, TaskAssignment,
+    TaskNetwork, TaskReport,
 };
 
 use crate::rng::Rng;
@@ -80,6 +80,7 @@ impl FakeNode {
             cluster: "default".into(),
             ask_only: false,
             allows_privileged: false,
+            protocol: ProtocolVersions::SPOKEN,
         }
     }
 
@@ -158,6 +159,7 @@ impl FakeNode {
             generation: self.assignment.generation,
             tasks: self.tasks.values().map(FakeTask::report).collect(),
             accepts_tasks: true,
+            unreadable: Vec::new(),
         }
     }
 

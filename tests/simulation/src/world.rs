@@ -120,6 +120,7 @@ impl ControlPlane {
             registry_host: "127.0.0.1:4566".into(),
             registry_names: Vec::new(),
             vpc_cidr: "172.31.0.0/16".into(),
+            protocol_version: 1,
         };
         let config = LinkConfig { scope: user::scope(), registered };
         let nobody = Arc::new(Nobody);

@@ -23,8 +23,8 @@ use outport_model::task::{StopCode, Task};
 use outport_model::{ContainerInstanceId, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, IssuedCertificate, JoinRequest, LogBatch,
-    LogCursor, LogDestination, PATH_PREFIX, POLL_MS_MAX, Refusal, RefusalCode, Registered,
-    Registration, RegistryCredential, Report, TaskNetwork, TaskReport,
+    LogCursor, LogDestination, POLL_MS_MAX, Refusal, RefusalCode, Registered, Registration,
+    RegistryCredential, Report, TaskNetwork, TaskReport, call_path,
 };
 use outport_planner::Settings;
 use outport_planner::node_admission::ProvenNode;
@@ -34,6 +34,9 @@ use outport_store::journal::MemoryJournal;
 use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
 use tokio::sync::watch;
 use tower::ServiceExt;
+
+#[path = "node_link/versions.rs"]
+mod versions;
 
 type Request = axum::http::Request<Body>;
 
@@ -98,6 +101,7 @@ fn house_on(journal: &MemoryJournal) -> House {
         registry_host: "127.0.0.1:4566".into(),
         registry_names: Vec::new(),
         vpc_cidr: "172.31.0.0/16".into(),
+        protocol_version: 1,
     };
     let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
     let link = NodeLink::new(
@@ -323,7 +327,7 @@ async fn call_until(
 }
 
 fn request(path: &str, caller: Option<ProvenNode>, length: Option<usize>, body: Body) -> Request {
-    let mut request = axum::http::Request::post(format!("{PATH_PREFIX}/{path}"));
+    let mut request = axum::http::Request::post(call_path(1, path));
     if let Some(length) = length {
         request = request.header("content-length", length);
     }

@@ -50,7 +50,7 @@ pub fn check_registration(registration: &Registration) -> Result<(), LinkError> 
 }
 
 pub fn check_report(report: &Report) -> Result<(), LinkError> {
-    if report.tasks.len() > TASKS_PER_REPORT_MAX {
+    if report.tasks.len() + report.unreadable.len() > TASKS_PER_REPORT_MAX {
         return Err(malformed(format!("a report of more than {TASKS_PER_REPORT_MAX} tasks")));
     }
     check_generation(report.generation)

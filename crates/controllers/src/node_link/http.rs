@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{any, post};
 use outport_model::NodeId;
 use outport_model::node::Node;
 use outport_node_protocol::{
-    AssignmentRequest, CertificateRequest, CredentialRequest, JoinRequest, LogBatch, PATH_PREFIX,
-    POLL_MS_MAX, Refusal, RefusalCode, Registration, Report,
+    AssignmentRequest, CertificateRequest, CredentialRequest, DOOR_VERSION, JoinRequest, LogBatch,
+    POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode, Registration, Report, call_path,
 };
 use outport_planner::node_admission::ProvenNode;
 use serde::Serialize;
@@ -41,21 +41,25 @@ const BODIES_OF_A_NODE_KIB_MAX: usize = BODIES_KIB_MAX / 4;
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Of the calls that say a few words.
 const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
+/// Of a call's name, in an answer.
+const CALL_CHARS_SHOWN_MAX: usize = 64;
 /// Of the one call that anybody may make.
 const JOIN_BODY_BYTES_MAX: usize = 8 << 10;
 
-/// The calls, at their full paths under [`PATH_PREFIX`]. Whoever mounts it puts a [`ProvenNode`] into the
+/// The calls, at their full paths, see [`call_path`]. Whoever mounts it puts a [`ProvenNode`] into the
 /// extensions of requests whose connection has shown a certificate of this installation. Once `stopping`
 /// is true no call waits any more.
 pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
-    let at = |call: &str| format!("{PATH_PREFIX}/{call}");
+    let door = |call: &str| call_path(DOOR_VERSION, call);
+    // The only version so far. The calls of another one are routes of their own, over messages of their own.
+    let at = |call: &str| call_path(ProtocolVersions::SPOKEN.highest, call);
     let long = Router::new()
         .route(&at("report"), post(report))
         .route(&at("logs"), post(logs))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let short = Router::new()
-        .route(&at("certificate"), post(certificate))
-        .route(&at("register"), post(register))
+        .route(&door("certificate"), post(certificate))
+        .route(&door("register"), post(register))
         .route(&at("assignment"), post(assignment))
         .route(&at("registry-credential"), post(registry_credential))
         .layer(DefaultBodyLimit::max(SHORT_BODY_BYTES_MAX));
@@ -65,9 +69,10 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
     let short = short.layer(from_fn_with_state(gate(SHORT_BODY_BYTES_MAX), believed));
     let proven = long.merge(short);
     let join = Router::new()
-        .route(&at("join"), post(join))
+        .route(&door("join"), post(join))
         .layer(DefaultBodyLimit::max(JOIN_BODY_BYTES_MAX));
-    proven.merge(join).layer(Extension(stopping)).with_state(link)
+    let other = Router::new().route("/_outport/node/{version}/{call}", any(not_known));
+    proven.merge(join).merge(other).layer(Extension(stopping)).with_state(link)
 }
 
 type Caller = Extension<ProvenNode>;
@@ -189,6 +194,22 @@ async fn certificate(State(link): State<NodeLink>, caller: Caller, body: Bytes) 
     json(&link.renew(&caller, &message).await?)
 }
 
+/// A call of another version. Nothing of it is read.
+async fn not_known(Path((version, call)): Path<(String, String)>) -> Response {
+    let asked = version.strip_prefix('v').and_then(|digits| digits.parse().ok());
+    match asked {
+        Some(asked) if !ProtocolVersions::SPOKEN.include(asked) => {
+            let theirs = ProtocolVersions { lowest: asked, highest: asked };
+            LinkError::NoCommonVersion { node: "by its call".to_owned(), theirs }.into_response()
+        }
+        _ => {
+            let call: String = call.chars().take(CALL_CHARS_SHOWN_MAX).collect();
+            let text = format!("outport {} has no call {call:?}", env!("CARGO_PKG_VERSION"));
+            (StatusCode::NOT_FOUND, text).into_response()
+        }
+    }
+}
+
 async fn register(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: Registration = read(&body)?;
     of_caller(&link, &caller, &message.node)?;
@@ -271,6 +292,9 @@ impl IntoResponse for LinkError {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Disbelieved { code, message } => return refused(*code, message),
+            Self::NoCommonVersion { .. } => {
+                return refused(RefusalCode::NoCommonVersion, &self.to_string());
+            }
             Self::Unacceptable(message) => return refused(RefusalCode::UnacceptableLogs, message),
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::ClusterNotFound(_) | Self::UnknownTask(_) => StatusCode::NOT_FOUND,

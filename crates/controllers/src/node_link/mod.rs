@@ -31,7 +31,7 @@ use outport_model::task::Task;
 use outport_model::{DesiredStatus, NodeId, Scope, SteadyMs};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    RefusalCode, Registered, Registration, RegistryCredential, Report,
+    ProtocolVersions, RefusalCode, Registered, Registration, RegistryCredential, Report,
 };
 use outport_planner::task_end::end_unseen;
 use outport_store::{Fault, RowWatch, Store};
@@ -90,6 +90,13 @@ pub enum LinkError {
     /// Who calls is not who may.
     #[error("{message}")]
     Disbelieved { code: RefusalCode, message: String },
+    /// The node speaks no version of the protocol that this control plane does.
+    #[error(
+        "this control plane (outport {}) speaks {} of the node protocol, the node ({node}) {theirs}: bring one of \
+         them to a version of outport that the other one knows; the node's tasks run on meanwhile",
+        env!("CARGO_PKG_VERSION"), ProtocolVersions::SPOKEN
+    )]
+    NoCommonVersion { node: String, theirs: ProtocolVersions },
     #[error("node {0} has to register first")]
     NotRegistered(NodeId),
     #[error("there is no active cluster {0}; create it first")]
@@ -169,8 +176,9 @@ impl NodeLink {
     /// A node joins or comes back. Tasks that ran before its machine booted are given up.
     pub async fn register(&self, registration: Registration) -> Result<Registered, LinkError> {
         bounds::check_registration(&registration)?;
+        let registered = self.meet(&registration)?;
         if registration.ask_only {
-            return Ok(self.config.registered.clone());
+            return Ok(registered);
         }
         let node = registration.node.clone();
         let scope = &self.config.scope;
@@ -181,7 +189,19 @@ impl NodeLink {
         let joined = joined.await;
         joined.map_err(|error| error.flatten(LinkError::from))?;
         self.heartbeats.joined(&node, self.store.now().steady_ms);
-        Ok(self.config.registered.clone())
+        Ok(registered)
+    }
+
+    /// What the node is told, in the version that both speak.
+    fn meet(&self, registration: &Registration) -> Result<Registered, LinkError> {
+        let theirs = registration.protocol;
+        let Some(protocol_version) = ProtocolVersions::SPOKEN.common(theirs) else {
+            let node = format!("{}, outport {}", registration.node, registration.agent_version);
+            let error = LinkError::NoCommonVersion { node, theirs };
+            tracing::error!(%error, "a node cannot be talked to");
+            return Err(error);
+        };
+        Ok(Registered { protocol_version, ..self.config.registered.clone() })
     }
 
     /// The node's assignment, if it is not the one that it knows. Does not wait.
@@ -207,7 +227,7 @@ impl NodeLink {
             Some(told) => told,
             None => {
                 let generation = self.begin_generations(&row.id).await?;
-                Arc::new(Assignment { generation, tasks: tasks.clone() })
+                Arc::new(Assignment { generation, tasks: tasks.clone(), unreadable: Vec::new() })
             }
         };
         // A node may know a later one when the store was restored from a backup; it would refuse ours.
@@ -216,7 +236,7 @@ impl NodeLink {
             true => told,
             false => {
                 let generation = told.generation.max(request.known_generation) + 1;
-                Arc::new(Assignment { generation, tasks })
+                Arc::new(Assignment { generation, tasks, unreadable: Vec::new() })
             }
         };
         let is_known = assignment.generation == request.known_generation;
@@ -275,6 +295,14 @@ impl NodeLink {
         {
             return Ok(());
         }
+        for task in &report.unreadable {
+            tracing::warn!(
+                node = %report.node,
+                task = ?task.task,
+                reason = task.reason,
+                "a newer node says of a task what this version does not know; bring the control plane to its version"
+            );
+        }
         let never_taken = self.never_taken(report);
         if never_taken.is_empty() && self.is_known(&node, report) {
             return Ok(());
@@ -321,6 +349,7 @@ impl NodeLink {
             .filter(|task| task.desired == DesiredStatus::Stopped)
             .map(|task| task.task.clone())
             .filter(|task| !report.tasks.iter().any(|seen| seen.task == *task))
+            .filter(|task| !report.unreadable.iter().any(|seen| seen.task.as_ref() == Some(task)))
             .collect()
     }
 

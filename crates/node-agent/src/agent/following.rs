@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use outport_node_protocol::{Registered, Registration};
+use outport_node_protocol::{ProtocolVersions, Registered, Registration};
 use tokio::sync::watch;
 
 use super::{AgentSettings, Shared};
@@ -34,6 +34,7 @@ pub(super) fn registration(
         cluster: settings.cluster.clone(),
         ask_only: false,
         allows_privileged: settings.allow_privileged,
+        protocol: ProtocolVersions::SPOKEN,
     }
 }
 

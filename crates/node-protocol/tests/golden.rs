@@ -1,0 +1,244 @@
+//! The bytes of every message are a promise: what version 1 wrote is read, and what is written is what it was.
+//!
+//! `golden/<message>.v1.json` has every field. `golden/<message>.v1.<age>.json` was written before fields were added.
+//! A file is never changed; what is added to a message gets a new file.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod messages;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use outport_model::{DesiredStatus, TaskId};
+use outport_node_protocol::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn bytes(file: &str) -> String {
+    let text = std::fs::read_to_string(directory().join(file));
+    text.unwrap_or_else(|error| panic!("{file}: {error}")).trim_end().to_owned()
+}
+
+/// Reads and writes a message as version 1 has it, reads it with fields of the future in every object, and answers which
+/// of its fields it cannot be read without.
+#[track_caller]
+fn check<T>(message: &T, name: &str, seen: &mut BTreeSet<String>) -> BTreeSet<String>
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let file = format!("{name}.v1.json");
+    let golden = bytes(&file);
+    assert_eq!(serde_json::to_string(message).unwrap(), golden, "{file}: what is written");
+    assert_eq!(&serde_json::from_str::<T>(&golden).unwrap(), message, "{file}: what is read");
+    let value: Value = serde_json::from_str(&golden).unwrap();
+    let mut future = value.clone();
+    every_object(&mut future, &mut |object| {
+        // The one key of an object that stands for a variant of an enum is no field.
+        if !object.contains_key("Awsvpc") {
+            object.insert("of_the_future".into(), json!({ "a": [1, null] }));
+        }
+    });
+    let read: T = serde_json::from_str(&future.to_string()).unwrap();
+    assert_eq!(&read, message, "{file}: fields of the future are passed over");
+    seen.insert(file);
+    let mut required = BTreeSet::new();
+    for field in fields(&value, "") {
+        let mut without = value.clone();
+        remove(&mut without, &field);
+        let read = serde_json::from_str::<T>(&without.to_string());
+        // Of a task that lacks one, the task is unreadable and the rest is there.
+        let whole = read.is_ok_and(|read| {
+            let again = serde_json::to_value(&read).unwrap();
+            let tasks = |value: &Value| value["tasks"].as_array().map(Vec::len);
+            tasks(&again) == tasks(&value)
+        });
+        if !whole {
+            required.insert(field);
+        }
+    }
+    required
+}
+
+fn every_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            object.values_mut().for_each(|inner| every_object(inner, change));
+            change(object);
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| every_object(inner, change)),
+        _ => {}
+    }
+}
+
+/// Paths of all fields, of lists the first member's.
+fn fields(value: &Value, at: &str) -> BTreeSet<String> {
+    match value {
+        Value::Object(object) => object
+            .iter()
+            .flat_map(|(name, inner)| {
+                let at = format!("{at}/{name}");
+                let mut found = fields(inner, &at);
+                found.insert(at);
+                found
+            })
+            .collect(),
+        Value::Array(list) if list.first().is_some_and(Value::is_object) => {
+            fields(&list[0], &format!("{at}/0"))
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+fn remove(value: &mut Value, path: &str) {
+    let (parent, name) = path.rsplit_once('/').unwrap();
+    value.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
+}
+
+#[test]
+fn every_message_of_version_1_is_read_and_written_as_it_was() {
+    let mut seen = BTreeSet::new();
+    let mut required = BTreeSet::new();
+    let mut of = |name: &str, fields: BTreeSet<String>| {
+        required.extend(fields.into_iter().map(|field| format!("{name}{field}")));
+    };
+    macro_rules! check_each {
+        ($($name:ident),*) => {
+            $(of(stringify!($name), check(&messages::$name(), stringify!($name), &mut seen));)*
+        };
+    }
+    check_each!(
+        join_request,
+        certificate_request,
+        issued_certificate,
+        refusal,
+        registration,
+        registered,
+        assignment_request,
+        assignment,
+        report,
+        log_batch,
+        log_cursor,
+        credential_request,
+        registry_credential
+    );
+    let required: String = required.iter().map(|field| format!("{field}\n")).collect();
+    let listed = bytes("required-fields.txt") + "\n";
+    assert_eq!(required, listed, "a field that is required is required for ever, and no other is");
+    seen.insert("required-fields.txt".to_owned());
+    seen.extend(OLD.map(str::to_owned));
+    let files = std::fs::read_dir(directory()).unwrap();
+    let files: BTreeSet<String> =
+        files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, seen, "every golden file is read");
+}
+
+/// As the first slice wrote them.
+const OLD: [&str; 3] =
+    ["assignment.v1.first.json", "registered.v1.first.json", "registration.v1.first.json"];
+
+#[test]
+fn messages_of_the_first_slice_are_read() {
+    let [assignment, registered, registration] = OLD.map(bytes);
+    let expected = Registration {
+        ask_only: false,
+        allows_privileged: false,
+        protocol: ProtocolVersions { lowest: 1, highest: 1 },
+        ..messages::registration()
+    };
+    assert_eq!(serde_json::from_str::<Registration>(&registration).unwrap(), expected);
+    let expected =
+        Registered { registry_names: Vec::new(), protocol_version: 1, ..messages::registered() };
+    assert_eq!(serde_json::from_str::<Registered>(&registered).unwrap(), expected);
+    let read: Assignment = serde_json::from_str(&assignment).unwrap();
+    let mut expected = messages::assignment();
+    expected.tasks[0].limits.storage_gib = None;
+    assert_eq!(read, expected);
+}
+
+/// A change of what an older node knows, and the words by which the task's failure is told.
+#[track_caller]
+fn check_unreadable(pointer: &str, future: Value, words: &str) {
+    let mut message: Value = serde_json::to_value(messages::assignment()).unwrap();
+    message["tasks"][1]["task"] = json!("other");
+    *message.pointer_mut(pointer).unwrap() = future;
+    let read: Assignment = serde_json::from_str(&message.to_string()).unwrap();
+    assert_eq!(read.generation, messages::assignment().generation);
+    assert_eq!(read.tasks.len(), 3, "the rest is there");
+    assert!(read.tasks.iter().all(|task| task.task.as_str() != "other"));
+    let [unreadable] = &read.unreadable[..] else { panic!("{:?}", read.unreadable) };
+    assert_eq!(unreadable.task, Some(TaskId::new("other")));
+    let is_known = !pointer.ends_with("/desired");
+    assert_eq!(unreadable.desired, is_known.then_some(DesiredStatus::Stopped));
+    assert!(unreadable.reason.contains(words), "{}", unreadable.reason);
+}
+
+#[test]
+fn a_task_of_the_future_leaves_the_others_readable() {
+    check_unreadable("/tasks/1/network", json!("Ipv6Bridge"), "Ipv6Bridge");
+    check_unreadable("/tasks/1/network", json!({ "Mesh": { "peers": [] } }), "Mesh");
+    check_unreadable("/tasks/1/desired", json!("PAUSED"), "PAUSED");
+    check_unreadable("/tasks/1/limits/pids_max", json!("all"), "\"all\"");
+    check_unreadable(
+        "/tasks/1/containers/0/essential",
+        json!({ "when": "always" }),
+        "expected a boolean",
+    );
+    let ports = json!([{ "container_port": 1, "host_port": 1, "protocol": "sctp" }]);
+    check_unreadable("/tasks/1/containers/0/ports", ports, "sctp");
+}
+
+#[test]
+fn what_is_no_task_at_all_is_said_without_a_name() {
+    for task in ["7", "null", "[]", "{}", r#"{"task":7,"desired":[]}"#] {
+        let message = format!(r#"{{"generation":1,"tasks":[{task}]}}"#);
+        let read: Assignment = serde_json::from_str(&message).unwrap();
+        assert!(read.tasks.is_empty() && read.unreadable.len() == 1, "{task}");
+        assert_eq!((&read.unreadable[0].task, read.unreadable[0].desired), (&None, None), "{task}");
+    }
+    for message in ["{}", r#"{"generation":1}"#, r#"{"generation":1,"tasks":{}}"#, "[]", "7"] {
+        assert!(serde_json::from_str::<Assignment>(message).is_err(), "{message}");
+    }
+}
+
+#[test]
+fn a_report_of_a_status_of_the_future_leaves_the_others_readable() {
+    let mut message: Value = serde_json::to_value(messages::report()).unwrap();
+    let known = message["tasks"][0].clone();
+    let changes =
+        [("/status", "HIBERNATING"), ("/stop/code", "Moved"), ("/containers/0/status", "X")];
+    for (number, (pointer, future)) in changes.into_iter().enumerate() {
+        let mut task = known.clone();
+        task["task"] = json!(number.to_string());
+        *task.pointer_mut(pointer).unwrap() = json!(future);
+        message["tasks"].as_array_mut().unwrap().push(task);
+    }
+    let read: Report = serde_json::from_str(&message.to_string()).unwrap();
+    assert_eq!(read.tasks, messages::report().tasks);
+    let unreadable = read.unreadable.iter().filter_map(|task| Some(task.task.as_ref()?.as_str()));
+    assert_eq!(unreadable.collect::<Vec<_>>(), ["0", "1", "2"]);
+}
+
+/// Cut anywhere a message is none: nobody follows half an assignment.
+#[test]
+fn half_a_message_is_no_message() {
+    for name in ["assignment", "report", "registration", "log_batch"] {
+        let golden = bytes(&format!("{name}.v1.json"));
+        for length in 0..golden.len() {
+            let half = &golden.as_bytes()[..length];
+            let read = match name {
+                "assignment" => serde_json::from_slice::<Assignment>(half).is_ok(),
+                "report" => serde_json::from_slice::<Report>(half).is_ok(),
+                "registration" => serde_json::from_slice::<Registration>(half).is_ok(),
+                _ => serde_json::from_slice::<LogBatch>(half).is_ok(),
+            };
+            assert!(!read, "{name} cut at {length}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Nodes of other versions: older ones, newer ones, and those that nothing can be said to.
+
+use outport_node_protocol::{ProtocolVersions, Registered};
+
+use super::*;
+
+fn meet(house: &House, lowest: u32, highest: u32) -> Result<Registered, LinkError> {
+    let protocol = ProtocolVersions { lowest, highest };
+    let registration = Registration { protocol, ..house.node.registration() };
+    house.link.register(registration).now_or_never().unwrap()
+}
+
+#[test]
+fn a_newer_node_is_spoken_to_in_the_version_that_both_know() {
+    let house = house();
+    for highest in [1, 2, 9] {
+        assert_eq!(meet(&house, 1, highest).unwrap().protocol_version, 1);
+    }
+}
+
+#[test]
+fn a_node_without_a_common_version_is_told_both_and_changes_nothing() {
+    let house = house();
+    house.run_task(0);
+    let before = house.store.snapshot().version();
+    for (lowest, highest, words) in [(2, 2, "version 2"), (3, 5, "versions 3 to 5")] {
+        let refused = meet(&house, lowest, highest).unwrap_err();
+        let text = refused.to_string();
+        assert!(matches!(refused, LinkError::NoCommonVersion { .. }), "{text}");
+        assert!(text.contains("speaks version 1 of") && text.contains(words), "{text}");
+        assert!(text.contains(house.node.id.as_str()), "{text}");
+    }
+    assert_eq!(house.store.snapshot().version(), before, "nothing is written");
+    assert!(house.ask(0).is_some(), "and the node's tasks are still its own");
+}
+
+/// Over HTTP: by its registration, and by a call of a version that is not spoken any more.
+#[tokio::test]
+async fn the_answer_says_that_it_is_of_versions() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let protocol = ProtocolVersions { lowest: 7, highest: 8 };
+    let registration = Registration { protocol, ..house.node.registration() };
+    let body = serde_json::to_string(&registration).unwrap();
+    let refused = call(&house.link, "register", Some(&id), body).await;
+    assert_eq!(code(&refused), RefusalCode::NoCommonVersion, "{}", refused.1);
+    let (_stop, stopping) = watch::channel(false);
+    let ask = |path: &'static str| {
+        let request = axum::http::Request::post(path).body(Body::from("{")).unwrap();
+        answer(router(house.link.clone(), stopping.clone()), request)
+    };
+    let refused = ask("/_outport/node/v2/assignment").await;
+    assert_eq!(code(&refused), RefusalCode::NoCommonVersion);
+    assert!(refused.1.contains("version 1") && refused.1.contains("version 2"), "{}", refused.1);
+    for unknown in ["/_outport/node/v1/usage", "/_outport/node/vx/assignment"] {
+        let (status, text) = ask(unknown).await;
+        assert!(status == 404 && text.contains("has no call"), "{unknown} {status} {text}");
+    }
+}
+
+/// A node of the first slice says nothing of versions, and is answered what it knows.
+#[tokio::test]
+async fn a_node_of_the_first_slice_is_answered() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let mut registration = serde_json::to_value(house.node.registration()).unwrap();
+    for added in ["ask_only", "allows_privileged", "protocol"] {
+        registration.as_object_mut().unwrap().remove(added).unwrap();
+    }
+    let (status, text) = call(&house.link, "register", Some(&id), registration.to_string()).await;
+    assert_eq!(status, 200, "{text}");
+    let registered: Registered = serde_json::from_str(&text).unwrap();
+    assert_eq!(registered.protocol_version, 1);
+}
+
+/// A node says of one task what this version cannot read: the others are taken in, and that one is not given up.
+#[tokio::test]
+async fn a_report_that_is_read_in_part_takes_no_task_away() {
+    let mut house = house();
+    let id = house.node.id.to_string();
+    house.run_task(0);
+    let task = house.only_task();
+    let mut report = seen(&task.id, TaskStatus::Running);
+    let send = |house: &mut House, reports: Vec<serde_json::Value>| {
+        let assignment = house.ask(0).unwrap();
+        house.node.take(assignment.as_ref().clone());
+        let mut message = serde_json::to_value(house.node.report()).unwrap();
+        message["tasks"] = serde_json::Value::Array(reports);
+        let (link, id) = (house.link.clone(), id.clone());
+        async move { call(&link, "report", Some(&id), message.to_string()).await.0 }
+    };
+    let of_the_future = |report: &TaskReport| {
+        let mut value = serde_json::to_value(report).unwrap();
+        value["status"] = serde_json::json!("HIBERNATING");
+        value
+    };
+    let unknown = of_the_future(&seen(&TaskId::new("another"), TaskStatus::Running));
+    let known = serde_json::to_value(&report).unwrap();
+    assert_eq!(send(&mut house, vec![unknown, known]).await, 204);
+    assert_eq!(house.only_task().last_status, TaskStatus::Running);
+    // Asked to stop, and seen in a way that is not understood: it is not one that the node never took.
+    house.write(|tx| {
+        tx.update(&task.key(), |row: &mut Task| row.desired_status = DesiredStatus::Stopped)
+    });
+    report.status = TaskStatus::Stopping;
+    assert_eq!(send(&mut house, vec![of_the_future(&report)]).await, 204);
+    assert_eq!(house.only_task().last_status, TaskStatus::Running);
+    assert_eq!(send(&mut house, Vec::new()).await, 204);
+    assert_eq!(house.only_task().last_status, TaskStatus::Stopped, "never taken");
+}

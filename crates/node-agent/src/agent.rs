@@ -7,6 +7,7 @@ mod following;
 mod leaving;
 mod orders;
 mod strangers;
+mod tasks;
 mod unreadable;
 mod upkeep;
 
@@ -19,10 +20,9 @@ use std::time::Duration;
 use outport_certificates::JoinToken;
 use outport_container_runtime::{RuntimeError, private};
 use outport_image_store::StoreError;
+use outport_model::TaskId;
 use outport_model::node::NodeCapacity;
-use outport_model::task::StopCode;
-use outport_model::{TaskId, TaskStatus};
-use outport_node_protocol::{Assignment, RefusalCode, Registration, StopCause, TaskAssignment};
+use outport_node_protocol::{RefusalCode, Registration};
 use outport_task_disk::DiskError;
 use outport_task_network::HostAccess;
 use outport_user_namespace::SubordinateIds;
@@ -32,14 +32,13 @@ use tokio::task::JoinHandle;
 use equipment::{machine, runtime};
 use following::{follow_assignments, keep_certificate, register, registration};
 use leaving::{empty_trash, remove_containers};
-use orders::{order_of, raise, valid};
-use strangers::remove_strangers;
+use orders::raise;
 use unreadable::Refused;
 use upkeep::{keep_run_dir, restore_rules, sweep_images, watch_room};
 
 use crate::board::Board;
 use crate::container_spec::OpenFiles;
-use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::control_plane::{ControlPlane, LinkError};
 use crate::host;
 use crate::identity::IdentityFile;
 use crate::machine::{
@@ -48,9 +47,9 @@ use crate::machine::{
 };
 use crate::reporter::Reporter;
 use crate::run_dir;
+use crate::task::Order;
 use crate::task::runner::StopReason;
-use crate::task::{Order, TaskRunner};
-use crate::task_record::{Loaded, TaskRecord, TaskRecords};
+use crate::task_record::TaskRecords;
 
 /// After a stop of everything the tasks have this long beyond their own stop timeouts.
 const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
@@ -59,10 +58,6 @@ const STOP_WORD_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the control plane has to take the last report and drop the stopped tasks.
 const FORGET_PATIENCE: Duration = Duration::from_secs(5);
 const FORGET_LOOK: Duration = Duration::from_millis(20);
-/// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
-const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
-
-const RECORD_LOST: &str = "The host lost its record of the task.";
 
 /// Where a node works and for whom.
 #[derive(Clone, Debug)]
@@ -358,115 +353,6 @@ impl Shared {
         if let Some(runner) = self.runners().get(task) {
             raise(&runner.orders, Order::Stop(Some(reason)));
         }
-    }
-
-    /// Records become runners again; what has no record is removed.
-    async fn take_over(self: &Arc<Self>) -> Result<(), AgentError> {
-        let Loaded { records, unreadable } = self.records.load()?;
-        let known: Vec<TaskId> = records.iter().map(|record| record.report.task.clone()).collect();
-        for record in &records {
-            if let Some(first_id) = record.first_id {
-                self.machine.users.keep(&record.report.task, first_id);
-            }
-        }
-        let (runtime, kept, marks) =
-            (self.machine.runtime.clone(), known.clone(), self.records.clone());
-        let strangers = tokio::task::spawn_blocking(move || {
-            remove_strangers(&runtime, &kept, |task| marks.mark(task))
-        });
-        let strangers = strangers.await.map_err(std::io::Error::other)??;
-        self.machine.networks.remove_strangers(&known).await?;
-        let users = self.machine.users.clone();
-        tokio::task::spawn_blocking(move || users.remove_strangers())
-            .await
-            .map_err(std::io::Error::other)??;
-        for task in unreadable.into_iter().chain(strangers) {
-            tracing::error!(%task, "its record is lost: it is not started again");
-            self.lost().insert(task);
-        }
-        for mut record in records {
-            if record.boot_id != self.boot_id && record.report.status < TaskStatus::Stopped {
-                record.boot_id.clone_from(&self.boot_id);
-                record.report.status = record.report.status.max(TaskStatus::Stopping);
-                record.report.stop.get_or_insert_with(|| StopCause {
-                    code: StopCode::TerminationNotice,
-                    reason: HOST_STOPPED.to_owned(),
-                });
-            }
-            self.run(record, Order::Run, true);
-        }
-        Ok(())
-    }
-
-    fn run(self: &Arc<Self>, record: TaskRecord, order: Order, taken_over: bool) {
-        let task = record.report.task.clone();
-        // Before the generation is taken over: a report says every task of its generation.
-        self.board.put(record.report.clone());
-        let (orders, receiver) = watch::channel(order);
-        let runner = TaskRunner::new(
-            self.machine.clone(),
-            self.records.clone(),
-            self.board.clone(),
-            record,
-            receiver,
-        );
-        let work = tokio::spawn(runner.run(taken_over));
-        let mut runners = self.runners();
-        if let Some(reason) = self.stopping.get() {
-            raise(&orders, Order::Stop(Some(reason.clone())));
-        }
-        runners.insert(task, Runner { orders, work });
-    }
-
-    /// Orders every task to stop, and every one that an assignment under way still brings.
-    fn stop_all(&self, reason: StopReason) {
-        let runners = self.runners();
-        let reason = self.stopping.get_or_init(|| reason);
-        for runner in runners.values() {
-            raise(&runner.orders, Order::Stop(Some(reason.clone())));
-        }
-    }
-
-    /// Makes what runs here what the assignment says.
-    fn follow(self: &Arc<Self>, assignment: Assignment) {
-        let mut wanted: HashMap<TaskId, TaskAssignment> =
-            valid(assignment.tasks).map(|task| (task.task.clone(), task)).collect();
-        let mut unreadable = unreadable::by_name(assignment.unreadable);
-        {
-            let mut runners = self.runners();
-            runners.retain(|_, runner| !runner.work.is_finished());
-            for (task, runner) in runners.iter() {
-                match (wanted.remove(task), unreadable.remove(task)) {
-                    (Some(task), _) => raise(&runner.orders, order_of(&task)),
-                    (None, Some(task)) => raise(&runner.orders, unreadable::order_of(&task)),
-                    (None, None) => raise(&runner.orders, Order::Forget),
-                }
-            }
-        }
-        self.refused.follow(&unreadable, &self.board, now_ms());
-        let mut lost = std::mem::take(&mut *self.lost());
-        for task in wanted.into_values() {
-            let order = order_of(&task);
-            let is_lost = lost.remove(&task.task);
-            let mut record = TaskRecord::new(task, &self.boot_id);
-            if is_lost {
-                record.report.status = TaskStatus::Stopping;
-                let (code, reason) = (StopCode::TerminationNotice, RECORD_LOST.to_owned());
-                record.report.stop = Some(StopCause { code, reason });
-            }
-            self.run(record, order, is_lost);
-        }
-        for task in lost {
-            if unreadable.contains_key(&task) {
-                self.lost().insert(task);
-                continue;
-            }
-            // Nobody wants it any more.
-            if let Err(error) = self.records.forget(&task) {
-                tracing::error!(%task, %error, "cannot remove what is left of it");
-            }
-        }
-        self.generation.store(assignment.generation, Ordering::Release);
     }
 
     fn lost(&self) -> MutexGuard<'_, HashSet<TaskId>> {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::cgroup::Cgroup;
 use crate::layout::Place;
+use crate::protocol::LOWEST;
 use crate::record::{RECORD_VERSION, ShimRecord, boot_id, start_ticks};
 use crate::runtime::Runtime;
 
@@ -37,6 +38,8 @@ impl Runtime {
             shim_start_ticks: start_ticks(shim_pid).ok()?,
             container_pid,
             container_start_ticks,
+            // It has not said more, and every shim speaks it.
+            protocol: LOWEST,
         })
     }
 

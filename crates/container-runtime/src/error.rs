@@ -96,5 +96,7 @@ pub enum FailureKind {
     InvalidSpec,
     /// The agent ended the container before it was started.
     Killed,
+    /// Also one of a newer version.
+    #[serde(other)]
     Other,
 }

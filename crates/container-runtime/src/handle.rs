@@ -3,7 +3,7 @@
 //! **Invariant:** a handle owns no process and no connection: dropping it changes nothing, and two
 //! agents with one handle each cannot disturb each other.
 //!
-//! A shim may be stopped, wedged, or out of reach because somebody cleaned `/run`. Nothing that ends a
+//! A shim may be stopped, wedged, of a version that cannot be spoken with, or out of reach because somebody cleaned `/run`. Nothing that ends a
 //! container depends on it: what the shim does not do in time is done without it, on the processes and the
 //! control group themselves, see [`ShimHandle::signal`], [`ShimHandle::kill`] and [`ShimHandle::conclude`].
 
@@ -25,7 +25,9 @@ use crate::discovery::{has_children, is_told};
 use crate::error::{RuntimeError, is_shortage};
 use crate::layout::SOCKET_FILE;
 use crate::process::Process;
-use crate::protocol::{Request, Response, receive, send, wait_readable};
+use crate::protocol::{
+    HIGHEST, LOWEST, Received, Request, Response, common_version, receive, send, wait_readable,
+};
 use crate::record::{ExitRecord, RECORD_VERSION, ShimRecord, now_ms, read_exit, write_exit};
 
 /// A shim answers from memory: one that takes longer is stopped, or its host is.
@@ -211,10 +213,12 @@ impl ShimHandle {
     /// # Errors
     /// When the shim is gone and left no exit record.
     pub fn exit_wait(&self) -> Result<ExitWait, RuntimeError> {
-        let asked = self.connect(ANSWER_TIMEOUT).and_then(|connection| {
-            let sent = send(connection.as_fd(), &Request::Wait, None);
+        let ask = |version| {
+            let connection = self.connect(ANSWER_TIMEOUT)?;
+            let sent = send(connection.as_fd(), version, &Request::Wait, None);
             sent.map(|()| connection).map_err(|error| self.gone(&error))
-        });
+        };
+        let asked = self.version().and_then(ask);
         let error = match asked {
             Ok(connection) => {
                 return Ok(ExitWait { handle: self.clone(), told_by: connection, record: None });
@@ -269,17 +273,27 @@ impl ShimHandle {
 
     fn ask(&self, request: &Request) -> Result<(Response, Option<OwnedFd>), RuntimeError> {
         let timeout = if *request == Request::Start { START_TIMEOUT } else { ANSWER_TIMEOUT };
+        let version = self.version()?;
         let connection = self.connect(timeout)?;
-        send(connection.as_fd(), request, None).map_err(|error| self.gone(&error))?;
+        send(connection.as_fd(), version, request, None).map_err(|error| self.gone(&error))?;
         match receive(connection.as_fd()) {
-            Ok(Some(answer)) => Ok(answer),
+            Ok(Some(Received { message, descriptor, .. })) => Ok((message, descriptor)),
             Ok(None) => Err(self.ended("the connection ended")),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let detail = error.to_string();
-                Err(RuntimeError::Protocol { key: self.key.to_string(), detail })
+                Err(self.ended(&format!("its answer is not understood: {error}")))
             }
             Err(error) => Err(self.gone(&error)),
         }
+    }
+
+    /// In which to speak with the shim. One that cannot be spoken with is done without, as one that does not answer.
+    fn version(&self) -> Result<u8, RuntimeError> {
+        let highest = self.record.protocol;
+        common_version(highest).ok_or_else(|| {
+            self.ended(&format!(
+                "it speaks up to version {highest} of the protocol, this one {LOWEST} to {HIGHEST}"
+            ))
+        })
     }
 
     /// A shim whose directory somebody has removed makes it again when it is told to.
@@ -378,7 +392,7 @@ impl ExitWait {
         }
         wait_readable(self.told_by.as_fd(), -1).map_err(|error| self.handle.gone(&error))?;
         match receive(self.told_by.as_fd()) {
-            Ok(Some((Response::Exited(record), _))) => Ok(record),
+            Ok(Some(Received { message: Response::Exited(record), .. })) => Ok(record),
             // A process says nothing, and a shim may have ended between our connecting and its
             // listening.
             _ => self.handle.exit()?.ok_or_else(|| self.handle.ended("it left no exit record")),

@@ -137,6 +137,7 @@ mod tests {
             shim_start_ticks: ticks,
             container_pid: pid,
             container_start_ticks: ticks,
+            protocol: 1,
         }
     }
 

@@ -249,9 +249,9 @@ impl Runtime {
         while self.is_locked(place)? {
             // The last that a shim writes: it is about to go, and takes no more orders.
             let is_over = self.exit_record(place)?.is_some();
-            if !is_over
-                && let Some(record) = read_whole(&path).map_err(RuntimeError::io("read", &path))?
-            {
+            let record = read_whole(&path).map_err(RuntimeError::io("read", &path))?;
+            // One that does not say who it is in words that are understood is found by its process.
+            if !is_over && let Some(record) = record.or_else(|| self.find_shim(place)) {
                 let handle = self.handle(key, place, record);
                 if handle.state().is_ok() {
                     return Ok(Some(handle));

@@ -7,6 +7,7 @@
 pub mod account_setting;
 pub mod arn;
 pub mod capacity;
+pub mod checked_json;
 pub mod clock;
 pub mod cluster;
 pub mod container_instance;

@@ -56,7 +56,7 @@ use crate::fail_point;
 use crate::layout::{INTENT_FILE, LOCK_FILE, LOG_DIR, PID_FILE};
 use crate::lock;
 use crate::log::LogWriter;
-use crate::protocol::Report;
+use crate::protocol::{HIGHEST, Report};
 use crate::record::{RECORD_VERSION, ShimRecord, boot_id, read_whole, start_ticks, write_whole};
 use crate::runtime::{INTENT_VERSION, Intent};
 use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
@@ -210,6 +210,7 @@ fn shim_record(container_pid: i32) -> std::io::Result<ShimRecord> {
         shim_start_ticks: start_ticks(shim_pid)?,
         container_pid,
         container_start_ticks: start_ticks(container_pid)?,
+        protocol: HIGHEST,
     })
 }
 

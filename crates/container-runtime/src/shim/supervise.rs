@@ -39,7 +39,7 @@ use crate::layout::{INTENT_FILE, LOCK_FILE, PID_FILE, SOCKET_FILE};
 use crate::lock;
 use crate::log::{LogStream, LogWriter};
 use crate::private;
-use crate::protocol::Response;
+use crate::protocol::{LOWEST, Response};
 use crate::record::{ShimRecord, write_whole};
 use crate::runtime::Intent;
 
@@ -79,6 +79,8 @@ pub(super) struct Supervisor {
 
 pub(super) struct Client {
     pub connection: OwnedFd,
+    /// In which it asked last.
+    pub version: u8,
     pub expects: Expects,
 }
 
@@ -313,7 +315,8 @@ impl Supervisor {
             let connection = unsafe { OwnedFd::from_raw_fd(accepted) };
             // One too many is closed: its owner sees the end of the connection.
             if self.clients.len() < CLIENTS_MAX {
-                self.clients.push(Client { connection, expects: Expects::Nothing });
+                let (version, expects) = (LOWEST, Expects::Nothing);
+                self.clients.push(Client { connection, version, expects });
             }
         }
     }

@@ -29,4 +29,5 @@ mod text_files;
 mod unanswering;
 mod user_namespaces;
 mod users;
+mod versions;
 mod volumes;

@@ -8,13 +8,16 @@ use nix::sys::signal::{Signal, kill};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::{Client, Expects, Phase, SIGNAL_MAX, Supervisor, never_started};
-use crate::protocol::{Request, Response, receive, send};
+use crate::protocol::{Received, Request, Response, receive, send};
 use crate::record::{ExitRecord, now_ms};
 
 impl Supervisor {
     pub(super) fn converse(&mut self, index: usize) {
         let request = match receive::<Request>(self.clients[index].connection.as_fd()) {
-            Ok(Some((request, _))) => request,
+            Ok(Some(Received { message, version, .. })) => {
+                self.clients[index].version = version;
+                message
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             // Its end, or what this version does not understand.
             Ok(None) | Err(_) => {
@@ -149,6 +152,6 @@ impl Supervisor {
 impl Client {
     fn answer(&self, answer: &Response, descriptor: Option<&OwnedFd>) {
         // A client that does not read loses its answer, not the container.
-        let _ = send(self.connection.as_fd(), answer, descriptor.map(AsFd::as_fd));
+        let _ = send(self.connection.as_fd(), self.version, answer, descriptor.map(AsFd::as_fd));
     }
 }

@@ -15,6 +15,18 @@ pub(crate) struct Lease {
     digests: Vec<Digest>,
 }
 
+/// Layers of containers whose image is not known here: while it lives, no sweep takes them.
+#[derive(Debug)]
+pub struct LayerHold {
+    _lease: Lease,
+}
+
+impl LayerHold {
+    pub(crate) fn new(lease: Lease) -> LayerHold {
+        LayerHold { _lease: lease }
+    }
+}
+
 impl Leases {
     fn counts(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

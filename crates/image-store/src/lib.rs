@@ -38,6 +38,7 @@ pub use error::PullError;
 pub use image::Image;
 pub use layer::process::Unpacker;
 pub use layer::{UnpackError, UnpackLimits};
+pub use lease::LayerHold;
 pub use manifest::{ImageConfig, ManifestError, Platform};
 pub use reference::{ImageReference, InvalidReference};
 pub use registry::{

@@ -5,9 +5,9 @@ use crate::download::DownloadLimits;
 use crate::image::{Image, ImageRecord, MadeLayers, ReferenceRecord};
 use crate::layer::UnpackLimits;
 use crate::layer::process::Unpacker;
-use crate::lease::{Lease, Leases};
+use crate::lease::{LayerHold, Lease, Leases};
 use crate::manifest::{ImageConfig, Platform};
-use crate::records::{load, write_record};
+use crate::records::{Records, load, write_record};
 use crate::reference::ImageReference;
 use crate::registry::OwnRegistry;
 use crate::registry::{HostNetwork, Network, RegistryClient, RegistryEndpoint};
@@ -60,6 +60,8 @@ pub struct StoreOptions {
     pub platform: Platform,
     /// How the registry of this installation is reached, if there is one.
     pub own_registry: Option<OwnRegistry>,
+    /// Layers that containers run on: they stay when the store is opened, whatever records say of them. `None`: all do.
+    pub layers_in_use: Option<Vec<PathBuf>>,
 }
 
 impl Default for StoreOptions {
@@ -74,6 +76,7 @@ impl Default for StoreOptions {
             unpacker: Unpacker::InProcess,
             platform: Platform::native(),
             own_registry: None,
+            layers_in_use: Some(Vec::new()),
         }
     }
 }
@@ -122,6 +125,8 @@ pub(crate) struct Inner {
     pub opened_at: Instant,
     boot_id: String,
     images: Mutex<BTreeMap<Digest, ImageRecord>>,
+    /// Directories that records of other versions speak of: they are kept, for the version that understands them.
+    pub kept_layers: HashSet<String>,
 }
 
 /// The directories of a store.
@@ -135,7 +140,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn below(directory: &Path) -> Places {
+    pub fn below(directory: &Path) -> Places {
         Places {
             images: directory.join("images"),
             layers: directory.join("layers"),
@@ -145,7 +150,7 @@ impl Places {
         }
     }
 
-    fn create(&self) -> Result<(), StoreError> {
+    pub fn create(&self) -> Result<(), StoreError> {
         for directory in [&self.images, &self.layers, &self.marks, &self.tmp, &self.trash] {
             fs::create_dir_all(directory).map_err(StoreError::at(directory))?;
             // Images have setuid programs: nobody but root may reach them outside of a container.
@@ -195,8 +200,10 @@ impl ImageStore {
         places.create()?;
         let boot_id = fs::read_to_string(BOOT_ID).map_err(StoreError::at(Path::new(BOOT_ID)))?;
         let boot_id = boot_id.trim().to_owned();
-        let images = load(&places, &boot_id)?;
-        discard_unrecorded_layers(&places, &images)?;
+        let Records { images, kept_layers } = load(&places, &boot_id)?;
+        if let Some(in_use) = &options.layers_in_use {
+            discard_unrecorded_layers(&places, &images, &kept_layers, in_use)?;
+        }
         discard_unrecorded_marks(&places, &images)?;
         discard_all(&places.tmp, &places)?;
         let known_layers = known_layers(&images);
@@ -219,6 +226,7 @@ impl ImageStore {
                 opened_at: Instant::now(),
                 boot_id,
                 images: Mutex::new(images),
+                kept_layers,
             }),
         };
         store.inner.empty_trash();
@@ -245,6 +253,20 @@ impl ImageStore {
             let found = record.references.iter().find(|entry| entry.reference == name)?;
             Some(self.inner.handle(record, found.digest))
         })
+    }
+
+    /// Holds layers by their directories, whatever images they are of; `None`: all that there are.
+    pub fn hold_layers(&self, layers: Option<&[PathBuf]>) -> LayerHold {
+        let all = || {
+            let listed = fs::read_dir(&self.inner.places.layers).into_iter().flatten().flatten();
+            listed.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let layers = layers.map_or_else(all, <[PathBuf]>::to_vec);
+        let digest = |layer: &PathBuf| {
+            let name = layer.file_name()?.to_str()?;
+            format!("sha256:{name}").parse::<Digest>().ok()
+        };
+        LayerHold::new(self.inner.leases.take(layers.iter().filter_map(digest).collect()))
     }
 
     /// Digests of all images here, of their manifests.
@@ -388,9 +410,14 @@ fn forget_reference(
 fn discard_unrecorded_layers(
     places: &Places,
     images: &BTreeMap<Digest, ImageRecord>,
+    kept: &HashSet<String>,
+    in_use: &[PathBuf],
 ) -> Result<(), StoreError> {
-    let known: HashSet<String> =
+    let mut known: HashSet<String> =
         images.values().flat_map(ImageRecord::directories).map(Digest::hex).collect();
+    known.extend(kept.iter().cloned());
+    let in_use = in_use.iter().filter_map(|layer| layer.file_name()?.to_str());
+    known.extend(in_use.map(str::to_owned));
     for entry in fs::read_dir(&places.layers).map_err(StoreError::at(&places.layers))? {
         let entry = entry.map_err(StoreError::at(&places.layers))?;
         if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {

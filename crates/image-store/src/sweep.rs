@@ -119,8 +119,9 @@ impl Inner {
                 swept.images += 1;
             }
         }
-        let needed: HashSet<String> =
+        let mut needed: HashSet<String> =
             images.values().flat_map(ImageRecord::directories).map(Digest::hex).collect();
+        needed.extend(self.kept_layers.iter().cloned());
         let layers = &self.places.layers;
         for entry in fs::read_dir(layers).map_err(StoreError::at(layers))? {
             let entry = entry.map_err(StoreError::at(layers))?;

@@ -150,9 +150,12 @@ struct Shared {
     /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
     stopping: OnceLock<StopReason>,
     runners: Mutex<HashMap<TaskId, Runner>>,
-    /// Tasks that were here and of which no record can be read, until the control plane has said whether it
-    /// still knows them. One that it does is reported stopped: it may have run.
+    /// Tasks that were here and whose record is lost or damaged, until the control plane has said whether it still knows
+    /// them. Of one that it does, what runs is taken over by the assignment; if nothing does, it is reported stopped: it
+    /// may have run.
     lost: Mutex<HashSet<TaskId>>,
+    /// Tasks whose records are of a version that is not understood here. They are left alone.
+    kept: Mutex<HashSet<TaskId>>,
     refused: Refused,
 }
 
@@ -189,6 +192,7 @@ impl Agent {
                 run_dir::path(&settings.instance).join("tasks"),
             )?,
             lost: Mutex::default(),
+            kept: Mutex::default(),
             refused: Refused::default(),
             boot_id,
             generation: Arc::default(),
@@ -357,6 +361,10 @@ impl Shared {
 
     fn lost(&self) -> MutexGuard<'_, HashSet<TaskId>> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn runners(&self) -> MutexGuard<'_, HashMap<TaskId, Runner>> {

@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct Board {
     reports: Mutex<BTreeMap<TaskId, TaskReport>>,
+    /// Of tasks that this version leaves alone: the control plane is told that they are here, and no more.
+    left_alone: Mutex<Vec<TaskReport>>,
     changed: Notify,
 }
 
@@ -29,6 +31,11 @@ impl Board {
         self.changed.notify_one();
     }
 
+    /// Says for as long as this process lives that a task is here of which nothing else is known.
+    pub fn leave_alone(&self, report: TaskReport) {
+        self.left_alone.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    }
+
     /// Once the control plane no longer assigns it.
     pub fn forget(&self, task: &TaskId) {
         self.lock().remove(task);
@@ -41,7 +48,8 @@ impl Board {
     }
 
     pub fn reports(&self) -> Vec<TaskReport> {
-        self.lock().values().cloned().collect()
+        let left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock().values().chain(left_alone.iter()).cloned().collect()
     }
 
     pub fn all_stopped(&self) -> bool {

@@ -2,12 +2,16 @@
 //!
 //! A record is a file of lines: the first is the whole record as it was when the task was taken on, each
 //! later one the task's report after a change, and the last that can be read counts. To add a line costs
-//! a file system far less than a new file, which a task would otherwise cost it ten times in its life.
+//! a file system far less than a new file, which a task would otherwise cost it ten times in its life. What the lines
+//! of each version are, and what is believed of them, is in `lines`.
 //!
 //! **Invariant:** a task of which any trace exists is never started a second time: after a crash of the
-//! agent its containers are taken over, after a boot of the host they are reported stopped, and one whose
-//! record is lost is ended. A name on disk is a task's only if a task can have it: an empty one would be all of
-//! them.
+//! agent its containers are taken over, after a boot of the host they are reported stopped. No container ends for what is
+//! the matter with a record: one that is not understood is left as it is, with all that its task has, and one that is
+//! damaged is made again from the assignment. A name on disk is a task's only if a task can have it: an empty one would
+//! be all of them.
+
+mod lines;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,8 +25,12 @@ use outport_model::{TaskId, TaskStatus};
 use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
 use outport_tree_removal::remove_tree;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// The layout of the file that this version writes. Version 1 had no lines but the first.
+use lines::Copy;
+
+/// The layout of the file that this version writes. Version 1 had no lines but the first. It grows when who does not know
+/// what is new must leave the record, and its task, alone.
 const RECORD_VERSION: u32 = 2;
 const FILE_NAME: &str = "task.json";
 const MEMORY_SUFFIX: &str = ".json";
@@ -39,6 +47,9 @@ pub struct TaskRecord {
     pub first_id: Option<u32>,
     pub assignment: TaskAssignment,
     pub report: TaskReport,
+    /// What another version has written beside that, each field where it was; null for nothing.
+    #[serde(skip)]
+    pub unknown: Value,
 }
 
 impl TaskRecord {
@@ -63,6 +74,7 @@ impl TaskRecord {
             first_id: None,
             assignment,
             report,
+            unknown: Value::Null,
         }
     }
 }
@@ -98,8 +110,12 @@ pub struct TaskRecords {
 #[derive(Debug, Default, PartialEq)]
 pub struct Loaded {
     pub records: Vec<TaskRecord>,
-    /// Tasks that were taken on and of which no record can be read. They are never begun again.
-    pub unreadable: Vec<TaskId>,
+    /// Tasks of another version, whose records are not understood: nobody touches them here.
+    pub kept: Vec<TaskId>,
+    /// Tasks whose records are damaged, both copies: no version understands them.
+    pub damaged: Vec<TaskId>,
+    /// Tasks that were taken on and of which there is no record. They are never begun again.
+    pub lost: Vec<TaskId>,
 }
 
 impl TaskRecords {
@@ -123,7 +139,7 @@ impl TaskRecords {
     /// host only after [`TaskRecords::flush`].
     pub fn write(&self, record: &TaskRecord) -> io::Result<()> {
         fail_point::reach("agent.record")?;
-        let bytes = serde_json::to_vec(record)?;
+        let bytes = lines::first(record)?;
         self.write_in_memory(&record.report.task, &bytes)?;
         let directory = self.directory(&record.report.task);
         private::make_directories(&directory)?;
@@ -151,9 +167,7 @@ impl TaskRecords {
     /// # Errors
     /// When neither disk nor memory took it.
     pub fn add(&self, report: &TaskReport) -> io::Result<()> {
-        // The line's end comes first: half a line, left by a full disk, is not continued.
-        let mut line = vec![b'\n'];
-        serde_json::to_writer(&mut line, report)?;
+        let line = lines::later(report)?;
         let add = |path: PathBuf| private::options().append(true).open(path)?.write_all(&line);
         let in_memory = add(self.in_memory(&report.task));
         match add(self.directory(&report.task).join(FILE_NAME)) {
@@ -187,24 +201,49 @@ impl TaskRecords {
     /// Every record, as it was written last, wherever that was.
     ///
     /// # Errors
-    /// When the disk fails and memory does not have a record either: that says nothing of the task, and a
-    /// task without a record is ended.
+    /// When the disk fails and memory does not have a record either: that says nothing of the task.
     pub fn load(&self) -> io::Result<Loaded> {
         let mut loaded = Loaded::default();
         for task in self.tasks()? {
-            let in_memory = read_record(&self.in_memory(&task), &task).unwrap_or(None);
-            let on_disk = read_record(&self.directory(&task).join(FILE_NAME), &task);
-            let newest = match (in_memory, on_disk) {
-                (Some(memory), Ok(Some(disk))) if memory.report.status < disk.report.status => disk,
-                (Some(memory), _) => memory,
-                (None, Ok(Some(disk))) => disk,
-                (None, Ok(None)) => {
-                    loaded.unreadable.push(task);
-                    continue;
-                }
-                (None, Err(error)) => return Err(error),
+            // Who marked a task as lost left an empty file there.
+            let in_memory = match read_copy(&self.in_memory(&task), &task) {
+                Ok(Some(copy)) => copy,
+                Ok(None) | Err(_) => Copy::Absent,
             };
-            loaded.records.push(newest);
+            let on_disk = read_copy(&self.directory(&task).join(FILE_NAME), &task);
+            let (on_disk, failure) = match on_disk {
+                Ok(copy) => (copy.unwrap_or(Copy::Damaged("it is empty".to_owned())), None),
+                Err(error) => (Copy::Absent, Some(error)),
+            };
+            match (in_memory, on_disk) {
+                (Copy::NotUnderstood(why), _) | (_, Copy::NotUnderstood(why)) => {
+                    tracing::error!(
+                        %task,
+                        why,
+                        "the record of a task is not understood: its containers run on and are not touched. Start the \
+                         version of outport that wrote it; `outport cleanup` removes them"
+                    );
+                    loaded.kept.push(task);
+                }
+                (Copy::Record(memory), Copy::Record(disk)) => {
+                    let is_behind = memory.report.status < disk.report.status;
+                    loaded.records.push(if is_behind { *disk } else { *memory });
+                }
+                (Copy::Record(record), other) | (other, Copy::Record(record)) => {
+                    if let Copy::Damaged(why) = other {
+                        tracing::warn!(%task, why, "one copy of its record is damaged; the other one counts");
+                    }
+                    loaded.records.push(*record);
+                }
+                (in_memory, on_disk) => match (failure, in_memory, on_disk) {
+                    (Some(error), _, _) => return Err(error),
+                    (None, Copy::Damaged(why), _) | (None, _, Copy::Damaged(why)) => {
+                        tracing::error!(%task, why, "its record is damaged");
+                        loaded.damaged.push(task);
+                    }
+                    (None, _, _) => loaded.lost.push(task),
+                },
+            }
         }
         Ok(loaded)
     }
@@ -235,26 +274,15 @@ fn task_of(name: &OsStr, directory: &Path) -> Option<TaskId> {
     task.map(TaskId::new)
 }
 
-/// `None` when there is none, none that is whole, or one of another task.
-fn read_record(path: &Path, task: &TaskId) -> io::Result<Option<TaskRecord>> {
-    let record = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
-        bytes => read(&bytes?),
-    };
-    let is_of =
-        |record: &TaskRecord| record.report.task == *task && record.assignment.task == *task;
-    Ok(record.filter(is_of))
-}
-
-/// `None` when the first line is not whole.
-fn read(bytes: &[u8]) -> Option<TaskRecord> {
-    let mut lines = bytes.split(|byte| *byte == b'\n');
-    let mut record: TaskRecord = serde_json::from_slice(lines.next()?).ok()?;
-    if let Some(report) = lines.rev().find_map(|line| serde_json::from_slice(line).ok()) {
-        record.report = report;
+/// `None`: the file is empty.
+fn read_copy(path: &Path, task: &TaskId) -> io::Result<Option<Copy>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(Copy::Absent)),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Some(Copy::Absent)),
+        Err(error) => Err(error),
+        Ok(bytes) if bytes.is_empty() => Ok(None),
+        Ok(bytes) => Ok(Some(lines::read(&bytes, task))),
     }
-    Some(record)
 }
 
 #[cfg(test)]
@@ -270,7 +298,7 @@ mod tests {
 
     fn loaded(records: &TaskRecords) -> Vec<TaskRecord> {
         let loaded = records.load().unwrap();
-        assert_eq!(loaded.unreadable, []);
+        assert_eq!((&loaded.kept, &loaded.damaged, &loaded.lost), (&vec![], &vec![], &vec![]));
         loaded.records
     }
 
@@ -332,13 +360,58 @@ mod tests {
         let record = TaskRecord::new(assignment(&["app"]), "boot");
         records.write(&record).unwrap();
         let task = record.report.task;
-        fs::write(records.directory(&task).join(FILE_NAME), "{").unwrap();
-        fs::write(records.in_memory(&task), "").unwrap();
-        let lost = Loaded { records: vec![], unreadable: vec![task.clone()] };
-        assert_eq!(records.load().unwrap(), lost);
+        for bytes in ["{", "", "\n{}"] {
+            fs::write(records.directory(&task).join(FILE_NAME), bytes).unwrap();
+            fs::write(records.in_memory(&task), "").unwrap();
+            let damaged = Loaded { damaged: vec![task.clone()], ..Loaded::default() };
+            assert_eq!(records.load().unwrap(), damaged, "{bytes:?}");
+        }
         records.forget(&task).unwrap();
         records.mark(&task).unwrap();
+        let lost = Loaded { lost: vec![task.clone()], ..Loaded::default() };
         assert_eq!(records.load().unwrap(), lost);
+    }
+
+    /// Whichever copy has it, and whatever the other one is: a version that knew it has written it last.
+    #[test]
+    fn a_record_of_the_future_is_kept_to_the_byte() {
+        let future = r#"{"version":3,"parts":["a"]}"#;
+        for (disk, memory) in
+            [(Some(future), None), (None, Some(future)), (Some("{"), Some(future))]
+        {
+            let scratch = tempfile::tempdir().unwrap();
+            let records = open(&scratch);
+            let record = TaskRecord::new(assignment(&["app"]), "boot");
+            records.write(&record).unwrap();
+            let task = record.report.task;
+            let places = [records.directory(&task).join(FILE_NAME), records.in_memory(&task)];
+            for (path, text) in places.iter().zip([disk, memory]) {
+                text.into_iter().for_each(|text| fs::write(path, text).unwrap());
+            }
+            let before = places.each_ref().map(|path| fs::read(path).unwrap());
+            let kept = Loaded { kept: vec![task], ..Loaded::default() };
+            assert_eq!(open(&scratch).load().unwrap(), kept, "{disk:?} {memory:?}");
+            assert_eq!(places.each_ref().map(|path| fs::read(path).unwrap()), before);
+        }
+    }
+
+    #[test]
+    fn a_damaged_copy_is_made_good_by_the_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let records = open(&scratch);
+        let mut record = TaskRecord::new(assignment(&["app"]), "boot");
+        records.write(&record).unwrap();
+        record.report.status = TaskStatus::Running;
+        records.add(&record.report).unwrap();
+        let task = record.report.task.clone();
+        for path in [records.directory(&task).join(FILE_NAME), records.in_memory(&task)] {
+            let good = fs::read(&path).unwrap();
+            let mut flipped = good.clone();
+            flipped[20] ^= 4;
+            fs::write(&path, flipped).unwrap();
+            assert_eq!(loaded(&records), [record.clone()]);
+            fs::write(&path, good).unwrap();
+        }
     }
 
     #[test]
@@ -352,7 +425,7 @@ mod tests {
             fs::write(scratch.path().join("memory").join(format!("{name}.json")), "").unwrap();
         }
         fs::write(scratch.path().join("memory/.json"), "").unwrap();
-        assert_eq!(records.load().unwrap(), Loaded { records: vec![record], unreadable: vec![] });
+        assert_eq!(records.load().unwrap(), Loaded { records: vec![record], ..Loaded::default() });
         for name in ["", ".", "..", "../tasks", "t1/..", ".x"] {
             let refused = records.forget(&TaskId::new(name)).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{name:?}");
@@ -374,7 +447,7 @@ mod tests {
             records.directory(&other).join(FILE_NAME),
         )
         .unwrap();
-        let expected = Loaded { records: vec![record], unreadable: vec![other] };
+        let expected = Loaded { records: vec![record], damaged: vec![other], ..Loaded::default() };
         assert_eq!(records.load().unwrap(), expected);
     }
 }

@@ -70,7 +70,7 @@ impl SubordinateIds {
 }
 
 /// The host's ids of one task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdRange {
     first: u32,
 }

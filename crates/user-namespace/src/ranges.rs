@@ -123,6 +123,20 @@ impl IdRanges {
         Ok(())
     }
 
+    /// Keeps every range that an earlier process wrote down and nobody has claimed, for as long as this one lives: some
+    /// task has it, and it is not known which.
+    pub fn keep_all_written(&self) {
+        let mut state = self.state();
+        let known: HashSet<IdRange> = state.held.values().copied().collect();
+        for name in names(&self.run_dir.join(DIRECTORY)) {
+            let range = name.parse().ok().and_then(IdRange::beginning);
+            if let Some(range) = range.filter(|range| !known.contains(range)) {
+                // No task's id has a dot.
+                state.held.insert(format!(".written.{name}"), range);
+            }
+        }
+    }
+
     /// Makes the files be what this process knows: after somebody has cleaned `/run`, and once all tasks of an
     /// earlier agent are known, for what it wrote down and did not give out.
     ///

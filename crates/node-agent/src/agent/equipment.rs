@@ -1,5 +1,6 @@
 //! What a node works with, opened at its start.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +30,14 @@ pub(super) async fn machine(
     let own_registry =
         Some(OwnRegistry { tls: control_plane.tls().clone(), server_name: link_name() });
     let bytes_max = u64::from(settings.images_gib) << 30;
-    let options = StoreOptions { unpacker, bytes_max, own_registry, ..StoreOptions::default() };
+    let layers_in_use = layers_in_use(&runtime)?;
+    let options = StoreOptions {
+        unpacker,
+        bytes_max,
+        own_registry,
+        layers_in_use,
+        ..StoreOptions::default()
+    };
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
     let (directory, gib) = (settings.directory.clone(), settings.task_storage_gib);
     let disks = tokio::task::spawn_blocking(move || Disks::open(&directory, gib));
@@ -57,6 +65,17 @@ pub(super) async fn machine(
         directory: settings.directory.clone(),
         reclaims: Default::default(),
     })
+}
+
+/// Of all containers that an earlier agent left, whoever understands their tasks; `None` when that is not known of each.
+fn layers_in_use(runtime: &Runtime) -> Result<Option<Vec<PathBuf>>, RuntimeError> {
+    let tasks: BTreeSet<String> = runtime.list()?.into_iter().map(|found| found.task).collect();
+    let mut in_use = Some(Vec::new());
+    for task in tasks {
+        let layers = runtime.holds(&task)?.layers;
+        in_use = in_use.zip(layers).map(|(all, layers)| [all, layers].concat());
+    }
+    Ok(in_use)
 }
 
 /// Looks whether this host has them, while the rest is opened.

@@ -14,15 +14,15 @@ use super::AgentError;
 /// the kernel, is tried again by the next start: it keeps no task from running.
 pub(super) fn remove_strangers(
     runtime: &Runtime,
-    known: &[TaskId],
+    is_stranger: impl Fn(&TaskId) -> bool,
     mark: impl Fn(&TaskId) -> std::io::Result<()>,
 ) -> Result<HashSet<TaskId>, RuntimeError> {
     let mut strangers = HashSet::new();
     for found in runtime.list()? {
-        if known.iter().any(|task| task.as_str() == found.task) {
+        let task = TaskId::new(&found.task);
+        if !is_stranger(&task) {
             continue;
         }
-        let task = TaskId::new(&found.task);
         let marked = mark(&task);
         strangers.insert(task);
         let removed = marked.map_err(AgentError::from).and_then(|()| {
@@ -90,8 +90,8 @@ mod tests {
         nix::mount::mount(none, &stuck, Some("tmpfs"), nix::mount::MsFlags::empty(), none).unwrap();
         let scratch = Scratch { base, stuck };
         let marked = Mutex::new(HashSet::new());
-        let known = [TaskId::new("kept")];
-        let strangers = remove_strangers(&runtime, &known, |task| {
+        let is_stranger = |task: &TaskId| task.as_str() != "kept";
+        let strangers = remove_strangers(&runtime, is_stranger, |task| {
             marked.lock().unwrap().insert(task.clone());
             Ok(())
         });

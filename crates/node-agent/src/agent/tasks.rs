@@ -2,10 +2,11 @@
 //!
 //! **Invariant:** a report says every task of its generation: a task is on the board before the generation is taken over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use outport_container_runtime::RuntimeError;
 use outport_model::task::StopCode;
 use outport_model::{TaskId, TaskStatus};
 use outport_node_protocol::{Assignment, StopCause, TaskAssignment};
@@ -16,39 +17,46 @@ use super::strangers::remove_strangers;
 use super::{AgentError, Runner, Shared, unreadable};
 use crate::control_plane::now_ms;
 use crate::task::runner::StopReason;
-use crate::task::{Order, TaskRunner};
-use crate::task_record::{Loaded, TaskRecord};
+use crate::task::{Order, Origin, TaskRunner};
+use crate::task_record::{Loaded, TaskRecord, nothing_seen};
 
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
 
-const RECORD_LOST: &str = "The host lost its record of the task.";
-
 impl Shared {
-    /// Records become runners again; what has no record is removed.
+    /// Records become runners again; what has no record is removed. What is not understood, or damaged, is left as it is.
     pub(super) async fn take_over(self: &Arc<Self>) -> Result<(), AgentError> {
-        let Loaded { records, unreadable } = self.records.load()?;
-        let known: Vec<TaskId> = records.iter().map(|record| record.report.task.clone()).collect();
+        let Loaded { records, kept, damaged, lost } = self.records.load()?;
+        let records = self.with_ids(records).await?;
+        let known: HashSet<TaskId> = records
+            .iter()
+            .map(|record| record.report.task.clone())
+            .chain(kept.iter().chain(&damaged).cloned())
+            .collect();
         for record in &records {
             if let Some(first_id) = record.first_id {
                 self.machine.users.keep(&record.report.task, first_id);
             }
         }
-        let (runtime, kept, marks) =
+        self.leave_alone(&kept, &damaged).await?;
+        let (runtime, known_here, marks) =
             (self.machine.runtime.clone(), known.clone(), self.records.clone());
         let strangers = tokio::task::spawn_blocking(move || {
-            remove_strangers(&runtime, &kept, |task| marks.mark(task))
+            let is_stranger = |task: &TaskId| !known_here.contains(task);
+            remove_strangers(&runtime, is_stranger, |task| marks.mark(task))
         });
         let strangers = strangers.await.map_err(std::io::Error::other)??;
-        self.machine.networks.remove_strangers(&known).await?;
-        let users = self.machine.users.clone();
-        tokio::task::spawn_blocking(move || users.remove_strangers())
+        self.machine.networks.remove_strangers(|task| !known.contains(task)).await?;
+        let (users, left_alone) = (self.machine.users.clone(), [&kept[..], &damaged].concat());
+        tokio::task::spawn_blocking(move || users.remove_strangers(&left_alone))
             .await
             .map_err(std::io::Error::other)??;
-        for task in unreadable.into_iter().chain(strangers) {
+        for task in lost.into_iter().chain(strangers) {
             tracing::error!(%task, "its record is lost: it is not started again");
             self.lost().insert(task);
         }
+        self.lost().extend(damaged);
+        self.kept().extend(kept);
         for mut record in records {
             if record.boot_id != self.boot_id && record.report.status < TaskStatus::Stopped {
                 record.boot_id.clone_from(&self.boot_id);
@@ -58,12 +66,40 @@ impl Shared {
                     reason: HOST_STOPPED.to_owned(),
                 });
             }
-            self.run(record, Order::Run, true);
+            self.run(record, Order::Run, Origin::TakenOver);
         }
         Ok(())
     }
 
-    fn run(self: &Arc<Self>, record: TaskRecord, order: Order, taken_over: bool) {
+    /// A version that did not know of user namespaces wrote some records again without the ids of their tasks: what
+    /// containers were made with says which they have.
+    async fn with_ids(&self, mut records: Vec<TaskRecord>) -> Result<Vec<TaskRecord>, AgentError> {
+        let runtime = self.machine.runtime.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            for record in records.iter_mut().filter(|record| record.first_id.is_none()) {
+                record.first_id = runtime.holds(record.report.task.as_str())?.first_id;
+            }
+            Ok::<_, RuntimeError>(records)
+        });
+        Ok(read.await.map_err(std::io::Error::other)??)
+    }
+
+    /// Keeps for what is not understood what its containers need: the layers of their images, their ids, and a word in
+    /// every report. What is damaged may be understood again once the assignment has come.
+    async fn leave_alone(&self, kept: &[TaskId], damaged: &[TaskId]) -> Result<(), AgentError> {
+        for task in kept {
+            self.board.leave_alone(nothing_seen(task));
+        }
+        for task in kept.iter().chain(damaged) {
+            let (runtime, id) = (self.machine.runtime.clone(), task.clone());
+            let holds = tokio::task::spawn_blocking(move || runtime.holds(id.as_str()));
+            let holds = holds.await.map_err(std::io::Error::other)??;
+            self.machine.images.hold_layers(task, holds.layers.as_deref());
+        }
+        Ok(())
+    }
+
+    fn run(self: &Arc<Self>, record: TaskRecord, order: Order, origin: Origin) {
         let task = record.report.task.clone();
         // Before the generation is taken over: a report says every task of its generation.
         self.board.put(record.report.clone());
@@ -74,8 +110,9 @@ impl Shared {
             self.board.clone(),
             record,
             receiver,
+            origin,
         );
-        let work = tokio::spawn(runner.run(taken_over));
+        let work = tokio::spawn(runner.run());
         let mut runners = self.runners();
         if let Some(reason) = self.stopping.get() {
             raise(&orders, Order::Stop(Some(reason.clone())));
@@ -108,29 +145,54 @@ impl Shared {
                 }
             }
         }
-        self.refused.follow(&unreadable, &self.board, now_ms());
+        for task in self.kept().iter() {
+            wanted.remove(task);
+            unreadable.remove(task);
+        }
         let mut lost = std::mem::take(&mut *self.lost());
+        // What is here of those may run: it is not said to have stopped, and waits for a version that reads both.
+        let waiting: Vec<TaskId> =
+            lost.iter().filter(|task| unreadable.remove(*task).is_some()).cloned().collect();
+        self.refused.follow(&unreadable, &self.board, now_ms());
         for task in wanted.into_values() {
             let order = order_of(&task);
             let is_lost = lost.remove(&task.task);
             let mut record = TaskRecord::new(task, &self.boot_id);
             if is_lost {
-                record.report.status = TaskStatus::Stopping;
-                let (code, reason) = (StopCode::TerminationNotice, RECORD_LOST.to_owned());
-                record.report.stop = Some(StopCause { code, reason });
+                record.first_id = self.ids_of(&record.report.task);
             }
-            self.run(record, order, is_lost);
+            self.run(record, order, if is_lost { Origin::Unrecorded } else { Origin::New });
         }
         for task in lost {
-            if unreadable.contains_key(&task) {
+            if waiting.contains(&task) {
                 self.lost().insert(task);
-                continue;
-            }
-            // Nobody wants it any more.
-            if let Err(error) = self.records.forget(&task) {
-                tracing::error!(%task, %error, "cannot remove what is left of it");
+            } else {
+                tokio::spawn(self.clone().remove_unwanted(task));
             }
         }
         self.generation.store(assignment.generation, Ordering::Release);
+    }
+    /// Those that the containers of a task without a record were made with.
+    fn ids_of(&self, task: &TaskId) -> Option<u32> {
+        let first_id = self.machine.runtime.holds(task.as_str()).ok()?.first_id?;
+        self.machine.users.keep(task, first_id);
+        Some(first_id)
+    }
+
+    /// A task without a record that is not assigned: the control plane does not want it any more.
+    async fn remove_unwanted(self: Arc<Self>, task: TaskId) {
+        let (runtime, records, id) =
+            (self.machine.runtime.clone(), self.records.clone(), task.clone());
+        let removed = tokio::task::spawn_blocking(move || {
+            remove_strangers(&runtime, |found| *found == id, |_| Ok(()))
+        });
+        let removed = removed.await.map_err(std::io::Error::other);
+        let removed = removed.map_err(AgentError::from).and_then(|removed| Ok(removed?));
+        let detached = self.machine.networks.remove_strangers(|found| *found == task).await;
+        let outcome = removed.and_then(|_| Ok(detached?)).and_then(|()| Ok(records.forget(&task)?));
+        if let Err(error) = outcome {
+            // The next start finds it again.
+            tracing::error!(%task, %error, "cannot remove what is left of it");
+        }
     }
 }

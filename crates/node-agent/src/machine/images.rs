@@ -1,11 +1,12 @@
 //! Images for the tasks of this node: which registry, as whom, and what is kept.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outport_image_store::{
-    Credentials, Digest, Image, ImageReference, ImageStore, PullError, RegistryEndpoint,
+    Credentials, Digest, Image, ImageReference, ImageStore, LayerHold, PullError, RegistryEndpoint,
     RegistryError, SweepPolicy,
 };
 use outport_model::clock::StepWatch;
@@ -39,6 +40,8 @@ pub struct Images {
     own: OwnRegistry,
     /// Image of each container, so that no sweep takes its layers.
     held: Mutex<HashMap<(TaskId, String), Image>>,
+    /// Layers that containers have been made of whose image is not known here.
+    held_layers: Mutex<HashMap<TaskId, LayerHold>>,
     /// The last password by account, region and repository: a password is good for the repositories of one
     /// task, which others of the node may need, too.
     passwords: Mutex<HashMap<(String, String, String), Password>>,
@@ -65,10 +68,10 @@ impl Images {
         control_plane: Arc<ControlPlane>,
         registered: Registered,
     ) -> Self {
-        let (held, passwords) = Default::default();
+        let (held, held_layers, passwords) = Default::default();
         let steps = Mutex::new(StepWatch::new(read_clocks()));
         let own = OwnRegistry { host: registered.registry_host, names: registered.registry_names };
-        Self { store, control_plane, own, held, passwords, steps }
+        Self { store, control_plane, own, held, held_layers, passwords, steps }
     }
 
     /// Makes the image of a container available and holds it until `release`.
@@ -103,8 +106,17 @@ impl Images {
         Some(image)
     }
 
+    /// Holds the layers that a task's containers were made of, without knowing of what images they are; `None`: all that
+    /// there are.
+    pub fn hold_layers(&self, task: &TaskId, layers: Option<&[PathBuf]>) {
+        let hold = self.store.hold_layers(layers);
+        self.held_layers.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone(), hold);
+    }
+
     pub fn release(&self, task: &TaskId, container: &str) {
         self.lock().remove(&(task.clone(), container.to_owned()));
+        // The containers of a task are over together.
+        self.held_layers.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
     }
 
     /// For who looks at the disk.

@@ -118,6 +118,10 @@ impl Machine {
             }
             Some((Found::Running(shim), created)) => {
                 self.networks.take_over(task, self.owner(&task.task)).await;
+                if self.images.held(&task.task, &container.name).is_none() {
+                    let holds = self.runtime.holds(task.task.as_str())?;
+                    self.images.hold_layers(&task.task, holds.layers.as_deref());
+                }
                 let runtime_id = runtime_id(container);
                 self.ship_log(task, container, shim, self.stop_signal_of(task, container))?;
                 if created { Adopted::Created } else { Adopted::Running { runtime_id } }

@@ -124,11 +124,14 @@ impl Networks {
     }
 
     /// Removes namespaces of tasks that nobody knows.
-    pub async fn remove_strangers(&self, known: &[TaskId]) -> Result<(), NetworkError> {
+    pub async fn remove_strangers(
+        &self,
+        is_stranger: impl Fn(&TaskId) -> bool,
+    ) -> Result<(), NetworkError> {
         let host = self.host.clone();
         for name in blocking(move || Ok(host.names()?)).await? {
             let task = name.as_str().split_once('.').map_or(name.as_str(), |(task, _)| task);
-            if known.iter().all(|id| id.as_str() != task) {
+            if is_stranger(&TaskId::new(task)) {
                 // What stays is tried again at the next start.
                 let _ = self.remove(name).await;
             }

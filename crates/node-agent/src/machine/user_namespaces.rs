@@ -112,13 +112,18 @@ impl UserNamespaces {
         }
     }
 
-    /// Lets go of what an earlier agent left of tasks that are not kept.
+    /// Lets go of what an earlier agent left of tasks that are not kept. Of those that are `left_alone` nobody knows which
+    /// ids they have: where there are any, all that were written down stay taken.
     ///
     /// # Errors
     /// When something of it stays.
-    pub fn remove_strangers(&self) -> Result<(), UserError> {
+    pub fn remove_strangers(&self, left_alone: &[TaskId]) -> Result<(), UserError> {
+        if !left_alone.is_empty() {
+            self.ranges.keep_all_written();
+        }
         for name in names(&self.pins) {
-            if self.ranges.of(&name).is_none() {
+            let is_left_alone = left_alone.iter().any(|task| task.as_str() == name);
+            if !is_left_alone && self.ranges.of(&name).is_none() {
                 unpin(&self.pins.join(name))?;
             }
         }
@@ -267,7 +272,7 @@ mod tests {
         // Of the second there is no record; the operator does not want any more of them.
         let users = open(scratch.path(), Err("not wanted"));
         users.keep(&one.task, first);
-        users.remove_strangers().unwrap();
+        users.remove_strangers(&[]).unwrap();
         assert_eq!(users.of(&one.task), Some(pinned.clone()));
         assert!(is_pinned(&pinned.path) && !scratch.path().join("run/0123abcd/users/two").exists());
         assert_eq!(users.reserve(&three).unwrap(), None);
@@ -277,6 +282,25 @@ mod tests {
         users.forget(&one.task).unwrap();
         assert!(users.of(&one.task).is_none() && !pinned.path.exists());
         assert_eq!(fs::read_dir(scratch.path().join("run/0123abcd/ids")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_belongs_to_a_task_that_is_not_understood_stays_taken() {
+        let scratch = tempfile::tempdir().unwrap();
+        let users = open(scratch.path(), Ok(()));
+        let [one, two] = ["one", "two"].map(|name| task(name, |_| {}));
+        let firsts = [&one, &two].map(|task| users.reserve(task).unwrap().unwrap());
+        [&one, &two].iter().for_each(|task| users.attach(&task.task).unwrap());
+        let pins = [&one, &two].map(|task| users.of(&task.task).unwrap().path);
+        drop(users);
+        let users = open(scratch.path(), Ok(()));
+        users.remove_strangers(std::slice::from_ref(&two.task)).unwrap();
+        assert!(!pins[0].exists() && is_pinned(&pins[1]), "only its own namespace");
+        for number in 0..8 {
+            let reserved = users.reserve(&task(&format!("new{number}"), |_| {})).unwrap().unwrap();
+            assert!(!firsts.contains(&reserved), "{reserved} is taken");
+        }
+        remove_user_namespaces(&scratch.path().join("run/0123abcd")).unwrap();
     }
 
     /// Whatever a start runs into, only a host that has none is one without.

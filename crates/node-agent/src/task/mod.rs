@@ -18,4 +18,4 @@ pub mod runner;
 pub(crate) mod runner_test;
 
 pub use host::{Adopted, ContainerExit, StartError, TaskHost};
-pub use runner::{Order, TaskRunner};
+pub use runner::{Order, Origin, TaskRunner};

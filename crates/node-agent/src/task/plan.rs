@@ -11,6 +11,8 @@ use super::host::ContainerExit;
 /// AWS's text for a task that ends because a container did.
 pub const ESSENTIAL_EXIT: &str = "Essential container in task exited";
 
+const RECORD_LOST: &str = "The host lost its record of the task.";
+
 /// How far one container is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -111,6 +113,12 @@ pub fn next_stops(containers: &[ContainerAssignment], stages: &[Stage]) -> Vec<u
 /// Whether the exit of this container ends the task, and why.
 pub fn cause_of_exit(container: &ContainerAssignment) -> Option<StopCause> {
     container.essential.then(essential_exit)
+}
+
+/// Why a task ends of which neither a record nor a running container is left.
+pub fn record_lost() -> StopCause {
+    let (code, reason) = (StopCode::TerminationNotice, RECORD_LOST.to_owned());
+    StopCause { code, reason }
 }
 
 /// Whether everything has ended by itself though no essential exit was seen.

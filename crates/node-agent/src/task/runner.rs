@@ -34,6 +34,17 @@ pub enum Order {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StopReason(pub String);
 
+/// What is known of a task when its runner begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing of it is here.
+    New,
+    /// An earlier agent began it, and its record says how far it was.
+    TakenOver,
+    /// It was here, and its record is lost or damaged: what runs, runs on; what does not is not started.
+    Unrecorded,
+}
+
 /// Whether launching came to its end.
 enum Launch {
     Running,
@@ -53,6 +64,7 @@ pub struct TaskRunner<H> {
     board: Arc<Board>,
     record: TaskRecord,
     orders: watch::Receiver<Order>,
+    origin: Origin,
     stages: Vec<Stage>,
     /// Containers that an earlier agent had made already.
     created: Vec<bool>,
@@ -67,6 +79,7 @@ impl<H: TaskHost> TaskRunner<H> {
         board: Arc<Board>,
         record: TaskRecord,
         orders: watch::Receiver<Order>,
+        origin: Origin,
     ) -> Self {
         let count = record.assignment.containers.len();
         // One message per container at most: the channel is bounded by the task definition.
@@ -77,6 +90,7 @@ impl<H: TaskHost> TaskRunner<H> {
             board,
             record,
             orders,
+            origin,
             stages: vec![Stage::Waiting; count],
             created: vec![false; count],
             exits,
@@ -84,18 +98,18 @@ impl<H: TaskHost> TaskRunner<H> {
         }
     }
 
-    /// Runs until the task is forgotten. `taken_over`: an earlier agent began it.
-    pub async fn run(mut self, taken_over: bool) {
+    /// Runs until the task is forgotten.
+    pub async fn run(mut self) {
         if self.record.report.status >= TaskStatus::Stopped {
             self.resume_logs().await;
         } else {
-            if taken_over {
+            if self.origin != Origin::New {
                 self.take_over().await;
             }
             let outcome = match self.record.report.status {
                 status if status >= TaskStatus::Stopping => Launch::Stop(None),
                 TaskStatus::Running => Launch::Running,
-                _ => self.launch(taken_over).await,
+                _ => self.launch().await,
             };
             let cause = match outcome {
                 Launch::Running => self.supervise().await,
@@ -144,16 +158,20 @@ impl<H: TaskHost> TaskRunner<H> {
                 }
             }
         }
+        if self.origin == Origin::Unrecorded && !self.stages.contains(&Stage::Running) {
+            self.record.report.status = self.record.report.status.max(TaskStatus::Stopping);
+            self.record.report.stop.get_or_insert_with(plan::record_lost);
+        }
         // As a whole: what was added to the record since becomes one line again.
         self.kept(self.records.write(&self.record));
         self.board.put(self.record.report.clone());
     }
 
-    async fn launch(&mut self, taken_over: bool) -> Launch {
+    async fn launch(&mut self) -> Launch {
         if self.order() != Order::Run {
             return Launch::Stop(self.ordered_cause());
         }
-        match self.prepare(taken_over).await {
+        match self.prepare().await {
             Err(error) => return Launch::Stop(Some(self.failed_launch(&error.reason))),
             Ok(false) => return Launch::Stop(self.ordered_cause()),
             Ok(true) => {}
@@ -186,12 +204,12 @@ impl<H: TaskHost> TaskRunner<H> {
     }
 
     /// Network, images and containers. `false` when the task is to stop instead.
-    async fn prepare(&mut self, taken_over: bool) -> Result<bool, StartError> {
+    async fn prepare(&mut self) -> Result<bool, StartError> {
         let waiting: Vec<usize> = (0..self.stages.len())
             .filter(|index| self.stages[*index] == Stage::Waiting && !self.created[*index])
             .collect();
         self.record.report.pull_started_at_ms.get_or_insert(self.host.now_ms());
-        let recorded = if taken_over {
+        let recorded = if self.origin != Origin::New {
             None
         } else {
             self.record.first_id = self.host.reserve_ids(&self.record.assignment)?;
@@ -352,8 +370,10 @@ impl<H: TaskHost> TaskRunner<H> {
         plan::cause_of_failed_start(&self.record.assignment.launch_type, reason)
     }
 
+    /// Nobody knows it without a record.
     fn was_never_started(&self, index: usize) -> bool {
-        self.record.report.containers[index].status < ContainerStatus::Running
+        self.origin != Origin::Unrecorded
+            && self.record.report.containers[index].status < ContainerStatus::Running
     }
 
     fn container(&self, index: usize) -> &ContainerAssignment {

@@ -13,7 +13,7 @@ use outport_node_protocol::{
 use tokio::sync::{Notify, watch};
 
 use super::host::{Adopted, ContainerExit, PulledImage, StartError, TaskHost};
-use super::runner::{Order, StopReason, TaskRunner};
+use super::runner::{Order, Origin, StopReason, TaskRunner};
 use crate::board::Board;
 use crate::task_record::{TaskRecord, TaskRecords};
 
@@ -260,11 +260,34 @@ impl Bench {
             }
             records.write(&record).unwrap();
         }
+        let origin = if taken_over.is_some() { Origin::TakenOver } else { Origin::New };
+        Self::run(host, directory, records, board, record, order, origin)
+    }
+
+    /// A task that was here, and whose record is damaged.
+    fn start_unrecorded(host: FakeHost, containers: &[&str]) -> Self {
+        let (host, board) = (Arc::new(host), Arc::new(Board::default()));
+        let directory = tempfile::tempdir().unwrap();
+        let (disk, memory) = (directory.path().join("tasks"), directory.path().join("memory"));
+        let records = TaskRecords::open(disk, memory).unwrap();
+        let record = TaskRecord::new(assignment(containers), "boot");
+        Self::run(host, directory, records, board, record, Order::Run, Origin::Unrecorded)
+    }
+
+    fn run(
+        host: Arc<FakeHost>,
+        directory: tempfile::TempDir,
+        records: TaskRecords,
+        board: Arc<Board>,
+        record: TaskRecord,
+        order: Order,
+        origin: Origin,
+    ) -> Self {
         board.put(record.report.clone());
         let (orders, receiver) = watch::channel(order);
-        let runner =
-            TaskRunner::new(Arc::new(Host(host.clone())), records, board.clone(), record, receiver);
-        let runner = tokio::spawn(runner.run(taken_over.is_some()));
+        let machine = Arc::new(Host(host.clone()));
+        let runner = TaskRunner::new(machine, records, board.clone(), record, receiver, origin);
+        let runner = tokio::spawn(runner.run());
         Self { host, board, orders, runner, _directory: directory }
     }
 
@@ -368,9 +391,10 @@ async fn what_was_pulled_is_on_disk_before_a_container_is_made_of_it() {
     let record = TaskRecord::new(assignment(&["a", "b"]), "boot");
     let (_orders, receiver) = watch::channel(Order::Run);
     let board = Arc::new(Board::default());
-    let runner =
-        TaskRunner::new(Arc::new(Host(host.clone())), open(), board.clone(), record, receiver);
-    let running = tokio::spawn(runner.run(false));
+    let machine = Arc::new(Host(host.clone()));
+    let origin = Origin::New;
+    let runner = TaskRunner::new(machine, open(), board.clone(), record, receiver, origin);
+    let running = tokio::spawn(runner.run());
     let made = async {
         while !host.log.lock().unwrap().iter().any(|line| line == "create a") {
             tokio::task::yield_now().await;
@@ -405,6 +429,36 @@ async fn a_running_task_is_taken_over_and_not_started_again() {
     let stopped = bench.reaches(TaskStatus::Stopped).await;
     assert_eq!(stopped.containers[0].exit_code, Some(7));
     assert_eq!(bench.log().await, "release, forget");
+}
+
+#[tokio::test]
+async fn a_running_task_without_a_record_is_taken_over_by_its_assignment() {
+    let adopted = [
+        ("a".to_owned(), Adopted::Running { runtime_id: "id-a".into() }),
+        ("b".to_owned(), Adopted::Running { runtime_id: "id-b".into() }),
+    ]
+    .into();
+    let host = FakeHost { adopted, ..FakeHost::default() };
+    let bench = Bench::start_unrecorded(host, &["a", "b"]);
+    bench.reaches(TaskStatus::Running).await;
+    assert_eq!(bench.host.log.lock().unwrap().join(", "), "attach", "nothing is made or started");
+    bench.host.end("a", 7);
+    let stopped = bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(stopped.stop.unwrap().code, StopCode::EssentialContainerExited);
+}
+
+/// Whatever is left of them: they may have run, and are not started a second time.
+#[tokio::test]
+async fn a_task_without_a_record_of_which_nothing_runs_has_ended() {
+    for left in [Adopted::Absent, Adopted::Lost, Adopted::Created, Adopted::Exited(exited(3))] {
+        let adopted = [("a".to_owned(), left.clone())].into();
+        let bench = Bench::start_unrecorded(FakeHost { adopted, ..FakeHost::default() }, &["a"]);
+        let stopped = bench.reaches(TaskStatus::Stopped).await;
+        let reason = stopped.stop.unwrap().reason;
+        assert_eq!(reason, "The host lost its record of the task.", "{left:?}");
+        let log = bench.log().await;
+        assert!(!log.contains("create") && !log.contains("start"), "{left:?} {log}");
+    }
 }
 
 #[tokio::test]
@@ -532,8 +586,9 @@ async fn a_task_that_cannot_be_recorded_says_why_in_both_places() {
         let record = TaskRecord::new(assignment, "boot");
         let (_orders, receiver) = watch::channel(Order::Run);
         let host = Arc::new(Host(Arc::new(FakeHost::default())));
-        let runner = TaskRunner::new(host, records.clone(), board.clone(), record, receiver);
-        let running = tokio::spawn(runner.run(false));
+        let (records, told) = (records.clone(), board.clone());
+        let runner = TaskRunner::new(host, records, told, record, receiver, Origin::New);
+        let running = tokio::spawn(runner.run());
         let stopped = async {
             loop {
                 if let Some(report) = board.reports().pop()

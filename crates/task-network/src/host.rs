@@ -334,6 +334,7 @@ impl HostNetwork {
 
     /// Learns what exists, finishes what a crash interrupted, and puts elements back that a flush took away.
     fn take_over(&self) -> Result<(), NetworkError> {
+        let mut all_are_known = true;
         for name in records::directory_names(&self.namespaces)? {
             if name.starts_with(DETACHED_PREFIX) {
                 let directory = self.namespaces.join(name);
@@ -341,16 +342,41 @@ impl HostNetwork {
             } else if let Ok(name) = name.parse::<NamespaceName>() {
                 match self.read(&name)? {
                     Some(existing) => {
+                        all_are_known &=
+                            existing.address.is_some() || existing.attachment != Attachment::None;
                         self.note(&existing);
                         self.rules.add(&existing)?;
                     }
                     // Its record was taken from it: whoever attaches it again knows what it is.
                     None if namespace::is_pinned(
                         &self.namespaces.join(name.as_str()).join("net"),
-                    ) => {}
+                    ) =>
+                    {
+                        all_are_known = false;
+                    }
                     None => self.take_apart(&name)?,
                 }
             }
+        }
+        if all_are_known { Ok(()) } else { self.note_routed() }
+    }
+
+    /// Which address somebody has whose record does not say it, the host's routes do: all that lead to a link of this
+    /// instance stay taken.
+    fn note_routed(&self) -> Result<(), NetworkError> {
+        let look = || {
+            let mut socket = RouteSocket::open()?;
+            Ok((socket.occupied()?, socket.links()?))
+        };
+        let (occupied, links) = look().map_err(NetworkError::kernel("list the host's routes"))?;
+        let prefix = self.settings.instance.link_prefix();
+        let own =
+            |index| links.iter().any(|(link, name)| *link == index && name.starts_with(&prefix));
+        let routed =
+            occupied.iter().filter(|route| route.prefix_length == 32 && own(route.link_index));
+        let mut state = self.state();
+        for route in routed.filter(|route| self.settings.bridge_cidr.contains(&route.destination)) {
+            state.bridge.note(route.destination);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 use crate::digest::Digest;
 use crate::layer::LayerPath;
 use crate::store::Places;
+use outport_model::checked_json::{self, Document};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -34,14 +35,19 @@ impl Marks {
 
     /// Writes them beside the layer. Blocks.
     pub fn write(&self, places: &Places, diff_id: &Digest) -> io::Result<()> {
-        places.write(&places.marks(diff_id), &serde_json::to_vec(self)?)
+        places.write(&places.marks(diff_id), &checked_json::write(self)?)
     }
 
     /// Blocks.
     pub fn read(places: &Places, diff_id: &Digest) -> io::Result<Marks> {
         let mut bytes = Vec::new();
         File::open(places.marks(diff_id))?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(serde_json::from_slice(&bytes)?)
+        match checked_json::read(&bytes) {
+            Document::Read(marks) => Ok(marks),
+            Document::NotUnderstood(why) | Document::Damaged(why) => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, why))
+            }
+        }
     }
 
     /// Removes those of a layer that is gone. Blocks.

@@ -225,7 +225,9 @@ impl LogWriter {
     /// Reads the agent's cursor and deletes what lies before it.
     fn look_at_shipped(&mut self) {
         self.shipped_read = Instant::now();
-        if let Ok(cursor) = LogCursor::shipped(&self.directory) {
+        if let Ok(cursor) = LogCursor::shipped(&self.directory)
+            && self.has_written(cursor)
+        {
             self.is_dropping &= cursor == self.shipped;
             self.shipped = cursor;
         }
@@ -235,6 +237,12 @@ impl LogWriter {
         {
             self.remove_oldest();
         }
+    }
+
+    /// What was never written was not shipped: somebody else has written in the cursor's file.
+    fn has_written(&self, cursor: LogCursor) -> bool {
+        let last = self.segments.back();
+        last.is_some_and(|last| (cursor.segment, cursor.offset) <= (last.number, last.bytes))
     }
 
     fn remove_oldest(&mut self) {
@@ -289,6 +297,41 @@ mod tests {
             }
         }
         assert_eq!((kept, dropped), (11, 21));
+    }
+
+    /// The file has no checksum: an older shim reads the two numbers and nothing else.
+    #[test]
+    fn a_cursor_beyond_what_was_written_deletes_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mode = LogMode::NonBlocking { unshipped_bytes_max: 1 << 20 };
+        let settings = LogSettings { mode, segment_bytes_max: 200, line_bytes_max: 100 };
+        let mut log = LogWriter::create(scratch.path(), settings).unwrap();
+        for _ in 0..20 {
+            log.push(LogStream::Stdout, 1, &[b'x'; 80], false);
+        }
+        log.flush();
+        let segments = log.segments.len();
+        assert!(segments > 3);
+        let good = LogCursor { segment: SEGMENT_FIRST, offset: 100 };
+        for bit in 0..128 {
+            let number = u128::from(good.segment) | u128::from(good.offset) << 64;
+            let flipped = number ^ 1 << bit;
+            let cursor = LogCursor { segment: flipped as u64, offset: (flipped >> 64) as u64 };
+            let is_possible = cursor.segment <= log.segments.back().unwrap().number;
+            cursor.mark_shipped(scratch.path()).unwrap();
+            if is_possible {
+                continue;
+            }
+            log.look_at_shipped();
+            assert_eq!(
+                (log.segments.len(), log.shipped),
+                (segments, LogCursor::default()),
+                "bit {bit}"
+            );
+        }
+        good.mark_shipped(scratch.path()).unwrap();
+        log.look_at_shipped();
+        assert_eq!(log.shipped, good);
     }
 
     /// Whatever is shipped meanwhile, by an agent that reads on and off.

@@ -20,6 +20,7 @@ const FILES: [&str; 3] = [JOURNAL, LOG, ACKNOWLEDGED];
 const FLIPS: usize = 150;
 const CUTS: usize = 40;
 const HEAD_BYTES: usize = 32;
+const IN_USE_BYTES: usize = 64 << 10;
 
 fn open(directory: &Path) -> Result<Store, OpenError> {
     Store::open(directory, Arc::new(SystemClock), Arc::new(RandomIds))
@@ -64,6 +65,12 @@ fn killed() -> (tempfile::TempDir, Vec<(String, String)>) {
     (files, expected)
 }
 
+/// Bits all over so many bytes; every bit of a byte has its turn.
+fn sampled(bytes: usize, count: usize) -> impl Iterator<Item = usize> {
+    let step = (bytes * 8 / count).max(1);
+    (0..bytes * 8).step_by(step).map(move |bit| bit - bit % 8 + bit / step % 8)
+}
+
 /// Opens a copy with one file changed; whether that was noticed.
 #[track_caller]
 fn check(
@@ -99,10 +106,10 @@ fn a_flipped_bit_in_any_file_is_noticed_or_changes_nothing() {
     assert!(!check(files.path(), &expected, "", b"", "as it is"));
     for name in FILES {
         let good = fs::read(files.path().join(name)).unwrap();
-        let step = (good.len() * 8 / FLIPS).max(1);
-        // Every bit of a byte has its turn.
-        let sampled = (0..good.len() * 8).step_by(step).map(|bit| bit - bit % 8 + bit / step % 8);
-        let bits = (0..HEAD_BYTES.min(good.len()) * 8).chain(sampled);
+        // Most of a journal is space that it keeps for later: what is in use lies at its begin.
+        let in_use = sampled(good.len().min(IN_USE_BYTES), FLIPS);
+        let bits = (0..HEAD_BYTES.min(good.len()) * 8).chain(in_use);
+        let bits = bits.chain(sampled(good.len(), FLIPS / 5));
         let mut noticed = 0;
         for bit in bits {
             let mut bytes = good.clone();

@@ -14,7 +14,7 @@ use outport_controllers::{
 };
 use outport_free_space::FreeSpace;
 use outport_front_door::{FrontDoor, Limits, Metrics};
-use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
+use outport_identity::{AccessKeyId, AccountRoots, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
 use outport_model::Scope;
@@ -131,6 +131,8 @@ impl ControlPlane {
             Arc::new(RegistryPasswords::new(sealer.clone(), own_registry.clone())),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
+        // One for both doors, so that both answer alike.
+        let permissions = Arc::new(AccountRoots);
         let credential = Arc::new(Credential {
             access_key_id: AccessKeyId::new(&key.access_key_id),
             secret_access_key: SecretAccessKey::new(&key.secret_access_key),
@@ -142,12 +144,17 @@ impl ControlPlane {
             .merge(at_the_door(
                 outport_image_registry::http::router(
                     registry.clone(),
-                    Arc::new(EcrAuthorizer::new(sealer.clone(), credential.clone())),
+                    Arc::new(EcrAuthorizer::new(
+                        sealer.clone(),
+                        credential.clone(),
+                        permissions.clone(),
+                    )),
                     Arc::new(now_ms),
                 ),
                 body_memory.clone(),
             ));
         let door = FrontDoor::builder(scope.region.clone(), credential.clone())
+            .permissions(permissions)
             .service(Arc::new(Served(EcsService::new(store.clone(), Settings::default()))))
             .service(Arc::new(Served(EcrService::new(
                 registry.clone(),

@@ -198,12 +198,14 @@ impl CredentialSource for RegistryPasswords {
 
 #[cfg(test)]
 mod tests {
-    use outport_identity::{AccessKeyId, Credential, Principal, SecretAccessKey};
+    use outport_identity::{
+        AccessKeyId, AccountRoots, Arrival, Credential, Principal, RequestId, SecretAccessKey,
+    };
     use outport_image_registry::RegistryAuthorizer;
     use outport_log_store::{
         FilterEvents, FilterPattern, LogStoreOptions, NewLogGroup, StreamSelection, SystemClock,
     };
-    use outport_model::{AccountId, NodeId, Region};
+    use outport_model::{AccountId, NodeId, Region, Tags};
     use outport_node_protocol::LogEvent;
 
     use super::*;
@@ -233,13 +235,24 @@ mod tests {
             secret_access_key: SecretAccessKey::new("secret"),
             principal: Principal::root(scope.account.clone()),
         };
-        let authorizer = outport_service_ecr::EcrAuthorizer::new(sealer, Arc::new(root));
-        let good = |at_ms| authorizer.authenticate(&issued.user, &issued.password, at_ms);
+        let permissions = Arc::new(AccountRoots);
+        let authorizer =
+            outport_service_ecr::EcrAuthorizer::new(sealer, Arc::new(root), permissions);
+        let mut arrived = axum::http::Extensions::new();
+        arrived.insert(Arrival {
+            request_id: RequestId::new("request"),
+            now_ms: NOW_MS,
+            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            user_agent: None,
+            secure_transport: true,
+            host: None,
+        });
+        let good = |at_ms| authorizer.authenticate(&issued.user, &issued.password, at_ms, &arrived);
         assert!(good(issued.expires_at_ms).is_err());
         let caller = good(issued.expires_at_ms - 1).map_err(|_| "refused").unwrap();
         let may = |action, repository: &str| {
             let arn = format!("arn:aws:ecr:us-east-1:000000000000:repository/{repository}");
-            caller.authorize(action, &arn).is_ok()
+            caller.authorize(action, &arn, &Tags::new()).is_ok()
         };
         for repository in ["app", "team/web", "aws"] {
             assert!(may("ecr:BatchGetImage", repository), "{repository}");

@@ -1,6 +1,5 @@
 //! One AWS request: recognised, authenticated, read, handed to its service.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,7 +9,7 @@ use outport_aws_wire::{
     CommonError, Exchange, Protocol, Reply, Request as WireRequest, ServiceModel, WireError,
 };
 use outport_identity::sigv4::{PresentedSignature, SignatureForm};
-use outport_identity::{Call, RequestId, SignatureError};
+use outport_identity::{Arrival, Call, SignatureError};
 
 use crate::authentication::{Authentication, present, wire_error};
 use crate::body::{BodyError, BufferedBody, Sender};
@@ -19,16 +18,14 @@ use crate::recognition::{
     FormHead, Recognised, Recognition, Wanted, apparent_protocol, form_of_query, recognise,
     service_of_form,
 };
-use crate::{SecureTransport, Standing, access_log, limits};
+use crate::{Standing, access_log, limits};
 
 /// A request on its way through the front door.
 pub(crate) struct AwsRequest<'a> {
     pub inner: &'a Inner,
     pub head: &'a Parts,
     pub body: Body,
-    pub peer: SocketAddr,
-    pub request_id: &'a RequestId,
-    pub now_ms: i64,
+    pub arrival: &'a Arrival,
     /// What this request or its connection has proven.
     pub sender: Sender,
 }
@@ -110,7 +107,7 @@ impl AwsRequest<'_> {
             keys: &inner.keys,
             region: inner.region.as_str(),
             skew_max_ms: inner.skew_max_ms,
-            now_ms: self.now_ms,
+            now_ms: self.arrival.now_ms,
         };
         let distrust = |error| wire_error(&error, *protocol);
         let is_presigned = presented.form != SignatureForm::Header;
@@ -135,18 +132,13 @@ impl AwsRequest<'_> {
         }
         let asked = self.asked(service.model(), *protocol, wanted, body)?;
         let principal = claimed.credential.principal;
-        let call = Call {
-            account: principal.account().clone(),
+        let call = Call::new(
+            self.arrival.clone(),
             principal,
-            region: inner.region.clone(),
-            request_id: self.request_id.clone(),
-            now_ms: self.now_ms,
-            source_ip: self.peer.ip(),
-            user_agent: self.user_agent(),
-            secure_transport: self.is_secure(),
-            host: self.host(),
-            access_key_id: claimed.credential.access_key_id,
-        };
+            claimed.credential.access_key_id,
+            inner.region.clone(),
+            Arc::clone(&inner.permissions),
+        );
         Ok((call, asked))
     }
 
@@ -270,22 +262,6 @@ impl AwsRequest<'_> {
             "gzip" => Ok(Encoding::Gzip),
             _ => Err(WireError::malformed("The only Content-Encoding that is taken is gzip")),
         }
-    }
-
-    fn is_secure(&self) -> bool {
-        self.head.extensions.get::<SecureTransport>().is_some_and(|secure| secure.0)
-    }
-
-    /// Of HTTP/2 it stands in the address.
-    fn host(&self) -> Option<String> {
-        let header = self.head.headers.get("host").and_then(|host| host.to_str().ok());
-        let authority = self.head.uri.authority().map(http::uri::Authority::as_str);
-        header.or(authority).map(str::to_owned)
-    }
-
-    fn user_agent(&self) -> Option<String> {
-        let value = self.head.headers.get("user-agent")?;
-        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 }
 

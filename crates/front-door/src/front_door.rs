@@ -11,13 +11,14 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use outport_aws_wire::{Protocol, ServiceModel};
 use outport_identity::sigv4::{SKEW_MAX_MS, SigningKeyCache};
-use outport_identity::{CredentialSource, RequestId};
+use outport_identity::{AccountRoots, Arrival, CredentialSource, PermissionSource, RequestId};
 use outport_model::Region;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::access_log::{self, AccessRecord};
 use crate::answers::Answers;
+use crate::arrival::arrival;
 use crate::body::{BodyBudget, PacedBody, Sender};
 use crate::exchange::{AwsRequest, Outcome};
 use crate::recognition::Services;
@@ -37,6 +38,7 @@ pub struct FrontDoor {
 pub(crate) struct Inner {
     pub services: Services,
     pub credentials: Arc<dyn CredentialSource>,
+    pub permissions: Arc<dyn PermissionSource>,
     pub region: Region,
     pub reserved: Router,
     pub limits: Limits,
@@ -58,6 +60,7 @@ pub(crate) struct Inner {
 pub struct FrontDoorBuilder {
     services: Services,
     credentials: Arc<dyn CredentialSource>,
+    permissions: Arc<dyn PermissionSource>,
     region: Region,
     reserved: Router,
     limits: Limits,
@@ -84,6 +87,7 @@ impl FrontDoor {
         FrontDoorBuilder {
             services: Services::default(),
             credentials,
+            permissions: Arc::new(AccountRoots),
             region,
             reserved: Router::new(),
             limits: Limits::default(),
@@ -109,12 +113,13 @@ impl FrontDoor {
         let standing = request.extensions().get::<Standing>().cloned();
         let (head, body) = request.into_parts();
         let (body, rest) = lend(body);
+        let arrival = arrival(&head, peer, request_id.clone(), (inner.clock)());
         let request = Request::from_parts(head, body);
 
         let (mut response, summary) = if is_reserved(&path) {
-            self.answer_reserved(request, peer).await
+            self.answer_reserved(request, peer, arrival).await
         } else {
-            self.answer_aws(request, peer, &request_id).await
+            self.answer_aws(request, &arrival).await
         };
         let is_proven = standing.is_some_and(|standing| standing.is_proven());
         let goes_on = inner.discards.discard(rest, awaits_word, is_proven).await;
@@ -139,12 +144,14 @@ impl FrontDoor {
         &self,
         request: Request<Body>,
         peer: SocketAddr,
+        arrival: Arrival,
     ) -> (Response<Body>, Summary) {
         let inner = &self.inner;
         let pace = inner.limits.streamed_body_pace;
         let service = if request.uri().path().starts_with("/v2") { "registry" } else { "outport" };
         let mut request = request.map(|body| Body::new(PacedBody::new(body, pace)));
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(arrival);
         request.extensions_mut().insert(inner.budget.clone());
         let answering = inner.reserved.clone().oneshot(request);
         let response = match std::panic::AssertUnwindSafe(answering).catch_unwind().await {
@@ -164,17 +171,15 @@ impl FrontDoor {
     async fn answer_aws(
         &self,
         request: Request<Body>,
-        peer: SocketAddr,
-        request_id: &RequestId,
+        arrival: &Arrival,
     ) -> (Response<Body>, Summary) {
         let inner = &self.inner;
         let (head, body) = request.into_parts();
-        let now_ms = (inner.clock)();
         let sender = Standing::sender(&head.extensions);
-        let mut aws = AwsRequest { inner, head: &head, body, peer, request_id, now_ms, sender };
+        let mut aws = AwsRequest { inner, head: &head, body, arrival, sender };
         let outcome = aws.outcome().await;
         let is_proven = !matches!(aws.sender, Sender::Stranger(_));
-        let (reply, summary) = outcome.into_reply(request_id, is_proven);
+        let (reply, summary) = outcome.into_reply(&arrival.request_id, is_proven);
         (rendering::response(reply), summary)
     }
 }
@@ -204,6 +209,13 @@ impl FrontDoorBuilder {
     #[must_use]
     pub fn reserved(mut self, router: Router) -> Self {
         self.reserved = router;
+        self
+    }
+
+    /// Instead of [`AccountRoots`]: what the callers of services may do.
+    #[must_use]
+    pub fn permissions(mut self, permissions: Arc<dyn PermissionSource>) -> Self {
+        self.permissions = permissions;
         self
     }
 
@@ -275,6 +287,7 @@ impl FrontDoorBuilder {
             inner: Arc::new(Inner {
                 services: self.services,
                 credentials: self.credentials,
+                permissions: self.permissions,
                 region: self.region,
                 reserved: self.reserved,
                 limits: self.limits,

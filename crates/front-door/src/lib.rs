@@ -48,6 +48,7 @@
 
 mod access_log;
 mod answers;
+mod arrival;
 mod authentication;
 mod aws_service;
 mod body;

@@ -1,14 +1,42 @@
-//! May a principal do this? The one function that every operation's question ends in.
+//! May a principal do this? What every operation's questions end in.
 //!
-//! **Invariant**: there is no other way to a yes. A policy evaluator takes the place of the body of
-//! [`authorize`]; nothing that asks changes.
+//! **Invariant**: there is no other way to a yes than a [`PermissionSource`], and it is told all of the request. One that
+//! reads policies takes the place of [`AccountRoots`]; nothing that asks changes. A policy that stands at the resource is
+//! a fact of the resource as its tags are: it will come with the [`crate::Question`].
 
-use outport_model::Arn;
+use std::fmt;
 
-use crate::{ConditionContext, Principal};
+use outport_model::{AccountId, Arn};
+
+use crate::question::ANY_RESOURCE;
+use crate::{Principal, RequestContext};
+
+/// All that a decision may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthorizationRequest<'a> {
+    pub principal: &'a Principal,
+    /// The account that is called: whose an action without a resource is.
+    pub account: &'a AccountId,
+    /// `ecs:RunTask`.
+    pub action: &'a str,
+    /// An ARN, or `*` for an action without a resource.
+    pub resource: &'a str,
+    /// Every condition key of the request.
+    pub context: RequestContext<'a>,
+}
+
+/// Knows what principals may do. It may be slow, and its answer holds for the request that was asked about only.
+pub trait PermissionSource: fmt::Debug + Send + Sync {
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision;
+}
+
+/// The root of an account may do everything with what is its account's, and with what belongs to no account. Nobody else
+/// may do anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AccountRoots;
 
 /// The answer, with its reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     Allowed,
     Refused(RefusalReason),
@@ -29,8 +57,8 @@ pub struct Denied {
     pub message: String,
 }
 
-impl std::fmt::Display for Denied {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Denied {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)
     }
 }
@@ -40,34 +68,38 @@ impl std::error::Error for Denied {}
 /// The account segment of AWS's own resources, such as managed policies: everyone's to use.
 const ACCOUNT_OF_AWS: &str = "aws";
 
-/// Decides whether `principal` may perform `action` (`ecs:RunTask`) on `resource` (an ARN, or `*`
-/// for an action without a resource) in the circumstances of `context`.
-///
-/// The root of an account is allowed everything on resources of its own account, and on those that
-/// belong to none. Nobody else is allowed anything.
-pub fn authorize(
-    principal: &Principal,
-    action: &str,
-    resource: &str,
-    _context: &ConditionContext,
-) -> Decision {
-    // AWS: no permission is needed to ask who one is, and none can be taken away.
-    if action.eq_ignore_ascii_case("sts:GetCallerIdentity") || resource == "*" {
-        return Decision::Allowed;
-    }
-    match (principal, Arn::parse(resource)) {
-        (Principal::Root { account }, Some(arn)) => {
-            if arn.account.is_empty()
-                || arn.account == ACCOUNT_OF_AWS
-                || arn.account == account.as_str()
-            {
-                Decision::Allowed
-            } else {
-                Decision::Refused(RefusalReason::NoResourceBasedPolicy)
-            }
+/// Whether AWS lets everybody do it whom it knows, and no policy can take it away. Source: the API reference of
+/// GetCallerIdentity: "No permissions are required to perform this operation".
+pub(crate) fn needs_no_permission(action: &str) -> bool {
+    action == "sts:GetCallerIdentity"
+}
+
+impl PermissionSource for AccountRoots {
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision {
+        match request.principal {
+            Principal::Root { account } => decide_for_root(account, request),
         }
+    }
+}
+
+fn decide_for_root(account: &AccountId, request: &AuthorizationRequest<'_>) -> Decision {
+    if request.resource == ANY_RESOURCE {
+        return if request.account == account {
+            Decision::Allowed
+        } else {
+            // Nobody acts in an account that is not their own.
+            Decision::Refused(RefusalReason::NoIdentityBasedPolicy)
+        };
+    }
+    let Some(arn) = Arn::parse(request.resource) else {
         // A resource that is no ARN belongs to nobody that could be asked.
-        (Principal::Root { .. }, None) => Decision::Refused(RefusalReason::NoIdentityBasedPolicy),
+        return Decision::Refused(RefusalReason::NoIdentityBasedPolicy);
+    };
+    let is_everyones = arn.account.is_empty() || arn.account == ACCOUNT_OF_AWS;
+    if is_everyones || arn.account == account.as_str() {
+        Decision::Allowed
+    } else {
+        Decision::Refused(RefusalReason::NoResourceBasedPolicy)
     }
 }
 
@@ -77,17 +109,13 @@ impl Decision {
     ///
     /// # Errors
     /// [`Denied`] unless allowed.
-    pub fn into_result(
-        self,
-        principal: &Principal,
-        action: &str,
-        resource: &str,
-    ) -> Result<(), Denied> {
+    pub fn into_result(self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
         let kind = match self {
             Decision::Allowed => return Ok(()),
             Decision::Refused(RefusalReason::NoIdentityBasedPolicy) => "identity-based",
             Decision::Refused(RefusalReason::NoResourceBasedPolicy) => "resource-based",
         };
+        let AuthorizationRequest { principal, action, resource, .. } = request;
         let message = format!(
             "User: {} is not authorized to perform: {action} on resource: {resource} because no \
              {kind} policy allows the {action} action",
@@ -99,29 +127,36 @@ impl Decision {
 
 #[cfg(test)]
 mod tests {
-    use outport_model::AccountId;
-
     use super::*;
+    use crate::ConditionContext;
 
-    fn check(action: &str, resource: &str, expected: Result<(), &str>) {
-        let root = Principal::root(AccountId::new("111111111111"));
-        let result = authorize(&root, action, resource, &ConditionContext::new())
-            .into_result(&root, action, resource);
+    fn check(called: &str, action: &str, resource: &str, expected: Result<(), &str>) {
+        let nothing = ConditionContext::new();
+        let request = AuthorizationRequest {
+            principal: &Principal::root(AccountId::new("111111111111")),
+            account: &AccountId::new(called),
+            action,
+            resource,
+            context: RequestContext { of_request: &nothing, of_question: &nothing },
+        };
+        let result = AccountRoots.decide(&request).into_result(&request);
         assert_eq!(result.map_err(|denied| denied.message), expected.map_err(str::to_owned));
     }
 
+    const OWN: &str = "111111111111";
+
     #[test]
     fn root_may_do_everything_with_its_own() {
-        check("ecs:RunTask", "arn:aws:ecs:us-east-1:111111111111:task-definition/a:1", Ok(()));
-        check("ecs:ListClusters", "*", Ok(()));
-        check("s3:GetObject", "arn:aws:s3:::bucket/key", Ok(()));
-        check("iam:GetPolicy", "arn:aws:iam::aws:policy/ReadOnlyAccess", Ok(()));
-        check("sts:GetCallerIdentity", "arn:aws:iam::222222222222:root", Ok(()));
+        check(OWN, "ecs:RunTask", "arn:aws:ecs:us-east-1:111111111111:task-definition/a:1", Ok(()));
+        check(OWN, "ecs:ListClusters", "*", Ok(()));
+        check(OWN, "s3:GetObject", "arn:aws:s3:::bucket/key", Ok(()));
+        check(OWN, "iam:GetPolicy", "arn:aws:iam::aws:policy/ReadOnlyAccess", Ok(()));
     }
 
     #[test]
     fn root_may_do_nothing_with_what_is_anothers() {
         check(
+            OWN,
             "ecs:RunTask",
             "arn:aws:ecs:us-east-1:222222222222:task-definition/a:1",
             Err("User: arn:aws:iam::111111111111:root is not authorized to perform: ecs:RunTask \
@@ -129,11 +164,25 @@ mod tests {
                  resource-based policy allows the ecs:RunTask action"),
         );
         check(
+            OWN,
             "ecs:RunTask",
             "task-definition/a:1",
             Err("User: arn:aws:iam::111111111111:root is not authorized to perform: ecs:RunTask \
                  on resource: task-definition/a:1 because no identity-based policy allows the \
                  ecs:RunTask action"),
+        );
+    }
+
+    /// What is about no resource is still somebody's.
+    #[test]
+    fn root_may_do_nothing_in_another_account() {
+        check(
+            "222222222222",
+            "ecs:ListClusters",
+            "*",
+            Err("User: arn:aws:iam::111111111111:root is not authorized to perform: \
+                 ecs:ListClusters on resource: * because no identity-based policy allows the \
+                 ecs:ListClusters action"),
         );
     }
 }

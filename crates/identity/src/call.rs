@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use outport_model::{AccountId, Region};
 
-use crate::condition_context::ConditionValue;
-use crate::{AccessKeyId, ConditionContext, Denied, Principal, authorize};
+use crate::authorization::{AuthorizationRequest, PermissionSource, needs_no_permission};
+use crate::condition_context::{ConditionValue, RequestContext};
+use crate::{
+    AccessKeyId, Arrival, Authorized, ConditionContext, Denied, Principal, Question, Subject,
+};
 
 /// The id of a request: it stands in the reply, in the log line and in nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +34,12 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Who is calling, and in what setting. Made by the front door once the signature is proven.
+/// Who is calling, and in what setting. Made by the door that has proven who it is: the front door by a signature, the
+/// registry's by a password.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub principal: Principal,
-    /// The account that is called. Its own, until resources are shared between accounts.
+    /// The account that is called. The caller's own, until resources are shared between accounts.
     pub account: AccountId,
     /// The region that is called.
     pub region: Region,
@@ -45,35 +50,72 @@ pub struct Call {
     pub user_agent: Option<String>,
     /// Whether the request came over TLS.
     pub secure_transport: bool,
-    /// Host and port by which the client came; signed with the rest.
+    /// Host and port by which the client came.
     pub host: Option<String>,
-    /// The key that signed the request.
+    /// The key that signed the request, or that the password was got with.
     pub access_key_id: AccessKeyId,
+    pub(crate) permissions: Arc<dyn PermissionSource>,
 }
 
 impl Call {
-    /// Asks whether the caller may perform `action` on `resource`. `context` holds the condition
-    /// keys of the operation; the global ones (`aws:SourceIp`, …) are added here.
+    /// The only way to one: what is asked about a request is the same at every door.
+    pub fn new(
+        arrival: Arrival,
+        principal: Principal,
+        access_key_id: AccessKeyId,
+        region: Region,
+        permissions: Arc<dyn PermissionSource>,
+    ) -> Self {
+        Self {
+            account: principal.account().clone(),
+            principal,
+            region,
+            request_id: arrival.request_id,
+            now_ms: arrival.now_ms,
+            source_ip: arrival.source_ip,
+            user_agent: arrival.user_agent,
+            secure_transport: arrival.secure_transport,
+            host: arrival.host,
+            access_key_id,
+            permissions,
+        }
+    }
+
+    /// Asks whether the caller may do all that the subject asks for.
     ///
     /// # Errors
-    /// [`Denied`] with AWS's text.
-    pub fn authorize(
-        &self,
-        action: &str,
-        resource: &str,
-        context: &ConditionContext,
-    ) -> Result<(), Denied> {
-        let context = self.with_global_keys(context.clone());
-        authorize(&self.principal, action, resource, &context).into_result(
-            &self.principal,
-            action,
-            resource,
-        )
+    /// [`Denied`] with AWS's text, for the first no.
+    pub fn authorize<T>(&self, subject: Subject<T>) -> Result<Authorized, Denied> {
+        self.ask(subject.questions())?;
+        Ok(Authorized::to(subject.into_questions()))
+    }
+
+    /// For an operation that looks once: what it found, if it may see that.
+    ///
+    /// # Errors
+    /// As [`Call::authorize`].
+    pub fn open<T>(&self, subject: Subject<T>) -> Result<T, Denied> {
+        self.ask(subject.questions())?;
+        Ok(subject.into_found())
+    }
+
+    fn ask(&self, questions: &[Question]) -> Result<(), Denied> {
+        let of_request = self.condition_keys();
+        for Question { action, resource, context } in questions {
+            if needs_no_permission(action) {
+                continue;
+            }
+            let context = RequestContext { of_request: &of_request, of_question: context };
+            let (principal, account) = (&self.principal, &self.account);
+            let request = AuthorizationRequest { principal, account, action, resource, context };
+            self.permissions.decide(&request).into_result(&request)?;
+        }
+        Ok(())
     }
 
     /// Source: IAM user guide, "AWS global condition context keys".
-    fn with_global_keys(&self, context: ConditionContext) -> ConditionContext {
-        context
+    fn condition_keys(&self) -> ConditionContext {
+        ConditionContext::new()
             .with("aws:SourceIp", self.source_ip)
             .with("aws:SecureTransport", self.secure_transport)
             .with("aws:CurrentTime", ConditionValue::Date(self.now_ms))
@@ -90,32 +132,31 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
+    use crate::testing::WatchedPermissions;
 
     #[test]
     fn global_condition_keys_come_from_the_call() {
-        let account = AccountId::new("000000000000");
-        let call = Call {
-            principal: Principal::root(account.clone()),
-            account,
-            region: Region::new("us-east-1"),
-            request_id: RequestId::new("id"),
-            now_ms: 1_500,
-            source_ip: Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: false,
-            host: None,
-            access_key_id: AccessKeyId::new("AKID"),
-        };
+        let watched = WatchedPermissions::allowing();
+        let call = Call::for_tests().asking(watched.clone());
         // An operation cannot say who is calling: the call's own keys win.
-        let context = ConditionContext::new().with("aws:SourceIp", "1.2.3.4");
-        let context = call.with_global_keys(context);
+        let question =
+            Question::without_resource("ecs:ListClusters").with("aws:SourceIp", "1.2.3.4");
+        assert_eq!(call.open(Subject::new(7, question)), Ok(7));
+        let context = watched.asked().remove(0).context;
         assert_eq!(context.get("aws:SourceIp"), Some(&call.source_ip.into()));
-        assert_eq!(context.get("aws:EpochTime"), Some(&1_i64.into()));
+        assert_eq!(context.get("aws:EpochTime"), Some(&(call.now_ms / 1000).into()));
         assert_eq!(context.get("aws:PrincipalArn"), Some(&"arn:aws:iam::000000000000:root".into()));
         assert_eq!(context.get("aws:UserAgent"), None);
-        assert_eq!(call.authorize("ecs:ListClusters", "*", &context), Ok(()));
+    }
+
+    #[test]
+    fn one_no_is_a_no() {
+        let call = Call::for_tests();
+        let foreign = "arn:aws:iam::111111111111:role/r";
+        let subject = Subject::new((), Question::without_resource("ecs:ListClusters"))
+            .and(Question::new("iam:PassRole", foreign));
+        let denied = call.authorize(subject).map(drop).unwrap_err();
+        assert!(denied.message.contains("iam:PassRole"), "{denied}");
     }
 }

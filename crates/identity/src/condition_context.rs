@@ -133,6 +133,23 @@ impl ConditionContext {
     }
 }
 
+/// Every condition key of one question of a request. What the request itself says wins: an operation cannot say who is
+/// calling.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    /// The global keys: who calls, from where, when.
+    pub(crate) of_request: &'a ConditionContext,
+    /// The keys of the action and of its resource.
+    pub(crate) of_question: &'a ConditionContext,
+}
+
+impl<'a> RequestContext<'a> {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&'a ConditionValue> {
+        self.of_request.get(key).or_else(|| self.of_question.get(key))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

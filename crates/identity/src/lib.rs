@@ -1,26 +1,35 @@
 //! Who is calling, and may they.
 //!
 //! - [`sigv4`]: verifies and makes AWS signatures.
-//! - [`Principal`], [`Call`], [`authorize`]: an authenticated request, and the one question that
-//!   every operation asks before it does anything.
+//! - [`Principal`], [`Call`]: an authenticated request.
+//! - [`Question`], [`Subject`], [`Authorized`]: what an operation asks before it does anything, and
+//!   the proof that what it uses is what was authorized. [`PermissionSource`] answers.
 //! - [`Sealer`]: tokens that prove themselves, such as the password of the registry.
 //!
 //! **Invariant**: pure. Time, randomness and secrets are handed in; nothing here waits, reads a
 //! file or opens a connection. `clippy.toml` bans the rest.
 
 mod access_key;
+mod arrival;
 mod authorization;
 mod call;
 mod condition_context;
 mod principal;
+mod question;
 mod sealed_token;
 pub mod sigv4;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use access_key::{AccessKeyId, Credential, CredentialSource, SecretAccessKey};
-pub use authorization::{Decision, Denied, RefusalReason, authorize};
+pub use arrival::Arrival;
+pub use authorization::{
+    AccountRoots, AuthorizationRequest, Decision, Denied, PermissionSource, RefusalReason,
+};
 pub use call::{Call, RequestId};
-pub use condition_context::{ConditionContext, ConditionValue};
+pub use condition_context::{ConditionContext, ConditionValue, RequestContext};
 pub use principal::Principal;
+pub use question::{ANY_RESOURCE, Authorized, Changed, Question, Subject};
 pub use sealed_token::{
     Claims, Purpose, SEAL_NONCE_BYTES, SEALED_TOKEN_CHARS_MAX, Sealer, TokenError,
 };

@@ -1,15 +1,17 @@
 //! The two questions that the endpoint asks of whoever knows the principals.
 
-use outport_model::{Scope, TimestampMs};
+use outport_model::{Scope, Tags, TimestampMs};
 
 /// Tells who is behind a user name and a password.
 pub trait RegistryAuthorizer: Send + Sync + 'static {
-    /// `user` is `AWS` and `password` a token of `GetAuthorizationToken`, as `docker login` sent them.
+    /// `user` is `AWS` and `password` a token of `GetAuthorizationToken`, as `docker login` sent them. `arrival`: what
+    /// whoever mounted the router knows of the request's way here.
     fn authenticate(
         &self,
         user: &str,
         password: &str,
         now_ms: TimestampMs,
+        arrival: &http::Extensions,
     ) -> Result<Box<dyn RegistryCaller>, AuthenticationError>;
 }
 
@@ -18,8 +20,14 @@ pub trait RegistryCaller: Send + Sync {
     /// The account and region whose registry the caller logged in to.
     fn scope(&self) -> &Scope;
 
-    /// `action` is an IAM action such as `ecr:PutImage`; `resource` is the ARN of a repository, or `*`.
-    fn authorize(&self, action: &'static str, resource: &str) -> Result<(), AccessDenied>;
+    /// `action` is an IAM action such as `ecr:PutImage`; `resource` is the ARN of a repository or of all, and `tags` are
+    /// those that it carries.
+    fn authorize(
+        &self,
+        action: &'static str,
+        resource: &str,
+        tags: &Tags,
+    ) -> Result<(), AccessDenied>;
 }
 
 /// Why a user name and password do not open the registry.

@@ -19,6 +19,9 @@ pub enum RegistryError {
         "The repository with name '{name}' in registry with id '{account}' cannot be deleted because it still contains images"
     )]
     RepositoryNotEmpty { name: RepositoryName, account: AccountId },
+    /// The repository is another one now, or has other tags: what was decided about it is not about what is there.
+    #[error("the repository with name '{name}' changed during the request; try again")]
+    RepositoryChanged { name: RepositoryName },
     #[error("the repository has no image {0}")]
     ImageNotFound(String),
     #[error("the tag and the digest belong to different images")]

@@ -4,11 +4,12 @@
 //! half of one.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outport_free_space::{FreeSpace, take_blocks};
 use rusqlite::{Connection, FileControl, OpenFlags, Transaction, TransactionBehavior};
 
+use crate::seen_repository::SeenRepository;
 use crate::{RegistryError, schema};
 
 /// How long a statement waits for another one's locks.
@@ -22,6 +23,12 @@ const PAGE_BYTES: u64 = 4_096;
 const STATEMENTS_CACHED: usize = 64;
 
 pub(crate) struct Metadata {
+    connections: Arc<Connections>,
+    /// What has to be as it was seen, in every transaction.
+    seen: Vec<SeenRepository>,
+}
+
+struct Connections {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
 }
@@ -34,7 +41,19 @@ impl Metadata {
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
         take_log_blocks(&path);
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        let connections = Connections { writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        Ok(Self { connections: Arc::new(connections), seen: Vec::new() })
+    }
+
+    /// The same file, while one more repository is as it was seen.
+    pub(crate) fn while_as_seen(&self, seen: SeenRepository) -> Self {
+        let mut all = self.seen.clone();
+        all.push(seen);
+        Self { connections: Arc::clone(&self.connections), seen: all }
+    }
+
+    fn check(&self, transaction: &Transaction<'_>) -> Result<(), RegistryError> {
+        self.seen.iter().try_for_each(|seen| seen.check(transaction))
     }
 
     /// Runs `work` in a transaction, and commits what it did if it succeeds.
@@ -42,8 +61,9 @@ impl Metadata {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut connection = lock(&self.writer);
+        let mut connection = lock(&self.connections.writer);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.check(&transaction)?;
         let value = work(&transaction)?;
         transaction.commit()?;
         Ok(value)
@@ -54,8 +74,9 @@ impl Metadata {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut connection = lock(&self.reader);
+        let mut connection = lock(&self.connections.reader);
         let transaction = connection.transaction()?;
+        self.check(&transaction)?;
         work(&transaction)
     }
 }

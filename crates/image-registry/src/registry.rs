@@ -18,9 +18,9 @@ use crate::{Limits, RegistryError, RepositoryName};
 /// is on disk. One process at a time may have a directory open.
 pub struct Registry {
     pub(crate) metadata: Metadata,
-    pub(crate) blobs: BlobStore,
-    pub(crate) uploads: Uploads,
-    pub(crate) room: Room,
+    pub(crate) blobs: Arc<BlobStore>,
+    pub(crate) uploads: Arc<Uploads>,
+    pub(crate) room: Arc<Room>,
     pub(crate) limits: Limits,
 }
 
@@ -34,9 +34,9 @@ impl Registry {
     pub fn open(directory: &Path, limits: Limits) -> Result<Arc<Self>, RegistryError> {
         blob_store::create_directory(directory)?;
         let metadata = Metadata::open(directory)?;
-        let blobs = BlobStore::open(directory)?;
-        let uploads = Uploads::open(directory)?;
-        let room = Room::open(directory, &metadata)?;
+        let blobs = Arc::new(BlobStore::open(directory)?);
+        let uploads = Arc::new(Uploads::open(directory)?);
+        let room = Arc::new(Room::open(directory, &metadata)?);
         Ok(Arc::new(Self { metadata, blobs, uploads, room, limits }))
     }
 

@@ -32,7 +32,7 @@ impl Room {
 impl Registry {
     /// Asked before `bytes` more are written. Errors: `QuotaExceeded`, `DiskFull`.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<(), RegistryError> {
-        let Room { directory, blobs, received } = &self.room;
+        let Room { directory, blobs, received } = &*self.room;
         if FreeSpace::of(directory).is_ok_and(|space| space.is_low_for(Part::DataPlanes)) {
             return Err(RegistryError::DiskFull);
         }

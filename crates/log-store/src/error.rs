@@ -9,6 +9,9 @@ use outport_model::TimestampMs;
 pub enum LogStoreError {
     #[error("the log group does not exist")]
     GroupNotFound,
+    /// The group is another one now, or has other tags: what was decided about it is not about what is there.
+    #[error("the log group changed during the request; try again")]
+    GroupChanged,
     #[error("the log group already exists")]
     GroupExists,
     #[error("there are {max} log groups, and no more are taken")]

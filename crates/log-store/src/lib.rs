@@ -22,6 +22,7 @@ pub mod limits;
 mod names;
 mod pattern;
 mod room;
+mod seen_group;
 mod segment;
 mod store;
 mod stream;
@@ -32,6 +33,7 @@ pub use event::{EventId, FilteredLogEvent, InputLogEvent, LogEvent, NodeLogEvent
 pub use group::{GroupPage, GroupQuery, LogGroup, LogGroupClass, NewLogGroup};
 pub use names::{LogGroupName, LogStreamName, SourceId};
 pub use pattern::{FilterPattern, InvalidPattern};
+pub use seen_group::{GroupNamed, SeenGroup};
 pub use store::{
     EventPage, FilterEvents, FilteredPage, GetEvents, LogStore, LogStoreOptions, Maintenance,
     PutOutcome, RejectedEvents, Shipment, StreamSelection,

@@ -17,7 +17,9 @@ use outport_aws_sts::GetCallerIdentityResponse;
 use outport_aws_wire::{Exchange, OperationModel, Protocol, ServiceModel, WireError};
 use outport_front_door::{AwsService, BoxFuture, FrontDoor, FrontDoorBuilder};
 use outport_identity::sigv4::{RequestHead, SignatureStyle, Signer};
-use outport_identity::{AccessKeyId, Call, Credential, Principal, SecretAccessKey};
+use outport_identity::{
+    AccessKeyId, Call, Credential, Principal, Question, SecretAccessKey, Subject,
+};
 use outport_model::{AccountId, Region};
 use tokio::sync::Semaphore;
 
@@ -76,8 +78,8 @@ impl AwsService for MadeUpService {
             match operation {
                 "ListClusters" => {
                     let input: ListClustersRequest = exchange.read()?;
-                    let context = Default::default();
-                    call.authorize("ecs:ListClusters", "*", &context)
+                    let question = Question::without_resource("ecs:ListClusters");
+                    call.open(Subject::from(question))
                         .map_err(|denied| WireError::access_denied(denied.message))?;
                     exchange.write(&ListClustersResponse {
                         cluster_arns: Some(vec![call.principal.arn()]),
@@ -90,7 +92,7 @@ impl AwsService for MadeUpService {
                 }
                 "CreateCluster" => {
                     let arn = "arn:aws:ecs:us-east-1:999999999999:cluster/other";
-                    call.authorize("ecs:CreateCluster", arn, &Default::default())
+                    call.open(Subject::from(Question::new("ecs:CreateCluster", arn)))
                         .map_err(|denied| WireError::access_denied(denied.message))?;
                 }
                 "GetCallerIdentity" => exchange.write(&GetCallerIdentityResponse {

@@ -12,11 +12,11 @@ use crate::{AuthenticationError, RegistryAuthorizer, RegistryCaller};
 /// Reads the Basic credentials that `docker login` stores.
 pub(crate) fn caller(
     authorizer: &dyn RegistryAuthorizer,
-    headers: &HeaderMap,
+    request: &Request<Body>,
     now_ms: TimestampMs,
 ) -> Result<Box<dyn RegistryCaller>, AuthenticationError> {
-    let (user, password) = credentials(headers).ok_or(AuthenticationError::Invalid)?;
-    authorizer.authenticate(&user, &password, now_ms)
+    let (user, password) = credentials(request.headers()).ok_or(AuthenticationError::Invalid)?;
+    authorizer.authenticate(&user, &password, now_ms, request.extensions())
 }
 
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {

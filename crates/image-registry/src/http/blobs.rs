@@ -21,9 +21,9 @@ pub(crate) async fn head(
     name: RepositoryName,
     digest: Digest,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:BatchCheckLayerAvailability", &name)?;
+    let permitted = exchange.authorize(&["ecr:BatchCheckLayerAvailability"], &name).await?;
     let now_ms = exchange.now_ms;
-    let blob = exchange
+    let blob = permitted
         .blocking(move |registry, scope| registry.blob(scope, &name, &digest, now_ms))
         .await?;
     Ok(describe(&blob, StatusCode::OK, blob.size_bytes))
@@ -35,9 +35,10 @@ pub(crate) async fn get(
     digest: Digest,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:GetDownloadUrlForLayer", &name)?;
-    let download =
-        exchange.blocking(move |registry, scope| registry.open_blob(scope, &name, &digest)).await?;
+    let permitted = exchange.authorize(&["ecr:GetDownloadUrlForLayer"], &name).await?;
+    let download = permitted
+        .blocking(move |registry, scope| registry.open_blob(scope, &name, &digest))
+        .await?;
     let size_bytes = download.blob().size_bytes;
     let range = byte_range::requested(headers, size_bytes)?;
     let (first, end) = range.unwrap_or((0, size_bytes));
@@ -56,8 +57,8 @@ pub(crate) async fn delete(
     name: RepositoryName,
     digest: Digest,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:BatchDeleteImage", &name)?;
-    exchange.blocking(move |registry, scope| registry.delete_blob(scope, &name, &digest)).await?;
+    let permitted = exchange.authorize(&["ecr:BatchDeleteImage"], &name).await?;
+    permitted.blocking(move |registry, scope| registry.delete_blob(scope, &name, &digest)).await?;
     Ok(reply::empty(StatusCode::ACCEPTED))
 }
 

@@ -20,9 +20,9 @@ pub(crate) async fn get(
     reference: ImageSelector,
     pull: bool,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:BatchGetImage", &name)?;
+    let permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
     let now_ms = exchange.now_ms;
-    let image = exchange
+    let image = permitted
         .blocking(move |registry, scope| {
             let image = registry.image(scope, &name, &reference)?;
             if pull {
@@ -52,7 +52,7 @@ pub(crate) async fn put(
     request: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:PutImage", &name)?;
+    let permitted = exchange.authorize(&["ecr:PutImage"], &name).await?;
     let media_type = request.headers.get(header::CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let idle_max = exchange.service.registry.limits().body_idle_max;
@@ -60,7 +60,7 @@ pub(crate) async fn put(
     let read = tokio::time::timeout(idle_max, read(body, memory)).await;
     let (body, _memory) = read.unwrap_or_else(|_| Err(Refusal::timed_out()))?;
     let (repository, now_ms) = (name.clone(), exchange.now_ms);
-    let stored = exchange
+    let stored = permitted
         .blocking(move |registry, scope| {
             let (tag, digest) = match &reference {
                 ImageSelector::Tag(tag) => (Some(tag), None),
@@ -116,8 +116,8 @@ pub(crate) async fn delete(
     name: RepositoryName,
     reference: ImageSelector,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:BatchDeleteImage", &name)?;
-    exchange
+    let permitted = exchange.authorize(&["ecr:BatchDeleteImage"], &name).await?;
+    permitted
         .blocking(move |registry, scope| match &reference {
             ImageSelector::Tag(tag) => registry.delete_tag(scope, &name, tag),
             by_digest => registry.delete_image(scope, &name, by_digest).map(|_| ()),

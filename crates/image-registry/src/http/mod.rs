@@ -24,7 +24,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::{Method, Request};
-use outport_model::{Scope, TimestampMs};
+use outport_model::{Scope, Tags, TimestampMs};
 use tokio::sync::Semaphore;
 
 use self::endpoint::Endpoint;
@@ -81,18 +81,56 @@ pub(crate) struct Exchange {
     now_ms: TimestampMs,
 }
 
+/// The registry, for who was authorized: only while the repositories are what they were then.
+pub(crate) struct Permitted {
+    registry: Arc<Registry>,
+    scope: Scope,
+}
+
 impl Exchange {
-    /// Asks whether the caller may do `action` to the repository.
-    fn authorize(&self, action: &'static str, name: &RepositoryName) -> Result<(), Refusal> {
-        Ok(self.caller.authorize(action, &repository_arn(&self.scope, name))?)
+    /// Asks whether the caller may do all `actions` to the repository.
+    async fn authorize(
+        &self,
+        actions: &[&'static str],
+        name: &RepositoryName,
+    ) -> Result<Permitted, Refusal> {
+        let registry = Arc::clone(&self.service.registry);
+        self.authorize_more(registry, actions, name).await
     }
 
+    /// The same about one more repository.
+    async fn authorize_more(
+        &self,
+        registry: Arc<Registry>,
+        actions: &[&'static str],
+        name: &RepositoryName,
+    ) -> Result<Permitted, Refusal> {
+        let (looked_at, scope, named) = (Arc::clone(&registry), self.scope.clone(), name.clone());
+        let look = tokio::task::spawn_blocking(move || looked_at.look(&scope, &named));
+        let seen = look.await.map_err(Refusal::from_join)??;
+        let resource = repository_arn(&self.scope, name);
+        for action in actions {
+            self.caller.authorize(action, &resource, seen.tags())?;
+        }
+        Ok(Permitted { registry: registry.while_as_seen(seen), scope: self.scope.clone() })
+    }
+
+    /// Asks whether the caller may do `action` to all repositories.
+    fn authorize_for_all(&self, action: &'static str) -> Result<Permitted, Refusal> {
+        let scope = self.scope.clone();
+        let every = format!("arn:aws:ecr:{}:{}:repository/*", scope.region, scope.account);
+        self.caller.authorize(action, &every, &Tags::new())?;
+        Ok(Permitted { registry: Arc::clone(&self.service.registry), scope })
+    }
+}
+
+impl Permitted {
     /// Runs `work` on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Registry>, &Scope) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (registry, scope) = (Arc::clone(&self.service.registry), self.scope.clone());
+        let (registry, scope) = (Arc::clone(&self.registry), self.scope.clone());
         let done = tokio::task::spawn_blocking(move || work(&registry, &scope)).await;
         Ok(done.map_err(Refusal::from_join)??)
     }
@@ -109,7 +147,7 @@ async fn serve(State(service): State<Arc<Service>>, request: Request<Body>) -> R
 
 async fn answer(service: Arc<Service>, request: Request<Body>) -> Result<Response, Refusal> {
     let now_ms = (service.clock)();
-    let caller = authentication::caller(&*service.authorizer, request.headers(), now_ms)?;
+    let caller = authentication::caller(&*service.authorizer, &request, now_ms)?;
     if let Some(OnAuthenticated(tell)) = request.extensions().get() {
         tell();
     }

@@ -22,10 +22,10 @@ pub(crate) async fn tags(
     name: RepositoryName,
     request: &Parts,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:ListImages", &name)?;
+    let permitted = exchange.authorize(&["ecr:ListImages"], &name).await?;
     let page = Page::parse(request)?;
     let (repository, last, count) = (name.clone(), page.last.clone(), page.count);
-    let tags = exchange
+    let tags = permitted
         .blocking(move |registry, scope| {
             // A page of no tags still says whether the repository exists.
             registry.list_tags(scope, &repository, &last, count + 1)
@@ -39,12 +39,10 @@ pub(crate) async fn tags(
 }
 
 pub(crate) async fn catalog(exchange: &Exchange, request: &Parts) -> Result<Response, Refusal> {
-    let scope = &exchange.scope;
-    let every = format!("arn:aws:ecr:{}:{}:repository/*", scope.region, scope.account);
-    exchange.caller.authorize("ecr:DescribeRepositories", &every)?;
+    let permitted = exchange.authorize_for_all("ecr:DescribeRepositories")?;
     let page = Page::parse(request)?;
     let (last, count) = (page.last.clone(), page.count);
-    let found = exchange
+    let found = permitted
         .blocking(move |registry, scope| registry.repositories(scope, Some(&last), count + 1))
         .await?;
     let names = found.iter().map(|repository| repository.name.to_string()).collect();
@@ -61,12 +59,12 @@ pub(crate) async fn referrers(
     subject: Digest,
     request: &Parts,
 ) -> Result<Response, Refusal> {
-    exchange.authorize("ecr:BatchGetImage", &name)?;
+    let permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
     let query = Query::parse(request);
     let artifact_type = query.get("artifactType").map(str::to_owned);
     let after = query.get("last").map(digest).transpose()?;
     let (repository, of, wanted) = (name.clone(), subject.clone(), artifact_type.clone());
-    let mut found = exchange
+    let mut found = permitted
         .blocking(move |registry, scope| {
             let count_max = REFERRERS_PER_PAGE_MAX + 1;
             registry.referrers(

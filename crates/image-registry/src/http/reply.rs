@@ -31,6 +31,11 @@ impl Refusal {
         Self { status, code, message, missing, headers }
     }
 
+    /// The caller may not; nothing else is wrong.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.code == "DENIED"
+    }
+
     #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
@@ -198,6 +203,7 @@ fn status_and_code(error: &RegistryError) -> (StatusCode, &'static str) {
         RegistryError::ReferencedByManifestList(_) | RegistryError::BlobInUse(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED")
         }
+        RegistryError::RepositoryChanged { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         RegistryError::TagImmutable { .. } => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
         RegistryError::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
         RegistryError::ManifestDigestMismatch { .. } | RegistryError::BlobDigestMismatch { .. } => {

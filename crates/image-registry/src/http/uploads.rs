@@ -7,12 +7,12 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{StatusCode, header};
 
-use super::Exchange;
 use super::blobs::location_of_blob;
 use super::byte_range;
 use super::endpoint::digest;
 use super::receive::receive;
 use super::reply::{self, DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, Refusal, received_range};
+use super::{Exchange, Permitted};
 use crate::{Digest, Registry, RegistryError, RepositoryName, StoredBlob, Upload, UploadId};
 
 const INITIATE: &str = "ecr:InitiateLayerUpload";
@@ -28,51 +28,55 @@ pub(crate) async fn start(
     request: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    exchange.authorize(INITIATE, &name)?;
+    let permitted = exchange.authorize(&[INITIATE], &name).await?;
     let query = Query::parse(request);
     if let (Some(mount), Some(from)) = (query.get("mount"), query.get("from"))
-        && let Some(blob) = mount_blob(exchange, &name, &digest(mount)?, from).await?
+        && let Some(blob) = mount_blob(exchange, &permitted, &name, &digest(mount)?, from).await?
     {
         return Ok(created(&name, &blob));
     }
     if let Some(text) = query.get("digest") {
-        exchange.authorize(UPLOAD_PART, &name)?;
-        exchange.authorize(COMPLETE, &name)?;
-        return take_whole(exchange, name, digest(text)?, request, body).await;
+        let permitted = exchange.authorize(&[INITIATE, UPLOAD_PART, COMPLETE], &name).await?;
+        return take_whole(exchange, &permitted, name, digest(text)?, request, body).await;
     }
     let (repository, now_ms) = (name.clone(), exchange.now_ms);
     let start = move |registry: &Arc<Registry>, scope: &_| {
         registry.start_upload(scope, &repository, now_ms)
     };
-    let id = exchange.blocking(start).await?;
+    let id = permitted.blocking(start).await?;
     Ok(session(StatusCode::ACCEPTED, &name, id, 0))
 }
 
 async fn take_whole(
     exchange: &Exchange,
+    permitted: &Permitted,
     name: RepositoryName,
     digest: Digest,
     request: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
     let repository = name.clone();
-    let take = exchange.blocking(move |registry, scope| registry.take_upload(scope, &repository));
+    let take = permitted.blocking(move |registry, scope| registry.take_upload(scope, &repository));
     let upload = add_body(exchange, &name, take, request, body).await?;
-    Ok(created(&name, &finish(exchange, upload, digest).await?))
+    Ok(created(&name, &finish(exchange, permitted, upload, digest).await?))
 }
 
 async fn mount_blob(
     exchange: &Exchange,
+    permitted: &Permitted,
     name: &RepositoryName,
     digest: &Digest,
     from: &str,
 ) -> Result<Option<StoredBlob>, Refusal> {
     let Ok(source) = from.parse::<RepositoryName>() else { return Ok(None) };
-    if exchange.authorize(DOWNLOAD, &source).is_err() {
-        return Ok(None);
-    }
+    let registry = Arc::clone(&permitted.registry);
+    let both = exchange.authorize_more(registry, &[DOWNLOAD], &source).await;
+    let permitted = match both {
+        Err(refusal) if refusal.is_denied() => return Ok(None),
+        both => both?,
+    };
     let (name, digest, now_ms) = (name.clone(), digest.clone(), exchange.now_ms);
-    exchange
+    permitted
         .blocking(move |registry, scope| {
             match registry.mount_blob(scope, &name, &source, &digest, now_ms) {
                 Ok(blob) => Ok(Some(blob)),
@@ -92,11 +96,11 @@ pub(crate) async fn status(
     name: RepositoryName,
     id: UploadId,
 ) -> Result<Response, Refusal> {
-    exchange.authorize(UPLOAD_PART, &name)?;
+    let permitted = exchange.authorize(&[UPLOAD_PART], &name).await?;
     let repository = name.clone();
     let look =
         move |registry: &Arc<Registry>, scope: &_| registry.upload_offset(scope, &repository, id);
-    let offset = exchange.blocking(look).await?;
+    let offset = permitted.blocking(look).await?;
     Ok(session(StatusCode::NO_CONTENT, &name, id, offset))
 }
 
@@ -108,8 +112,8 @@ pub(crate) async fn append(
     request: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    exchange.authorize(UPLOAD_PART, &name)?;
-    let upload = add_body(exchange, &name, resume(exchange, &name, id), request, body).await?;
+    let permitted = exchange.authorize(&[UPLOAD_PART], &name).await?;
+    let upload = add_body(exchange, &name, resume(&permitted, &name, id), request, body).await?;
     Ok(session(StatusCode::ACCEPTED, &name, id, upload.offset()))
 }
 
@@ -121,11 +125,11 @@ pub(crate) async fn complete(
     request: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    exchange.authorize(COMPLETE, &name)?;
+    let permitted = exchange.authorize(&[COMPLETE], &name).await?;
     let query = Query::parse(request);
     let digest = digest(query.get("digest").unwrap_or_default())?;
-    let upload = add_body(exchange, &name, resume(exchange, &name, id), request, body).await?;
-    Ok(created(&name, &finish(exchange, upload, digest).await?))
+    let upload = add_body(exchange, &name, resume(&permitted, &name, id), request, body).await?;
+    Ok(created(&name, &finish(exchange, &permitted, upload, digest).await?))
 }
 
 /// `DELETE`: the session and its bytes go.
@@ -134,9 +138,9 @@ pub(crate) async fn cancel(
     name: RepositoryName,
     id: UploadId,
 ) -> Result<Response, Refusal> {
-    exchange.authorize(UPLOAD_PART, &name)?;
-    exchange.service.registry.wait_for_upload(id).await;
-    exchange.blocking(move |registry, scope| registry.cancel_upload(scope, &name, id)).await?;
+    let permitted = exchange.authorize(&[UPLOAD_PART], &name).await?;
+    permitted.registry.wait_for_upload(id).await;
+    permitted.blocking(move |registry, scope| registry.cancel_upload(scope, &name, id)).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -164,22 +168,23 @@ async fn add_body(
 }
 
 async fn resume(
-    exchange: &Exchange,
+    permitted: &Permitted,
     name: &RepositoryName,
     id: UploadId,
 ) -> Result<Upload, Refusal> {
     let name = name.clone();
-    exchange.service.registry.wait_for_upload(id).await;
-    exchange.blocking(move |registry, scope| registry.resume_upload(scope, &name, id)).await
+    permitted.registry.wait_for_upload(id).await;
+    permitted.blocking(move |registry, scope| registry.resume_upload(scope, &name, id)).await
 }
 
 async fn finish(
     exchange: &Exchange,
+    permitted: &Permitted,
     upload: Upload,
     digest: Digest,
 ) -> Result<StoredBlob, Refusal> {
     let now_ms = exchange.now_ms;
-    exchange.blocking(move |_, _| upload.finish(&digest, now_ms)).await
+    permitted.blocking(move |_, _| upload.finish(&digest, now_ms)).await
 }
 
 fn location(name: &RepositoryName, id: UploadId) -> String {

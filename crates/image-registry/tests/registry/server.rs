@@ -16,7 +16,7 @@ use outport_image_registry::{
     AccessDenied, Algorithm, AuthenticationError, Digest, Limits, NewRepository, Registry,
     RegistryAuthorizer, RegistryCaller, TagMutability, http as endpoint,
 };
-use outport_model::{AccountId, Region, Scope, TimestampMs};
+use outport_model::{AccountId, Region, Scope, Tags, TimestampMs};
 
 /// Knows the passwords `owner` (may do all), `reader` (may pull), `team` (nothing in `private`),
 /// `elsewhere` (owner of another account) and `old` (expired).
@@ -33,6 +33,7 @@ impl RegistryAuthorizer for Passwords {
         user: &str,
         password: &str,
         _now_ms: TimestampMs,
+        _arrival: &http::Extensions,
     ) -> Result<Box<dyn RegistryCaller>, AuthenticationError> {
         let scope = match password {
             "old" => return Err(AuthenticationError::Expired),
@@ -52,7 +53,12 @@ impl RegistryCaller for Caller {
         &self.scope
     }
 
-    fn authorize(&self, action: &'static str, resource: &str) -> Result<(), AccessDenied> {
+    fn authorize(
+        &self,
+        action: &'static str,
+        resource: &str,
+        _tags: &Tags,
+    ) -> Result<(), AccessDenied> {
         let own = resource.contains(self.scope.account.as_str());
         let allowed = own
             && match self.password.as_str() {

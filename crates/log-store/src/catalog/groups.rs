@@ -8,6 +8,7 @@ use super::{CatalogRead, CatalogWrite};
 use crate::error::LogStoreError;
 use crate::group::{LogGroupClass, NewLogGroup};
 use crate::names::LogGroupName;
+use crate::seen_group::GroupNamed;
 
 pub(crate) type GroupNumber = i64;
 
@@ -50,7 +51,8 @@ const COLUMNS: &str = "id, account, region, name, created_ms, retention_days, cl
                        tags, row_check";
 
 impl CatalogRead<'_> {
-    pub fn group(&self, scope: &Scope, name: &LogGroupName) -> Result<GroupRow, LogStoreError> {
+    pub fn group(&self, scope: &Scope, named: &dyn GroupNamed) -> Result<GroupRow, LogStoreError> {
+        let name = named.name();
         let sql = format!(
             "SELECT {COLUMNS} FROM log_group WHERE account = ?1 AND region = ?2 AND name = ?3"
         );
@@ -61,6 +63,9 @@ impl CatalogRead<'_> {
         // A flipped bit in an index could lead to another row, whose own checksum is right.
         if group.scope != *scope || group.name != *name {
             return Err(self.damaged("an index of log groups leads to another group"));
+        }
+        if let Some(seen) = named.as_seen() {
+            seen.check(&group)?;
         }
         Ok(group)
     }

@@ -8,8 +8,9 @@ use super::token::{Direction, page_token, parse_page_token};
 use crate::error::LogStoreError;
 use crate::event::{EventKey, LogEvent};
 use crate::limits::PAGE_EVENTS_MAX;
-use crate::names::{LogGroupName, LogStreamName};
+use crate::names::LogStreamName;
 use crate::pattern::FilterPattern;
+use crate::seen_group::GroupNamed;
 
 /// What to read of a stream.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +42,7 @@ impl LogStore {
     pub fn get_events(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         stream: &LogStreamName,
         request: &GetEvents,
     ) -> Result<EventPage, LogStoreError> {

@@ -15,8 +15,9 @@ use crate::error::LogStoreError;
 use crate::event::{EventKey, FilteredLogEvent, StreamNumber};
 use crate::journal::index::StreamTotals;
 use crate::limits::PAGE_EVENTS_MAX;
-use crate::names::{LogGroupName, LogStreamName};
+use crate::names::LogStreamName;
 use crate::pattern::FilterPattern;
+use crate::seen_group::GroupNamed;
 
 /// Which streams of a group are searched.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,7 @@ impl LogStore {
     pub fn filter_events(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         request: &FilterEvents,
     ) -> Result<FilteredPage, LogStoreError> {
         let now = self.now();

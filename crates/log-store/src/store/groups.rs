@@ -13,7 +13,7 @@ use crate::error::LogStoreError;
 use crate::group::{GroupPage, GroupQuery, LogGroup, NewLogGroup};
 use crate::journal::Journal;
 use crate::limits::TAGS_PER_GROUP_MAX;
-use crate::names::LogGroupName;
+use crate::seen_group::GroupNamed;
 
 impl LogStore {
     /// Makes a group; on disk on return.
@@ -27,14 +27,14 @@ impl LogStore {
 
     /// Deletes a group with all that is in it. The space of its events is freed by
     /// [`LogStore::maintain`].
-    pub fn delete_group(&self, scope: &Scope, name: &LogGroupName) -> Result<(), LogStoreError> {
+    pub fn delete_group(&self, scope: &Scope, name: &dyn GroupNamed) -> Result<(), LogStoreError> {
         self.catalog.write(|write| {
             let group = write.group(scope, name)?;
             write.delete_group(group.id)
         })
     }
 
-    pub fn group(&self, scope: &Scope, name: &LogGroupName) -> Result<LogGroup, LogStoreError> {
+    pub fn group(&self, scope: &Scope, name: &dyn GroupNamed) -> Result<LogGroup, LogStoreError> {
         let journals = self.commit.journals();
         self.catalog.read(|read| {
             let row = read.group(scope, name)?;
@@ -74,7 +74,7 @@ impl LogStore {
     pub fn set_retention(
         &self,
         scope: &Scope,
-        name: &LogGroupName,
+        name: &dyn GroupNamed,
         days: Option<i64>,
     ) -> Result<(), LogStoreError> {
         self.change_group(scope, name, |group| {
@@ -83,7 +83,7 @@ impl LogStore {
         })
     }
 
-    pub fn group_tags(&self, scope: &Scope, name: &LogGroupName) -> Result<Tags, LogStoreError> {
+    pub fn group_tags(&self, scope: &Scope, name: &dyn GroupNamed) -> Result<Tags, LogStoreError> {
         self.catalog.read(|read| Ok(read.group(scope, name)?.tags))
     }
 
@@ -91,7 +91,7 @@ impl LogStore {
     pub fn set_group_tags(
         &self,
         scope: &Scope,
-        name: &LogGroupName,
+        name: &dyn GroupNamed,
         tags: Tags,
     ) -> Result<(), LogStoreError> {
         self.change_group(scope, name, |group| {
@@ -104,7 +104,7 @@ impl LogStore {
     pub fn remove_group_tags(
         &self,
         scope: &Scope,
-        name: &LogGroupName,
+        name: &dyn GroupNamed,
         keys: &[String],
     ) -> Result<(), LogStoreError> {
         self.change_group(scope, name, |group| {
@@ -116,7 +116,7 @@ impl LogStore {
     fn change_group(
         &self,
         scope: &Scope,
-        name: &LogGroupName,
+        name: &dyn GroupNamed,
         change: impl FnOnce(&mut GroupRow) -> Result<(), LogStoreError>,
     ) -> Result<(), LogStoreError> {
         self.catalog.write(|write| {

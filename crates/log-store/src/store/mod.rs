@@ -82,7 +82,7 @@ impl Default for LogStoreOptions {
 pub struct LogStore {
     me: Weak<Self>,
     directory: PathBuf,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
     commit: Commit,
     clock: Arc<dyn Clock>,
     steps: Mutex<StepWatch>,

@@ -11,7 +11,8 @@ use crate::limits::{
     EVENT_AGE_MS_MAX, EVENT_AHEAD_MS_MAX, EVENT_BYTES_MAX, PUT_BATCH_BYTES_MAX,
     PUT_BATCH_EVENTS_MAX, PUT_BATCH_SPAN_MS_MAX,
 };
-use crate::names::{LogGroupName, LogStreamName};
+use crate::names::LogStreamName;
+use crate::seen_group::GroupNamed;
 
 /// Events of a batch that were not kept, as AWS's `rejectedLogEventsInfo` counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl LogStore {
     pub fn put_events(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         stream: &LogStreamName,
         events: &[InputLogEvent],
     ) -> Result<PutOutcome, LogStoreError> {

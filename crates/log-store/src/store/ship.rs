@@ -10,7 +10,8 @@ use crate::commit::{Append, Appender};
 use crate::error::{LogStoreError, ShipmentRefusal};
 use crate::event::{NodeLogEvent, StreamNumber, TIMESTAMP_MS_MAX, counted_bytes};
 use crate::limits::{CURSOR_MAX, EVENT_BYTES_MAX, NODE_BATCH_BYTES_MAX, NODE_BATCH_EVENTS_MAX};
-use crate::names::{LogGroupName, LogStreamName, SourceId};
+use crate::names::{LogStreamName, SourceId};
+use crate::seen_group::GroupNamed;
 
 /// A range of a source, and the events in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl LogStore {
     pub fn append_from_node(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         stream: &LogStreamName,
         shipment: &Shipment,
     ) -> Result<u64, LogStoreError> {
@@ -66,7 +67,7 @@ impl LogStore {
     pub fn open_source(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         stream: &LogStreamName,
         source: &SourceId,
         at_cursor: u64,
@@ -88,7 +89,7 @@ impl LogStore {
     pub fn source_cursor(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         stream: &LogStreamName,
         source: &SourceId,
     ) -> Result<Option<u64>, LogStoreError> {
@@ -120,7 +121,7 @@ impl LogStore {
     fn stream_number(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         stream: &LogStreamName,
     ) -> Result<StreamNumber, LogStoreError> {
         self.catalog.read(|read| {

@@ -13,7 +13,8 @@ use crate::event::StreamNumber;
 use crate::group::NewLogGroup;
 use crate::journal::Journal;
 use crate::journal::index::StreamTotals;
-use crate::names::{LogGroupName, LogStreamName};
+use crate::names::LogStreamName;
+use crate::seen_group::GroupNamed;
 use crate::stream::{LogStream, StreamOrder, StreamPage, StreamPlace, StreamQuery};
 
 impl LogStore {
@@ -21,7 +22,7 @@ impl LogStore {
     pub fn create_stream(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         name: &LogStreamName,
     ) -> Result<(), LogStoreError> {
         let created_ms = self.clock.now_ms();
@@ -35,7 +36,7 @@ impl LogStore {
     pub fn ensure_stream(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         name: &LogStreamName,
         create_group: bool,
     ) -> Result<(), LogStoreError> {
@@ -55,7 +56,7 @@ impl LogStore {
             let group = match write.group(scope, group) {
                 Err(LogStoreError::GroupNotFound) if create_group => write.insert_group(
                     scope,
-                    NewLogGroup::named(group.clone()),
+                    NewLogGroup::named(group.name().clone()),
                     created_ms,
                     groups_max,
                 )?,
@@ -72,7 +73,7 @@ impl LogStore {
     pub fn delete_stream(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         name: &LogStreamName,
     ) -> Result<(), LogStoreError> {
         self.catalog.write(|write| {
@@ -85,7 +86,7 @@ impl LogStore {
     pub fn stream(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         name: &LogStreamName,
     ) -> Result<LogStream, LogStoreError> {
         let journals = self.commit.journals();
@@ -100,7 +101,7 @@ impl LogStore {
     pub fn describe_streams(
         &self,
         scope: &Scope,
-        group: &LogGroupName,
+        group: &dyn GroupNamed,
         query: &StreamQuery,
         limit: usize,
     ) -> Result<StreamPage, LogStoreError> {

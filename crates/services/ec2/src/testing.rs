@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outport_aws_ec2::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request, form_parameter};
-use outport_identity::{AccessKeyId, Call, Principal, RequestId};
+use outport_identity::{AccountRoots, Call, PermissionSource};
 use outport_model::network::Ipv4Cidr;
 use outport_model::{AccountId, Region, Scope};
 use outport_store::{ManualClock, SeededIds, Store};
@@ -15,13 +15,16 @@ pub struct World {
     pub store: Store,
     pub scope: Scope,
     service: Ec2Service,
+    /// Answers every question of permission.
+    pub permissions: Arc<dyn PermissionSource>,
 }
 
 impl World {
     pub fn new() -> Self {
         let store = Store::in_memory(Arc::new(ManualClock::at(0)), Arc::new(SeededIds::new(1)));
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
-        let world = Self { service: Ec2Service::new(store.clone()), store, scope };
+        let permissions = Arc::new(AccountRoots);
+        let world = Self { service: Ec2Service::new(store.clone()), store, scope, permissions };
         let cidr = Ipv4Cidr::parse(default_vpc::DEFAULT_CIDR).unwrap();
         world.write(|tx| default_vpc::ensure(tx, &world.scope, cidr).unwrap());
         world
@@ -49,18 +52,7 @@ impl World {
     pub async fn call(&self, form: &str) -> String {
         let form = format!("{form}&Version=2016-11-15");
         let operation = form_parameter(form.as_bytes(), "Action").unwrap();
-        let call = Call {
-            principal: Principal::root(self.scope.account.clone()),
-            account: self.scope.account.clone(),
-            region: self.scope.region.clone(),
-            request_id: RequestId::new("request"),
-            now_ms: 0,
-            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: false,
-            host: None,
-            access_key_id: AccessKeyId::new("test"),
-        };
+        let call = Call::for_tests().at(0).asking(self.permissions.clone());
         let request = Request {
             service: &MODEL,
             protocol: Protocol::Ec2,

@@ -4,33 +4,21 @@
 //! Container Registry" in the Service Authorization Reference.
 
 use outport_aws_ecr::EcrError;
-use outport_aws_wire::WireError;
-use outport_identity::{Call, ConditionContext};
-use outport_image_registry::{RegistryError, RepositoryName, repository_arn};
-use outport_model::{AccountId, Scope};
+use outport_identity::{Call, Question, Subject};
+use outport_image_registry::RepositoryName;
+use outport_model::{AccountId, Scope, Tags};
 
-use crate::EcrService;
-use crate::rejection::{invalid_parameter, rejection};
+use crate::rejection::invalid_parameter;
+use crate::resource_tags::pairs;
+use crate::service::{EcrService, Target};
 
-/// A repository, existing or not, that the caller may act on.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) scope: Scope,
-    pub(crate) name: RepositoryName,
-}
-
-impl Target {
-    pub(crate) fn reject(&self, error: RegistryError) -> EcrError {
-        rejection(error, &self.scope, Some(&self.name))
+/// May the caller do `action` to the repository? The same at both doors, the API's and the registry's own.
+pub(crate) fn question(action: &'static str, resource: &str, tags: &Tags) -> Question {
+    let mut question = Question::new(action, resource).with_resource_tags(pairs(tags));
+    for (key, value) in tags {
+        question = question.with(&format!("ecr:ResourceTag/{key}"), value.as_str());
     }
-
-    /// `in the repository with name … in the registry with id …`, with which many of ECR's texts end.
-    pub(crate) fn place(&self) -> String {
-        format!(
-            "repository with name '{}' in the registry with id '{}'",
-            self.name, self.scope.account
-        )
-    }
+    question
 }
 
 /// The registry of a request: the caller's own, or that of the account in `registryId`.
@@ -47,64 +35,25 @@ pub(crate) fn repository_name(text: Option<&str>) -> Result<RepositoryName, EcrE
     })
 }
 
-/// Asks whether the caller may do `action` to the repository; the tags of an existing one are among the
-/// conditions.
+/// The repository that a request names, for a caller who may do `action` to it.
 pub(crate) async fn target(
     service: &EcrService,
     call: &Call,
-    action: &str,
+    action: &'static str,
     registry_id: Option<&str>,
     name: Option<&str>,
 ) -> Result<Target, EcrError> {
-    let target = Target { scope: scope(call, registry_id), name: repository_name(name)? };
-    let context = resource_context(service, &target).await?;
-    authorize(call, action, &repository_arn(&target.scope, &target.name), &context)?;
-    Ok(target)
+    let (scope, name) = (scope(call, registry_id), repository_name(name)?);
+    service.target(call, action, scope, name, Subject::from).await
 }
 
 /// # Errors
 /// `RepositoryNotFoundException`.
-pub(crate) async fn existing_repository(
-    service: &EcrService,
-    target: &Target,
-) -> Result<(), EcrError> {
-    let wanted = target.clone();
-    service
-        .blocking(move |registry| {
-            let found = registry.repository(&wanted.scope, &wanted.name);
-            found.map(drop).map_err(|error| wanted.reject(error))
+pub(crate) async fn existing_repository(target: &Target) -> Result<(), EcrError> {
+    target
+        .blocking(|registry, target| {
+            let found = registry.repository(&target.scope, &target.name);
+            found.map(drop).map_err(|error| target.reject(error))
         })
         .await
-}
-
-/// The condition keys of a repository's own tags; none if it does not exist.
-pub(crate) async fn resource_context(
-    service: &EcrService,
-    target: &Target,
-) -> Result<ConditionContext, EcrError> {
-    let wanted = target.clone();
-    let found = service
-        .blocking(move |registry| match registry.repository(&wanted.scope, &wanted.name) {
-            Err(RegistryError::RepositoryNotFound { .. }) => Ok(None),
-            Err(error) => Err(wanted.reject(error)),
-            Ok(repository) => Ok(Some(repository)),
-        })
-        .await?;
-    let tags = found.map(|repository| repository.tags).unwrap_or_default();
-    let own = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let mut context = ConditionContext::new().with_resource_tags(own);
-    for (key, value) in &tags {
-        context.set(format!("ecr:ResourceTag/{key}"), value.as_str());
-    }
-    Ok(context)
-}
-
-pub(crate) fn authorize(
-    call: &Call,
-    action: &str,
-    resource: &str,
-    context: &ConditionContext,
-) -> Result<(), EcrError> {
-    let allowed = call.authorize(action, resource, context);
-    allowed.map_err(|denied| WireError::access_denied(denied.message).into())
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use outport_identity::{
-    AccessKeyId, ConditionContext, CredentialSource, Principal, Sealer, TokenError, authorize,
+    AccessKeyId, Arrival, Call, CredentialSource, PermissionSource, Sealer, Subject, TokenError,
 };
 use outport_image_registry::{
     AccessDenied, AuthenticationError, RegistryAuthorizer, RegistryCaller,
 };
-use outport_model::{Scope, TimestampMs};
+use outport_model::{Scope, Tags, TimestampMs};
 
+use crate::access;
 use crate::password::{self, Grant, USER};
 
 /// The action that a password for one layer allows.
@@ -21,11 +22,17 @@ const PULL: [&str; 3] = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage",
 pub struct EcrAuthorizer {
     sealer: Arc<Sealer>,
     credentials: Arc<dyn CredentialSource>,
+    permissions: Arc<dyn PermissionSource>,
 }
 
 impl EcrAuthorizer {
-    pub fn new(sealer: Arc<Sealer>, credentials: Arc<dyn CredentialSource>) -> Self {
-        Self { sealer, credentials }
+    /// `permissions` are those that the callers of the API have too.
+    pub fn new(
+        sealer: Arc<Sealer>,
+        credentials: Arc<dyn CredentialSource>,
+        permissions: Arc<dyn PermissionSource>,
+    ) -> Self {
+        Self { sealer, credentials, permissions }
     }
 
     /// A user's password needs the access key that it was got with. Source: `GetAuthorizationToken`: "represents your
@@ -44,10 +51,10 @@ impl EcrAuthorizer {
 }
 
 struct Caller {
-    principal: Principal,
+    /// The same as at the API: one policy answers one request alike at both doors.
+    call: Call,
     scope: Scope,
     grant: Grant,
-    now_ms: TimestampMs,
 }
 
 impl RegistryAuthorizer for EcrAuthorizer {
@@ -56,21 +63,27 @@ impl RegistryAuthorizer for EcrAuthorizer {
         user: &str,
         password: &str,
         now_ms: TimestampMs,
+        arrival: &http::Extensions,
     ) -> Result<Box<dyn RegistryCaller>, AuthenticationError> {
+        // Whoever mounts the registry's routes says where requests come from, or none is let in.
+        let arrival = arrival.get::<Arrival>().ok_or(AuthenticationError::Invalid)?;
         if user != USER {
             return Err(AuthenticationError::Invalid);
         }
-        match password::open(&self.sealer, password, now_ms) {
-            Ok((_, id, grant)) if !self.is_in_force(&id, &grant, now_ms) => {
-                Err(AuthenticationError::Invalid)
-            }
-            Ok((principal, _, grant)) => {
-                let scope = grant.scope();
-                Ok(Box::new(Caller { principal, scope, grant, now_ms }))
-            }
-            Err(TokenError::Expired) => Err(AuthenticationError::Expired),
-            Err(TokenError::Invalid) => Err(AuthenticationError::Invalid),
+        let (principal, id, grant) =
+            password::open(&self.sealer, password, now_ms).map_err(|error| match error {
+                TokenError::Expired => AuthenticationError::Expired,
+                TokenError::Invalid => AuthenticationError::Invalid,
+            })?;
+        if !self.is_in_force(&id, &grant, now_ms) {
+            return Err(AuthenticationError::Invalid);
         }
+        let scope = grant.scope();
+        let permissions = Arc::clone(&self.permissions);
+        let region = scope.region.clone();
+        let mut call = Call::new(arrival.clone(), principal, id, region, permissions);
+        call.account = scope.account.clone();
+        Ok(Box::new(Caller { call, scope, grant }))
     }
 }
 
@@ -79,7 +92,12 @@ impl RegistryCaller for Caller {
         &self.scope
     }
 
-    fn authorize(&self, action: &'static str, resource: &str) -> Result<(), AccessDenied> {
+    fn authorize(
+        &self,
+        action: &'static str,
+        resource: &str,
+        tags: &Tags,
+    ) -> Result<(), AccessDenied> {
         if let Some(repository) = &self.grant.layers_of
             && (action != DOWNLOAD || resource != repository)
         {
@@ -94,20 +112,14 @@ impl RegistryCaller for Caller {
                 format!("this password is for a task's pull, not for {action} on {resource}");
             return Err(AccessDenied { message });
         }
-        let context = ConditionContext::new()
-            .with("aws:PrincipalArn", self.principal.arn())
-            .with("aws:PrincipalAccount", self.principal.account().as_str())
-            .with("aws:RequestedRegion", self.scope.region.as_str())
-            .with("aws:EpochTime", self.now_ms.div_euclid(1000));
-        authorize(&self.principal, action, resource, &context)
-            .into_result(&self.principal, action, resource)
-            .map_err(|denied| AccessDenied { message: denied.message })
+        let subject = Subject::from(access::question(action, resource, tags));
+        self.call.open(subject).map_err(|denied| AccessDenied { message: denied.message })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use outport_identity::{Credential, SecretAccessKey};
+    use outport_identity::{AccountRoots, Credential, Principal, SecretAccessKey};
     use outport_model::{AccountId, Region};
 
     use super::*;
@@ -125,7 +137,15 @@ mod tests {
     }
 
     fn authorizer(sealing_key: u8, credential: Credential) -> EcrAuthorizer {
-        EcrAuthorizer::new(Arc::new(Sealer::new(&[sealing_key; 32])), Arc::new(credential))
+        let sealer = Arc::new(Sealer::new(&[sealing_key; 32]));
+        EcrAuthorizer::new(sealer, Arc::new(credential), Arc::new(AccountRoots))
+    }
+
+    /// What the front door says of every request.
+    fn arrived() -> http::Extensions {
+        let mut extensions = http::Extensions::new();
+        extensions.insert(Arrival::for_tests());
+        extensions
     }
 
     fn login() -> Grant {
@@ -141,7 +161,7 @@ mod tests {
 
     fn check(user: &str, password: &str, now_ms: i64, expected: Result<(), AuthenticationError>) {
         let authorizer = authorizer(1, key("AKID", "secret"));
-        let found = authorizer.authenticate(user, password, now_ms).map(|_| ());
+        let found = authorizer.authenticate(user, password, now_ms, &arrived()).map(|_| ());
         assert_eq!(found, expected, "{user} at {now_ms}");
     }
 
@@ -154,30 +174,42 @@ mod tests {
         check("AWS", "", 999, Err(AuthenticationError::Invalid));
         check("AWS", &good[1..], 999, Err(AuthenticationError::Invalid));
         let other = authorizer(2, key("AKID", "secret"));
-        assert!(other.authenticate("AWS", &good, 999).is_err(), "another server's password");
+        assert!(
+            other.authenticate("AWS", &good, 999, &arrived()).is_err(),
+            "another server's password"
+        );
     }
 
     #[test]
     fn a_password_dies_with_the_key_that_it_was_got_with() {
         let good = password(&login());
         for changed in [key("AKID", "another secret"), key("OTHER", "secret")] {
-            let found = authorizer(1, changed).authenticate("AWS", &good, 999).map(|_| ());
+            let found =
+                authorizer(1, changed).authenticate("AWS", &good, 999, &arrived()).map(|_| ());
             assert_eq!(found, Err(AuthenticationError::Invalid));
         }
         let pull = password(&Grant::to_pull(&scope("000000000000"), Vec::new()));
-        assert!(authorizer(1, key("OTHER", "x")).authenticate("AWS", &pull, 999).is_ok());
+        assert!(
+            authorizer(1, key("OTHER", "x")).authenticate("AWS", &pull, 999, &arrived()).is_ok()
+        );
         // As an older version sealed it.
         let old = r#"{"account":"000000000000","region":"us-east-1","layers_of":null}"#;
         let old: Grant = serde_json::from_str(old).expect("an older grant is read");
         check("AWS", &password(&old), 999, Ok(()));
         let gone = authorizer(1, key("OTHER", "secret"));
-        assert!(gone.authenticate("AWS", &password(&old), 999).is_err());
+        assert!(gone.authenticate("AWS", &password(&old), 999, &arrived()).is_err());
     }
 
     fn check_right(grant: &Grant, action: &'static str, resource: &str, allowed: bool) {
         let authorizer = authorizer(1, key("AKID", "secret"));
-        let caller = authorizer.authenticate("AWS", &password(grant), 1).expect("a good password");
-        assert_eq!(caller.authorize(action, resource).is_ok(), allowed, "{action} {resource}");
+        let caller = authorizer
+            .authenticate("AWS", &password(grant), 1, &arrived())
+            .expect("a good password");
+        assert_eq!(
+            caller.authorize(action, resource, &Tags::new()).is_ok(),
+            allowed,
+            "{action} {resource}"
+        );
     }
 
     #[test]

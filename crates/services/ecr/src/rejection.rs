@@ -58,6 +58,8 @@ pub(crate) fn rejection(
         RegistryError::ReferencedByManifestList(_) | RegistryError::BlobInUse(_) => {
             EcrError::invalid_parameter_exception(message)
         }
+        // Worth another try, which clients make after this by themselves.
+        RegistryError::RepositoryChanged { .. } => EcrError::server_exception(message),
         RegistryError::DiskFull => {
             let full = WireError::from(EcrError::server_exception(&message));
             full.with_log_message(message).into()

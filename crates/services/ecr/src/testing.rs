@@ -1,13 +1,10 @@
 //! A service over a registry in a scratch directory, and a caller who is root.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use outport_aws_ecr::{CreateRepositoryRequest, EcrHandler, ImageIdentifier, MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request};
-use outport_identity::{
-    AccessKeyId, Call, Credential, Principal, RequestId, Sealer, SecretAccessKey,
-};
+use outport_identity::{Call, Credential, Sealer, SecretAccessKey};
 use outport_image_registry::{
     Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus,
 };
@@ -39,18 +36,7 @@ impl Fixture {
         let registry = Registry::open(directory.path(), Limits::default()).expect("a registry");
         let sealer = Arc::new(Sealer::new(&[7; 32]));
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
-        let call = Call {
-            principal: Principal::root(scope.account.clone()),
-            account: scope.account.clone(),
-            region: scope.region.clone(),
-            request_id: RequestId::new("request"),
-            now_ms: NOW_MS,
-            source_ip: Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: false,
-            host: None,
-            access_key_id: AccessKeyId::new("AKID"),
-        };
+        let call = Call::for_tests().at(NOW_MS);
         let own = OwnRegistry {
             host: "127.0.0.1:4566".to_owned(),
             names: vec!["localhost:4566".to_owned()],
@@ -95,13 +81,13 @@ impl Fixture {
 
     pub(crate) fn repository(&self, name: &str) -> Repository {
         self.service
-            .registry
+            .registry()
             .repository(&self.scope, &parse(name))
             .expect("the repository is there")
     }
 
     pub(crate) fn image_count(&self, name: &str) -> usize {
-        let registry = &self.service.registry;
+        let registry = self.service.registry();
         let images =
             registry.describe_images(&self.scope, &parse(name), TagStatus::Any, None, 1_000);
         images.expect("images").len()
@@ -138,12 +124,12 @@ impl Fixture {
         let tag = tag.parse().expect("a tag");
         let put =
             PutImage { body: manifest.as_bytes(), media_type: None, tag: Some(&tag), digest: None };
-        let stored = self.service.registry.put_image(&self.scope, &parse(name), &put, NOW_MS);
+        let stored = self.service.registry().put_image(&self.scope, &parse(name), &put, NOW_MS);
         stored.expect("the image is stored").digest.to_string()
     }
 
     fn upload(&self, name: &str, bytes: &[u8]) -> Digest {
-        let (registry, name) = (&self.service.registry, parse(name));
+        let (registry, name) = (self.service.registry(), parse(name));
         let id = registry.start_upload(&self.scope, &name, NOW_MS).expect("a session");
         let mut upload = registry.resume_upload(&self.scope, &name, id).expect("a session");
         upload.append(bytes).expect("bytes are taken");

@@ -10,7 +10,7 @@ use outport_image_registry as registry;
 use outport_image_registry::{TagMutability, repository_arn};
 use outport_model::Scope;
 
-use crate::access::Target;
+use crate::service::Target;
 
 pub(crate) fn repository(
     scope: &Scope,

@@ -10,30 +10,15 @@ use base64::engine::general_purpose::STANDARD;
 use outport_aws_ecr::{
     CreateRepositoryRequest, DescribeImagesRequest, EcrHandler, GetAuthorizationTokenRequest,
 };
-use outport_identity::{
-    AccessKeyId, Call, Credential, Principal, RequestId, Sealer, SecretAccessKey,
-};
+use outport_identity::{AccountRoots, Arrival, Call, Credential, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Limits, Registry, http as endpoint};
 use outport_model::own_registry::OwnRegistry;
-use outport_model::{AccountId, Region};
 use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
 fn call() -> Call {
-    let account = AccountId::new("000000000000");
-    Call {
-        principal: Principal::root(account.clone()),
-        account,
-        region: Region::new("us-east-1"),
-        request_id: RequestId::new("request"),
-        now_ms: NOW_MS,
-        source_ip: Ipv4Addr::LOCALHOST.into(),
-        user_agent: None,
-        secure_transport: false,
-        host: None,
-        access_key_id: AccessKeyId::new("AKID"),
-    }
+    Call::for_tests().at(NOW_MS)
 }
 
 /// A free port of the loopback interface that the system does not hand out to clients.
@@ -88,8 +73,14 @@ async fn the_password_of_get_authorization_token_pushes_and_pulls() {
         secret_access_key: SecretAccessKey::new("secret"),
         principal: call().principal,
     });
-    let authorizer = Arc::new(EcrAuthorizer::new(Arc::clone(&sealer), credential.clone()));
+    let authorizer = Arc::new(EcrAuthorizer::new(
+        Arc::clone(&sealer),
+        credential.clone(),
+        Arc::new(AccountRoots),
+    ));
     let routes = endpoint::router(Arc::clone(&registry), authorizer, Arc::new(|| NOW_MS));
+    // As the front door does.
+    let routes = routes.layer(axum::Extension(Arrival::for_tests()));
     let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
     let own = OwnRegistry { host: address.to_string(), names: Vec::new() };
     let service = EcrService::new(registry, RegistryAddress::new(own), sealer, credential);

@@ -1,12 +1,18 @@
-//! Questions of permission that several operations ask in the same way.
+//! The questions of permission of operations, with the condition keys of their actions. Those that come with a resource
+//! are in [`crate::resource`].
 //!
 //! Source of actions, resources and condition keys: "Actions, resources, and condition keys for Amazon Elastic Container
 //! Service" in the Service Authorization Reference.
 
-use outport_identity::{Call, ConditionContext};
-use outport_model::{Arn, ClusterName, Scope, Tags};
+use outport_aws_ecs as wire;
+use outport_identity::{Call, Question, Subject};
+use outport_model::task_definition::TaskDefinition;
+use outport_model::{AccountId, Arn, ClusterName, Scope, Tags};
+use outport_store::Tables;
 
-use crate::rejection::Rejection;
+use crate::names::BelowService;
+use crate::resource::Resource;
+use crate::tags;
 
 /// The service that a role is handed to when a task definition names it.
 const TASKS_SERVICE: &str = "ecs-tasks.amazonaws.com";
@@ -16,100 +22,67 @@ pub fn scope(call: &Call) -> Scope {
     Scope::new(call.account.clone(), call.region.clone())
 }
 
-/// `ecs:cluster`: the ARN of the cluster that a request is about.
-pub fn cluster_context(scope: &Scope, cluster: &ClusterName) -> ConditionContext {
-    ConditionContext::new().with("ecs:cluster", Arn::cluster(scope, cluster).to_string())
+/// For an action that knows no resource and yet a cluster.
+pub fn in_cluster(question: Question, scope: &Scope, cluster: &ClusterName) -> Question {
+    question.with("ecs:cluster", Arn::cluster(scope, cluster).to_string())
 }
 
-/// Whether the caller may put tags on what it creates by `action` (`RunTask`). `resource` is the ARN that the new thing
-/// will have, with `*` for what is not known yet.
-///
-/// # Errors
-/// `AccessDeniedException`.
-pub fn tag_on_create(
-    call: &Call,
-    action: &str,
-    resource: &Arn,
-    tags: &Tags,
-) -> Result<(), Rejection> {
-    if tags.is_empty() {
-        return Ok(());
-    }
-    let context = ConditionContext::new()
+/// For an action on a deployment or revision of a service: AWS asks about both.
+pub fn below_service(
+    tables: &Tables,
+    scope: &Scope,
+    action: &'static str,
+    kind: &str,
+    named: &[BelowService],
+) -> Subject<()> {
+    let both = |one: &BelowService| {
+        let service = Resource::service(scope, &one.cluster, &one.service);
+        let BelowService { cluster, service: name, id } = one;
+        let own = Arn::of("ecs", scope, format!("{kind}/{cluster}/{name}/{id}"));
+        let own = Question::new(action, own.to_string());
+        let own = in_cluster(own, scope, cluster).with("ecs:service", service.arn().to_string());
+        [service.question(tables, action), own]
+    };
+    let every = Question::new(action, Arn::of("ecs", scope, format!("{kind}/*")).to_string());
+    Subject::about((), named.iter().flat_map(both).collect(), every)
+}
+
+/// What a new or a changed service asks of the network.
+pub fn of_network(question: Question, network: Option<&wire::NetworkConfiguration>) -> Question {
+    let awsvpc = network.and_then(|network| network.awsvpc_configuration.as_ref());
+    let assigns = awsvpc.and_then(|awsvpc| awsvpc.assign_public_ip);
+    question
+        .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
+        .with_optional(
+            "ecs:auto-assign-public-ip",
+            assigns.map(|assigns| assigns == wire::AssignPublicIp::Enabled),
+        )
+}
+
+/// What a service runs from now on.
+pub fn of_task_definition(question: Question, row: Option<&TaskDefinition>) -> Question {
+    let Some(row) = row else { return question };
+    let arn = Arn::task_definition(&row.scope, &row.family, row.revision);
+    question
+        .with("ecs:task-definition", arn.to_string())
+        .with_optional("ecs:task-cpu", row.cpu_units.map(i64::from))
+        .with_optional("ecs:task-memory", row.memory_mib.map(i64::from))
+}
+
+/// Whether the caller may put tags on what it creates by `action` (`RunTask`); `None` without tags. `resource` is the ARN
+/// that the new thing will have, with `*` for what is not known yet.
+pub fn tag_on_create(action: &str, resource: &Arn, tags: &Tags) -> Option<Question> {
+    let question = Question::new("ecs:TagResource", resource.to_string())
         .with("ecs:CreateAction", action)
-        .with_request_tags(crate::tags::pairs(tags));
-    Ok(call.authorize("ecs:TagResource", &resource.to_string(), &context)?)
+        .with_request_tags(tags::pairs(tags));
+    (!tags.is_empty()).then_some(question)
 }
 
 /// Whether the caller may hand `role` to the tasks that it describes.
-///
-/// # Errors
-/// `AccessDeniedException`.
-pub fn pass_role(call: &Call, role: &str) -> Result<(), Rejection> {
-    let context = ConditionContext::new().with("iam:PassedToService", TASKS_SERVICE);
+pub fn pass_role(account: &AccountId, role: &str) -> Question {
     let resource = match Arn::parse(role) {
         Some(_) => role.to_owned(),
-        None => {
-            let account = &call.account;
-            format!("arn:aws:iam::{account}:role/{role}")
-        }
+        None => format!("arn:aws:iam::{account}:role/{role}"),
     };
-    Ok(call.authorize("iam:PassRole", &resource, &context)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::testing::World;
-
-    #[tokio::test]
-    async fn a_stranger_changes_nothing() {
-        let mut world = World::with_node(2048, 4096);
-        let task = world.run("app").await;
-        world.create_service("web", "app", 0).await;
-        world.become_stranger();
-        let version = world.store.snapshot().version();
-        let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-0"]}});
-        let container = json!({"name": "a", "image": "b", "memory": 16});
-        for (operation, input) in [
-            ("DeleteCluster", json!({"cluster": "default"})),
-            ("DescribeClusters", json!({})),
-            ("UpdateCluster", json!({"cluster": "default"})),
-            (
-                "RegisterTaskDefinition",
-                json!({"family": "app", "containerDefinitions": [container]}),
-            ),
-            ("DeleteTaskDefinitions", json!({"taskDefinitions": ["app:1"]})),
-            (
-                "RunTask",
-                json!({"taskDefinition": "app", "launchType": "FARGATE", "networkConfiguration": network}),
-            ),
-            ("StopTask", json!({"task": task})),
-            ("DescribeTasks", json!({"tasks": [task]})),
-            ("ListTasks", json!({})),
-            (
-                "CreateService",
-                json!({
-                    "serviceName": "b", "taskDefinition": "app", "desiredCount": 1, "launchType": "FARGATE",
-                    "networkConfiguration": network,
-                }),
-            ),
-            ("UpdateService", json!({"service": "web", "desiredCount": 2})),
-            ("DeleteService", json!({"service": "web"})),
-            ("DescribeServices", json!({"services": ["web"]})),
-            ("ListServiceDeployments", json!({"service": "web"})),
-            ("ListContainerInstances", json!({})),
-            ("DeregisterContainerInstance", json!({"containerInstance": "0".repeat(32)})),
-            (
-                "TagResource",
-                json!({"resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/default", "tags": []}),
-            ),
-        ] {
-            let (status, answer) = world.reply(operation, &input).await;
-            let shown = (status, answer["__type"].as_str().unwrap_or_default());
-            assert_eq!(shown, (400, "AccessDeniedException"), "{operation}: {answer}");
-        }
-        assert_eq!(world.store.snapshot().version(), version);
-    }
+    Question::new("iam:PassRole", resource).with("iam:PassedToService", TASKS_SERVICE)
 }

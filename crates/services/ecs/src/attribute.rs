@@ -3,14 +3,15 @@
 //! Source: botocore's documentation of `Attribute`, PutAttributes, DeleteAttributes and ListAttributes.
 
 use outport_aws_ecs::{Attribute, TargetType};
-use outport_identity::Call;
+use outport_identity::Subject;
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::{Arn, ClusterName, ContainerInstanceId, Scope};
 use outport_store::Tables;
 use outport_store::keys::ContainerInstanceKey;
 
+use crate::names;
 use crate::rejection::Rejection;
-use crate::{access, names};
+use crate::resource::Resource;
 
 const ATTRIBUTES_PER_CALL_MAX: usize = 10;
 /// Custom ones: those of the node itself are not counted.
@@ -28,17 +29,15 @@ pub struct Asked {
     pub value: String,
 }
 
-/// Reads the attributes of a request and asks whether the caller may do `action` to their instances.
+/// Reads the attributes of a request.
 ///
 /// # Errors
-/// `InvalidParameterException`, `TargetNotFoundException` for an instance that cannot be here, `AccessDeniedException`.
+/// `InvalidParameterException`, `TargetNotFoundException` for an instance that cannot be here.
 pub fn parse(
-    call: &Call,
-    action: &str,
+    scope: &Scope,
     cluster: &ClusterName,
     attributes: Option<Vec<Attribute>>,
 ) -> Result<Vec<Asked>, Rejection> {
-    let scope = access::scope(call);
     let attributes = attributes.unwrap_or_default();
     if attributes.is_empty() {
         return Err(Rejection::invalid_parameter("attributes can not be empty"));
@@ -48,15 +47,23 @@ pub fn parse(
             "attributes can have at most {ATTRIBUTES_PER_CALL_MAX} items."
         )));
     }
-    let asked: Vec<Asked> = attributes
-        .into_iter()
-        .map(|attribute| asked(&scope, cluster, attribute))
-        .collect::<Result<_, _>>()?;
-    for one in &asked {
-        let resource = Arn::container_instance(&scope, cluster, &one.instance).to_string();
-        call.authorize(action, &resource, &access::cluster_context(&scope, cluster))?;
-    }
-    Ok(asked)
+    attributes.into_iter().map(|attribute| asked(scope, cluster, attribute)).collect()
+}
+
+/// Whether the caller may do `action` to the instances that the attributes are for.
+pub fn ask(
+    tables: &Tables,
+    action: &'static str,
+    scope: &Scope,
+    cluster: &ClusterName,
+    asked: &[Asked],
+) -> Subject<()> {
+    let instances: Vec<Resource> = asked
+        .iter()
+        .map(|one| Resource::container_instance(scope, cluster, &one.instance))
+        .collect();
+    let every = Arn::of("ecs", scope, format!("container-instance/{cluster}/*"));
+    Resource::questions(tables, action, &instances, &every)
 }
 
 fn asked(scope: &Scope, cluster: &ClusterName, attribute: Attribute) -> Result<Asked, Rejection> {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::STORE_IS_FULL;
+use crate::service::STORE_IS_FULL;
 use crate::testing::World;
 
 async fn check_refused(world: &World, operation: &str, input: Value) {

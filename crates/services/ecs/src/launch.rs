@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use outport_aws_ecs as wire;
-use outport_identity::Call;
+use outport_identity::{Question, Subject};
 use outport_model::Scope;
+use outport_model::service::Service;
 use outport_model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionStatus};
 use outport_store::Tables;
+use outport_store::keys::TaskDefinitionKey;
 
 use crate::names::TaskDefinitionName;
 use crate::rejection::Rejection;
@@ -92,23 +94,51 @@ pub fn definition_name(
     }
 }
 
-/// The ACTIVE revision that is to run.
-///
-/// # Errors
-/// `ClientException` when it does not exist; `inactive` when it is not ACTIVE.
-pub fn definition<'a>(
-    tables: &'a Tables,
-    scope: &Scope,
-    name: Option<&TaskDefinitionName>,
-    inactive: fn(String) -> Rejection,
-) -> Result<&'a Arc<TaskDefinition>, Rejection> {
-    let row = name
-        .and_then(|name| lookup::task_definition(tables, scope, name))
-        .ok_or_else(|| Rejection::client("TaskDefinition not found."))?;
-    match row.status {
-        TaskDefinitionStatus::Active => Ok(row),
-        TaskDefinitionStatus::Inactive | TaskDefinitionStatus::DeleteInProgress => {
-            Err(inactive("TaskDefinition is inactive".to_owned()))
+/// The revision that a request runs, for a caller who may run it and hand its roles to its tasks: it comes out of a
+/// [`Subject`] that asks both, and there is no other way to one for what is new.
+#[derive(Clone, Debug)]
+pub struct Runnable(Option<Arc<TaskDefinition>>);
+
+impl Runnable {
+    /// The revision that `name` means here and now. `ask` is the operation's own question about it, which may not be
+    /// there.
+    pub fn look(
+        tables: &Tables,
+        scope: &Scope,
+        name: Option<&TaskDefinitionName>,
+        ask: impl FnOnce(Option<&TaskDefinition>) -> Question,
+    ) -> Subject<Self> {
+        let row = name.and_then(|name| lookup::task_definition(tables, scope, name)).cloned();
+        let question = ask(row.as_deref());
+        let roles = row.iter().flat_map(|row| [&row.task_role_arn, &row.execution_role_arn]);
+        let pass_roles: Vec<Question> =
+            roles.flatten().map(|role| access::pass_role(&scope.account, role)).collect();
+        Subject::new(Self(row), question).and_all(pass_roles)
+    }
+
+    /// What a service runs already: whoever made it was asked.
+    pub fn of_service(tables: &Tables, service: &Service) -> Self {
+        let key = TaskDefinitionKey::new(&service.scope, service.family.clone(), service.revision);
+        Self(tables.task_definitions.get(&key).cloned())
+    }
+
+    /// # Errors
+    /// `ClientException` when it does not exist.
+    pub fn definition(&self) -> Result<&TaskDefinition, Rejection> {
+        self.0.as_deref().ok_or_else(|| Rejection::client("TaskDefinition not found."))
+    }
+
+    /// The same, for what is to start anew.
+    ///
+    /// # Errors
+    /// Also `inactive` when it is not ACTIVE.
+    pub fn active(&self, inactive: fn(String) -> Rejection) -> Result<&TaskDefinition, Rejection> {
+        let row = self.definition()?;
+        match row.status {
+            TaskDefinitionStatus::Active => Ok(row),
+            TaskDefinitionStatus::Inactive | TaskDefinitionStatus::DeleteInProgress => {
+                Err(inactive("TaskDefinition is inactive".to_owned()))
+            }
         }
     }
 }
@@ -134,17 +164,6 @@ pub fn check_definition(
             definition.revision,
             definition.unsupported.join(", ")
         )));
-    }
-    Ok(())
-}
-
-/// Whether the caller may hand the definition's roles to its tasks.
-///
-/// # Errors
-/// `AccessDeniedException`.
-pub fn pass_roles(call: &Call, definition: &TaskDefinition) -> Result<(), Rejection> {
-    for role in [&definition.task_role_arn, &definition.execution_role_arn].into_iter().flatten() {
-        access::pass_role(call, role)?;
     }
     Ok(())
 }

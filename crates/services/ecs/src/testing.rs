@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use outport_aws_ecs::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Reply, Request};
-use outport_identity::{AccessKeyId, Call, Principal, RequestId};
+use outport_identity::testing::WatchedPermissions;
+use outport_identity::{Call, Principal};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::network::{Ipv4Cidr, SecurityGroup, Subnet, Vpc};
 use outport_model::node::{Architecture, Node, NodeCapacity};
@@ -26,6 +27,7 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     service: EcsService,
     principal: Principal,
+    permissions: Option<Arc<WatchedPermissions>>,
 }
 
 impl World {
@@ -50,6 +52,7 @@ impl World {
         let world = Self {
             service: EcsService::new(store.clone(), Settings::default()),
             principal: Principal::root(scope.account.clone()),
+            permissions: None,
             store,
             scope,
             clock,
@@ -59,33 +62,22 @@ impl World {
         world
     }
 
-    /// A write that a test does by hand. In memory it is done at the first poll.
+    /// A write that a test does by hand.
     pub fn put(&self, change: impl FnOnce(&mut outport_store::Transaction<'_>)) {
-        let write = self.store.write(|tx| {
-            change(tx);
-            Ok::<(), std::convert::Infallible>(())
-        });
-        let mut write = std::pin::pin!(write);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match write.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(result) => result.unwrap(),
-            std::task::Poll::Pending => panic!("a store in memory writes at once"),
-        }
+        write_now(&self.store, change);
     }
 
     fn call_context(&self) -> Call {
-        Call {
-            principal: self.principal.clone(),
-            account: self.scope.account.clone(),
-            region: self.scope.region.clone(),
-            request_id: RequestId::new("request"),
-            now_ms: self.store.now_ms(),
-            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: false,
-            host: None,
-            access_key_id: AccessKeyId::new("test"),
+        let call = Call::for_tests().at(self.store.now_ms()).by(self.principal.clone());
+        match &self.permissions {
+            Some(permissions) => call.asking(permissions.clone()),
+            None => call,
         }
+    }
+
+    /// From now on this answers every question of permission.
+    pub fn ask(&mut self, permissions: Arc<WatchedPermissions>) {
+        self.permissions = Some(permissions);
     }
 
     /// A new account with a node on which the given CPU units and MiB are free.
@@ -276,6 +268,20 @@ impl World {
     /// Now, as the wire has it.
     pub fn now_s(&self) -> Value {
         json!(self.store.now_ms() / 1000)
+    }
+}
+
+/// A write that is done on return: in memory it is done at the first poll.
+pub fn write_now(store: &Store, change: impl FnOnce(&mut outport_store::Transaction<'_>)) {
+    let write = store.write(|tx| {
+        change(tx);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let mut write = std::pin::pin!(write);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match write.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(result) => result.unwrap(),
+        std::task::Poll::Pending => panic!("a store in memory writes at once"),
     }
 }
 

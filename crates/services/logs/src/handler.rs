@@ -10,8 +10,7 @@ macro_rules! handler {
         impl LogsHandler<Call> for LogsService {
             $(
                 async fn $method(&self, call: &Call, input: $input) -> Result<$output, LogsError> {
-                    self.$run(call, |store, call| operations::$method::$method(store, call, input))
-                        .await
+                    self.$run(call, |door| operations::$method::$method(door, input)).await
                 }
             )*
         }

@@ -32,6 +32,7 @@ pub(crate) fn rejection(error: LogStoreError) -> LogsError {
         // The disk may have room again, or another process of ours take over: worth a retry.
         LogStoreError::Disk { .. }
         | LogStoreError::CatalogFull
+        | LogStoreError::GroupChanged
         | LogStoreError::Full(_)
         | LogStoreError::WriteFailed(_)
         | LogStoreError::Closed => {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use outport_aws_logs::{LogsError, TooManyTagsException};
-use outport_identity::Call;
-use outport_log_store::{LogGroupName, LogStore, LogStoreError};
+use outport_identity::Question;
+use outport_log_store::{LogGroupName, LogStoreError};
 use outport_model::Tags;
 use outport_model::tag::{TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX};
 
-use crate::access::{authorize_tags, scope};
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 /// The tags of a request, in the limits that the model does not state.
 pub(crate) fn checked_tags(tags: Option<BTreeMap<String, String>>) -> Result<Tags, LogsError> {
@@ -35,30 +35,33 @@ pub(crate) fn checked_tags(tags: Option<BTreeMap<String, String>>) -> Result<Tag
     Ok(tags)
 }
 
+/// Key and value of each, as condition keys take them.
+pub(crate) fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
+    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
 pub(crate) fn list(
-    store: &LogStore,
-    call: &Call,
-    action: &str,
-    group: &LogGroupName,
+    door: &Door,
+    action: &'static str,
+    name: &LogGroupName,
 ) -> Result<BTreeMap<String, String>, LogsError> {
-    authorize_tags(store, call, action, group, [])?;
-    store.group_tags(&scope(call), group).map_err(rejection)
+    let Permitted { store, scope, group } = door.tags(action, name, |question| question)?;
+    store.group_tags(scope, &group).map_err(rejection)
 }
 
 pub(crate) fn add(
-    store: &LogStore,
-    call: &Call,
-    action: &str,
-    group: &LogGroupName,
+    door: &Door,
+    action: &'static str,
+    name: &LogGroupName,
     tags: Option<BTreeMap<String, String>>,
 ) -> Result<(), LogsError> {
     let tags = checked_tags(tags)?;
-    let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    authorize_tags(store, call, action, group, pairs)?;
-    store.set_group_tags(&scope(call), group, tags).map_err(|error| match error {
+    let with = |question: Question| question.with_request_tags(pairs(&tags));
+    let Permitted { store, scope, group } = door.tags(action, name, with)?;
+    store.set_group_tags(scope, &group, tags).map_err(|error| match error {
         LogStoreError::TooManyTags { max } => TooManyTagsException {
             message: Some(format!("A resource can have at most {max} tags.")),
-            resource_name: Some(group.to_string()),
+            resource_name: Some(name.to_string()),
         }
         .into(),
         other => rejection(other),
@@ -66,13 +69,13 @@ pub(crate) fn add(
 }
 
 pub(crate) fn remove(
-    store: &LogStore,
-    call: &Call,
-    action: &str,
-    group: &LogGroupName,
+    door: &Door,
+    action: &'static str,
+    name: &LogGroupName,
     keys: Option<Vec<String>>,
 ) -> Result<(), LogsError> {
     let keys = keys.unwrap_or_default();
-    authorize_tags(store, call, action, group, keys.iter().map(|key| (key.as_str(), "")))?;
-    store.remove_group_tags(&scope(call), group, &keys).map_err(rejection)
+    let with = |question: Question| question.with("aws:TagKeys", keys.clone());
+    let Permitted { store, scope, group } = door.tags(action, name, with)?;
+    store.remove_group_tags(scope, &group, &keys).map_err(rejection)
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use outport_aws_logs::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request};
-use outport_identity::{AccessKeyId, Call, Principal, RequestId};
+use outport_identity::{AccountRoots, Call, PermissionSource};
 use outport_log_store::{Clock, LogStore, LogStoreOptions};
-use outport_model::{AccountId, Region};
 use serde_json::{Value, json};
 
 use crate::LogsService;
@@ -27,6 +26,8 @@ impl Clock for StoppedClock {
 
 pub struct Rig {
     service: LogsService,
+    /// Answers every question of permission.
+    pub permissions: Arc<dyn PermissionSource>,
     _directory: tempfile::TempDir,
 }
 
@@ -35,7 +36,8 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(StoppedClock);
         let store = LogStore::open(directory.path(), clock, LogStoreOptions::default()).unwrap();
-        Self { service: LogsService::new(store), _directory: directory }
+        let permissions = Arc::new(AccountRoots);
+        Self { service: LogsService::new(store), permissions, _directory: directory }
     }
 
     /// With the group `/ecs/app` and in it the streams `a` and `b`.
@@ -60,18 +62,7 @@ impl Rig {
     }
 
     pub async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
-        let call = Call {
-            principal: Principal::root(AccountId::new("000000000000")),
-            account: AccountId::new("000000000000"),
-            region: Region::new("us-east-1"),
-            request_id: RequestId::new("request"),
-            now_ms: NOW,
-            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: false,
-            host: None,
-            access_key_id: AccessKeyId::new("test"),
-        };
+        let call = Call::for_tests().at(NOW).asking(self.permissions.clone());
         let body = input.to_string().into_bytes();
         let request = Request {
             service: &MODEL,

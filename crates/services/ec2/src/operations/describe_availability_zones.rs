@@ -7,9 +7,9 @@ use outport_aws_ec2::{
 use outport_identity::Call;
 use outport_model::Tags;
 
+use crate::Ec2Service;
 use crate::filter::Filters;
 use crate::zones::{self, Zone};
-use crate::{Ec2Service, authorize};
 
 const FILTERS: [&str; 10] = [
     "group-long-name",
@@ -25,12 +25,12 @@ const FILTERS: [&str; 10] = [
 ];
 
 pub fn describe_availability_zones(
-    _service: &Ec2Service,
+    service: &Ec2Service,
     call: &Call,
     input: DescribeAvailabilityZonesRequest,
 ) -> Result<DescribeAvailabilityZonesResult, Ec2Error> {
     let filters = Filters::parse(input.filters, false, |name| FILTERS.contains(&name))?;
-    authorize(call, "ec2:DescribeAvailabilityZones", input.dry_run)?;
+    service.read(call, "ec2:DescribeAvailabilityZones", input.dry_run)?;
     let zones = zones::of(&call.region);
     let names = input.zone_names.unwrap_or_default();
     let ids = input.zone_ids.unwrap_or_default();

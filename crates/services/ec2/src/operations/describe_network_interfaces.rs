@@ -11,7 +11,7 @@ use outport_store::keys::SecurityGroupKey;
 
 use crate::filter::Filters;
 use crate::page::{check_ids, page};
-use crate::{Ec2Service, authorize, scope, view};
+use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 20] = [
     "addresses.primary",
@@ -43,9 +43,8 @@ pub fn describe_network_interfaces(
 ) -> Result<DescribeNetworkInterfacesResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    authorize(call, "ec2:DescribeNetworkInterfaces", input.dry_run)?;
+    let tables = service.read(call, "ec2:DescribeNetworkInterfaces", input.dry_run)?;
     let ids = input.network_interface_ids.unwrap_or_default();
-    let tables = service.snapshot();
     let rows = || tables.network_interfaces.iter().filter(|row| row.scope == scope);
     let found = rows().map(|row| row.id.as_str());
     check_ids(&ids, found, "InvalidNetworkInterfaceID.NotFound", "networkInterface ID")?;

@@ -4,18 +4,18 @@ use outport_aws_ec2::{DescribeRegionsRequest, DescribeRegionsResult, Ec2Error, R
 use outport_identity::Call;
 use outport_model::Tags;
 
+use crate::Ec2Service;
 use crate::filter::Filters;
-use crate::{Ec2Service, authorize};
 
 const FILTERS: [&str; 3] = ["endpoint", "opt-in-status", "region-name"];
 
 pub fn describe_regions(
-    _service: &Ec2Service,
+    service: &Ec2Service,
     call: &Call,
     input: DescribeRegionsRequest,
 ) -> Result<DescribeRegionsResult, Ec2Error> {
     let filters = Filters::parse(input.filters, false, |name| FILTERS.contains(&name))?;
-    authorize(call, "ec2:DescribeRegions", input.dry_run)?;
+    service.read(call, "ec2:DescribeRegions", input.dry_run)?;
     let region = call.region.as_str();
     let wanted = input.region_names.unwrap_or_default();
     if let Some(name) = wanted.iter().find(|name| name.as_str() != region) {

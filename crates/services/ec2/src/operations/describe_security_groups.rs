@@ -6,7 +6,7 @@ use outport_model::network::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule
 
 use crate::filter::Filters;
 use crate::page::{check_ids, page};
-use crate::{Ec2Service, authorize, scope, view};
+use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 15] = [
     "description",
@@ -33,10 +33,9 @@ pub fn describe_security_groups(
 ) -> Result<DescribeSecurityGroupsResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    authorize(call, "ec2:DescribeSecurityGroups", input.dry_run)?;
+    let tables = service.read(call, "ec2:DescribeSecurityGroups", input.dry_run)?;
     let ids = input.group_ids.unwrap_or_default();
     let names = input.group_names.unwrap_or_default();
-    let tables = service.snapshot();
     let rows = || tables.security_groups.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidGroup.NotFound", "security group")?;
     check_ids(

@@ -8,7 +8,7 @@ use outport_store::Tables;
 
 use crate::filter::Filters;
 use crate::page::{check_ids, page};
-use crate::{Ec2Service, authorize, scope, view};
+use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 17] = [
     "availability-zone",
@@ -37,9 +37,8 @@ pub fn describe_subnets(
 ) -> Result<DescribeSubnetsResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    authorize(call, "ec2:DescribeSubnets", input.dry_run)?;
+    let tables = service.read(call, "ec2:DescribeSubnets", input.dry_run)?;
     let ids = input.subnet_ids.unwrap_or_default();
-    let tables = service.snapshot();
     let rows = || tables.subnets.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidSubnetID.NotFound", "subnet ID")?;
     let mut listed: Vec<_> = rows()

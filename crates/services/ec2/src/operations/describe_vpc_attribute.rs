@@ -4,10 +4,12 @@ use outport_aws_ec2::{
     AttributeBooleanValue, DescribeVpcAttributeRequest, DescribeVpcAttributeResult, Ec2Error,
     VpcAttributeName,
 };
-use outport_identity::Call;
+use outport_identity::{Call, Question};
+use outport_model::Arn;
+use outport_store::keys::VpcKey;
 
 use crate::page::check_ids;
-use crate::{Ec2Service, authorize, scope};
+use crate::{Ec2Service, scope};
 
 pub fn describe_vpc_attribute(
     service: &Ec2Service,
@@ -15,9 +17,20 @@ pub fn describe_vpc_attribute(
     input: DescribeVpcAttributeRequest,
 ) -> Result<DescribeVpcAttributeResult, Ec2Error> {
     let scope = scope(call);
-    authorize(call, "ec2:DescribeVpcAttribute", input.dry_run)?;
     let id = input.vpc_id.unwrap_or_default();
-    let tables = service.snapshot();
+    let tables = service.read_about(call, input.dry_run, |tables| {
+        let row = tables.vpcs.get(&VpcKey::new(&scope, id.as_str()));
+        let arn = Arn::of("ec2", &scope, format!("vpc/{id}")).to_string();
+        let tags = row.into_iter().flat_map(|row| &row.tags);
+        let mut question = Question::new("ec2:DescribeVpcAttribute", arn)
+            .with("ec2:VpcID", id.as_str())
+            .with_optional("ec2:Tenancy", row.map(|_| "default"))
+            .with_resource_tags(tags.clone().map(|(key, value)| (key.as_str(), value.as_str())));
+        for (key, value) in tags {
+            question = question.with(&format!("ec2:ResourceTag/{key}"), value.as_str());
+        }
+        question
+    })?;
     let ids = tables.vpcs.iter().filter(|row| row.scope == scope).map(|row| row.id.as_str());
     check_ids(std::slice::from_ref(&id), ids, "InvalidVpcID.NotFound", "vpc ID")?;
     let mut answer =

@@ -6,7 +6,7 @@ use outport_model::network::Vpc;
 
 use crate::filter::Filters;
 use crate::page::{check_ids, page};
-use crate::{Ec2Service, authorize, scope, view};
+use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 11] = [
     "cidr",
@@ -29,9 +29,8 @@ pub fn describe_vpcs(
 ) -> Result<DescribeVpcsResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    authorize(call, "ec2:DescribeVpcs", input.dry_run)?;
+    let tables = service.read(call, "ec2:DescribeVpcs", input.dry_run)?;
     let ids = input.vpc_ids.unwrap_or_default();
-    let tables = service.snapshot();
     let rows = || tables.vpcs.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidVpcID.NotFound", "vpc ID")?;
     let listed = rows()

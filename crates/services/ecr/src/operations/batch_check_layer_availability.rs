@@ -23,8 +23,8 @@ pub(crate) async fn batch_check_layer_availability(
     let target = target(service, call, action, registry_id, name).await?;
     let digests = input.layer_digests.unwrap_or_default();
     let now_ms = call.now_ms;
-    service
-        .blocking(move |registry| {
+    target
+        .blocking(move |registry, target| {
             registry
                 .repository(&target.scope, &target.name)
                 .map_err(|error| target.reject(error))?;

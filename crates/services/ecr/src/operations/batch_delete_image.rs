@@ -18,8 +18,8 @@ pub(crate) async fn batch_delete_image(
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:BatchDeleteImage", registry_id, name).await?;
     let ids = input.image_ids.unwrap_or_default();
-    service
-        .blocking(move |registry| {
+    target
+        .blocking(move |registry, target| {
             registry
                 .repository(&target.scope, &target.name)
                 .map_err(|error| target.reject(error))?;

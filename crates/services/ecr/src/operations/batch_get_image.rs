@@ -7,8 +7,9 @@ use outport_identity::Call;
 use outport_image_registry::{Registry, RegistryError};
 
 use crate::EcrService;
-use crate::access::{Target, target};
+use crate::access::target;
 use crate::image_id::{Failure, selector};
+use crate::service::Target;
 
 pub(crate) async fn batch_get_image(
     service: &EcrService,
@@ -20,14 +21,14 @@ pub(crate) async fn batch_get_image(
     let ids = input.image_ids.unwrap_or_default();
     let accepted = input.accepted_media_types.unwrap_or_default();
     let now_ms = call.now_ms;
-    service
-        .blocking(move |registry| {
+    target
+        .blocking(move |registry, target| {
             registry
                 .repository(&target.scope, &target.name)
                 .map_err(|error| target.reject(error))?;
             let (mut images, mut failures): (Vec<Image>, Vec<ImageFailure>) = Default::default();
             for id in &ids {
-                match get(registry, &target, id, &accepted, now_ms) {
+                match get(registry, target, id, &accepted, now_ms) {
                     Ok(Ok(image)) => images.push(image),
                     Ok(Err(failure)) => failures.push(failure.about(id)),
                     Err(error) => return Err(target.reject(error)),

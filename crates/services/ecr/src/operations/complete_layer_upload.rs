@@ -19,9 +19,9 @@ pub(crate) async fn complete_layer_upload(
     let id = upload_id(input.upload_id.as_deref())?;
     let given = input.layer_digests.unwrap_or_default();
     let now_ms = call.now_ms;
-    service.registry.wait_for_upload(id).await;
-    service
-        .blocking(move |registry| {
+    target.wait_for_upload(id).await;
+    target
+        .blocking(move |registry, target| {
             let reject = |error| target.reject(error);
             let mut upload =
                 registry.resume_upload(&target.scope, &target.name, id).map_err(reject)?;

@@ -4,10 +4,10 @@ use outport_aws_ecr::{
     CreateRepositoryRequest, CreateRepositoryResponse, EcrError, EncryptionConfiguration,
     EncryptionType,
 };
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question, Subject};
 use outport_image_registry::{NewRepository, repository_arn};
 
-use crate::access::{Target, authorize, repository_name, scope};
+use crate::access::{repository_name, scope};
 use crate::operations::put_image_tag_mutability::tag_mutability;
 use crate::rejection::invalid_parameter;
 use crate::{EcrService, resource_tags, views};
@@ -24,25 +24,28 @@ pub(crate) async fn create_repository(
         input.image_tag_mutability_exclusion_filters.unwrap_or_default(),
     )?;
     check_encryption(input.encryption_configuration.as_ref())?;
-    let target = Target { scope: scope(call, input.registry_id.as_deref()), name: name.clone() };
-    let arn = repository_arn(&target.scope, &target.name);
-    let context = ConditionContext::new().with_request_tags(resource_tags::pairs(&tags));
-    authorize(call, "ecr:CreateRepository", &arn, &context)?;
-    if !tags.is_empty() {
-        authorize(call, "ecr:TagResource", &arn, &context)?;
-    }
+    let scope = scope(call, input.registry_id.as_deref());
+    let arn = repository_arn(&scope, &name);
+    let ask = |question: Question| {
+        let new_tags = || resource_tags::pairs(&tags);
+        let tag = Question::new("ecr:TagResource", arn).with_request_tags(new_tags());
+        let create = Subject::from(question.with_request_tags(new_tags()));
+        create.and_all((!tags.is_empty()).then_some(tag))
+    };
+    let action = "ecr:CreateRepository";
+    let target = service.target(call, action, scope, name.clone(), ask).await?;
     let scanning = input.image_scanning_configuration.unwrap_or_default();
     let scan_on_push = scanning.scan_on_push.unwrap_or_default();
     let new = NewRepository { name, tag_mutability, scan_on_push, tags };
-    let (owner, now_ms) = (target.scope.clone(), call.now_ms);
-    let created = service
-        .blocking(move |registry| {
+    let now_ms = call.now_ms;
+    let created = target
+        .blocking(move |registry, target| {
             registry
                 .create_repository(&target.scope, &new, now_ms)
                 .map_err(|error| target.reject(error))
         })
         .await?;
-    let repository = Some(views::repository(&owner, service.address.host(call), &created));
+    let repository = Some(views::repository(&target.scope, service.address.host(call), &created));
     Ok(CreateRepositoryResponse { repository })
 }
 

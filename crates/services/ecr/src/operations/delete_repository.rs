@@ -13,14 +13,14 @@ pub(crate) async fn delete_repository(
 ) -> Result<DeleteRepositoryResponse, EcrError> {
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:DeleteRepository", registry_id, name).await?;
-    let (scope, force) = (target.scope.clone(), input.force.unwrap_or_default());
-    let deleted = service
-        .blocking(move |registry| {
+    let force = input.force.unwrap_or_default();
+    let deleted = target
+        .blocking(move |registry, target| {
             let deleted = registry.delete_repository(&target.scope, &target.name, force);
             deleted.map_err(|error| target.reject(error))
         })
         .await?;
-    let repository = Some(views::repository(&scope, service.address.host(call), &deleted));
+    let repository = Some(views::repository(&target.scope, service.address.host(call), &deleted));
     Ok(DeleteRepositoryResponse { repository })
 }
 

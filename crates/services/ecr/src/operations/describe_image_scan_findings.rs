@@ -18,7 +18,7 @@ pub(crate) async fn describe_image_scan_findings(
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:DescribeImageScanFindings", registry_id, name).await?;
     let id = input.image_id.unwrap_or_default();
-    describe_images::by_id(service, target.clone(), vec![id.clone()]).await?;
+    describe_images::by_id(&target, vec![id.clone()]).await?;
     // Source of the text: ECR.
     let text = format!(
         "Image scan does not exist for the image with '{}' in the {}",

@@ -4,10 +4,11 @@ use outport_aws_ecr::{DescribeImagesRequest, DescribeImagesResponse, EcrError, I
 use outport_identity::Call;
 use outport_image_registry::RegistryError;
 
-use crate::access::{Target, target};
+use crate::access::target;
 use crate::image_id::{selector, shown};
 use crate::operations::list_images::{is_shown, tag_status};
 use crate::page::Page;
+use crate::service::Target;
 use crate::{EcrService, views};
 
 pub(crate) async fn describe_images(
@@ -18,7 +19,7 @@ pub(crate) async fn describe_images(
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:DescribeImages", registry_id, name).await?;
     if let Some(ids) = input.image_ids {
-        return by_id(service, target, ids).await;
+        return by_id(&target, ids).await;
     }
     let page = Page::parse(input.max_results, input.next_token.as_deref())?;
     let after = page.position(|text| text.parse().ok())?;
@@ -26,12 +27,16 @@ pub(crate) async fn describe_images(
     let status = tag_status(filter.tag_status);
     // A page of no images still says whether the repository exists.
     let count = if is_shown(filter.image_status) { page.items_max + 1 } else { 0 };
-    let of = target.clone();
-    let found = service
-        .blocking(move |registry| {
-            let found =
-                registry.describe_images(&of.scope, &of.name, status, after.as_ref(), count);
-            found.map_err(|error| of.reject(error))
+    let found = target
+        .blocking(move |registry, target| {
+            let found = registry.describe_images(
+                &target.scope,
+                &target.name,
+                status,
+                after.as_ref(),
+                count,
+            );
+            found.map_err(|error| target.reject(error))
         })
         .await?;
     let (found, next_token) = page.cut(found, |last| last.digest.to_string());
@@ -41,19 +46,18 @@ pub(crate) async fn describe_images(
 
 /// Each must exist: ECR answers for all or for none. An image that is named twice is described once.
 pub(crate) async fn by_id(
-    service: &EcrService,
-    target: Target,
+    target: &Target,
     ids: Vec<ImageIdentifier>,
 ) -> Result<DescribeImagesResponse, EcrError> {
-    let details = service
-        .blocking(move |registry| {
+    let details = target
+        .blocking(move |registry, target| {
             let mut found: Vec<outport_image_registry::ImageDetail> = Vec::new();
             for id in &ids {
-                let selector = selector(id).map_err(|_| not_found(&target, id))?;
+                let selector = selector(id).map_err(|_| not_found(target, id))?;
                 let image = registry.describe_image(&target.scope, &target.name, &selector);
                 let image = image.map_err(|error| match error {
                     RegistryError::ImageNotFound(_) | RegistryError::TagDoesNotMatchDigest => {
-                        not_found(&target, id)
+                        not_found(target, id)
                     }
                     other => target.reject(other),
                 })?;
@@ -61,7 +65,7 @@ pub(crate) async fn by_id(
                     found.push(image);
                 }
             }
-            Ok(found.iter().map(|image| views::image_detail(&target, image)).collect())
+            Ok(found.iter().map(|image| views::image_detail(target, image)).collect())
         })
         .await?;
     Ok(DescribeImagesResponse { image_details: Some(details), next_token: None })

@@ -1,9 +1,9 @@
 //! `DescribeRepositories`.
 
 use outport_aws_ecr::{DescribeRepositoriesRequest, DescribeRepositoriesResponse, EcrError};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::Call;
 
-use crate::access::{authorize, scope, target};
+use crate::access::{scope, target};
 use crate::page::Page;
 use crate::rejection::{invalid_parameter, rejection};
 use crate::{EcrService, views};
@@ -36,15 +36,14 @@ async fn by_name(
     let mut repositories = Vec::with_capacity(names.len());
     for name in names {
         let target = target(service, call, action, registry_id, Some(name)).await?;
-        let scope = target.scope.clone();
-        let found = service
-            .blocking(move |registry| {
+        let found = target
+            .blocking(move |registry, target| {
                 registry
                     .repository(&target.scope, &target.name)
                     .map_err(|error| target.reject(error))
             })
             .await?;
-        repositories.push(views::repository(&scope, service.address.host(call), &found));
+        repositories.push(views::repository(&target.scope, service.address.host(call), &found));
     }
     Ok(DescribeRepositoriesResponse { repositories: Some(repositories), next_token: None })
 }
@@ -56,17 +55,16 @@ async fn all(
     page: Page,
 ) -> Result<DescribeRepositoriesResponse, EcrError> {
     let scope = scope(call, registry_id);
-    let every = format!("arn:aws:ecr:{}:{}:repository/*", scope.region, scope.account);
-    authorize(call, "ecr:DescribeRepositories", &every, &ConditionContext::new())?;
-    let (owner, after, count) = (scope.clone(), page.after.clone(), page.items_max + 1);
-    let found = service
-        .blocking(move |registry| {
-            let found = registry.repositories(&owner, after.as_deref(), count);
-            found.map_err(|error| rejection(error, &owner, None))
+    let every = service.every_repository(call, "ecr:DescribeRepositories", scope)?;
+    let (after, count) = (page.after.clone(), page.items_max + 1);
+    let found = every
+        .blocking(move |registry, scope| {
+            let found = registry.repositories(scope, after.as_deref(), count);
+            found.map_err(|error| rejection(error, scope, None))
         })
         .await?;
     let (found, next_token) = page.cut(found, |last| last.name.to_string());
-    let view = |repository| views::repository(&scope, service.address.host(call), repository);
+    let view = |repository| views::repository(&every.scope, service.address.host(call), repository);
     let repositories = Some(found.iter().map(view).collect());
     Ok(DescribeRepositoriesResponse { repositories, next_token })
 }

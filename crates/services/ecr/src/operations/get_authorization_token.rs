@@ -4,11 +4,12 @@ use outport_aws_ecr::{
     AuthorizationData, EcrError, GetAuthorizationTokenRequest, GetAuthorizationTokenResponse,
 };
 use outport_aws_wire::Timestamp;
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question, Subject};
 
 use crate::EcrService;
-use crate::access::{authorize, scope};
+use crate::access::scope;
 use crate::password::{Grant, PASSWORD_LIFETIME_MS, authorization_token, seal};
+use crate::service::open;
 
 /// `registryIds` is deprecated by AWS and still answered: one password for each registry that is named.
 /// What a password opens is asked again at every request of the registry.
@@ -17,7 +18,7 @@ pub(crate) async fn get_authorization_token(
     call: &Call,
     input: GetAuthorizationTokenRequest,
 ) -> Result<GetAuthorizationTokenResponse, EcrError> {
-    authorize(call, "ecr:GetAuthorizationToken", "*", &ConditionContext::new())?;
+    open(call, Subject::from(Question::without_resource("ecr:GetAuthorizationToken")))?;
     let named = input.registry_ids.unwrap_or_default();
     let mut registries: Vec<Option<&str>> = named.iter().map(|id| Some(id.as_str())).collect();
     if registries.is_empty() {
@@ -45,6 +46,9 @@ pub(crate) async fn get_authorization_token(
 mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
+    use std::sync::Arc;
+
+    use outport_identity::{AccountRoots, Arrival};
     use outport_image_registry::{AuthenticationError, RegistryAuthorizer};
 
     use super::*;
@@ -64,12 +68,18 @@ mod tests {
         let text = String::from_utf8(STANDARD.decode(token).expect("base64")).expect("a text");
         let (user, password) = text.split_once(':').expect("user and password");
         assert!(!password.contains([':', '=', ' ']));
-        let authorizer =
-            EcrAuthorizer::new(fixture.service.sealer.clone(), fixture.service.credentials.clone());
-        let caller =
-            authorizer.authenticate(user, password, expires_ms - 1).expect("a good password");
+        let authorizer = EcrAuthorizer::new(
+            fixture.service.sealer.clone(),
+            fixture.service.credentials.clone(),
+            Arc::new(AccountRoots),
+        );
+        let mut arrived = http::Extensions::new();
+        arrived.insert(Arrival::for_tests());
+        let caller = authorizer
+            .authenticate(user, password, expires_ms - 1, &arrived)
+            .expect("a good password");
         assert_eq!(caller.scope().region.as_str(), "us-east-1");
-        let late = authorizer.authenticate(user, password, expires_ms).map(|_| ());
+        let late = authorizer.authenticate(user, password, expires_ms, &arrived).map(|_| ());
         assert_eq!(late, Err(AuthenticationError::Expired));
     }
 

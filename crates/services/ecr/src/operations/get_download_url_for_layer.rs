@@ -27,17 +27,17 @@ pub(crate) async fn get_download_url_for_layer(
         .unwrap_or_default()
         .parse()
         .map_err(|_| invalid_parameter("layerDigest", constraint))?;
-    let (wanted, layer, now_ms) = (target.clone(), digest.clone(), call.now_ms);
-    service
-        .blocking(move |registry| {
-            match registry.blob(&wanted.scope, &wanted.name, &layer, now_ms) {
+    let (layer, now_ms) = (digest.clone(), call.now_ms);
+    target
+        .blocking(move |registry, target| {
+            match registry.blob(&target.scope, &target.name, &layer, now_ms) {
                 Err(RegistryError::BlobNotFound(digest)) => {
                     Err(EcrError::layers_not_found_exception(format!(
                         "Layer with digest '{digest}' does not exist in the {}",
-                        wanted.place()
+                        target.place()
                     )))
                 }
-                Err(error) => Err(wanted.reject(error)),
+                Err(error) => Err(target.reject(error)),
                 Ok(_) => Ok(()),
             }
         })

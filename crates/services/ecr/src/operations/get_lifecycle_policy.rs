@@ -13,7 +13,7 @@ pub(crate) async fn get_lifecycle_policy(
 ) -> Result<GetLifecyclePolicyResponse, EcrError> {
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:GetLifecyclePolicy", registry_id, name).await?;
-    existing_repository(service, &target).await?;
+    existing_repository(&target).await?;
     // Source of the text: ECR.
     let text = format!("Lifecycle policy does not exist for the {}", target.place());
     Err(EcrError::lifecycle_policy_not_found_exception(text))

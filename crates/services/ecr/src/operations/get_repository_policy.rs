@@ -13,7 +13,7 @@ pub(crate) async fn get_repository_policy(
 ) -> Result<GetRepositoryPolicyResponse, EcrError> {
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:GetRepositoryPolicy", registry_id, name).await?;
-    existing_repository(service, &target).await?;
+    existing_repository(&target).await?;
     // Source of the text: ECR.
     let text = format!("Repository policy does not exist for the {}", target.place());
     Err(EcrError::repository_policy_not_found_exception(text))

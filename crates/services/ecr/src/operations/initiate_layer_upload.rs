@@ -17,8 +17,8 @@ pub(crate) async fn initiate_layer_upload(
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:InitiateLayerUpload", registry_id, name).await?;
     let now_ms = call.now_ms;
-    let id = service
-        .blocking(move |registry| {
+    let id = target
+        .blocking(move |registry, target| {
             let started = registry.start_upload(&target.scope, &target.name, now_ms);
             started.map_err(|error| target.reject(error))
         })

@@ -24,8 +24,8 @@ pub(crate) async fn list_images(
     let status = tag_status(filter.tag_status);
     // A page of no images still says whether the repository exists.
     let count = if is_shown(filter.image_status) { page.items_max + 1 } else { 0 };
-    let found = service
-        .blocking(move |registry| {
+    let found = target
+        .blocking(move |registry, target| {
             let found =
                 registry.list_images(&target.scope, &target.name, status, after.as_ref(), count);
             found.map_err(|error| target.reject(error))

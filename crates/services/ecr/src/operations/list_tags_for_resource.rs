@@ -1,9 +1,8 @@
 //! `ListTagsForResource`.
 
 use outport_aws_ecr::{EcrError, ListTagsForResourceRequest, ListTagsForResourceResponse};
-use outport_identity::Call;
+use outport_identity::{Call, Subject};
 
-use crate::access::{authorize, resource_context};
 use crate::operations::tag_resource::repository_of;
 use crate::{EcrService, resource_tags};
 
@@ -13,11 +12,11 @@ pub(crate) async fn list_tags_for_resource(
     input: ListTagsForResourceRequest,
 ) -> Result<ListTagsForResourceResponse, EcrError> {
     let arn = input.resource_arn.unwrap_or_default();
-    let target = repository_of(&arn)?;
-    let context = resource_context(service, &target).await?;
-    authorize(call, "ecr:ListTagsForResource", &arn, &context)?;
-    let repository = service
-        .blocking(move |registry| {
+    let (scope, name) = repository_of(&arn)?;
+    let action = "ecr:ListTagsForResource";
+    let target = service.target(call, action, scope, name, Subject::from).await?;
+    let repository = target
+        .blocking(move |registry, target| {
             registry.repository(&target.scope, &target.name).map_err(|error| target.reject(error))
         })
         .await?;

@@ -5,8 +5,9 @@ use outport_identity::Call;
 use outport_image_registry::{Digest, ImageTag};
 
 use crate::EcrService;
-use crate::access::{Target, target};
+use crate::access::target;
 use crate::rejection::invalid_parameter;
+use crate::service::Target;
 
 pub(crate) async fn put_image(
     service: &EcrService,
@@ -20,8 +21,8 @@ pub(crate) async fn put_image(
     let digest = input.image_digest.as_deref().map(digest).transpose()?;
     let media_type = input.image_manifest_media_type;
     let now_ms = call.now_ms;
-    service
-        .blocking(move |registry| {
+    target
+        .blocking(move |registry, target| {
             let put = outport_image_registry::PutImage {
                 body: manifest.as_bytes(),
                 media_type: media_type.as_deref(),
@@ -34,7 +35,7 @@ pub(crate) async fn put_image(
             let (image_digest, image_tag) =
                 (stored.digest.to_string(), tag.map(|tag| tag.to_string()));
             if stored.repeated {
-                return Err(already_exists(&target, &image_digest, image_tag.as_deref()));
+                return Err(already_exists(target, &image_digest, image_tag.as_deref()));
             }
             let image = Image {
                 registry_id: Some(target.scope.account.to_string()),

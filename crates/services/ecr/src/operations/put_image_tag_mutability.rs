@@ -29,8 +29,8 @@ pub(crate) async fn put_image_tag_mutability(
         image_tag_mutability: views::tag_mutability(&setting),
         image_tag_mutability_exclusion_filters: views::exclusion_filters(&setting),
     };
-    service
-        .blocking(move |registry| {
+    target
+        .blocking(move |registry, target| {
             let put = registry.put_tag_mutability(&target.scope, &target.name, &setting);
             put.map_err(|error| target.reject(error))
         })

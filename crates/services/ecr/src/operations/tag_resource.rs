@@ -1,10 +1,10 @@
 //! `TagResource`.
 
 use outport_aws_ecr::{EcrError, TagResourceRequest, TagResourceResponse};
-use outport_identity::Call;
+use outport_identity::{Call, Question, Subject};
+use outport_image_registry::RepositoryName;
 use outport_model::{AccountId, Region, Scope};
 
-use crate::access::{Target, authorize, resource_context};
 use crate::rejection::invalid_parameter;
 use crate::{EcrService, resource_tags};
 
@@ -14,13 +14,14 @@ pub(crate) async fn tag_resource(
     input: TagResourceRequest,
 ) -> Result<TagResourceResponse, EcrError> {
     let arn = input.resource_arn.unwrap_or_default();
-    let target = repository_of(&arn)?;
+    let (scope, name) = repository_of(&arn)?;
     let added = resource_tags::parse(&input.tags.unwrap_or_default())?;
-    let context = resource_context(service, &target).await?;
-    let context = context.with_request_tags(resource_tags::pairs(&added));
-    authorize(call, "ecr:TagResource", &arn, &context)?;
-    service
-        .blocking(move |registry| {
+    let ask = |question: Question| {
+        Subject::from(question.with_request_tags(resource_tags::pairs(&added)))
+    };
+    let target = service.target(call, "ecr:TagResource", scope, name, ask).await?;
+    target
+        .blocking(move |registry, target| {
             let mut refused = Ok(());
             registry
                 .change_repository_tags(&target.scope, &target.name, |tags| {
@@ -39,13 +40,13 @@ pub(crate) async fn tag_resource(
 }
 
 /// Reads `arn:aws:ecr:<region>:<account>:repository/<name>`.
-pub(crate) fn repository_of(arn: &str) -> Result<Target, EcrError> {
+pub(crate) fn repository_of(arn: &str) -> Result<(Scope, RepositoryName), EcrError> {
     let parse = || {
         let rest = arn.strip_prefix("arn:aws:ecr:")?;
         let (region, rest) = rest.split_once(':')?;
         let (account, rest) = rest.split_once(':')?;
         let name = rest.strip_prefix("repository/")?.parse().ok()?;
-        Some(Target { scope: Scope::new(AccountId::new(account), Region::new(region)), name })
+        Some((Scope::new(AccountId::new(account), Region::new(region)), name))
     };
     parse().ok_or_else(|| invalid_parameter("resourceArn", "Invalid ARN"))
 }

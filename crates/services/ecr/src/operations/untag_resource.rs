@@ -1,10 +1,9 @@
 //! `UntagResource`.
 
 use outport_aws_ecr::{EcrError, UntagResourceRequest, UntagResourceResponse};
-use outport_identity::Call;
+use outport_identity::{Call, Question, Subject};
 
 use crate::EcrService;
-use crate::access::{authorize, resource_context};
 use crate::operations::tag_resource::repository_of;
 
 pub(crate) async fn untag_resource(
@@ -13,12 +12,12 @@ pub(crate) async fn untag_resource(
     input: UntagResourceRequest,
 ) -> Result<UntagResourceResponse, EcrError> {
     let arn = input.resource_arn.unwrap_or_default();
-    let target = repository_of(&arn)?;
+    let (scope, name) = repository_of(&arn)?;
     let keys = input.tag_keys.unwrap_or_default();
-    let context = resource_context(service, &target).await?.with("aws:TagKeys", keys.clone());
-    authorize(call, "ecr:UntagResource", &arn, &context)?;
-    service
-        .blocking(move |registry| {
+    let ask = |question: Question| Subject::from(question.with("aws:TagKeys", keys.clone()));
+    let target = service.target(call, "ecr:UntagResource", scope, name, ask).await?;
+    target
+        .blocking(move |registry, target| {
             let changed = registry.change_repository_tags(&target.scope, &target.name, |tags| {
                 tags.retain(|key, _| !keys.contains(key));
             });

@@ -7,8 +7,9 @@ use outport_identity::Call;
 use outport_image_registry::UploadId;
 
 use crate::EcrService;
-use crate::access::{Target, target};
+use crate::access::target;
 use crate::rejection::invalid_parameter;
+use crate::service::Target;
 
 pub(crate) async fn upload_layer_part(
     service: &EcrService,
@@ -21,16 +22,16 @@ pub(crate) async fn upload_layer_part(
     let first = input.part_first_byte.unwrap_or_default();
     let last = input.part_last_byte.unwrap_or_default();
     let part = input.layer_part_blob.unwrap_or_default().0;
-    service.registry.wait_for_upload(id).await;
-    service
-        .blocking(move |registry| {
+    target.wait_for_upload(id).await;
+    target
+        .blocking(move |registry, target| {
             let mut upload = registry
                 .resume_upload(&target.scope, &target.name, id)
                 .map_err(|error| target.reject(error))?;
             let received = i64::try_from(upload.offset()).unwrap_or(i64::MAX);
             let length = i64::try_from(part.len()).unwrap_or(i64::MAX);
             if first != received || last.checked_sub(first) != Some(length - 1) {
-                return Err(out_of_order(&target, id, received));
+                return Err(out_of_order(target, id, received));
             }
             upload.append(&part).map_err(|error| target.reject(error))?;
             Ok(UploadLayerPartResponse {

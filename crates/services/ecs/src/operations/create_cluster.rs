@@ -4,12 +4,13 @@ use outport_aws_ecs::{
     ClusterConfiguration, ClusterSetting, CreateClusterRequest, CreateClusterResponse, SettingName,
 };
 use outport_aws_wire::to_json;
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Subject};
 use outport_model::cluster::{self, Cluster, ClusterStatus};
-use outport_model::{Arn, ClusterName, Scope, Tags};
-use outport_store::Transaction;
+use outport_model::{ClusterName, Scope, Tags};
 use outport_store::keys::ClusterKey;
+use outport_store::{Tables, Transaction};
 
+use crate::resource::Resource;
 use crate::views::cluster::{Include, view};
 use crate::{
     EcsService, Rejection, access, account_setting, capacity_provider, default_cluster, names, tags,
@@ -27,12 +28,18 @@ pub async fn create_cluster(
 ) -> Result<CreateClusterResponse, Rejection> {
     let scope = access::scope(call);
     let request = Request::parse(call, &scope, input)?;
-    let context = ConditionContext::new().with_request_tags(tags::pairs(&request.tags));
-    call.authorize("ecs:CreateCluster", "*", &context)?;
-    let arn = Arn::cluster(&scope, &request.name);
-    access::tag_on_create(call, "CreateCluster", &arn, &request.tags)?;
+    let (resource, tags) = (Resource::cluster(&scope, &request.name), request.tags.clone());
+    let providers = Some(&request.capacity_providers).filter(|named| !named.is_empty()).cloned();
+    let ask = |tables: &Tables| {
+        let question = resource
+            .question(tables, "ecs:CreateCluster")
+            .with_optional("ecs:capacity-provider", providers.clone())
+            .with_request_tags(tags::pairs(&tags));
+        let tags = access::tag_on_create("CreateCluster", &resource.arn(), &tags);
+        Subject::new((), question).and_all(tags)
+    };
     service
-        .write(|tx| {
+        .write(call, ask, |tx, ()| {
             let cluster = request.create(tx, &scope)?;
             let cluster = view(tx, &cluster, Include::ALL);
             Ok(CreateClusterResponse { cluster: Some(cluster) })

@@ -3,18 +3,20 @@
 use outport_aws_ecs as wire;
 use outport_aws_ecs::{CreateServiceRequest, CreateServiceResponse};
 use outport_aws_wire::to_json;
-use outport_identity::Call;
+use outport_identity::{Call, Subject};
+use outport_model::network::AwsvpcConfiguration;
 use outport_model::service::{
-    DeploymentConfiguration, PropagateTags, SchedulingStrategy, Service, ServiceStatus,
-    StartThrottle,
+    DeploymentConfiguration, SchedulingStrategy, Service, ServiceStatus, StartThrottle,
 };
-use outport_model::task_definition::LaunchType;
-use outport_model::{Arn, ClusterName, Scope, ServiceName, Tags};
+use outport_model::task_definition::{LaunchType, TaskDefinition};
+use outport_model::{ClusterName, Scope, ServiceName, Tags, TimestampMs};
 use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::Capacity;
 use crate::idempotency::ClientToken;
+use crate::launch::Runnable;
 use crate::names::TaskDefinitionName;
+use crate::resource::Resource;
 use crate::service_request::{self, Unbuilt};
 use crate::views::service::view;
 use crate::{
@@ -35,36 +37,29 @@ pub async fn create_service(
     input: CreateServiceRequest,
 ) -> Result<CreateServiceResponse, Rejection> {
     let scope = access::scope(call);
-    let request = Request::parse(&service.snapshot(), &scope, input)?;
-    request.authorize(service, call, &scope)?;
+    let request = Request::parse(&scope, input)?;
+    let look = |tables: &Tables| request.look(tables, &scope);
     let created_by = call.principal.arn();
-    service.write(|tx| request.create(tx, &scope, created_by)).await
+    service.write(call, look, |tx, found| request.create(tx, &scope, found, created_by)).await
 }
+
+/// What is found of a request in the store.
+type Found = (Runnable, Result<Capacity, Rejection>);
 
 struct Request {
     cluster: ClusterName,
     name: ServiceName,
     definition: Option<TaskDefinitionName>,
     desired_count: u32,
-    launch_type: LaunchType,
-    strategy: Option<Vec<wire::CapacityProviderStrategyItem>>,
-    platform_version: Option<String>,
-    shown_platform_version: Option<String>,
     configuration: DeploymentConfiguration,
     network: Option<wire::NetworkConfiguration>,
-    enable_ecs_managed_tags: bool,
-    propagate_tags: PropagateTags,
-    availability_zone_rebalancing: bool,
     tags: Tags,
     token: Option<ClientToken>,
+    input: CreateServiceRequest,
 }
 
 impl Request {
-    fn parse(
-        tables: &Tables,
-        scope: &Scope,
-        mut input: CreateServiceRequest,
-    ) -> Result<Self, Rejection> {
+    fn parse(scope: &Scope, mut input: CreateServiceRequest) -> Result<Self, Rejection> {
         let token = input.client_token.take();
         let token = ClientToken::parse(token, CLIENT_TOKEN_LENGTH_MAX, &input)?;
         let cluster = names::cluster(scope, input.cluster.as_deref())?;
@@ -76,15 +71,7 @@ impl Request {
         }
         deployment_configuration::check_controller(input.deployment_controller.as_ref())?;
         let definition = launch::definition_name(scope, input.task_definition.as_deref())?;
-        let strategy = input.capacity_provider_strategy.as_deref();
-        let capacity = Capacity::of(tables, scope, &cluster, strategy, input.launch_type)?;
-        let launch_type = capacity.launch_type;
         check_strategy(&input)?;
-        launch::check_placement(
-            input.placement_constraints.as_deref(),
-            input.placement_strategy.as_deref(),
-            launch_type,
-        )?;
         service_request::check_built(&Unbuilt::of_create(&input))?;
         if input.role.as_ref().is_some_and(|role| !role.is_empty()) {
             return Err(Rejection::invalid_parameter(
@@ -96,63 +83,68 @@ impl Request {
                 "Desired count must be specified for services with the REPLICA scheduling strategy.",
             ));
         };
-        let is_fargate = launch_type == LaunchType::Fargate;
-        let platform_version =
-            launch::platform_version(input.platform_version.as_deref(), launch_type)?;
-        let given_version = input.platform_version.filter(|text| !text.is_empty());
-        let rebalancing = input.availability_zone_rebalancing;
         Ok(Self {
             cluster,
             name: ServiceName::new(name),
             definition,
             desired_count: service_request::desired_count(desired_count)?,
-            launch_type,
-            strategy: capacity.strategy,
-            platform_version,
-            shown_platform_version: given_version
-                .or_else(|| is_fargate.then(|| "LATEST".to_owned())),
             configuration: deployment_configuration::apply(
                 deployment_configuration::default(),
                 input.deployment_configuration.as_ref(),
             )?,
-            network: input.network_configuration.map(service_deployment::shown_network),
-            enable_ecs_managed_tags: input.enable_ecs_managed_tags == Some(true),
-            propagate_tags: service_request::propagate_tags(input.propagate_tags),
-            availability_zone_rebalancing: rebalancing
-                != Some(wire::AvailabilityZoneRebalancing::Disabled),
-            tags: tags::parse(input.tags)?,
+            network: input.network_configuration.take().map(service_deployment::shown_network),
+            tags: tags::parse(input.tags.take())?,
             token,
+            input,
         })
     }
 
-    fn authorize(&self, service: &EcsService, call: &Call, scope: &Scope) -> Result<(), Rejection> {
-        let tables = service.snapshot();
-        let name = self.definition.as_ref();
-        let row = name.and_then(|name| lookup::task_definition(&tables, scope, name));
-        let definition =
-            row.map(|row| Arn::task_definition(scope, &row.family, row.revision).to_string());
-        let awsvpc =
-            self.network.as_ref().and_then(|network| network.awsvpc_configuration.as_ref());
-        let context = access::cluster_context(scope, &self.cluster)
-            .with("ecs:enable-execute-command", false)
-            .with_optional("ecs:task-definition", definition)
-            .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
-            .with_request_tags(tags::pairs(&self.tags));
-        let resource = Arn::service(scope, &self.cluster, &self.name);
-        call.authorize("ecs:CreateService", &resource.to_string(), &context)?;
-        access::tag_on_create(call, OPERATION, &resource, &self.tags)?;
-        match row {
-            Some(row) => launch::pass_roles(call, row),
-            None => Ok(()),
-        }
+    fn look(&self, tables: &Tables, scope: &Scope) -> Subject<Found> {
+        let strategy = self.input.capacity_provider_strategy.as_deref();
+        let capacity = Capacity::of(tables, scope, &self.cluster, strategy, self.input.launch_type);
+        let resource = Resource::service(scope, &self.cluster, &self.name);
+        let tags = access::tag_on_create(OPERATION, &resource.arn(), &self.tags);
+        let runnable = Runnable::look(tables, scope, self.definition.as_ref(), |row| {
+            let question = resource.question(tables, "ecs:CreateService");
+            let question = access::of_task_definition(question, row);
+            let provider = capacity.as_ref().ok().and_then(Capacity::provider);
+            access::of_network(question, self.network.as_ref())
+                .with_optional("ecs:capacity-provider", provider)
+                .with("ecs:enable-ebs-volumes", false)
+                .with("ecs:enable-ecs-managed-tags", self.adds_managed_tags())
+                .with("ecs:enable-execute-command", false)
+                .with("ecs:enable-service-connect", false)
+                .with("ecs:enable-vpc-lattice", false)
+                .with_optional(
+                    "ecs:propagate-tags",
+                    self.input.propagate_tags.map(|from| from.as_str()),
+                )
+                .with_request_tags(tags::pairs(&self.tags))
+        });
+        runnable.and_all(tags).beside(capacity)
+    }
+
+    fn adds_managed_tags(&self) -> bool {
+        self.input.enable_ecs_managed_tags == Some(true)
     }
 
     fn create(
-        mut self,
+        &self,
         tx: &mut Transaction<'_>,
         scope: &Scope,
+        (runnable, capacity): Found,
         created_by: String,
     ) -> Result<CreateServiceResponse, Rejection> {
+        let capacity = capacity?;
+        let launch_type = capacity.launch_type;
+        let input = &self.input;
+        launch::check_placement(
+            input.placement_constraints.as_deref(),
+            input.placement_strategy.as_deref(),
+            launch_type,
+        )?;
+        let platform_version =
+            launch::platform_version(input.platform_version.as_deref(), launch_type)?;
         let cluster = lookup::active_cluster(tx, scope, &self.cluster)?.name.clone();
         if let Some(existing) = self.existing(tx, scope)? {
             let shown = view(tx, &existing, true);
@@ -164,22 +156,15 @@ impl Request {
                 "The maximum number of services of the cluster has been reached.",
             ));
         }
-        let definition =
-            launch::definition(tx, scope, self.definition.as_ref(), Rejection::Client)?.clone();
-        launch::check_definition(&definition, self.launch_type)?;
+        let definition = runnable.active(Rejection::Client)?;
+        launch::check_definition(definition, launch_type)?;
         let mode = definition.network_mode;
-        let network = network_configuration::resolve(
-            tx,
-            scope,
-            self.network.as_ref(),
-            mode,
-            self.launch_type,
-        )?;
-        let token = self.token.take();
-        let given = self.network.clone();
-        let mut row = self.row(scope, &definition, network, created_by, tx.now_ms());
-        service_deployment::begin(tx, &mut row, given);
-        if let Some(token) = token {
+        let given = self.network.as_ref();
+        let network = network_configuration::resolve(tx, scope, given, mode, launch_type)?;
+        let new = New { definition, capacity, platform_version, network, created_by };
+        let mut row = self.row(scope, new, tx.now_ms());
+        service_deployment::begin(tx, &mut row, self.network.clone());
+        if let Some(token) = self.token.clone() {
             token.remember(tx, scope, OPERATION, vec![row.name.to_string()]);
         }
         Ok(CreateServiceResponse { service: Some(view(tx, &row, true)) })
@@ -208,49 +193,57 @@ impl Request {
         }
     }
 
-    fn row(
-        self,
-        scope: &Scope,
-        definition: &outport_model::task_definition::TaskDefinition,
-        network: outport_model::network::AwsvpcConfiguration,
-        created_by: String,
-        created_at_ms: outport_model::TimestampMs,
-    ) -> Service {
+    fn row(&self, scope: &Scope, new: New<'_>, created_at_ms: TimestampMs) -> Service {
+        let New { definition, capacity, platform_version, network, created_by } = new;
+        let input = &self.input;
+        let is_fargate = capacity.launch_type == LaunchType::Fargate;
+        let given_version = input.platform_version.clone().filter(|text| !text.is_empty());
         let kept = wire::Service {
-            capacity_provider_strategy: self.strategy,
-            platform_version: self.shown_platform_version,
-            network_configuration: self.network,
+            capacity_provider_strategy: capacity.strategy,
+            platform_version: given_version.or_else(|| is_fargate.then(|| "LATEST".to_owned())),
+            network_configuration: self.network.clone(),
             ..wire::Service::default()
         };
+        let rebalancing = input.availability_zone_rebalancing;
         Service {
             scope: scope.clone(),
-            cluster: self.cluster,
-            name: self.name,
+            cluster: self.cluster.clone(),
+            name: self.name.clone(),
             status: ServiceStatus::Active,
             family: definition.family.clone(),
             revision: definition.revision,
             desired_count: self.desired_count,
-            launch_type: self.launch_type,
-            platform_version: self.platform_version,
+            launch_type: capacity.launch_type,
+            platform_version,
             scheduling_strategy: SchedulingStrategy::Replica,
-            configuration: self.configuration,
+            configuration: self.configuration.clone(),
             network,
             health_check_grace_period_s: None,
-            enable_ecs_managed_tags: self.enable_ecs_managed_tags,
+            enable_ecs_managed_tags: self.adds_managed_tags(),
             enable_execute_command: false,
-            propagate_tags: self.propagate_tags,
-            availability_zone_rebalancing: self.availability_zone_rebalancing,
+            propagate_tags: service_request::propagate_tags(input.propagate_tags),
+            availability_zone_rebalancing: rebalancing
+                != Some(wire::AvailabilityZoneRebalancing::Disabled),
             document: to_json(&kept),
             role_arn: Some(service_request::service_linked_role(scope)),
             created_by,
             created_at_ms,
             deleted_at_ms: None,
-            tags: self.tags,
+            tags: self.tags.clone(),
             deployments: Vec::new(),
             events: Vec::new(),
             throttle: StartThrottle::default(),
         }
     }
+}
+
+/// What a new service is made of beside its request.
+struct New<'a> {
+    definition: &'a TaskDefinition,
+    capacity: Capacity,
+    platform_version: Option<String>,
+    network: AwsvpcConfiguration,
+    created_by: String,
 }
 
 /// DAEMON is refused in AWS's words where AWS does, and else because it is not built.

@@ -1,7 +1,7 @@
 //! `DeleteAccountSetting`: back to the account's default.
 
 use outport_aws_ecs::{DeleteAccountSettingRequest, DeleteAccountSettingResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 use outport_model::account_setting::AccountSetting;
 use outport_store::keys::AccountSettingKey;
 
@@ -15,16 +15,20 @@ pub async fn delete_account_setting(
     let scope = access::scope(call);
     let name = input.name.ok_or_else(|| Rejection::client("Name can not be blank."))?;
     let principal = account_setting::principal(call, input.principal_arn)?;
-    let context = ConditionContext::new().with("ecs:account-setting", name.as_str());
-    call.authorize("ecs:DeleteAccountSetting", "*", &context)?;
+    let question = Question::without_resource("ecs:DeleteAccountSetting");
+    let question = question.with("ecs:account-setting", name.as_str());
     service
-        .write_always(|tx| {
-            let key = AccountSettingKey::new(&scope, name.as_str(), principal.as_str());
-            tx.remove::<AccountSetting>(&key);
-            let value = account_setting::effective(tx, &scope, &principal, name);
-            let setting = account_setting::view(name, value, &principal);
-            Ok(DeleteAccountSettingResponse { setting: Some(setting) })
-        })
+        .write_always(
+            call,
+            |_| question.clone().into(),
+            |tx, ()| {
+                let key = AccountSettingKey::new(&scope, name.as_str(), principal.as_str());
+                tx.remove::<AccountSetting>(&key);
+                let value = account_setting::effective(tx, &scope, &principal, name);
+                let setting = account_setting::view(name, value, &principal);
+                Ok(DeleteAccountSettingResponse { setting: Some(setting) })
+            },
+        )
         .await
 }
 

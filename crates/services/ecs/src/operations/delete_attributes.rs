@@ -2,6 +2,7 @@
 
 use outport_aws_ecs::{DeleteAttributesRequest, DeleteAttributesResponse};
 use outport_identity::Call;
+use outport_store::Tables;
 
 use crate::{EcsService, Rejection, access, attribute, lookup, names};
 
@@ -12,12 +13,14 @@ pub async fn delete_attributes(
 ) -> Result<DeleteAttributesResponse, Rejection> {
     let scope = access::scope(call);
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
-    let asked = attribute::parse(call, "ecs:DeleteAttributes", &cluster, input.attributes)?;
+    let asked = attribute::parse(&scope, &cluster, input.attributes)?;
+    let ask =
+        |tables: &Tables| attribute::ask(tables, "ecs:DeleteAttributes", &scope, &cluster, &asked);
     service
-        .write_always(|tx| {
+        .write_always(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let mut shown = Vec::new();
-            for one in asked {
+            for one in &asked {
                 let mut row = attribute::target(tx, &scope, &cluster, &one.instance)?;
                 let Some(index) = row.attributes.iter().position(|(name, _)| *name == one.name)
                 else {

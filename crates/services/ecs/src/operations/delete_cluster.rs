@@ -5,10 +5,11 @@ use outport_identity::Call;
 use outport_model::cluster::ClusterStatus;
 use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::service::ServiceStatus;
-use outport_model::{Arn, ClusterName, DesiredStatus, Scope, TaskStatus};
+use outport_model::{ClusterName, DesiredStatus, Scope, TaskStatus};
 use outport_store::keys::ClusterKey;
 use outport_store::{Tables, TaskFacet, Transaction};
 
+use crate::resource::Resource;
 use crate::views::cluster::{Include, view};
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -22,9 +23,9 @@ pub async fn delete_cluster(
         return Err(Rejection::client("Cluster can not be blank."));
     }
     let name = names::cluster(&scope, input.cluster.as_deref())?;
-    let arn = Arn::cluster(&scope, &name).to_string();
-    call.authorize("ecs:DeleteCluster", &arn, &access::cluster_context(&scope, &name))?;
-    service.write_always(|tx| delete(tx, &scope, &name)).await
+    let resource = Resource::cluster(&scope, &name);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:DeleteCluster").into();
+    service.write_always(call, ask, |tx, ()| delete(tx, &scope, &name)).await
 }
 
 fn delete(

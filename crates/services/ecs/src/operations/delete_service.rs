@@ -3,11 +3,12 @@
 use outport_aws_ecs::{DeleteServiceRequest, DeleteServiceResponse};
 use outport_identity::Call;
 use outport_model::service::{Service, ServiceStatus};
-use outport_model::{Arn, ClusterName, Scope, ServiceName};
-use outport_store::Transaction;
+use outport_model::{ClusterName, Scope, ServiceName};
+use outport_store::{Tables, Transaction};
 
+use crate::resource::Resource;
 use crate::views::service::view;
-use crate::{EcsService, Rejection, access, lookup, names, tags};
+use crate::{EcsService, Rejection, access, lookup, names};
 
 pub async fn delete_service(
     service: &EcsService,
@@ -18,14 +19,10 @@ pub async fn delete_service(
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let text = input.service.unwrap_or_default();
     let name = names::service(&scope, &cluster, &text)?.ok_or(Rejection::ServiceNotFound)?;
-    let tables = service.snapshot();
-    let row = lookup::service(&tables, &scope, &cluster, &name);
-    let context = access::cluster_context(&scope, &cluster)
-        .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
-    let resource = Arn::service(&scope, &cluster, &name).to_string();
-    call.authorize("ecs:DeleteService", &resource, &context)?;
+    let resource = Resource::service(&scope, &cluster, &name);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:DeleteService").into();
     let is_forced = input.force == Some(true);
-    service.write_always(|tx| delete(tx, &scope, &cluster, &name, is_forced)).await
+    service.write_always(call, ask, |tx, ()| delete(tx, &scope, &cluster, &name, is_forced)).await
 }
 
 fn delete(

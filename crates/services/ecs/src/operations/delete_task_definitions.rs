@@ -1,13 +1,15 @@
 //! `DeleteTaskDefinitions`: INACTIVE revisions go, those in use once they are not in use any more.
 
 use outport_aws_ecs::{DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse, Failure};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question, Subject};
 use outport_model::service::ServiceStatus;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
 use outport_model::{Arn, DesiredStatus, Scope, TaskStatus};
 use outport_store::keys::{ClusterKey, TaskDefinitionKey};
 use outport_store::{Tables, TaskFacet, Transaction};
 
+use crate::names::TaskDefinitionName;
+use crate::resource::Resource;
 use crate::views::failure;
 use crate::views::task_definition::view;
 use crate::{EcsService, Rejection, access, lookup, names};
@@ -38,31 +40,36 @@ pub async fn delete_task_definitions(
             "Size of TaskDefinition references list cannot exceed {TASK_DEFINITIONS_PER_CALL_MAX}"
         )));
     }
-    for text in &wanted {
-        if let Ok(Some(name)) = names::task_definition(&scope, text) {
-            let arn = Arn::task_definition(&scope, &name.family, name.revision.unwrap_or(0));
-            call.authorize(
-                "ecs:DeleteTaskDefinitions",
-                &arn.to_string(),
-                &ConditionContext::new(),
-            )?;
-        }
-    }
     service
-        .write_always(|tx| {
-            let (mut deleted, mut failures) = (Vec::new(), Vec::new());
-            for text in &wanted {
-                match delete(tx, &scope, text) {
-                    Ok(row) => deleted.push(view(&row)),
-                    Err(refused) => failures.push(refused),
+        .write_always(
+            call,
+            |tables| ask(tables, &scope, &wanted),
+            |tx, ()| {
+                let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+                for text in &wanted {
+                    match delete(tx, &scope, text) {
+                        Ok(row) => deleted.push(view(&row)),
+                        Err(refused) => failures.push(refused),
+                    }
                 }
-            }
-            Ok(DeleteTaskDefinitionsResponse {
-                task_definitions: Some(deleted),
-                failures: Some(failures),
-            })
-        })
+                Ok(DeleteTaskDefinitionsResponse {
+                    task_definitions: Some(deleted),
+                    failures: Some(failures),
+                })
+            },
+        )
         .await
+}
+
+fn ask(tables: &Tables, scope: &Scope, wanted: &[String]) -> Subject<()> {
+    const ACTION: &str = "ecs:DeleteTaskDefinitions";
+    let named = wanted.iter().filter_map(|text| names::task_definition(scope, text).ok()?);
+    let question = |name: TaskDefinitionName| {
+        let revision = name.revision.unwrap_or(0);
+        Resource::task_definition(scope, &name.family, revision).question(tables, ACTION)
+    };
+    let every = Arn::of("ecs", scope, "task-definition/*").to_string();
+    Subject::about((), named.map(question).collect(), Question::new(ACTION, every))
 }
 
 /// A failure names the definition as the caller did. Source: what a public test suite expects of AWS.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use outport_aws_ecs::{DeregisterContainerInstanceRequest, DeregisterContainerInstanceResponse};
 use outport_identity::Call;
-use outport_model::Arn;
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
 use outport_model::task::Task;
 use outport_planner::task_end::give_up;
-use outport_store::Transaction;
 use outport_store::keys::ContainerInstanceKey;
+use outport_store::{Tables, Transaction};
 
+use crate::resource::Resource;
 use crate::views::container_instance::view;
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -31,11 +31,11 @@ pub async fn deregister_container_instance(
     let text = input.container_instance.unwrap_or_default();
     let id = names::container_instance(&scope, &cluster, &text)?.ok_or_else(not_found)?;
     let force = input.force.unwrap_or(false);
-    let resource = Arn::container_instance(&scope, &cluster, &id).to_string();
-    let context = access::cluster_context(&scope, &cluster);
-    call.authorize("ecs:DeregisterContainerInstance", &resource, &context)?;
+    // AWS asks about the cluster, not about the instance.
+    let resource = Resource::cluster(&scope, &cluster);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:DeregisterContainerInstance").into();
     service
-        .write_always(|tx| {
+        .write_always(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let key = ContainerInstanceKey::new(&scope, cluster, id);
             let instance = tx.container_instances.get(&key).cloned().ok_or_else(not_found)?;

@@ -2,10 +2,10 @@
 //! the services that use it.
 
 use outport_aws_ecs::{DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 use outport_model::Scope;
 use outport_model::task_definition::TaskDefinitionStatus;
-use outport_store::Transaction;
+use outport_store::{Tables, Transaction};
 
 use crate::names::TaskDefinitionName;
 use crate::views::task_definition::view;
@@ -22,8 +22,9 @@ pub async fn deregister_task_definition(
     if name.as_ref().is_some_and(|name| name.revision.is_none()) {
         return Err(Rejection::client("Revision is missing."));
     }
-    call.authorize("ecs:DeregisterTaskDefinition", "*", &ConditionContext::new())?;
-    service.write_always(|tx| deregister(tx, &scope, name.as_ref())).await
+    let question = Question::without_resource("ecs:DeregisterTaskDefinition");
+    let ask = |_: &Tables| question.clone().into();
+    service.write_always(call, ask, |tx, ()| deregister(tx, &scope, name.as_ref())).await
 }
 
 fn deregister(

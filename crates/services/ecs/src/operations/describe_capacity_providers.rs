@@ -4,7 +4,7 @@ use outport_aws_ecs::{
     CapacityProvider, CapacityProviderStatus, CapacityProviderType,
     DescribeCapacityProvidersRequest, DescribeCapacityProvidersResponse,
 };
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 use outport_model::{Arn, Scope};
 
 use crate::capacity_provider::PROVIDERS;
@@ -30,12 +30,11 @@ pub async fn describe_capacity_providers(
     }
     let token = input.next_token.as_deref();
     let request = PageRequest::parse(input.max_results, token, PAGE_MAX, PAGE_MAX)?;
-    let resource = arn(&scope, "*");
-    call.authorize("ecs:DescribeCapacityProviders", &resource, &ConditionContext::new())?;
+    let question = Question::new("ecs:DescribeCapacityProviders", arn(&scope, "*"));
+    let (tables, ()) = service.read(call, |_| question.into())?;
     let of_cluster = match input.cluster.as_deref() {
         Some(text) => {
             let cluster = names::cluster(&scope, Some(text))?;
-            let tables = service.snapshot();
             Some(lookup::active_cluster(&tables, &scope, &cluster)?.capacity_providers.clone())
         }
         None => None,

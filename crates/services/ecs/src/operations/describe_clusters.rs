@@ -1,10 +1,11 @@
 //! `DescribeClusters`: clusters with their counts; those that do not exist are `failures`.
 
 use outport_aws_ecs::{DescribeClustersRequest, DescribeClustersResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::Call;
 use outport_model::Arn;
 use outport_store::keys::ClusterKey;
 
+use crate::resource::Resource;
 use crate::views::cluster::{Include, view};
 use crate::views::{MISSING, failure};
 use crate::{EcsService, Rejection, access, names};
@@ -28,23 +29,29 @@ pub async fn describe_clusters(
         )));
     }
     let include = Include::parse(input.include.as_deref());
-    let tables = service.snapshot();
-    let (mut clusters, mut failures) = (Vec::new(), Vec::new());
-    for text in wanted {
-        let name = match names::cluster(&scope, Some(&text)) {
-            Ok(name) => name,
+    let named: Vec<_> = wanted
+        .iter()
+        .map(|text| match names::cluster(&scope, Some(text)) {
+            Ok(name) => Ok(Some(name)),
             // An ARN of another account or region.
-            Err(Rejection::ClusterNotFound) => {
-                failures.push(failure(text, MISSING));
-                continue;
-            }
-            Err(rejection) => return Err(rejection),
+            Err(Rejection::ClusterNotFound) => Ok(None),
+            Err(rejection) => Err(rejection),
+        })
+        .collect::<Result<_, _>>()?;
+    let resources: Vec<_> =
+        named.iter().flatten().map(|name| Resource::cluster(&scope, name)).collect();
+    let every = Arn::of("ecs", &scope, "cluster/*");
+    let (tables, ()) = service.read(call, |tables| {
+        Resource::questions(tables, "ecs:DescribeClusters", &resources, &every)
+    })?;
+    let (mut clusters, mut failures) = (Vec::new(), Vec::new());
+    for (text, name) in wanted.into_iter().zip(named) {
+        let Some(name) = name else {
+            failures.push(failure(text, MISSING));
+            continue;
         };
         let arn = Arn::cluster(&scope, &name).to_string();
         let row = tables.clusters.get(&ClusterKey::new(&scope, name));
-        let tags = row.map(|row| crate::tags::pairs(&row.tags)).into_iter().flatten();
-        let context = ConditionContext::new().with_resource_tags(tags);
-        call.authorize("ecs:DescribeClusters", &arn, &context)?;
         match row {
             Some(row) => clusters.push(view(&tables, row, include)),
             None => failures.push(failure(arn, MISSING)),

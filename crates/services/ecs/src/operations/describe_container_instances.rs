@@ -7,6 +7,7 @@ use outport_identity::Call;
 use outport_model::Arn;
 use outport_store::keys::ContainerInstanceKey;
 
+use crate::resource::Resource;
 use crate::views::container_instance::view;
 use crate::views::{MISSING, failure, missing};
 use crate::{EcsService, Rejection, access, lookup, names};
@@ -32,17 +33,24 @@ pub async fn describe_container_instances(
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let with_tags =
         input.include.is_some_and(|fields| fields.contains(&ContainerInstanceField::Tags));
-    let tables = service.snapshot();
+    let ids: Vec<_> = wanted
+        .iter()
+        .map(|text| names::container_instance(&scope, &cluster, text))
+        .collect::<Result<_, _>>()?;
+    let resources: Vec<_> =
+        ids.iter().flatten().map(|id| Resource::container_instance(&scope, &cluster, id)).collect();
+    let every = Arn::of("ecs", &scope, format!("container-instance/{cluster}/*"));
+    let (tables, ()) = service.read(call, |tables| {
+        Resource::questions(tables, "ecs:DescribeContainerInstances", &resources, &every)
+    })?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let (mut instances, mut failures) = (Vec::new(), Vec::new());
-    for text in wanted {
-        let Some(id) = names::container_instance(&scope, &cluster, &text)? else {
+    for (text, id) in wanted.into_iter().zip(ids) {
+        let Some(id) = id else {
             failures.push(failure(text, MISSING));
             continue;
         };
         let arn = Arn::container_instance(&scope, &cluster, &id).to_string();
-        let context = access::cluster_context(&scope, &cluster);
-        call.authorize("ecs:DescribeContainerInstances", &arn, &context)?;
         match tables.container_instances.get(&ContainerInstanceKey::new(
             &scope,
             cluster.clone(),

@@ -26,15 +26,21 @@ pub async fn describe_service_deployments(
             "serviceDeploymentArns can have at most {DEPLOYMENTS_PER_CALL_MAX} items."
         )));
     }
-    let tables = service.snapshot();
+    let named: Vec<_> = wanted
+        .iter()
+        .map(|text| names::below_service(&scope, "service-deployment", text))
+        .collect::<Result<_, _>>()?;
+    let here: Vec<_> = named.iter().flatten().cloned().collect();
+    let action = "ecs:DescribeServiceDeployments";
+    let (tables, ()) = service.read(call, |tables| {
+        access::below_service(tables, &scope, action, "service-deployment", &here)
+    })?;
     let (mut deployments, mut failures) = (Vec::new(), Vec::new());
-    for text in wanted {
-        let Some(named) = names::below_service(&scope, "service-deployment", &text)? else {
+    for (text, named) in wanted.into_iter().zip(named) {
+        let Some(named) = named else {
             failures.push(failure(text, MISSING));
             continue;
         };
-        let context = access::cluster_context(&scope, &named.cluster);
-        call.authorize("ecs:DescribeServiceDeployments", &text, &context)?;
         let key = ServiceDeploymentKey::new(&scope, named.cluster, named.service, named.id);
         match tables.service_deployments.get(&key) {
             Some(row) => deployments.push(view(&tables, row)),

@@ -26,15 +26,21 @@ pub async fn describe_service_revisions(
             "serviceRevisionArns can have at most {REVISIONS_PER_CALL_MAX} items."
         )));
     }
-    let tables = service.snapshot();
+    let named: Vec<_> = wanted
+        .iter()
+        .map(|text| names::below_service(&scope, "service-revision", text))
+        .collect::<Result<_, _>>()?;
+    let here: Vec<_> = named.iter().flatten().cloned().collect();
+    let action = "ecs:DescribeServiceRevisions";
+    let (tables, ()) = service.read(call, |tables| {
+        access::below_service(tables, &scope, action, "service-revision", &here)
+    })?;
     let (mut revisions, mut failures) = (Vec::new(), Vec::new());
-    for text in wanted {
-        let Some(named) = names::below_service(&scope, "service-revision", &text)? else {
+    for (text, named) in wanted.into_iter().zip(named) {
+        let Some(named) = named else {
             failures.push(failure(text, MISSING));
             continue;
         };
-        let context = access::cluster_context(&scope, &named.cluster);
-        call.authorize("ecs:DescribeServiceRevisions", &text, &context)?;
         let id = named.revision_id();
         let key = ServiceRevisionKey::new(&scope, named.cluster, named.service, id);
         match tables.service_revisions.get(&key) {

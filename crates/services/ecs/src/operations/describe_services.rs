@@ -4,9 +4,10 @@ use outport_aws_ecs::{DescribeServicesRequest, DescribeServicesResponse, Service
 use outport_identity::Call;
 use outport_model::Arn;
 
+use crate::resource::Resource;
 use crate::views::service::view;
 use crate::views::{MISSING, failure, missing};
-use crate::{EcsService, Rejection, access, lookup, names, tags};
+use crate::{EcsService, Rejection, access, lookup, names};
 
 /// Source: botocore's documentation of `DescribeServicesRequest.services`.
 const SERVICES_PER_CALL_MAX: usize = 10;
@@ -28,19 +29,24 @@ pub async fn describe_services(
     }
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let with_tags = input.include.is_some_and(|fields| fields.contains(&ServiceField::Tags));
-    let tables = service.snapshot();
+    let ids: Vec<_> = wanted
+        .iter()
+        .map(|text| names::service(&scope, &cluster, text))
+        .collect::<Result<_, _>>()?;
+    let resources: Vec<_> =
+        ids.iter().flatten().map(|id| Resource::service(&scope, &cluster, id)).collect();
+    let every = Arn::of("ecs", &scope, format!("service/{cluster}/*"));
+    let (tables, ()) = service.read(call, |tables| {
+        Resource::questions(tables, "ecs:DescribeServices", &resources, &every)
+    })?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let (mut services, mut failures) = (Vec::new(), Vec::new());
-    for text in wanted {
-        let Some(name) = names::service(&scope, &cluster, &text)? else {
+    for (text, name) in wanted.into_iter().zip(ids) {
+        let Some(name) = name else {
             failures.push(failure(text, MISSING));
             continue;
         };
-        let arn = Arn::service(&scope, &cluster, &name).to_string();
         let row = lookup::service(&tables, &scope, &cluster, &name);
-        let context = access::cluster_context(&scope, &cluster)
-            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
-        call.authorize("ecs:DescribeServices", &arn, &context)?;
         match row {
             Some(row) => services.push(view(&tables, row, with_tags)),
             // AWS names it without its cluster.

@@ -3,7 +3,7 @@
 use outport_aws_ecs::{
     DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse, TaskDefinitionField,
 };
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 
 use crate::views::task_definition::view;
 use crate::{EcsService, Rejection, access, lookup, names, tags};
@@ -16,8 +16,8 @@ pub async fn describe_task_definition(
     let scope = access::scope(call);
     let text = input.task_definition.unwrap_or_default();
     let name = names::task_definition(&scope, &text)?;
-    call.authorize("ecs:DescribeTaskDefinition", "*", &ConditionContext::new())?;
-    let tables = service.snapshot();
+    let question = Question::without_resource("ecs:DescribeTaskDefinition");
+    let (tables, ()) = service.read(call, |_| question.into())?;
     let row = name
         .and_then(|name| lookup::task_definition(&tables, &scope, &name))
         .ok_or_else(|| Rejection::client("Unable to describe task definition."))?;

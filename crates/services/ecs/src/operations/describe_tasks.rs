@@ -5,9 +5,10 @@ use outport_identity::Call;
 use outport_model::Arn;
 use outport_store::keys::TaskKey;
 
+use crate::resource::Resource;
 use crate::views::task::view;
 use crate::views::{MISSING, failure, missing};
-use crate::{EcsService, Rejection, access, lookup, names, tags};
+use crate::{EcsService, Rejection, access, lookup, names};
 
 /// Source: botocore's documentation of `DescribeTasksRequest.tasks`.
 const TASKS_PER_CALL_MAX: usize = 100;
@@ -29,18 +30,22 @@ pub async fn describe_tasks(
     }
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let with_tags = input.include.is_some_and(|fields| fields.contains(&TaskField::Tags));
-    let tables = service.snapshot();
+    let ids: Vec<_> =
+        wanted.iter().map(|text| names::task(&scope, &cluster, text)).collect::<Result<_, _>>()?;
+    let resources: Vec<_> =
+        ids.iter().flatten().map(|id| Resource::task(&scope, &cluster, id)).collect();
+    let every = Arn::of("ecs", &scope, format!("task/{cluster}/*"));
+    let (tables, ()) = service.read(call, |tables| {
+        Resource::questions(tables, "ecs:DescribeTasks", &resources, &every)
+    })?;
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
-    for text in wanted {
-        let Some(id) = names::task(&scope, &cluster, &text)? else {
+    for (text, id) in wanted.into_iter().zip(ids) {
+        let Some(id) = id else {
             failures.push(failure(text, MISSING));
             continue;
         };
         let arn = Arn::task(&scope, &cluster, &id).to_string();
         let row = tables.tasks.get(&TaskKey::new(&scope, cluster.clone(), id));
-        let context = access::cluster_context(&scope, &cluster)
-            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
-        call.authorize("ecs:DescribeTasks", &arn, &context)?;
         match row {
             Some(row) => tasks.push(view(&tables, row, with_tags)),
             None => failures.push(missing(text, arn)),

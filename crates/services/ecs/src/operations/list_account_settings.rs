@@ -1,7 +1,7 @@
 //! `ListAccountSettings`: the settings of a principal: its own, or all that hold for it.
 
 use outport_aws_ecs::{ListAccountSettingsRequest, ListAccountSettingsResponse, SettingName};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 
 use crate::page::PageRequest;
 use crate::{EcsService, Rejection, access, account_setting};
@@ -25,8 +25,8 @@ pub async fn list_account_settings(
         ));
     }
     let principal = account_setting::principal(call, input.principal_arn)?;
-    call.authorize("ecs:ListAccountSettings", "*", &ConditionContext::new())?;
-    let tables = service.snapshot();
+    let question = Question::without_resource("ecs:ListAccountSettings");
+    let (tables, ()) = service.read(call, |_| question.into())?;
     let is_effective = input.effective_settings == Some(true);
     let listed = SettingName::ALL
         .iter()

@@ -2,11 +2,12 @@
 
 use outport_aws_ecs::{ListAttributesRequest, ListAttributesResponse};
 use outport_identity::Call;
-use outport_model::Arn;
 use outport_model::container_instance::ContainerInstanceStatus;
+use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
 use crate::page::PageRequest;
+use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, attribute, lookup, names};
 
 const PAGE_MAX: usize = 100;
@@ -20,9 +21,9 @@ pub async fn list_attributes(
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let request =
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
-    let resource = Arn::cluster(&scope, &cluster).to_string();
-    call.authorize("ecs:ListAttributes", &resource, &access::cluster_context(&scope, &cluster))?;
-    let tables = service.snapshot();
+    let resource = Resource::cluster(&scope, &cluster);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:ListAttributes").into();
+    let (tables, ()) = service.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (name, value) = (given(input.attribute_name), given(input.attribute_value));

@@ -1,7 +1,7 @@
 //! `ListClusters`: the ARNs of the clusters that are not deleted.
 
 use outport_aws_ecs::{ListClustersRequest, ListClustersResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 use outport_model::Arn;
 use outport_model::cluster::ClusterStatus;
 
@@ -18,8 +18,8 @@ pub async fn list_clusters(
     let scope = access::scope(call);
     let request =
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
-    call.authorize("ecs:ListClusters", "*", &ConditionContext::new())?;
-    let tables = service.snapshot();
+    let question = Question::without_resource("ecs:ListClusters");
+    let (tables, ()) = service.read(call, |_| question.into())?;
     let clusters = tables
         .clusters
         .iter()

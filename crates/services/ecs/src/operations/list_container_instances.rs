@@ -3,9 +3,11 @@
 use outport_aws_ecs::{ListContainerInstancesRequest, ListContainerInstancesResponse};
 use outport_identity::Call;
 use outport_model::Arn;
+use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
 use crate::page::PageRequest;
+use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, lookup, names};
 
 const PAGE_MAX: usize = 100;
@@ -22,13 +24,9 @@ pub async fn list_container_instances(
     if input.filter.is_some_and(|filter| !filter.is_empty()) {
         return Err(Rejection::not_built("The cluster query language (filter)"));
     }
-    let resource = Arn::cluster(&scope, &cluster).to_string();
-    call.authorize(
-        "ecs:ListContainerInstances",
-        &resource,
-        &access::cluster_context(&scope, &cluster),
-    )?;
-    let tables = service.snapshot();
+    let resource = Resource::cluster(&scope, &cluster);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:ListContainerInstances").into();
+    let (tables, ()) = service.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let status = input.status.map(|status| status.as_str());
     let key = ClusterKey::new(&scope, cluster.clone());

@@ -2,10 +2,11 @@
 
 use outport_aws_ecs::{ListServiceDeploymentsRequest, ListServiceDeploymentsResponse};
 use outport_identity::Call;
-use outport_model::Arn;
+use outport_store::Tables;
 use outport_store::keys::ServiceKey;
 
 use crate::page::PageRequest;
+use crate::resource::Resource;
 use crate::views::service_deployment::brief;
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -23,13 +24,9 @@ pub async fn list_service_deployments(
     let name = names::service(&scope, &cluster, &text)?.ok_or(Rejection::ServiceNotFound)?;
     let token = input.next_token.as_deref();
     let request = PageRequest::parse(input.max_results, token, PAGE_DEFAULT, PAGE_MAX)?;
-    let resource = Arn::service(&scope, &cluster, &name).to_string();
-    call.authorize(
-        "ecs:ListServiceDeployments",
-        &resource,
-        &access::cluster_context(&scope, &cluster),
-    )?;
-    let tables = service.snapshot();
+    let resource = Resource::service(&scope, &cluster, &name);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:ListServiceDeployments").into();
+    let (tables, ()) = service.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     lookup::service(&tables, &scope, &cluster, &name).ok_or(Rejection::ServiceNotFound)?;
     let statuses = input.status.unwrap_or_default();

@@ -3,7 +3,7 @@
 use outport_aws_ecs::{
     ListServicesRequest, ListServicesResponse, ResourceManagementType, SchedulingStrategy,
 };
-use outport_identity::Call;
+use outport_identity::{Call, Question};
 use outport_model::service::{self, ServiceStatus};
 use outport_store::keys::ClusterKey;
 
@@ -23,8 +23,9 @@ pub async fn list_services(
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let token = input.next_token.as_deref();
     let request = PageRequest::parse(input.max_results, token, PAGE_DEFAULT, PAGE_MAX)?;
-    call.authorize("ecs:ListServices", "*", &access::cluster_context(&scope, &cluster))?;
-    let tables = service.snapshot();
+    let question = Question::without_resource("ecs:ListServices");
+    let question = access::in_cluster(question, &scope, &cluster);
+    let (tables, ()) = service.read(call, |_| question.into())?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let strategy = input.scheduling_strategy.map(|strategy| match strategy {
         SchedulingStrategy::Replica => service::SchedulingStrategy::Replica,

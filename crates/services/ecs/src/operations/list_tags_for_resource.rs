@@ -1,9 +1,10 @@
 //! `ListTagsForResource`: the tags of a cluster, service, task, task definition or container instance.
 
 use outport_aws_ecs::{ListTagsForResourceRequest, ListTagsForResourceResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::Call;
+use outport_store::Tables;
 
-use crate::taggable::Taggable;
+use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, tags};
 
 pub async fn list_tags_for_resource(
@@ -13,9 +14,10 @@ pub async fn list_tags_for_resource(
 ) -> Result<ListTagsForResourceResponse, Rejection> {
     let scope = access::scope(call);
     let arn = input.resource_arn.unwrap_or_default();
-    let resource = Taggable::parse(&scope, &arn)?;
-    call.authorize("ecs:ListTagsForResource", &arn, &ConditionContext::new())?;
-    let tags = resource.tags(&service.snapshot())?;
+    let resource = Resource::parse(&scope, &arn)?;
+    let ask = |tables: &Tables| resource.question(tables, "ecs:ListTagsForResource").into();
+    let (tables, ()) = service.read(call, ask)?;
+    let tags = resource.tags(&tables)?;
     Ok(ListTagsForResourceResponse { tags: Some(tags::view(&tags)) })
 }
 

@@ -6,7 +6,7 @@ use outport_aws_ecs::{
     ListTaskDefinitionFamiliesRequest, ListTaskDefinitionFamiliesResponse,
     TaskDefinitionFamilyStatus,
 };
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 use outport_model::task_definition::TaskDefinitionStatus;
 
 use crate::page::PageRequest;
@@ -22,9 +22,9 @@ pub async fn list_task_definition_families(
     let scope = access::scope(call);
     let request =
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
-    call.authorize("ecs:ListTaskDefinitionFamilies", "*", &ConditionContext::new())?;
+    let question = Question::without_resource("ecs:ListTaskDefinitionFamilies");
     let prefix = input.family_prefix.unwrap_or_default();
-    let tables = service.snapshot();
+    let (tables, ()) = service.read(call, |_| question.into())?;
     // Family to whether one of its revisions is ACTIVE.
     let mut families: BTreeMap<&str, bool> = BTreeMap::new();
     for row in tables.task_definitions.iter().filter(|row| row.scope == scope) {

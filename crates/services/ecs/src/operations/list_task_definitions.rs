@@ -3,7 +3,7 @@
 use outport_aws_ecs::{
     ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, SortOrder, TaskDefinitionStatus,
 };
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 use outport_model::Family;
 use outport_store::keys::FamilyKey;
 
@@ -25,9 +25,9 @@ pub async fn list_task_definitions(
     if family.as_deref().is_some_and(|family| !names::is_name(family)) {
         return Err(Rejection::client("Family contains invalid characters."));
     }
-    call.authorize("ecs:ListTaskDefinitions", "*", &ConditionContext::new())?;
+    let question = Question::without_resource("ecs:ListTaskDefinitions");
     let status = input.status.unwrap_or(TaskDefinitionStatus::Active);
-    let tables = service.snapshot();
+    let (tables, ()) = service.read(call, |_| question.into())?;
     let rows: Vec<_> = match family {
         Some(family) => {
             let key = FamilyKey::new(&scope, Family::new(family));

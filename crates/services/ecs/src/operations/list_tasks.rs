@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use outport_aws_ecs::{DesiredStatus, ListTasksRequest, ListTasksResponse};
-use outport_identity::Call;
+use outport_identity::{Call, Question};
 use outport_model::task::Task;
 use outport_model::task_definition::LaunchType;
 use outport_model::{Arn, ClusterName, ContainerInstanceId, Family, Scope, ServiceName, TaskId};
-use outport_store::TaskFacet;
 use outport_store::keys::ClusterKey;
+use outport_store::{Tables, TaskFacet};
 
 use crate::page::PageRequest;
+use crate::resource::Resource;
 use crate::views::task::arn;
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -26,9 +27,8 @@ pub async fn list_tasks(
     let request =
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
     let filter = Filter::parse(&scope, &cluster, &input)?;
-    let resource = Arn::of("ecs", &scope, format!("container-instance/{cluster}/*")).to_string();
-    call.authorize("ecs:ListTasks", &resource, &access::cluster_context(&scope, &cluster))?;
-    let tables = service.snapshot();
+    let ask = |tables: &Tables| filter.question(tables, &scope, &cluster).into();
+    let (tables, ()) = service.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     if let Some(name) = &filter.service
         && lookup::service(&tables, &scope, &cluster, name).is_none()
@@ -113,6 +113,18 @@ impl Filter {
         };
         let facet = instance.or_else(service).or_else(started_by).or_else(family);
         facet.or_else(launch_type).unwrap_or(TaskFacet::Any)
+    }
+
+    /// AWS asks about the container instance that the tasks are on; without one, about all of the cluster.
+    fn question(&self, tables: &Tables, scope: &Scope, cluster: &ClusterName) -> Question {
+        let action = "ecs:ListTasks";
+        match &self.container_instance {
+            Some(id) => Resource::container_instance(scope, cluster, id).question(tables, action),
+            None => {
+                let every = Arn::of("ecs", scope, format!("container-instance/{cluster}/*"));
+                access::in_cluster(Question::new(action, every.to_string()), scope, cluster)
+            }
+        }
     }
 
     fn passes(&self, task: &Arc<Task>) -> bool {

@@ -1,7 +1,7 @@
 //! `PutAccountSetting`: a setting of one principal.
 
 use outport_aws_ecs::{PutAccountSettingRequest, PutAccountSettingResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 
 use crate::{EcsService, Rejection, access, account_setting};
 
@@ -15,14 +15,18 @@ pub async fn put_account_setting(
     let value = input.value.unwrap_or_default();
     account_setting::check(name, &value)?;
     let principal = account_setting::principal(call, input.principal_arn)?;
-    let context = ConditionContext::new().with("ecs:account-setting", name.as_str());
-    call.authorize("ecs:PutAccountSetting", "*", &context)?;
+    let question = Question::without_resource("ecs:PutAccountSetting");
+    let question = question.with("ecs:account-setting", name.as_str());
     service
-        .write(|tx| {
-            account_setting::put(tx, &scope, &principal, name, &value);
-            let setting = account_setting::view(name, value, &principal);
-            Ok(PutAccountSettingResponse { setting: Some(setting) })
-        })
+        .write(
+            call,
+            |_| question.clone().into(),
+            |tx, ()| {
+                account_setting::put(tx, &scope, &principal, name, &value);
+                let setting = account_setting::view(name, value, &principal);
+                Ok(PutAccountSettingResponse { setting: Some(setting) })
+            },
+        )
         .await
 }
 

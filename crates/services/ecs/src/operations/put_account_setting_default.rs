@@ -1,7 +1,7 @@
 //! `PutAccountSettingDefault`: a setting of all principals that have none of their own.
 
 use outport_aws_ecs::{PutAccountSettingDefaultRequest, PutAccountSettingDefaultResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question};
 
 use crate::{EcsService, Rejection, access, account_setting};
 
@@ -14,15 +14,19 @@ pub async fn put_account_setting_default(
     let name = input.name.ok_or_else(|| Rejection::client("Name can not be blank."))?;
     let value = input.value.unwrap_or_default();
     account_setting::check(name, &value)?;
-    let context = ConditionContext::new().with("ecs:account-setting", name.as_str());
-    call.authorize("ecs:PutAccountSettingDefault", "*", &context)?;
+    let question = Question::without_resource("ecs:PutAccountSettingDefault");
+    let question = question.with("ecs:account-setting", name.as_str());
     let root = account_setting::root(&scope.account);
     service
-        .write(|tx| {
-            account_setting::put(tx, &scope, &root, name, &value);
-            let setting = account_setting::view(name, value, &root);
-            Ok(PutAccountSettingDefaultResponse { setting: Some(setting) })
-        })
+        .write(
+            call,
+            |_| question.clone().into(),
+            |tx, ()| {
+                account_setting::put(tx, &scope, &root, name, &value);
+                let setting = account_setting::view(name, value, &root);
+                Ok(PutAccountSettingDefaultResponse { setting: Some(setting) })
+            },
+        )
         .await
 }
 

@@ -2,6 +2,7 @@
 
 use outport_aws_ecs::{PutAttributesRequest, PutAttributesResponse};
 use outport_identity::Call;
+use outport_store::Tables;
 
 use crate::attribute::{self, ATTRIBUTES_PER_INSTANCE_MAX};
 use crate::{EcsService, Rejection, access, lookup, names};
@@ -13,12 +14,14 @@ pub async fn put_attributes(
 ) -> Result<PutAttributesResponse, Rejection> {
     let scope = access::scope(call);
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
-    let asked = attribute::parse(call, "ecs:PutAttributes", &cluster, input.attributes)?;
+    let asked = attribute::parse(&scope, &cluster, input.attributes)?;
+    let ask =
+        |tables: &Tables| attribute::ask(tables, "ecs:PutAttributes", &scope, &cluster, &asked);
     service
-        .write(|tx| {
+        .write(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let mut shown = Vec::new();
-            for one in asked {
+            for one in &asked {
                 let mut row = attribute::target(tx, &scope, &cluster, &one.instance)?;
                 row.attributes.retain(|(name, _)| *name != one.name);
                 row.attributes.push((one.name.clone(), one.value.clone()));

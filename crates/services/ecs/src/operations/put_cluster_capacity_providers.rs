@@ -3,11 +3,11 @@
 use outport_aws_ecs as wire;
 use outport_aws_ecs::{PutClusterCapacityProvidersRequest, PutClusterCapacityProvidersResponse};
 use outport_identity::Call;
-use outport_model::Arn;
 use outport_model::service::ServiceStatus;
 use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
+use crate::resource::Resource;
 use crate::views::cluster::{Include, view};
 use crate::views::stored;
 use crate::{EcsService, Rejection, access, capacity_provider, lookup, names};
@@ -27,12 +27,13 @@ pub async fn put_cluster_capacity_providers(
     let strategy =
         capacity_provider::checked(input.default_capacity_provider_strategy.unwrap_or_default())?;
     capacity_provider::check_associated(&strategy, &providers)?;
-    let arn = Arn::cluster(&scope, &name).to_string();
-    let context =
-        access::cluster_context(&scope, &name).with("ecs:capacity-provider", providers.clone());
-    call.authorize("ecs:PutClusterCapacityProviders", &arn, &context)?;
+    let (resource, named) = (Resource::cluster(&scope, &name), providers.clone());
+    let ask = |tables: &Tables| {
+        let question = resource.question(tables, "ecs:PutClusterCapacityProviders");
+        question.with("ecs:capacity-provider", named.clone()).into()
+    };
     service
-        .write(|tx| {
+        .write(call, ask, |tx, ()| {
             let mut cluster = (**lookup::active_cluster(tx, &scope, &name)?).clone();
             let key = ClusterKey::new(&scope, name);
             let mut removed =

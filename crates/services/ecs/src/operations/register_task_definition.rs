@@ -3,7 +3,7 @@
 //! What AWS checks and fills in is in [`crate::task_definition`].
 
 use outport_aws_ecs::{RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse, SettingName};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question, Subject};
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 use outport_model::{Arn, Family, Scope, Tags};
 use outport_store::Transaction;
@@ -29,26 +29,24 @@ pub async fn register_task_definition(
     let has_tags = given_tags.is_some();
     let tags = tags::parse(given_tags)?;
     let definition = task_definition::normalise(input, &scope)?;
-    authorize(call, &scope, &definition, &tags)?;
     let registered_by = call.principal.arn();
     let shown_tags = has_tags.then(|| tags::view(&tags));
     service
-        .write(|tx| {
-            let row = register(tx, &scope, &definition, registered_by, tags)?;
-            Ok(RegisterTaskDefinitionResponse {
-                task_definition: Some(view(&row)),
-                tags: shown_tags,
-            })
-        })
+        .write(
+            call,
+            |_| ask(&scope, &definition, &tags),
+            |tx, ()| {
+                let row = register(tx, &scope, &definition, registered_by, tags.clone())?;
+                Ok(RegisterTaskDefinitionResponse {
+                    task_definition: Some(view(&row)),
+                    tags: shown_tags,
+                })
+            },
+        )
         .await
 }
 
-fn authorize(
-    call: &Call,
-    scope: &Scope,
-    definition: &outport_aws_ecs::TaskDefinition,
-    tags: &Tags,
-) -> Result<(), Rejection> {
+fn ask(scope: &Scope, definition: &outport_aws_ecs::TaskDefinition, tags: &Tags) -> Subject<()> {
     let family = definition.family.clone().unwrap_or_default();
     let arn = Arn::of("ecs", scope, format!("task-definition/{family}:*"));
     let compatibilities: Vec<String> = definition
@@ -58,18 +56,18 @@ fn authorize(
         .map(|compatibility| compatibility.as_str().to_owned())
         .collect();
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i64>().ok());
-    let context = ConditionContext::new()
+    let question = Question::new("ecs:RegisterTaskDefinition", arn.to_string())
         .with("ecs:compute-compatibility", compatibilities)
         .with("ecs:privileged", task_definition::asks_for_the_host(definition))
         .with_optional("ecs:task-cpu", number(&definition.cpu))
         .with_optional("ecs:task-memory", number(&definition.memory))
         .with_request_tags(tags::pairs(tags));
-    call.authorize("ecs:RegisterTaskDefinition", &arn.to_string(), &context)?;
-    access::tag_on_create(call, "RegisterTaskDefinition", &arn, tags)?;
-    for role in [&definition.task_role_arn, &definition.execution_role_arn].into_iter().flatten() {
-        access::pass_role(call, role)?;
-    }
-    Ok(())
+    let roles = [&definition.task_role_arn, &definition.execution_role_arn];
+    let pass_roles =
+        roles.into_iter().flatten().map(|role| access::pass_role(&scope.account, role));
+    Subject::new((), question)
+        .and_all(access::tag_on_create("RegisterTaskDefinition", &arn, tags))
+        .and_all(pass_roles)
 }
 
 /// A number is never given twice: the family's counter outlives its revisions.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use outport_aws_ecs::{Failure, PropagateTags, RunTaskRequest, RunTaskResponse, TaskOverride};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question, Subject};
 use outport_model::network::AwsvpcConfiguration;
 use outport_model::task::{Task, TaskOverrides};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
@@ -17,7 +17,9 @@ use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::Capacity;
 use crate::idempotency::ClientToken;
+use crate::launch::Runnable;
 use crate::names::TaskDefinitionName;
+use crate::resource::Resource;
 use crate::views::task::view;
 use crate::{
     EcsService, Rejection, access, launch, lookup, names, network_configuration, tags,
@@ -39,30 +41,28 @@ pub async fn run_task(
     input: RunTaskRequest,
 ) -> Result<RunTaskResponse, Rejection> {
     let scope = access::scope(call);
-    let request = Request::parse(&service.snapshot(), &scope, input)?;
-    request.authorize(service, call, &scope)?;
-    service.write(|tx| request.start(tx, &scope, &service.settings)).await
+    let request = Request::parse(&scope, input)?;
+    let look = |tables: &Tables| request.look(tables, &scope);
+    let start =
+        |tx: &mut Transaction<'_>, found| request.start(tx, &scope, found, &service.settings);
+    service.write(call, look, start).await
 }
+
+/// What is found of a request in the store.
+type Found = (Runnable, Result<Capacity, Rejection>);
 
 struct Request {
     cluster: ClusterName,
     definition: Option<TaskDefinitionName>,
     count: i32,
-    launch_type: LaunchType,
-    capacity_provider: Option<String>,
-    platform_version: Option<String>,
-    group: Option<String>,
-    started_by: Option<String>,
-    network: Option<outport_aws_ecs::NetworkConfiguration>,
+    input: RunTaskRequest,
     overrides: Option<TaskOverride>,
     tags: Tags,
-    propagates_tags: bool,
-    adds_managed_tags: bool,
     token: Option<ClientToken>,
 }
 
 impl Request {
-    fn parse(tables: &Tables, scope: &Scope, mut input: RunTaskRequest) -> Result<Self, Rejection> {
+    fn parse(scope: &Scope, mut input: RunTaskRequest) -> Result<Self, Rejection> {
         let token = input.client_token.take();
         let token = ClientToken::parse(token, CLIENT_TOKEN_LENGTH_MAX, &input)?;
         let count = input.count.unwrap_or(1);
@@ -73,97 +73,84 @@ impl Request {
         }
         let cluster = names::cluster(scope, input.cluster.as_deref())?;
         let definition = launch::definition_name(scope, input.task_definition.as_deref())?;
-        let strategy = input.capacity_provider_strategy.as_deref();
-        let capacity = Capacity::of(tables, scope, &cluster, strategy, input.launch_type)?;
-        let launch_type = capacity.launch_type;
-        launch::check_placement(
-            input.placement_constraints.as_deref(),
-            input.placement_strategy.as_deref(),
-            launch_type,
-        )?;
         check_built(&input)?;
         check_texts(&input)?;
-        Ok(Self {
-            cluster,
-            definition,
-            count,
-            launch_type,
-            capacity_provider: capacity.provider(),
-            platform_version: launch::platform_version(
-                input.platform_version.as_deref(),
-                launch_type,
-            )?,
-            group: input.group.filter(|group| !group.is_empty()),
-            started_by: input.started_by.filter(|name| !name.is_empty()),
-            network: input.network_configuration,
-            overrides: input.overrides.map(task_overrides::without_blanks),
-            tags: tags::parse(input.tags)?,
-            propagates_tags: input.propagate_tags == Some(PropagateTags::TaskDefinition),
-            adds_managed_tags: input.enable_ecs_managed_tags == Some(true),
-            token,
-        })
+        let overrides = input.overrides.take().map(task_overrides::without_blanks);
+        let tags = tags::parse(input.tags.take())?;
+        Ok(Self { cluster, definition, count, input, overrides, tags, token })
     }
 
-    fn authorize(&self, service: &EcsService, call: &Call, scope: &Scope) -> Result<(), Rejection> {
-        let tables = service.snapshot();
-        let name = self.definition.as_ref();
-        let row = name.and_then(|name| lookup::task_definition(&tables, scope, name));
-        let resource = match (row, name) {
-            (Some(row), _) => Arn::task_definition(scope, &row.family, row.revision).to_string(),
-            (None, Some(name)) => {
-                Arn::task_definition(scope, &name.family, name.revision.unwrap_or(0)).to_string()
-            }
-            (None, None) => return Err(Rejection::client("TaskDefinition not found.")),
-        };
-        let awsvpc =
-            self.network.as_ref().and_then(|network| network.awsvpc_configuration.as_ref());
-        let context: ConditionContext = access::cluster_context(scope, &self.cluster)
-            .with("ecs:enable-execute-command", false)
-            .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
-            .with_request_tags(tags::pairs(&self.tags))
-            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
-        call.authorize("ecs:RunTask", &resource, &context)?;
+    fn look(&self, tables: &Tables, scope: &Scope) -> Subject<Found> {
+        let strategy = self.input.capacity_provider_strategy.as_deref();
+        let capacity = Capacity::of(tables, scope, &self.cluster, strategy, self.input.launch_type);
+        let runnable = Runnable::look(tables, scope, self.definition.as_ref(), |row| {
+            self.question(tables, scope, row, capacity.as_ref().ok())
+        });
         let tasks = Arn::of("ecs", scope, format!("task/{}/*", self.cluster));
-        access::tag_on_create(call, OPERATION, &tasks, &self.tags)?;
-        if let Some(row) = row {
-            launch::pass_roles(call, row)?;
-        }
-        match self.overrides.as_ref().and_then(|overrides| overrides.execution_role_arn.as_ref()) {
-            Some(role) => access::pass_role(call, role),
-            None => Ok(()),
-        }
+        let overrides = self.overrides.as_ref();
+        let roles =
+            overrides.iter().flat_map(|given| [&given.task_role_arn, &given.execution_role_arn]);
+        let pass_roles = roles.flatten().map(|role| access::pass_role(&scope.account, role));
+        runnable
+            .and_all(access::tag_on_create(OPERATION, &tasks, &self.tags))
+            .and_all(pass_roles)
+            .beside(capacity)
+    }
+
+    /// About the revision that would run, or the family that has none.
+    fn question(
+        &self,
+        tables: &Tables,
+        scope: &Scope,
+        row: Option<&TaskDefinition>,
+        capacity: Option<&Capacity>,
+    ) -> Question {
+        let question = match (row, &self.definition) {
+            (Some(row), _) => Resource::task_definition(scope, &row.family, row.revision)
+                .question(tables, "ecs:RunTask"),
+            (None, Some(TaskDefinitionName { family, revision })) => {
+                let revision = revision.map_or_else(|| "*".to_owned(), |number| number.to_string());
+                let arn = Arn::of("ecs", scope, format!("task-definition/{family}:{revision}"));
+                Question::new("ecs:RunTask", arn.to_string())
+            }
+            // One of another account or region, of which nothing is here.
+            (None, None) => {
+                let every = Arn::of("ecs", scope, "task-definition/*");
+                Question::new("ecs:RunTask", every.to_string())
+            }
+        };
+        access::in_cluster(question, scope, &self.cluster)
+            .with_optional("ecs:capacity-provider", capacity.and_then(Capacity::provider))
+            .with("ecs:enable-ebs-volumes", false)
+            .with("ecs:enable-execute-command", false)
+            .with_request_tags(tags::pairs(&self.tags))
     }
 
     fn start(
-        self,
+        &self,
         tx: &mut Transaction<'_>,
         scope: &Scope,
+        (runnable, capacity): Found,
         settings: &Settings,
     ) -> Result<RunTaskResponse, Rejection> {
         if let Some(made) = recalled(self.token.as_ref(), tx, scope)? {
             return Ok(answer_again(tx, scope, &self.cluster, &made));
         }
+        let launch = self.launch(&capacity?)?;
         lookup::active_cluster(tx, scope, &self.cluster)?;
-        let definition =
-            launch::definition(tx, scope, self.definition.as_ref(), Rejection::InvalidParameter)?;
-        let definition = TaskDefinition::clone(definition);
-        launch::check_definition(&definition, self.launch_type)?;
+        let definition = runnable.active(Rejection::InvalidParameter)?;
+        launch::check_definition(definition, launch.launch_type)?;
         let mode = definition.network_mode;
-        let network = network_configuration::resolve(
-            tx,
-            scope,
-            self.network.as_ref(),
-            mode,
-            self.launch_type,
-        )?;
+        let given = self.input.network_configuration.as_ref();
+        let network = network_configuration::resolve(tx, scope, given, mode, launch.launch_type)?;
         let overrides =
-            task_overrides::parse(self.overrides.clone(), &definition, self.launch_type)?;
-        let tags = self.task_tags(&definition)?;
-        let request = self.start_request(&definition, &network, &overrides, tags);
-        let (tasks, failures) =
-            start_all(tx, scope, &request, self.count.unsigned_abs(), settings)?;
+            task_overrides::parse(self.overrides.clone(), definition, launch.launch_type)?;
+        let tags = self.task_tags(definition)?;
+        let request = self.start_request(&launch, definition, &network, &overrides, tags);
+        let count = self.count.unsigned_abs();
+        let (tasks, failures) = start_all(tx, scope, &request, count, settings)?;
         // A request that found no place made nothing: the next one with its token may.
-        if let Some(token) = self.token.filter(|_| !tasks.is_empty()) {
+        if let Some(token) = self.token.clone().filter(|_| !tasks.is_empty()) {
             let ids = tasks.iter().map(|task| task.id.to_string()).collect();
             token.remember(tx, scope, OPERATION, ids);
         }
@@ -173,12 +160,28 @@ impl Request {
         })
     }
 
+    fn launch(&self, capacity: &Capacity) -> Result<Launch, Rejection> {
+        let (input, launch_type) = (&self.input, capacity.launch_type);
+        launch::check_placement(
+            input.placement_constraints.as_deref(),
+            input.placement_strategy.as_deref(),
+            launch_type,
+        )?;
+        let version = input.platform_version.as_deref();
+        Ok(Launch {
+            launch_type,
+            capacity_provider: capacity.provider(),
+            platform_version: launch::platform_version(version, launch_type)?,
+        })
+    }
+
     /// Given tags win over the definition's. Source: "Tagging your Amazon ECS resources", tag propagation.
     fn task_tags(&self, definition: &TaskDefinition) -> Result<Tags, Rejection> {
-        let mut all = if self.propagates_tags { definition.tags.clone() } else { Tags::new() };
+        let propagates = self.input.propagate_tags == Some(PropagateTags::TaskDefinition);
+        let mut all = if propagates { definition.tags.clone() } else { Tags::new() };
         all.extend(self.tags.clone());
         tags::check_count(&all)?;
-        if self.adds_managed_tags {
+        if self.input.enable_ecs_managed_tags == Some(true) {
             all.insert(tags::CLUSTER_NAME_TAG.to_owned(), self.cluster.to_string());
         }
         Ok(all)
@@ -186,20 +189,22 @@ impl Request {
 
     fn start_request<'a>(
         &'a self,
+        launch: &Launch,
         definition: &'a TaskDefinition,
         network: &'a AwsvpcConfiguration,
         overrides: &'a TaskOverrides,
         tags: Tags,
     ) -> StartRequest<'a> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let family = || format!("family:{}", definition.family);
         StartRequest {
             definition,
             cluster: &self.cluster,
-            launch_type: self.launch_type,
-            capacity_provider: self.capacity_provider.clone(),
-            platform_version: self.platform_version.clone(),
-            group: self.group.clone().unwrap_or_else(family),
-            started_by: self.started_by.clone(),
+            launch_type: launch.launch_type,
+            capacity_provider: launch.capacity_provider.clone(),
+            platform_version: launch.platform_version.clone(),
+            group: given(&self.input.group).unwrap_or_else(family),
+            started_by: given(&self.input.started_by),
             service: None,
             overrides,
             network,
@@ -209,6 +214,13 @@ impl Request {
             troubled: const { &BTreeSet::new() },
         }
     }
+}
+
+/// What the tasks run on.
+struct Launch {
+    launch_type: LaunchType,
+    capacity_provider: Option<String>,
+    platform_version: Option<String>,
 }
 
 fn check_built(input: &RunTaskRequest) -> Result<(), Rejection> {

@@ -10,8 +10,8 @@ use outport_identity::Call;
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus};
 use outport_model::service::{Service, ServiceStatus};
 use outport_planner::deployment::{self, GivenUpBy};
-use outport_store::Transaction;
 use outport_store::keys::{ServiceDeploymentKey, ServiceKey};
+use outport_store::{Tables, Transaction};
 
 use crate::names::BelowService;
 use crate::{EcsService, Rejection, access, names};
@@ -24,14 +24,17 @@ pub async fn stop_service_deployment(
     let scope = access::scope(call);
     let text = input.service_deployment_arn.unwrap_or_default();
     let named = names::below_service(&scope, "service-deployment", &text)?.ok_or_else(not_found)?;
-    let context = access::cluster_context(&scope, &named.cluster);
-    call.authorize("ecs:StopServiceDeployment", &text, &context)?;
     if input.stop_type == Some(StopServiceDeploymentStopType::Abort) {
         return Err(Rejection::not_built("stopType ABORT"));
     }
+    let action = "ecs:StopServiceDeployment";
+    let asked = [named.clone()];
+    let ask = |tables: &Tables| {
+        access::below_service(tables, &scope, action, "service-deployment", &asked)
+    };
     let BelowService { cluster, service: name, id } = named;
     service
-        .write_always(|tx| {
+        .write_always(call, ask, |tx, ()| {
             let key = ServiceDeploymentKey::new(&scope, cluster.clone(), name.clone(), id);
             let row = tx.service_deployments.get(&key).ok_or_else(not_found)?;
             let row = ServiceDeployment::clone(row);

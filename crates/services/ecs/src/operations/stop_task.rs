@@ -3,9 +3,11 @@
 use outport_aws_ecs::{StopTaskRequest, StopTaskResponse};
 use outport_identity::Call;
 use outport_model::task::{StopCode, Task};
-use outport_model::{Arn, DesiredStatus, TaskStatus};
+use outport_model::{DesiredStatus, TaskStatus};
+use outport_store::Tables;
 use outport_store::keys::TaskKey;
 
+use crate::resource::Resource;
 use crate::views::task::view;
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -29,10 +31,10 @@ pub async fn stop_task(
             "reason can have at most {REASON_LENGTH_MAX} characters."
         )));
     }
-    let resource = Arn::task(&scope, &cluster, &id).to_string();
-    call.authorize("ecs:StopTask", &resource, &access::cluster_context(&scope, &cluster))?;
+    let resource = Resource::task(&scope, &cluster, &id);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:StopTask").into();
     service
-        .write_always(|tx| {
+        .write_always(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let key = TaskKey::new(&scope, cluster, id);
             let mut task = tx.tasks.get(&key).map(|row| Task::clone(row)).ok_or_else(not_found)?;

@@ -1,9 +1,10 @@
 //! `TagResource`: adds tags; one with a key that is there already replaces it.
 
 use outport_aws_ecs::{TagResourceRequest, TagResourceResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::Call;
+use outport_store::Tables;
 
-use crate::taggable::Taggable;
+use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, tags};
 
 pub async fn tag_resource(
@@ -13,14 +14,16 @@ pub async fn tag_resource(
 ) -> Result<TagResourceResponse, Rejection> {
     let scope = access::scope(call);
     let arn = input.resource_arn.unwrap_or_default();
-    let resource = Taggable::parse(&scope, &arn)?;
+    let resource = Resource::parse(&scope, &arn)?;
     let added = tags::parse(input.tags)?;
-    let context = ConditionContext::new().with_request_tags(tags::pairs(&added));
-    call.authorize("ecs:TagResource", &arn, &context)?;
+    let ask = |tables: &Tables| {
+        let question = resource.question(tables, "ecs:TagResource");
+        question.with_request_tags(tags::pairs(&added)).into()
+    };
     service
-        .write(|tx| {
+        .write(call, ask, |tx, ()| {
             let mut all = resource.tags(tx)?;
-            all.extend(added);
+            all.extend(added.clone());
             tags::check_count(&all)?;
             resource.set_tags(tx, all)?;
             Ok(TagResourceResponse::default())

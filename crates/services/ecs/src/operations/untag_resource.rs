@@ -1,9 +1,10 @@
 //! `UntagResource`: removes tags by their keys; a key that is not there is no error.
 
 use outport_aws_ecs::{UntagResourceRequest, UntagResourceResponse};
-use outport_identity::{Call, ConditionContext};
+use outport_identity::Call;
+use outport_store::Tables;
 
-use crate::taggable::Taggable;
+use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, tags};
 
 pub async fn untag_resource(
@@ -13,15 +14,16 @@ pub async fn untag_resource(
 ) -> Result<UntagResourceResponse, Rejection> {
     let scope = access::scope(call);
     let arn = input.resource_arn.unwrap_or_default();
-    let resource = Taggable::parse(&scope, &arn)?;
+    let resource = Resource::parse(&scope, &arn)?;
     let keys = input.tag_keys.unwrap_or_default();
     if keys.iter().any(|key| tags::is_reserved(key)) {
         return Err(Rejection::invalid_parameter("Tags that AWS manages cannot be removed."));
     }
-    let context = ConditionContext::new().with("aws:TagKeys", keys.clone());
-    call.authorize("ecs:UntagResource", &arn, &context)?;
+    let ask = |tables: &Tables| {
+        resource.question(tables, "ecs:UntagResource").with("aws:TagKeys", keys.clone()).into()
+    };
     service
-        .write_always(|tx| {
+        .write_always(call, ask, |tx, ()| {
             let mut all = resource.tags(tx)?;
             all.retain(|key, _| !keys.contains(key));
             resource.set_tags(tx, all)?;

@@ -2,9 +2,10 @@
 
 use outport_aws_ecs::{UpdateClusterRequest, UpdateClusterResponse};
 use outport_identity::Call;
-use outport_model::Arn;
+use outport_store::Tables;
 
 use super::create_cluster;
+use crate::resource::Resource;
 use crate::views::cluster::{Include, view};
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -20,10 +21,10 @@ pub async fn update_cluster(
     }
     let settings = input.settings.map(create_cluster::settings).transpose()?;
     let configuration = create_cluster::configuration(input.configuration);
-    let arn = Arn::cluster(&scope, &name).to_string();
-    call.authorize("ecs:UpdateCluster", &arn, &access::cluster_context(&scope, &name))?;
+    let resource = Resource::cluster(&scope, &name);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:UpdateCluster").into();
     service
-        .write(|tx| {
+        .write(call, ask, |tx, ()| {
             let mut cluster = (**lookup::active_cluster(tx, &scope, &name)?).clone();
             if let Some(settings) = settings {
                 cluster.settings = settings;

@@ -2,9 +2,10 @@
 
 use outport_aws_ecs::{UpdateClusterSettingsRequest, UpdateClusterSettingsResponse};
 use outport_identity::Call;
-use outport_model::Arn;
+use outport_store::Tables;
 
 use super::create_cluster;
+use crate::resource::Resource;
 use crate::views::cluster::{Include, view};
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -19,10 +20,10 @@ pub async fn update_cluster_settings(
     if settings.is_empty() {
         return Err(Rejection::invalid_parameter("Settings can not be empty."));
     }
-    let arn = Arn::cluster(&scope, &name).to_string();
-    call.authorize("ecs:UpdateClusterSettings", &arn, &access::cluster_context(&scope, &name))?;
+    let resource = Resource::cluster(&scope, &name);
+    let ask = |tables: &Tables| resource.question(tables, "ecs:UpdateClusterSettings").into();
     service
-        .write(|tx| {
+        .write(call, ask, |tx, ()| {
             let mut cluster = (**lookup::active_cluster(tx, &scope, &name)?).clone();
             cluster.settings = settings;
             tx.put(cluster.clone());

@@ -4,21 +4,22 @@
 use outport_aws_ecs as wire;
 use outport_aws_ecs::{UpdateServiceRequest, UpdateServiceResponse};
 use outport_aws_wire::to_json;
-use outport_identity::Call;
+use outport_identity::{Call, Question, Subject};
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task_definition::TaskDefinition;
-use outport_model::{Arn, ClusterName, Scope, ServiceName};
-use outport_store::Transaction;
-use outport_store::keys::TaskDefinitionKey;
+use outport_model::{ClusterName, Scope, ServiceName};
+use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::{Capacity, provider};
+use crate::launch::Runnable;
 use crate::names::TaskDefinitionName;
+use crate::resource::Resource;
 use crate::service_request::{self, Unbuilt};
 use crate::views::service::view;
 use crate::views::stored;
 use crate::{
     EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
-    network_configuration, service_deployment, tags,
+    network_configuration, service_deployment,
 };
 
 const MUST_FORCE: &str = "When switching from launch type to capacity provider strategy on an existing service, or making a \
@@ -31,8 +32,8 @@ pub async fn update_service(
 ) -> Result<UpdateServiceResponse, Rejection> {
     let scope = access::scope(call);
     let request = Request::parse(&scope, input)?;
-    request.authorize(service, call, &scope)?;
-    service.write_in_place(|tx| request.update(tx, &scope)).await
+    let look = |tables: &Tables| request.look(tables, &scope);
+    service.write_in_place(call, look, |tx, named| request.update(tx, &scope, named)).await
 }
 
 struct Request {
@@ -62,31 +63,34 @@ impl Request {
         Ok(Self { cluster, name, definition, input })
     }
 
-    fn authorize(&self, service: &EcsService, call: &Call, scope: &Scope) -> Result<(), Rejection> {
-        let tables = service.snapshot();
-        let name = self.definition.as_ref().and_then(Option::as_ref);
-        let definition = name.and_then(|name| lookup::task_definition(&tables, scope, name));
-        let arn = definition
-            .map(|row| Arn::task_definition(scope, &row.family, row.revision).to_string());
-        let row = lookup::service(&tables, scope, &self.cluster, &self.name);
-        let awsvpc = self.input.network_configuration.as_ref();
-        let awsvpc = awsvpc.and_then(|network| network.awsvpc_configuration.as_ref());
-        let context = access::cluster_context(scope, &self.cluster)
-            .with_optional("ecs:task-definition", arn)
-            .with_optional("ecs:subnet", awsvpc.and_then(|awsvpc| awsvpc.subnets.clone()))
-            .with_resource_tags(row.into_iter().flat_map(|row| tags::pairs(&row.tags)));
-        let resource = Arn::service(scope, &self.cluster, &self.name).to_string();
-        call.authorize("ecs:UpdateService", &resource, &context)?;
-        match definition {
-            Some(definition) => launch::pass_roles(call, definition),
-            None => Ok(()),
+    fn look(&self, tables: &Tables, scope: &Scope) -> Subject<Option<Runnable>> {
+        let resource = Resource::service(scope, &self.cluster, &self.name);
+        let question = |row: Option<&TaskDefinition>| {
+            let question = resource.question(tables, "ecs:UpdateService");
+            self.with_what_changes(access::of_task_definition(question, row))
+        };
+        match &self.definition {
+            Some(name) => Runnable::look(tables, scope, name.as_ref(), question).some(),
+            None => Subject::new(None, question(None)),
         }
     }
 
+    /// Only what the request names is asked about: the rest stays.
+    fn with_what_changes(&self, question: Question) -> Question {
+        let input = &self.input;
+        let strategy = input.capacity_provider_strategy.as_deref();
+        access::of_network(question, input.network_configuration.as_ref())
+            .with_optional("ecs:capacity-provider", provider(strategy))
+            .with_optional("ecs:enable-ecs-managed-tags", input.enable_ecs_managed_tags)
+            .with_optional("ecs:enable-execute-command", input.enable_execute_command)
+            .with_optional("ecs:propagate-tags", input.propagate_tags.map(|from| from.as_str()))
+    }
+
     fn update(
-        self,
+        &self,
         tx: &mut Transaction<'_>,
         scope: &Scope,
+        named: Option<Runnable>,
     ) -> Result<UpdateServiceResponse, Rejection> {
         lookup::active_cluster(tx, scope, &self.cluster)?;
         let row = lookup::service(tx, scope, &self.cluster, &self.name);
@@ -97,13 +101,22 @@ impl Request {
         let mut row = before.clone();
         self.change_scale(&mut row)?;
         self.change_capacity(tx, scope, &mut row)?;
-        let definition = self.definition(tx, scope, &row)?;
+        let runs = Runnable::of_service(tx, &before);
+        let definition = match &named {
+            // It must be ACTIVE; the one that runs need not be.
+            Some(named) => {
+                let definition = named.active(Rejection::Client)?;
+                launch::check_definition(definition, row.launch_type)?;
+                definition
+            }
+            None => runs.definition()?,
+        };
         row.family = definition.family.clone();
         row.revision = definition.revision;
-        let given = self.change_placement(tx, scope, &mut row, &definition)?;
+        let given = self.change_placement(tx, scope, &mut row, definition)?;
         let is_forced = self.input.force_new_deployment == Some(true);
         if is_forced || runs_something_else(&before, &row) {
-            launch::check_definition(&definition, row.launch_type)?;
+            launch::check_definition(definition, row.launch_type)?;
             service_deployment::begin(tx, &mut row, given);
         } else {
             tx.put(row.clone());
@@ -159,25 +172,6 @@ impl Request {
         kept.capacity_provider_strategy = capacity.strategy;
         row.document = to_json(&kept);
         Ok(())
-    }
-
-    /// The revision that is asked for, which must be ACTIVE, or the one that runs, which need not be.
-    fn definition(
-        &self,
-        tx: &Transaction<'_>,
-        scope: &Scope,
-        row: &Service,
-    ) -> Result<TaskDefinition, Rejection> {
-        if let Some(name) = &self.definition {
-            let found = launch::definition(tx, scope, name.as_ref(), Rejection::Client)?;
-            launch::check_definition(found, row.launch_type)?;
-            return Ok(TaskDefinition::clone(found));
-        }
-        let key = TaskDefinitionKey::new(scope, row.family.clone(), row.revision);
-        let found = tx.task_definitions.get(&key);
-        found
-            .map(|row| TaskDefinition::clone(row))
-            .ok_or_else(|| Rejection::client("TaskDefinition not found."))
     }
 
     /// Where the tasks run. Gives the network configuration as callers gave it, now or before.

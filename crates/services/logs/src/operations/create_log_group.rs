@@ -1,31 +1,23 @@
 //! `CreateLogGroup`.
 
 use outport_aws_logs::{CreateLogGroupRequest, LogsError};
-use outport_identity::{Call, ConditionContext};
-use outport_log_store::{LogGroupClass, LogStore, NewLogGroup};
+use outport_log_store::{LogGroupClass, NewLogGroup};
 
-use crate::access::{authorize, group_name, scope};
-use crate::arns::{group_arn, stream_resource};
+use crate::access::group_name;
+use crate::arns::group_arn;
 use crate::rejection::rejection;
+use crate::service::Door;
 use crate::tags::checked_tags;
 
-pub(crate) fn create_log_group(
-    store: &LogStore,
-    call: &Call,
-    input: CreateLogGroupRequest,
-) -> Result<(), LogsError> {
-    let scope = scope(call);
+pub(crate) fn create_log_group(door: &Door, input: CreateLogGroupRequest) -> Result<(), LogsError> {
     let name = group_name(input.log_group_name.as_deref())?;
     let tags = checked_tags(input.tags)?;
-    let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let context = ConditionContext::new().with_request_tags(pairs);
-    let resource = stream_resource(&scope, name.as_str(), "");
-    authorize(call, "logs:CreateLogGroup", &resource, &context)?;
+    let store = door.new_group(&name, &tags)?;
     if input.kms_key_id.is_some() {
         // There is no key management here, so no key exists.
         return Err(LogsError::invalid_parameter_exception(format!(
             "The specified KMS key does not exist or is not allowed to be used with LogGroup '{}'",
-            group_arn(&scope, &name)
+            group_arn(&door.scope, &name)
         )));
     }
     if input.deletion_protection_enabled == Some(true) {
@@ -36,7 +28,7 @@ pub(crate) fn create_log_group(
     let class = input.log_group_class.and_then(|class| LogGroupClass::parse(class.as_str()));
     let class = class.unwrap_or_default();
     let new = NewLogGroup { name, class, kms_key_id: None, tags };
-    store.create_group(&scope, new).map(drop).map_err(rejection)
+    store.create_group(&door.scope, new).map(drop).map_err(rejection)
 }
 
 #[cfg(test)]

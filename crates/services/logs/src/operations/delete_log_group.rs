@@ -1,20 +1,15 @@
 //! `DeleteLogGroup`.
 
 use outport_aws_logs::{DeleteLogGroupRequest, LogsError};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
-use crate::access::{authorize_group, group_name, scope};
+use crate::access::group_name;
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
-pub(crate) fn delete_log_group(
-    store: &LogStore,
-    call: &Call,
-    input: DeleteLogGroupRequest,
-) -> Result<(), LogsError> {
+pub(crate) fn delete_log_group(door: &Door, input: DeleteLogGroupRequest) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    authorize_group(store, call, "logs:DeleteLogGroup", &group)?;
-    store.delete_group(&scope(call), &group).map_err(rejection)
+    let Permitted { store, scope, group } = door.group("logs:DeleteLogGroup", &group)?;
+    store.delete_group(scope, &group).map_err(rejection)
 }
 
 #[cfg(test)]

@@ -1,21 +1,19 @@
 //! `DeleteLogStream`.
 
 use outport_aws_logs::{DeleteLogStreamRequest, LogsError};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
-use crate::access::{authorize_stream, group_name, scope, stream_name};
+use crate::access::{group_name, stream_name};
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 pub(crate) fn delete_log_stream(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: DeleteLogStreamRequest,
 ) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
     let stream = stream_name(input.log_stream_name.as_deref())?;
-    authorize_stream(store, call, "logs:DeleteLogStream", &group, &stream)?;
-    store.delete_stream(&scope(call), &group, &stream).map_err(rejection)
+    let Permitted { store, scope, group } = door.stream("logs:DeleteLogStream", &group, &stream)?;
+    store.delete_stream(scope, &group, &stream).map_err(rejection)
 }
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
 //! `DeleteRetentionPolicy`: events are kept for ever again.
 
 use outport_aws_logs::{DeleteRetentionPolicyRequest, LogsError};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
-use crate::access::{authorize_group, group_name, scope};
+use crate::access::group_name;
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 pub(crate) fn delete_retention_policy(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: DeleteRetentionPolicyRequest,
 ) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    authorize_group(store, call, "logs:DeleteRetentionPolicy", &group)?;
-    store.set_retention(&scope(call), &group, None).map_err(rejection)
+    let Permitted { store, scope, group } = door.group("logs:DeleteRetentionPolicy", &group)?;
+    store.set_retention(scope, &group, None).map_err(rejection)
 }
 
 #[cfg(test)]

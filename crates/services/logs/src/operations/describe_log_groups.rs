@@ -7,23 +7,21 @@
 use outport_aws_logs::{
     self as aws, DescribeLogGroupsRequest, DescribeLogGroupsResponse, LogsError,
 };
-use outport_identity::{Call, ConditionContext};
-use outport_log_store::{GroupQuery, LogGroup, LogGroupClass, LogStore};
+use outport_log_store::{GroupQuery, LogGroup, LogGroupClass};
 use outport_model::Scope;
 
-use crate::access::{authorize, group_by_identifier, scope};
-use crate::arns::{group_arn, stream_resource};
+use crate::access::group_by_identifier;
+use crate::arns::group_arn;
 use crate::page::{name_in_token, rows, token_behind_name};
 use crate::rejection::rejection;
+use crate::service::Door;
 
 pub(crate) fn describe_log_groups(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: DescribeLogGroupsRequest,
 ) -> Result<DescribeLogGroupsResponse, LogsError> {
-    let scope = scope(call);
-    let resource = stream_resource(&scope, "", "");
-    authorize(call, "logs:DescribeLogGroups", &resource, &ConditionContext::new())?;
+    let store = door.every_group("logs:DescribeLogGroups")?;
+    let scope = &door.scope;
     let has_prefix = input.log_group_name_prefix.is_some();
     let has_pattern =
         input.log_group_name_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty());
@@ -46,7 +44,7 @@ pub(crate) fn describe_log_groups(
         return Ok(DescribeLogGroupsResponse { log_groups: Some(vec![]), next_token: None });
     }
     let names = input.log_group_identifiers.map(|identifiers| {
-        let name = |identifier: &String| group_by_identifier(call, identifier);
+        let name = |identifier: &String| group_by_identifier(&door.scope, identifier);
         identifiers.iter().map(name).collect::<Result<Vec<_>, _>>()
     });
     let query = GroupQuery {
@@ -56,11 +54,11 @@ pub(crate) fn describe_log_groups(
         names: names.transpose()?,
         after: input.next_token.as_deref().map(name_in_token).transpose()?,
     };
-    let page = store.describe_groups(&scope, &query, rows(input.limit)).map_err(rejection)?;
+    let page = store.describe_groups(scope, &query, rows(input.limit)).map_err(rejection)?;
     let last = page.groups.last().filter(|_| page.more);
     let next_token = last.map(|group| token_behind_name(group.name.as_str()));
     let view = if has_pattern { view_by_pattern } else { view };
-    let log_groups = page.groups.into_iter().map(|group| view(&scope, group)).collect();
+    let log_groups = page.groups.into_iter().map(|group| view(scope, group)).collect();
     Ok(DescribeLogGroupsResponse { log_groups: Some(log_groups), next_token })
 }
 

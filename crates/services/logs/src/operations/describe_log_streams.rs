@@ -3,27 +3,27 @@
 use outport_aws_logs::{
     self as aws, DescribeLogStreamsRequest, DescribeLogStreamsResponse, LogsError, OrderBy,
 };
-use outport_identity::Call;
-use outport_log_store::{LogGroupName, LogStore, LogStream, StreamOrder, StreamPlace, StreamQuery};
+use outport_log_store::{
+    GroupNamed, LogGroupName, LogStream, StreamOrder, StreamPlace, StreamQuery,
+};
 use outport_model::Scope;
 
-use crate::access::{authorize_group, group_by_name_or_identifier, scope};
+use crate::access::group_by_name_or_identifier;
 use crate::arns::stream_arn;
 use crate::page::{rows, stream_in_token, token_behind_stream};
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 pub(crate) fn describe_log_streams(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: DescribeLogStreamsRequest,
 ) -> Result<DescribeLogStreamsResponse, LogsError> {
-    let scope = scope(call);
     let group = group_by_name_or_identifier(
-        call,
+        &door.scope,
         input.log_group_name.as_deref(),
         input.log_group_identifier.as_deref(),
     )?;
-    authorize_group(store, call, "logs:DescribeLogStreams", &group)?;
+    let Permitted { store, scope, group } = door.group("logs:DescribeLogStreams", &group)?;
     let order = match input.order_by {
         None | Some(OrderBy::LogStreamName) => StreamOrder::Name,
         Some(OrderBy::LastEventTime) => StreamOrder::LastEventTime,
@@ -40,10 +40,11 @@ pub(crate) fn describe_log_streams(
         after: input.next_token.as_deref().map(stream_in_token).transpose()?,
     };
     let limit = rows(input.limit);
-    let page = store.describe_streams(&scope, &group, &query, limit).map_err(rejection)?;
+    let page = store.describe_streams(scope, &group, &query, limit).map_err(rejection)?;
     let last = page.streams.last().filter(|_| page.more);
     let next_token = last.map(|stream| token_behind_stream(&StreamPlace::behind(stream)));
-    let log_streams = page.streams.into_iter().map(|stream| view(&scope, &group, stream)).collect();
+    let log_streams =
+        page.streams.into_iter().map(|stream| view(scope, group.name(), stream)).collect();
     Ok(DescribeLogStreamsResponse { log_streams: Some(log_streams), next_token })
 }
 

@@ -1,28 +1,24 @@
 //! `DescribeMetricFilters`: there are none, since PutMetricFilter is refused.
 
 use outport_aws_logs::{DescribeMetricFiltersRequest, DescribeMetricFiltersResponse, LogsError};
-use outport_identity::{Call, ConditionContext};
-use outport_log_store::LogStore;
 
-use crate::access::{authorize, authorize_group, existing_group, group_name, scope};
-use crate::arns::stream_resource;
+use crate::access::group_name;
+
+use crate::service::Door;
 
 pub(crate) fn describe_metric_filters(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: DescribeMetricFiltersRequest,
 ) -> Result<DescribeMetricFiltersResponse, LogsError> {
     let action = "logs:DescribeMetricFilters";
     match input.log_group_name.as_deref() {
         Some(name) => {
             let group = group_name(Some(name))?;
-            authorize_group(store, call, action, &group)?;
-            existing_group(store, call, &group)?;
+            door.group(action, &group)?.existing()?;
         }
         // Those of all groups.
         None => {
-            let every_group = stream_resource(&scope(call), "", "");
-            authorize(call, action, &every_group, &ConditionContext::new())?;
+            door.every_group(action)?;
         }
     }
     Ok(DescribeMetricFiltersResponse { metric_filters: Some(Vec::new()), next_token: None })

@@ -3,19 +3,17 @@
 use outport_aws_logs::{
     DescribeSubscriptionFiltersRequest, DescribeSubscriptionFiltersResponse, LogsError,
 };
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
-use crate::access::{authorize_group, existing_group, group_name};
+use crate::access::group_name;
+
+use crate::service::Door;
 
 pub(crate) fn describe_subscription_filters(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: DescribeSubscriptionFiltersRequest,
 ) -> Result<DescribeSubscriptionFiltersResponse, LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    authorize_group(store, call, "logs:DescribeSubscriptionFilters", &group)?;
-    existing_group(store, call, &group)?;
+    door.group("logs:DescribeSubscriptionFilters", &group)?.existing()?;
     Ok(DescribeSubscriptionFiltersResponse {
         subscription_filters: Some(Vec::new()),
         next_token: None,

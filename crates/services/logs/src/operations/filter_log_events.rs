@@ -4,23 +4,22 @@
 use outport_aws_logs::{
     FilterLogEventsRequest, FilterLogEventsResponse, FilteredLogEvent, LogsError,
 };
-use outport_identity::Call;
-use outport_log_store::{FilterEvents, FilterPattern, LogStore, StreamSelection};
+use outport_log_store::{FilterEvents, FilterPattern, StreamSelection};
 
-use crate::access::{authorize_group, group_by_name_or_identifier, scope, stream_name};
+use crate::access::{group_by_name_or_identifier, stream_name};
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 pub(crate) fn filter_log_events(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: FilterLogEventsRequest,
 ) -> Result<FilterLogEventsResponse, LogsError> {
     let group = group_by_name_or_identifier(
-        call,
+        &door.scope,
         input.log_group_name.as_deref(),
         input.log_group_identifier.as_deref(),
     )?;
-    authorize_group(store, call, "logs:FilterLogEvents", &group)?;
+    let Permitted { store, scope, group } = door.group("logs:FilterLogEvents", &group)?;
     let streams = match (input.log_stream_names, input.log_stream_name_prefix) {
         (None, None) => StreamSelection::All,
         (None, Some(prefix)) => StreamSelection::Prefix(prefix),
@@ -44,7 +43,7 @@ pub(crate) fn filter_log_events(
         limit: input.limit.and_then(|limit| usize::try_from(limit).ok()),
         token: input.next_token,
     };
-    let page = store.filter_events(&scope(call), &group, &request).map_err(rejection)?;
+    let page = store.filter_events(scope, &group, &request).map_err(rejection)?;
     let events = page.events.into_iter().map(|found| FilteredLogEvent {
         log_stream_name: Some(found.stream.to_string()),
         timestamp: Some(found.event.timestamp_ms),

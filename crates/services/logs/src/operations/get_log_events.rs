@@ -1,24 +1,23 @@
 //! `GetLogEvents`.
 
 use outport_aws_logs::{GetLogEventsRequest, GetLogEventsResponse, LogsError, OutputLogEvent};
-use outport_identity::Call;
-use outport_log_store::{GetEvents, LogStore};
+use outport_log_store::GetEvents;
 
-use crate::access::{authorize_stream, group_by_name_or_identifier, scope, stream_name};
+use crate::access::{group_by_name_or_identifier, stream_name};
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 pub(crate) fn get_log_events(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: GetLogEventsRequest,
 ) -> Result<GetLogEventsResponse, LogsError> {
     let group = group_by_name_or_identifier(
-        call,
+        &door.scope,
         input.log_group_name.as_deref(),
         input.log_group_identifier.as_deref(),
     )?;
     let stream = stream_name(input.log_stream_name.as_deref())?;
-    authorize_stream(store, call, "logs:GetLogEvents", &group, &stream)?;
+    let Permitted { store, scope, group } = door.stream("logs:GetLogEvents", &group, &stream)?;
     let request = GetEvents {
         start_ms: input.start_time,
         end_ms: input.end_time,
@@ -26,7 +25,7 @@ pub(crate) fn get_log_events(
         limit: input.limit.and_then(|limit| usize::try_from(limit).ok()),
         token: input.next_token,
     };
-    let page = store.get_events(&scope(call), &group, &stream, &request).map_err(rejection)?;
+    let page = store.get_events(scope, &group, &stream, &request).map_err(rejection)?;
     let events = page.events.into_iter().map(|event| OutputLogEvent {
         timestamp: Some(event.timestamp_ms),
         message: Some(event.message),

@@ -1,19 +1,17 @@
 //! `ListTagsForResource`.
 
 use outport_aws_logs::{ListTagsForResourceRequest, ListTagsForResourceResponse, LogsError};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
 use crate::access::group_by_arn;
+use crate::service::Door;
 use crate::tags;
 
 pub(crate) fn list_tags_for_resource(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: ListTagsForResourceRequest,
 ) -> Result<ListTagsForResourceResponse, LogsError> {
-    let group = group_by_arn(call, input.resource_arn.as_deref().unwrap_or_default())?;
-    let tags = tags::list(store, call, "logs:ListTagsForResource", &group)?;
+    let group = group_by_arn(&door.scope, input.resource_arn.as_deref().unwrap_or_default())?;
+    let tags = tags::list(door, "logs:ListTagsForResource", &group)?;
     Ok(ListTagsForResourceResponse { tags: Some(tags) })
 }
 

@@ -1,19 +1,17 @@
 //! `ListTagsLogGroup`: the older form of `ListTagsForResource`.
 
 use outport_aws_logs::{ListTagsLogGroupRequest, ListTagsLogGroupResponse, LogsError};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
 use crate::access::group_name;
+use crate::service::Door;
 use crate::tags;
 
 pub(crate) fn list_tags_log_group(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: ListTagsLogGroupRequest,
 ) -> Result<ListTagsLogGroupResponse, LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    let tags = tags::list(store, call, "logs:ListTagsLogGroup", &group)?;
+    let tags = tags::list(door, "logs:ListTagsLogGroup", &group)?;
     Ok(ListTagsLogGroupResponse { tags: Some(tags) })
 }
 

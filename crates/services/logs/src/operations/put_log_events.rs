@@ -4,23 +4,22 @@
 use outport_aws_logs::{
     self as aws, LogsError, PutLogEventsRequest, PutLogEventsResponse, RejectedLogEventsInfo,
 };
-use outport_identity::Call;
-use outport_log_store::{InputLogEvent, LogStore, RejectedEvents};
+use outport_log_store::{InputLogEvent, RejectedEvents};
 
-use crate::access::{authorize_stream, group_name, scope, stream_name};
+use crate::access::{group_name, stream_name};
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 pub(crate) fn put_log_events(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: PutLogEventsRequest,
 ) -> Result<PutLogEventsResponse, LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
     let stream = stream_name(input.log_stream_name.as_deref())?;
-    authorize_stream(store, call, "logs:PutLogEvents", &group, &stream)?;
+    let Permitted { store, scope, group } = door.stream("logs:PutLogEvents", &group, &stream)?;
     let events = input.log_events.unwrap_or_default().into_iter();
     let events: Vec<InputLogEvent> = events.map(event).collect();
-    let outcome = store.put_events(&scope(call), &group, &stream, &events).map_err(rejection)?;
+    let outcome = store.put_events(scope, &group, &stream, &events).map_err(rejection)?;
     Ok(PutLogEventsResponse {
         next_sequence_token: Some(outcome.next_sequence_token),
         rejected_log_events_info: outcome.rejected.map(view),

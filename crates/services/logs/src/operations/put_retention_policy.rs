@@ -1,11 +1,10 @@
 //! `PutRetentionPolicy`.
 
 use outport_aws_logs::{LogsError, PutRetentionPolicyRequest};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
-use crate::access::{authorize_group, group_name, scope};
+use crate::access::group_name;
 use crate::rejection::rejection;
+use crate::service::{Door, Permitted};
 
 /// The days that AWS takes. Source: `PutRetentionPolicy` in the API reference.
 const DAYS: [i32; 22] = [
@@ -14,20 +13,19 @@ const DAYS: [i32; 22] = [
 ];
 
 pub(crate) fn put_retention_policy(
-    store: &LogStore,
-    call: &Call,
+    door: &Door,
     input: PutRetentionPolicyRequest,
 ) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
     let days = input.retention_in_days.unwrap_or_default();
-    authorize_group(store, call, "logs:PutRetentionPolicy", &group)?;
+    let Permitted { store, scope, group } = door.group("logs:PutRetentionPolicy", &group)?;
     if !DAYS.contains(&days) {
         return Err(LogsError::invalid_parameter_exception(format!(
             "1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy \
              constraint: Member must satisfy enum value set: {DAYS:?}"
         )));
     }
-    store.set_retention(&scope(call), &group, Some(i64::from(days))).map_err(rejection)
+    store.set_retention(scope, &group, Some(i64::from(days))).map_err(rejection)
 }
 
 #[cfg(test)]

@@ -1,19 +1,14 @@
 //! `TagLogGroup`: the older form of `TagResource`.
 
 use outport_aws_logs::{LogsError, TagLogGroupRequest};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
 use crate::access::group_name;
+use crate::service::Door;
 use crate::tags;
 
-pub(crate) fn tag_log_group(
-    store: &LogStore,
-    call: &Call,
-    input: TagLogGroupRequest,
-) -> Result<(), LogsError> {
+pub(crate) fn tag_log_group(door: &Door, input: TagLogGroupRequest) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    tags::add(store, call, "logs:TagLogGroup", &group, input.tags).map_err(|error| match error {
+    tags::add(door, "logs:TagLogGroup", &group, input.tags).map_err(|error| match error {
         // This operation does not know the newer exception.
         LogsError::TooManyTagsException(exception) => {
             LogsError::invalid_parameter_exception(exception.message.unwrap_or_default())

@@ -1,19 +1,14 @@
 //! `TagResource`.
 
 use outport_aws_logs::{LogsError, TagResourceRequest};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
 use crate::access::group_by_arn;
+use crate::service::Door;
 use crate::tags;
 
-pub(crate) fn tag_resource(
-    store: &LogStore,
-    call: &Call,
-    input: TagResourceRequest,
-) -> Result<(), LogsError> {
-    let group = group_by_arn(call, input.resource_arn.as_deref().unwrap_or_default())?;
-    tags::add(store, call, "logs:TagResource", &group, input.tags)
+pub(crate) fn tag_resource(door: &Door, input: TagResourceRequest) -> Result<(), LogsError> {
+    let group = group_by_arn(&door.scope, input.resource_arn.as_deref().unwrap_or_default())?;
+    tags::add(door, "logs:TagResource", &group, input.tags)
 }
 
 #[cfg(test)]

@@ -1,19 +1,14 @@
 //! `UntagLogGroup`: the older form of `UntagResource`.
 
 use outport_aws_logs::{LogsError, UntagLogGroupRequest};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
 use crate::access::group_name;
+use crate::service::Door;
 use crate::tags;
 
-pub(crate) fn untag_log_group(
-    store: &LogStore,
-    call: &Call,
-    input: UntagLogGroupRequest,
-) -> Result<(), LogsError> {
+pub(crate) fn untag_log_group(door: &Door, input: UntagLogGroupRequest) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    tags::remove(store, call, "logs:UntagLogGroup", &group, input.tags)
+    tags::remove(door, "logs:UntagLogGroup", &group, input.tags)
 }
 
 #[cfg(test)]

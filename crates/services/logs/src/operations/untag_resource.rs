@@ -1,19 +1,14 @@
 //! `UntagResource`.
 
 use outport_aws_logs::{LogsError, UntagResourceRequest};
-use outport_identity::Call;
-use outport_log_store::LogStore;
 
 use crate::access::group_by_arn;
+use crate::service::Door;
 use crate::tags;
 
-pub(crate) fn untag_resource(
-    store: &LogStore,
-    call: &Call,
-    input: UntagResourceRequest,
-) -> Result<(), LogsError> {
-    let group = group_by_arn(call, input.resource_arn.as_deref().unwrap_or_default())?;
-    tags::remove(store, call, "logs:UntagResource", &group, input.tag_keys)
+pub(crate) fn untag_resource(door: &Door, input: UntagResourceRequest) -> Result<(), LogsError> {
+    let group = group_by_arn(&door.scope, input.resource_arn.as_deref().unwrap_or_default())?;
+    tags::remove(door, "logs:UntagResource", &group, input.tag_keys)
 }
 
 #[cfg(test)]

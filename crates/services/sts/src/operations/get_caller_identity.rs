@@ -2,13 +2,13 @@
 
 use outport_aws_sts::{GetCallerIdentityRequest, GetCallerIdentityResponse, StsError};
 use outport_aws_wire::WireError;
-use outport_identity::{Call, ConditionContext};
+use outport_identity::{Call, Question, Subject};
 
 pub fn get_caller_identity(
     call: &Call,
     _input: GetCallerIdentityRequest,
 ) -> Result<GetCallerIdentityResponse, StsError> {
-    call.authorize("sts:GetCallerIdentity", "*", &ConditionContext::new())
+    call.open(Subject::from(Question::without_resource("sts:GetCallerIdentity")))
         .map_err(|denied| WireError::access_denied(denied.message))?;
     let principal = &call.principal;
     Ok(GetCallerIdentityResponse {
@@ -22,27 +22,13 @@ pub fn get_caller_identity(
 mod tests {
     use outport_aws_sts::{MODEL, dispatch};
     use outport_aws_wire::{Exchange, Protocol, Request};
-    use outport_identity::{AccessKeyId, Principal, RequestId};
-    use outport_model::{AccountId, Region};
 
     use super::*;
     use crate::StsService;
 
     #[tokio::test]
     async fn the_root_is_its_account() {
-        let account = AccountId::new("000000000000");
-        let call = Call {
-            principal: Principal::root(account.clone()),
-            account,
-            region: Region::new("us-east-1"),
-            request_id: RequestId::new("request"),
-            now_ms: 0,
-            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: false,
-            host: None,
-            access_key_id: AccessKeyId::new("test"),
-        };
+        let call = Call::for_tests();
         let request = Request {
             service: &MODEL,
             protocol: Protocol::Query,

@@ -1,0 +1,55 @@
+//! The one way from an operation to the store: through the answer to its question of permission.
+//!
+//! Source of actions, resources and condition keys: "Actions, resources, and condition keys for Amazon EC2" in the Service
+//! Authorization Reference.
+
+use outport_aws_ec2::Ec2Error;
+use outport_aws_wire::WireError;
+use outport_identity::{Call, Question, Subject};
+use outport_store::{Snapshot, Store, Tables};
+
+/// The service: its store and nothing else.
+#[derive(Clone)]
+pub struct Ec2Service {
+    store: Store,
+}
+
+impl Ec2Service {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The rows, for a describe action: EC2 knows no resource for most of them.
+    ///
+    /// # Errors
+    /// As [`Ec2Service::read_about`].
+    pub(crate) fn read(
+        &self,
+        call: &Call,
+        action: &'static str,
+        is_dry_run: Option<bool>,
+    ) -> Result<Snapshot, Ec2Error> {
+        self.read_about(call, is_dry_run, |_| Question::without_resource(action))
+    }
+
+    /// The rows, for a caller who may do what `ask` asks. `is_dry_run` ends the call once that was allowed.
+    ///
+    /// # Errors
+    /// `UnauthorizedOperation`, or `DryRunOperation` for a dry run that would have worked.
+    pub(crate) fn read_about(
+        &self,
+        call: &Call,
+        is_dry_run: Option<bool>,
+        ask: impl FnOnce(&Tables) -> Question,
+    ) -> Result<Snapshot, Ec2Error> {
+        let tables = self.store.snapshot();
+        let question = ask(&tables).with("ec2:Region", call.region.as_str());
+        let answer = call.open(Subject::from(question));
+        answer.map_err(|denied| WireError::access_denied(denied.message))?;
+        if is_dry_run == Some(true) {
+            let text = "Request would have succeeded, but DryRun flag is set.";
+            return Err(Ec2Error::from(WireError::named("DryRunOperation", 412, text)));
+        }
+        Ok(tables)
+    }
+}

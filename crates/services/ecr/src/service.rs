@@ -1,0 +1,147 @@
+//! The service, and the one way from an operation to the registry: through the answer to its questions of permission.
+//!
+//! **Invariant:** an operation gets the registry from [`EcrService::target`] and [`EcrService::every_repository`] only, after
+//! everything that is asked was answered with yes; and a repository is acted on only while it is the one, with the tags,
+//! that was asked about.
+
+use std::sync::Arc;
+
+use outport_aws_ecr::EcrError;
+use outport_aws_wire::WireError;
+use outport_identity::{Call, Credential, CredentialSource, Question, Sealer, Subject};
+use outport_image_registry::{Registry, RegistryError, RepositoryName, repository_arn};
+use outport_model::Scope;
+
+use crate::rejection::rejection;
+use crate::{RegistryAddress, access};
+
+/// The service: the registry that it fronts, the address of that registry, the key of its tokens, and the
+/// access keys that these are bound to.
+#[derive(Clone)]
+pub struct EcrService {
+    registry: Arc<Registry>,
+    pub(crate) address: RegistryAddress,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) credentials: Arc<dyn CredentialSource>,
+}
+
+/// A repository, existing or not, that the caller may act on.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) scope: Scope,
+    pub(crate) name: RepositoryName,
+    registry: Arc<Registry>,
+}
+
+/// All repositories of a scope, which the caller may list.
+pub(crate) struct EveryRepository {
+    pub(crate) scope: Scope,
+    registry: Arc<Registry>,
+}
+
+impl EcrService {
+    pub fn new(
+        registry: Arc<Registry>,
+        address: RegistryAddress,
+        sealer: Arc<Sealer>,
+        credentials: Arc<dyn CredentialSource>,
+    ) -> Self {
+        Self { registry, address, sealer, credentials }
+    }
+
+    /// The access key that signed the call.
+    pub(crate) fn key(&self, call: &Call) -> Result<Credential, WireError> {
+        self.credentials.find(&call.access_key_id, None, call.now_ms).map_err(|error| {
+            WireError::internal(format!("the key of a call that was proven is gone: {error}"))
+        })
+    }
+
+    /// The repository, for a caller who may do `action` to it; `more` adds what else the operation asks.
+    pub(crate) async fn target(
+        &self,
+        call: &Call,
+        action: &'static str,
+        scope: Scope,
+        name: RepositoryName,
+        more: impl FnOnce(Question) -> Subject<()>,
+    ) -> Result<Target, EcrError> {
+        let (wanted, of) = (name.clone(), scope.clone());
+        let look = move |registry: &Arc<Registry>| registry.look(&of, &wanted);
+        let seen = on_thread(&self.registry, look).await?;
+        let seen = seen.map_err(|error| rejection(error, &scope, Some(&name)))?;
+        let resource = repository_arn(&scope, &name);
+        let subject = more(access::question(action, &resource, seen.tags())).beside(seen);
+        let ((), seen) = open(call, subject)?;
+        Ok(Target { scope, name, registry: self.registry.while_as_seen(seen) })
+    }
+
+    /// All repositories, for a caller who may do `action` to all.
+    pub(crate) fn every_repository(
+        &self,
+        call: &Call,
+        action: &'static str,
+        scope: Scope,
+    ) -> Result<EveryRepository, EcrError> {
+        let every = format!("arn:aws:ecr:{}:{}:repository/*", scope.region, scope.account);
+        open(call, Subject::from(Question::new(action, every)))?;
+        Ok(EveryRepository { scope, registry: Arc::clone(&self.registry) })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+}
+
+impl Target {
+    pub(crate) fn reject(&self, error: RegistryError) -> EcrError {
+        rejection(error, &self.scope, Some(&self.name))
+    }
+
+    /// `in the repository with name … in the registry with id …`, with which many of ECR's texts end.
+    pub(crate) fn place(&self) -> String {
+        format!(
+            "repository with name '{}' in the registry with id '{}'",
+            self.name, self.scope.account
+        )
+    }
+
+    pub(crate) async fn wait_for_upload(&self, id: outport_image_registry::UploadId) {
+        self.registry.wait_for_upload(id).await;
+    }
+
+    /// Runs `work` on a thread that may block.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Registry>, &Self) -> Result<T, EcrError> + Send + 'static,
+    ) -> Result<T, EcrError> {
+        let target = self.clone();
+        on_thread(&self.registry, move |registry| work(registry, &target)).await?
+    }
+}
+
+impl EveryRepository {
+    /// Runs `work` on a thread that may block.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Registry>, &Scope) -> Result<T, EcrError> + Send + 'static,
+    ) -> Result<T, EcrError> {
+        let scope = self.scope.clone();
+        on_thread(&self.registry, move |registry| work(registry, &scope)).await?
+    }
+}
+
+/// What was found, for a caller who may see it.
+pub(crate) fn open<T>(call: &Call, subject: Subject<T>) -> Result<T, EcrError> {
+    call.open(subject).map_err(|denied| WireError::access_denied(denied.message).into())
+}
+
+async fn on_thread<T: Send + 'static>(
+    registry: &Arc<Registry>,
+    work: impl FnOnce(&Arc<Registry>) -> T + Send + 'static,
+) -> Result<T, EcrError> {
+    let registry = Arc::clone(registry);
+    tokio::task::spawn_blocking(move || work(&registry)).await.map_err(|error| {
+        WireError::internal(format!("a registry call did not finish: {error}")).into()
+    })
+}

@@ -115,6 +115,8 @@ impl ControlPlane {
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let controllers = controllers(&store, heartbeats.clone());
+        let passwords = RegistryPasswords::new(sealer.clone(), own_registry.clone(), store.clone());
+        let passwords = Arc::new(passwords);
         let link = NodeLink::new(
             store.clone(),
             LinkConfig {
@@ -128,7 +130,7 @@ impl ControlPlane {
             },
             heartbeats,
             Arc::new(LogDelivery::new(logs.clone())),
-            Arc::new(RegistryPasswords::new(sealer.clone(), own_registry.clone())),
+            passwords.clone(),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
         // One for both doors, so that both answer alike.
@@ -148,6 +150,7 @@ impl ControlPlane {
                         sealer.clone(),
                         credential.clone(),
                         permissions.clone(),
+                        passwords,
                     )),
                     Arc::new(now_ms),
                 ),

@@ -19,6 +19,8 @@ mod open_files;
 mod output;
 mod preflight;
 mod registry_door;
+#[cfg(test)]
+mod registry_passwords_test;
 mod services;
 mod stop_signal;
 mod tls;

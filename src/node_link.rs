@@ -12,6 +12,7 @@ use outport_certificates::NodeCertificate;
 use outport_controllers::node_link::{CredentialSource, LinkError, LogSink, SinkError};
 use outport_front_door::{PeerCertificate, SecureTransport};
 use outport_identity::Sealer;
+use outport_image_registry::repository_arn;
 use outport_image_store::ImageReference;
 use outport_log_store::{
     LogGroupName, LogStore, LogStoreError, LogStreamName, NodeLogEvent, Shipment, ShipmentRefusal,
@@ -19,9 +20,11 @@ use outport_log_store::{
 };
 use outport_model::own_registry::OwnRegistry;
 use outport_model::task::Task;
-use outport_model::{Scope, TaskId, TimestampMs};
+use outport_model::{NodeId, Scope, TimestampMs};
 use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RefusalCode, RegistryCredential};
 use outport_planner::node_admission::ProvenNode;
+use outport_service_ecr::PullSource;
+use outport_store::Store;
 
 /// Hands what the connection has proven to the node link in its own words. Without TLS there is no node link.
 pub fn identified(router: Router) -> Router {
@@ -152,34 +155,39 @@ fn sink_error(error: LogStoreError) -> SinkError {
     }
 }
 
-/// Registry passwords for the tasks of a node: to pull what the task needs from our own registry.
+/// Registry passwords for the tasks of a node: to pull what they need from our own registry, for as long as they do.
 pub struct RegistryPasswords {
     sealer: Arc<Sealer>,
     own: OwnRegistry,
+    store: Store,
 }
 
 impl RegistryPasswords {
-    pub fn new(sealer: Arc<Sealer>, own: OwnRegistry) -> Self {
-        Self { sealer, own }
+    pub fn new(sealer: Arc<Sealer>, own: OwnRegistry, store: Store) -> Self {
+        Self { sealer, own, store }
     }
 
-    fn password<'a>(
+    /// The names of our own repositories that the images of a task are in.
+    fn repositories(&self, task: &Task) -> BTreeSet<String> {
+        let images = task.containers.iter().map(|container| container.image.as_str());
+        let images = images.filter_map(|image| image.parse::<ImageReference>().ok());
+        let own = images.filter(|image| self.own.is(image.host(), &task.scope));
+        own.map(|image| image.repository().to_owned()).collect()
+    }
+
+    pub(crate) fn password(
         &self,
-        scope: &Scope,
-        task: &TaskId,
-        images: impl Iterator<Item = &'a str>,
+        node: &NodeId,
+        task: &Task,
         now_ms: TimestampMs,
     ) -> Result<RegistryCredential, SinkError> {
-        let images = images.filter_map(|image| image.parse::<ImageReference>().ok());
-        let own = images.filter(|image| self.own.is(image.host(), scope));
-        let repositories: BTreeSet<String> =
-            own.map(|image| image.repository().to_owned()).collect();
         let expires_at_ms = now_ms + outport_service_ecr::PULL_PASSWORD_LIFETIME_MS;
         let password = outport_service_ecr::pull_password(
             &self.sealer,
-            task.as_str(),
-            scope,
-            &repositories,
+            node,
+            task.id.as_str(),
+            &task.scope,
+            &self.repositories(task),
             expires_at_ms,
         )
         .map_err(|error| SinkError::Fault(error.to_string()))?;
@@ -190,81 +198,39 @@ impl RegistryPasswords {
 
 #[async_trait]
 impl CredentialSource for RegistryPasswords {
-    async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
-        let images = task.containers.iter().map(|container| container.image.as_str());
-        self.password(scope, &task.id, images, crate::control_plane::now_ms())
+    async fn issue(&self, _scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
+        let Some(node) = &task.node else {
+            return Err(SinkError::Refused("a task without a node pulls nothing".to_owned()));
+        };
+        self.password(node, task, crate::control_plane::now_ms())
+    }
+}
+
+impl PullSource for RegistryPasswords {
+    fn pulls(&self, node: &NodeId, repository: &str) -> bool {
+        let rows = self.store.snapshot();
+        let identity = rows.node_identities.get(node);
+        if identity.is_none_or(|identity| identity.revoked_at_ms.is_some()) {
+            return false;
+        }
+        rows.tasks.live_on_node(node).values().any(|task| {
+            let names = self.repositories(task).into_iter();
+            let mut names = names.filter_map(|name| name.parse().ok());
+            names.any(|name| repository_arn(&task.scope, &name) == repository)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use outport_identity::{
-        AccessKeyId, AccountRoots, Arrival, Credential, Principal, RequestId, SecretAccessKey,
-    };
-    use outport_image_registry::RegistryAuthorizer;
     use outport_log_store::{
         FilterEvents, FilterPattern, LogStoreOptions, NewLogGroup, StreamSelection, SystemClock,
     };
-    use outport_model::{AccountId, NodeId, Region, Tags};
+    use outport_model::TaskId;
+    use outport_model::{AccountId, Region};
     use outport_node_protocol::LogEvent;
 
     use super::*;
-
-    #[test]
-    fn a_nodes_password_pulls_for_its_task_and_does_nothing_else() {
-        const NOW_MS: TimestampMs = 1_000;
-        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
-        let own = OwnRegistry {
-            host: "127.0.0.1:4566".to_owned(),
-            names: vec!["localhost:4566".to_owned()],
-        };
-        let sealer = Arc::new(Sealer::new(&[1; 32]));
-        let images = [
-            "127.0.0.1:4566/app:1.0",
-            "localhost:4566/team/web",
-            "000000000000.dkr.ecr.us-east-1.amazonaws.com/aws@sha256:0000000000000000000000000000000000000000000000000000000000000000",
-            "docker.io/library/nginx",
-            "111111111111.dkr.ecr.us-east-1.amazonaws.com/other",
-        ];
-        let passwords = RegistryPasswords::new(sealer.clone(), own);
-        let issued =
-            passwords.password(&scope, &TaskId::new("t"), images.into_iter(), NOW_MS).unwrap();
-        assert!(issued.expires_at_ms - NOW_MS <= 15 * 60 * 1000);
-        let root = Credential {
-            access_key_id: AccessKeyId::new("AKID"),
-            secret_access_key: SecretAccessKey::new("secret"),
-            principal: Principal::root(scope.account.clone()),
-        };
-        let permissions = Arc::new(AccountRoots);
-        let authorizer =
-            outport_service_ecr::EcrAuthorizer::new(sealer, Arc::new(root), permissions);
-        let mut arrived = axum::http::Extensions::new();
-        arrived.insert(Arrival {
-            request_id: RequestId::new("request"),
-            now_ms: NOW_MS,
-            source_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-            user_agent: None,
-            secure_transport: true,
-            host: None,
-        });
-        let good = |at_ms| authorizer.authenticate(&issued.user, &issued.password, at_ms, &arrived);
-        assert!(good(issued.expires_at_ms).is_err());
-        let caller = good(issued.expires_at_ms - 1).map_err(|_| "refused").unwrap();
-        let may = |action, repository: &str| {
-            let arn = format!("arn:aws:ecr:us-east-1:000000000000:repository/{repository}");
-            caller.authorize(action, &arn, &Tags::new()).is_ok()
-        };
-        for repository in ["app", "team/web", "aws"] {
-            assert!(may("ecr:BatchGetImage", repository), "{repository}");
-            assert!(may("ecr:GetDownloadUrlForLayer", repository), "{repository}");
-            assert!(!may("ecr:PutImage", repository), "{repository}");
-            assert!(!may("ecr:InitiateLayerUpload", repository), "{repository}");
-            assert!(!may("ecr:BatchDeleteImage", repository), "{repository}");
-        }
-        for repository in ["library/nginx", "other", "ap", "app/x", "*"] {
-            assert!(!may("ecr:BatchGetImage", repository), "{repository}");
-        }
-    }
 
     fn batch(from: u64, to: u64) -> LogBatch {
         let event = |end: u64| LogEvent {

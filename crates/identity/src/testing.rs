@@ -1,5 +1,6 @@
 //! For the tests of whoever asks: a call, and a source of permissions that listens.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,6 +119,24 @@ impl PermissionSource for WatchedPermissions {
             Decision::Refused(RefusalReason::NoIdentityBasedPolicy)
         }
     }
+}
+
+/// What is odd about operations when strangers call them: operation and what.
+pub type Oddities = BTreeSet<(String, String)>;
+
+/// Compares what was found with a checked-in list of `[operation, what, reason]`.
+///
+/// # Panics
+/// For what is not in the list, for what is in it and was not found, and for a row without a reason.
+#[track_caller]
+pub fn check_oddities(found: &Oddities, list: &str) {
+    let rows: Vec<(String, String, String)> = serde_json::from_str(list).expect("a list of rows");
+    assert!(rows.iter().all(|(_, _, reason)| !reason.is_empty()), "each row has a reason");
+    let known: Oddities = rows.into_iter().map(|(operation, what, _)| (operation, what)).collect();
+    let news: Vec<_> = found.difference(&known).collect();
+    assert!(news.is_empty(), "not as with every other operation: {news:#?}");
+    let gone: Vec<_> = known.difference(found).collect();
+    assert!(gone.is_empty(), "not needed in the list any more: {gone:#?}");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -16,6 +16,8 @@ pub mod zones;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod testing;
 
 use outport_identity::Call;

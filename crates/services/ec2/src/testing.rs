@@ -21,13 +21,18 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let store = Store::in_memory(Arc::new(ManualClock::at(0)), Arc::new(SeededIds::new(1)));
-        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
-        let permissions = Arc::new(AccountRoots);
-        let world = Self { service: Ec2Service::new(store.clone()), store, scope, permissions };
+        let world = Self::bare();
         let cidr = Ipv4Cidr::parse(default_vpc::DEFAULT_CIDR).unwrap();
         world.write(|tx| default_vpc::ensure(tx, &world.scope, cidr).unwrap());
         world
+    }
+
+    /// Without any network.
+    pub fn bare() -> Self {
+        let store = Store::in_memory(Arc::new(ManualClock::at(0)), Arc::new(SeededIds::new(1)));
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let permissions = Arc::new(AccountRoots);
+        Self { service: Ec2Service::new(store.clone()), store, scope, permissions }
     }
 
     pub fn put<R: outport_store::InTables>(&self, row: R) {

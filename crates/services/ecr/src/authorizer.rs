@@ -8,7 +8,7 @@ use outport_identity::{
 use outport_image_registry::{
     AccessDenied, AuthenticationError, RegistryAuthorizer, RegistryCaller,
 };
-use outport_model::{Scope, Tags, TimestampMs};
+use outport_model::{NodeId, Scope, Tags, TimestampMs};
 
 use crate::access;
 use crate::password::{self, Grant, USER};
@@ -18,11 +18,18 @@ const DOWNLOAD: &str = "ecr:GetDownloadUrlForLayer";
 /// The actions that a node's password allows. Source: `AmazonEC2ContainerRegistryPullOnly`.
 const PULL: [&str; 3] = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", DOWNLOAD];
 
+/// Knows what nodes pull: the password of a node is for what its tasks need now.
+pub trait PullSource: Send + Sync {
+    /// Whether the node is believed, and a task that it has not ended yet is of the repository with this ARN.
+    fn pulls(&self, node: &NodeId, repository: &str) -> bool;
+}
+
 /// Reads passwords with the key that sealed them, and asks whether the access key of a user's is still there.
 pub struct EcrAuthorizer {
     sealer: Arc<Sealer>,
     credentials: Arc<dyn CredentialSource>,
     permissions: Arc<dyn PermissionSource>,
+    pulls: Arc<dyn PullSource>,
 }
 
 impl EcrAuthorizer {
@@ -31,13 +38,14 @@ impl EcrAuthorizer {
         sealer: Arc<Sealer>,
         credentials: Arc<dyn CredentialSource>,
         permissions: Arc<dyn PermissionSource>,
+        pulls: Arc<dyn PullSource>,
     ) -> Self {
-        Self { sealer, credentials, permissions }
+        Self { sealer, credentials, permissions, pulls }
     }
 
     /// A user's password needs the access key that it was got with. Source: `GetAuthorizationToken`: "represents your
     /// IAM authentication credentials and can be used to access any Amazon ECR registry that your IAM principal has
-    /// access to", which a key that is gone or inactive has to none. A node's has no key behind it, and little time.
+    /// access to", which a key that is gone or inactive has to none. A node's has no key behind it, but tasks.
     fn is_in_force(&self, access_key_id: &AccessKeyId, grant: &Grant, now_ms: TimestampMs) -> bool {
         if grant.pulls_of.is_some() {
             return true;
@@ -55,6 +63,7 @@ struct Caller {
     call: Call,
     scope: Scope,
     grant: Grant,
+    pulls: Arc<dyn PullSource>,
 }
 
 impl RegistryAuthorizer for EcrAuthorizer {
@@ -83,7 +92,8 @@ impl RegistryAuthorizer for EcrAuthorizer {
         let region = scope.region.clone();
         let mut call = Call::new(arrival.clone(), principal, id, region, permissions);
         call.account = scope.account.clone();
-        Ok(Box::new(Caller { call, scope, grant }))
+        let pulls = Arc::clone(&self.pulls);
+        Ok(Box::new(Caller { call, scope, grant, pulls }))
     }
 }
 
@@ -105,12 +115,18 @@ impl RegistryCaller for Caller {
                 format!("this URL is for downloading one layer, not for {action} on {resource}");
             return Err(AccessDenied { message });
         }
-        if let Some(repositories) = &self.grant.pulls_of
-            && !(PULL.contains(&action) && repositories.iter().any(|arn| arn == resource))
-        {
-            let message =
-                format!("this password is for a task's pull, not for {action} on {resource}");
-            return Err(AccessDenied { message });
+        if let Some(repositories) = &self.grant.pulls_of {
+            let is_granted =
+                PULL.contains(&action) && repositories.iter().any(|arn| arn == resource);
+            if !is_granted {
+                let message =
+                    format!("this password is for a task's pull, not for {action} on {resource}");
+                return Err(AccessDenied { message });
+            }
+            if self.grant.node.as_ref().is_some_and(|node| !self.pulls.pulls(node, resource)) {
+                let message = format!("no task of this node needs {resource} any more");
+                return Err(AccessDenied { message });
+            }
         }
         let subject = Subject::from(access::question(action, resource, tags));
         self.call.open(subject).map_err(|denied| AccessDenied { message: denied.message })
@@ -138,7 +154,26 @@ mod tests {
 
     fn authorizer(sealing_key: u8, credential: Credential) -> EcrAuthorizer {
         let sealer = Arc::new(Sealer::new(&[sealing_key; 32]));
-        EcrAuthorizer::new(sealer, Arc::new(credential), Arc::new(AccountRoots))
+        EcrAuthorizer::new(
+            sealer,
+            Arc::new(credential),
+            Arc::new(AccountRoots),
+            Arc::new(OfOneNode("node")),
+        )
+    }
+
+    /// Its tasks need everything.
+    struct OfOneNode(&'static str);
+
+    impl PullSource for OfOneNode {
+        fn pulls(&self, node: &NodeId, _repository: &str) -> bool {
+            node.as_str() == self.0
+        }
+    }
+
+    fn pull(node: &str, repositories: &[&str]) -> Grant {
+        let repositories = repositories.iter().map(|arn| (*arn).to_owned()).collect();
+        Grant::to_pull(&scope("000000000000"), &NodeId::new(node), repositories)
     }
 
     /// What the front door says of every request.
@@ -188,7 +223,7 @@ mod tests {
                 authorizer(1, changed).authenticate("AWS", &good, 999, &arrived()).map(|_| ());
             assert_eq!(found, Err(AuthenticationError::Invalid));
         }
-        let pull = password(&Grant::to_pull(&scope("000000000000"), Vec::new()));
+        let pull = password(&pull("node", &[]));
         assert!(
             authorizer(1, key("OTHER", "x")).authenticate("AWS", &pull, 999, &arrived()).is_ok()
         );
@@ -229,9 +264,11 @@ mod tests {
     #[test]
     fn a_nodes_password_pulls_what_its_task_needs_and_nothing_else() {
         let own = "arn:aws:ecr:us-east-1:000000000000:repository/app";
-        let pull = Grant::to_pull(&scope("000000000000"), vec![own.to_owned()]);
+        let gone = pull("gone", &[own]);
+        let pull = pull("node", &[own]);
         for action in PULL {
             check_right(&pull, action, own, true);
+            check_right(&gone, action, own, false);
             check_right(&pull, action, "arn:aws:ecr:us-east-1:000000000000:repository/b", false);
         }
         for action in [

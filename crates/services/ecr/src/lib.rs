@@ -13,6 +13,8 @@ mod address;
 #[cfg(test)]
 mod answers;
 mod authorizer;
+#[cfg(test)]
+mod doors;
 mod handler;
 mod image_id;
 mod operations;
@@ -22,10 +24,12 @@ mod rejection;
 mod resource_tags;
 mod service;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod testing;
 mod views;
 
 pub use address::RegistryAddress;
-pub use authorizer::EcrAuthorizer;
+pub use authorizer::{EcrAuthorizer, PullSource};
 pub use password::{PULL_PASSWORD_LIFETIME_MS, USER, pull_password};
 pub use service::EcrService;

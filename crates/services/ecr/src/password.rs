@@ -1,7 +1,7 @@
 //! The password of the registry: a sealed token that says whose it is, what for and until when.
 //!
-//! **Invariant:** a password that a user got dies with the access key that it was got with, and a node's
-//! pulls from the repositories of one task and does nothing else.
+//! **Invariant:** a password that a user got dies with the access key that it was got with; a node's pulls from the
+//! repositories of one task, does nothing else, and dies with the last task of the node that is of the repository.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use outport_identity::{
     AccessKeyId, Claims, Credential, Principal, Purpose, SEAL_NONCE_BYTES, Sealer, TokenError,
 };
 use outport_image_registry::repository_arn;
-use outport_model::{AccountId, Region, Scope, TimestampMs};
+use outport_model::{AccountId, NodeId, Region, Scope, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 /// The user name of every password. Source: Amazon ECR user guide, "Private registry authentication".
@@ -33,6 +33,9 @@ pub(crate) struct Grant {
     /// The ARNs of the repositories that a node pulls from, and nothing else.
     #[serde(default)]
     pub(crate) pulls_of: Option<Vec<String>>,
+    /// The node that pulls. Without: a password of an older version, of which none is older than its 15 minutes.
+    #[serde(default)]
+    pub(crate) node: Option<NodeId>,
     /// Tells the access key of who got it, as it was then, from every other. A node has none.
     #[serde(default)]
     pub(crate) key: Option<String>,
@@ -46,13 +49,14 @@ impl Grant {
     }
 
     /// For a node: to pull from these repositories.
-    pub(crate) fn to_pull(scope: &Scope, repositories: Vec<String>) -> Self {
-        Self { pulls_of: Some(repositories), ..Self::of_nobody(scope) }
+    pub(crate) fn to_pull(scope: &Scope, node: &NodeId, repositories: Vec<String>) -> Self {
+        let node = Some(node.clone());
+        Self { pulls_of: Some(repositories), node, ..Self::of_nobody(scope) }
     }
 
     fn of_nobody(scope: &Scope) -> Self {
         let (account, region) = (scope.account.clone(), scope.region.clone());
-        Self { account, region, layers_of: None, pulls_of: None, key: None }
+        Self { account, region, layers_of: None, pulls_of: None, node: None, key: None }
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -60,17 +64,20 @@ impl Grant {
     }
 }
 
-/// A password with which a node pulls from these repositories, and does nothing else, until `expires_ms`;
-/// `task` says for what it was. Names that no repository has are left out. Errors: no randomness.
+/// A password with which a node pulls from these repositories, and does nothing else, until `expires_ms` or until none of
+/// its tasks is of them any more; `task` says for what it was. Names that no repository has are left out. Errors: no
+/// randomness.
 pub fn pull_password(
     sealer: &Sealer,
+    node: &NodeId,
     task: &str,
     scope: &Scope,
     repositories: &BTreeSet<String>,
     expires_ms: TimestampMs,
 ) -> Result<String, WireError> {
     let arns = repositories.iter().filter_map(|name| name.parse().ok());
-    let grant = Grant::to_pull(scope, arns.map(|name| repository_arn(scope, &name)).collect());
+    let grant =
+        Grant::to_pull(scope, node, arns.map(|name| repository_arn(scope, &name)).collect());
     let principal = Principal::root(scope.account.clone());
     seal(sealer, &principal, &AccessKeyId::new(format!("task/{task}")), &grant, expires_ms)
 }

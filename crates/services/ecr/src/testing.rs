@@ -1,24 +1,35 @@
 //! A service over a registry in a scratch directory, and a caller who is root.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use outport_aws_ecr::{CreateRepositoryRequest, EcrHandler, ImageIdentifier, MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request};
+use outport_identity::testing::WatchedPermissions;
 use outport_identity::{Call, Credential, Sealer, SecretAccessKey};
 use outport_image_registry::{
-    Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus,
+    Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus, UploadId,
 };
 use outport_model::own_registry::OwnRegistry;
-use outport_model::{AccountId, Region, Scope};
+use outport_model::{AccountId, NodeId, Region, Scope};
 
-use crate::{EcrService, RegistryAddress};
+use crate::{EcrService, PullSource, RegistryAddress};
 
 pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
+
+/// No node has any task.
+pub(crate) struct NoTasks;
+
+impl PullSource for NoTasks {
+    fn pulls(&self, _: &NodeId, _: &str) -> bool {
+        false
+    }
+}
 
 pub(crate) struct Fixture {
     pub(crate) service: EcrService,
     pub(crate) call: Call,
     scope: Scope,
+    open_uploads: Mutex<Vec<UploadId>>,
     _directory: tempfile::TempDir,
 }
 
@@ -48,12 +59,35 @@ impl Fixture {
         };
         let address = RegistryAddress::new(own);
         let service = EcrService::new(registry, address, sealer, Arc::new(credential));
-        Self { service, call, scope, _directory: directory }
+        Self { service, call, scope, open_uploads: Mutex::default(), _directory: directory }
+    }
+
+    /// From now on this answers every question of permission.
+    pub(crate) fn ask(&mut self, permissions: Arc<WatchedPermissions>) {
+        self.call = self.call.clone().asking(permissions);
     }
 
     /// Status and answer to a call with JSON, as a client makes it.
     pub(crate) async fn reply(
         &self,
+        operation: &str,
+        input: &serde_json::Value,
+    ) -> (u16, serde_json::Value) {
+        self.reply_to(&self.call, operation, input).await
+    }
+
+    /// The same, whoever calls otherwise.
+    pub(crate) async fn reply_to_root(
+        &self,
+        operation: &str,
+        input: &serde_json::Value,
+    ) -> (u16, serde_json::Value) {
+        self.reply_to(&Call::for_tests().at(NOW_MS), operation, input).await
+    }
+
+    async fn reply_to(
+        &self,
+        call: &Call,
         operation: &str,
         input: &serde_json::Value,
     ) -> (u16, serde_json::Value) {
@@ -66,7 +100,7 @@ impl Fixture {
             request_id: "request",
         };
         let mut exchange = Exchange::new(request).expect("JSON");
-        let reply = match dispatch(&self.service, &self.call, operation, &mut exchange).await {
+        let reply = match dispatch(&self.service, call, operation, &mut exchange).await {
             Ok(()) => exchange.into_reply(),
             Err(error) => request.failure(&error),
         };
@@ -84,6 +118,41 @@ impl Fixture {
             .registry()
             .repository(&self.scope, &parse(name))
             .expect("the repository is there")
+    }
+
+    /// Gives the repository a tag, behind the back of the service.
+    pub(crate) fn tag(&self, name: &str, key: &str, value: &str) {
+        self.tagging(name, key, value)();
+    }
+
+    /// The same, later.
+    pub(crate) fn tagging(&self, name: &str, key: &str, value: &str) -> impl Fn() + use<> {
+        let (registry, scope) = (self.service.registry().clone(), self.scope.clone());
+        let (name, key, value) = (parse(name), key.to_owned(), value.to_owned());
+        move || {
+            let tagged = registry.change_repository_tags(&scope, &name, |tags| {
+                tags.insert(key.clone(), value.clone());
+            });
+            tagged.expect("the repository is there");
+        }
+    }
+
+    /// A session that has these bytes.
+    pub(crate) fn upload_of(&self, name: &str, bytes: &[u8]) -> UploadId {
+        let (registry, name) = (self.service.registry(), parse(name));
+        let id = registry.start_upload(&self.scope, &name, NOW_MS).expect("a session");
+        let mut upload = registry.resume_upload(&self.scope, &name, id).expect("a session");
+        upload.append(bytes).expect("bytes are taken");
+        self.open_uploads.lock().expect("no test panicked").push(id);
+        id
+    }
+
+    /// How far the sessions of [`Fixture::upload_of`] are.
+    pub(crate) fn uploads(&self, name: &str) -> String {
+        let (registry, name) = (self.service.registry(), parse(name));
+        let ids = self.open_uploads.lock().expect("no test panicked").clone();
+        let offset = |id: &UploadId| registry.upload_offset(&self.scope, &name, *id).ok();
+        format!("{:?}", ids.iter().map(offset).collect::<Vec<_>>())
     }
 
     pub(crate) fn image_count(&self, name: &str) -> usize {

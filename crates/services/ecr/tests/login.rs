@@ -12,10 +12,20 @@ use outport_aws_ecr::{
 };
 use outport_identity::{AccountRoots, Arrival, Call, Credential, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Limits, Registry, http as endpoint};
+use outport_model::NodeId;
 use outport_model::own_registry::OwnRegistry;
-use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
+use outport_service_ecr::{EcrAuthorizer, EcrService, PullSource, RegistryAddress};
 
 const NOW_MS: i64 = 1_700_000_000_000;
+
+/// No node has any task.
+struct NoTasks;
+
+impl PullSource for NoTasks {
+    fn pulls(&self, _: &NodeId, _: &str) -> bool {
+        false
+    }
+}
 
 fn call() -> Call {
     Call::for_tests().at(NOW_MS)
@@ -77,6 +87,7 @@ async fn the_password_of_get_authorization_token_pushes_and_pulls() {
         Arc::clone(&sealer),
         credential.clone(),
         Arc::new(AccountRoots),
+        Arc::new(NoTasks),
     ));
     let routes = endpoint::router(Arc::clone(&registry), authorizer, Arc::new(|| NOW_MS));
     // As the front door does.

@@ -3,11 +3,11 @@
 //! Each is called as `calls.json` says. What is then not as it is with every other operation stands, with its reason, in
 //! `strangers.json`; a row that is not needed any more fails the test, too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outport_aws_ecs::MODEL;
-use outport_identity::testing::{Asked, WatchedPermissions};
+use outport_identity::testing::{Asked, Oddities, WatchedPermissions, check_oddities};
 use outport_model::Tags;
 use serde_json::{Value, json};
 
@@ -52,9 +52,6 @@ impl Calls {
         self.0.get(operation).unwrap_or_else(|| panic!("calls.json has no call of {operation}"))
     }
 }
-
-/// What is odd about an operation, as `strangers.json` names it.
-type Oddities = BTreeSet<(String, String)>;
 
 const NAMED: &str = "is asked for under another name";
 const REFUSED_TO_ROOT: &str = "is refused to root";
@@ -133,13 +130,13 @@ async fn notices_other_tags(operation: &str, input: &Value) -> bool {
     // Who only reads is answered from what was authorized; who writes is asked again, and refused.
     match (status, answer["__type"].as_str()) {
         (400, Some("AccessDeniedException")) => was_tagged,
-        (200, _) => was_tagged || !is_about_tags(&world, operation, input).await,
+        (200, _) => was_tagged || !is_about_tags(operation, input).await,
         _ => true,
     }
 }
 
 /// Whether the first thing that it asks about is there and can carry tags.
-async fn is_about_tags(_: &World, operation: &str, input: &Value) -> bool {
+async fn is_about_tags(operation: &str, input: &Value) -> bool {
     let mut world = full_world().await;
     let watched = WatchedPermissions::refusing();
     world.ask(watched.clone());
@@ -158,14 +155,7 @@ async fn no_operation_is_open_to_strangers() {
         tokio::task::yield_now().await;
         look(operation.name, &mut found).await;
     }
-    let known: Vec<(String, String, String)> =
-        serde_json::from_str(include_str!("strangers.json")).unwrap();
-    assert!(known.iter().all(|(_, _, reason)| !reason.is_empty()), "each has a reason");
-    let known: Oddities = known.into_iter().map(|(operation, what, _)| (operation, what)).collect();
-    let news: Vec<_> = found.difference(&known).collect();
-    let gone: Vec<_> = known.difference(&found).collect();
-    assert!(news.is_empty(), "not as with every other operation: {news:#?}");
-    assert!(gone.is_empty(), "not needed in strangers.json any more: {gone:#?}");
+    check_oddities(&found, include_str!("strangers.json"));
     let implemented = |name: &str| MODEL.operation(name).is_some_and(|found| found.is_implemented);
     let calls = Calls::in_world(&full_world().await);
     let unknown: Vec<_> = calls.0.keys().filter(|name| !implemented(name)).collect();

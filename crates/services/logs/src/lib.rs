@@ -16,6 +16,8 @@ mod tags;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod testing;
 
 pub use service::LogsService;

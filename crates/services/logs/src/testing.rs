@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use outport_aws_logs::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request};
-use outport_identity::{AccountRoots, Call, PermissionSource};
-use outport_log_store::{Clock, LogStore, LogStoreOptions};
+use outport_identity::{AccountRoots, Call, PermissionSource, Principal};
+use outport_log_store::{Clock, LogGroupName, LogStore, LogStoreOptions};
+use outport_model::{AccountId, Region, Scope, Tags};
 use serde_json::{Value, json};
 
 use crate::LogsService;
@@ -28,6 +29,8 @@ pub struct Rig {
     service: LogsService,
     /// Answers every question of permission.
     pub permissions: Arc<dyn PermissionSource>,
+    pub principal: Principal,
+    store: Arc<LogStore>,
     _directory: tempfile::TempDir,
 }
 
@@ -36,8 +39,27 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(StoppedClock);
         let store = LogStore::open(directory.path(), clock, LogStoreOptions::default()).unwrap();
-        let permissions = Arc::new(AccountRoots);
-        Self { service: LogsService::new(store), permissions, _directory: directory }
+        Self {
+            service: LogsService::new(store.clone()),
+            permissions: Arc::new(AccountRoots),
+            principal: Principal::root(AccountId::new("000000000000")),
+            store,
+            _directory: directory,
+        }
+    }
+
+    /// Gives the group `/ecs/app` a tag, behind the back of the service.
+    pub fn tag(&self, key: &str, value: &str) {
+        self.tagging(key, value)();
+    }
+
+    /// The same, later.
+    pub fn tagging(&self, key: &str, value: &str) -> impl Fn() + use<> {
+        let store = self.store.clone();
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let tags = Tags::from([(key.to_owned(), value.to_owned())]);
+        let group = LogGroupName::parse("/ecs/app").unwrap();
+        move || store.set_group_tags(&scope, &group, tags.clone()).unwrap()
     }
 
     /// With the group `/ecs/app` and in it the streams `a` and `b`.
@@ -62,7 +84,8 @@ impl Rig {
     }
 
     pub async fn reply(&self, operation: &str, input: &Value) -> (u16, Value) {
-        let call = Call::for_tests().at(NOW).asking(self.permissions.clone());
+        let call =
+            Call::for_tests().at(NOW).by(self.principal.clone()).asking(self.permissions.clone());
         let body = input.to_string().into_bytes();
         let request = Request {
             service: &MODEL,

@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::EcrAuthorizer;
-    use crate::testing::{Fixture, NOW_MS};
+    use crate::testing::{Fixture, NOW_MS, NoTasks};
 
     #[tokio::test]
     async fn a_password_opens_the_registry_for_twelve_hours() {
@@ -72,6 +72,7 @@ mod tests {
             fixture.service.sealer.clone(),
             fixture.service.credentials.clone(),
             Arc::new(AccountRoots),
+            Arc::new(NoTasks),
         );
         let mut arrived = http::Extensions::new();
         arrived.insert(Arrival::for_tests());

@@ -48,4 +48,17 @@ mod tests {
             assert!(answer.contains(part), "{part} in {answer}");
         }
     }
+
+    /// The only operation, and open to everybody whom AWS knows: no policy can take it away.
+    #[tokio::test]
+    async fn nobody_is_denied_it() {
+        use outport_identity::testing::WatchedPermissions;
+        let implemented: Vec<_> =
+            MODEL.operations.iter().filter(|one| one.is_implemented).collect();
+        assert!(matches!(implemented[..], [one] if one.name == "GetCallerIdentity"));
+        let refusing = WatchedPermissions::refusing();
+        let call = Call::for_tests().asking(refusing.clone());
+        assert!(get_caller_identity(&call, GetCallerIdentityRequest::default()).is_ok());
+        assert!(refusing.asked().is_empty());
+    }
 }

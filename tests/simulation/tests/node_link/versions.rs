@@ -1,5 +1,6 @@
 //! Nodes of other versions: older ones, newer ones, and those that nothing can be said to.
 
+use outport_model::DesiredStatus;
 use outport_node_protocol::{ProtocolVersions, Registered};
 
 use super::*;

@@ -25,7 +25,8 @@ use outport_model::task::{ContainerStatus, Task, TaskOverrides};
 use outport_model::task_definition::{LaunchType, NetworkMode, TaskDefinition};
 use outport_model::{ClusterName, Family, NewIds, NodeId, Tags, TaskStatus};
 use outport_node_protocol::{
-    AssignmentRequest, ContainerReport, PATH_PREFIX, Registered, Registration, Report, TaskReport,
+    AssignmentRequest, ContainerReport, ProtocolVersions, Registered, Registration, Report,
+    TaskReport, call_path,
 };
 use outport_planner::node_admission::ProvenNode;
 use outport_planner::{Settings, StartRequest, task_start};
@@ -216,6 +217,7 @@ impl World {
             registry_host: "127.0.0.1:4566".into(),
             registry_names: Vec::new(),
             vpc_cidr: "172.31.0.0/16".into(),
+            protocol_version: 1,
         };
         let config = LinkConfig { scope: user::scope(), registered };
         let nobody = Arc::new(Nobody);
@@ -249,6 +251,7 @@ impl World {
             cluster: cluster_of(number),
             ask_only: false,
             allows_privileged: false,
+            protocol: ProtocolVersions::SPOKEN,
         };
         now(self.link.register(registration)).unwrap();
         let identity = NodeIdentity {
@@ -312,6 +315,7 @@ impl World {
             sequence: self.sequence,
             generation: 0,
             tasks,
+            unreadable: Vec::new(),
             accepts_tasks: true,
         }
     }
@@ -408,7 +412,7 @@ fn heartbeats(world: &mut World) {
     let began = cpu_seconds();
     runtime.block_on(async {
         for (node, body) in &bodies {
-            let request = axum::http::Request::post(format!("{PATH_PREFIX}/report"))
+            let request = axum::http::Request::post(call_path(1, "report"))
                 .header("content-length", body.len())
                 .extension(proven(node))
                 .body(axum::body::Body::from(body.clone()))

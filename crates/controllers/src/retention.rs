@@ -12,7 +12,7 @@ use outport_model::idempotency::IdempotencyToken;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
-use outport_model::{DesiredStatus, Now, TaskStatus, TimestampMs};
+use outport_model::{DesiredStatus, Now, TimestampMs};
 use outport_planner::{Settings, idempotency, retention};
 use outport_store::keys::{ClusterKey, ServiceKey};
 use outport_store::{Fault, Row, Store, Tables, TaskFacet, Transaction};
@@ -133,23 +133,25 @@ fn forget_service(tx: &mut Transaction<'_>, key: &ServiceKey) {
 }
 
 fn due_task_definitions(tables: &Tables) -> Keys<TaskDefinition> {
-    let deleting = tables
-        .task_definitions
-        .iter()
-        .filter(|definition| definition.status == TaskDefinitionStatus::DeleteInProgress);
-    deleting
-        .filter(|row| retention::forgets_task_definition(row, is_referenced(tables, row)))
+    let status = TaskDefinitionStatus::DeleteInProgress;
+    let deleting = tables.task_definitions.all_in_status(status);
+    let rows = deleting.filter_map(|key| tables.task_definitions.get(&key));
+    rows.filter(|row| retention::forgets_task_definition(row, is_referenced(tables, row)))
         .map(|definition| definition.key())
         .take(ROWS_PER_PASS_MAX)
         .collect()
 }
 
+/// Asked of the few revisions that are to be deleted.
 fn is_referenced(tables: &Tables, definition: &TaskDefinition) -> bool {
-    let by_task = tables.tasks.iter().any(|task| {
-        task.last_status < TaskStatus::Stopped
-            && task.scope == definition.scope
-            && task.family == definition.family
-            && task.revision == definition.revision
+    let clusters = tables.clusters.iter().filter(|cluster| cluster.scope == definition.scope);
+    let both = [DesiredStatus::Running, DesiredStatus::Stopped];
+    let mut asked = clusters.flat_map(|cluster| both.map(|desired| (cluster.key(), desired)));
+    let by_task = asked.any(|(key, desired)| {
+        let facet = TaskFacet::Family(definition.family.clone());
+        let ids = tables.tasks.with_facet(&key, desired, facet).iter();
+        let mut tasks = ids.filter_map(|id| tables.tasks.by_id(id));
+        tasks.any(|task| task.holds_resources() && task.revision == definition.revision)
     });
     by_task
         || tables.services.iter().any(|service| {

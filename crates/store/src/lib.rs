@@ -38,7 +38,7 @@ pub use error::{Fault, FaultKind, OpenError, WriteError};
 pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
 pub use room::BYTES_MAX_DEFAULT;
 pub use row::Row;
-pub use rows::{TaskCounts, TaskFacet, keys};
+pub use rows::{FamilyStatus, TaskCounts, TaskFacet, keys};
 pub use snapshot::{Closed, Snapshot, Watch};
 pub use store::Store;
 pub use table::{Grouping, Members, Rows, Table};

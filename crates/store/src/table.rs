@@ -138,6 +138,11 @@ impl<G: Ord + Clone, K: Ord + Clone> Members<G, K> {
         self.groups.get(group).unwrap_or(&self.empty)
     }
 
+    /// Every group with its keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&G, &OrdSet<K>)> {
+        self.groups.iter()
+    }
+
     pub(crate) fn add(&mut self, group: G, key: K) {
         self.groups.entry(group).or_default().insert(key);
     }

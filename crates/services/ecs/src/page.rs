@@ -47,11 +47,13 @@ impl PageRequest {
         Ok(Self { after, items_max: items })
     }
 
-    /// The keys behind the last item of the page before: what comes before it costs nothing.
-    pub fn range<K>(&self, key: impl FnOnce(&str) -> K) -> (Bound<K>, Bound<K>) {
-        let start =
-            self.after.as_deref().map_or(Bound::Unbounded, |after| Bound::Excluded(key(after)));
-        (start, Bound::Unbounded)
+    /// Where in a list the page begins, so that what comes before it costs nothing: behind the last item of the page
+    /// before, or with the `first` key that there may be. `None` when the token is of another list.
+    pub fn start<K>(&self, first: K, key: impl FnOnce(&str) -> Option<K>) -> Option<Bound<K>> {
+        match self.after.as_deref() {
+            None => Some(Bound::Included(first)),
+            Some(after) => key(after).map(Bound::Excluded),
+        }
     }
 
     /// Takes one page from `items`, which come in the order of their keys. The token is there when more follow.
@@ -96,8 +98,13 @@ fn seal(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("1 {key}"))
 }
 
+/// A token that is none, or of another list.
+pub fn invalid_token() -> Rejection {
+    Rejection::invalid_parameter("Invalid token")
+}
+
 fn open(token: &str) -> Result<String, Rejection> {
-    let invalid = || Rejection::invalid_parameter("Invalid token");
+    let invalid = invalid_token;
     if token.len() > TOKEN_LENGTH_MAX {
         return Err(invalid());
     }

@@ -21,6 +21,7 @@ mod task_definition_family;
 mod vpc;
 
 pub use task::{TaskCounts, TaskFacet};
+pub use task_definition::FamilyStatus;
 
 /// The keys of the tables.
 pub mod keys {

@@ -1,12 +1,15 @@
 //! `ListAttributes`: the attributes of a cluster's container instances, also those that nodes bring themselves.
 
+use std::ops::Bound;
+
 use outport_aws_ecs::{ListAttributesRequest, ListAttributesResponse};
 use outport_identity::Call;
+use outport_model::ContainerInstanceId;
 use outport_model::container_instance::ContainerInstanceStatus;
 use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, attribute, lookup, names};
 
@@ -28,7 +31,14 @@ pub async fn list_attributes(
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (name, value) = (given(input.attribute_name), given(input.attribute_value));
     let key = ClusterKey::new(&scope, cluster);
-    let rows = tables.container_instances.in_cluster(&key).values();
+    // The instance of the last item may have more of them.
+    let instance = |key: &str| Some(ContainerInstanceId::new(key.split_once('\u{0}')?.0));
+    let start = match request.start(ContainerInstanceId::new(""), instance) {
+        Some(Bound::Excluded(id)) => Bound::Included(id),
+        other => other.ok_or_else(page::invalid_token)?,
+    };
+    let rows = tables.container_instances.in_cluster(&key).range((start, Bound::Unbounded));
+    let rows = rows.map(|(_, row)| row);
     let listed =
         rows.filter(|row| row.status != ContainerInstanceStatus::Inactive).flat_map(|row| {
             row.attributes

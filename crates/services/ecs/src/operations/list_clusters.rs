@@ -1,11 +1,14 @@
 //! `ListClusters`: the ARNs of the clusters that are not deleted.
 
+use std::ops::Bound;
+
 use outport_aws_ecs::{ListClustersRequest, ListClustersResponse};
 use outport_identity::{Call, Question};
-use outport_model::Arn;
 use outport_model::cluster::ClusterStatus;
+use outport_model::{Arn, ClusterName};
+use outport_store::keys::ClusterKey;
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::{EcsService, Rejection, access};
 
 const PAGE_MAX: usize = 100;
@@ -20,10 +23,14 @@ pub async fn list_clusters(
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
     let question = Question::without_resource("ecs:ListClusters");
     let (tables, ()) = service.read(call, |_| question.into())?;
+    let key = |name: &str| ClusterKey::new(&scope, ClusterName::new(name));
+    let start = request.start(key(""), |name| Some(key(name)));
+    let start = start.ok_or_else(page::invalid_token)?;
     let clusters = tables
         .clusters
-        .iter()
-        .filter(|row| row.scope == scope && row.status == ClusterStatus::Active)
+        .range((start, Bound::Unbounded))
+        .take_while(|row| row.scope == scope)
+        .filter(|row| row.status == ClusterStatus::Active)
         .map(|row| (row.name.to_string(), Arn::cluster(&scope, &row.name).to_string()));
     let page = request.take(clusters);
     Ok(ListClustersResponse { cluster_arns: Some(page.items), next_token: page.next_token })

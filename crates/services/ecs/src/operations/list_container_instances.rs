@@ -1,12 +1,14 @@
 //! `ListContainerInstances`: the nodes that a cluster has as container instances.
 
+use std::ops::Bound;
+
 use outport_aws_ecs::{ListContainerInstancesRequest, ListContainerInstancesResponse};
 use outport_identity::Call;
-use outport_model::Arn;
+use outport_model::{Arn, ContainerInstanceId};
 use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::resource::Resource;
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -30,10 +32,11 @@ pub async fn list_container_instances(
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let status = input.status.map(|status| status.as_str());
     let key = ClusterKey::new(&scope, cluster.clone());
-    let listed = tables
-        .container_instances
-        .in_cluster(&key)
-        .values()
+    let id = |text: &str| ContainerInstanceId::new(text);
+    let start = request.start(id(""), |text| Some(id(text))).ok_or_else(page::invalid_token)?;
+    let instances = tables.container_instances.in_cluster(&key).range((start, Bound::Unbounded));
+    let listed = instances
+        .map(|(_, row)| row)
         .filter(|row| match status {
             Some(status) => row.status.as_str() == status,
             None => row.status.as_str() != "INACTIVE",

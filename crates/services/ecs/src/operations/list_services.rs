@@ -1,13 +1,16 @@
 //! `ListServices`: the ARNs of a cluster's ACTIVE services.
 
+use std::ops::Bound;
+
 use outport_aws_ecs::{
     ListServicesRequest, ListServicesResponse, ResourceManagementType, SchedulingStrategy,
 };
 use outport_identity::{Call, Question};
+use outport_model::ServiceName;
 use outport_model::service::{self, ServiceStatus};
 use outport_store::keys::ClusterKey;
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::views::service::arn;
 use crate::{EcsService, Rejection, access, lookup, names};
 
@@ -34,10 +37,11 @@ pub async fn list_services(
     // Services that ECS manages by itself (express gateways) do not exist here.
     let is_managed = input.resource_management_type == Some(ResourceManagementType::Ecs);
     let key = ClusterKey::new(&scope, cluster);
-    let listed = tables
-        .services
-        .in_cluster(&key)
-        .values()
+    let start = request.start(ServiceName::new(""), |name| Some(ServiceName::new(name)));
+    let start = start.ok_or_else(page::invalid_token)?;
+    let services = tables.services.in_cluster(&key).range((start, Bound::Unbounded));
+    let listed = services
+        .map(|(_, row)| row)
         .filter(|row| row.status == ServiceStatus::Active && !is_managed)
         .filter(|row| {
             input.launch_type.is_none_or(|kind| kind.as_str() == row.launch_type.as_str())

@@ -1,15 +1,16 @@
 //! `ListTaskDefinitionFamilies`: the families that have revisions.
 
-use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use outport_aws_ecs::{
     ListTaskDefinitionFamiliesRequest, ListTaskDefinitionFamiliesResponse,
     TaskDefinitionFamilyStatus,
 };
 use outport_identity::{Call, Question};
-use outport_model::task_definition::TaskDefinitionStatus;
+use outport_model::Family;
+use outport_store::FamilyStatus;
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::{EcsService, Rejection, access};
 
 const PAGE_MAX: usize = 100;
@@ -25,23 +26,18 @@ pub async fn list_task_definition_families(
     let question = Question::without_resource("ecs:ListTaskDefinitionFamilies");
     let prefix = input.family_prefix.unwrap_or_default();
     let (tables, ()) = service.read(call, |_| question.into())?;
-    // Family to whether one of its revisions is ACTIVE.
-    let mut families: BTreeMap<&str, bool> = BTreeMap::new();
-    for row in tables.task_definitions.iter().filter(|row| row.scope == scope) {
-        if row.family.as_str().starts_with(&prefix) {
-            *families.entry(row.family.as_str()).or_default() |=
-                row.status == TaskDefinitionStatus::Active;
-        }
-    }
-    let is_listed = |is_active: bool| match input.status {
-        Some(TaskDefinitionFamilyStatus::Active) => is_active,
-        Some(TaskDefinitionFamilyStatus::Inactive) => !is_active,
-        Some(TaskDefinitionFamilyStatus::All) | None => true,
+    let status = match input.status {
+        Some(TaskDefinitionFamilyStatus::Active) => FamilyStatus::Active,
+        Some(TaskDefinitionFamilyStatus::Inactive) => FamilyStatus::Inactive,
+        Some(TaskDefinitionFamilyStatus::All) | None => FamilyStatus::Any,
     };
+    let start = request.start(Family::new(&prefix), |name| Some(Family::new(name)));
+    let start = start.ok_or_else(page::invalid_token)?;
+    let families = tables.task_definitions.families(&scope, status);
     let listed = families
-        .into_iter()
-        .filter(|(_, is_active)| is_listed(*is_active))
-        .map(|(family, _)| (family.to_owned(), family.to_owned()));
+        .range((start, Bound::Unbounded))
+        .take_while(|family| family.as_str().starts_with(&prefix))
+        .map(|family| (family.to_string(), family.to_string()));
     let page = request.take(listed);
     Ok(ListTaskDefinitionFamiliesResponse {
         families: Some(page.items),

@@ -1,13 +1,15 @@
 //! `ListTaskDefinitions`: ARNs by family and revision.
 
+use std::ops::Bound;
+
 use outport_aws_ecs::{
     ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, SortOrder, TaskDefinitionStatus,
 };
 use outport_identity::{Call, Question};
-use outport_model::Family;
-use outport_store::keys::FamilyKey;
+use outport_model::{Family, Revision, task_definition};
+use outport_store::keys::TaskDefinitionKey;
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::views::task_definition::arn;
 use crate::{EcsService, Rejection, access, names};
 
@@ -28,27 +30,51 @@ pub async fn list_task_definitions(
     let question = Question::without_resource("ecs:ListTaskDefinitions");
     let status = input.status.unwrap_or(TaskDefinitionStatus::Active);
     let (tables, ()) = service.read(call, |_| question.into())?;
-    let rows: Vec<_> = match family {
-        Some(family) => {
-            let key = FamilyKey::new(&scope, Family::new(family));
-            tables.task_definitions.of_family(&key).values().collect()
-        }
-        None => tables.task_definitions.iter().filter(|row| row.scope == scope).collect(),
+    let revisions = tables.task_definitions.in_status(&scope, stored(status));
+    let family = family.map(Family::new);
+    let listed = |(family, revision): &(Family, Revision)| {
+        let key = TaskDefinitionKey::new(&scope, family.clone(), *revision);
+        let row = tables.task_definitions.get(&key)?;
+        Some((format!("{family}\u{0}{revision:010}"), arn(row)))
     };
-    let listed = rows
-        .into_iter()
-        .filter(|row| row.status.as_str() == status.as_str())
-        .map(|row| (format!("{}\u{0}{:010}", row.family, row.revision), arn(row)));
+    let is_asked = |entry: &&(Family, Revision)| family.as_ref().is_none_or(|f| *f == entry.0);
     let page = match input.sort {
         Some(SortOrder::Desc) => {
-            request.take_descending(listed.collect::<Vec<_>>().into_iter().rev())
+            let end = match (&request.after, &family) {
+                (Some(after), _) => Bound::Excluded(entry(after).ok_or_else(page::invalid_token)?),
+                (None, Some(family)) => Bound::Included((family.clone(), Revision::MAX)),
+                (None, None) => Bound::Unbounded,
+            };
+            let rows = revisions.range((Bound::Unbounded, end)).rev().take_while(is_asked);
+            request.take_descending(rows.filter_map(listed))
         }
-        _ => request.take(listed),
+        _ => {
+            let first = family.clone().unwrap_or_else(|| Family::new(""));
+            let start = request.start((first, 0), entry).ok_or_else(page::invalid_token)?;
+            let rows = revisions.range((start, Bound::Unbounded)).take_while(is_asked);
+            request.take(rows.filter_map(listed))
+        }
     };
     Ok(ListTaskDefinitionsResponse {
         task_definition_arns: Some(page.items),
         next_token: page.next_token,
     })
+}
+
+/// What the key of a page's last item names.
+fn entry(key: &str) -> Option<(Family, Revision)> {
+    let (family, revision) = key.split_once('\u{0}')?;
+    Some((Family::new(family), revision.parse().ok()?))
+}
+
+fn stored(status: TaskDefinitionStatus) -> task_definition::TaskDefinitionStatus {
+    match status {
+        TaskDefinitionStatus::Active => task_definition::TaskDefinitionStatus::Active,
+        TaskDefinitionStatus::Inactive => task_definition::TaskDefinitionStatus::Inactive,
+        TaskDefinitionStatus::DeleteInProgress => {
+            task_definition::TaskDefinitionStatus::DeleteInProgress
+        }
+    }
 }
 
 #[cfg(test)]

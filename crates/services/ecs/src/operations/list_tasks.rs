@@ -1,5 +1,6 @@
 //! `ListTasks`: the ARNs of a cluster's tasks, by what is wanted of them.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use outport_aws_ecs::{DesiredStatus, ListTasksRequest, ListTasksResponse};
@@ -10,7 +11,7 @@ use outport_model::{Arn, ClusterName, ContainerInstanceId, Family, Scope, Servic
 use outport_store::keys::ClusterKey;
 use outport_store::{Tables, TaskFacet};
 
-use crate::page::PageRequest;
+use crate::page::{self, PageRequest};
 use crate::resource::Resource;
 use crate::views::task::arn;
 use crate::{EcsService, Rejection, access, lookup, names};
@@ -45,8 +46,9 @@ pub async fn list_tasks(
     };
     let key = ClusterKey::new(&scope, cluster);
     let ids = tables.tasks.with_facet(&key, desired, filter.facet());
-    let rows =
-        ids.range(request.range(|id| TaskId::new(id))).filter_map(|id| tables.tasks.by_id(id));
+    let start = request.start(TaskId::new(""), |id| Some(TaskId::new(id)));
+    let start = start.ok_or_else(page::invalid_token)?;
+    let rows = ids.range((start, Bound::Unbounded)).filter_map(|id| tables.tasks.by_id(id));
     let listed =
         rows.filter(|task| filter.passes(task)).map(|task| (task.id.to_string(), arn(task)));
     let page = request.take(listed);

@@ -41,6 +41,8 @@ mod error;
 pub mod fail_point;
 mod handle;
 mod holds;
+#[cfg(test)]
+mod intent_test;
 mod layout;
 mod listing;
 mod lock;

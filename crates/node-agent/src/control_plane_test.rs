@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,10 +17,11 @@ use outport_certificates::{
     JoinToken, NODE_LIFE_MS, NodeCertificate, NodeRequest, ServerNames, ServerTls, ServerTlsOptions,
 };
 use outport_model::node::{Architecture, NodeCapacity};
-use outport_model::{AccountId, NodeId, Region, Scope, TaskId};
+use outport_model::task::StopCode;
+use outport_model::{AccountId, NodeId, Region, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     CertificateRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogEvent,
-    ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report,
+    ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report, TaskReport,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -31,6 +33,7 @@ use crate::log_news::LogNews;
 use crate::log_shipper::LogShipper;
 
 const NODE: &str = "0123456789abcdef0123456789abcdef";
+const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A control plane that does what the protocol says, and what a test wants it to.
 struct House {
@@ -54,6 +57,9 @@ struct Shared {
     taken: Mutex<Vec<String>>,
     /// What `register` answers to be spoken.
     version: AtomicU32,
+    /// Answered once; later the node waits.
+    assignment: Mutex<Option<String>>,
+    reports: Mutex<Vec<Report>>,
 }
 
 impl House {
@@ -77,6 +83,8 @@ impl House {
             age_ms: Mutex::default(),
             taken: Mutex::default(),
             version: AtomicU32::new(1),
+            assignment: Mutex::default(),
+            reports: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -149,17 +157,30 @@ impl Shared {
                 let request: CertificateRequest = serde_json::from_slice(&body).unwrap();
                 self.issue(&request.node, &request.certificate_request)
             }
+            "assignment" => self.assign().await,
+            "report" => {
+                self.reports.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                no_content()
+            }
             "logs" => self.take(serde_json::from_slice(&body).unwrap()),
             "register" => json(&Registered {
                 registry_host: "127.0.0.1:1".to_owned(),
                 registry_names: Vec::new(),
-                vpc_cidr: "10.0.0.0/16".to_owned(),
+                // Of no other test.
+                vpc_cidr: "10.248.0.0/16".to_owned(),
                 protocol_version: self.version.load(Ordering::Relaxed),
             }),
-            _ => {
-                let mut response = Response::new(Full::default());
-                *response.status_mut() = http::StatusCode::NO_CONTENT;
-                response
+            _ => no_content(),
+        }
+    }
+
+    async fn assign(&self) -> Response<Full<Bytes>> {
+        let assignment = self.assignment.lock().unwrap().take();
+        match assignment {
+            Some(text) => Response::new(Full::new(text.into())),
+            None => {
+                tokio::time::sleep(POLL_PAUSE).await;
+                no_content()
             }
         }
     }
@@ -190,6 +211,12 @@ impl Shared {
         let chain = self.tls.authority().issue_node(node, &request, issued_ms).unwrap();
         json(&IssuedCertificate { certificate_chain: chain })
     }
+}
+
+fn no_content() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = http::StatusCode::NO_CONTENT;
+    response
 }
 
 fn json(answer: &impl serde::Serialize) -> Response<Full<Bytes>> {
@@ -235,6 +262,70 @@ async fn a_node_joins_once_and_says_everything_over_one_connection() {
     assert_eq!(joins, 1, "the identity is kept");
 }
 
+fn settings(directory: &Path, instance: &str, url: String, token: &JoinToken) -> AgentSettings {
+    AgentSettings {
+        directory: directory.to_owned(),
+        instance: instance.to_owned(),
+        control_plane_url: url,
+        join_token: token.clone(),
+        cluster: "default".to_owned(),
+        capacity: NodeCapacity { cpu_units: 1, memory_mib: 1, reserved_ports: Vec::new() },
+        oci_runtime: None,
+        container_open_files: OpenFiles { soft: 1024, hard: 1024 },
+        task_storage_gib: None,
+        images_gib: 1,
+        allow_privileged: false,
+        user_namespaces: false,
+        subordinate_ids: Default::default(),
+        host_access: crate::HostAccess::Ports(Vec::new()),
+    }
+}
+
+/// A whole node, older than its control plane: it says of each task that it cannot read that it failed, until it is not
+/// assigned any more. Needs root, as the agent does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_of_a_newer_control_plane_are_reported_failed_and_nothing_else() {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let instance = format!("{:08x}", std::process::id());
+    let settings = settings(directory.path(), &instance, house.url(), &house.token);
+    let agent = Agent::start(settings).await.unwrap();
+    let reported = async |task: &str| loop {
+        let reports = house.shared.reports.lock().unwrap().last().cloned();
+        let found = reports.into_iter().flat_map(|report| report.tasks);
+        let found: Vec<TaskReport> = found.filter(|found| found.task.as_str() == task).collect();
+        if let Some(found) = found.into_iter().next() {
+            break found;
+        }
+        tokio::time::sleep(POLL_PAUSE).await;
+    };
+    let newer = r#"{"generation":7,"tasks":[{"task":"t1","desired":"RUNNING","network":{"Mesh":{}}},7],"sections":[]}"#;
+    *house.shared.assignment.lock().unwrap() = Some(newer.to_owned());
+    let failed = tokio::time::timeout(PATIENCE, reported("t1")).await.expect("it is reported");
+    assert_eq!(failed.status, TaskStatus::Stopped);
+    let stop = failed.stop.unwrap();
+    assert_eq!(stop.code, StopCode::TaskFailedToStart);
+    assert!(stop.reason.contains("upgrade it and start the task again"), "{}", stop.reason);
+    let generation = house.shared.reports.lock().unwrap().last().unwrap().generation;
+    assert!(generation <= 7, "{generation}");
+    // And the next assignment, which is read, is followed.
+    let next = r#"{"generation":8,"tasks":[]}"#;
+    *house.shared.assignment.lock().unwrap() = Some(next.to_owned());
+    let followed = async {
+        loop {
+            let last = house.shared.reports.lock().unwrap().last().cloned().unwrap();
+            if last.generation == 8 && last.tasks.is_empty() {
+                break;
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, followed).await.expect("it is followed");
+    agent.stop_tasks("the test is over").await.unwrap();
+    assert!(!Path::new("/run/outport").join(&instance).exists());
+}
+
 /// Who does not have the authority's key cannot get a node to do or to say anything.
 #[tokio::test]
 async fn a_stand_in_is_believed_nothing_and_told_nothing() {
@@ -250,22 +341,7 @@ async fn a_stand_in_is_believed_nothing_and_told_nothing() {
         assert!(matches!(refused, Err(LinkError::Stranger(_))), "{refused:?}");
 
         // The agent as a whole: it does not even begin.
-        let settings = AgentSettings {
-            directory: directory.path().to_owned(),
-            instance: "0badcafe".to_owned(),
-            control_plane_url: url,
-            join_token: house.token.clone(),
-            cluster: "default".to_owned(),
-            capacity: NodeCapacity { cpu_units: 1, memory_mib: 1, reserved_ports: Vec::new() },
-            oci_runtime: None,
-            container_open_files: OpenFiles { soft: 1024, hard: 1024 },
-            task_storage_gib: None,
-            images_gib: 1,
-            allow_privileged: false,
-            user_namespaces: false,
-            subordinate_ids: Default::default(),
-            host_access: crate::HostAccess::Ports(Vec::new()),
-        };
+        let settings = settings(directory.path(), "0badcafe", url, &house.token);
         let error = Agent::start(settings).await.err();
         assert!(matches!(error, Some(AgentError::Link(LinkError::Stranger(_)))), "{error:?}");
         let mut left: Vec<String> = std::fs::read_dir(directory.path())

@@ -25,6 +25,7 @@ mod setup;
 mod subject;
 mod test;
 mod tidy;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -35,7 +36,10 @@ use clap::{Parser, Subcommand};
 #[command(name = "cargo xtask", about = "The chores of this repository")]
 enum Chore {
     /// Run every test: units, simulation, clients, containers, and a guest with pure cgroup v2
-    Test,
+    Test {
+        #[command(subcommand)]
+        part: Option<TestPart>,
+    },
     /// Run the core of the container tests in a guest with pure cgroup v2 (a part of `test`)
     Guest,
     /// Show the main job, from a pushed image to a service, on a scratch data directory
@@ -71,6 +75,12 @@ enum Chore {
 }
 
 #[derive(Subcommand)]
+enum TestPart {
+    /// Go from an older revision to this tree and back over live containers (before a release; not a part of `test`)
+    Upgrade(upgrade::Options),
+}
+
+#[derive(Subcommand)]
 enum Bench {
     /// From RunTask to the first byte of the app, a burst, a cold start, idle memory
     Launch {
@@ -98,7 +108,10 @@ enum Bench {
 fn main() -> Result<()> {
     let repository = repository();
     match Chore::parse() {
-        Chore::Test => test::run_tests(&repository),
+        Chore::Test { part: None } => test::run_tests(&repository),
+        Chore::Test { part: Some(TestPart::Upgrade(options)) } => {
+            upgrade::run(&repository, options)
+        }
         Chore::Guest => test::run_guest_alone(&repository),
         Chore::Demo => demo::run_demo(&repository),
         Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),

@@ -110,6 +110,37 @@ impl Subject {
         self.outport.take().context("it runs")?.kill()
     }
 
+    /// Ends it with its tasks running, by SIGTERM, which `--keep-tasks` makes harmless to them, or by SIGKILL, and starts
+    /// another program in its place; how long that took to answer.
+    pub fn replace(&mut self, binary: &Path, by_kill: bool) -> Result<Duration> {
+        self.killed = true;
+        match (self.outport.take(), by_kill) {
+            (Some(outport), true) => outport.kill()?,
+            (Some(outport), false) => outport.stop()?,
+            // The last one did not start.
+            (None, _) => {}
+        }
+        self.binary = binary.to_owned();
+        let started = self.start_again();
+        if started.is_err() {
+            self.killed = true;
+            // What it did not take over is for the next one.
+            self.outport.take().map_or(Ok(()), Outport::kill)?;
+        }
+        started
+    }
+
+    /// Ends it and removes all that it made, its tasks too, with another program's `cleanup`.
+    pub fn clean_up_with(&mut self, binary: &Path) {
+        if let Some(outport) = self.outport.take()
+            && let Err(error) = outport.stop()
+        {
+            eprintln!("{error:#}");
+        }
+        self.binary = binary.to_owned();
+        self.killed = true;
+    }
+
     /// SIGTERM; fails unless it ends well.
     pub fn stop(mut self) -> Result<()> {
         self.outport.take().context("it runs")?.stop()

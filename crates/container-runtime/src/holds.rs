@@ -3,6 +3,7 @@
 //! **Invariant:** the intent is read field by field: whatever another version added to it or took away, what is needed
 //! here is found where it always was, or is said to be unknown.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,11 +11,11 @@ use outport_model::checked_json::{self, Document};
 use serde_json::Value;
 
 use crate::error::RuntimeError;
-use crate::layout::INTENT_FILE;
+use crate::layout::{INTENT_FILE, Layout, Place};
 use crate::runtime::Runtime;
 
 /// Of all containers of one task together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holds {
     /// The directories of their images' layers; `None` when it is not known of each of them.
     pub layers: Option<Vec<PathBuf>>,
@@ -23,26 +24,48 @@ pub struct Holds {
 }
 
 impl Runtime {
-    /// What the containers of a task hold, as their intents say.
+    /// What the containers of each task hold, as their intents say. Looks through everything once.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn holds_of_all(&self) -> Result<BTreeMap<String, Holds>, RuntimeError> {
+        let mut of_all = BTreeMap::<String, Holds>::new();
+        for place in self.places()? {
+            of_all.entry(place.task.clone()).or_default().add_place(&self.layout, &place);
+        }
+        Ok(of_all)
+    }
+
+    /// What the containers of one task hold.
     ///
     /// # Errors
     /// When a directory cannot be read.
     pub fn holds(&self, task: &str) -> Result<Holds, RuntimeError> {
-        let mut holds = Holds { layers: Some(Vec::new()), first_id: None };
-        for place in self.places()?.into_iter().filter(|place| place.task == task) {
-            let path = self.layout.container_run_dir(&place).join(INTENT_FILE);
-            let read = fs::read(&path).ok().map(|bytes| checked_json::read::<Value>(&bytes));
-            let Some(Document::Read(intent)) = read else {
-                holds.layers = None;
-                continue;
-            };
-            holds.add(&intent);
+        let mut holds = Holds::default();
+        for place in self.places_of(task)? {
+            holds.add_place(&self.layout, &place);
         }
         Ok(holds)
     }
 }
 
+/// Of no container: nothing, and that is known.
+impl Default for Holds {
+    fn default() -> Self {
+        Holds { layers: Some(Vec::new()), first_id: None }
+    }
+}
+
 impl Holds {
+    fn add_place(&mut self, layout: &Layout, place: &Place) {
+        let path = layout.container_run_dir(place).join(INTENT_FILE);
+        let read = fs::read(&path).ok().map(|bytes| checked_json::read::<Value>(&bytes));
+        match read {
+            Some(Document::Read(intent)) => self.add(&intent),
+            _ => self.layers = None,
+        }
+    }
+
     fn add(&mut self, intent: &Value) {
         let spec = &intent["spec"];
         let first_id = spec["user_namespace"]["first_id"].as_u64();
@@ -66,7 +89,7 @@ mod tests {
 
     #[track_caller]
     fn check(intents: &[&str], layers: Option<&[&str]>, first_id: Option<u32>) {
-        let mut holds = Holds { layers: Some(Vec::new()), first_id: None };
+        let mut holds = Holds::default();
         intents.iter().for_each(|intent| holds.add(&serde_json::from_str(intent).unwrap()));
         let layers = layers.map(|layers| layers.iter().map(PathBuf::from).collect());
         assert_eq!(holds, Holds { layers, first_id }, "{intents:?}");

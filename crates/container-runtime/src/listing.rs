@@ -56,6 +56,20 @@ impl Runtime {
             || Cgroup::new(&self.hierarchies, self.layout.container_cgroup(&place)).exists())
     }
 
+    /// Those of one task, without a look at all the others.
+    pub(crate) fn places_of(&self, task: &str) -> Result<BTreeSet<Place>, RuntimeError> {
+        let mut path_names = names(&self.layout.task_containers_dir(task))?;
+        path_names.extend(Cgroup::new(&self.hierarchies, self.layout.task_cgroup(task)).children());
+        for run in names(&self.layout.runs_dir())? {
+            let of_task = run.split_once('.').filter(|(of, _)| *of == task);
+            path_names.extend(of_task.map(|(_, name)| name.to_owned()));
+        }
+        let place = |path_name| Place { task: task.to_owned(), path_name };
+        let mut places: BTreeSet<Place> = path_names.into_iter().map(place).collect();
+        places.retain(|place| ContainerKey::new(&place.task, &place.path_name).is_ok());
+        Ok(places)
+    }
+
     pub(crate) fn places(&self) -> Result<BTreeSet<Place>, RuntimeError> {
         let mut places = BTreeSet::new();
         for task in names(&self.layout.tasks_dir())? {

@@ -179,6 +179,7 @@ fn what_containers_hold_is_known_from_their_intents() {
     let holds = host.runtime.holds(TASK).unwrap();
     assert_eq!(holds.layers.as_deref(), Some(&[host.layer.clone()][..]));
     assert_eq!(holds.first_id, host.user.as_ref().map(|user| user.first_id));
+    assert_eq!(host.runtime.holds_of_all().unwrap(), [(TASK.to_owned(), holds)].into());
     let path = run_dir(&host, "app").join("intent.json");
     let text = fs::read_to_string(&path).unwrap();
     rewrite(&path, &text.replacen("\"rootfs\"", "\"rootfz\"", 1));

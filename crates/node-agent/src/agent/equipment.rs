@@ -1,6 +1,5 @@
 //! What a node works with, opened at its start.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,13 +68,8 @@ pub(super) async fn machine(
 
 /// Of all containers that an earlier agent left, whoever understands their tasks; `None` when that is not known of each.
 fn layers_in_use(runtime: &Runtime) -> Result<Option<Vec<PathBuf>>, RuntimeError> {
-    let tasks: BTreeSet<String> = runtime.list()?.into_iter().map(|found| found.task).collect();
-    let mut in_use = Some(Vec::new());
-    for task in tasks {
-        let layers = runtime.holds(&task)?.layers;
-        in_use = in_use.zip(layers).map(|(all, layers)| [all, layers].concat());
-    }
-    Ok(in_use)
+    let of_each = runtime.holds_of_all()?.into_values().map(|holds| holds.layers);
+    Ok(of_each.collect::<Option<Vec<_>>>().map(|layers| layers.concat()))
 }
 
 /// Looks whether this host has them, while the rest is opened.

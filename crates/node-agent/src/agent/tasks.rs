@@ -76,8 +76,10 @@ impl Shared {
     async fn with_ids(&self, mut records: Vec<TaskRecord>) -> Result<Vec<TaskRecord>, AgentError> {
         let runtime = self.machine.runtime.clone();
         let read = tokio::task::spawn_blocking(move || {
+            let holds = runtime.holds_of_all()?;
             for record in records.iter_mut().filter(|record| record.first_id.is_none()) {
-                record.first_id = runtime.holds(record.report.task.as_str())?.first_id;
+                let held = holds.get(record.report.task.as_str());
+                record.first_id = held.and_then(|holds| holds.first_id);
             }
             Ok::<_, RuntimeError>(records)
         });

@@ -12,6 +12,8 @@
 //! that the subject asks, so that nothing is used but what was authorized. Nothing else makes an [`Authorized`] than
 //! [`crate::Call::authorize`].
 
+use outport_model::{Tags, tag};
+
 use crate::{ConditionContext, ConditionValue};
 
 /// May the caller do this? Condition keys that every request has (`aws:SourceIp`, …) are not part of it.
@@ -53,22 +55,25 @@ impl Question {
 
     /// Adds the tags that the request brings.
     #[must_use]
-    pub fn with_request_tags<'a>(
-        mut self,
-        tags: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
-        self.context = self.context.with_request_tags(tags);
+    pub fn with_request_tags(mut self, tags: &Tags) -> Self {
+        self.context = self.context.with_request_tags(tag::pairs(tags));
         self
     }
 
     /// Adds the tags that the resource carries.
     #[must_use]
-    pub fn with_resource_tags<'a>(
-        mut self,
-        tags: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
-        self.context = self.context.with_resource_tags(tags);
+    pub fn with_resource_tags(mut self, tags: &Tags) -> Self {
+        self.context = self.context.with_resource_tags(tag::pairs(tags));
         self
+    }
+
+    /// The same, under the service's own name as well: `ecs:ResourceTag/…`.
+    #[must_use]
+    pub fn with_resource_tags_of(mut self, service: &str, tags: &Tags) -> Self {
+        for (key, value) in tags {
+            self.context.set(format!("{service}:ResourceTag/{key}"), value.as_str());
+        }
+        self.with_resource_tags(tags)
     }
 }
 
@@ -175,7 +180,8 @@ mod tests {
     use super::*;
 
     fn subject(tag: &str) -> Subject<&'static str> {
-        let question = Question::new("ecs:StopTask", "arn").with_resource_tags([("team", tag)]);
+        let question = Question::new("ecs:StopTask", "arn")
+            .with_resource_tags(&Tags::from([("team".into(), tag.into())]));
         Subject::new("found", question)
     }
 

@@ -9,16 +9,11 @@ use outport_image_registry::RepositoryName;
 use outport_model::{AccountId, Scope, Tags};
 
 use crate::rejection::invalid_parameter;
-use crate::resource_tags::pairs;
 use crate::service::{EcrService, Target};
 
 /// May the caller do `action` to the repository? The same at both doors, the API's and the registry's own.
 pub(crate) fn question(action: &'static str, resource: &str, tags: &Tags) -> Question {
-    let mut question = Question::new(action, resource).with_resource_tags(pairs(tags));
-    for (key, value) in tags {
-        question = question.with(&format!("ecr:ResourceTag/{key}"), value.as_str());
-    }
-    question
+    Question::new(action, resource).with_resource_tags_of("ecr", tags)
 }
 
 /// The registry of a request: the caller's own, or that of the account in `registryId`.

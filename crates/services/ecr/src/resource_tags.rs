@@ -2,12 +2,12 @@
 
 use outport_aws_ecr::{EcrError, Tag};
 use outport_model::Tags;
-use outport_model::tag::{TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TAGS_PER_RESOURCE_MAX};
+use outport_model::tag::{self, TAGS_PER_RESOURCE_MAX, TagRefusal};
 
 /// What ECR says of a tag whose key or value cannot be one.
 const INVALID: &str = "Tag parameters are invalid";
-/// AWS's own tags, which nobody else sets.
-const RESERVED_PREFIX: &str = "aws:";
+/// What ECR says of AWS's own tags, which nobody else sets.
+const RESERVED: &str = "aws: prefixed tag key names are not allowed for external use.";
 
 /// Errors: `InvalidTagParameterException`, `TooManyTagsException`.
 pub(crate) fn parse(tags: &[Tag]) -> Result<Tags, EcrError> {
@@ -15,16 +15,10 @@ pub(crate) fn parse(tags: &[Tag]) -> Result<Tags, EcrError> {
     for tag in tags {
         let key = tag.key.clone().unwrap_or_default();
         let value = tag.value.clone().unwrap_or_default();
-        if key.is_empty() || key.chars().count() > TAG_KEY_LENGTH_MAX {
-            return Err(invalid(INVALID.to_owned()));
-        }
-        if value.chars().count() > TAG_VALUE_LENGTH_MAX {
-            return Err(invalid(INVALID.to_owned()));
-        }
-        if key.to_ascii_lowercase().starts_with(RESERVED_PREFIX) {
-            return Err(invalid(
-                "aws: prefixed tag key names are not allowed for external use.".into(),
-            ));
+        match tag::check(&key, &value) {
+            Err(TagRefusal::KeyReserved) => return Err(invalid(RESERVED.to_owned())),
+            Err(_) => return Err(invalid(INVALID.to_owned())),
+            Ok(()) => {}
         }
         if parsed.insert(key, value).is_some() {
             return Err(invalid("Duplicate tag keys found.".into()));
@@ -47,11 +41,6 @@ pub(crate) fn view(tags: &Tags) -> Vec<Tag> {
     tags.iter()
         .map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) })
         .collect()
-}
-
-/// Key and value of each, as condition contexts take them.
-pub(crate) fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
-    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 fn invalid(message: String) -> EcrError {

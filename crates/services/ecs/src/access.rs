@@ -12,7 +12,6 @@ use outport_store::Tables;
 
 use crate::names::BelowService;
 use crate::resource::Resource;
-use crate::tags;
 
 /// The service that a role is handed to when a task definition names it.
 const TASKS_SERVICE: &str = "ecs-tasks.amazonaws.com";
@@ -74,7 +73,7 @@ pub fn of_task_definition(question: Question, row: Option<&TaskDefinition>) -> Q
 pub fn tag_on_create(action: &str, resource: &Arn, tags: &Tags) -> Option<Question> {
     let question = Question::new("ecs:TagResource", resource.to_string())
         .with("ecs:CreateAction", action)
-        .with_request_tags(tags::pairs(tags));
+        .with_request_tags(tags);
     (!tags.is_empty()).then_some(question)
 }
 

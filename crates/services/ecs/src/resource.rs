@@ -15,7 +15,6 @@ use outport_store::keys::{
 use outport_store::{Tables, Transaction};
 
 use crate::rejection::Rejection;
-use crate::tags;
 
 /// One of them, existing or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,14 +97,11 @@ impl Resource {
     /// Source: "Resource types defined by Amazon Elastic Container Service" in the Service Authorization Reference.
     pub fn question(&self, tables: &Tables, action: &'static str) -> Question {
         let question = Question::new(action, self.arn().to_string());
-        let mut question = question.with_optional("ecs:cluster", self.cluster_arn());
-        if let Some(own) = self.tags_in(tables) {
-            question = question.with_resource_tags(tags::pairs(own));
-            for (key, value) in own {
-                question = question.with(&format!("ecs:ResourceTag/{key}"), value.as_str());
-            }
+        let question = question.with_optional("ecs:cluster", self.cluster_arn());
+        match self.tags_in(tables) {
+            Some(tags) => question.with_resource_tags_of("ecs", tags),
+            None => question,
         }
-        question
     }
 
     /// The same about each of several; about everything of the kind `every` when there are none.

@@ -4,12 +4,13 @@
 
 use outport_aws_ecs::Tag;
 use outport_model::Tags;
-use outport_model::tag::{TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TAGS_PER_RESOURCE_MAX};
+pub use outport_model::tag::is_reserved;
+use outport_model::tag::{
+    self, TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TAGS_PER_RESOURCE_MAX, TagRefusal,
+};
 
 use crate::rejection::Rejection;
 
-/// Keys that AWS keeps for itself.
-const RESERVED_PREFIX: &str = "aws:";
 /// The tag that `enableECSManagedTags` adds to every task.
 pub const CLUSTER_NAME_TAG: &str = "aws:ecs:clusterName";
 
@@ -48,26 +49,21 @@ pub fn check_count(tags: &Tags) -> Result<(), Rejection> {
 }
 
 fn check(key: &str, value: &str) -> Result<(), Rejection> {
-    let refusal = if key.is_empty() {
-        "Tag keys can not be empty.".to_owned()
-    } else if is_reserved(key) {
-        "Tag keys cannot start with AWS.".to_owned()
-    } else if key.chars().count() > TAG_KEY_LENGTH_MAX {
-        format!("Tag keys can have at most {TAG_KEY_LENGTH_MAX} characters.")
-    } else if value.chars().count() > TAG_VALUE_LENGTH_MAX {
-        format!("Tag values can have at most {TAG_VALUE_LENGTH_MAX} characters.")
-    } else if !key.chars().chain(value.chars()).all(is_allowed) {
-        format!("The tag '{key}' contains invalid characters.")
-    } else {
-        return Ok(());
+    let refusal = match tag::check(key, value) {
+        Err(TagRefusal::KeyEmpty) => "Tag keys can not be empty.".to_owned(),
+        Err(TagRefusal::KeyReserved) => "Tag keys cannot start with AWS.".to_owned(),
+        Err(TagRefusal::KeyTooLong) => {
+            format!("Tag keys can have at most {TAG_KEY_LENGTH_MAX} characters.")
+        }
+        Err(TagRefusal::ValueTooLong) => {
+            format!("Tag values can have at most {TAG_VALUE_LENGTH_MAX} characters.")
+        }
+        Ok(()) if !key.chars().chain(value.chars()).all(is_allowed) => {
+            format!("The tag '{key}' contains invalid characters.")
+        }
+        Ok(()) => return Ok(()),
     };
     Err(Rejection::invalid_parameter(refusal))
-}
-
-/// Whether the key is AWS's own, in any case of its letters.
-pub fn is_reserved(key: &str) -> bool {
-    key.get(..RESERVED_PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 
 /// Source: the patterns of `TagKey` and `TagValue`.
@@ -80,11 +76,6 @@ pub fn view(tags: &Tags) -> Vec<Tag> {
     tags.iter()
         .map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) })
         .collect()
-}
-
-/// For the condition keys of an authorization.
-pub fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
-    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 #[cfg(test)]

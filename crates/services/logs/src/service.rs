@@ -14,7 +14,6 @@ use tokio::sync::Semaphore;
 
 use crate::arns::{group_arn, stream_resource};
 use crate::rejection::rejection;
-use crate::tags::pairs;
 
 /// Pages of events that are read at once: two for each processor, within these bounds.
 const READS_MIN: usize = 4;
@@ -120,7 +119,7 @@ impl Door {
     ) -> Result<&LogStore, LogsError> {
         let resource = stream_resource(&self.scope, name.as_str(), "");
         let question = Question::new("logs:CreateLogGroup", resource);
-        self.open(Subject::from(question.with_request_tags(pairs(tags))))?;
+        self.open(Subject::from(question.with_request_tags(tags)))?;
         Ok(&self.store)
     }
 
@@ -133,7 +132,7 @@ impl Door {
 
     fn permit(&self, question: Question, name: &LogGroupName) -> Result<Permitted<'_>, LogsError> {
         let seen = self.store.look(&self.scope, name).map_err(rejection)?;
-        let question = question.with_resource_tags(pairs(seen.tags()));
+        let question = question.with_resource_tags(seen.tags());
         let ((), group) = self.open(Subject::from(question).beside(seen))?;
         Ok(Permitted { store: &self.store, scope: &self.scope, group })
     }

@@ -6,7 +6,7 @@ use outport_aws_logs::{LogsError, TooManyTagsException};
 use outport_identity::Question;
 use outport_log_store::{LogGroupName, LogStoreError};
 use outport_model::Tags;
-use outport_model::tag::{TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX};
+use outport_model::tag::{self, TAG_KEY_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TagRefusal};
 
 use crate::rejection::rejection;
 use crate::service::{Door, Permitted};
@@ -15,29 +15,21 @@ use crate::service::{Door, Permitted};
 pub(crate) fn checked_tags(tags: Option<BTreeMap<String, String>>) -> Result<Tags, LogsError> {
     let tags = tags.unwrap_or_default();
     for (key, value) in &tags {
-        if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(LogsError::invalid_parameter_exception(
-                "aws: prefixed tag key names are not allowed for external use.",
-            ));
-        }
-        let key_length = key.chars().count();
-        if key_length == 0 || key_length > TAG_KEY_LENGTH_MAX {
-            return Err(LogsError::invalid_parameter_exception(format!(
-                "A tag key must have 1 to {TAG_KEY_LENGTH_MAX} characters."
-            )));
-        }
-        if value.chars().count() > TAG_VALUE_LENGTH_MAX {
-            return Err(LogsError::invalid_parameter_exception(format!(
-                "A tag value must have at most {TAG_VALUE_LENGTH_MAX} characters."
-            )));
-        }
+        let refusal = match tag::check(key, value) {
+            Err(TagRefusal::KeyReserved) => {
+                "aws: prefixed tag key names are not allowed for external use.".to_owned()
+            }
+            Err(TagRefusal::KeyEmpty | TagRefusal::KeyTooLong) => {
+                format!("A tag key must have 1 to {TAG_KEY_LENGTH_MAX} characters.")
+            }
+            Err(TagRefusal::ValueTooLong) => {
+                format!("A tag value must have at most {TAG_VALUE_LENGTH_MAX} characters.")
+            }
+            Ok(()) => continue,
+        };
+        return Err(LogsError::invalid_parameter_exception(refusal));
     }
     Ok(tags)
-}
-
-/// Key and value of each, as condition keys take them.
-pub(crate) fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
-    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 pub(crate) fn list(
@@ -56,7 +48,7 @@ pub(crate) fn add(
     tags: Option<BTreeMap<String, String>>,
 ) -> Result<(), LogsError> {
     let tags = checked_tags(tags)?;
-    let with = |question: Question| question.with_request_tags(pairs(&tags));
+    let with = |question: Question| question.with_request_tags(&tags);
     let Permitted { store, scope, group } = door.tags(action, name, with)?;
     store.set_group_tags(scope, &group, tags).map_err(|error| match error {
         LogStoreError::TooManyTags { max } => TooManyTagsException {

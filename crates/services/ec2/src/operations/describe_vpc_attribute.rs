@@ -21,15 +21,14 @@ pub fn describe_vpc_attribute(
     let tables = service.read_about(call, input.dry_run, |tables| {
         let row = tables.vpcs.get(&VpcKey::new(&scope, id.as_str()));
         let arn = Arn::of("ec2", &scope, format!("vpc/{id}")).to_string();
-        let tags = row.into_iter().flat_map(|row| &row.tags);
-        let mut question = Question::new("ec2:DescribeVpcAttribute", arn)
-            .with("ec2:VpcID", id.as_str())
-            .with_optional("ec2:Tenancy", row.map(|_| "default"))
-            .with_resource_tags(tags.clone().map(|(key, value)| (key.as_str(), value.as_str())));
-        for (key, value) in tags {
-            question = question.with(&format!("ec2:ResourceTag/{key}"), value.as_str());
+        let question =
+            Question::new("ec2:DescribeVpcAttribute", arn).with("ec2:VpcID", id.as_str());
+        match row {
+            Some(row) => {
+                question.with("ec2:Tenancy", "default").with_resource_tags_of("ec2", &row.tags)
+            }
+            None => question,
         }
-        question
     })?;
     let ids = tables.vpcs.iter().filter(|row| row.scope == scope).map(|row| row.id.as_str());
     check_ids(std::slice::from_ref(&id), ids, "InvalidVpcID.NotFound", "vpc ID")?;

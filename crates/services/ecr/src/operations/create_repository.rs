@@ -27,9 +27,8 @@ pub(crate) async fn create_repository(
     let scope = scope(call, input.registry_id.as_deref());
     let arn = repository_arn(&scope, &name);
     let ask = |question: Question| {
-        let new_tags = || resource_tags::pairs(&tags);
-        let tag = Question::new("ecr:TagResource", arn).with_request_tags(new_tags());
-        let create = Subject::from(question.with_request_tags(new_tags()));
+        let tag = Question::new("ecr:TagResource", arn).with_request_tags(&tags);
+        let create = Subject::from(question.with_request_tags(&tags));
         create.and_all((!tags.is_empty()).then_some(tag))
     };
     let action = "ecr:CreateRepository";

@@ -16,9 +16,7 @@ pub(crate) async fn tag_resource(
     let arn = input.resource_arn.unwrap_or_default();
     let (scope, name) = repository_of(&arn)?;
     let added = resource_tags::parse(&input.tags.unwrap_or_default())?;
-    let ask = |question: Question| {
-        Subject::from(question.with_request_tags(resource_tags::pairs(&added)))
-    };
+    let ask = |question: Question| Subject::from(question.with_request_tags(&added));
     let target = service.target(call, "ecr:TagResource", scope, name, ask).await?;
     target
         .blocking(move |registry, target| {

@@ -34,7 +34,7 @@ pub async fn create_cluster(
         let question = resource
             .question(tables, "ecs:CreateCluster")
             .with_optional("ecs:capacity-provider", providers.clone())
-            .with_request_tags(tags::pairs(&tags));
+            .with_request_tags(&tags);
         let tags = access::tag_on_create("CreateCluster", &resource.arn(), &tags);
         Subject::new((), question).and_all(tags)
     };

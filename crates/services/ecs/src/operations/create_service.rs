@@ -119,7 +119,7 @@ impl Request {
                     "ecs:propagate-tags",
                     self.input.propagate_tags.map(|from| from.as_str()),
                 )
-                .with_request_tags(tags::pairs(&self.tags))
+                .with_request_tags(&self.tags)
         });
         runnable.and_all(tags).beside(capacity)
     }

@@ -61,7 +61,7 @@ fn ask(scope: &Scope, definition: &outport_aws_ecs::TaskDefinition, tags: &Tags)
         .with("ecs:privileged", task_definition::asks_for_the_host(definition))
         .with_optional("ecs:task-cpu", number(&definition.cpu))
         .with_optional("ecs:task-memory", number(&definition.memory))
-        .with_request_tags(tags::pairs(tags));
+        .with_request_tags(tags);
     let roles = [&definition.task_role_arn, &definition.execution_role_arn];
     let pass_roles =
         roles.into_iter().flatten().map(|role| access::pass_role(&scope.account, role));

@@ -123,7 +123,7 @@ impl Request {
             .with_optional("ecs:capacity-provider", capacity.and_then(Capacity::provider))
             .with("ecs:enable-ebs-volumes", false)
             .with("ecs:enable-execute-command", false)
-            .with_request_tags(tags::pairs(&self.tags))
+            .with_request_tags(&self.tags)
     }
 
     fn start(

@@ -18,7 +18,7 @@ pub async fn tag_resource(
     let added = tags::parse(input.tags)?;
     let ask = |tables: &Tables| {
         let question = resource.question(tables, "ecs:TagResource");
-        question.with_request_tags(tags::pairs(&added)).into()
+        question.with_request_tags(&added).into()
     };
     service
         .write(call, ask, |tx, ()| {

@@ -213,7 +213,12 @@ impl PullSource for RegistryPasswords {
         if identity.is_none_or(|identity| identity.revoked_at_ms.is_some()) {
             return false;
         }
+        let Some((_, wanted)) = repository.split_once(":repository/") else { return false };
         rows.tasks.live_on_node(node).values().any(|task| {
+            // Most images of a node's many tasks are not even read.
+            if !task.containers.iter().any(|container| container.image.contains(wanted)) {
+                return false;
+            }
             let names = self.repositories(task).into_iter();
             let mut names = names.filter_map(|name| name.parse().ok());
             names.any(|name| repository_arn(&task.scope, &name) == repository)

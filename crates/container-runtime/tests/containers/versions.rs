@@ -56,8 +56,10 @@ impl Agent {
 #[test]
 fn recorded_messages_of_version_1_are_answered() {
     let host = Host::new();
-    let shim =
-        host.create("app", host.shell("trap 'exit 5' TERM; while true; do sleep 0.05; done"));
+    let shim = host.create(
+        "app",
+        host.shell("trap 'exit 5' TERM; echo ready; while true; do sleep 0.05; done"),
+    );
     let agent = Agent::connect(&host, "app");
     agent.send(b"\x01\"state\"");
     let answer = agent.receive();
@@ -81,15 +83,12 @@ fn recorded_messages_of_version_1_are_answered() {
     agent.check(r#"{"signal":{"number":99}}"#, r#"{"refused":{"reason":"invalid signal 99"}}"#);
     let waiting = Agent::connect(&host, "app");
     waiting.send(b"\x01\"wait\"");
-    // The shell may not have set its trap yet.
-    until("it ends by the signal", || {
-        agent.send(b"\x01{\"signal\":{\"number\":15}}");
-        assert_eq!(agent.receive(), b"\x01\"done\"");
-        host.runtime.adopt(TASK, "app").is_ok_and(|found| matches!(found, Adopted::Exited(_)))
-    });
+    until("it has set its trap", || host.lines_so_far("app") > 0);
+    agent.check(r#"{"signal":{"number":15}}"#, r#""done""#);
     let answer = waiting.receive();
     let exited: Value = serde_json::from_slice(&answer[1..]).unwrap();
     let exited = exited["exited"].as_object().unwrap();
+    assert_eq!(exited["exit_code"], 5);
     let fields = [
         "version",
         "exit_code",

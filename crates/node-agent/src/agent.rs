@@ -38,9 +38,10 @@ use upkeep::{keep_run_dir, restore_rules, sweep_images, watch_room};
 
 use crate::board::Board;
 use crate::container_spec::OpenFiles;
-use crate::control_plane::{ControlPlane, LinkError};
+use crate::control_plane::ControlPlane;
 use crate::host;
 use crate::identity::IdentityFile;
+use crate::link_error::LinkError;
 use crate::machine::{
     Machine, NetworkError, Networks, UserError, remove_images, remove_instance,
     remove_user_namespaces,

@@ -23,8 +23,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use nix::time::{ClockId, clock_gettime};
 use outport_certificates::{
-    CertificateError, HandshakeTrouble, IdentitySlot, JoinToken, NODE_LINK_NAME, NodeIdentity,
-    NodeKey, Validity, handshake_trouble, is_due, node_client,
+    HandshakeTrouble, IdentitySlot, JoinToken, NODE_LINK_NAME, NodeIdentity, NodeKey, Validity,
+    handshake_trouble, is_due, node_client,
 };
 use outport_model::NodeId;
 use outport_model::clock::Reading;
@@ -38,6 +38,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::identity::{IdentityFile, Stored};
+use crate::link_error::LinkError;
 
 /// An assignment of a full node is far below this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -53,75 +54,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two certificates that are asked for before the last has run out: a clock that is ahead finds each one due.
 const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(6 * 3600);
-
-/// Why a call brought no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    #[error("the address of the control plane is not valid: {0}")]
-    Address(String),
-    #[error("the control plane cannot be reached: {0}")]
-    Unreachable(String),
-    /// Somebody else answers.
-    #[error("the control plane is not believed: {0}")]
-    Stranger(String),
-    #[error("the control plane did not answer in time")]
-    Timeout,
-    #[error("the control plane does not let this node in: {message}")]
-    Refused { code: RefusalCode, message: String },
-    /// As the control plane has answered; it says itself when it knows none, by a refusal.
-    #[error(
-        "the control plane speaks version {theirs} of the node protocol, this node (outport {}) {}: bring one of them to \
-         a version of outport that the other one knows; the tasks run on meanwhile",
-        env!("CARGO_PKG_VERSION"), ProtocolVersions::SPOKEN
-    )]
-    NoCommonVersion { theirs: u32 },
-    /// Of logs: these will never be taken, others may.
-    #[error("the control plane does not take this: {0}")]
-    Unacceptable(String),
-    #[error("the control plane answered {status}: {message}")]
-    Status { status: StatusCode, message: String },
-    #[error("the control plane's answer cannot be read: {0}")]
-    Malformed(String),
-    #[error("this node's identity: {0}")]
-    Identity(String),
-}
-
-impl LinkError {
-    /// Whether another try may help without anybody doing something.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::Timeout | Self::NoCommonVersion { .. } => true,
-            // Until one of the two is another version; no task ends for that.
-            Self::Refused { code: RefusalCode::NoCommonVersion, .. } => true,
-            Self::Status { status, .. } => status.is_server_error(),
-            Self::Address(_)
-            | Self::Stranger(_)
-            | Self::Refused { .. }
-            | Self::Unacceptable(_)
-            | Self::Malformed(_)
-            | Self::Identity(_) => false,
-        }
-    }
-
-    /// Whether the control plane will never take this node again.
-    pub fn is_final(&self) -> bool {
-        use RefusalCode::{OtherKey, Revoked};
-        matches!(self, Self::Refused { code: Revoked | OtherKey, .. })
-    }
-
-    /// Whether the certificate is what is wrong, so that joining again may help.
-    fn wants_joining(&self) -> bool {
-        use RefusalCode::{CertificateOutOfTime, NoCertificate, UnknownNode};
-        let codes = [CertificateOutOfTime, NoCertificate, UnknownNode];
-        matches!(self, Self::Refused { code, .. } if codes.contains(code))
-    }
-}
-
-impl From<CertificateError> for LinkError {
-    fn from(error: CertificateError) -> Self {
-        Self::Identity(error.to_string())
-    }
-}
 
 type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 

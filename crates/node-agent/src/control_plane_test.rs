@@ -28,7 +28,8 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use crate::agent::{Agent, AgentError, AgentSettings};
 use crate::container_spec::OpenFiles;
-use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::control_plane::{ControlPlane, now_ms};
+use crate::link_error::LinkError;
 use crate::log_news::LogNews;
 use crate::log_shipper::LogShipper;
 

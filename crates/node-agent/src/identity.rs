@@ -15,7 +15,7 @@ use outport_certificates::{NodeIdentity, NodeKey, Pin};
 use outport_container_runtime::private;
 use outport_model::NodeId;
 
-use crate::control_plane::LinkError;
+use crate::link_error::LinkError;
 
 const FILE: &str = "identity.pem";
 

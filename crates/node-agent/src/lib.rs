@@ -31,6 +31,7 @@ mod control_plane_test;
 mod host;
 mod identity;
 mod instances;
+mod link_error;
 mod log_news;
 mod log_shipper;
 mod machine;
@@ -49,6 +50,6 @@ pub use agent::{
     Agent, AgentError, AgentSettings, check_addresses, forget_identity, remove_everything,
 };
 pub use container_spec::OpenFiles;
-pub use control_plane::LinkError;
 pub use host::capacity;
 pub use instances::instances_on_host;
+pub use link_error::LinkError;

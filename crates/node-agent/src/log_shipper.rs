@@ -22,7 +22,8 @@ use outport_model::TaskId;
 use outport_node_protocol::{LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogEvent};
 use tokio::sync::watch;
 
-use crate::control_plane::{ControlPlane, LinkError, now_ms};
+use crate::control_plane::{ControlPlane, now_ms};
+use crate::link_error::LinkError;
 use crate::log_news::{LogListener, LogNews};
 
 /// A line that was just written may have company: this much is waited for it.

@@ -10,8 +10,9 @@ use outport_node_protocol::{ProtocolVersions, Registered, Registration};
 use tokio::sync::watch;
 
 use super::{AgentSettings, Shared};
-use crate::control_plane::{ControlPlane, LinkError};
+use crate::control_plane::ControlPlane;
 use crate::host;
+use crate::link_error::LinkError;
 
 /// First wait after a call that failed; doubles up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);

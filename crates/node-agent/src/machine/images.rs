@@ -16,7 +16,8 @@ use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
 
-use crate::control_plane::{ControlPlane, LinkError, read_clocks};
+use crate::control_plane::{ControlPlane, read_clocks};
+use crate::link_error::LinkError;
 use crate::patience::patiently;
 use crate::task::StartError;
 

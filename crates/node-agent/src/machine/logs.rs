@@ -5,7 +5,7 @@ use outport_node_protocol::{ContainerAssignment, TaskAssignment};
 use tokio::sync::watch;
 
 use super::Machine;
-use crate::control_plane::LinkError;
+use crate::link_error::LinkError;
 use crate::log_shipper::LogShipper;
 use crate::patience::patiently;
 use crate::task::StartError;

@@ -73,6 +73,11 @@ def expected():
     return json.loads((FIXTURE / "expected.json").read_text())
 
 
+def live(tasks):
+    """A stopped task is shown for an hour, as at AWS: the fixture's is forgotten by whoever opens it later."""
+    return [task for task in tasks if task["lastStatus"] != "STOPPED"]
+
+
 def plain(document):
     """As the fixture has it: times are seconds."""
     return json.loads(json.dumps(document, default=lambda time: time.timestamp()))
@@ -117,6 +122,8 @@ def test_every_row_and_every_log_line_is_there(server):
         "groups": logs.describe_log_groups()["logGroups"],
     })
     events = was.pop("events")
+    was["tasks"], now["tasks"] = live(was["tasks"]), live(now["tasks"])
+    assert len(was["tasks"]) == 2
     check(was, now)
     for group, lines in events.items():
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
@@ -144,18 +151,13 @@ def test_every_image_is_pulled_as_it_was_pushed(server, tmp_path):
 
 def test_every_record_of_the_node_is_read(old):
     """Nothing runs any more, as after a boot: what ran is reported stopped, and not as lost."""
-    arns = {task["taskArn"]: task for task in expected()["tasks"]}
+    arns = [task["taskArn"] for task in live(expected()["tasks"])]
     records = [path.parent.name for path in (old.data_dir / "node/tasks").glob("*/task.json")]
-    assert len(records) == 2
     images = len(list((old.data_dir / "node/images/images").iterdir()))
     old.start("--cpu-units", "2048", "--memory-mib", "2048", "--no-user-namespaces")
-    for arn, was in arns.items():
-        task = old.reaches(arn, "STOPPED")
-        if was["lastStatus"] == "STOPPED":
-            assert task["stoppedReason"] == was["stoppedReason"]
-        else:
-            assert arn.rsplit("/")[-1] in records
-            assert "lost its record" not in task["stoppedReason"]
+    assert sorted(arn.rsplit("/")[-1] for arn in arns) == sorted(records)
+    for arn in arns:
+        assert "lost its record" not in old.reaches(arn, "STOPPED")["stoppedReason"]
     log = old.log()
     assert "its record is" not in log and "image dropped" not in log, log
     assert len(list((old.data_dir / "node/images/images").iterdir())) == images == 2

@@ -53,6 +53,10 @@ def lines(outport, arn):
     return [int(event["message"]) for page in pages for event in page["events"]]
 
 
+def all_have_written(outport, tasks):
+    until(lambda: all(len(lines(outport, arn)) > 10 for arn in tasks), "each has written some lines")
+
+
 def exit_code(outport, arn):
     return outport.reaches(arn, "STOPPED")["containers"][0].get("exitCode")
 
@@ -62,6 +66,7 @@ def test_a_task_of_a_newer_version_is_left_alone_until_that_version_is_back(outp
     uri = outport.push(app_image, "app", "1.0")
     modes = ("awsvpc", "bridge", "none")
     tasks = [start(outport, uri, mode) for mode in modes]
+    all_have_written(outport, tasks)
     before = {arn: process_of(outport, arn) for arn in tasks}
     ids = ids_given_out(outport)
     outport.kill()
@@ -113,6 +118,7 @@ def test_a_task_whose_record_is_damaged_is_taken_over_by_its_assignment(outport,
     outport.start()
     uri = outport.push(app_image, "app", "1.0")
     tasks = [start(outport, uri, mode) for mode in ("awsvpc", "bridge", "none")]
+    all_have_written(outport, tasks)
     before = {arn: process_of(outport, arn) for arn in tasks}
     outport.kill()
     for path in (path for arn in tasks for path in records(outport, arn)):

@@ -41,10 +41,11 @@ const MUTANTS: [Mutant; 11] = [
         wrong: "&& primary.failed_tasks > 1_000_000 + threshold(service.desired_count)",
     },
     Mutant {
-        name: "retention forgets tasks too early",
+        // Of tasks two places ask, each of which alone is enough.
+        name: "retention forgets services too early",
         file: "crates/planner/src/retention.rs",
-        right: "&& now.is_over(since_ms, settings.stopped_task_life_ms)",
-        wrong: "&& now.is_over(since_ms, settings.stopped_task_life_ms / 2)",
+        right: "ServiceStatus::Inactive && now.is_over(since_ms, settings.inactive_life_ms)",
+        wrong: "ServiceStatus::Inactive && now.is_over(since_ms, settings.inactive_life_ms / 2)",
     },
     Mutant {
         name: "retention forgets nothing",

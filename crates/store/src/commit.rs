@@ -143,14 +143,15 @@ impl Pipeline {
         let _closer = CloseOnExit(self);
         loop {
             while self.is_idle() && journal.take_reserve() {}
-            let leads = journal.leads();
+            // Who led may have been replaced while nothing was written here.
+            let (is_shared, leads) = (journal.is_shared(), journal.leads());
             if !leads && let Err(fault) = self.follow(journal) {
                 tracing::error!(detail = fault.detail, "what the leader wrote was not taken in");
             }
             let batch = {
                 let mut queue = self.queue();
                 while queue.waiting.is_empty() && !queue.closed {
-                    if !leads {
+                    if is_shared {
                         let wait = self.wake.wait_timeout(queue, FOLLOW_INTERVAL);
                         queue = wait.unwrap_or_else(PoisonError::into_inner).0;
                         break;
@@ -226,7 +227,8 @@ impl Pipeline {
     /// Takes in what another process committed. Whether it did: writes of this one are refused by its journal.
     ///
     /// # Errors
-    /// What came cannot be read here: the state stays what it was.
+    /// The journal could not say what came, and is asked again; or what came cannot be read here, as it is of a newer
+    /// version: then the state stays what it was, and the store is closed, so that it never leads with it.
     pub(crate) fn follow(&self, journal: &mut dyn Journal) -> Result<bool, Fault> {
         let changes = journal.follow().map_err(|error| Fault::from(&error))?;
         if changes.is_empty() {
@@ -236,9 +238,11 @@ impl Pipeline {
         let mut tables = self.snapshot().tables().clone();
         let mut touched = Touched::default();
         for change in &changes {
-            tables
-                .apply(change, &mut touched)
-                .map_err(|reason| Fault::from(&JournalError::Unreadable(reason.to_string())))?;
+            if let Err(reason) = tables.apply(change, &mut touched) {
+                // The journal has told it and will not again: this state is not the leader's any more.
+                queue.closed = true;
+                return Err(Fault::from(&JournalError::Unreadable(reason.to_string())));
+            }
         }
         queue.head = tables.clone();
         let waiting = std::mem::take(&mut queue.waiting);

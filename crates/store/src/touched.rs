@@ -197,15 +197,6 @@ impl<K: Ord + Clone> TouchedRows<K> {
         std::mem::take(&mut *self.collected.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts back what could not be looked at: the next look finds it again.
-    pub fn put_back(&self, keys: &Keys<K>) {
-        let mut collected = self.collected.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        match keys {
-            Keys::These(keys) => collected.add(keys),
-            Keys::All => *collected = Keys::All,
-        }
-    }
-
     /// Returns when something was touched that was not taken yet.
     pub async fn changed(&mut self) {
         // Its sender lives as long as it does.

@@ -94,6 +94,10 @@ impl Journal for Member {
         Ok(count)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn leads(&mut self) -> bool {
         let state = self.cluster.0.lock().unwrap();
         state.leader == self.member && self.heard == state.history.len()
@@ -200,6 +204,41 @@ async fn who_leads_no_more_takes_nothing_and_who_leads_now_goes_on_from_there() 
     assert_eq!(put(&first, vec![setting("a", "lost")]).await, Err(FaultKind::NotLeader));
     await_values(&first, &["1", "2"]).await;
     await_values(&second, &["1", "2"]).await;
+}
+
+#[tokio::test]
+async fn who_led_and_writes_nothing_hears_of_the_one_that_leads_now() {
+    let cluster = Cluster::default();
+    let (first, second) = (cluster.member(0), cluster.member(1));
+    put(&first, vec![setting("a", "1")]).await.unwrap();
+    await_values(&second, &["1"]).await;
+    cluster.elect(1);
+    put(&second, vec![setting("b", "2")]).await.unwrap();
+    await_values(&first, &["1", "2"]).await;
+}
+
+/// Its state would not be the leader's, and one day it might lead.
+#[tokio::test]
+async fn a_follower_that_cannot_read_what_the_leader_wrote_is_closed() {
+    let cluster = Cluster::default();
+    let (leader, follower) = (cluster.member(0), cluster.member(1));
+    put(&leader, vec![setting("a", "1")]).await.unwrap();
+    await_values(&follower, &["1"]).await;
+    let of_the_future = StoredRow {
+        table: "account_setting".into(),
+        key: key("b").to_string(),
+        version: 99,
+        bytes: "{}".into(),
+    };
+    let change = StoredChange { row: Some(of_the_future), old: None };
+    cluster.0.lock().unwrap().history.push(change);
+    let closed = async {
+        while put(&follower, vec![setting("c", "1")]).await != Err(FaultKind::Closed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
+    assert_eq!(values(&follower), ["1"]);
 }
 
 fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {

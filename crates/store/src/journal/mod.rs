@@ -37,6 +37,10 @@ pub trait Journal: Send + 'static {
     /// # Errors
     /// None of the writes was done. [`JournalError::NotLeader`]: another process leads now.
     fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError>;
+    /// Whether other processes write to it, too: then [`Journal::leads`] is asked now and then.
+    fn is_shared(&self) -> bool {
+        false
+    }
     /// Whether this process may write. Asked when nothing waits.
     fn leads(&mut self) -> bool {
         true

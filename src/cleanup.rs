@@ -10,7 +10,7 @@ use nix::fcntl::Flock;
 use nix::unistd::{AccessFlags, access};
 
 use crate::command_line::Cleanup;
-use crate::data_dir::{DataDir, lock_patiently};
+use crate::data_dir::{DataDir, lock_with_retry};
 use crate::instances;
 use crate::output;
 
@@ -55,7 +55,7 @@ fn it_runs(instance: &str) -> anyhow::Error {
 /// The lock of a data directory, which may be on a file system that cannot be written.
 fn lock(path: &Path) -> Result<Option<Flock<File>>> {
     let Ok(file) = File::open(path.join("lock")) else { return Ok(None) };
-    match lock_patiently(file) {
+    match lock_with_retry(file) {
         Ok(lock) => Ok(Some(lock)),
         Err(_) => bail!(
             "the data directory {} is in use by another outport: stop the running outport first",

@@ -57,6 +57,22 @@ pub struct DataDir {
     pub data_dir: PathBuf,
 }
 
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LogOptions {
+    /// The form of the log on standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "OUTPORT_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// A JSON object a line, for programs
+    Json,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct ControlPlaneOptions {
     #[command(flatten)]
@@ -180,6 +196,8 @@ pub struct NodeOptions {
 #[derive(Debug, Args)]
 pub struct Up {
     #[command(flatten)]
+    pub log: LogOptions,
+    #[command(flatten)]
     pub control_plane: ControlPlaneOptions,
     #[command(flatten)]
     pub node: NodeOptions,
@@ -191,11 +209,15 @@ pub struct Up {
 #[derive(Debug, Args)]
 pub struct Server {
     #[command(flatten)]
+    pub log: LogOptions,
+    #[command(flatten)]
     pub control_plane: ControlPlaneOptions,
 }
 
 #[derive(Debug, Args)]
 pub struct Node {
+    #[command(flatten)]
+    pub log: LogOptions,
     #[command(flatten)]
     pub data_dir: DataDir,
     /// The control plane's address, such as https://10.0.0.1:4566

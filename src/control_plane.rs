@@ -13,7 +13,7 @@ use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
 use outport_free_space::FreeSpace;
-use outport_front_door::{FrontDoor, Limits, Metrics};
+use outport_front_door::{FrontDoor, Limits};
 use outport_identity::{AccessKeyId, AccountRoots, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
@@ -24,6 +24,7 @@ use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
 use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
+use outport_service_ecs::task_definition::Workloads;
 use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
@@ -38,6 +39,7 @@ use crate::disk_watch::DiskWatch;
 use crate::health::{self, Readiness};
 use crate::installation::{self, Wanted};
 use crate::instances;
+use crate::metrics_page;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
 use crate::registry_door::at_the_door;
@@ -91,6 +93,7 @@ impl ControlPlane {
         let cidr = vpc_cidr(&options.default_vpc_cidr)?;
         let key = root_key(data_dir, options)?;
         let listener = listen(options.listen)?;
+        let recorded = metrics_page::install()?;
         let address = reachable(listener.local_addr()?);
         let https_url = format!("https://{address}");
         let url = tls::plain_url(options, address).unwrap_or_else(|| https_url.clone());
@@ -106,15 +109,17 @@ impl ControlPlane {
         tls::warn_of_plain_http(options);
         ensure_defaults(&store, &scope, cidr, own_cluster).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
+        data_dir.remember(&["control", "logs", "registry", "root-key", "sealing-key"]);
         let own_registry = tls.own_registry(options, address);
 
-        let metrics = Arc::new(Metrics::default());
         let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));
         let readiness = Readiness::default();
         let disk = DiskWatch::new(data_dir.path());
+        let metrics = metrics_page::of_parts(recorded, &store, &registry, &disk);
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
-        let controllers = controllers(&store, heartbeats.clone());
+        let workloads = Workloads::default();
+        let controllers = controllers(&store, heartbeats.clone(), Arc::new(workloads.clone()));
         let passwords = RegistryPasswords::new(sealer.clone(), own_registry.clone(), store.clone());
         let passwords = Arc::new(passwords);
         let link = NodeLink::new(
@@ -126,7 +131,9 @@ impl ControlPlane {
                     registry_names: own_registry.names.clone(),
                     vpc_cidr: cidr.to_string(),
                     protocol_version: DOOR_VERSION,
+                    takes_report_changes: true,
                 },
+                workloads: Arc::new(workloads.clone()),
             },
             heartbeats,
             Arc::new(LogDelivery::new(logs.clone())),
@@ -158,7 +165,11 @@ impl ControlPlane {
             ));
         let door = FrontDoor::builder(scope.region.clone(), credential.clone())
             .permissions(permissions)
-            .service(Arc::new(Served(EcsService::new(store.clone(), Settings::default()))))
+            .service(Arc::new(Served(EcsService::new(
+                store.clone(),
+                Settings::default(),
+                workloads,
+            ))))
             .service(Arc::new(Served(EcrService::new(
                 registry.clone(),
                 RegistryAddress::new(own_registry),
@@ -172,7 +183,6 @@ impl ControlPlane {
             .reserved(reserved)
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())
-            .metrics(metrics)
             .body_memory(body_memory)
             .build()?;
 
@@ -186,7 +196,11 @@ impl ControlPlane {
         };
         if let Err(error) = data_dir.publish(&endpoint) {
             // A convenience for `outport env`; tasks are to be stopped even where it cannot be written.
-            tracing::warn!(%error, "`outport env` will not tell the address of this start");
+            tracing::warn!(
+                event = "endpoint_file_not_written",
+                %error,
+                "cannot write the file that `outport env` reads: it will not print the address of this start"
+            );
         }
         let door = tokio::spawn(async move {
             let shutdown = async move {
@@ -203,7 +217,7 @@ impl ControlPlane {
             controllers: Some(controllers),
             door,
             stop,
-            upkeep: upkeep::start(store, logs, registry, disk),
+            upkeep: upkeep::start(store, logs, registry, disk, metrics),
             host_integration,
         })
     }
@@ -221,7 +235,11 @@ impl ControlPlane {
         self.stop_controllers().await;
         self.stop.send_replace(true);
         if let Err(error) = self.door.await {
-            tracing::error!(%error, "the front door did not end well");
+            tracing::error!(
+                event = "front_door_failed",
+                %error,
+                "the front door failed as it stopped"
+            );
         }
         for round in &self.upkeep {
             round.abort();
@@ -229,7 +247,11 @@ impl ControlPlane {
         if let Some(file) = self.host_integration
             && let Err(error) = file.remove()
         {
-            tracing::error!(%error, "cannot remove the registry's configuration file");
+            tracing::error!(
+                event = "registry_drop_in_not_removed",
+                %error,
+                "cannot remove the file that tells podman, skopeo and buildah of the registry"
+            );
         }
     }
 }
@@ -259,8 +281,12 @@ async fn open_parts(
     [control, logs, registry]: [PathBuf; 3],
     shares: Shares,
 ) -> Result<(Store, Arc<LogStore>, Arc<Registry>)> {
-    let store =
-        blocking(move || Ok(Store::open(&control, Arc::new(SystemClock), Arc::new(RandomIds))?));
+    let store = blocking(move || {
+        let store = Store::open(&control, Arc::new(SystemClock), Arc::new(RandomIds))?;
+        // What it took to read the rows is several times what they are.
+        outport_memory::give_back();
+        Ok(store)
+    });
     let (logs_max, registry_max) = (shares.logs, shares.registry);
     let logs = blocking(move || {
         let clock = Arc::new(outport_log_store::SystemClock);
@@ -339,12 +365,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn controllers(store: &Store, heartbeats: Arc<Heartbeats>) -> Driver {
+fn controllers(store: &Store, heartbeats: Arc<Heartbeats>, workloads: Arc<Workloads>) -> Driver {
     let settings = Settings::default();
     Driver::start(
         store,
         vec![
-            Box::new(ServiceController::new(store, settings.clone())),
+            Box::new(ServiceController::new(store, settings.clone(), workloads)),
             Box::new(NodeHealthController::new(heartbeats, settings.clone())),
             Box::new(RetentionController::new(settings)),
         ],
@@ -392,13 +418,17 @@ fn integrate(
     if options.no_host_integration {
         return Ok(None);
     }
-    instances::remove_drop_ins_of_the_dead(instance);
+    instances::remove_drop_ins_of_dead_instances(instance);
     let Some(file) = HostIntegration::new(instance, address) else { return Ok(None) };
     match file.write() {
         Ok(_) => Ok(Some(file)),
         Err(error) => {
             // A convenience for other tools: without root it is not there, and nothing else breaks.
-            tracing::warn!(%error, "podman, skopeo and buildah must be told that the registry is plain HTTP");
+            tracing::warn!(
+                event = "registry_drop_in_not_written",
+                %error,
+                "cannot write the file that tells podman, skopeo and buildah that the registry is plain HTTP"
+            );
             Ok(None)
         }
     }

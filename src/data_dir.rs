@@ -8,6 +8,7 @@
 //! join-token      what a node needs to join                            0600
 //! sealing-key     seals registry passwords and page tokens             0600
 //! tls/            the certificate authority of this installation, the server's certificate
+//! made            what of these was made here: what is gone is not made anew    0600
 //! endpoint        the address and key of the running control plane     0600
 //! control/        the store                registry/   images and layers of ECR
 //! logs/           CloudWatch Logs          node/       images and tasks of this machine
@@ -19,6 +20,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -27,6 +29,7 @@ use outport_certificates::{JoinToken, Pin};
 use serde::{Deserialize, Serialize};
 
 use crate::instances::{self, Claim, KeptClaim};
+use crate::inventory::Inventory;
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
@@ -38,6 +41,7 @@ const CLAIM_RETRY: Duration = Duration::from_millis(20);
 pub struct DataDir {
     path: PathBuf,
     instance: String,
+    inventory: Mutex<Inventory>,
     _lock: Flock<File>,
     /// `None` for who may not write to `/run`, as a control plane alone that is not root.
     _claim: Option<KeptClaim>,
@@ -75,10 +79,12 @@ impl DataDir {
         let path = path.canonicalize()?;
         let lock = take_lock(&path)?;
         check_format(&path)?;
+        let inventory = Inventory::read(&path)?;
+        inventory.check_instance()?;
         let instance = read_or_make(&path.join("instance"), || random_hex(4))?;
         let claim = claim(&path, &instance)?;
         let _claim = claim.map(instances::keep).transpose().context("cannot keep the lock")?;
-        Ok(Self { path, instance, _lock: lock, _claim })
+        Ok(Self { path, instance, inventory: Mutex::new(inventory), _lock: lock, _claim })
     }
 
     /// The instance of a directory that may be read-only; takes no lock.
@@ -94,8 +100,30 @@ impl DataDir {
         &self.instance
     }
 
-    /// A part of the directory; made when it is missing.
+    /// # Errors
+    /// When what [`DataDir::remember`] was told of is gone.
+    pub fn check(&self, name: &str) -> Result<()> {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner).check(name)
+    }
+
+    /// That those of these which are there were made, and are whole: a later start refuses to begin without them.
+    pub fn remember(&self, names: &[&str]) {
+        let made: Vec<&str> =
+            names.iter().copied().filter(|name| self.path.join(name).exists()).collect();
+        let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(text) = inventory.with(&self.instance, &made) else { return };
+        if let Err(error) = write_secret(&inventory.path(), text.trim_end()) {
+            tracing::warn!(
+                event = "inventory_not_written",
+                %error,
+                "cannot note what was made in the data directory: if a part of it is lost, the next start does not notice"
+            );
+        }
+    }
+
+    /// A part of the directory; made when it was never there.
     pub fn part(&self, name: &str) -> Result<PathBuf> {
+        self.check(name)?;
         let part = self.path.join(name);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&part)?;
         Ok(part)
@@ -108,6 +136,7 @@ impl DataDir {
 
     /// The root key pair of the account; made at the first start.
     pub fn root_key(&self) -> Result<KeyPair> {
+        self.check("root-key")?;
         let text = read_or_make(&self.path.join("root-key"), || {
             let key = KeyPair {
                 access_key_id: format!("AKIA{}", random_base32(16)?),
@@ -134,6 +163,7 @@ impl DataDir {
 
     /// The key that seals what is handed out and must come back unchanged.
     pub fn sealing_key(&self) -> Result<[u8; SECRET_BYTES]> {
+        self.check("sealing-key")?;
         let text = read_or_make(&self.path.join("sealing-key"), || random_hex(SECRET_BYTES))?;
         let bytes = hex::decode(&text).ok().and_then(|bytes| bytes.try_into().ok());
         bytes.context("the file sealing-key of the data directory is damaged")
@@ -175,7 +205,7 @@ impl DataDir {
 
 /// The lock of the instance: two directories of one id are a copy and its original.
 fn claim(path: &Path, instance: &str) -> Result<Option<Claim>> {
-    match claim_patiently(instance) {
+    match claim_with_retry(instance) {
         Ok(Some(claim)) => Ok(Some(claim)),
         Ok(None) => bail!(
             "an Outport of the instance {instance}, as which {} is known, is running: is it a copy of \
@@ -188,7 +218,7 @@ fn claim(path: &Path, instance: &str) -> Result<Option<Claim>> {
 }
 
 /// Who looks for what the dead left holds the lock of each for a moment.
-fn claim_patiently(instance: &str) -> std::io::Result<Option<Claim>> {
+fn claim_with_retry(instance: &str) -> std::io::Result<Option<Claim>> {
     let deadline = Instant::now() + CLAIM_PATIENCE;
     loop {
         match instances::claim(instance) {
@@ -206,7 +236,7 @@ fn take_lock(path: &Path) -> Result<Flock<File>> {
         .mode(0o600)
         .open(path.join("lock"))
         .with_context(|| format!("cannot write to the data directory {}", path.display()))?;
-    match lock_patiently(file) {
+    match lock_with_retry(file) {
         Ok(lock) => Ok(lock),
         Err(nix::errno::Errno::EWOULDBLOCK) => bail!(
             "the data directory {} is in use by another outport: stop that one, or choose another \
@@ -220,7 +250,7 @@ fn take_lock(path: &Path) -> Result<Flock<File>> {
 }
 
 /// A process that was killed may have begun a child, which has all its descriptors until it executes a program or ends.
-pub fn lock_patiently(mut file: File) -> nix::Result<Flock<File>> {
+pub fn lock_with_retry(mut file: File) -> nix::Result<Flock<File>> {
     let deadline = Instant::now() + CLAIM_PATIENCE;
     loop {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -2,11 +2,11 @@
 //!
 //! **Invariant:** it only says so; who writes looks for itself, see `outport-free-space`.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use metrics::gauge;
 use outport_free_space::{FreeSpace, Part, readable_bytes};
 
 /// A clone watches the same.
@@ -36,6 +36,7 @@ impl DiskWatch {
         let (directory, free) = (self.inner.directory.display(), readable_bytes(space.bytes_free));
         if is_low {
             tracing::error!(
+                event = "disk_nearly_full",
                 %directory,
                 free,
                 inodes_free = space.inodes_free,
@@ -44,7 +45,12 @@ impl DiskWatch {
                  give the data directory a larger disk"
             );
         } else {
-            tracing::info!(%directory, free, "the disk has room again; everything is accepted");
+            tracing::info!(
+                event = "disk_has_room",
+                %directory,
+                free,
+                "the disk has room again; everything is accepted"
+            );
         }
     }
 
@@ -66,26 +72,13 @@ impl DiskWatch {
         ))
     }
 
-    /// Gauges in Prometheus's text form.
-    pub fn metrics(&self) -> String {
-        let Ok(space) = FreeSpace::of(&self.inner.directory) else { return String::new() };
-        let mut text = String::new();
-        for (name, help, value) in [
-            ("disk_free_bytes", "Free bytes of the data directory's disk.", space.bytes_free),
-            ("disk_total_bytes", "Size of the data directory's disk.", space.bytes_total),
-            ("disk_free_inodes", "Free inodes of the data directory's disk.", space.inodes_free),
-            (
-                "disk_low",
-                "1 while pushes and log events are refused for lack of space.",
-                u64::from(space.is_low_for(Part::DataPlanes)),
-            ),
-        ] {
-            // Writing to a string does not fail.
-            let _ = write!(
-                text,
-                "# HELP outport_{name} {help}\n# TYPE outport_{name} gauge\noutport_{name} {value}\n"
-            );
-        }
-        text
+    /// Sets the gauges.
+    pub fn measure(&self) {
+        let Ok(space) = FreeSpace::of(&self.inner.directory) else { return };
+        gauge!("outport_disk_free_bytes").set(space.bytes_free as f64);
+        gauge!("outport_disk_total_bytes").set(space.bytes_total as f64);
+        gauge!("outport_disk_free_inodes").set(space.inodes_free as f64);
+        let is_low = space.is_low_for(Part::DataPlanes);
+        gauge!("outport_disk_low").set(f64::from(u8::from(is_low)));
     }
 }

@@ -9,9 +9,9 @@ use axum::extract::ConnectInfo;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use outport_front_door::Metrics;
 
 use crate::disk_watch::DiskWatch;
+use crate::metrics_page::MetricsPage;
 
 /// True once the API answers and, with a node in the same process, tasks can be taken.
 #[derive(Clone, Default)]
@@ -26,8 +26,7 @@ impl Readiness {
 /// Health is for everyone: it says nothing but whether it is ready. How full the disk is and which operations are
 /// called and how they end is nobody's affair outside of this host: a collector runs on it, or comes through
 /// something that runs on it.
-pub fn router(readiness: Readiness, metrics: Arc<Metrics>, disk: DiskWatch) -> Router {
-    let of_health = disk.clone();
+pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Router {
     let health = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
         let (status, word) = if readiness.0.load(Ordering::Acquire) {
             (StatusCode::OK, "ready\n")
@@ -35,13 +34,16 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>, disk: DiskWatch) -> R
             (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
         };
         // A full disk is no reason to restart it: it answers, and recovers by itself.
-        let detail = if is_near(peer) { of_health.detail() } else { None };
+        let detail = if is_near(peer) { disk.detail() } else { None };
         (status, format!("{word}{}", detail.unwrap_or_default()))
     };
     let metrics = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
         if is_near(peer) {
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-            (kind, metrics.render() + &disk.metrics()).into_response()
+            match tokio::task::spawn_blocking(move || metrics.render()).await {
+                Ok(text) => (kind, text).into_response(),
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            }
         } else {
             let text = "Metrics are shown over the server's own loopback only\n";
             (StatusCode::FORBIDDEN, text).into_response()
@@ -58,6 +60,7 @@ fn is_near(peer: SocketAddr) -> bool {
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
+    use metrics_exporter_prometheus::PrometheusBuilder;
     use tower::ServiceExt;
 
     use super::*;
@@ -69,7 +72,10 @@ mod tests {
         let mut request = Request::get(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
         let disk = DiskWatch::new(std::path::Path::new("/"));
-        let answer = router(readiness, Arc::default(), disk).oneshot(request).await.unwrap();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = MetricsPage::new(recorder.handle());
+        metrics::with_local_recorder(&recorder, || disk.measure());
+        let answer = router(readiness, shown, disk).oneshot(request).await.unwrap();
         assert_eq!(answer.status(), status, "{path} {peer}");
         let body = to_bytes(answer.into_body(), 100_000).await.unwrap();
         assert!(body.starts_with(text.as_bytes()), "{path} {peer}: {body:?}");
@@ -79,7 +85,7 @@ mod tests {
     async fn health_is_for_everyone_and_metrics_for_this_host() {
         for peer in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
             check("/_outport/health", peer, StatusCode::OK, "ready").await;
-            check("/_outport/metrics", peer, StatusCode::OK, "# HELP").await;
+            check("/_outport/metrics", peer, StatusCode::OK, "# TYPE outport_disk").await;
         }
         for peer in ["10.0.0.1", "[fe80::1]"] {
             check("/_outport/health", peer, StatusCode::OK, "ready").await;

@@ -76,8 +76,15 @@ pub fn keep(claim: Claim) -> std::io::Result<KeptClaim> {
             let kept = claim.lock().unwrap_or_else(PoisonError::into_inner).keep();
             match kept {
                 Ok(false) => {}
-                Ok(true) => tracing::warn!("somebody has removed the lock of this instance; it is made again"),
-                Err(error) => tracing::error!(%error, "the lock of this instance is gone, and cannot be made again"),
+                Ok(true) => tracing::warn!(
+                    event = "instance_lock_removed",
+                    "somebody removed the lock file of this instance; it is made again"
+                ),
+                Err(error) => tracing::error!(
+                    event = "instance_lock_not_made",
+                    %error,
+                    "the lock file of this instance was removed and cannot be made again"
+                ),
             }
         }
     })?;
@@ -117,13 +124,13 @@ pub fn on_host() -> BTreeSet<String> {
 }
 
 /// Those of them that do not run, without `own`.
-pub fn dead(own: &str) -> Vec<String> {
+pub fn dead_instances(own: &str) -> Vec<String> {
     let is_dead = |instance: &String| instance != own && matches!(claim(instance), Ok(Some(_)));
     on_host().into_iter().filter(is_dead).collect()
 }
 
 /// Drop-ins of instances of which nothing else is left either: their addresses may be anybody's now.
-pub fn remove_drop_ins_of_the_dead(own: &str) {
+pub fn remove_drop_ins_of_dead_instances(own: &str) {
     let alive = outport_node_agent::instances_on_host();
     for instance in HostIntegration::instances() {
         if instance == own || alive.contains(&instance) {
@@ -132,7 +139,12 @@ pub fn remove_drop_ins_of_the_dead(own: &str) {
         if let Ok(Some(_claim)) = claim(&instance)
             && let Err(error) = remove_drop_in(&instance)
         {
-            tracing::warn!(%error, instance, "cannot remove the registry's file of a dead instance");
+            tracing::warn!(
+                event = "dead_instance_drop_in_not_removed",
+                %error,
+                instance,
+                "cannot remove the registry's configuration file of an instance that does not run"
+            );
         }
     }
 }

@@ -12,7 +12,9 @@ mod environment;
 mod health;
 mod installation;
 mod instances;
+mod inventory;
 mod memory;
+mod metrics_page;
 mod node;
 mod node_link;
 mod open_files;
@@ -27,12 +29,14 @@ mod tls;
 mod up;
 mod upkeep;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use command_line::{Command, CommandLine};
+use command_line::{Command, CommandLine, LogOptions};
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: outport_memory::Allocator = outport_memory::ALLOCATOR;
 
 fn main() -> ExitCode {
     let command = CommandLine::parse().command;
@@ -46,11 +50,11 @@ fn main() -> ExitCode {
         _ => {}
     }
     outport_container_runtime::private::set_umask();
-    memory::bound_arenas();
+    outport_memory::bound_arenas();
     let status = match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(format_args!("{error:#}"));
+            output::fail(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     };
@@ -63,12 +67,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Env(options) => environment::print(&options),
         Command::Ca(options) => environment::print_authority(&options),
         Command::Cleanup(options) => cleanup::run(&options),
-        Command::Up(options) => in_runtime(up::run(options)),
+        Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {
             open_files::raise_limit()?;
-            in_runtime(control_plane::run(options))
+            in_runtime(options.log, control_plane::run(options))
         }
-        Command::Node(options) => in_runtime(node::run(options)),
+        Command::Node(options) => in_runtime(options.log, node::run(options)),
         Command::Shim { .. } | Command::Unpack { .. } => Ok(()),
     }
 }
@@ -77,15 +81,13 @@ fn run(command: Command) -> anyhow::Result<()> {
 const LOG_FILTER: &str = "info,outport::access=warn,h2=error";
 
 /// What is served to others gets threads and a log.
-fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn in_runtime(
+    log: LogOptions,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(output::log())
-        // They would be printed past our writer; it fails never.
-        .log_internal_errors(false)
-        .init();
+    output::set_format(log.log_format);
+    tracing::subscriber::set_global_default(output::subscriber(log.log_format, filter))?;
     output::log_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -14,6 +14,9 @@ use crate::output;
 use crate::preflight;
 use crate::stop_signal::StopSignal;
 
+/// Who this machine is; below the data directory.
+pub const NODE_ID: &str = "node/node-id";
+
 /// Runs until it is told to stop; the tasks run on.
 pub async fn run(options: Node) -> Result<()> {
     let mut stop = StopSignal::listen()?;
@@ -25,6 +28,7 @@ pub async fn run(options: Node) -> Result<()> {
         agent = Agent::start(settings) => agent?,
         () = stop.received() => return Ok(()),
     };
+    data_dir.remember(&[NODE_ID]);
     output::say(format_args!("outport node is ready, its control plane is {}", options.server));
     tokio::select! {
         () = stop.received() => {
@@ -70,6 +74,7 @@ pub fn settings(
         host_access = host_access.with(TransportProtocol::Tcp, address.port());
     }
     let own_port = own_address.map(|address| address.port());
+    data_dir.check(NODE_ID)?;
     Ok(AgentSettings {
         directory: data_dir.part("node")?,
         instance: data_dir.instance().to_owned(),

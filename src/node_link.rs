@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use outport_certificates::NodeCertificate;
-use outport_controllers::node_link::{CredentialSource, LinkError, LogSink, SinkError};
+use outport_controllers::node_link::{CredentialSource, LogSink, SinkError, WithoutTls};
 use outport_front_door::{PeerCertificate, SecureTransport};
 use outport_identity::Sealer;
 use outport_image_registry::repository_arn;
@@ -21,19 +21,17 @@ use outport_log_store::{
 use outport_model::own_registry::OwnRegistry;
 use outport_model::task::Task;
 use outport_model::{NodeId, Scope, TimestampMs};
-use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RefusalCode, RegistryCredential};
+use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RegistryCredential};
 use outport_planner::node_admission::ProvenNode;
 use outport_service_ecr::PullSource;
 use outport_store::Store;
 
-/// Hands what the connection has proven to the node link in its own words. Without TLS there is no node link.
+/// Hands what the connection has proven to the node link in its own words.
 pub fn identified(router: Router) -> Router {
     router.layer(from_fn(async |mut request: Request, next: Next| -> Response {
         let extensions = request.extensions_mut();
         if extensions.get::<SecureTransport>() != Some(&SecureTransport(true)) {
-            let message = "nodes talk to their control plane over TLS".to_owned();
-            let code = RefusalCode::NoCertificate;
-            return LinkError::Disbelieved { code, message }.into_response();
+            extensions.insert(WithoutTls);
         }
         if let Some(proven) = extensions.get::<PeerCertificate>().and_then(proven) {
             extensions.insert(proven);
@@ -52,7 +50,11 @@ pub fn proven(PeerCertificate(certificate): &PeerCertificate) -> Option<ProvenNo
             not_after_ms: validity.not_after_ms,
         }),
         Err(error) => {
-            tracing::error!(%error, "a certificate that this installation signed is not read");
+            tracing::error!(
+                event = "node_certificate_unreadable",
+                %error,
+                "cannot read a node's certificate that this installation signed"
+            );
             None
         }
     }

@@ -84,6 +84,10 @@ impl TlsSettings for NodesAtTheDoor {
         self.tls.0.config(hello.server_name(), now_ms())
     }
 
+    fn is_node_link(&self, hello: &ClientHello<'_>) -> bool {
+        ServerTls::is_node_link(hello.server_name())
+    }
+
     fn is_node(&self, certificate: &PeerCertificate) -> bool {
         node_link::proven(certificate).is_some_and(|proven| self.link.believe(&proven).is_ok())
     }
@@ -127,6 +131,7 @@ pub fn plain_url(options: &ControlPlaneOptions, address: SocketAddr) -> Option<S
 pub fn warn_of_plain_http(options: &ControlPlaneOptions) {
     if options.plain_http == PlainHttp::Everyone && !options.listen.ip().is_loopback() {
         tracing::warn!(
+            event = "plain_http_open",
             listen = %options.listen,
             "plain HTTP is answered to the network: passwords and answers can be read and changed on the way; use \
              https:// and leave out --plain-http everyone"
@@ -150,7 +155,11 @@ fn host_names() -> Vec<ServerName> {
     let mut names: Vec<ServerName> = name.and_then(|name| name.parse().ok()).into_iter().collect();
     match nix::ifaddrs::getifaddrs() {
         Ok(links) => names.extend(links.filter_map(|link| address(&link.address?))),
-        Err(error) => tracing::warn!(%error, "the addresses of this host are not known"),
+        Err(error) => tracing::warn!(
+            event = "host_addresses_unknown",
+            %error,
+            "cannot list the addresses of this host for the server's certificate"
+        ),
     }
     names
 }

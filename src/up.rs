@@ -19,14 +19,15 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const STOPPED: &str = "Outport was stopped on this host.";
 
 /// Containers and ranges of an instance that does not run are nobody's, and stay until somebody cleans up.
-fn name_what_the_dead_left(own: &str) {
+fn warn_of_dead_instances(own: &str) {
     let own = own.to_owned();
     // It looks through directories and asks nft; nobody waits for it.
     tokio::task::spawn_blocking(move || {
-        for instance in crate::instances::dead(&own) {
+        for instance in crate::instances::dead_instances(&own) {
             tracing::warn!(
-                "an Outport that does not run, instance {instance}, has left things on this host; \
-                 remove them with: outport cleanup --instance {instance}"
+                event = "dead_instance_found",
+                "an Outport that does not run has left things on this host; remove them with: outport cleanup \
+                 --instance {instance}"
             );
         }
     });
@@ -36,7 +37,11 @@ fn name_what_the_dead_left(own: &str) {
 async fn start_node(settings: AgentSettings) -> Result<Agent, AgentError> {
     match Agent::start(settings.clone()).await {
         Err(error) if error.is_dismissal() => {
-            tracing::warn!(%error, "this machine joins as another container instance");
+            tracing::warn!(
+                event = "node_deregistered_joins_again",
+                %error,
+                "this machine was deregistered and joins as another container instance"
+            );
             outport_node_agent::forget_identity(&settings.directory)?;
             Agent::start(settings).await
         }
@@ -91,7 +96,10 @@ pub async fn run(options: Up) -> Result<()> {
         }
     };
     let mut agent = match started {
-        Ok(Some(agent)) => agent,
+        Ok(Some(agent)) => {
+            data_dir.remember(&[node::NODE_ID]);
+            agent
+        }
         Ok(None) => {
             control_plane.stop().await;
             return Ok(());
@@ -104,7 +112,7 @@ pub async fn run(options: Up) -> Result<()> {
     if !stop_asked {
         control_plane.readiness.set(true);
         output::say(format_args!("outport is ready at {}", control_plane.url));
-        name_what_the_dead_left(data_dir.instance());
+        warn_of_dead_instances(data_dir.instance());
         let dismissed = tokio::select! {
             () = stop.received() => None,
             reason = agent.dismissed() => Some(reason),

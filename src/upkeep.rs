@@ -9,6 +9,7 @@ use outport_store::Store;
 use tokio::task::JoinHandle;
 
 use crate::disk_watch::DiskWatch;
+use crate::metrics_page::MetricsPage;
 
 /// Retention and space of the logs.
 const LOG_INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -18,12 +19,16 @@ const REGISTRY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Whether there is still room, which others may take at any time.
 const DISK_INTERVAL: Duration = Duration::from_secs(2);
 
+/// A histogram keeps each value until then: at 50,000 requests a second 2 MB.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Starts the rounds; each ends when its handle is aborted.
 pub fn start(
     store: Store,
     logs: Arc<LogStore>,
     registry: Arc<Registry>,
     disk: DiskWatch,
+    metrics: MetricsPage,
 ) -> Vec<JoinHandle<()>> {
     let logs = every(LOG_INTERVAL, "the logs", move || {
         logs.maintain().map(drop).map_err(|error| error.to_string())
@@ -35,7 +40,11 @@ pub fn start(
         disk.look();
         Ok(())
     });
-    vec![logs, registry, disk]
+    let metrics = every(METRICS_INTERVAL, "the metrics", move || {
+        metrics.tidy_up();
+        Ok(())
+    });
+    vec![logs, registry, disk, metrics]
 }
 
 fn every(
@@ -51,8 +60,18 @@ fn every(
             let round = round.clone();
             match tokio::task::spawn_blocking(move || round()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "upkeep of {what} failed"),
-                Err(error) => tracing::error!(%error, "upkeep of {what} failed"),
+                Ok(Err(error)) => tracing::error!(
+                    event = "upkeep_failed",
+                    of = what,
+                    %error,
+                    "a round of upkeep failed; it is tried again"
+                ),
+                Err(error) => tracing::error!(
+                    event = "upkeep_failed",
+                    of = what,
+                    %error,
+                    "a round of upkeep failed; it is tried again"
+                ),
             }
         }
     })

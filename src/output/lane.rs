@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::lost;
+
 /// What may wait to be written. A longer line is never taken.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 
@@ -169,8 +171,7 @@ impl<W: Write> Pen<W> {
             return Ok(());
         }
         let end = if self.is_torn { "\n" } else { "" };
-        let lost = self.lost;
-        let notice = format!("{end}outport: lines of the log that could not be written: {lost}\n");
+        let notice = format!("{end}{}", lost(self.lost));
         self.put(notice.as_bytes())?;
         self.lost = 0;
         Ok(())

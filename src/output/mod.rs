@@ -2,7 +2,7 @@
 //!
 //! | who | how | when it cannot be written |
 //! |---|---|---|
-//! | the log, and what a running Outport says | [`log`], [`say`], [`complain`]: a queue and a thread for each stream | dropped and counted; how many is said when it can be written again |
+//! | the log, and what a running Outport says | [`subscriber`], [`say`], [`complain`], [`fail`]: a queue and a thread for each stream | dropped and counted; how many is said when it can be written again |
 //! | a command's answer | [`answer`]: written at once | an error; a reader that has gone away is none |
 //! | a panic | the log | as the log |
 //!
@@ -10,29 +10,34 @@
 //! pipe that nobody reads and a terminal that was closed cost log lines and nothing else. `println!`
 //! and `eprintln!` panic, and so are denied in the product's crates.
 
+mod format;
 mod lane;
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::PanicHookInfo;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use lane::{Lane, Line};
+pub use format::set as set_format;
+use format::{lost, said};
+use lane::Lane;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+
+use crate::command_line::LogFormat;
 
 /// How long the end of the process waits for what is not written yet.
 const FINISH_PATIENCE: Duration = Duration::from_secs(1);
-/// The first words of a line that is for people, on standard error.
-const NAME: &str = "outport";
 
 static STDOUT: LazyLock<Lane> = LazyLock::new(|| Lane::new("stdout", || Stream(Standard::Output)));
 static STDERR: LazyLock<Lane> = LazyLock::new(|| Lane::new("stderr", || Stream(Standard::Error)));
 
-/// Where the log goes.
-pub fn log() -> Line {
-    STDERR.line()
+/// What writes the log, to standard error.
+pub fn subscriber(format: LogFormat, filter: EnvFilter) -> Box<dyn Subscriber + Send + Sync> {
+    format::subscriber(format, filter, io::stderr().is_terminal(), STDERR.line())
 }
 
 /// Says a line on standard output, for whoever started this.
@@ -42,7 +47,12 @@ pub fn say(line: impl Display) {
 
 /// Says a line on standard error.
 pub fn complain(line: impl Display) {
-    STDERR.put(format!("{NAME}: {line}\n").into_bytes());
+    STDERR.put(said("INFO", "outport_says", line).into_bytes());
+}
+
+/// Says on standard error why the program ends without success.
+pub fn fail(error: impl Display) {
+    STDERR.put(said("ERROR", "outport_failed", error).into_bytes());
 }
 
 /// Prints a command's answer.
@@ -72,7 +82,13 @@ pub fn log_panics() {
         let message = panic.payload_as_str().unwrap_or("no message");
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         let backtrace = std::backtrace::Backtrace::capture();
-        tracing::error!(thread, location, %backtrace, "a panic, which is a fault of Outport: {message}");
+        tracing::error!(
+            event = "thread_panicked",
+            thread,
+            location,
+            %backtrace,
+            "a panic, which is a fault of Outport: {message}"
+        );
     }));
 }
 

@@ -23,7 +23,7 @@ def test_the_api_goes_on_without_its_node_and_the_next_start_makes_it_one_again(
     outport.stop()
     outport.assert_nothing_left()
     outport.start()
-    until(lambda: instances(outport), "it is a node again")
+    until(lambda: outport.connected_instances(), "it is a node again")
     outport.reaches(outport.run(definition)["taskArn"], "RUNNING")
     outport.stop()
     outport.assert_nothing_left()

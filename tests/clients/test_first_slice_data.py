@@ -78,6 +78,13 @@ def live(tasks):
     return [task for task in tasks if task["lastStatus"] != "STOPPED"]
 
 
+def said_before(services, was):
+    """A service that stands goes on to say that it is steady, every six hours: what it said before is there still."""
+    known = {event["id"] for service in was for event in service["events"]}
+    return [{**service, "events": [event for event in service["events"] if event["id"] in known]}
+            for service in services]
+
+
 def plain(document):
     """As the fixture has it: times are seconds."""
     return json.loads(json.dumps(document, default=lambda time: time.timestamp()))
@@ -123,6 +130,7 @@ def test_every_row_and_every_log_line_is_there(server):
     })
     events = was.pop("events")
     was["tasks"], now["tasks"] = live(was["tasks"]), live(now["tasks"])
+    now["services"] = said_before(now["services"], was["services"])
     assert len(was["tasks"]) == 2
     check(was, now)
     for group, lines in events.items():
@@ -159,7 +167,7 @@ def test_every_record_of_the_node_is_read(old):
     for arn in arns:
         assert "lost its record" not in old.reaches(arn, "STOPPED")["stoppedReason"]
     log = old.log()
-    assert "its record is" not in log and "image dropped" not in log, log
+    assert "task_record_" not in log and "image_dropped" not in log, log
     assert len(list((old.data_dir / "node/images/images").iterdir())) == images == 2
 
     old.stop()

@@ -47,11 +47,16 @@ def test_a_node_that_cannot_work_on_its_host_joins_nothing(binary, outport, tmp_
     """A second node on one host: the first has the range already."""
     outport.start()
     ended = subprocess.run(
-        [binary, "node", "--data-dir", tmp_path / "node", "--server", outport.url,
+        [binary, "node", "--data-dir", tmp_path / "node", "--server",
+         outport.url.replace("http:", "https:"),
          "--join-token-file", outport.data_dir / "join-token"],
         capture_output=True, text=True, timeout=90)
     assert ended.returncode != 0
     assert outport.vpc_cidr in ended.stderr, ended.stderr
+    # It has a certificate, and did not join.
+    log = outport.log()
+    assert log.count('event="node_certificate_issued"') == 2, log
+    assert log.count('event="node_joined"') == 1, log
     instances = outport.ecs.list_container_instances()["containerInstanceArns"]
     assert len(instances) == 1
     described = outport.ecs.describe_container_instances(containerInstances=instances)

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -168,7 +169,7 @@ def test_a_task_that_begins_while_the_server_is_away_waits_for_it(halves, outpor
     until(lambda: unread_from(outport.port), "the assignment is at the node")
     halves.kill("server")
     halves.running["node"].send_signal(signal.SIGCONT)
-    until(lambda: "report not delivered" in halves.log("node"), "the node works alone")
+    until(lambda: "report_not_delivered" in halves.log("node"), "the node works alone")
     halves.server()
     outport.reaches(task["taskArn"], "RUNNING")
 
@@ -184,7 +185,7 @@ def test_a_node_waits_for_its_server(halves, outport, app_image):
     halves.server()
     halves.terminate("server")
     node = halves.node(wait=False)
-    until(lambda: "cannot join yet" in halves.log("node"), "the node says that it waits", 90)
+    until(lambda: "node_join_retried" in halves.log("node"), "the node says that it waits", 90)
     assert node.poll() is None
     halves.server()
     until(lambda: "outport node is ready" in halves.log("node"), "the node joins", 90)
@@ -277,6 +278,54 @@ def test_a_second_machine_cannot_take_a_nodes_place(halves, outport):
     halves.node()
 
 
+def test_a_damaged_identity_is_refused_by_its_file(halves, outport):
+    halves.server()
+    halves.node()
+    halves.terminate("node")
+    identity = halves.node_dir / "node/identity.pem"
+    kept = identity.read_bytes()
+    middle = kept.index(b"BEGIN CERTIFICATE") + 300
+    identity.write_bytes(kept[:middle] + bytes([kept[middle] ^ 1]) + kept[middle + 1:])
+    assert halves.node(wait=False).wait(timeout=90) == 1
+    last = halves.log("node").strip().splitlines()[-1]
+    assert f"{identity} is damaged" in last and "remove all lines from" in last, last
+    # What the line says.
+    identity.write_bytes(kept[:kept.index(b"-----BEGIN CERTIFICATE")])
+    halves.node()
+
+
+def test_a_node_is_told_to_write_https(halves, outport):
+    halves.server()
+    ended = subprocess.run(
+        [outport.binary, "node", "--data-dir", halves.node_dir, "--server",
+         f"http://127.0.0.1:{outport.port}", "--join-token-file", outport.data_dir / "join-token"],
+        capture_output=True, text=True, timeout=90)
+    assert ended.returncode == 1
+    assert f"write https://127.0.0.1:{outport.port}" in ended.stderr, ended.stderr
+
+
+def test_the_servers_log_says_who_is_refused_once(halves, outport):
+    halves.server()
+    halves.node()
+    context = ssl.create_default_context(cafile=outport.data_dir / "tls/authority.pem")
+    link = f"127.0.0.1:{outport.port}/_outport/node/v1"
+    for _ in range(3):
+        assert call(f"http://{link}/report", b"{}")[0] == 401
+        assert call(f"https://{link}/join", b"{", context)[0] == 400
+    # A node's name in a handshake, and a peer that does not know our authority.
+    stranger = ssl.create_default_context()
+    for _ in range(3):
+        with pytest.raises(ssl.SSLError), \
+                socket.create_connection(("127.0.0.1", outport.port), timeout=30) as stream:
+            stranger.wrap_socket(stream, server_hostname="control-plane.outport.internal")
+    until(lambda: "node_handshake_failed" in halves.log("server"), "it is said", 90)
+    lines = halves.log("server").splitlines()
+    for event, words in (("node_refused", "over TLS"), ("node_join_refused", "EOF while parsing"),
+                         ("node_handshake_failed", "give it the file join-token")):
+        (line,) = [line for line in lines if f'event="{event}"' in line]
+        assert words in line and "127.0.0.1:" in line, line
+
+
 def test_a_node_that_is_deregistered_ends_and_its_containers_run_on(halves, outport, app_image):
     halves.server()
     node = halves.node()
@@ -297,6 +346,7 @@ def test_a_node_that_is_deregistered_ends_and_its_containers_run_on(halves, outp
     (halves.node_dir / "node/identity.pem").unlink()
     halves.node()
     until(lambda: not containers_of(halves.node_dir, arn), "what it should not run is gone", 60)
+    until(lambda: outport.connected_instances(), "it takes tasks again")
     outport.reaches(outport.run(definition)["taskArn"], "RUNNING")
 
 

@@ -165,6 +165,13 @@ class Outport:
     def task(self, arn):
         return self.ecs.describe_tasks(tasks=[arn])["tasks"][0]
 
+    def connected_instances(self):
+        """The container instances that get tasks."""
+        arns = self.ecs.list_container_instances(status="ACTIVE")["containerInstanceArns"]
+        described = self.ecs.describe_container_instances(containerInstances=arns) if arns else {}
+        found = described.get("containerInstances", [])
+        return [instance for instance in found if instance["agentConnected"]]
+
     def reaches(self, arn, status, patience_s=60):
         """The description of the task once it has that status; fails if it stops before."""
         def look():

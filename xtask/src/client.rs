@@ -54,8 +54,8 @@ impl Client {
     }
 
     fn call(&mut self, service: &str, target: &str, input: &Value) -> Result<Value> {
-        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
-        let answer = self.signed(service, &headers, &serde_json::to_vec(input)?)?;
+        let (status, answer) = self.exchange(&self.sign_json(service, target, input)?)?;
+        let answer = (status, String::from_utf8_lossy(&answer).into_owned());
         Ok(serde_json::from_str(&expect_success(service, answer)?)?)
     }
 
@@ -67,6 +67,28 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(u16, String)> {
+        let (status, answer) = self.exchange(&self.sign(service, headers, body)?)?;
+        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
+    }
+
+    /// A call of an operation of ECS, as bytes to be sent; good for some minutes.
+    pub fn sign_ecs(&self, operation: &str, input: &Value) -> Result<Vec<u8>> {
+        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        self.sign_json("ecs", &target, input)
+    }
+
+    /// The same of CloudWatch Logs.
+    pub fn sign_logs(&self, operation: &str, input: &Value) -> Result<Vec<u8>> {
+        self.sign_json("logs", &format!("Logs_20140328.{operation}"), input)
+    }
+
+    fn sign_json(&self, service: &str, target: &str, input: &Value) -> Result<Vec<u8>> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        self.sign(service, &headers, &serde_json::to_vec(input)?)
+    }
+
+    /// The bytes of a request with its signature.
+    fn sign(&self, service: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Vec<u8>> {
         let address = self.address.to_string();
         let headers: Vec<(&str, &[u8])> = std::iter::once(("host", address.as_bytes()))
             .chain(headers.iter().map(|(name, value)| (*name, value.as_bytes())))
@@ -92,12 +114,17 @@ impl Client {
         }
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
-        let (status, answer) = self.exchange(&request)?;
-        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
+        Ok(request)
     }
 
     /// Sends the bytes of a request as they are; status and body of the answer.
     pub fn exchange(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let answer = self.exchange_parts(&[request])?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// The same of bytes that lie in several places.
+    pub fn exchange_parts(&mut self, request: &[&[u8]]) -> Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -122,11 +149,22 @@ fn expect_success(service: &str, (status, text): (u16, String)) -> Result<String
     Ok(text)
 }
 
-fn exchange_over(connection: &mut BufReader<TcpStream>, request: &[u8]) -> Result<(u16, Vec<u8>)> {
-    connection.get_mut().write_all(request)?;
-    let (mut status, mut length) = (0, 0);
+/// What came back.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    /// The header of this name; empty where there is none.
+    pub location: String,
+    pub body: Vec<u8>,
+}
+
+fn exchange_over(connection: &mut BufReader<TcpStream>, request: &[&[u8]]) -> Result<Answer> {
+    for part in request {
+        connection.get_mut().write_all(part)?;
+    }
+    let (mut answer, mut length, mut line) = (Answer::default(), 0, String::new());
     loop {
-        let mut line = String::new();
+        line.clear();
         if connection.read_line(&mut line)? == 0 {
             bail!("the connection was closed");
         }
@@ -135,14 +173,16 @@ fn exchange_over(connection: &mut BufReader<TcpStream>, request: &[u8]) -> Resul
             break;
         }
         if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
-            status = rest.split(' ').next().unwrap_or_default().parse()?;
-        } else if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse()?;
+            answer.status = rest.split(' ').next().unwrap_or_default().parse()?;
+        } else if let Some((name, value)) = line.split_once(':') {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse()?;
+            } else if name.eq_ignore_ascii_case("location") {
+                value.trim().clone_into(&mut answer.location);
+            }
         }
     }
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body)?;
-    Ok((status, body))
+    answer.body = vec![0; length];
+    connection.read_exact(&mut answer.body)?;
+    Ok(answer)
 }

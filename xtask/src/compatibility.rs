@@ -1,7 +1,7 @@
 //! `cargo xtask compatibility`: writes `docs/compatibility.md`, the list of operations that are and are not there.
 //!
-//! **Invariant:** made from the fact files, `ops.toml` and `docs/compatibility-notes.toml` alone; a test compares it with
-//! what is committed.
+//! **Invariant:** made from the fact files, `ops.toml`, the table by which task definitions are refused, and
+//! `docs/compatibility-notes.toml` alone; a test compares it with what is committed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,6 +10,12 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::codegen::facts::Facts;
 use crate::codegen::{SERVICES, model_folder};
+
+/// The table itself: constants only, so that this program needs nothing else of the service.
+#[path = "../../crates/services/ecs/src/task_definition/limits.rs"]
+mod limits;
+
+use limits::{LIMITS, Limit, When};
 
 const PAGE: &str = "docs/compatibility.md";
 const NOTES: &str = "docs/compatibility-notes.toml";
@@ -80,6 +86,7 @@ fn render(repository: &Path) -> Result<String> {
     for section in &notes.section {
         describe(section, &mut page);
     }
+    task_definitions(&mut page);
     for facts in &services {
         service(facts, &notes, &mut page);
     }
@@ -117,6 +124,49 @@ fn describe(section: &Section, page: &mut String) {
     for row in &section.row {
         let _ = writeln!(page, "| {} | {} |", one_line(&row.name), one_line(&row.text));
     }
+}
+
+/// What of a task definition is kept and not run.
+fn task_definitions(page: &mut String) {
+    page.push_str(TASK_DEFINITIONS);
+    for limit in &LIMITS {
+        let note = limit.note;
+        let _ = writeln!(page, "| `{}` | {} | {note} |", limit.member, refused_when(limit));
+    }
+}
+
+const TASK_DEFINITIONS: &str = "
+<a id=\"task-definitions\"></a>
+
+## What of a task definition is not run
+
+Every member of a task definition is checked, kept and shown. RunTask, CreateService and UpdateService refuse a revision
+that uses one of these, by name. It is judged when it is run, not when it was registered: a version that learns to run
+something runs the revisions that were there before.
+
+| member | not run | |
+|---|---|---|
+";
+
+fn refused_when(limit: &Limit) -> String {
+    let list = |values: &[&str]| {
+        let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+        values.join(", ")
+    };
+    let mut when = match limit.when {
+        When::Used => "in any form".to_owned(),
+        When::Is(value) => format!("when it is `{value}`"),
+        When::IsNot(values) => {
+            format!("when it is not {}", list(values).replace("`{region}`", "the region"))
+        }
+        When::HasOther([]) => "in any form".to_owned(),
+        When::HasOther(names) => format!("when it has other than {}", list(names)),
+    };
+    if let Some((member, value)) = limit.only {
+        let member = member.rsplit('.').next().unwrap_or(member);
+        let _ = write!(when, ", with `{member}` `{value}`");
+    }
+    when
 }
 
 fn service(facts: &Facts, notes: &Notes, page: &mut String) {

@@ -14,14 +14,18 @@ mod client;
 mod codegen;
 mod compatibility;
 mod demo;
+mod events;
 mod guest;
 mod interrupt;
+mod metrics;
 mod mutants;
 mod outport;
 mod process;
+mod quick;
 mod random;
 mod reservation;
 mod setup;
+mod sources;
 mod subject;
 mod test;
 mod tidy;
@@ -36,7 +40,11 @@ use clap::{Parser, Subcommand};
 #[command(name = "cargo xtask", about = "The chores of this repository")]
 enum Chore {
     /// Run every test: units, simulation, clients, containers, and a guest with pure cgroup v2
+    #[command(args_conflicts_with_subcommands = true)]
     Test {
+        /// Only what needs neither root nor a container; in two minutes, once it is built
+        #[arg(long)]
+        quick: bool,
         #[command(subcommand)]
         part: Option<TestPart>,
     },
@@ -45,8 +53,13 @@ enum Chore {
     /// Show the main job, from a pushed image to a service, on a scratch data directory
     Demo,
     /// Measure, beside peers that are measured in the same run
-    #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::Options),
+    /// Write docs/performance.md from docs/performance.json, which `bench --all` writes
+    Performance {
+        /// Only fail when it is stale
+        #[arg(long)]
+        check: bool,
+    },
     /// Attack an Outport of its own at random for some minutes; fails when it shows a fault
     #[command(subcommand)]
     Campaign(campaign::Campaign),
@@ -66,6 +79,18 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/operations/events.md, the list of the log's events
+    Events {
+        /// Only fail when it is stale
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write docs/operations/metrics.md, the list of the metrics
+    Metrics {
+        /// Only fail when it is stale
+        #[arg(long)]
+        check: bool,
+    },
     /// Make the fact files anew from an unpacked botocore wheel
     ImportFacts {
         /// The wheel's `botocore` folder
@@ -80,50 +105,25 @@ enum TestPart {
     Upgrade(upgrade::Options),
 }
 
-#[derive(Subcommand)]
-enum Bench {
-    /// From RunTask to the first byte of the app, a burst, a cold start, idle memory
-    Launch {
-        /// How often each subject is measured
-        #[arg(long, default_value_t = 100)]
-        runs: usize,
-    },
-    /// Reports, polls, commits and placements with many nodes and standing tasks
-    Scheduler {
-        /// Only small sizes
-        #[arg(long)]
-        quick: bool,
-        /// Write the figures to this file, too
-        #[arg(long)]
-        json: Option<PathBuf>,
-    },
-    /// Only the bursts of fifty tasks
-    Burst {
-        /// How many bursts
-        #[arg(long, default_value_t = 10)]
-        runs: usize,
-    },
-}
-
 fn main() -> Result<()> {
     let repository = repository();
     match Chore::parse() {
-        Chore::Test { part: None } => test::run_tests(&repository),
-        Chore::Test { part: Some(TestPart::Upgrade(options)) } => {
+        Chore::Test { part: Some(TestPart::Upgrade(options)), .. } => {
             upgrade::run(&repository, options)
         }
+        Chore::Test { quick: true, .. } => quick::run_quick_tests(&repository),
+        Chore::Test { .. } => test::run_tests(&repository),
         Chore::Guest => test::run_guest_alone(&repository),
         Chore::Demo => demo::run_demo(&repository),
-        Chore::Bench(Bench::Launch { runs }) => bench::run_launch(&repository, runs),
-        Chore::Bench(Bench::Scheduler { quick, json }) => {
-            bench::run_scheduler(&repository, quick, json.as_deref())
-        }
-        Chore::Bench(Bench::Burst { runs }) => bench::run_burst(&repository, runs),
+        Chore::Bench(options) => bench::run(&repository, options),
+        Chore::Performance { check } => bench::run_page(&repository, check),
         Chore::Campaign(campaign) => campaign::run(&repository, campaign),
         Chore::Mutants => mutants::run_mutants(&repository),
         Chore::Tidy => tidy::run(&repository),
         Chore::Codegen { check } => codegen::run(&repository, check),
         Chore::Compatibility { check } => compatibility::run(&repository, check),
+        Chore::Events { check } => events::run(&repository, check),
+        Chore::Metrics { check } => metrics::run(&repository, check),
         Chore::ImportFacts { botocore } => codegen::import_facts(&repository, &botocore),
     }
 }

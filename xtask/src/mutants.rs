@@ -1,8 +1,9 @@
 //! `cargo xtask mutants`: deliberate mistakes in what decides, each of which a test must catch.
 //!
 //! Each mistake is made in a checkout of its own, and the tests of the planner, the store, the controllers and the
-//! simulation are run there: one that passes them all shows a hole. Takes some minutes, so it is run by hand and before a
-//! release; that each mistake can still be made is an ordinary test.
+//! simulation are run there; a mistake of a node is for the simulation alone to catch. One that passes them all shows a
+//! hole. Takes some minutes, so it is run by hand and before a release; that each mistake can still be made is an
+//! ordinary test.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,7 +22,7 @@ struct Mutant {
     wrong: &'static str,
 }
 
-const MUTANTS: [Mutant; 11] = [
+const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "the floor of healthy tasks is off by one",
         file: "crates/planner/src/service/steps.rs",
@@ -88,6 +89,48 @@ const MUTANTS: [Mutant; 11] = [
         file: "crates/planner/src/node_health.rs",
         right: "} else if silent_ms < settings.node_lost_after_ms {",
         wrong: "} else if silent_ms < settings.node_silent_after_ms + 1 {",
+    },
+    Mutant {
+        name: "the next agent forgets a container that runs",
+        file: "crates/node-agent/src/task/runner.rs",
+        right: "                    self.created[index] = true;\n                    self.note_running(index, runtime_id);",
+        wrong: "                    let _forgotten = runtime_id;",
+    },
+    Mutant {
+        name: "a status is told and not recorded",
+        file: "crates/node-agent/src/task/runner.rs",
+        right: "        self.keep();\n        self.task_reports.put(self.record.report.clone());",
+        wrong: "        self.task_reports.put(self.record.report.clone());",
+    },
+    Mutant {
+        name: "a task is said to have stopped before it is let go",
+        file: "crates/node-agent/src/task/runner/ending.rs",
+        right: "        let released = self.host.release(&self.record.assignment);",
+        wrong: "        self.advance(TaskStatus::Stopped);\n        let released = self.host.release(&self.record.assignment);",
+    },
+    Mutant {
+        name: "a task that nobody assigns is not forgotten",
+        file: "crates/node-agent/src/agent/tasks.rs",
+        right: "(None, None) => raise(&runner.orders, Order::Forget),",
+        wrong: "(None, None) => raise(&runner.orders, Order::Stop(None)),",
+    },
+    Mutant {
+        name: "a task whose record is lost is begun anew",
+        file: "crates/node-agent/src/agent/tasks.rs",
+        right: "if is_lost { Origin::Unrecorded } else { Origin::New }",
+        wrong: "if is_lost { Origin::Recorded } else { Origin::New }",
+    },
+    Mutant {
+        name: "changes of an assignment do not say what is gone",
+        file: "crates/node-protocol/src/assignment.rs",
+        right: "Self { generation: self.generation, gone, ..Self::default() };",
+        wrong: "Self { generation: self.generation, ..Self { gone, ..Self::default() } };\n        changes.gone.clear();",
+    },
+    Mutant {
+        name: "a task that a report of changes does not name is taken for one that is not there",
+        file: "crates/controllers/src/node_link/mod.rs",
+        right: "            true => Vec::new(),\n            false => self.missing_from(report),",
+        wrong: "            true => self.missing_from(report),\n            false => self.missing_from(report),",
     },
 ];
 

@@ -180,6 +180,17 @@ impl Drop for Started {
     }
 }
 
+/// Resident and proportional memory of a process, MiB.
+pub fn memory_mib(id: u32) -> Result<(f64, f64)> {
+    let rollup = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
+    let kib = |name: &str| -> Option<f64> {
+        let line = rollup.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    let mib = |name| Ok::<_, anyhow::Error>(kib(name).context("smaps_rollup has it")? / 1024.0);
+    Ok((mib("Rss:")?, mib("Pss:")?))
+}
+
 /// A directory of ours below the system's for temporary files, gone at the end.
 pub struct Scratch {
     path: PathBuf,

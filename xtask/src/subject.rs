@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::client::{Client, KEY, PATIENCE};
 use crate::outport::Outport;
-use crate::process::{command, run};
+use crate::process::{command, memory_mib, run};
 use crate::reservation::Reservation;
 
 /// More than the machine has: chores are about launching, not about placement.
@@ -195,14 +195,7 @@ impl Subject {
 
     /// Resident and proportional memory, MiB.
     pub fn memory_mib(&mut self) -> Result<(f64, f64)> {
-        let id = self.outport()?.id()?;
-        let rollup = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
-        let kib = |name: &str| -> Option<f64> {
-            let line = rollup.lines().find(|line| line.starts_with(name))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        };
-        let mib = |name| Ok::<_, anyhow::Error>(kib(name).context("smaps_rollup has it")? / 1024.0);
-        Ok((mib("Rss:")?, mib("Pss:")?))
+        memory_mib(self.outport()?.id()?)
     }
 }
 

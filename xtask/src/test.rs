@@ -33,7 +33,9 @@ pub fn run_tests(repository: &Path) -> Result<()> {
         println!("cargo-deny is not installed: advisories are not checked; tidy checks the rest");
     }
     step("unit, vector, operation, simulation, tidy, container-runtime and network tests");
-    run(&mut command(repository, "cargo", ["test", "--workspace", "--locked", "--quiet"]))?;
+    // All of them, whatever fails: who reads the report wants to know of every one.
+    let options = ["test", "--workspace", "--locked", "--quiet", "--no-fail-fast"];
+    run(&mut command(repository, "cargo", options))?;
 
     step("client and container tests against the built binary");
     let binary = setup::build_outport(repository, false)?;

@@ -69,31 +69,44 @@ impl Timestamp {
     }
 
     pub fn format(self, format: TimestampFormat) -> String {
-        let civil = self.civil();
         match format {
-            TimestampFormat::EpochSeconds => self.epoch_text(),
+            TimestampFormat::EpochSeconds => {
+                let mut text = String::new();
+                // Writing into a text does not fail.
+                let _ = self.write_epoch(&mut text);
+                text
+            }
             TimestampFormat::Iso8601 => self.to_string(),
-            TimestampFormat::HttpDate => format!(
-                "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-                WEEKDAYS[civil.weekday as usize],
-                civil.day,
-                MONTHS[(civil.month - 1) as usize],
-                civil.year,
-                civil.hour,
-                civil.minute,
-                civil.second
-            ),
+            TimestampFormat::HttpDate => {
+                let civil = self.civil();
+                format!(
+                    "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                    WEEKDAYS[civil.weekday as usize],
+                    civil.day,
+                    MONTHS[(civil.month - 1) as usize],
+                    civil.year,
+                    civil.hour,
+                    civil.minute,
+                    civil.second
+                )
+            }
         }
     }
 
     /// Seconds with as many decimals as needed, at most three; never in exponent form.
-    fn epoch_text(self) -> String {
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_epoch(self, out: &mut impl fmt::Write) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let (seconds, ms) = (self.0.abs() / MS_PER_SECOND, self.0.abs() % MS_PER_SECOND);
-        if ms == 0 {
-            return format!("{sign}{seconds}");
+        write!(out, "{sign}{seconds}")?;
+        match ms {
+            0 => Ok(()),
+            _ if ms % 100 == 0 => write!(out, ".{}", ms / 100),
+            _ if ms % 10 == 0 => write!(out, ".{:02}", ms / 10),
+            _ => write!(out, ".{ms:03}"),
         }
-        format!("{sign}{seconds}.{ms:03}").trim_end_matches('0').to_owned()
     }
 
     /// Days to civil date: Howard Hinnant's `civil_from_days`, public domain.

@@ -23,6 +23,13 @@ pub enum CertificateError {
         path.display()
     )]
     AuthorityOutOfTime { path: PathBuf, not_before: String, not_after: String, now: String },
+    #[error(
+        "{} is damaged or gone, or {} is: the two are not of one certificate authority, and the nodes and clients of this \
+         installation believe one of them; restore both from a backup, or move their directory away, start again, and \
+         give the nodes the new join token and the clients the new authority (outport ca)",
+        key.display(), public.display()
+    )]
+    OtherAuthority { key: PathBuf, public: PathBuf },
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
     OtherKey { certificate: PathBuf, key: PathBuf },
 }

@@ -13,6 +13,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::CertificateError;
 use crate::names::ServerNames;
+use crate::verifier::provider;
 
 /// The longest certificate that is looked at, in bytes; ours are below one KiB, but for many names.
 pub(crate) const CERTIFICATE_BYTES_MAX: usize = 32 * 1024;
@@ -83,6 +84,20 @@ pub(crate) fn parse<'der>(
         Ok(_) => Err(malformed("something follows it".to_owned())),
         Err(error) => Err(malformed(error.to_string())),
     }
+}
+
+/// Whether the certificate of an authority is as it was signed, each bit of it.
+pub(crate) fn is_signed_by_itself(
+    authority: &CertificateDer<'_>,
+) -> Result<bool, CertificateError> {
+    let parsed = parse(authority)?;
+    let (signed, signature) = (parsed.tbs_certificate.as_ref(), &*parsed.signature_value.data);
+    let key = &*parsed.public_key().subject_public_key.data;
+    let provider = provider();
+    let mut algorithms = provider.signature_verification_algorithms.all.iter();
+    let is_signed =
+        algorithms.any(|algorithm| algorithm.verify_signature(key, signed, signature).is_ok());
+    Ok(is_signed && parsed.signature_algorithm == parsed.tbs_certificate.signature)
 }
 
 pub(crate) fn validity(certificate: &X509Certificate<'_>) -> Validity {

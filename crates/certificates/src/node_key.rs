@@ -3,11 +3,13 @@
 use outport_model::{NodeId, TimestampMs};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 
 use crate::CertificateError;
 use crate::authority::{CERTIFICATE_BEGINS, distinguished, new_key};
 use crate::facts::{self, NodeCertificate, Validity};
+use crate::verifier::NodeVerifier;
 
 /// Certificates of a chain: the node's and the authority's.
 const CHAIN_LENGTH: usize = 2;
@@ -57,7 +59,8 @@ impl NodeIdentity {
     /// A key and the chain that was issued for it.
     ///
     /// # Errors
-    /// [`CertificateError::Malformed`] when they do not belong together or are not a node's.
+    /// [`CertificateError::Malformed`] when they do not belong together or are not a node's, and when one of the two
+    /// certificates is not as the authority signed it.
     pub fn new(key: &NodeKey, chain_pem: &str) -> Result<Self, CertificateError> {
         let malformed =
             |reason: String| CertificateError::malformed("the node's certificate", reason);
@@ -73,6 +76,14 @@ impl NodeIdentity {
         if certificate.key != facts::fingerprint(&key.pair.subject_public_key_info()) {
             return Err(malformed("it is of another key".to_owned()));
         }
+        if !facts::is_signed_by_itself(&chain[1])? {
+            return Err(malformed("the authority's certificate beside it is damaged".to_owned()));
+        }
+        NodeVerifier::new(&chain[1])
+            .and_then(|verifier| verifier.verify_client_cert(&chain[0], &[], UnixTime::now()))
+            .map_err(|error| {
+                malformed(format!("the authority beside it has not signed it: {error}"))
+            })?;
         Ok(Self { key_pem: key.pem(), chain_pem: chain_pem.to_owned(), chain, certificate })
     }
 

@@ -117,8 +117,7 @@ impl ServerTls {
         } else {
             shown
         };
-        let is_node = server_name.is_some_and(|name| name.eq_ignore_ascii_case(NODE_LINK_NAME));
-        Arc::clone(if is_node { &shown.node_link } else { &shown.public })
+        Arc::clone(if Self::is_node_link(server_name) { &shown.node_link } else { &shown.public })
     }
 
     /// Names (a leading `*.` stands for one label) and addresses that the own certificate is good for.
@@ -128,6 +127,11 @@ impl ServerTls {
 
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// Whether a client that asks for this name comes as a node does.
+    pub fn is_node_link(server_name: Option<&str>) -> bool {
+        server_name.is_some_and(|name| name.eq_ignore_ascii_case(NODE_LINK_NAME))
     }
 
     /// The file that clients are given.
@@ -154,7 +158,11 @@ impl ServerTls {
                 new
             }
             Err(error) => {
-                tracing::error!(%error, "the server's certificate stays as it is");
+                tracing::error!(
+                    event = "server_certificate_not_renewed",
+                    %error,
+                    "cannot renew the server's certificate: it stays as it is"
+                );
                 old
             }
         }
@@ -171,15 +179,20 @@ fn open_authority(
     now_ms: TimestampMs,
 ) -> Result<Authority, CertificateError> {
     let path = options.directory.join("authority-key.pem");
+    let public = authority_file(&options.directory);
+    let known = files::read(&public)?;
+    let other = || CertificateError::OtherAuthority { key: path.clone(), public: public.clone() };
     let text = match files::read(&path)? {
         Some(text) => text,
+        // Nodes and clients believe the one that was here.
+        None if known.is_some() => return Err(other()),
         None => {
             let made = Authority::make(&options.authority_name, now_ms)?;
             files::write(&path, &made, PRIVATE)?;
             made
         }
     };
-    let authority = Authority::read(&text)?;
+    let authority = Authority::read(&text).map_err(|_| other())?;
     let validity = authority.validity();
     if !validity.contains(now_ms) {
         return Err(CertificateError::AuthorityOutOfTime {
@@ -189,9 +202,10 @@ fn open_authority(
             now: spoken(now_ms),
         });
     }
-    let public = authority_file(&options.directory);
-    if files::read(&public)?.as_deref() != Some(authority.pem()) {
-        files::write(&public, authority.pem(), PUBLIC)?;
+    match known {
+        Some(known) if known != authority.pem() => return Err(other()),
+        Some(_) => {}
+        None => files::write(&public, authority.pem(), PUBLIC)?,
     }
     Ok(authority)
 }
@@ -255,17 +269,26 @@ fn server_pair(
                 return Ok((pair, validity, names));
             }
             Ok((_, validity, names)) => tracing::info!(
+                event = "server_certificate_renewed",
                 good_until = spoken(validity.not_after_ms),
                 new_name = wanted.missing_in(&names),
                 "the server's certificate is renewed"
             ),
-            Err(error) => tracing::warn!(%error, "the server's certificate is made again"),
+            Err(error) => tracing::warn!(
+                event = "server_certificate_unreadable",
+                %error,
+                "cannot read the server's certificate: it is made again"
+            ),
         }
     }
     let made = authority.issue_server(wanted, now_ms)?;
     // On a full disk it is as good from memory: nothing but the next start needs the file.
     if let Err(error) = files::write(&path, &made, PRIVATE) {
-        tracing::warn!(%error, "the server's certificate is not kept: the next start makes another");
+        tracing::warn!(
+            event = "server_certificate_not_written",
+            %error,
+            "cannot write the server's certificate: the next start makes another"
+        );
     }
     let pair = read_pair(&made)?;
     let (validity, names) = look_at(&pair, authority)?;

@@ -43,7 +43,7 @@ impl Process {
             return Ok(None);
         }
         let held = match hold(pid) {
-            Err(Errno::ESRCH) => return Ok(None),
+            Err(errno) if is_nobodys(errno) => return Ok(None),
             held => held?,
         };
         // After the descriptor: what has the start time now is what the descriptor means.
@@ -101,6 +101,14 @@ fn unreaped_status(stat: &str) -> Option<i32> {
     fields.nth(48)?.parse().ok()
 }
 
+/// Whether the kernel gave no descriptor because no process has the number, see `pidfd_open(2)`.
+///
+/// Without flags `EINVAL` means that as well: the process was reaped while the kernel looked, or the number is
+/// kept by others as that of their session or group, or is a thread's (`ENOENT` since Linux 6.16).
+fn is_nobodys(errno: Errno) -> bool {
+    matches!(errno, Errno::ESRCH | Errno::EINVAL | Errno::ENOENT)
+}
+
 /// A descriptor of the process that has this number now.
 pub(crate) fn hold(pid: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: a plain system call that returns a new descriptor.
@@ -156,6 +164,21 @@ mod tests {
         assert_eq!(process.unreaped_status(), None);
         assert!(Process::container(&record).unwrap().is_none());
         process.signal(libc::SIGKILL).unwrap();
+    }
+
+    /// What happens to a shim's number: the shim leads a session, and something of it may live on.
+    #[test]
+    fn a_number_that_is_only_a_sessions_is_nobody() {
+        let mut command = Command::new("setsid");
+        command.args(["/bin/sh", "-c", "sleep 60 >/dev/null & echo $!"]);
+        let mut leader = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let record = record(leader.id() as i32);
+        let mut member = String::new();
+        std::io::Read::read_to_string(&mut leader.stdout.take().unwrap(), &mut member).unwrap();
+        leader.wait().unwrap();
+        assert!(Process::shim(&record).unwrap().is_none());
+        let member = nix::unistd::Pid::from_raw(member.trim().parse().unwrap());
+        nix::sys::signal::kill(member, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use metrics::{counter, histogram};
 use outport_model::TimestampMs;
 use outport_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::{Controller, Extent};
 
@@ -39,7 +42,11 @@ impl Driver {
         self.stop.send_replace(true);
         for running in self.loops {
             if let Err(error) = running.await {
-                tracing::error!(%error, "a controller's loop did not end well");
+                tracing::error!(
+                    event = "controller_loop_failed",
+                    %error,
+                    "the loop of a controller failed as it stopped"
+                );
             }
         }
     }
@@ -69,14 +76,37 @@ async fn run(
 /// One pass; how long to wait for the next.
 async fn pass(controller: &mut dyn Controller, store: &Store, extent: Extent) -> Duration {
     let name = controller.name();
-    match AssertUnwindSafe(controller.activate(store, extent)).catch_unwind().await {
+    let span =
+        tracing::error_span!("pass", controller = name, extent = extent.as_str(), keys = Empty);
+    let begun = Instant::now();
+    let activation = AssertUnwindSafe(controller.activate(store, extent)).catch_unwind();
+    let outcome = activation.instrument(span).await;
+    histogram!(
+        "outport_controller_pass_seconds",
+        "controller" => name,
+        "extent" => extent.as_str(),
+    )
+    .record(begun.elapsed());
+    // Counted from the first pass on: one that is not there yet cannot be watched.
+    let failures = u64::from(!matches!(outcome, Ok(Ok(_))));
+    counter!("outport_controller_failures_total", "controller" => name).increment(failures);
+    match outcome {
         Ok(Ok(again_at_ms)) => pause_until(again_at_ms, store.now_ms()),
         Ok(Err(fault)) => {
-            tracing::error!(controller = name, detail = fault.detail, "a pass failed");
+            tracing::error!(
+                event = "controller_pass_failed",
+                controller = name,
+                detail = fault.detail,
+                "a pass of a controller failed; the next one tries again"
+            );
             RETRY_AFTER
         }
         Err(_) => {
-            tracing::error!(controller = name, "a pass panicked");
+            tracing::error!(
+                event = "controller_pass_panicked",
+                controller = name,
+                "a pass of a controller panicked; the next one tries again"
+            );
             RETRY_AFTER
         }
     }

@@ -57,7 +57,7 @@ impl Heartbeats {
     }
 
     /// The node, which has a row, made some call.
-    pub fn hear(&self, node: &NodeId, now_ms: SteadyMs) {
+    pub fn note_call(&self, node: &NodeId, now_ms: SteadyMs) {
         self.known().heard.entry(node.clone()).or_default().at_ms = now_ms;
     }
 

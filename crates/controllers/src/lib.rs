@@ -11,6 +11,7 @@
 //! **Invariant:** a controller is told *where* something changed, never *what*. It reads the store, asks
 //! the planner, commits the answer; what it was not told it finds in its next pass over everything. Controllers meet in the store only; nothing here speaks AWS JSON.
 
+mod deployment_log;
 mod driver;
 mod heartbeats;
 pub mod node_health;
@@ -37,6 +38,16 @@ pub enum Extent {
     All,
     /// What was touched since the last pass, and what is due.
     Touched,
+}
+
+impl Extent {
+    /// For logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Touched => "touched",
+        }
+    }
 }
 
 /// One loop. `activate` does one idempotent pass; the [`Driver`] calls it at the start, when there is news, when it asked

@@ -43,6 +43,7 @@ impl NodeHealthController {
         {
             let away_ms = now_ms - last_ms;
             tracing::warn!(
+                event = "control_plane_was_suspended",
                 away_ms,
                 "the control plane was suspended or stalled; no node counts as silent"
             );
@@ -82,6 +83,7 @@ impl Controller for NodeHealthController {
         let now = store.now();
         self.notice_own_gap(now.steady_ms);
         let mut again_at_ms = None;
+        tracing::Span::current().record("keys", snapshot.nodes.len());
         for node in snapshot.nodes.iter() {
             let silent_since_ms = self.heartbeats.silent_since_ms(&node.id);
             let presence = presence(silent_since_ms, now.steady_ms, &self.settings);

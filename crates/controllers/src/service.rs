@@ -10,24 +10,26 @@ use outport_model::deployment::{Deployment, ServiceDeployment};
 use outport_model::node::Node;
 use outport_model::service::{PropagateTags, Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task, TaskOverrides};
-use outport_model::{DesiredStatus, NewIds, NodeId, Now, Tags, TaskId, TimestampMs};
+use outport_model::task_definition::ReadWorkload;
+use outport_model::{DesiredStatus, NewIds, NodeId, Now, SteadyMs, Tags, TaskId, TimestampMs};
 use outport_planner::service::{
-    Plan, Scene, Stop, is_of_short_runs, is_unfinished, plan, record_starts, troubled_nodes,
+    Plan, Scene, Stop, is_unfinished, plan, record_starts, troubled_nodes,
 };
 use outport_planner::{Rejection, Settings, StartRequest, Unplaceable, task_start};
 use outport_store::keys::{ServiceKey, TaskDefinitionKey, TaskKey};
 use outport_store::{Fault, Keys, Row, Store, Tables, TouchedRows, Transaction};
 
-use crate::{Controller, Extent, only_fault};
+use crate::{Controller, Extent, deployment_log, only_fault};
 
 /// Services whose plans are carried out side by side, sharing commits.
 const SERVICES_AT_ONCE: usize = 64;
 
 pub struct ServiceController {
     settings: Settings,
+    workloads: Arc<dyn ReadWorkload>,
     touched: TouchedRows<ServiceKey>,
-    /// When to look at which service although nothing touched it.
-    due_ms: BTreeMap<ServiceKey, TimestampMs>,
+    /// When to look at which service although nothing touched it; not by the wall clock, which may be set back.
+    due_ms: BTreeMap<ServiceKey, SteadyMs>,
     /// Services that found no place for a task: they look again when there is more room.
     unplaced: BTreeSet<ServiceKey>,
     nodes: TouchedRows<NodeId>,
@@ -40,14 +42,15 @@ pub struct ServiceController {
 /// What is to come of one service after its step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
-    look_again_at_ms: Option<TimestampMs>,
+    look_again_at_ms: Option<SteadyMs>,
     found_no_place: bool,
 }
 
 impl ServiceController {
-    pub fn new(store: &Store, settings: Settings) -> Self {
+    pub fn new(store: &Store, settings: Settings, workloads: Arc<dyn ReadWorkload>) -> Self {
         Self {
             settings,
+            workloads,
             touched: store.touched_rows::<Service>(),
             due_ms: BTreeMap::new(),
             unplaced: BTreeSet::new(),
@@ -66,7 +69,8 @@ impl ServiceController {
 
     fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<Step> {
         let rows = ServiceRows::read(tx, key)?;
-        let mut plan = plan(&rows.scene(tx, tx.now(), &self.settings));
+        let now = tx.now();
+        let mut plan = plan(&rows.scene(tx, now, &self.settings));
         for stop in &plan.stops {
             order_stop(tx, key, stop);
         }
@@ -74,16 +78,18 @@ impl ServiceController {
             tx.update(&task_key(key, task), |task: &mut Task| task.end_noted = true);
         }
         for entry in std::mem::take(&mut plan.history) {
+            deployment_log::moved(&rows.history, &entry);
             tx.put(entry);
         }
         let troubled = troubled_nodes(&rows.scene(tx, tx.now(), &self.settings));
         let (started, rejection) = self.start(tx, &plan, &troubled);
         let scene = rows.scene(tx, tx.now(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
-        say_short_runs(&rows.service, &plan.service);
+        deployment_log::short_runs(&rows.service, &plan.service);
         tx.put(plan.service);
         let found_no_place = rejection.is_some();
-        Some(Step { look_again_at_ms: plan.look_again_at_ms, found_no_place })
+        let look_again_at_ms = plan.look_again_at_ms.map(|at_ms| steady(at_ms, now));
+        Some(Step { look_again_at_ms, found_no_place })
     }
 
     /// Starts what the plan asks for, until one finds no place.
@@ -101,12 +107,14 @@ impl ServiceController {
         let Some(deployment) = service.deployments.first() else { return nowhere() };
         let definition =
             TaskDefinitionKey::new(&service.scope, deployment.family.clone(), deployment.revision);
-        let Some(definition) = tx.task_definitions.get(&definition).cloned() else {
+        let Some(definition) = tx.task_definitions.get(&definition) else {
             return nowhere();
         };
+        let workload = self.workloads.read(&definition);
         let overrides = TaskOverrides::default();
         let request = StartRequest {
             definition: &definition,
+            workload: &workload,
             cluster: &service.cluster,
             launch_type: deployment.launch_type,
             capacity_provider: None,
@@ -167,6 +175,7 @@ impl Controller for ServiceController {
             }
         };
         let busy = self.look(store, keys);
+        tracing::Span::current().record("keys", busy.len());
         for keys in busy.chunks(SERVICES_AT_ONCE) {
             let outcomes = join_all(keys.iter().map(|key| self.reconcile(store, key))).await;
             for (key, outcome) in keys.iter().zip(outcomes) {
@@ -174,14 +183,16 @@ impl Controller for ServiceController {
             }
         }
         self.is_complete = true;
-        Ok(self.due_ms.values().min().copied())
+        let now = store.now();
+        let wall_ms = |due_ms: &SteadyMs| now.wall_ms.saturating_add(due_ms - now.steady_ms);
+        Ok(self.due_ms.values().min().map(wall_ms))
     }
 }
 
 impl ServiceController {
     /// Adds the services that are due by the time, and those that may find room now.
     fn with_due(&mut self, mut keys: BTreeSet<ServiceKey>, store: &Store) -> BTreeSet<ServiceKey> {
-        let now_ms = store.now_ms();
+        let now_ms = store.now().steady_ms;
         let due = self.due_ms.iter().filter(|(_, due_ms)| **due_ms <= now_ms);
         keys.extend(due.map(|(key, _)| key.clone()));
         let grown = store.snapshot().rooms.grown();
@@ -214,9 +225,10 @@ impl ServiceController {
                 self.note(&key, Step::default());
                 continue;
             };
-            let plan = plan(&rows.scene(&NoIds, store.now(), &self.settings));
+            let now = store.now();
+            let plan = plan(&rows.scene(&NoIds, now, &self.settings));
             if plan.is_idle(&rows.service) {
-                let look_again_at_ms = plan.look_again_at_ms;
+                let look_again_at_ms = plan.look_again_at_ms.map(|at_ms| steady(at_ms, now));
                 self.note(&key, Step { look_again_at_ms, found_no_place: false });
             } else {
                 busy.push(key);
@@ -226,13 +238,9 @@ impl ServiceController {
     }
 }
 
-/// The one event that asks for somebody to look also goes to the log.
-fn say_short_runs(before: &Service, after: &Service) {
-    let known = before.events.first().map(|event| &event.id);
-    let new = after.events.iter().take_while(|event| Some(&event.id) != known);
-    for event in new.filter(|event| is_of_short_runs(&event.message)) {
-        tracing::warn!(cluster = %after.cluster, "{}", event.message);
-    }
+/// The moment that the wall clock calls `at_ms`, as it goes now.
+fn steady(at_ms: TimestampMs, now: Now) -> SteadyMs {
+    now.steady_ms.saturating_add(at_ms.saturating_sub(now.wall_ms))
 }
 
 /// The rows that a plan is made from.
@@ -285,8 +293,8 @@ impl outport_model::NewIds for NoIds {
     fn deployment_id(&self) -> outport_model::DeploymentId {
         outport_model::DeploymentId::new("")
     }
-    fn service_deployment_id(&self) -> String {
-        String::new()
+    fn service_deployment_id(&self) -> outport_model::ServiceDeploymentId {
+        outport_model::ServiceDeploymentId::new("")
     }
 }
 

@@ -20,10 +20,11 @@ use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task};
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily, TaskDefinitionStatus};
 use outport_model::{
-    ClusterName, DeploymentId, DesiredStatus, Family, ServiceName, TaskId, TaskStatus, TimestampMs,
+    ClusterName, DeploymentId, DesiredStatus, Family, ServiceDeploymentId, ServiceName, TaskId,
+    TaskStatus, TimestampMs,
 };
 use outport_planner::Settings;
-use outport_store::{InTables, ManualClock, SeededIds, Store, Tables, Transaction};
+use outport_store::{InTables, Keeps, ManualClock, SeededIds, Store, Tables, Transaction};
 use serde::de::DeserializeOwned;
 
 /// When everything that stays was made: long before what goes.
@@ -81,7 +82,7 @@ fn history(service: &str, id: &str, status: ServiceDeploymentStatus) -> ServiceD
     let is_over = status != ServiceDeploymentStatus::InProgress;
     ServiceDeployment {
         service: ServiceName::new(service),
-        id: id.to_owned(),
+        id: ServiceDeploymentId::new(id),
         target_revision: DeploymentId::new(id),
         status,
         updated_at_ms: LONG_AGO_MS,
@@ -134,7 +135,7 @@ fn put_what_stays(tx: &mut Transaction<'_>) {
 }
 
 fn rows_of<R: InTables>(tables: &Tables, rows: &mut BTreeSet<String>) {
-    rows.extend(R::table(tables).iter().map(|row| format!("{} {}", R::TABLE, row.key())));
+    rows.extend(R::table(tables).rows().map(|row| format!("{} {}", R::TABLE, row.key())));
 }
 
 /// Every row as text.

@@ -67,14 +67,13 @@ impl FrontDoor {
         slot: Slot,
         stopping: watch::Receiver<bool>,
     ) {
-        let _open = self.inner.metrics.connection();
         if let Err(error) = stream.set_nodelay(true).and_then(|()| bound_unsent(&stream)) {
             tracing::debug!(%error, %peer, "a connection keeps the options of its socket");
         }
         let serving = Serving { door: self.clone(), peer, slot: slot.clone(), stopping };
         let ended = tokio::select! {
             ended = serving.serve(stream) => ended,
-            () = slot.told_to_end() => Err(io::ErrorKind::ConnectionAborted.into()),
+            () = slot.end_requested() => Err(io::ErrorKind::ConnectionAborted.into()),
         };
         if let Err(error) = ended {
             tracing::debug!(%error, %peer, "a connection ended early");
@@ -100,6 +99,7 @@ impl Serving {
         match opening {
             Opening::Tls => Box::pin(self.tls(stream)).await,
             Opening::Plain(_) if !self.door.inner.plain_http.is_for(self.peer.ip()) => {
+                self.door.inner.turned_away.plain_http(self.peer);
                 turn_away(WatchedStream::new(stream, self.slot.clone())).await
             }
             Opening::Plain(version) => {
@@ -151,8 +151,13 @@ impl Serving {
     {
         let tls = self.door.inner.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        let config = tls.server_config(&start.client_hello());
-        start.into_stream(config).await
+        let hello = start.client_hello();
+        let (config, is_node_link) = (tls.server_config(&hello), tls.is_node_link(&hello));
+        let shaken = start.into_stream(config).await;
+        if is_node_link && let Err(error) = &shaken {
+            self.door.inner.turned_away.node_handshake(self.peer, error);
+        }
+        shaken
     }
 
     async fn http<S>(self, stream: S, transport: Transport, version: Version) -> io::Result<()>

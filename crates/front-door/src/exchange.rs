@@ -10,6 +10,7 @@ use outport_aws_wire::{
 };
 use outport_identity::sigv4::{PresentedSignature, SignatureForm};
 use outport_identity::{Arrival, Call, SignatureError};
+use tracing::Instrument;
 
 use crate::authentication::{Authentication, present, wire_error};
 use crate::body::{BodyError, BufferedBody, Sender};
@@ -201,7 +202,8 @@ impl AwsRequest<'_> {
         };
         // In a task of its own: a client that goes away cannot stop an operation half-way, and a
         // panic ends here.
-        let running = tokio::spawn(async move {
+        let span = access_log::span(model.name, operation.name, &call);
+        let work = async move {
             let request = WireRequest {
                 service: model,
                 protocol,
@@ -213,12 +215,12 @@ impl AwsRequest<'_> {
             service.call(&call, operation.name, &mut exchange).await?;
             drop(turn);
             Ok(exchange.into_reply())
-        });
-        match running.await {
+        };
+        match tokio::spawn(work.instrument(span.clone())).await {
             Ok(result) => result,
             Err(error) if error.is_panic() => {
                 let panic = error.into_panic();
-                access_log::panicked(model.name, operation.name, &*panic);
+                span.in_scope(|| access_log::panicked(model.name, operation.name, &*panic));
                 Err(WireError::internal("the operation panicked"))
             }
             Err(_) => Err(WireError::internal("the operation was cancelled")),

@@ -15,16 +15,19 @@ use outport_identity::{AccountRoots, Arrival, CredentialSource, PermissionSource
 use outport_model::Region;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use crate::access_log::{self, AccessRecord};
 use crate::answers::Answers;
 use crate::arrival::arrival;
 use crate::body::{BodyBudget, PacedBody, Sender};
 use crate::exchange::{AwsRequest, Outcome};
+use crate::metrics::Requests;
 use crate::recognition::Services;
 use crate::slots::Slots;
+use crate::turned_away::TurnedAway;
 use crate::unread::{Discards, lend};
-use crate::{AwsService, Limits, Metrics, PlainHttp, Standing, TlsSettings, rendering};
+use crate::{AwsService, Limits, PlainHttp, Standing, TlsSettings, rendering};
 
 /// Unix milliseconds, by whoever has a clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -42,7 +45,7 @@ pub(crate) struct Inner {
     pub region: Region,
     pub reserved: Router,
     pub limits: Limits,
-    pub metrics: Arc<Metrics>,
+    pub requests: Requests,
     pub clock: Clock,
     pub skew_max_ms: i64,
     pub keys: SigningKeyCache,
@@ -54,6 +57,7 @@ pub(crate) struct Inner {
     pub plain_http: PlainHttp,
     pub slots: Arc<Slots>,
     pub answers: Arc<Answers>,
+    pub turned_away: TurnedAway,
 }
 
 /// Collects the parts of a front door.
@@ -64,7 +68,6 @@ pub struct FrontDoorBuilder {
     region: Region,
     reserved: Router,
     limits: Limits,
-    metrics: Arc<Metrics>,
     clock: Clock,
     skew_max_ms: i64,
     tls: Option<Arc<dyn TlsSettings>>,
@@ -91,7 +94,6 @@ impl FrontDoor {
             region,
             reserved: Router::new(),
             limits: Limits::default(),
-            metrics: Arc::default(),
             clock: Arc::new(system_clock),
             skew_max_ms: SKEW_MAX_MS,
             tls: None,
@@ -104,7 +106,7 @@ impl FrontDoor {
     pub async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let started = Instant::now();
         let inner = &self.inner;
-        let _in_flight = inner.metrics.request_in_flight();
+        let _in_flight = inner.requests.in_flight();
         let request_id = RequestId::new(uuid::Uuid::new_v4().to_string());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
@@ -127,7 +129,7 @@ impl FrontDoor {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let took = started.elapsed();
-        inner.metrics.record(summary.service, summary.operation, &summary.code, took);
+        inner.requests.answered(summary.service, summary.operation, &summary.code, took);
         access_log::write(&AccessRecord {
             request_id: request_id.as_str(),
             peer,
@@ -140,6 +142,11 @@ impl FrontDoor {
         if method == http::Method::HEAD { rendering::without_body(response) } else { response }
     }
 
+    /// Open connections, those included that are about to end.
+    pub fn connections(&self) -> usize {
+        self.inner.slots.kinds().iter().map(|(_, count)| count).sum()
+    }
+
     async fn answer_reserved(
         &self,
         request: Request<Body>,
@@ -149,16 +156,17 @@ impl FrontDoor {
         let inner = &self.inner;
         let pace = inner.limits.streamed_body_pace;
         let service = if request.uri().path().starts_with("/v2") { "registry" } else { "outport" };
+        let span = access_log::reserved_span(service, &arrival);
         let mut request = request.map(|body| Body::new(PacedBody::new(body, pace)));
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(arrival);
         request.extensions_mut().insert(inner.budget.clone());
-        let answering = inner.reserved.clone().oneshot(request);
+        let answering = inner.reserved.clone().oneshot(request).instrument(span.clone());
         let response = match std::panic::AssertUnwindSafe(answering).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(panic) => {
-                access_log::panicked(service, "", &*panic);
+                span.in_scope(|| access_log::panicked(service, "", &*panic));
                 let mut response = Response::new(Body::from("Internal Server Error\n"));
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
@@ -226,13 +234,6 @@ impl FrontDoorBuilder {
         self
     }
 
-    /// Counts into these metrics, so that a reserved route can show them.
-    #[must_use]
-    pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
-        self.metrics = metrics;
-        self
-    }
-
     /// Instead of the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -291,7 +292,7 @@ impl FrontDoorBuilder {
                 region: self.region,
                 reserved: self.reserved,
                 limits: self.limits,
-                metrics: self.metrics,
+                requests: Requests::new(),
                 clock: self.clock,
                 skew_max_ms: self.skew_max_ms,
                 keys: SigningKeyCache::default(),
@@ -302,6 +303,7 @@ impl FrontDoorBuilder {
                 plain_http: self.plain_http,
                 slots,
                 answers,
+                turned_away: TurnedAway::new(),
             }),
         })
     }

@@ -67,13 +67,13 @@ mod socket;
 mod standing;
 mod stranger_bodies;
 mod transport;
+mod turned_away;
 mod unread;
 mod watched_stream;
 
 pub use aws_service::{AwsService, BoxFuture};
 pub use front_door::{AmbiguousServices, Clock, FrontDoor, FrontDoorBuilder};
 pub use limits::{Http2Limits, Limits, body_bytes_max};
-pub use metrics::Metrics;
 pub use pace::PaceLimit;
 pub use standing::Standing;
 pub use transport::{ALPN_PROTOCOLS, PeerCertificate, PlainHttp, SecureTransport, TlsSettings};

@@ -1,7 +1,6 @@
-//! Gives memory back to the system once a flood is over.
+//! Knows when a flood is over, so that its memory goes back to the system.
 //!
-//! An allocator keeps what it has been given for the next time. After a flood that is a promise broken: glibc gives the
-//! top of its heap back by itself, and the holes below only when it is told to.
+//! An allocator keeps what it has been given for the next time. After a flood that is a promise broken.
 
 use std::time::{Duration, Instant};
 
@@ -49,18 +48,6 @@ impl Tide {
         }
         (self.connections_given_back, self.bytes_peak) = (level.connections, 0);
         true
-    }
-}
-
-/// Gives what is free back to the system. Takes milliseconds: not for a thread that others wait for.
-pub(crate) fn give_back() {
-    #[cfg(target_env = "gnu")]
-    {
-        #[allow(unsafe_code, reason = "the standard library has no such call")]
-        // SAFETY: malloc_trim takes no pointer and locks the heaps that it looks at.
-        unsafe {
-            libc::malloc_trim(0);
-        }
     }
 }
 

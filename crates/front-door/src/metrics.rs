@@ -1,162 +1,126 @@
-//! Counts what the front door does, for `GET /_outport/metrics` in Prometheus's text form.
+//! Counts what the front door does.
+//!
+//! **Invariant:** names of services and operations come from the models, and there are at most [`SERIES_MAX`] of their
+//! codes, so that a stranger cannot make up series. What is counted for each request is looked up once, and kept.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// Upper bounds of the latency histogram, in seconds.
-const BUCKETS: [f64; 13] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-/// Label sets of one metric, at most; what comes later is counted under `other`.
+use crate::slots::Slots;
+
+/// Codes of all operations together, at most; what comes later is counted under `other`.
 const SERIES_MAX: usize = 4096;
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct RequestLabels {
-    service: &'static str,
-    operation: &'static str,
-    /// `200`, or the error code.
-    code: String,
+const OTHER: &str = "other";
+pub(crate) struct Requests {
+    in_flight: Gauge,
+    known: RwLock<Known>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Histogram {
-    counts: [u64; BUCKETS.len()],
-    count: u64,
-    sum_seconds: f64,
+#[derive(Default)]
+struct Known {
+    /// By service and operation.
+    operations: HashMap<(&'static str, &'static str), OfOperation>,
+    series: usize,
 }
 
-/// Counters and latencies of requests. Cheap to update; names of services and operations come from
-/// the models, so that a stranger cannot make up series.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    requests: Mutex<BTreeMap<RequestLabels, u64>>,
-    latencies: Mutex<BTreeMap<(&'static str, &'static str), Histogram>>,
-    connections: AtomicI64,
-    requests_in_flight: AtomicI64,
+struct OfOperation {
+    seconds: Histogram,
+    /// By `200`, or the error code.
+    codes: HashMap<String, Counter>,
 }
 
-/// Lowers a gauge when it is dropped.
-pub(crate) struct GaugeGuard<'a>(&'a AtomicI64);
+/// Lowers the gauge when it is dropped.
+pub(crate) struct InFlight<'a>(&'a Gauge);
 
-impl Drop for GaugeGuard<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.decrement(1.0);
     }
 }
 
-impl Metrics {
-    pub(crate) fn connection(&self) -> GaugeGuard<'_> {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        GaugeGuard(&self.connections)
+impl Requests {
+    /// Counts with the recorder that is there now.
+    pub(crate) fn new() -> Self {
+        Self { in_flight: gauge!("outport_requests_in_flight"), known: RwLock::default() }
     }
 
-    pub(crate) fn request_in_flight(&self) -> GaugeGuard<'_> {
-        self.requests_in_flight.fetch_add(1, Ordering::Relaxed);
-        GaugeGuard(&self.requests_in_flight)
+    pub(crate) fn in_flight(&self) -> InFlight<'_> {
+        self.in_flight.increment(1.0);
+        InFlight(&self.in_flight)
     }
 
-    pub(crate) fn record(
+    pub(crate) fn answered(
         &self,
         service: &'static str,
         operation: &'static str,
         code: &str,
         took: Duration,
     ) {
-        let mut labels = RequestLabels { service, operation, code: code.to_owned() };
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        if requests.len() >= SERIES_MAX && !requests.contains_key(&labels) {
-            labels.code = "other".to_owned();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.count(service, operation, code, took) {
+            return;
         }
-        *requests.entry(labels).or_default() += 1;
-        drop(requests);
-        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
-        let histogram = latencies.entry((service, operation)).or_default();
-        let seconds = took.as_secs_f64();
-        if let Some(bucket) = BUCKETS.iter().position(|bound| seconds <= *bound) {
-            histogram.counts[bucket] += 1;
-        }
-        histogram.count += 1;
-        histogram.sum_seconds += seconds;
-    }
-
-    /// All metrics as Prometheus's text exposition format, version 0.0.4.
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        self.write_gauges(&mut text);
-        self.write_requests(&mut text);
-        self.write_latencies(&mut text);
-        text
-    }
-
-    fn write_gauges(&self, text: &mut String) {
-        for (name, help, gauge) in [
-            ("outport_connections", "Open connections.", &self.connections),
-            ("outport_requests_in_flight", "Requests being answered.", &self.requests_in_flight),
-        ] {
-            let value = gauge.load(Ordering::Relaxed);
-            push(text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
-        }
-    }
-
-    fn write_requests(&self, text: &mut String) {
-        text.push_str(
-            "# HELP outport_requests_total Requests answered, by code.\n\
-             # TYPE outport_requests_total counter\n",
-        );
-        // A copy: every answer waits for the lock.
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (RequestLabels { service, operation, code }, count) in requests.iter() {
-            let code = escaped(code);
-            push(
-                text,
-                format_args!(
-                    "outport_requests_total{{service=\"{service}\",operation=\"{operation}\",\
-                     code=\"{code}\"}} {count}\n"
-                ),
-            );
-        }
-    }
-
-    fn write_latencies(&self, text: &mut String) {
-        text.push_str(
-            "# HELP outport_request_seconds Time from the head of a request to its answer.\n\
-             # TYPE outport_request_seconds histogram\n",
-        );
-        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for ((service, operation), histogram) in latencies.iter() {
-            let labels = format!("service=\"{service}\",operation=\"{operation}\"");
-            let mut below = 0;
-            for (bound, count) in BUCKETS.iter().zip(histogram.counts) {
-                below += count;
-                push(
-                    text,
-                    format_args!(
-                        "outport_request_seconds_bucket{{{labels},le=\"{bound}\"}} {below}\n"
-                    ),
-                );
-            }
-            let Histogram { count, sum_seconds, .. } = histogram;
-            push(
-                text,
-                format_args!(
-                    "outport_request_seconds_bucket{{{labels},le=\"+Inf\"}} {count}\n\
-                     outport_request_seconds_sum{{{labels}}} {sum_seconds}\n\
-                     outport_request_seconds_count{{{labels}}} {count}\n"
-                ),
-            );
-        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let code = known.learn(service, operation, code);
+        known.count(service, operation, code, took);
     }
 }
 
-fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("writing to a String does not fail");
+impl Known {
+    /// False when the code is not known yet.
+    fn count(
+        &self,
+        service: &'static str,
+        operation: &'static str,
+        code: &str,
+        took: Duration,
+    ) -> bool {
+        let Some(of) = self.operations.get(&(service, operation)) else { return false };
+        let Some(counter) = of.codes.get(code) else { return false };
+        counter.increment(1);
+        of.seconds.record(took);
+        true
+    }
+
+    /// The code under which it is counted.
+    fn learn<'a>(
+        &mut self,
+        service: &'static str,
+        operation: &'static str,
+        code: &'a str,
+    ) -> &'a str {
+        let code = if self.series < SERIES_MAX { code } else { OTHER };
+        let of = self.operations.entry((service, operation)).or_insert_with(|| OfOperation {
+            seconds: histogram!(
+                "outport_request_seconds",
+                "service" => service,
+                "operation" => operation,
+            ),
+            codes: HashMap::new(),
+        });
+        if !of.codes.contains_key(code) {
+            self.series += 1;
+            let counter = counter!(
+                "outport_requests_total",
+                "service" => service,
+                "operation" => operation,
+                "code" => code.to_owned(),
+            );
+            of.codes.insert(code.to_owned(), counter);
+        }
+        code
+    }
 }
 
-fn escaped(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+/// Sets what there is of each kind of connection.
+pub(crate) fn connections(slots: &Slots) {
+    for (kind, count) in slots.kinds() {
+        gauge!("outport_connections", "kind" => kind).set(count as f64);
+    }
 }
 
 #[cfg(test)]
@@ -164,35 +128,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn renders_what_was_counted() {
-        let metrics = Metrics::default();
-        let connection = metrics.connection();
-        metrics.record("ecs", "RunTask", "200", Duration::from_millis(3));
-        metrics.record("ecs", "RunTask", "200", Duration::from_secs(60));
-        metrics.record("ecs", "RunTask", "A\"B", Duration::from_millis(1));
-        let text = metrics.render();
-        for line in [
-            "outport_connections 1",
-            r#"outport_requests_total{service="ecs",operation="RunTask",code="200"} 2"#,
-            r#"outport_requests_total{service="ecs",operation="RunTask",code="A\"B"} 1"#,
-            r#"outport_request_seconds_bucket{service="ecs",operation="RunTask",le="0.001"} 1"#,
-            r#"outport_request_seconds_bucket{service="ecs",operation="RunTask",le="0.005"} 2"#,
-            r#"outport_request_seconds_bucket{service="ecs",operation="RunTask",le="10"} 2"#,
-            r#"outport_request_seconds_bucket{service="ecs",operation="RunTask",le="+Inf"} 3"#,
-            r#"outport_request_seconds_count{service="ecs",operation="RunTask"} 3"#,
-        ] {
-            assert!(text.lines().any(|each| each == line), "{line} is not in\n{text}");
-        }
-        drop(connection);
-        assert!(metrics.render().contains("outport_connections 0\n"));
-    }
-
-    #[test]
     fn strangers_cannot_make_series_without_end() {
-        let metrics = Metrics::default();
+        let requests = Requests::new();
         for number in 0..SERIES_MAX + 10 {
-            metrics.record("ecs", "", &number.to_string(), Duration::ZERO);
+            requests.answered("ecs", "", &number.to_string(), Duration::ZERO);
         }
-        assert_eq!(metrics.requests.lock().unwrap().len(), SERIES_MAX + 1);
+        let known = requests.known.read().unwrap();
+        let codes = &known.operations[&("ecs", "")].codes;
+        assert_eq!(codes.len(), SERIES_MAX + 1);
+        assert!(codes.contains_key(OTHER));
     }
 }

@@ -16,7 +16,11 @@ pub(crate) fn response(reply: Reply) -> Response<Body> {
             (Ok(name), Ok(value)) => {
                 response.headers_mut().insert(name, value);
             }
-            _ => tracing::error!(header = name, "a reply has a header that HTTP cannot carry"),
+            _ => tracing::error!(
+                event = "reply_header_invalid",
+                header = name,
+                "a reply has a header that HTTP cannot carry: it is left out"
+            ),
         }
     }
     response

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::{FrontDoor, memory};
+use crate::{FrontDoor, memory, metrics};
 
 /// After the system had no descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -51,14 +51,22 @@ impl FrontDoor {
             let _ = room.acquire_many(all).await;
         };
         if tokio::time::timeout(self.inner.limits.shutdown_timeout, ended).await.is_err() {
-            tracing::warn!("some connections did not end in time and were cut");
+            tracing::warn!(
+                event = "connections_cut",
+                "connections were still open at the end of the stop and were closed"
+            );
             self.inner.slots.end_all();
         }
     }
 
     async fn keep_sweeping(self) {
         while AssertUnwindSafe(self.sweep()).catch_unwind().await.is_err() {
-            say(|| tracing::error!("the sweep of connections panicked and begins anew"));
+            say(|| {
+                tracing::error!(
+                    event = "connection_sweep_panicked",
+                    "the sweep of connections panicked and starts again"
+                )
+            });
         }
     }
 
@@ -71,13 +79,14 @@ impl FrontDoor {
             ticks.tick().await;
             let now = Instant::now();
             self.inner.slots.sweep(now);
+            metrics::connections(&self.inner.slots);
             self.inner.answers.sweep(now);
             let level = memory::Level {
                 connections: self.inner.slots.seen(),
                 bytes: self.inner.budget.total() + self.inner.answers.total(),
             };
             if tide.is_over(level, now) {
-                tokio::task::spawn_blocking(memory::give_back);
+                tokio::task::spawn_blocking(outport_memory::give_back);
             }
         }
     }
@@ -96,7 +105,12 @@ impl Acceptor {
     async fn run(self) {
         // A panic in here is a bug; that nobody gets in any more would be a worse one.
         while AssertUnwindSafe(self.accept()).catch_unwind().await.is_err() {
-            say(|| tracing::error!("an acceptor panicked and begins anew"));
+            say(|| {
+                tracing::error!(
+                    event = "acceptor_panicked",
+                    "the loop that accepts connections panicked and starts again"
+                )
+            });
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
@@ -116,13 +130,13 @@ impl Acceptor {
                 next = next => next,
             };
             match accepted {
-                Ok((stream, peer)) => self.take_in(stream, peer, room.ok()),
+                Ok((stream, peer)) => self.serve_connection(stream, peer, room.ok()),
                 Err(error) => self.refused_by_the_system(&error).await,
             }
         }
     }
 
-    fn take_in(
+    fn serve_connection(
         &self,
         stream: tokio::net::TcpStream,
         peer: std::net::SocketAddr,
@@ -133,7 +147,13 @@ impl Acceptor {
         tokio::spawn(async move {
             let serving = AssertUnwindSafe(door.connection(stream, peer, slot, stopping));
             if serving.catch_unwind().await.is_err() {
-                say(|| tracing::error!(%peer, "a connection's task panicked"));
+                say(|| {
+                    tracing::error!(
+                        event = "connection_panicked",
+                        %peer,
+                        "a connection's task panicked"
+                    )
+                });
             }
         });
     }
@@ -146,7 +166,14 @@ impl Acceptor {
             return;
         }
         let made_room = self.door.inner.slots.end_one();
-        say(|| tracing::warn!(%error, made_room, "a connection could not be accepted"));
+        say(|| {
+            tracing::warn!(
+                event = "connection_not_accepted",
+                %error,
+                made_room,
+                "cannot accept a connection"
+            )
+        });
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }

@@ -89,7 +89,7 @@ struct Entry {
     writing: Pace,
     /// When what it has asked for would be done with, had every request of a stranger to wait for its turn.
     turn: Instant,
-    told: Arc<Told>,
+    end_signal: Arc<EndSignal>,
 }
 
 impl Entry {
@@ -100,12 +100,12 @@ impl Entry {
 
 /// How a connection hears that it must end.
 #[derive(Debug, Default)]
-struct Told {
+struct EndSignal {
     must_end: AtomicBool,
     wake: Notify,
 }
 
-impl Told {
+impl EndSignal {
     fn end(&self) {
         self.must_end.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -141,7 +141,7 @@ pub(crate) struct Slot(Arc<Place>);
 struct Place {
     slots: Arc<Slots>,
     id: u64,
-    told: Arc<Told>,
+    end_signal: Arc<EndSignal>,
     /// No request is under way, so that the next byte begins one. HTTP/1.1 only.
     awaits_head: AtomicBool,
     /// Held until the connection's memory is gone, which is later than its place in the table.
@@ -193,7 +193,7 @@ impl Slots {
         now: Instant,
     ) -> Slot {
         let peer = Peer::of(address);
-        let told = Arc::new(Told::default());
+        let end_signal = Arc::new(EndSignal::default());
         let mut table = self.table();
         let of_peer = table.strangers.of.get(&peer).map_or(0, BTreeSet::len);
         let leaving = if !peer.is_loopback() && of_peer >= self.limits.strangers_per_peer_max {
@@ -219,12 +219,12 @@ impl Slots {
             since: now,
             writing,
             turn: now,
-            told: Arc::clone(&told),
+            end_signal: Arc::clone(&end_signal),
         };
         table.insert(id, entry);
         self.alive.fetch_add(1, Ordering::AcqRel);
         let awaits_head = AtomicBool::new(false);
-        Slot(Arc::new(Place { slots: Arc::clone(self), id, told, awaits_head, _room: room }))
+        Slot(Arc::new(Place { slots: Arc::clone(self), id, end_signal, awaits_head, _room: room }))
     }
 
     /// Ends those that have kept us waiting for too long. Gives how many.
@@ -277,6 +277,20 @@ impl Slots {
     /// Connections since the start.
     pub fn seen(&self) -> u64 {
         self.table().next
+    }
+
+    /// Open connections by what they have proven; `ending` are those that have lost their place and are not gone yet.
+    pub fn kinds(&self) -> [(&'static str, usize); 5] {
+        let table = self.table();
+        let count = |rank| table.counts.get(&rank).copied().unwrap_or(0);
+        let in_places = table.entries.len();
+        [
+            ("stranger", count(Rank::Stranger)),
+            ("caller", count(Rank::Caller)),
+            ("node", count(Rank::Node)),
+            ("upgraded", count(Rank::Upgraded)),
+            ("ending", self.alive.load(Ordering::Acquire).saturating_sub(in_places)),
+        ]
     }
 
     #[cfg(test)]
@@ -365,7 +379,7 @@ impl Table {
     fn end(&mut self, id: u64) -> bool {
         let entry = self.remove(id);
         if let Some(entry) = &entry {
-            entry.told.end();
+            entry.end_signal.end();
         }
         entry.is_some()
     }
@@ -373,9 +387,9 @@ impl Table {
 
 impl Slot {
     /// Completes when the connection has to end.
-    pub async fn told_to_end(&self) {
-        while !self.0.told.must_end.load(Ordering::Acquire) {
-            self.0.told.wake.notified().await;
+    pub async fn end_requested(&self) {
+        while !self.0.end_signal.must_end.load(Ordering::Acquire) {
+            self.0.end_signal.wake.notified().await;
         }
     }
 

@@ -33,7 +33,7 @@ fn remote(number: u8) -> IpAddr {
 }
 
 fn ended(slot: &Slot) -> bool {
-    slot.0.told.must_end.load(Ordering::Acquire)
+    slot.0.end_signal.must_end.load(Ordering::Acquire)
 }
 
 /// Seconds since an arbitrary beginning.

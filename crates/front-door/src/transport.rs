@@ -23,6 +23,9 @@ pub trait TlsSettings: Send + Sync {
     /// request's [`PeerCertificate`].
     fn server_config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig>;
 
+    /// Whether the client asks for the name by which nodes come: what breaks such a handshake is said in the log.
+    fn is_node_link(&self, hello: &ClientHello<'_>) -> bool;
+
     /// Whether a connection with such a certificate is one of a node that is believed now. Asked after the handshake and
     /// for each request: what has run out or was revoked is a stranger's, which may still ask for another.
     fn is_node(&self, certificate: &PeerCertificate) -> bool;
@@ -31,6 +34,10 @@ pub trait TlsSettings: Send + Sync {
 impl TlsSettings for Arc<ServerConfig> {
     fn server_config(&self, _: &ClientHello<'_>) -> Arc<ServerConfig> {
         Arc::clone(self)
+    }
+
+    fn is_node_link(&self, _: &ClientHello<'_>) -> bool {
+        true
     }
 
     fn is_node(&self, _: &PeerCertificate) -> bool {

@@ -302,8 +302,8 @@ async fn reserved_paths_are_their_own_affair() {
 #[tokio::test]
 async fn metrics_and_a_head_request() {
     let (builder, _) = builder();
-    let metrics = std::sync::Arc::new(outport_front_door::Metrics::default());
-    let door = builder.metrics(metrics.clone()).build().unwrap();
+    let (metrics, _recording) = support::recording::record();
+    let door = builder.build().unwrap();
     Sent::ecs("ListClusters", "{}").signed("ecs").answer(&door).await;
     Sent::ecs("MakeCoffee", "{}").signed("ecs").answer(&door).await;
     let head = Sent::new("HEAD", &format!("/?{IDENTITY}")).signed("sts").answer(&door).await;
@@ -316,6 +316,28 @@ async fn metrics_and_a_head_request() {
         "outport_requests_in_flight 0",
     ] {
         assert!(text.lines().any(|each| each == line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_logged_for_an_operation_has_the_ids_of_its_request() {
+    let (written, door) = (support::written::Written::default(), door().0);
+    let lines = written.clone();
+    let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+    let _logging = tracing::subscriber::set_default(log);
+    let answer = Sent::ecs("DescribeClusters", "{}").signed("ecs").answer(&door).await;
+    assert_eq!(answer.status, 500);
+    let lines = written.lines();
+    for message in ["it panics now", "an operation panicked"] {
+        let line = lines.iter().find(|line| line["fields"]["message"] == message);
+        let span = &line.unwrap_or_else(|| panic!("{message} is not in {lines:?}"))["span"];
+        assert_eq!(span["name"], "request");
+        assert_eq!(span["request_id"], answer.headers["x-amzn-requestid"].to_str().unwrap());
+        assert_eq!(span["service"], "ecs");
+        assert_eq!(span["operation"], "DescribeClusters");
+        assert_eq!(span["access_key_id"], "test");
+        assert_eq!(span["account"], support::ACCOUNT);
+        assert_eq!(span["peer"], peer().ip().to_string());
     }
 }
 

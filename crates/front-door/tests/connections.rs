@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use outport_front_door::{Limits, PaceLimit};
@@ -23,7 +22,12 @@ async fn a_connection_carries_many_requests_and_ends_with_the_server() {
         assert!(answer.contains("\r\ndate: "), "{answer}");
         assert!(answer.contains("\r\nx-amzn-requestid: "), "{answer}");
     }
-    assert!(running.metrics.render().contains("outport_connections 1\n"));
+    within(async {
+        while !running.metrics.render().contains("outport_connections{kind=\"caller\"} 1\n") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     running.stop().await;
     assert_eq!(rest(&mut stream).await, "");
 }
@@ -35,7 +39,7 @@ async fn a_running_request_may_end_after_the_shutdown_began() {
     stream.write_all(&head(&list_clusters(), "content-length: 2\r\n")).await.unwrap();
     stream.write_all(b"{").await.unwrap();
     // The request counts once its head has been read.
-    let metrics = Arc::clone(&running.metrics);
+    let metrics = running.metrics.clone();
     within(async {
         while !metrics.render().contains("outport_requests_in_flight 1\n") {
             tokio::task::yield_now().await;

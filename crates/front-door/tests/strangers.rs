@@ -44,16 +44,10 @@ async fn crowd(running: &Running, count: usize, begin: &[u8]) -> Vec<TcpStream> 
     crowd
 }
 
-async fn open_connections(running: &Running) -> usize {
-    let text = running.metrics.render();
-    let line = text.lines().find(|line| line.starts_with("outport_connections ")).unwrap();
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 async fn until_open(running: &Running, at_most: usize) {
     let begun = Instant::now();
-    while open_connections(running).await > at_most {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{}", open_connections(running).await);
+    while running.door.connections() > at_most {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", running.door.connections());
         tokio::task::yield_now().await;
     }
 }
@@ -241,7 +235,7 @@ async fn half_heads_and_silence_end_in_time() {
     call(&mut proven).await;
     until_open(&running, 2).await;
     let begun = Instant::now();
-    while open_connections(&running).await > 1 {
+    while running.door.connections() > 1 {
         let _ = dripping.write_all(b"y").await;
         tokio::task::yield_now().await;
         assert!(begun.elapsed() < Duration::from_secs(20));

@@ -271,6 +271,40 @@ async fn plain_http_is_told_to_use_https_where_it_is_not_wanted() {
     assert!(how_over_http1(stream).await.contains("secure true"));
 }
 
+/// Every line by its event and advice. Settings that are an `Arc<ServerConfig>` take every name for that of the node link.
+#[tokio::test]
+async fn what_comes_to_nothing_is_said_once_a_minute_for_a_peer_and_a_reason() {
+    let written = support::written::Written::default();
+    let lines = written.clone();
+    let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+    let _logging = tracing::subscriber::set_default(log);
+    let running = start(|builder| builder.plain_http(PlainHttp::Nobody)).await;
+    for _ in 0..3 {
+        assert!(how_over_http1(running.plain().await).await.starts_with("HTTP/1.1 421 "));
+        let foreign = running.authority.client(&[], Some(&Authority::new()));
+        if let Ok(mut stream) = running.tls(foreign).await {
+            let _ = within(stream.read_to_end(&mut Vec::new())).await;
+        }
+        assert!(running.tls(Authority::new().client(&[], None)).await.is_err());
+    }
+    let said = async {
+        while written.lines().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(said).await;
+    let lines = written.lines();
+    let field = |name: &str| -> Vec<String> {
+        lines.iter().map(|line| line["fields"][name].as_str().unwrap_or("").to_owned()).collect()
+    };
+    let events = ["plain_http_refused", "node_handshake_failed", "node_handshake_failed"];
+    assert_eq!(field("event"), events, "{lines:?}");
+    assert!(field("peer").iter().all(|peer| peer.starts_with("127.0.0.1:")), "{lines:?}");
+    let advice = field("advice");
+    assert!(advice[1].contains("of another installation: see the file identity.pem"), "{lines:?}");
+    assert!(advice[2].contains("give it the file join-token of this server"), "{lines:?}");
+}
+
 #[tokio::test]
 async fn a_handshake_that_does_not_end_is_given_up() {
     let short = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
@@ -339,6 +373,10 @@ impl TlsSettings for Panics {
         panic!("no configuration today");
     }
 
+    fn is_node_link(&self, _: &ClientHello<'_>) -> bool {
+        false
+    }
+
     fn is_node(&self, _: &PeerCertificate) -> bool {
         false
     }
@@ -353,6 +391,10 @@ struct Nodes {
 impl TlsSettings for Nodes {
     fn server_config(&self, _: &ClientHello<'_>) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    fn is_node_link(&self, _: &ClientHello<'_>) -> bool {
+        true
     }
 
     fn is_node(&self, _: &PeerCertificate) -> bool {

@@ -95,8 +95,8 @@ fn decide_for_root(account: &AccountId, request: &AuthorizationRequest<'_>) -> D
         // A resource that is no ARN belongs to nobody that could be asked.
         return Decision::Refused(RefusalReason::NoIdentityBasedPolicy);
     };
-    let is_everyones = arn.account.is_empty() || arn.account == ACCOUNT_OF_AWS;
-    if is_everyones || arn.account == account.as_str() {
+    let is_everyones = arn.account().is_empty() || arn.account() == ACCOUNT_OF_AWS;
+    if is_everyones || arn.account() == account.as_str() {
         Decision::Allowed
     } else {
         Decision::Refused(RefusalReason::NoResourceBasedPolicy)

@@ -92,6 +92,20 @@ impl BlobStore {
     }
 }
 
+/// Whether there are files of blobs in a registry.
+pub(crate) fn has_blobs(registry: &Path) -> Result<bool, RegistryError> {
+    let store = BlobStore {
+        directory: registry.join("blobs"),
+        stripes: [const { Mutex::new(()) }; STRIPES],
+    };
+    let mut found = false;
+    store.each(|_| {
+        found = true;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// Makes a directory that only root reads, and makes it last.
 pub(crate) fn create_directory(path: &Path) -> Result<(), RegistryError> {
     use std::os::unix::fs::DirBuilderExt;

@@ -2,8 +2,9 @@
 //! them to OCI error codes, and the ECR operations map the same reasons to AWS's exceptions.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use outport_acknowledged::DatabaseError;
 use outport_model::AccountId;
 
 use crate::{Digest, ImageTag, RepositoryName, UploadId};
@@ -67,8 +68,16 @@ pub enum RegistryError {
     Storage { action: String, source: io::Error },
     #[error("metadata of the registry: {0}")]
     Metadata(#[source] rusqlite::Error),
+    /// What is on disk is not what was acknowledged. Nothing of it was changed.
     #[error(
-        "the registry in {directory} has format {found}; this version knows formats up to {known}"
+        "{} is damaged: {what}; restore {} from a backup, or {otherwise}",
+        .path.display(),
+        directory_of(.path).display()
+    )]
+    Damaged { path: PathBuf, what: String, otherwise: String },
+    #[error(
+        "the registry in {directory} has format {found}; this version knows formats up to {known}: start the version that \
+         wrote it"
     )]
     FormatTooNew { directory: String, found: i64, known: i64 },
 }
@@ -81,6 +90,21 @@ impl RegistryError {
             _ => Self::Storage { action: format!("{action} {}", path.display()), source },
         }
     }
+
+    /// Of the file of the metadata.
+    fn damaged(path: PathBuf, what: String) -> Self {
+        let directory = directory_of(&path).display();
+        let otherwise = format!("move {directory} away: all repositories and images are lost then");
+        Self::Damaged { path, what, otherwise }
+    }
+
+    /// Says of which file SQLite speaks when it meets damage.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Metadata(error) => DatabaseError::in_use(path, error).into(),
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for RegistryError {
@@ -90,6 +114,27 @@ impl From<rusqlite::Error> for RegistryError {
             _ => Self::Metadata(error),
         }
     }
+}
+
+impl From<DatabaseError> for RegistryError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Damaged { path, what } => Self::damaged(path, what),
+            DatabaseError::Behind { path, what, count } => {
+                let otherwise = format!(
+                    "remove {}: what was pushed, deleted or set with those changes is lost then",
+                    count.display()
+                );
+                Self::Damaged { path, what, otherwise }
+            }
+            DatabaseError::Disk { path, source } => Self::storage("read", &path, source),
+            DatabaseError::Sqlite(error) => error.into(),
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
 }
 
 fn list(digests: &[Digest]) -> String {

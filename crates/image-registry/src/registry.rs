@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use metrics::gauge;
 use outport_model::Scope;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -38,6 +39,16 @@ impl Registry {
         let uploads = Arc::new(Uploads::open(directory)?);
         let room = Arc::new(Room::open(directory, &metadata)?);
         Ok(Arc::new(Self { metadata, blobs, uploads, room, limits }))
+    }
+
+    /// Sets the gauges of what there is. Reads the metadata.
+    pub fn measure(&self) -> Result<(), RegistryError> {
+        gauge!("outport_registry_uploads").set(self.uploads.count() as f64);
+        let blobs: i64 = self.metadata.read(|transaction| {
+            Ok(transaction.query_row("SELECT count(*) FROM blob", [], |row| row.get(0))?)
+        })?;
+        gauge!("outport_registry_blobs").set(blobs as f64);
+        Ok(())
     }
 
     pub fn limits(&self) -> &Limits {

@@ -5,12 +5,15 @@
 
 use std::path::Path;
 
+use outport_acknowledged::WatchedDatabase;
 use rusqlite::Connection;
 
 use crate::RegistryError;
 
-/// Step n brings the tables from version n to version n + 1.
-const STEPS: &[&str] = &["
+/// Step n brings the tables from version n to version n + 1. The totals of [`WatchedDatabase`] are counted anew with each;
+/// since version 2 there are some.
+const STEPS: &[&str] = &[
+    "
 CREATE TABLE repository (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     account         TEXT NOT NULL,
@@ -80,19 +83,33 @@ CREATE TABLE upload (
     repository      INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
     created_at_ms   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "",
+];
 
-/// Brings the tables up to date, or refuses tables of a newer version.
-pub(crate) fn migrate(connection: &mut Connection, directory: &Path) -> Result<(), RegistryError> {
+/// The version of the tables; 0 when there are none.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Refuses tables of a newer version.
+pub(crate) fn refuse_newer(found: i64, directory: &Path) -> Result<(), RegistryError> {
     let known = STEPS.len() as i64;
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
         let directory = directory.display().to_string();
         return Err(RegistryError::FormatTooNew { directory, found, known });
     }
+    Ok(())
+}
+
+/// Brings tables of version `found` up to date.
+pub(crate) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
     for (version, step) in STEPS.iter().enumerate().skip(found.max(0) as usize) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
+        if version > 0 {
+            WatchedDatabase::count(&transaction)?;
+        }
         transaction.pragma_update(None, "user_version", version as i64 + 1)?;
         transaction.commit()?;
     }
@@ -106,21 +123,22 @@ mod tests {
     #[test]
     fn tables_are_made_once_and_newer_ones_are_refused() {
         let mut connection = Connection::open_in_memory().expect("a database");
-        migrate(&mut connection, Path::new("registry")).expect("made");
+        migrate(&mut connection, 0).expect("made");
         connection
             .execute("INSERT INTO blob (digest, size_bytes) VALUES ('d', 1)", [])
             .expect("a row of this version");
-        migrate(&mut connection, Path::new("registry")).expect("left as they are");
+        let found = version(&connection).expect("a version");
+        refuse_newer(found, Path::new("registry")).expect("known");
+        migrate(&mut connection, found).expect("left as they are");
         let rows: i64 = connection
             .query_row("SELECT count(*) FROM blob", [], |row| row.get(0))
             .expect("a count");
         assert_eq!(rows, 1);
-        connection.pragma_update(None, "user_version", 99).expect("a newer version");
-        let refused = migrate(&mut connection, Path::new("registry"));
+        let refused = refuse_newer(99, Path::new("registry"));
         let text = refused.expect_err("a newer version is refused").to_string();
         assert_eq!(
             text,
-            "the registry in registry has format 99; this version knows formats up to 1"
+            "the registry in registry has format 99; this version knows formats up to 2: start the version that wrote it"
         );
     }
 }

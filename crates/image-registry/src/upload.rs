@@ -14,11 +14,13 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
+use metrics::counter;
 use outport_model::TimestampMs;
 use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
@@ -30,6 +32,8 @@ use crate::repository_blob::link_blob;
 use crate::upload_session::{Lifetime, Received, find_upload};
 use crate::{Algorithm, Digest, Registry, RegistryError, StoredBlob, blob_store};
 
+/// Bytes that come in before the disk is told to take them.
+const WRITEBACK_BYTES: u64 = 8 << 20;
 /// Bytes that are read at once when a file is hashed again.
 const REHASH_BYTES: usize = 256 * 1024;
 
@@ -67,6 +71,9 @@ pub struct Upload {
     /// `None` once the session is gone.
     received: Option<Received>,
     lifetime: Lifetime,
+    /// Up to where the disk was told to take what came, and who waits for it.
+    written_back: u64,
+    writeback: Option<JoinHandle<()>>,
 }
 
 /// A place in an upload to which it can go back.
@@ -84,7 +91,10 @@ impl Upload {
         received: Received,
         lifetime: Lifetime,
     ) -> Self {
-        Self { registry, repository, id, file, received: Some(received), lifetime }
+        let written_back = received.offset;
+        let received = Some(received);
+        let writeback = None;
+        Self { registry, repository, id, file, received, lifetime, written_back, writeback }
     }
 
     pub fn id(&self) -> UploadId {
@@ -99,29 +109,52 @@ impl Upload {
     /// Adds bytes at the end. If they cannot all be written, none are; on a full disk the whole session
     /// goes, so that the disk is as it was. Errors: `BlobTooLarge`, `QuotaExceeded`, `DiskFull`, `Storage`.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), RegistryError> {
+        self.append_all(&[bytes])
+    }
+
+    /// The same of bytes that lie in several places: one look at the room, one write.
+    pub fn append_all(&mut self, parts: &[impl AsRef<[u8]>]) -> Result<(), RegistryError> {
+        let bytes: u64 = parts.iter().map(|part| part.as_ref().len() as u64).sum();
         let bytes_max = self.registry.limits.blob_bytes_max;
         let Some(received) = &self.received else {
             return Err(RegistryError::UploadNotFound(self.id));
         };
-        let end = received.offset + bytes.len() as u64;
+        let end = received.offset + bytes;
         if end > bytes_max {
             return Err(RegistryError::BlobTooLarge { bytes_max });
         }
-        if let Err(error) = self.registry.check_room(bytes.len() as u64) {
+        if let Err(error) = self.registry.check_room(bytes) {
             self.forget()?;
             return Err(error);
         }
         let Some(received) = &mut self.received else {
             return Err(RegistryError::UploadNotFound(self.id));
         };
-        if let Err(source) = self.file.write_all(bytes) {
+        if let Err(source) = write_all(&mut self.file, parts) {
             return Err(self.take_back_write(source));
         }
         received.offset = end;
+        counter!("outport_registry_received_bytes_total").increment(bytes);
         if let Some(hasher) = &mut received.hasher {
-            hasher.update(bytes);
+            parts.iter().for_each(|part| hasher.update(part.as_ref()));
         }
+        self.start_writeback();
         Ok(())
+    }
+
+    /// Has the kernel bring to the disk what came, while more comes: at the end there is less to wait for. What matters
+    /// is the sync at the end; this one is only ever tried.
+    fn start_writeback(&mut self) {
+        let offset = self.offset();
+        let is_under_way = self.writeback.as_ref().is_some_and(|thread| !thread.is_finished());
+        if offset.saturating_sub(self.written_back) < WRITEBACK_BYTES || is_under_way {
+            return;
+        }
+        self.written_back = offset;
+        if let Ok(file) = self.file.try_clone() {
+            let sync = move || drop(file.sync_data());
+            self.writeback = std::thread::Builder::new().name("writeback".into()).spawn(sync).ok();
+        }
     }
 
     fn take_back_write(&mut self, source: io::Error) -> RegistryError {
@@ -131,7 +164,12 @@ impl Upload {
             _ => self.truncate(self.offset()),
         };
         if let Err(second) = undone {
-            tracing::warn!(upload = %self.id, error = %second, "could not take back a failed write");
+            tracing::warn!(
+                event = "upload_rollback_failed",
+                upload = %self.id,
+                error = %second,
+                "cannot take back the failed write of an upload"
+            );
         }
         error
     }
@@ -273,7 +311,12 @@ impl Drop for Upload {
             && self.received.take().is_some()
             && let Err(error) = blob_store::remove_file(&self.registry.uploads.path(self.id))
         {
-            tracing::warn!(upload = %self.id, %error, "the file of an upload stays until the next collection");
+            tracing::warn!(
+                event = "upload_file_not_removed",
+                upload = %self.id,
+                %error,
+                "cannot remove the file of an upload: the next collection does"
+            );
         }
         self.registry.uploads.check_in(self.id, self.received.take());
     }
@@ -283,6 +326,22 @@ impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload").field("id", &self.id).field("offset", &self.offset()).finish()
     }
+}
+
+/// In as few writes as the kernel takes.
+fn write_all(file: &mut File, parts: &[impl AsRef<[u8]>]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> =
+        parts.iter().map(|part| IoSlice::new(part.as_ref())).collect();
+    let mut slices = &mut slices[..];
+    while slices.iter().any(|slice| !slice.is_empty()) {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut slices, count),
+            Err(interrupted) if interrupted.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn rehash(file: &mut File, algorithm: Algorithm) -> io::Result<Digest> {

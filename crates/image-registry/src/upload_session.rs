@@ -87,6 +87,11 @@ impl Uploads {
         }
     }
 
+    /// Sessions that this process has seen and that are not over.
+    pub(crate) fn count(&self) -> usize {
+        self.slots().len()
+    }
+
     fn is_busy(&self, id: UploadId) -> bool {
         matches!(self.slots().get(&id), Some(Slot::Busy))
     }

@@ -40,7 +40,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Layers of one pull that are downloaded or unpacked at once: containerd's `max_concurrent_downloads`.
@@ -83,7 +83,8 @@ impl ImageStore {
         let resolved = self.resolve(&session, found).await.map_err(unresolved)?;
         let Resolved { digest, manifest_digest, config, layers } = resolved;
         let lease = self.lease(&layers, manifest_digest);
-        self.check_announced(&layers)?;
+        let begun = Instant::now();
+        let bytes = self.check_announced(&layers)?;
         let layers = match tokio::time::timeout(PULL_TIME_MAX, self.made(&session, &layers)).await {
             Ok(made) => made?,
             Err(_) => return Err(too_slow(&layers)),
@@ -103,9 +104,21 @@ impl ImageStore {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = inner.make_durable(&manifest_digest) {
-                tracing::warn!(%error, "image not flushed; it is pulled again after a power loss");
+                tracing::warn!(
+                    event = "image_not_flushed",
+                    %error,
+                    "cannot flush an image to the disk: it is pulled again after a power loss"
+                );
             }
         });
+        tracing::info!(
+            event = "image_pulled",
+            image = %reference,
+            digest = %image.digest,
+            bytes,
+            took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "an image was pulled"
+        );
         Ok(image)
     }
 
@@ -116,8 +129,9 @@ impl ImageStore {
         self.inner.leases.take(layers.chain([manifest_digest]).collect())
     }
 
-    /// Refuses an image that announces more than there may be. What is here stays until bytes came.
-    fn check_announced(&self, layers: &[(Descriptor, Digest)]) -> Result<(), PullError> {
+    /// Refuses an image that announces more than there may be; otherwise the bytes that have to come. What is here stays until
+    /// they came.
+    fn check_announced(&self, layers: &[(Descriptor, Digest)]) -> Result<u64, PullError> {
         let options = &self.inner.options;
         let mut announced: u64 = 0;
         for (blob, diff_id) in layers {
@@ -131,7 +145,7 @@ impl ImageStore {
             }
         }
         let is_too_much = announced > options.bytes_max || !self.inner.may_fit(announced);
-        if is_too_much { Err(no_room()) } else { Ok(()) }
+        if is_too_much { Err(no_room()) } else { Ok(announced) }
     }
 
     /// Throws unused images away if the layers that are here are too large; refuses the pull if that is not enough.

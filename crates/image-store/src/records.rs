@@ -57,7 +57,11 @@ pub(crate) fn load(places: &Places, boot_id: &str) -> Result<Records, StoreError
             }
             Found::Kept(layers) => {
                 let record = path.display();
-                tracing::warn!(%record, "an image's record of another version is kept, with its layers");
+                tracing::warn!(
+                    event = "image_record_not_understood",
+                    %record,
+                    "an image's record of another version is kept, with its layers"
+                );
                 kept_layers.extend(layers);
                 continue;
             }
@@ -65,7 +69,12 @@ pub(crate) fn load(places: &Places, boot_id: &str) -> Result<Records, StoreError
             Found::Dropped(reason) => reason,
         };
         let record = path.display();
-        tracing::warn!(%record, reason, "image dropped; a task that names it pulls it again");
+        tracing::warn!(
+            event = "image_dropped",
+            %record,
+            reason,
+            "image dropped, its record is not usable: a task that names it pulls it again"
+        );
         fs::remove_file(&path).map_err(StoreError::at(&path))?;
     }
     Ok(Records { images, kept_layers })

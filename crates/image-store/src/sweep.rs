@@ -57,9 +57,10 @@ impl Inner {
             self.sweep(&HashSet::new(), &policy, self.options.images_max.saturating_sub(1), &now)?;
         if swept.layers > 0 {
             tracing::info!(
+                event = "image_room_made",
                 images = swept.images,
                 layers = swept.layers,
-                "room made: unused images removed"
+                "unused images were removed to make room for one more"
             );
             self.empty_trash_and_wait();
         }

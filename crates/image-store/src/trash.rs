@@ -54,7 +54,11 @@ impl Inner {
                 Ok(_) => rounds.is_running = true,
                 // A process at its limit of threads: it stays where it is, and costs space until then.
                 Err(error) => {
-                    tracing::warn!(%error, "no thread to empty the trash; the next question tries again");
+                    tracing::warn!(
+                        event = "image_trash_thread_missing",
+                        %error,
+                        "cannot start a thread to empty the trash; the next removal tries again"
+                    );
                 }
             }
         }

@@ -105,7 +105,11 @@ impl Drop for Working<'_> {
     fn drop(&mut self) {
         match discard(&self.directory, &self.inner.places) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "half-made layer not discarded");
+                tracing::warn!(
+                    event = "layer_not_discarded",
+                    %error,
+                    "cannot remove a layer that is only half made"
+                );
             }
             Err(_) => {}
             Ok(()) => self.inner.empty_trash(),

@@ -5,6 +5,9 @@
 //! append: decide under the lock -> join the waiting frame -> (lead: write, sync, show) -> answer
 //! ```
 //!
+//! How far the journals reach is written beside them ([`Acknowledged`]) between the sync and the answer: so a journal that
+//! was cut later, even between two frames, is known to have lost something.
+//!
 //! **Invariant:** an append answers `Ok` only after its bytes are on disk and visible; a failed write
 //! fails every append that it, or an append waiting behind it, was part of, and leaves nothing.
 
@@ -12,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use outport_acknowledged::Acknowledged;
 use outport_model::TimestampMs;
 
 use crate::error::LogStoreError;
@@ -20,7 +24,9 @@ use crate::journal::frame::FRAME_HEADER_BYTES;
 use crate::journal::index::IndexEntry;
 use crate::journal::record::{CursorMove, RecordHead};
 use crate::journal::{Journal, push_record};
-use crate::limits::{JOURNAL_BATCHES_MAX, JOURNALS_WAITING_MAX, PENDING_BYTES_MAX};
+use crate::limits::{
+    JOURNAL_BATCHES_MAX, JOURNALS_COUNTED, JOURNALS_WAITING_MAX, PENDING_BYTES_MAX,
+};
 
 /// What an append wants to write, decided with the newest cursor of its source at hand.
 pub(crate) struct Append<'a> {
@@ -36,6 +42,9 @@ pub(crate) struct Appender<'a> {
     pub source: Option<&'a str>,
 }
 
+/// Of each journal its number and how many bytes of it were acknowledged; the newest last, 0 where there are fewer.
+pub(crate) type AcknowledgedJournals = Acknowledged<{ 2 * JOURNALS_COUNTED }>;
+
 type SourceKey = (StreamNumber, String);
 
 pub(crate) struct Commit {
@@ -45,6 +54,7 @@ pub(crate) struct Commit {
 }
 
 struct State {
+    acknowledged: AcknowledgedJournals,
     active: Arc<Journal>,
     /// Full journals, oldest first, that are not in the catalog yet.
     waiting: Vec<Arc<Journal>>,
@@ -71,10 +81,12 @@ impl Commit {
     pub fn new(
         active: Journal,
         waiting: Vec<Journal>,
+        acknowledged: AcknowledgedJournals,
         next_sequence: u64,
         seal_bytes: u64,
     ) -> Self {
-        let state = State {
+        let mut state = State {
+            acknowledged,
             active: Arc::new(active),
             waiting: waiting.into_iter().map(Arc::new).collect(),
             frame: empty_frame(),
@@ -87,6 +99,7 @@ impl Commit {
             is_sealing: false,
             is_closed: false,
         };
+        state.acknowledge();
         Self { state: Mutex::new(state), changed: Condvar::new(), seal_bytes }
     }
 
@@ -171,6 +184,7 @@ impl Commit {
         let mut state = self.lock();
         match written {
             Ok(()) => {
+                state.acknowledge();
                 let _ = group.outcome.set(Ok(()));
                 state.assigned.retain(|_, (_, assigned_by)| !Arc::ptr_eq(assigned_by, &group));
                 state.commits += 1;
@@ -285,8 +299,13 @@ impl Commit {
         if !state.active.is_empty()
             && let Err(error) = state.active.append(&mut empty_frame())
         {
-            tracing::warn!(%error, "the log journal has no end mark");
+            tracing::warn!(
+                event = "log_journal_end_not_written",
+                %error,
+                "cannot write the end mark of a log journal"
+            );
         }
+        state.acknowledge();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -299,6 +318,17 @@ impl Commit {
 }
 
 impl State {
+    /// Everything that is in the journals now may be told of: it is on disk.
+    fn acknowledge(&mut self) {
+        let journals: Vec<&Arc<Journal>> = self.waiting.iter().chain([&self.active]).collect();
+        let newest = &journals[journals.len().saturating_sub(JOURNALS_COUNTED)..];
+        let mut numbers = [0; 2 * JOURNALS_COUNTED];
+        for (pair, journal) in numbers.chunks_exact_mut(2).zip(newest) {
+            pair.copy_from_slice(&[journal.number, journal.length()]);
+        }
+        self.acknowledged.set(numbers);
+    }
+
     fn cursor(&self, key: &SourceKey) -> Option<u64> {
         let assigned = self.assigned.get(key).map(|(cursor, _)| *cursor);
         assigned.or_else(|| {

@@ -1,7 +1,10 @@
 //! Why the log store refuses or fails.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
+use outport_acknowledged::DatabaseError;
 use outport_model::TimestampMs;
 
 /// A refusal (the caller's doing) or a fault (the disk's doing). [`LogStoreError::is_fault`] tells.
@@ -31,9 +34,15 @@ pub enum LogStoreError {
     #[error(transparent)]
     Shipment(#[from] ShipmentRefusal),
 
-    /// The bytes on disk are not what was written. What they held is not answered.
-    #[error("{path} is damaged at byte {offset}: {what}")]
-    Damaged { path: PathBuf, offset: u64, what: &'static str },
+    /// The bytes on disk are not what was written, or not all that was acknowledged. What they held is not answered.
+    #[error("{path} is damaged{}: {what}; {}", at(.offset), what_to_do(.path))]
+    Damaged { path: PathBuf, offset: Option<u64>, what: Cow<'static, str> },
+    /// The last changes of the catalog that were acknowledged are missing; `count` is the file that knows of them.
+    #[error(
+        "{path} is damaged: {what}; restore its directory from a backup, or remove {count}: the log groups and streams \
+         that were made or changed with them are lost then, and the events that were packed"
+    )]
+    Behind { path: PathBuf, what: String, count: PathBuf },
     #[error("{path}: {source}")]
     Disk { path: PathBuf, source: std::io::Error },
     #[error("no space left on the disk of the log catalog")]
@@ -43,7 +52,9 @@ pub enum LogStoreError {
     Full(String),
     #[error("log catalog: {0}")]
     Catalog(#[source] rusqlite::Error),
-    #[error("the log store in {path} is of version {found}, this program knows {known}")]
+    #[error(
+        "the log store in {path} is of version {found}, this program knows {known}: start the version that wrote it"
+    )]
     NewerVersion { path: PathBuf, found: i64, known: i64 },
     /// Another appender's write failed in the same group; nothing of this batch was kept.
     #[error("log events could not be written: {0}")]
@@ -58,6 +69,7 @@ impl LogStoreError {
         matches!(
             self,
             Self::Damaged { .. }
+                | Self::Behind { .. }
                 | Self::Disk { .. }
                 | Self::CatalogFull
                 | Self::Full(_)
@@ -66,6 +78,54 @@ impl LogStoreError {
                 | Self::WriteFailed(_)
                 | Self::Closed
         )
+    }
+}
+
+impl LogStoreError {
+    /// Says of which file SQLite speaks when it meets damage.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Catalog(error) => DatabaseError::in_use(path, error).into(),
+            other => other,
+        }
+    }
+}
+
+impl From<DatabaseError> for LogStoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Damaged { path, what } => {
+                Self::Damaged { path, offset: None, what: what.into() }
+            }
+            DatabaseError::Behind { path, what, count } => Self::Behind { path, what, count },
+            DatabaseError::Disk { path, source } => Self::Disk { path, source },
+            DatabaseError::Sqlite(error) => error.into(),
+        }
+    }
+}
+
+fn at(offset: &Option<u64>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
+}
+
+/// What an operator can do about a damaged file, and what it costs.
+fn what_to_do(path: &Path) -> String {
+    let logs = |levels: usize| path.ancestors().nth(levels).unwrap_or(path).display();
+    match path.extension().and_then(OsStr::to_str) {
+        Some("journal") => format!(
+            "restore {logs} from a backup, or move what is left of this file away, and {logs}/journals.acknowledged: the \
+             events that were in it are lost then",
+            logs = logs(2)
+        ),
+        Some("segment") => format!(
+            "restore {} from a backup; until then reads of the events in this part of the file are refused, all others are \
+             answered",
+            logs(2)
+        ),
+        _ => format!(
+            "restore {logs} from a backup, or move it away: all log groups, streams and events are lost then",
+            logs = logs(1)
+        ),
     }
 }
 

@@ -46,6 +46,9 @@ pub const FRAME_BYTES_MAX: usize = PENDING_BYTES_MAX + 2 * NODE_BATCH_BYTES_MAX;
 pub const JOURNAL_BATCHES_MAX: usize = 50_000;
 /// Journals that wait to be sealed; appenders wait when there are more.
 pub const JOURNALS_WAITING_MAX: usize = 2;
+/// Journals of which it is written down how much was acknowledged: those that wait, one that upkeep put aside, the one that
+/// grows, and some to spare.
+pub const JOURNALS_COUNTED: usize = 8;
 /// A block is closed when its messages reach this size.
 pub const BLOCK_BYTES_TARGET: usize = 512 * 1024;
 /// Events in a block.

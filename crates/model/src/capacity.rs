@@ -11,7 +11,7 @@ use crate::network::{NetworkInterface, Subnet};
 use crate::node::Node;
 use crate::task::{Reservation, Task};
 use crate::task_definition::TransportProtocol;
-use crate::{ClusterName, NodeId, Scope};
+use crate::{ClusterName, NodeId, Scope, SecurityGroupId, SubnetId};
 
 /// The sum of what the live tasks of one node hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub struct StartedTask {
 pub struct SubnetSpace<'a> {
     pub subnet: Arc<Subnet>,
     /// The security group of a task that names none: the one called `default` of the VPC.
-    pub default_security_group: Option<String>,
+    pub default_security_group: Option<SecurityGroupId>,
     /// How many of its addresses are taken.
     pub taken: usize,
     pub is_taken: Box<dyn Fn(Ipv4Addr) -> bool + 'a>,
@@ -139,6 +139,6 @@ impl std::fmt::Debug for SubnetSpace<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressCursor {
     pub scope: Scope,
-    pub subnet_id: String,
+    pub subnet_id: SubnetId,
     pub last: Ipv4Addr,
 }

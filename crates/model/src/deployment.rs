@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::AwsvpcConfiguration;
 use crate::task_definition::LaunchType;
-use crate::{ClusterName, DeploymentId, Family, Revision, Scope, ServiceName, TimestampMs};
+use crate::{
+    ClusterName, DeploymentId, Family, Revision, Scope, ServiceDeploymentId, ServiceName,
+    TimestampMs,
+};
 
 /// What `deployments[]` of a service shows, without its counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,8 +78,7 @@ pub struct ServiceDeployment {
     pub scope: Scope,
     pub cluster: ClusterName,
     pub service: ServiceName,
-    /// The last part of its ARN: 21 letters and digits, as AWS's are.
-    pub id: String,
+    pub id: ServiceDeploymentId,
     pub target_revision: DeploymentId,
     pub source_revisions: Vec<DeploymentId>,
     pub status: ServiceDeploymentStatus,

@@ -1,15 +1,32 @@
 //! Typed ids. A function that takes a `ClusterName` cannot be handed a `ServiceName`. A clone is free: indexes and keys
 //! hold the same text many times.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Reads a text into the place where it stays.
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+        Ok(text.into())
+    }
+}
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -22,6 +39,22 @@ macro_rules! text_id {
             }
         }
 
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                // Keys that lie side by side share most of their texts.
+                if Arc::ptr_eq(&self.0, &other.0) {
+                    return Ordering::Equal;
+                }
+                self.0.cmp(&other.0)
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -31,6 +64,18 @@ macro_rules! text_id {
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                &*self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                &*self.0 == *other
             }
         }
 
@@ -48,7 +93,7 @@ macro_rules! text_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer).map(Self::new)
+                deserializer.deserialize_str(Text).map(Self)
             }
         }
     };
@@ -92,6 +137,47 @@ text_id! {
     NodeId
 }
 
+text_id! {
+    /// A UUID, the last part of a container's ARN.
+    ContainerId
+}
+text_id! {
+    /// 21 letters and digits, the last part of a service deployment's ARN.
+    ServiceDeploymentId
+}
+text_id! {
+    /// `vpc-` and 17 lower-case hexadecimal digits.
+    VpcId
+}
+text_id! {
+    /// `subnet-` and 17 lower-case hexadecimal digits.
+    SubnetId
+}
+text_id! {
+    /// `sg-` and 17 lower-case hexadecimal digits.
+    SecurityGroupId
+}
+text_id! {
+    /// `eni-` and 17 lower-case hexadecimal digits.
+    NetworkInterfaceId
+}
+text_id! {
+    /// `eni-attach-` and 17 lower-case hexadecimal digits: what holds a network interface to its task, as EC2 names it.
+    AttachmentId
+}
+text_id! {
+    /// `dopt-` and 17 lower-case hexadecimal digits.
+    DhcpOptionsId
+}
+text_id! {
+    /// A UUID: an attachment of a task, as ECS names it.
+    TaskAttachmentId
+}
+text_id! {
+    /// A UUID of an event of a service.
+    ServiceEventId
+}
+
 /// The number behind the colon in `family:revision`; 1 and up, never used twice in a family.
 pub type Revision = u32;
 
@@ -104,8 +190,7 @@ pub trait NewIds {
     fn hex17(&self, prefix: &str) -> String;
     /// The digits behind `ecs-svc/`.
     fn deployment_id(&self) -> DeploymentId;
-    /// The last part of a service deployment's ARN: 21 letters and digits.
-    fn service_deployment_id(&self) -> String;
+    fn service_deployment_id(&self) -> ServiceDeploymentId;
 }
 
 /// The account and region that a row belongs to. Every key of the store starts with it.

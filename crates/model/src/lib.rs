@@ -22,6 +22,7 @@ pub mod network;
 pub mod node;
 pub mod node_identity;
 pub mod own_registry;
+pub mod rare_lines;
 pub mod service;
 pub mod tag;
 pub mod task;
@@ -31,8 +32,10 @@ pub mod task_end;
 pub use arn::Arn;
 pub use clock::{Now, SteadyMs};
 pub use ids::{
-    AccountId, ClusterName, ContainerInstanceId, DeploymentId, Family, NewIds, NodeId, Region,
-    Revision, Scope, ServiceName, TaskId,
+    AccountId, AttachmentId, ClusterName, ContainerId, ContainerInstanceId, DeploymentId,
+    DhcpOptionsId, Family, NetworkInterfaceId, NewIds, NodeId, Region, Revision, Scope,
+    SecurityGroupId, ServiceDeploymentId, ServiceEventId, ServiceName, SubnetId, TaskAttachmentId,
+    TaskId, VpcId,
 };
 pub use lifecycle::{DesiredStatus, Owner, TaskStatus};
 pub use tag::Tags;

@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Scope, Tags, TaskId, TimestampMs};
+use crate::{
+    AttachmentId, DhcpOptionsId, NetworkInterfaceId, Scope, SecurityGroupId, SubnetId, Tags,
+    TaskId, TimestampMs, VpcId,
+};
 
 /// An IPv4 range, such as `172.31.0.0/16`; the address has no bits behind the prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,20 +54,18 @@ impl std::fmt::Display for Ipv4Cidr {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vpc {
     pub scope: Scope,
-    /// `vpc-` and 17 hexadecimal digits.
-    pub id: String,
+    pub id: VpcId,
     pub cidr: Ipv4Cidr,
     pub is_default: bool,
-    pub dhcp_options_id: String,
+    pub dhcp_options_id: DhcpOptionsId,
     pub tags: Tags,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subnet {
     pub scope: Scope,
-    /// `subnet-` and 17 hexadecimal digits.
-    pub id: String,
-    pub vpc_id: String,
+    pub id: SubnetId,
+    pub vpc_id: VpcId,
     pub cidr: Ipv4Cidr,
     /// Such as `us-east-1a`.
     pub availability_zone: String,
@@ -90,11 +91,10 @@ impl Subnet {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecurityGroup {
     pub scope: Scope,
-    /// `sg-` and 17 hexadecimal digits.
-    pub id: String,
+    pub id: SecurityGroupId,
     pub name: String,
     pub description: String,
-    pub vpc_id: String,
+    pub vpc_id: VpcId,
     pub ingress: Vec<SecurityGroupRule>,
     pub egress: Vec<SecurityGroupRule>,
     pub tags: Tags,
@@ -111,35 +111,33 @@ pub struct SecurityGroupRule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SecurityGroupPeer {
     Cidr(Ipv4Cidr),
-    Group(String),
+    Group(SecurityGroupId),
 }
 
 /// An elastic network interface: the address of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkInterface {
     pub scope: Scope,
-    /// `eni-` and 17 hexadecimal digits.
-    pub id: String,
-    pub vpc_id: String,
-    pub subnet_id: String,
+    pub id: NetworkInterfaceId,
+    pub vpc_id: VpcId,
+    pub subnet_id: SubnetId,
     pub availability_zone: String,
-    pub security_groups: Vec<String>,
+    pub security_groups: Vec<SecurityGroupId>,
     pub private_ip: Ipv4Addr,
     /// `02:…`, lower case.
     pub mac_address: String,
     pub private_dns_name: String,
     pub description: String,
     pub task: TaskId,
-    /// `eni-attach-` and 17 hexadecimal digits.
-    pub attachment_id: String,
+    pub attachment_id: AttachmentId,
     pub created_at_ms: TimestampMs,
 }
 
 /// What the caller asked for in `networkConfiguration.awsvpcConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwsvpcConfiguration {
-    pub subnets: Vec<String>,
-    pub security_groups: Vec<String>,
+    pub subnets: Vec<SubnetId>,
+    pub security_groups: Vec<SecurityGroupId>,
     pub assign_public_ip: bool,
 }
 

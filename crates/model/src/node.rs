@@ -21,7 +21,7 @@ pub struct Node {
     pub assignment_generation: u64,
     /// False after the node said that it is going away.
     pub accepts_tasks: bool,
-    /// False while the node is silent. Its heartbeats are counted in memory; only the turn from one to
+    /// False while the node is silent, and until it has ended what ended without it meanwhile. Its heartbeats are counted in memory; only the turn from one to
     /// the other is written here.
     #[serde(default)]
     pub connected: bool,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::deployment::Deployment;
 use crate::network::AwsvpcConfiguration;
 use crate::task_definition::LaunchType;
-use crate::{ClusterName, Family, Revision, Scope, ServiceName, Tags, TimestampMs};
+use crate::{ClusterName, Family, Revision, Scope, ServiceEventId, ServiceName, Tags, TimestampMs};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
@@ -114,8 +114,7 @@ impl DeploymentConfiguration {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceEvent {
-    /// A UUID.
-    pub id: String,
+    pub id: ServiceEventId,
     pub at_ms: TimestampMs,
     pub message: String,
 }

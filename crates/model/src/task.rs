@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::network::AwsvpcConfiguration;
 use crate::task_definition::{LaunchType, TransportProtocol};
 use crate::{
-    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, Revision, Scope,
-    ServiceName, Tags, TaskId, TaskStatus, TimestampMs,
+    ClusterName, ContainerId, ContainerInstanceId, DeploymentId, DesiredStatus, Family,
+    NetworkInterfaceId, NodeId, Revision, Scope, ServiceName, SubnetId, Tags, TaskAttachmentId,
+    TaskId, TaskStatus, TimestampMs,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,10 +98,9 @@ pub struct Reservation {
 /// The task's network interface, as `attachments[]` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskAttachment {
-    /// A UUID.
-    pub id: String,
-    pub network_interface_id: String,
-    pub subnet_id: String,
+    pub id: TaskAttachmentId,
+    pub network_interface_id: NetworkInterfaceId,
+    pub subnet_id: SubnetId,
     pub mac_address: String,
     pub private_dns_name: String,
     pub private_ip: Ipv4Addr,
@@ -108,8 +108,7 @@ pub struct TaskAttachment {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskContainer {
-    /// The UUID at the end of the container's ARN.
-    pub id: String,
+    pub id: ContainerId,
     pub name: String,
     pub image: String,
     /// What the service's deployment had resolved the image to when the task was made: the node pulls

@@ -1,7 +1,15 @@
-//! A revision of a task definition: what the planner and the node act on, and the whole text.
+//! A revision of a task definition, and what a task of it runs.
 //!
-//! **Invariant:** a revision never changes but for its status. `document` is the normalised AWS form
-//! that describes answer with; every other field was parsed from it when it was registered.
+//! ```text
+//! TaskDefinition   the row: `document`, as it was registered, and who did it
+//! Workload         what this version reads in the document, each time anew: nothing of it is stored
+//! ```
+//!
+//! **Invariant:** a revision never changes but for its status and tags. What it means is read from `document` when it is
+//! run, so that a version which learns something runs the revisions of before.
+
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +25,27 @@ pub struct TaskDefinition {
     /// The JSON of AWS's `TaskDefinition` shape, normalised; status, time stamps and the like come
     /// from the fields of this row.
     pub document: String,
+    /// What `mode` is of a log configuration that does not say it: the account setting `defaultLogDriverMode` when the
+    /// revision was registered.
+    #[serde(default)]
+    pub non_blocking_logs: bool,
+    pub registered_at_ms: TimestampMs,
+    pub registered_by: String,
+    pub deregistered_at_ms: Option<TimestampMs>,
+    pub delete_requested_at_ms: Option<TimestampMs>,
+    pub tags: Tags,
+}
+
+/// What a task of a revision runs, as this version understands it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Whether the document could be read. Of one that could not, such as a newer version's, nothing else here is known.
+    pub is_readable: bool,
     pub network_mode: NetworkMode,
     /// Of the task as a whole; `None` leaves the sum to the containers (EC2 only).
     pub cpu_units: Option<u32>,
     pub memory_mib: Option<u32>,
     /// GiB of `ephemeralStorage`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_gib: Option<u32>,
     /// Launch types that it was validated for (`compatibilities` in AWS's words).
     pub compatibilities: Vec<LaunchType>,
@@ -30,14 +53,14 @@ pub struct TaskDefinition {
     pub task_role_arn: Option<String>,
     pub execution_role_arn: Option<String>,
     pub containers: Vec<ContainerDefinition>,
-    /// What it asks for that this version does not run, in words for the caller. A task of it is
-    /// refused; registering and describing it is not.
+    /// What it asks for that this version does not run, in words for the caller. No task of it is started; registering and
+    /// describing it is not refused.
     pub unsupported: Vec<String>,
-    pub registered_at_ms: TimestampMs,
-    pub registered_by: String,
-    pub deregistered_at_ms: Option<TimestampMs>,
-    pub delete_requested_at_ms: Option<TimestampMs>,
-    pub tags: Tags,
+}
+
+/// Reads the documents of task definitions. What they say is AWS's JSON, which neither controllers nor the planner know.
+pub trait ReadWorkload: Debug + Send + Sync + 'static {
+    fn read(&self, definition: &TaskDefinition) -> Arc<Workload>;
 }
 
 /// The last revision number that a family gave out; it outlives the revisions.
@@ -86,7 +109,7 @@ impl NetworkMode {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LaunchType {
     Ec2,
@@ -105,42 +128,120 @@ impl LaunchType {
 }
 
 /// One container of a task, as far as this version runs it.
+///
+/// It is also what nodes are told, after the overrides of the task: a promise between versions, see the crate
+/// `node-protocol`. Fields are only added, with a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerDefinition {
     pub name: String,
     pub image: String,
+    #[serde(default = "essential_default")]
     pub essential: bool,
     /// `None`: the image's own.
+    #[serde(default)]
     pub entry_point: Option<Vec<String>>,
+    #[serde(default)]
     pub command: Option<Vec<String>>,
+    #[serde(default)]
     pub working_directory: Option<String>,
+    #[serde(default)]
     pub user: Option<String>,
     /// In the order given; a later one of the same name wins.
+    #[serde(default)]
     pub environment: Vec<(String, String)>,
     /// Relative weight under the task; 0 means none was asked for.
+    #[serde(default)]
     pub cpu_units: u32,
     /// The hard limit.
+    #[serde(default)]
     pub memory_mib: Option<u32>,
     /// The soft limit.
+    #[serde(default)]
     pub memory_reservation_mib: Option<u32>,
+    #[serde(default)]
     pub port_mappings: Vec<PortMapping>,
+    #[serde(default)]
     pub ulimits: Vec<Ulimit>,
+    #[serde(default)]
     pub readonly_root_filesystem: bool,
+    #[serde(default)]
     pub privileged: bool,
+    #[serde(default)]
     pub hostname: Option<String>,
+    #[serde(default)]
     pub interactive: bool,
+    #[serde(default)]
     pub pseudo_terminal: bool,
+    #[serde(default)]
     pub docker_labels: Vec<(String, String)>,
+    #[serde(default)]
     pub extra_hosts: Vec<(String, String)>,
+    #[serde(default)]
     pub dns_servers: Vec<String>,
+    #[serde(default)]
     pub dns_search_domains: Vec<String>,
+    #[serde(default)]
     pub linux: LinuxParameters,
+    #[serde(default)]
     pub system_controls: Vec<(String, String)>,
+    #[serde(default)]
     pub depends_on: Vec<ContainerDependency>,
-    /// Seconds from SIGTERM to SIGKILL; `None`: 30.
-    pub stop_timeout_s: Option<u32>,
+    /// Seconds from SIGTERM to SIGKILL.
+    #[serde(default = "stop_timeout_s_default")]
+    pub stop_timeout_s: u32,
+    #[serde(default)]
     pub start_timeout_s: Option<u32>,
-    pub log: LogConfiguration,
+    #[serde(default)]
+    pub log_configuration: LogConfiguration,
+}
+
+impl ContainerDefinition {
+    /// One that says nothing but its name and image: the rest is what AWS takes then.
+    pub fn new(name: impl Into<String>, image: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            image: image.into(),
+            essential: essential_default(),
+            entry_point: None,
+            command: None,
+            working_directory: None,
+            user: None,
+            environment: Vec::new(),
+            cpu_units: 0,
+            memory_mib: None,
+            memory_reservation_mib: None,
+            port_mappings: Vec::new(),
+            ulimits: Vec::new(),
+            readonly_root_filesystem: false,
+            privileged: false,
+            hostname: None,
+            interactive: false,
+            pseudo_terminal: false,
+            docker_labels: Vec::new(),
+            extra_hosts: Vec::new(),
+            dns_servers: Vec::new(),
+            dns_search_domains: Vec::new(),
+            linux: LinuxParameters::default(),
+            system_controls: Vec::new(),
+            depends_on: Vec::new(),
+            stop_timeout_s: STOP_TIMEOUT_DEFAULT_S,
+            start_timeout_s: None,
+            log_configuration: LogConfiguration::Local,
+        }
+    }
+}
+
+/// Source: `essential` of botocore's `ContainerDefinition`.
+fn essential_default() -> bool {
+    true
+}
+
+/// What `stopTimeout` is when a definition does not say it.
+/// Source: `stopTimeout` of botocore's `ContainerDefinition`.
+pub const STOP_TIMEOUT_DEFAULT_S: u32 = 30;
+
+fn stop_timeout_s_default() -> u32 {
+    STOP_TIMEOUT_DEFAULT_S
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,9 +310,10 @@ pub struct Ulimit {
 }
 
 /// Where what a container writes to stdout and stderr goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogConfiguration {
     /// No log configuration: kept on the node with the task, as Docker's json-file would.
+    #[default]
     Local,
     Awslogs(AwslogsOptions),
 }

@@ -1,5 +1,6 @@
 //! The end of a task, with all that ends with it.
 
+use crate::NetworkInterfaceId;
 use crate::task::Task;
 
 /// A task that is STOPPED now, and what it held until now. The planner makes it; the store writes it whole, so that
@@ -7,6 +8,6 @@ use crate::task::Task;
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskEnd {
     pub task: Task,
-    /// The id of its network interface, which goes.
-    pub network_interface: Option<String>,
+    /// Its network interface, which goes.
+    pub network_interface: Option<NetworkInterfaceId>,
 }

@@ -3,24 +3,22 @@
 //! **Invariant:** an assignment older than the one that is followed is refused.
 
 mod equipment;
-mod following;
+pub(crate) mod following;
 mod leaving;
+mod leftovers;
 mod orders;
-mod strangers;
-mod tasks;
+pub(crate) mod tasks;
 mod unreadable;
 mod upkeep;
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outport_certificates::JoinToken;
 use outport_container_runtime::{RuntimeError, private};
 use outport_image_store::StoreError;
-use outport_model::TaskId;
 use outport_model::node::NodeCapacity;
 use outport_node_protocol::{RefusalCode, Registration};
 use outport_task_disk::DiskError;
@@ -32,11 +30,9 @@ use tokio::task::JoinHandle;
 use equipment::{machine, runtime};
 use following::{follow_assignments, keep_certificate, register, registration};
 use leaving::{empty_trash, remove_containers};
-use orders::raise;
-use unreadable::Refused;
-use upkeep::{keep_run_dir, restore_rules, sweep_images, watch_room};
+use tasks::Tasks;
+use upkeep::{keep_run_dir, measure_log_lag, restore_rules, sweep_images, watch_room};
 
-use crate::board::Board;
 use crate::container_spec::OpenFiles;
 use crate::control_plane::ControlPlane;
 use crate::host;
@@ -48,7 +44,6 @@ use crate::machine::{
 };
 use crate::reporter::Reporter;
 use crate::run_dir;
-use crate::task::Order;
 use crate::task::runner::StopReason;
 use crate::task_record::TaskRecords;
 
@@ -139,30 +134,12 @@ pub struct Agent {
 struct Shared {
     machine: Arc<Machine>,
     control_plane: Arc<ControlPlane>,
-    board: Arc<Board>,
-    records: TaskRecords,
-    boot_id: String,
-    generation: Arc<AtomicU64>,
+    tasks: Arc<Tasks<Machine>>,
     accepts_tasks: Arc<AtomicBool>,
     /// Whether a report was delivered: from then on tasks are placed here.
     reported: watch::Sender<bool>,
     /// Whether the disk has room for new tasks.
     has_room: Arc<AtomicBool>,
-    /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
-    stopping: OnceLock<StopReason>,
-    runners: Mutex<HashMap<TaskId, Runner>>,
-    /// Tasks that were here and whose record is lost or damaged, until the control plane has said whether it still knows
-    /// them. Of one that it does, what runs is taken over by the assignment; if nothing does, it is reported stopped: it
-    /// may have run.
-    lost: Mutex<HashSet<TaskId>>,
-    /// Tasks whose records are of a version that is not understood here. They are left alone.
-    kept: Mutex<HashSet<TaskId>>,
-    refused: Refused,
-}
-
-struct Runner {
-    orders: watch::Sender<Order>,
-    work: JoinHandle<()>,
 }
 
 impl Agent {
@@ -184,35 +161,29 @@ impl Agent {
         let registered = register(&control_plane, &question).await?;
         let machine = Arc::new(machine(&settings, &control_plane, registered).await?);
         register(&control_plane, &registration).await?;
+        let records = TaskRecords::open(
+            settings.directory.join("tasks"),
+            run_dir::path(&settings.instance).join("tasks"),
+        )?;
         let shared = Arc::new(Shared {
+            tasks: Arc::new(Tasks::new(machine.clone(), records, boot_id)),
             machine,
             control_plane,
-            board: Arc::default(),
-            records: TaskRecords::open(
-                settings.directory.join("tasks"),
-                run_dir::path(&settings.instance).join("tasks"),
-            )?,
-            lost: Mutex::default(),
-            kept: Mutex::default(),
-            refused: Refused::default(),
-            boot_id,
-            generation: Arc::default(),
             accepts_tasks: Arc::new(AtomicBool::new(true)),
             reported: watch::Sender::new(false),
             has_room: Arc::new(AtomicBool::new(true)),
-            stopping: OnceLock::new(),
-            runners: Mutex::default(),
         });
-        shared.take_over().await?;
+        shared.tasks.adopt().await?;
         let (dismiss, dismissal) = watch::channel(None);
         let loops = vec![
-            tokio::spawn(shared.reporter().run()),
+            tokio::spawn(shared.reporter(&registration).run()),
             tokio::spawn(follow_assignments(shared.clone(), registration, dismiss)),
             tokio::spawn(keep_certificate(shared.clone())),
             tokio::spawn(sweep_images(shared.clone())),
             tokio::spawn(restore_rules(shared.clone())),
             tokio::spawn(watch_room(shared.clone(), settings.directory.clone())),
-            tokio::spawn(shared.machine.log_news.clone().run()),
+            tokio::spawn(shared.machine.log_wakeups.clone().run()),
+            tokio::spawn(measure_log_lag(shared.clone())),
             tokio::spawn(keep_run_dir(shared.clone(), run_dir::path(&settings.instance))),
         ];
         let runtime = shared.machine.runtime.clone();
@@ -228,28 +199,38 @@ impl Agent {
     /// made on this host.
     pub async fn stop_tasks(self, reason: &str) -> Result<(), AgentError> {
         self.shared.accepts_tasks.store(false, Ordering::Release);
-        self.shared.stop_all(StopReason(reason.to_owned()));
-        let board = &self.shared.board;
+        self.shared.tasks.stop_all(StopReason(reason.to_owned()));
+        let task_reports = self.shared.tasks.task_reports();
         let stopped = async {
             let mut said = tokio::time::Instant::now();
-            while !board.all_stopped() {
+            while !task_reports.all_stopped() {
                 if said.elapsed() >= STOP_WORD_INTERVAL {
                     said = tokio::time::Instant::now();
-                    tracing::info!(tasks = board.unstopped(), "waiting for tasks to stop");
+                    tracing::info!(
+                        event = "tasks_being_stopped",
+                        tasks = task_reports.unstopped(),
+                        "waiting for tasks to stop"
+                    );
                 }
                 tokio::time::sleep(FORGET_LOOK).await;
             }
         };
         if tokio::time::timeout(STOP_ALL_PATIENCE, stopped).await.is_err() {
-            tracing::error!("some tasks did not stop in time and are removed");
+            tracing::error!(
+                event = "tasks_not_stopped",
+                "some tasks did not stop in time and are removed"
+            );
         }
         let forgotten = async {
-            while !self.shared.runners().values().all(|runner| runner.work.is_finished()) {
+            while !self.shared.tasks.are_forgotten() {
                 tokio::time::sleep(FORGET_LOOK).await;
             }
         };
         if tokio::time::timeout(FORGET_PATIENCE, forgotten).await.is_err() {
-            tracing::warn!("the control plane did not let go of all tasks in time");
+            tracing::warn!(
+                event = "tasks_not_acknowledged",
+                "the control plane did not acknowledge the end of all tasks in time"
+            );
         }
         self.detach();
         let machine = &self.shared.machine;
@@ -285,9 +266,7 @@ impl Agent {
         for each in &self.loops {
             each.abort();
         }
-        for runner in self.shared.runners().values() {
-            runner.work.abort();
-        }
+        self.shared.tasks.detach();
     }
 }
 
@@ -341,34 +320,14 @@ fn remove_host_traces(instance: &str) -> Result<(), AgentError> {
 }
 
 impl Shared {
-    fn reporter(self: &Arc<Self>) -> Reporter {
+    fn reporter(&self, registration: &Registration) -> Reporter {
         Reporter {
             control_plane: self.control_plane.clone(),
-            board: self.board.clone(),
-            boot_id: self.boot_id.clone(),
-            generation: self.generation.clone(),
+            tasks: self.tasks.clone(),
             accepts_tasks: self.accepts_tasks.clone(),
             reported: self.reported.clone(),
             has_room: self.has_room.clone(),
+            registration: registration.clone(),
         }
-    }
-
-    /// Ends one task for a reason of the node's own.
-    fn stop_one(&self, task: &TaskId, reason: StopReason) {
-        if let Some(runner) = self.runners().get(task) {
-            raise(&runner.orders, Order::Stop(Some(reason)));
-        }
-    }
-
-    fn lost(&self) -> MutexGuard<'_, HashSet<TaskId>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashSet<TaskId>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn runners(&self) -> MutexGuard<'_, HashMap<TaskId, Runner>> {
-        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

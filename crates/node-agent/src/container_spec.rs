@@ -11,6 +11,7 @@ use outport_container_runtime::{
     Namespaces, Rootfs, TextFile, TmpfsMount, Ulimit, signal_number,
 };
 use outport_image_store::ImageConfig;
+use outport_model::task_definition::LaunchType;
 use outport_node_protocol::{ContainerAssignment, LogDestination, TaskAssignment};
 
 const MIB: u64 = 1024 * 1024;
@@ -75,27 +76,27 @@ pub fn container_spec(
     refuse_what_is_missing(container)?;
     let args = command_line(container, image)?;
     let mut spec = ContainerSpec::new(Rootfs::Layers(host.layers), args);
-    spec.env = environment(task, container, image);
+    spec.env = environment(container, image);
     spec.working_directory =
-        container.working_directory.clone().unwrap_or_else(|| image.working_dir.clone());
-    spec.user = container.user.clone().unwrap_or_else(|| image.user.clone());
+        container.definition.working_directory.clone().unwrap_or_else(|| image.working_dir.clone());
+    spec.user = container.definition.user.clone().unwrap_or_else(|| image.user.clone());
     spec.capabilities = CapabilityChanges {
-        add: container.linux.capabilities_add.clone(),
-        drop: container.linux.capabilities_drop.clone(),
+        add: container.definition.linux.capabilities_add.clone(),
+        drop: container.definition.linux.capabilities_drop.clone(),
     };
     // Whether this node gives as much is the runtime's to say.
-    spec.privileged = container.privileged;
-    spec.readonly_rootfs = container.readonly_root_filesystem;
+    spec.privileged = container.definition.privileged;
+    spec.readonly_rootfs = container.definition.readonly_root_filesystem;
     spec.ulimits = ulimits(task, container, host.open_files);
-    spec.hostname = container.hostname.clone().or(host.hostname);
+    spec.hostname = container.definition.hostname.clone().or(host.hostname);
     spec.tmpfs = tmpfs(container);
     spec.volumes = volumes(image)?;
     spec.files = host.files;
-    spec.init_process_enabled = container.linux.init_process_enabled;
-    if let Some(size_mib) = container.linux.shared_memory_size_mib {
+    spec.init_process_enabled = container.definition.linux.init_process_enabled;
+    if let Some(size_mib) = container.definition.linux.shared_memory_size_mib {
         spec.shared_memory_size_mib = u64::from(size_mib);
     }
-    spec.sysctls = container.system_controls.iter().cloned().collect::<BTreeMap<_, _>>();
+    spec.sysctls = container.definition.system_controls.iter().cloned().collect::<BTreeMap<_, _>>();
     let uts = if host.network == Namespace::Host { Namespace::Host } else { Namespace::New };
     spec.namespaces = Namespaces { network: host.network, uts, ..Namespaces::default() };
     spec.limits = limits(task, container);
@@ -120,8 +121,8 @@ fn volumes(image: &ImageConfig) -> Result<Vec<String>, SpecError> {
 /// The control plane refuses these too; a newer one might not know what this node lacks.
 fn refuse_what_is_missing(container: &ContainerAssignment) -> Result<(), SpecError> {
     match container {
-        _ if container.pseudo_terminal => Err(SpecError::PseudoTerminal),
-        _ if container.interactive => Err(SpecError::Interactive),
+        _ if container.definition.pseudo_terminal => Err(SpecError::PseudoTerminal),
+        _ if container.definition.interactive => Err(SpecError::Interactive),
         _ => Ok(()),
     }
 }
@@ -132,20 +133,16 @@ fn command_line(
     image: &ImageConfig,
 ) -> Result<Vec<String>, SpecError> {
     let given = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
-    let entry_point = given(&container.entry_point);
-    let command = given(&container.command);
+    let entry_point = given(&container.definition.entry_point);
+    let command = given(&container.definition.command);
     let image_command = if entry_point.is_some() { Vec::new() } else { image.cmd.clone() };
     let mut args = entry_point.unwrap_or_else(|| image.entrypoint.clone());
     args.extend(command.unwrap_or(image_command));
     if args.is_empty() { Err(SpecError::NoCommand) } else { Ok(args) }
 }
 
-/// The image's, then ours, then the task definition's with its overrides: the later one wins.
-fn environment(
-    task: &TaskAssignment,
-    container: &ContainerAssignment,
-    image: &ImageConfig,
-) -> Vec<(String, String)> {
+/// The image's, then the task's, which has its overrides and what ECS sets: the later one wins.
+fn environment(container: &ContainerAssignment, image: &ImageConfig) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = image
         .env
         .iter()
@@ -154,15 +151,7 @@ fn environment(
             None => (line.clone(), String::new()),
         })
         .collect();
-    let mut add = |name: &str, value: &str| environment.push((name.to_owned(), value.to_owned()));
-    if task.launch_type == "FARGATE" {
-        add("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE");
-        add("AWS_REGION", &task.region);
-        add("AWS_DEFAULT_REGION", &task.region);
-    } else {
-        add("AWS_EXECUTION_ENV", "AWS_ECS_EC2");
-    }
-    environment.extend(container.environment.iter().cloned());
+    environment.extend(container.definition.environment.iter().cloned());
     environment
 }
 
@@ -174,6 +163,7 @@ fn ulimits(
     // -1 is AWS's word for unlimited.
     let value = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
     let mut ulimits: Vec<Ulimit> = container
+        .definition
         .ulimits
         .iter()
         .map(|ulimit| Ulimit {
@@ -183,12 +173,12 @@ fn ulimits(
         })
         .collect();
     if ulimits.iter().all(|ulimit| ulimit.name != "nofile") {
-        let OpenFiles { soft, hard } = match task.launch_type.as_str() {
-            "FARGATE" => {
+        let OpenFiles { soft, hard } = match task.launch_type {
+            LaunchType::Fargate => {
                 let both = FARGATE_OPEN_FILES.min(open_files.hard);
                 OpenFiles { soft: both, hard: both }
             }
-            _ => open_files,
+            LaunchType::Ec2 | LaunchType::External => open_files,
         };
         ulimits.push(Ulimit { name: "nofile".to_owned(), soft, hard });
     }
@@ -197,6 +187,7 @@ fn ulimits(
 
 fn tmpfs(container: &ContainerAssignment) -> Vec<TmpfsMount> {
     container
+        .definition
         .linux
         .tmpfs
         .iter()
@@ -212,9 +203,9 @@ fn tmpfs(container: &ContainerAssignment) -> Vec<TmpfsMount> {
 fn limits(task: &TaskAssignment, container: &ContainerAssignment) -> CgroupLimits {
     let bytes = |mib: u32| u64::from(mib) * MIB;
     CgroupLimits {
-        cpu_shares: Some(u64::from(container.cpu_units).max(CPU_SHARES_MIN)),
-        memory_bytes: container.memory_mib.map(bytes),
-        memory_reservation_bytes: container.memory_reservation_mib.map(bytes),
+        cpu_shares: Some(u64::from(container.definition.cpu_units).max(CPU_SHARES_MIN)),
+        memory_bytes: container.definition.memory_mib.map(bytes),
+        memory_reservation_bytes: container.definition.memory_reservation_mib.map(bytes),
         pids_max: Some(u64::from(task.limits.pids_max)),
         ..CgroupLimits::default()
     }

@@ -10,7 +10,7 @@
 //! without harm.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,9 +29,10 @@ use outport_certificates::{
 use outport_model::NodeId;
 use outport_model::clock::Reading;
 use outport_node_protocol::{
-    Assignment, AssignmentRequest, CertificateRequest, CredentialRequest, DOOR_VERSION,
-    IssuedCertificate, JoinRequest, LogBatch, LogCursor, POLL_MS_MAX, ProtocolVersions, Refusal,
-    RefusalCode, Registered, Registration, RegistryCredential, Report, call_path,
+    Assignment, AssignmentRequest, AssignmentRequestV1, CertificateRequest, CredentialRequest,
+    DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch, LogCursor,
+    POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode, Registered, Registration,
+    RegistryCredential, Report, Reported, SECTIONS_VERSION, TaskSection, call_path,
 };
 use rustls::pki_types::ServerName;
 use serde::Serialize;
@@ -70,6 +71,8 @@ pub struct ControlPlane {
     link: RwLock<Arc<Link>>,
     /// What both speak, as the last registration said.
     version: AtomicU32,
+    /// As the last registration said.
+    takes_report_changes: AtomicBool,
     /// One attempt to get a certificate at a time; when the last was renewed, on the clock that never steps.
     joining: tokio::sync::Mutex<Option<i64>>,
 }
@@ -86,8 +89,10 @@ enum Known {
 }
 
 impl ControlPlane {
-    /// Makes no connection yet. `directory` keeps the node's identity. The link is always TLS: `http://` in
-    /// front of the address, as older versions wanted it, means the same.
+    /// Makes no connection yet. `directory` keeps the node's identity.
+    ///
+    /// # Errors
+    /// When the address is none, or says `http://`: the link is always TLS. When the identity cannot be used.
     pub fn new(
         url: &str,
         token: JoinToken,
@@ -109,7 +114,20 @@ impl ControlPlane {
         let base = format!("https://{authority}");
         let joining = tokio::sync::Mutex::new(None);
         let version = AtomicU32::new(DOOR_VERSION);
-        Ok(Self { base, authority, node, token, file, slot, tls, link, version, joining })
+        let takes_report_changes = AtomicBool::new(false);
+        Ok(Self {
+            base,
+            authority,
+            node,
+            token,
+            file,
+            slot,
+            tls,
+            link,
+            version,
+            takes_report_changes,
+            joining,
+        })
     }
 
     pub fn node(&self) -> &NodeId {
@@ -135,17 +153,38 @@ impl ControlPlane {
             return Err(LinkError::NoCommonVersion { theirs: version });
         }
         self.version.store(version, Ordering::Release);
+        self.takes_report_changes.store(registered.takes_report_changes, Ordering::Release);
         Ok(registered)
     }
 
-    /// Waits for an assignment newer than the known one; `None` when there was none for a while.
-    pub async fn assignment(&self, known_generation: u64) -> Result<Option<Assignment>, LinkError> {
-        let request = AssignmentRequest { node: self.node.clone(), known_generation };
-        self.call("assignment", &request, Duration::from_millis(POLL_MS_MAX) + POLL_GRACE).await
+    /// Waits for sections newer than the known ones; `None` when there were none for a while.
+    pub async fn assignment(
+        &self,
+        known: KnownGenerations,
+        boot_id: &str,
+    ) -> Result<Option<Assignment>, LinkError> {
+        let request = AssignmentRequest {
+            node: self.node.clone(),
+            known,
+            takes_changes: true,
+            boot_id: Some(boot_id.to_owned()),
+        };
+        let timeout = Duration::from_millis(POLL_MS_MAX) + POLL_GRACE;
+        if self.version.load(Ordering::Acquire) >= SECTIONS_VERSION {
+            return self.call("assignment", &request, timeout).await;
+        }
+        let request = AssignmentRequestV1::from(request);
+        let tasks: Option<Arc<TaskSection>> = self.call("assignment", &request, timeout).await?;
+        Ok(tasks.map(|tasks| Assignment { tasks: Some(tasks) }))
     }
 
-    pub async fn report(&self, report: &Report) -> Result<(), LinkError> {
-        self.call::<_, serde_json::Value>("report", report, CALL_TIMEOUT).await.map(drop)
+    /// Whether a report may say only what changed.
+    pub fn takes_report_changes(&self) -> bool {
+        self.takes_report_changes.load(Ordering::Acquire)
+    }
+
+    pub async fn report(&self, report: &Report) -> Result<Reported, LinkError> {
+        self.call("report", report, CALL_TIMEOUT).await.map(Option::unwrap_or_default)
     }
 
     /// Answers the cursor up to which the log is on the control plane's disk.
@@ -176,7 +215,7 @@ impl ControlPlane {
             self.exchange(&link.client, "certificate", &request, CALL_TIMEOUT).await?;
         self.take(&key, &issued.ok_or_else(empty)?)?;
         *renewed_ms = Some(now.steady_ms);
-        tracing::info!("this node has its next certificate");
+        tracing::info!(event = "node_certificate_renewed", "this node has its next certificate");
         Ok(())
     }
 
@@ -193,7 +232,11 @@ impl ControlPlane {
         }
         match self.exchange(&link.client, name, question, timeout).await {
             Err(error) if error.wants_joining() => {
-                tracing::warn!(%error, "this node joins again");
+                tracing::warn!(
+                    event = "node_joins_again",
+                    %error,
+                    "the control plane refuses this node's certificate: it joins again"
+                );
                 let link = self.join(&link).await?;
                 self.exchange(&link.client, name, question, timeout).await
             }
@@ -257,14 +300,15 @@ impl ControlPlane {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| malformed(&error))?;
         let exchange = async {
-            let answer = client.request(request).await.map_err(|error| unreachable(&error))?;
+            let answer = client.request(request).await;
+            let answer = answer.map_err(|error| unreachable(&error, self.file.path()))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
                 .collect()
                 .await
                 .map_err(|error| LinkError::Unreachable(error.to_string()))?
                 .to_bytes();
-            read_answer(status, &body)
+            read_answer(status, &body).map_err(|error| error.about(self.file.path()))
         };
         tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::Timeout)?
     }
@@ -275,7 +319,10 @@ fn authority_of(url: &str) -> Result<String, LinkError> {
         url.trim_end_matches('/').parse().map_err(|_| LinkError::Address(url.to_owned()))?;
     let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
     match (uri.scheme_str(), uri.authority()) {
-        (Some("https" | "http"), Some(authority)) if is_bare => Ok(authority.to_string()),
+        (Some("https"), Some(authority)) if is_bare => Ok(authority.to_string()),
+        (Some("http"), Some(authority)) if is_bare => Err(LinkError::Address(format!(
+            "{url} says plain HTTP, and nodes talk to their control plane over TLS only: write https://{authority}"
+        ))),
         _ => Err(LinkError::Address(format!("{url} (it is like https://10.0.0.1:4566)"))),
     }
 }
@@ -312,9 +359,12 @@ pub(crate) fn link_name() -> ServerName<'static> {
     ServerName::try_from(NODE_LINK_NAME).expect("a host name")
 }
 
-fn unreachable(error: &(dyn std::error::Error + 'static)) -> LinkError {
+fn unreachable(error: &(dyn std::error::Error + 'static), identity: &Path) -> LinkError {
     match handshake_trouble(error) {
         Some(HandshakeTrouble::OtherAuthority(text)) => LinkError::Stranger(text),
+        Some(HandshakeTrouble::OwnCertificate(alert)) => {
+            LinkError::OwnCertificate { file: identity.to_owned(), alert }
+        }
         Some(HandshakeTrouble::Other(text)) => LinkError::Unreachable(text),
         None => LinkError::Unreachable(with_causes(error)),
     }
@@ -387,6 +437,7 @@ pub(crate) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control_plane_test::{House, report};
 
     #[track_caller]
     fn check(url: &str, expected: Option<&str>) {
@@ -416,6 +467,29 @@ mod tests {
         check(1000 - 365, None, false);
     }
 
+    /// What no look at the file can find: the server alone sees it, after the client's handshake is over.
+    #[tokio::test]
+    async fn a_certificate_that_the_server_does_not_take_is_named_by_its_file() {
+        let (house, other) = (House::start().await, House::start().await);
+        let [own, foreign] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let (node, stranger) = (house.node(own.path()), other.node(foreign.path()));
+        node.report(&report(0)).await.unwrap();
+        stranger.report(&report(0)).await.unwrap();
+        let foreign = NodeIdentity::read(
+            &std::fs::read_to_string(foreign.path().join("identity.pem")).unwrap(),
+        );
+        node.slot.show(&foreign.unwrap()).unwrap();
+        let client = client(&node.tls);
+        let refused: Result<Option<()>, _> =
+            node.exchange(&client, "report", &report(1), CALL_TIMEOUT).await;
+        let error = refused.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, LinkError::OwnCertificate { .. }), "{error:?}");
+        let file = own.path().join("identity.pem").display().to_string();
+        assert!(text.contains(&file) && text.contains("no other try will help"), "{text}");
+        assert!(!error.is_passing());
+    }
+
     #[test]
     fn only_logs_that_are_never_taken_are_unacceptable() {
         let read = |status: StatusCode, body: &str| {
@@ -436,8 +510,12 @@ mod tests {
     fn an_address_is_a_scheme_a_host_and_a_port() {
         check("https://10.0.0.1:4566", Some("10.0.0.1:4566"));
         check("https://ecs.example.org/", Some("ecs.example.org"));
-        check("http://[::1]:4566", Some("[::1]:4566"));
-        for url in ["10.0.0.1:4566", "ftp://a", "https://a/b", "https://", ""] {
+        check("https://[::1]:4566", Some("[::1]:4566"));
+        let plain = authority_of("http://[::1]:4566/").unwrap_err().to_string();
+        assert!(plain.contains("over TLS only: write https://[::1]:4566"), "{plain}");
+        for url in
+            ["10.0.0.1:4566", "http://10.0.0.1:4566", "ftp://a", "https://a/b", "https://", ""]
+        {
             check(url, None);
         }
     }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::task::StopCode;
 use outport_model::{AccountId, NodeId, Region, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
-    CertificateRequest, IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogEvent,
-    ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report, TaskReport,
+    CertificateRequest, DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch,
+    LogCursor, LogEvent, ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report,
+    TaskReport,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -30,14 +31,16 @@ use crate::agent::{Agent, AgentError, AgentSettings};
 use crate::container_spec::OpenFiles;
 use crate::control_plane::{ControlPlane, now_ms};
 use crate::link_error::LinkError;
-use crate::log_news::LogNews;
+use crate::log_damage::LogDamage;
 use crate::log_shipper::LogShipper;
+use crate::log_wakeups::LogWakeups;
+use crate::reporter::deliver;
 
 const NODE: &str = "0123456789abcdef0123456789abcdef";
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A control plane that does what the protocol says, and what a test wants it to.
-struct House {
+pub(crate) struct House {
     address: SocketAddr,
     token: JoinToken,
     shared: Arc<Shared>,
@@ -52,19 +55,23 @@ struct Shared {
     calls: Mutex<Vec<(String, Option<NodeCertificate>)>>,
     /// Answered once instead.
     refusal: Mutex<Option<RefusalCode>>,
+    /// Whether reports are answered 409 until a `register`.
+    forgot_the_node: AtomicBool,
     /// How old the certificates are that it issues.
     age_ms: Mutex<i64>,
     /// Messages of logs that it took.
     taken: Mutex<Vec<String>>,
     /// What `register` answers to be spoken.
     version: AtomicU32,
+    /// The version of the last call.
+    asked_version: AtomicU32,
     /// Answered once; later the node waits.
     assignment: Mutex<Option<String>>,
     reports: Mutex<Vec<Report>>,
 }
 
 impl House {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let options = ServerTlsOptions {
@@ -81,9 +88,11 @@ impl House {
             connections: AtomicUsize::default(),
             calls: Mutex::default(),
             refusal: Mutex::default(),
+            forgot_the_node: AtomicBool::default(),
             age_ms: Mutex::default(),
             taken: Mutex::default(),
             version: AtomicU32::new(1),
+            asked_version: AtomicU32::default(),
             assignment: Mutex::default(),
             reports: Mutex::default(),
         });
@@ -102,7 +111,7 @@ impl House {
         format!("https://{}", self.address)
     }
 
-    fn node(&self, directory: &Path) -> ControlPlane {
+    pub(crate) fn node(&self, directory: &Path) -> ControlPlane {
         let node = NodeId::new(NODE);
         ControlPlane::new(&self.url(), self.token.clone(), node, directory).unwrap()
     }
@@ -141,7 +150,13 @@ impl Shared {
         shown: Option<NodeCertificate>,
     ) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
-        let name = path.strip_prefix("/_outport/node/v1/").expect("of version 1").to_owned();
+        let (version, name) =
+            path.strip_prefix("/_outport/node/v").unwrap().split_once('/').unwrap();
+        let (version, name) = (version.parse().unwrap(), name.to_owned());
+        if ["join", "certificate", "register"].contains(&name.as_str()) {
+            assert_eq!(version, DOOR_VERSION, "{name}");
+        }
+        self.asked_version.store(version, Ordering::Relaxed);
         let body = request.into_body().collect().await.unwrap().to_bytes();
         self.calls.lock().unwrap().push((name.clone(), shown.clone()));
         if name == "join" {
@@ -159,18 +174,27 @@ impl Shared {
                 self.issue(&request.node, &request.certificate_request)
             }
             "assignment" => self.assign().await,
+            "report" if self.forgot_the_node.load(Ordering::Relaxed) => {
+                let mut response = Response::new(Full::new("register again".into()));
+                *response.status_mut() = http::StatusCode::CONFLICT;
+                response
+            }
             "report" => {
                 self.reports.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                 no_content()
             }
             "logs" => self.take(serde_json::from_slice(&body).unwrap()),
-            "register" => json(&Registered {
-                registry_host: "127.0.0.1:1".to_owned(),
-                registry_names: Vec::new(),
-                // Of no other test.
-                vpc_cidr: "10.248.0.0/16".to_owned(),
-                protocol_version: self.version.load(Ordering::Relaxed),
-            }),
+            "register" => {
+                self.forgot_the_node.store(false, Ordering::Relaxed);
+                json(&Registered {
+                    registry_host: "127.0.0.1:1".to_owned(),
+                    registry_names: Vec::new(),
+                    // Of no other test.
+                    vpc_cidr: "10.248.0.0/16".to_owned(),
+                    protocol_version: self.version.load(Ordering::Relaxed),
+                    takes_report_changes: true,
+                })
+            }
             _ => no_content(),
         }
     }
@@ -230,7 +254,7 @@ fn refused(code: RefusalCode) -> Response<Full<Bytes>> {
     response
 }
 
-fn report(sequence: u64) -> Report {
+pub(crate) fn report(sequence: u64) -> Report {
     Report {
         node: NodeId::new(NODE),
         boot_id: "boot".to_owned(),
@@ -238,6 +262,7 @@ fn report(sequence: u64) -> Report {
         generation: 0,
         tasks: Vec::new(),
         accepts_tasks: true,
+        changes_only: false,
         unreadable: Vec::new(),
     }
 }
@@ -253,7 +278,7 @@ async fn a_node_joins_once_and_says_everything_over_one_connection() {
     let reports: Vec<Report> = (1..200).map(report).collect();
     let many = futures_util::future::join_all(reports.iter().map(|report| node.report(report)));
     assert!(many.await.iter().all(Result::is_ok));
-    assert_eq!(node.assignment(0).await.unwrap(), None);
+    assert_eq!(node.assignment(KnownGenerations::default(), "boot").await.unwrap(), None);
     let connections = house.shared.connections.load(Ordering::Relaxed);
     assert_eq!(connections, 2, "one to join, one for all that follows");
 
@@ -334,11 +359,12 @@ async fn a_stand_in_is_believed_nothing_and_told_nothing() {
     for joined_before in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         if joined_before {
+            std::fs::write(directory.path().join("node-id"), NODE).unwrap();
             house.node(directory.path()).report(&report(0)).await.unwrap();
         }
         let (url, node) = (stand_in.url(), NodeId::new(NODE));
         let node = ControlPlane::new(&url, house.token.clone(), node, directory.path()).unwrap();
-        let refused = node.assignment(0).await;
+        let refused = node.assignment(KnownGenerations::default(), "boot").await;
         assert!(matches!(refused, Err(LinkError::Stranger(_))), "{refused:?}");
 
         // The agent as a whole: it does not even begin.
@@ -370,8 +396,7 @@ async fn a_plain_server_is_told_nothing() {
         first[..read].to_vec()
     });
     let directory = tempfile::tempdir().unwrap();
-    // Also where the address says http: the link is always TLS.
-    let (url, node) = (format!("http://{address}"), NodeId::new(NODE));
+    let (url, node) = (format!("https://{address}"), NodeId::new(NODE));
     let node = ControlPlane::new(&url, house.token.clone(), node, directory.path()).unwrap();
     let error = node.report(&report(0)).await.unwrap_err();
     assert!(error.is_passing() && error.to_string().contains("TLS"), "{error}");
@@ -431,19 +456,24 @@ async fn a_certificate_is_renewed_with_a_new_key_at_half_of_its_life() {
     assert_eq!(house.last_certificate(), second);
 }
 
+fn shipper(house: &House, directory: &Path) -> LogShipper {
+    LogShipper {
+        control_plane: Arc::new(house.node(directory)),
+        wakeups: LogWakeups::open().unwrap(),
+        task: TaskId::new("t"),
+        container: "main".to_owned(),
+        directory: directory.join("log"),
+        // A sender that is gone has said all.
+        ended: tokio::sync::watch::channel(true).1,
+        dropped: 0,
+        damage: LogDamage::new(),
+    }
+}
+
 async fn delivered(messages: &[&str]) -> (Vec<String>, usize) {
     let house = House::start().await;
     let directory = tempfile::tempdir().unwrap();
-    let (_sender, ended) = tokio::sync::watch::channel(false);
-    let mut shipper = LogShipper {
-        control_plane: Arc::new(house.node(directory.path())),
-        news: LogNews::open().unwrap(),
-        task: TaskId::new("t"),
-        container: "main".to_owned(),
-        directory: directory.path().to_owned(),
-        ended,
-        dropped: 0,
-    };
+    let mut shipper = shipper(&house, directory.path());
     let events = messages.iter().zip(1..).map(|(message, end_cursor)| LogEvent {
         timestamp_ms: now_ms(),
         message: (*message).to_owned(),
@@ -471,13 +501,37 @@ async fn lines_that_are_never_taken_are_dropped_by_name_and_no_others() {
     assert_eq!(counts.sum::<u32>(), 10_000, "each is counted");
 }
 
-/// It says which it speaks, believes no answer that it does not speak, and asks again.
+/// A line "hi" of one frame, as `container-runtime` keeps its bytes.
+const FRAME: [u8; 22] =
+    [2, 0, 0, 0, 0x95, 0x48, 0x2d, 0x3c, 8, 7, 6, 5, 4, 3, 2, 1, 2, 1, 0, 0, 0x68, 0x69];
+
 #[tokio::test]
-async fn a_control_plane_of_another_version_is_waited_for() {
+async fn what_cannot_be_read_of_a_log_is_named_in_it() {
     let house = House::start().await;
     let directory = tempfile::tempdir().unwrap();
-    let node = house.node(directory.path());
-    let registration = Registration {
+    let name = "0000000000000001.log";
+    let log_dir = directory.path().join("log");
+    std::fs::create_dir(&log_dir).unwrap();
+    let mut bytes = [FRAME; 3].concat();
+    bytes[30] ^= 1;
+    std::fs::write(log_dir.join(name), &bytes).unwrap();
+    shipper(&house, directory.path()).run().await;
+    let dropped = "[outport] log lines dropped: unknown";
+    let note = format!("{dropped} (22 bytes): {name} cannot be read from byte 22 on");
+    assert_eq!(*house.shared.taken.lock().unwrap(), ["hi", &note, "hi"]);
+    // The house commits nothing; a node goes by what it has marked.
+    std::fs::write(log_dir.join(name), "").unwrap();
+    shipper(&house, directory.path()).run().await;
+    let note = format!("{dropped} (unknown bytes): {name} cannot be read from byte 66 on");
+    assert_eq!(house.shared.taken.lock().unwrap()[3..], [note]);
+    std::fs::remove_dir_all(&log_dir).unwrap();
+    shipper(&house, directory.path()).run().await;
+    let note = format!("{dropped} (unknown bytes): {name} cannot be read from byte 0 on");
+    assert_eq!(house.shared.taken.lock().unwrap()[4..], [note]);
+}
+
+fn registration() -> Registration {
+    Registration {
         node: NodeId::new(NODE),
         host_name: "host".to_owned(),
         agent_version: "1".to_owned(),
@@ -488,20 +542,45 @@ async fn a_control_plane_of_another_version_is_waited_for() {
         ask_only: false,
         allows_privileged: false,
         protocol: ProtocolVersions::SPOKEN,
-    };
-    for version in [0, 2, 9] {
+    }
+}
+
+/// Though the poll for its assignment may be answered all the time.
+#[tokio::test]
+async fn a_node_whose_report_is_not_taken_for_its_boot_registers_again() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = house.node(directory.path());
+    house.shared.forgot_the_node.store(true, Ordering::Relaxed);
+    let refused = deliver(&node, &registration(), &report(1)).await.unwrap_err();
+    assert!(refused.to_string().contains("register again"), "{refused}");
+    deliver(&node, &registration(), &report(2)).await.unwrap();
+    assert_eq!(house.names(), ["join", "report", "register", "report"]);
+}
+
+/// It says which it speaks, believes no answer that it does not speak, and asks again.
+#[tokio::test]
+async fn a_control_plane_of_another_version_is_waited_for() {
+    let house = House::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = house.node(directory.path());
+    let registration = registration();
+    for version in [0, 3, 9] {
         house.shared.version.store(version, Ordering::Relaxed);
         let error = node.register(&registration).await.unwrap_err();
         assert!(error.is_passing() && !error.is_final(), "{error}");
         let text = error.to_string();
         assert!(text.contains(&format!("speaks version {version} of")), "{text}");
-        assert!(text.contains("version 1"), "{text}");
+        assert!(text.contains("versions 1 to 2"), "{text}");
         // What is still asked is asked in the version that was spoken before.
         node.report(&report(u64::from(version))).await.unwrap();
     }
-    house.shared.version.store(1, Ordering::Relaxed);
-    node.register(&registration).await.unwrap();
-    assert_eq!(node.assignment(0).await.unwrap(), None);
+    for version in [1, 2] {
+        house.shared.version.store(version, Ordering::Relaxed);
+        node.register(&registration).await.unwrap();
+        assert_eq!(node.assignment(KnownGenerations::default(), "boot").await.unwrap(), None);
+        assert_eq!(house.shared.asked_version.load(Ordering::Relaxed), version);
+    }
 }
 
 #[tokio::test]

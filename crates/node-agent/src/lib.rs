@@ -23,25 +23,29 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "what a test makes is no secret"))]
 
 mod agent;
-mod board;
 mod container_spec;
 mod control_plane;
 #[cfg(test)]
 mod control_plane_test;
 mod host;
 mod identity;
+mod in_span;
 mod instances;
 mod link_error;
-mod log_news;
+mod log_damage;
+mod log_lag;
 mod log_shipper;
+mod log_wakeups;
 mod machine;
-mod patience;
+mod pending_log;
 mod readable;
 mod reporter;
+mod retry;
 mod room;
 mod run_dir;
 mod task;
 mod task_record;
+mod task_reports;
 
 pub use outport_task_network::{HostAccess, TransportProtocol};
 pub use outport_user_namespace::SubordinateIds;
@@ -53,3 +57,12 @@ pub use container_spec::OpenFiles;
 pub use host::capacity;
 pub use instances::instances_on_host;
 pub use link_error::LinkError;
+
+/// What works on tasks, for a machine of another kind: the simulation has one.
+pub mod parts {
+    pub use crate::agent::tasks::{NotNext, Tasks};
+    pub use crate::task::host::{NodeHost, PulledImage};
+    pub use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
+    pub use crate::task_record::{Loaded, TaskRecord, TaskRecords};
+    pub use crate::task_reports::{Change, TaskReports};
+}

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** no failure of the link ends a task.
 
+use std::path::{Path, PathBuf};
+
 use http::StatusCode;
 use outport_certificates::CertificateError;
 use outport_node_protocol::{ProtocolVersions, RefusalCode};
@@ -16,6 +18,13 @@ pub enum LinkError {
     /// Somebody else answers.
     #[error("the control plane is not believed: {0}")]
     Stranger(String),
+    /// It breaks the handshake off for what this node shows.
+    #[error(
+        "the control plane does not take the certificate in {} ({alert}): restore that file from a backup, or remove all \
+         lines from the first BEGIN CERTIFICATE on, and start the node again; no other try will help before that",
+        file.display()
+    )]
+    OwnCertificate { file: PathBuf, alert: String },
     #[error("the control plane did not answer in time")]
     Timeout,
     #[error("the control plane does not let this node in: {message}")]
@@ -48,6 +57,7 @@ impl LinkError {
             Self::Status { status, .. } => status.is_server_error(),
             Self::Address(_)
             | Self::Stranger(_)
+            | Self::OwnCertificate { .. }
             | Self::Refused { .. }
             | Self::Unacceptable(_)
             | Self::Malformed(_)
@@ -59,6 +69,30 @@ impl LinkError {
     pub fn is_final(&self) -> bool {
         use RefusalCode::{OtherKey, Revoked};
         matches!(self, Self::Refused { code: Revoked | OtherKey, .. })
+    }
+
+    /// With the file that it is about, and whether another try helps.
+    pub(crate) fn about(self, identity: &Path) -> Self {
+        use RefusalCode::{OtherKey, OtherNode, Revoked, UnknownNode};
+        match self {
+            Self::Refused { code, message }
+                if [OtherKey, OtherNode, Revoked, UnknownNode].contains(&code) =>
+            {
+                let is_final = [OtherKey, Revoked].contains(&code);
+                let again = if is_final { "; no other try will help before that" } else { "" };
+                let file = identity.display();
+                let message = format!(
+                    "{message}{again} (the key and certificate of this node are in {file})"
+                );
+                Self::Refused { code, message }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the control plane does not know this node as it runs now, so that registering again may help.
+    pub(crate) fn wants_registering(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::CONFLICT)
     }
 
     /// Whether the certificate is what is wrong, so that joining again may help.

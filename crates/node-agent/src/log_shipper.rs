@@ -5,7 +5,8 @@
 //! that is made again has no cursor: it begins at the one that this node has marked shipped.
 //!
 //! A receiver that refuses, such as a log group that is gone, is asked again for ever. Lines that will never be taken
-//! are halved until those that are wrong stand alone; a line in their place says how many there were.
+//! are halved until those that are wrong stand alone; a line in their place says how many there were. So does one in the
+//! place of what cannot be read of the log.
 //!
 //! **Invariant:** a line is marked shipped on this node only after the control plane has it on disk, or has said that it
 //! will never take it.
@@ -16,36 +17,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use outport_container_runtime::log::LogContent;
-use outport_container_runtime::{LogCursor, LogReader, LogStream};
+use outport_container_runtime::log::{LogContent, SEGMENT_FIRST};
+use outport_container_runtime::{LogCursor, LogReader};
 use outport_model::TaskId;
 use outport_node_protocol::{LOG_BATCH_BYTES_MAX, LOG_EVENTS_PER_BATCH_MAX, LogBatch, LogEvent};
 use tokio::sync::watch;
 
 use crate::control_plane::{ControlPlane, now_ms};
 use crate::link_error::LinkError;
-use crate::log_news::{LogListener, LogNews};
+use crate::log_damage::LogDamage;
+use crate::log_wakeups::{LogListener, LogWakeups};
+use crate::pending_log::{EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES, Pending};
+use crate::retry::retry_while;
 
 /// A line that was just written may have company: this much is waited for it.
 const LINGER: Duration = Duration::from_millis(20);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Pieces of a longer line become events of their own, cut by the shim. Source: the awslogs driver's largest
-/// event, 256 KiB less the 26 bytes that CloudWatch Logs counts for each.
-const EVENT_BYTES_MAX: usize = 262_144 - EVENT_OVERHEAD_BYTES;
-/// Into an event with less room no further character may fit.
-const CHARACTER_BYTES_MAX: usize = 4;
 /// How often a batch is halved to find the lines that are never taken; then what is refused is dropped whole.
 const SPLITS_PER_BATCH_MAX: usize = 64;
 /// Of the control plane's word on lines that are not taken.
 const REASON_CHARS_MAX: usize = 200;
-/// What CloudWatch Logs counts for an event beside its message.
-const EVENT_OVERHEAD_BYTES: usize = 26;
 
 /// One container's log and where it goes.
 pub struct LogShipper {
     pub control_plane: Arc<ControlPlane>,
-    pub news: Arc<LogNews>,
+    pub wakeups: Arc<LogWakeups>,
     pub task: TaskId,
     pub container: String,
     pub directory: PathBuf,
@@ -53,6 +50,8 @@ pub struct LogShipper {
     pub ended: watch::Receiver<bool>,
     /// Lines that were dropped because they are never taken.
     pub dropped: u64,
+    /// What could not be read of the log.
+    pub damage: LogDamage,
 }
 
 /// Why shipping came to a halt.
@@ -63,21 +62,6 @@ enum ShipError {
     Link(#[from] LinkError),
     #[error(transparent)]
     Node(#[from] io::Error),
-}
-
-/// What was read and not shipped yet.
-#[derive(Default)]
-struct Pending {
-    events: Vec<LogEvent>,
-    bytes: usize,
-    /// The line whose end was not seen yet, and what it was written to.
-    line: Vec<u8>,
-    line_stream: Option<LogStream>,
-    /// How long the event will be, see [`shown_bytes`].
-    line_shown_bytes: usize,
-    line_time_ms: i64,
-    /// Behind the last piece of it.
-    line_cursor: u64,
 }
 
 impl LogShipper {
@@ -100,7 +84,18 @@ impl LogShipper {
             let Err(error) = self.ship_all().await else { return };
             let (task, container) = (&self.task, &self.container);
             if error.is_final() {
-                tracing::error!(%task, container, %error, "its log is not shipped any further");
+                self.wakeups.lag.is_over(task, container, 0);
+                tracing::error!(
+                    event = "container_log_ended",
+                    %task,
+                    container,
+                    path = %self.directory.display(),
+                    %error,
+                    "the log of a container is not shipped any further"
+                );
+                if let ShipError::Node(_) = error {
+                    self.say_gone().await;
+                }
                 return;
             }
             if begun.elapsed() > RETRY_MAX {
@@ -108,9 +103,21 @@ impl LogShipper {
             }
             match retry < RETRY_MAX {
                 true => {
-                    tracing::warn!(%task, container, %error, "its log is not taken; trying again")
+                    tracing::warn!(
+                        event = "container_log_not_taken",
+                        %task,
+                        container,
+                        %error,
+                        "the log of a container is not taken; trying again"
+                    )
                 }
-                false => tracing::debug!(%task, container, %error, "its log is still not taken"),
+                false => tracing::debug!(
+                    event = "container_log_not_taken",
+                    %task,
+                    container,
+                    %error,
+                    "the log of a container is not taken; trying again"
+                ),
             }
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
@@ -118,22 +125,26 @@ impl LogShipper {
     }
 
     async fn ship_all(&mut self) -> Result<(), ShipError> {
-        let news = self.news.clone();
-        let listener = news.listen(&self.directory)?;
+        let wakeups = self.wakeups.clone();
+        let listener = wakeups.listen(&self.directory)?;
         let mut committed = self.open().await?;
         let mut reader = LogReader::new(&self.directory, unpack(committed));
         let mut pending = Pending::default();
         loop {
             // A sender that is gone has said all that it will say.
             let ended = self.ended.has_changed().is_err() || *self.ended.borrow_and_update();
-            let room = news.room_for_batch().await;
-            let more = read_batch(&mut reader, &mut pending, ended)?;
+            let room = wakeups.room_for_batch().await;
+            let more = self.read_batch(&mut reader, &mut pending, ended)?;
             if let Some(last) = pending.events.last() {
                 let to = last.end_cursor;
                 let events = std::mem::take(&mut pending.events);
                 pending.bytes = 0;
+                let (lines, oldest) =
+                    (events.len(), events.first().map(|first| first.timestamp_ms));
+                wakeups.lag.waits(&self.task, &self.container, oldest.unwrap_or_else(now_ms));
                 let answer = self.deliver(committed, events).await?;
                 drop(room);
+                wakeups.lag.is_over(&self.task, &self.container, lines);
                 if answer != to {
                     // Another attempt of ours got further, or less far: go on from there.
                     reader = LogReader::new(&self.directory, unpack(answer));
@@ -158,6 +169,23 @@ impl LogShipper {
         }
     }
 
+    /// Says that somebody has removed all there was of the log, in it as well if it is taken.
+    async fn say_gone(&mut self) {
+        let opened = retry_while(LinkError::is_passing, || self.open()).await;
+        let mut from = unpack(*opened.as_ref().unwrap_or(&0));
+        if from.is_given_up() {
+            return;
+        }
+        from.segment = from.segment.max(SEGMENT_FIRST);
+        let message = self.damage.say(&self.task, &self.container, &self.directory, from, None);
+        let end_cursor = pack(from.given_up());
+        let note = LogEvent { timestamp_ms: now_ms(), message, end_cursor };
+        if let Ok(committed) = opened {
+            // Not taken, it stands in this node's log only.
+            let _ = self.deliver(committed, vec![note]).await;
+        }
+    }
+
     /// Lets the shim delete what was delivered. A full disk is waited for: a container that is held
     /// back until its log is shipped goes on only then.
     async fn mark_shipped(&self, cursor: LogCursor) -> io::Result<()> {
@@ -165,7 +193,12 @@ impl LogShipper {
         loop {
             match cursor.mark_shipped(&self.directory) {
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
-                    tracing::warn!(task = %self.task, %error, "its log waits for space on the disk");
+                    tracing::warn!(
+                        event = "container_log_waits_for_space",
+                        task = %self.task,
+                        %error,
+                        "the log of a container waits for space on the disk of the control plane"
+                    );
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(RETRY_MAX);
                 }
@@ -198,6 +231,50 @@ impl LogShipper {
             to_cursor,
             events,
         }
+    }
+
+    /// Reads up to one batch; whether more may be waiting. With `ended` the last line needs no end.
+    fn read_batch(
+        &mut self,
+        reader: &mut LogReader,
+        pending: &mut Pending,
+        ended: bool,
+    ) -> io::Result<bool> {
+        if ended {
+            reader.set_ended();
+        }
+        while pending.events.len() < LOG_EVENTS_PER_BATCH_MAX
+            && pending.bytes + EVENT_BYTES_MAX + EVENT_OVERHEAD_BYTES <= LOG_BATCH_BYTES_MAX
+        {
+            let Some(frame) = reader.next()? else {
+                if ended {
+                    pending.end_line();
+                }
+                return Ok(false);
+            };
+            let cursor = pack(frame.next);
+            match frame.content {
+                LogContent::Line { stream, partial, bytes } => {
+                    let time_ms = i64::try_from(frame.time_ns / 1_000_000).unwrap_or(i64::MAX);
+                    pending.add(stream, &bytes, time_ms, partial, cursor);
+                }
+                LogContent::Dropped { lines, bytes } => {
+                    tracing::warn!(
+                        event = "container_log_lines_dropped",
+                        lines,
+                        bytes,
+                        "a container wrote faster than its log is read: lines were dropped, as its log driver mode allows"
+                    );
+                }
+                LogContent::Damaged { from, bytes } => {
+                    let (task, container, directory) =
+                        (&self.task, &self.container, &self.directory);
+                    pending
+                        .add_note(self.damage.say(task, container, directory, from, bytes), cursor);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Sends the events, and answers the cursor that is committed then. What will never be taken is left out.
@@ -239,7 +316,16 @@ impl LogShipper {
         self.dropped += lines.len() as u64;
         let (task, container, lines, of_all) =
             (&self.task, &self.container, lines.len(), self.dropped);
-        tracing::error!(%task, container, lines, bytes, of_all, reason, "log lines are dropped");
+        tracing::error!(
+            event = "container_log_lines_refused",
+            %task,
+            container,
+            lines,
+            bytes,
+            of_all,
+            reason,
+            "log lines of a container are refused and dropped"
+        );
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         let message = format!("[outport] log lines dropped: {lines} ({bytes} bytes): {reason}");
         let note = LogEvent { timestamp_ms: now_ms(), message, end_cursor };
@@ -270,75 +356,6 @@ impl ShipError {
     }
 }
 
-/// Reads up to one batch; whether more may be waiting. With `ended` the last line needs no end.
-fn read_batch(reader: &mut LogReader, pending: &mut Pending, ended: bool) -> io::Result<bool> {
-    while pending.events.len() < LOG_EVENTS_PER_BATCH_MAX
-        && pending.bytes + EVENT_BYTES_MAX + EVENT_OVERHEAD_BYTES <= LOG_BATCH_BYTES_MAX
-    {
-        let Some(frame) = reader.next()? else {
-            if ended {
-                pending.end_line();
-            }
-            return Ok(false);
-        };
-        match frame.content {
-            LogContent::Line { stream, partial, bytes } => {
-                let time_ms = i64::try_from(frame.time_ns / 1_000_000).unwrap_or(i64::MAX);
-                pending.add(stream, &bytes, time_ms, partial, pack(frame.next));
-            }
-            LogContent::Dropped { lines, bytes } => {
-                tracing::warn!(lines, bytes, "log lines were dropped: the buffer was full");
-            }
-        }
-    }
-    Ok(true)
-}
-
-impl Pending {
-    fn add(&mut self, stream: LogStream, bytes: &[u8], time_ms: i64, partial: bool, cursor: u64) {
-        // A cursor is one place in the log: a line that another stream interrupts ends there, so
-        // that no piece of it can lie before a committed cursor without having been shipped.
-        let interrupts = self.line_stream.is_some_and(|open| open != stream);
-        let shown_bytes = shown_bytes(bytes);
-        if interrupts || self.line_shown_bytes + shown_bytes > EVENT_BYTES_MAX {
-            self.end_line();
-        }
-        if self.line.is_empty() {
-            self.line_time_ms = time_ms;
-        }
-        self.line_stream = Some(stream);
-        self.line.extend_from_slice(bytes);
-        self.line_shown_bytes += shown_bytes;
-        self.line_cursor = cursor;
-        if !partial || self.line_shown_bytes + CHARACTER_BYTES_MAX > EVENT_BYTES_MAX {
-            self.end_line();
-        }
-    }
-
-    /// An empty line is no event: CloudWatch Logs takes none.
-    fn end_line(&mut self) {
-        self.line_stream = None;
-        self.line_shown_bytes = 0;
-        let message = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
-        if message.is_empty() {
-            return;
-        }
-        self.bytes += message.len() + EVENT_OVERHEAD_BYTES;
-        let (timestamp_ms, end_cursor) = (self.line_time_ms, self.line_cursor);
-        self.events.push(LogEvent { timestamp_ms, message, end_cursor });
-    }
-}
-
-/// How long bytes are as CloudWatch Logs shows and counts them: what is no UTF-8 becomes U+FFFD.
-fn shown_bytes(bytes: &[u8]) -> usize {
-    let invalid = |chunk: &std::str::Utf8Chunk<'_>| !chunk.invalid().is_empty();
-    let shown = |chunk: std::str::Utf8Chunk<'_>| {
-        chunk.valid().len()
-            + if invalid(&chunk) { char::REPLACEMENT_CHARACTER.len_utf8() } else { 0 }
-    };
-    bytes.utf8_chunks().map(shown).sum()
-}
-
 /// A segment is far smaller than 4 GiB.
 fn pack(cursor: LogCursor) -> u64 {
     cursor.segment << 32 | cursor.offset
@@ -351,58 +368,6 @@ fn unpack(cursor: u64) -> LogCursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn texts(pending: &Pending) -> Vec<(&str, u64)> {
-        pending.events.iter().map(|event| (event.message.as_str(), event.end_cursor)).collect()
-    }
-
-    #[test]
-    fn pieces_are_joined_and_empty_lines_left_out() {
-        let mut pending = Pending::default();
-        pending.add(LogStream::Stdout, b"one ", 1, true, 10);
-        pending.add(LogStream::Stdout, b"line", 2, false, 20);
-        pending.add(LogStream::Stdout, b"", 3, false, 30);
-        pending.add(LogStream::Stderr, b"two", 4, false, 40);
-        assert_eq!(texts(&pending), [("one line", 20), ("two", 40)]);
-        assert_eq!(pending.events[0].timestamp_ms, 1);
-    }
-
-    #[test]
-    fn an_interrupted_line_ends_where_its_last_piece_does() {
-        let mut pending = Pending::default();
-        pending.add(LogStream::Stdout, b"half", 1, true, 10);
-        pending.add(LogStream::Stderr, b"whole", 2, false, 20);
-        assert_eq!(texts(&pending), [("half", 10), ("whole", 20)]);
-    }
-
-    /// As the shim cuts them: each piece is an event of its own, the last one ends the line.
-    #[test]
-    fn the_pieces_of_a_long_line_are_whole_events() {
-        let mut pending = Pending::default();
-        let piece = "é".repeat(EVENT_BYTES_MAX / 2);
-        pending.add(LogStream::Stdout, piece.as_bytes(), 1, true, 10);
-        assert_eq!(pending.events.len(), 1, "it does not wait for the next piece");
-        pending.add(LogStream::Stdout, "é".as_bytes(), 2, false, 20);
-        assert_eq!(texts(&pending), [(piece.as_str(), 10), ("é", 20)]);
-        // Bytes that are shown as three each.
-        let noise = vec![0xff; EVENT_BYTES_MAX / 3];
-        for cursor in [30, 40] {
-            pending.add(LogStream::Stdout, &noise, 3, true, cursor);
-        }
-        assert_eq!(pending.events.len(), 4);
-        assert!(pending.events.iter().all(|event| event.message.len() <= EVENT_BYTES_MAX));
-    }
-
-    #[test]
-    fn a_longer_line_becomes_several_events() {
-        let mut pending = Pending::default();
-        let piece = vec![b'x'; 16 << 10];
-        for cursor in 1..=40 {
-            pending.add(LogStream::Stdout, &piece, 1, true, cursor);
-        }
-        assert!(pending.events.len() >= 2);
-        assert!(pending.events.iter().all(|event| event.message.len() <= EVENT_BYTES_MAX));
-    }
 
     #[test]
     fn cursors_survive_the_trip() {

@@ -82,7 +82,12 @@ impl RoomWatch {
                     "The disk of the host is nearly full; this task took most of it ({}).",
                     readable_bytes(bytes)
                 );
-                tracing::warn!(%task, reason, "a task is stopped");
+                tracing::warn!(
+                    event = "task_stopped_for_disk",
+                    %task,
+                    reason,
+                    "a task is stopped: the node's disk is nearly full and the task took most of it"
+                );
                 stop(&task, reason);
             }
         }
@@ -97,7 +102,11 @@ impl RoomWatch {
             if !space.is_low_for(Part::NewTasks) {
                 // A launch that finds a disk ready does not wait for one to be made.
                 if let Err(error) = disks.fill() {
-                    tracing::warn!(%error, "cannot make disks for tasks ahead");
+                    tracing::warn!(
+                        event = "task_disks_not_made",
+                        %error,
+                        "cannot make disks for tasks ahead: launches make their own"
+                    );
                 }
             } else if had_room {
                 disks.trim();
@@ -124,7 +133,7 @@ fn with_images_gone(images: &ImageStore, directory: &Path) -> Option<FreeSpace> 
         Ok(true) => FreeSpace::of(directory).ok(),
         Ok(false) => Some(space),
         Err(error) => {
-            tracing::error!(%error, "cannot remove unused images");
+            tracing::error!(event = "images_not_removed", %error, "cannot remove unused images");
             Some(space)
         }
     }
@@ -141,14 +150,19 @@ fn offender(taken: Vec<(TaskId, u64)>, missing: u64) -> Option<(TaskId, u64)> {
 fn tell(directory: &Path, space: &FreeSpace, has_room: bool) {
     let (directory, free) = (directory.display(), readable_bytes(space.bytes_free));
     if has_room {
-        tracing::info!(%directory, free, "there is room again; new tasks are taken");
+        tracing::info!(
+            event = "node_disk_has_room",
+            %directory,
+            free,
+            "the node's disk has room again; new tasks are taken"
+        );
     } else {
         tracing::error!(
+            event = "node_disk_nearly_full",
             %directory,
             free,
             inodes_free = space.inodes_free,
-            "the disk is nearly full; no new tasks are taken until there is room: remove files, stop \
-             tasks that write much, or give the data directory a larger disk"
+            "the node's disk is nearly full: no new tasks are taken until there is room"
         );
     }
 }

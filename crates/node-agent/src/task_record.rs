@@ -26,8 +26,11 @@ use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
 use outport_tree_removal::remove_tree;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use lines::Copy;
+
+use crate::in_span::spawn_blocking;
 
 /// The layout of the file that this version writes. Version 1 had no lines but the first. It grows when who does not know
 /// what is new must leave the record, and its task, alone.
@@ -59,7 +62,7 @@ impl TaskRecord {
             .containers
             .iter()
             .map(|container| ContainerReport {
-                name: container.name.clone(),
+                name: container.definition.name.clone(),
                 status: ContainerStatus::Pending,
                 runtime_id: None,
                 image_digest: None,
@@ -104,6 +107,8 @@ pub fn nothing_seen(task: &TaskId) -> TaskReport {
 pub struct TaskRecords {
     directory: PathBuf,
     memory: PathBuf,
+    /// Whether the file system of `directory` outlives the host.
+    is_lasting: bool,
 }
 
 /// What an earlier agent left.
@@ -123,7 +128,12 @@ impl TaskRecords {
     pub fn open(directory: PathBuf, memory: PathBuf) -> io::Result<Self> {
         private::make_directories(&directory)?;
         private::make_directories(&memory)?;
-        Ok(Self { directory, memory })
+        Ok(Self { directory, memory, is_lasting: true })
+    }
+
+    /// As [`TaskRecords::open`], with both on a file system in memory: nothing there is made safer by waiting for it.
+    pub fn open_in_memory(directory: PathBuf, memory: PathBuf) -> io::Result<Self> {
+        Ok(Self { is_lasting: false, ..Self::open(directory, memory)? })
     }
 
     /// The task's own directory.
@@ -186,6 +196,15 @@ impl TaskRecords {
         File::open(&self.directory)?.sync_all()
     }
 
+    /// Flushes on another thread.
+    pub fn flush_behind(&self, task: &TaskId) -> JoinHandle<io::Result<()>> {
+        if !self.is_lasting {
+            return tokio::spawn(std::future::ready(Ok(())));
+        }
+        let (records, task) = (self.clone(), task.clone());
+        spawn_blocking(move || records.flush(&task))
+    }
+
     /// Forgets a task and what is left of its files.
     ///
     /// # Errors
@@ -218,6 +237,7 @@ impl TaskRecords {
             match (in_memory, on_disk) {
                 (Copy::NotUnderstood(why), _) | (_, Copy::NotUnderstood(why)) => {
                     tracing::error!(
+                        event = "task_record_not_understood",
                         %task,
                         why,
                         "the record of a task is not understood: its containers run on and are not touched. Start the \
@@ -231,14 +251,24 @@ impl TaskRecords {
                 }
                 (Copy::Record(record), other) | (other, Copy::Record(record)) => {
                     if let Copy::Damaged(why) = other {
-                        tracing::warn!(%task, why, "one copy of its record is damaged; the other one counts");
+                        tracing::warn!(
+                            event = "task_record_copy_damaged",
+                            %task,
+                            why,
+                            "one copy of its record is damaged; the other one counts"
+                        );
                     }
                     loaded.records.push(*record);
                 }
                 (in_memory, on_disk) => match (failure, in_memory, on_disk) {
                     (Some(error), _, _) => return Err(error),
                     (None, Copy::Damaged(why), _) | (None, _, Copy::Damaged(why)) => {
-                        tracing::error!(%task, why, "its record is damaged");
+                        tracing::error!(
+                            event = "task_record_damaged",
+                            %task,
+                            why,
+                            "its record is damaged"
+                        );
                         loaded.damaged.push(task);
                     }
                     (None, _, _) => loaded.lost.push(task),
@@ -269,7 +299,12 @@ impl TaskRecords {
 fn task_of(name: &OsStr, directory: &Path) -> Option<TaskId> {
     let task = name.to_str().filter(|name| check_task(name).is_ok());
     if task.is_none() {
-        tracing::warn!(directory = %directory.display(), ?name, "no task has this name; it is left alone");
+        tracing::warn!(
+            event = "task_directory_unknown",
+            directory = %directory.display(),
+            ?name,
+            "a directory has a name that no task has; it is left alone"
+        );
     }
     task.map(TaskId::new)
 }

@@ -1,38 +1,173 @@
-//! The whole set of tasks that a node should have.
+//! What a node should have, in sections: today the tasks that it should run. What a whole node has of its networks, load
+//! balancers and names will be sections, too.
+//!
+//! **Invariant:** a section has a generation of its own that only grows. A node asks with the generations that it knows and
+//! is told the sections that are newer: whole, or as what changed since the very generation that it knows.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use outport_model::task_definition::{
-    ContainerDependency, LinuxParameters, TransportProtocol, Ulimit,
+use outport_model::task_definition::{ContainerDefinition, LaunchType, TransportProtocol};
+use outport_model::{
+    AccountId, ClusterName, ContainerId, DesiredStatus, Family, NetworkInterfaceId, Region,
+    Revision, SecurityGroupId, ServiceName, TaskId,
 };
-use outport_model::{DesiredStatus, TaskId};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::one_by_one::{self, UnreadableTask};
 
-/// Tasks that are not in it are none of the node's business any more: it stops and forgets them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// The generations of the sections that a node knows; 0 of one that it does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownGenerations {
+    #[serde(default)]
+    pub tasks: u64,
+}
+
+/// The sections that are news to a node. One that is absent is as the node knows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Arc<TaskSection>>,
+}
+
+/// The tasks that a node should run. One that is not among them is none of the node's business any more: it stops and
+/// forgets it. Version 1 of the protocol has no other section, and only whole: this is its answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskSection {
     /// Grows with every change; a node refuses one that is older than what it has.
     pub generation: u64,
-    pub tasks: Vec<TaskAssignment>,
-    /// Tasks of a newer control plane that this version cannot read. They are the node's all the same.
-    #[serde(skip)]
+    /// `None`: it is whole. Else what changed since this generation, which the node said that it knows: the tasks that are
+    /// new or other, and those that are `gone`.
+    pub since: Option<u64>,
+    /// None of the node's any more; empty in a whole section.
+    pub gone: Vec<TaskId>,
+    pub tasks: Vec<Arc<TaskAssignment>>,
+    /// Tasks of a newer control plane that this version cannot read, and those of which the control plane itself cannot
+    /// say more, such as one whose task definition a newer version wrote. They are the node's all the same: in a message
+    /// they stand among the others, with no more than what is known.
     pub unreadable: Vec<UnreadableTask>,
 }
 
-impl<'de> Deserialize<'de> for Assignment {
+impl TaskSection {
+    /// The tasks that the node is to stop.
+    pub fn stopping(&self) -> impl Iterator<Item = &TaskId> {
+        let whole = self.tasks.iter().map(|task| (Some(&task.task), Some(task.desired)));
+        let named = self.unreadable.iter().map(|task| (task.task.as_ref(), task.desired));
+        let stopping = |desired| desired == Some(DesiredStatus::Stopped);
+        whole.chain(named).filter_map(move |(task, desired)| task.filter(|_| stopping(desired)))
+    }
+
+    /// What of this whole section is other than in `before`, another whole one.
+    #[must_use]
+    pub fn changes_since(&self, before: &Self) -> Self {
+        let (now, before_by_task) = (self.by_task(), before.by_task());
+        let gone = before_by_task.keys().filter(|task| !now.contains_key(*task));
+        let gone = gone.filter_map(|task| (*task).cloned()).collect();
+        let changed = now.iter().filter(|(task, entry)| before_by_task.get(*task) != Some(*entry));
+        let mut changes = Self { generation: self.generation, gone, ..Self::default() };
+        changes.since = Some(before.generation);
+        changed.for_each(|(_, entry)| changes.push(*entry));
+        changes
+    }
+
+    /// The whole section that `news` makes of this one. `None`: they are changes to another generation.
+    #[must_use]
+    pub fn with(&self, news: Self) -> Option<Self> {
+        if news.since.is_none() {
+            return Some(news);
+        }
+        if news.since != Some(self.generation) {
+            return None;
+        }
+        let mut entries = self.by_task();
+        for task in &news.gone {
+            entries.remove(&Some(task));
+        }
+        entries.extend(news.by_task());
+        let mut whole = Self { generation: news.generation, ..Self::default() };
+        entries.values().for_each(|entry| whole.push(*entry));
+        Some(whole)
+    }
+
+    /// Whether it says nothing.
+    pub fn has_no_changes(&self) -> bool {
+        self.tasks.is_empty() && self.gone.is_empty() && self.unreadable.is_empty()
+    }
+
+    /// Those without a name are one: nothing can be done about them but to say so.
+    fn by_task(&self) -> BTreeMap<Option<&TaskId>, Entry<'_>> {
+        let whole = self.tasks.iter().map(|task| (Some(&task.task), Entry::Whole(task)));
+        let named = self.unreadable.iter().map(|task| (task.task.as_ref(), Entry::Named(task)));
+        whole.chain(named).collect()
+    }
+
+    fn push(&mut self, entry: Entry<'_>) {
+        match entry {
+            Entry::Whole(task) => self.tasks.push(Arc::clone(task)),
+            Entry::Named(task) => self.unreadable.push(task.clone()),
+        }
+    }
+}
+
+/// What a section says of one task.
+#[derive(Clone, Copy)]
+enum Entry<'a> {
+    Whole(&'a Arc<TaskAssignment>),
+    Named(&'a UnreadableTask),
+}
+
+impl PartialEq for Entry<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Most are the very same.
+            (Self::Whole(one), Self::Whole(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::Named(one), Self::Named(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Serialize for TaskSection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Task<'a> {
+            Whole(&'a TaskAssignment),
+            Named(&'a UnreadableTask),
+        }
+        #[derive(Serialize)]
+        struct Message<'a> {
+            generation: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            since: Option<u64>,
+            #[serde(skip_serializing_if = "<[TaskId]>::is_empty")]
+            gone: &'a [TaskId],
+            tasks: Vec<Task<'a>>,
+        }
+        let whole = self.tasks.iter().map(|task| Task::Whole(task));
+        let tasks = whole.chain(self.unreadable.iter().map(Task::Named)).collect();
+        let Self { generation, since, gone, .. } = self;
+        Message { generation: *generation, since: *since, gone, tasks }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskSection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Message {
             generation: u64,
+            #[serde(default)]
+            since: Option<u64>,
+            #[serde(default)]
+            gone: Vec<TaskId>,
             /// Required: an assignment without tasks says so.
             tasks: Vec<Box<RawValue>>,
         }
-        let Message { generation, tasks } = Message::deserialize(deserializer)?;
+        let Message { generation, since, gone, tasks } = Message::deserialize(deserializer)?;
         let (tasks, unreadable) = one_by_one::read(&tasks);
-        Ok(Self { generation, tasks, unreadable })
+        Ok(Self { generation, since, gone, tasks, unreadable })
     }
 }
 
@@ -41,18 +176,17 @@ impl<'de> Deserialize<'de> for Assignment {
 pub struct TaskAssignment {
     pub task: TaskId,
     pub desired: DesiredStatus,
-    pub account: String,
-    pub region: String,
-    pub cluster: String,
+    pub account: AccountId,
+    pub region: Region,
+    pub cluster: ClusterName,
     pub task_arn: String,
-    pub family: String,
-    pub revision: u32,
-    /// `EC2`, `FARGATE` or `EXTERNAL`.
-    pub launch_type: String,
+    pub family: Family,
+    pub revision: Revision,
+    pub launch_type: LaunchType,
     #[serde(default)]
     pub availability_zone: Option<String>,
     #[serde(default)]
-    pub service: Option<String>,
+    pub service: Option<ServiceName>,
     pub network: TaskNetwork,
     #[serde(default)]
     pub limits: TaskLimits,
@@ -70,7 +204,7 @@ pub enum TaskNetwork {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AwsvpcAttachment {
-    pub network_interface_id: String,
+    pub network_interface_id: NetworkInterfaceId,
     pub mac_address: String,
     pub address: Ipv4Addr,
     /// Bits of the subnet's range.
@@ -80,7 +214,7 @@ pub struct AwsvpcAttachment {
     pub vpc_cidr: String,
     pub subnet_cidr: String,
     #[serde(default)]
-    pub security_groups: Vec<String>,
+    pub security_groups: Vec<SecurityGroupId>,
     pub private_dns_name: String,
 }
 
@@ -100,71 +234,24 @@ pub struct TaskLimits {
     pub storage_gib: Option<u32>,
 }
 
+/// A container: its definition, who it is, and what placement made of the definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerAssignment {
-    /// The UUID at the end of its ARN.
-    pub id: String,
-    pub name: String,
+    pub id: ContainerId,
     pub arn: String,
-    /// As the task definition has it.
-    pub image: String,
     /// The digest that the service's deployment resolved the tag to; pulled instead of the tag.
     #[serde(default)]
     pub image_digest: Option<String>,
-    #[serde(default = "essential_default")]
-    pub essential: bool,
-    #[serde(default)]
-    pub entry_point: Option<Vec<String>>,
-    #[serde(default)]
-    pub command: Option<Vec<String>>,
-    #[serde(default)]
-    pub working_directory: Option<String>,
-    #[serde(default)]
-    pub user: Option<String>,
-    /// Overrides are already in it.
-    #[serde(default)]
-    pub environment: Vec<(String, String)>,
-    /// A weight below the task's; 0: none was asked for.
-    #[serde(default)]
-    pub cpu_units: u32,
-    #[serde(default)]
-    pub memory_mib: Option<u32>,
-    #[serde(default)]
-    pub memory_reservation_mib: Option<u32>,
+    /// Of the definition's port mappings.
     #[serde(default)]
     pub ports: Vec<PortBinding>,
-    #[serde(default)]
-    pub ulimits: Vec<Ulimit>,
-    #[serde(default)]
-    pub readonly_root_filesystem: bool,
-    #[serde(default)]
-    pub privileged: bool,
-    #[serde(default)]
-    pub hostname: Option<String>,
-    #[serde(default)]
-    pub interactive: bool,
-    #[serde(default)]
-    pub pseudo_terminal: bool,
-    #[serde(default)]
-    pub extra_hosts: Vec<(String, String)>,
-    #[serde(default)]
-    pub dns_servers: Vec<String>,
-    #[serde(default)]
-    pub dns_search_domains: Vec<String>,
-    #[serde(default)]
-    pub docker_labels: Vec<(String, String)>,
-    #[serde(default)]
-    pub linux: LinuxParameters,
-    #[serde(default)]
-    pub system_controls: Vec<(String, String)>,
-    #[serde(default)]
-    pub depends_on: Vec<ContainerDependency>,
-    #[serde(default = "stop_timeout_s_default")]
-    pub stop_timeout_s: u32,
-    #[serde(default)]
-    pub start_timeout_s: Option<u32>,
+    /// Of the definition's log configuration; `None`: its logs stay on the node.
     #[serde(default)]
     pub log: Option<LogDestination>,
+    /// After the overrides of the task, with the environment and the labels that ECS adds. Its fields stand beside the ones
+    /// above.
+    #[serde(flatten)]
+    pub definition: ContainerDefinition,
 }
 
 /// In bridge mode the host port is chosen by the control plane at placement, never 0 here.
@@ -199,16 +286,6 @@ impl Default for TaskLimits {
 /// Far above what services need, far below what hurts a host.
 fn pids_max_default() -> u32 {
     4_096
-}
-
-/// Source: `essential` of botocore's `ContainerDefinition`.
-fn essential_default() -> bool {
-    true
-}
-
-/// Source: `stopTimeout` of botocore's `ContainerDefinition`.
-fn stop_timeout_s_default() -> u32 {
-    30
 }
 
 /// Source: `max-buffer-size` of the awslogs driver.

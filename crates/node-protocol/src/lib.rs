@@ -5,18 +5,18 @@
 //! POST /_outport/node/v1/join                 JoinRequest         -> IssuedCertificate
 //! POST /_outport/node/v1/certificate          CertificateRequest  -> IssuedCertificate
 //! POST /_outport/node/v1/register             Registration        -> Registered
-//! POST /_outport/node/v1/assignment           AssignmentRequest   -> Assignment, or 204 after `POLL_MS_MAX`
-//! POST /_outport/node/v1/report               Report              -> 204
-//! POST /_outport/node/v1/logs                 LogBatch            -> LogCursor
-//! POST /_outport/node/v1/registry-credential  CredentialRequest   -> RegistryCredential
+//! POST /_outport/node/v2/assignment           AssignmentRequest   -> Assignment, or 204 after `POLL_MS_MAX`
+//! POST /_outport/node/v2/report               Report              -> Reported, or 204
+//! POST /_outport/node/v2/logs                 LogBatch            -> LogCursor
+//! POST /_outport/node/v2/registry-credential  CredentialRequest   -> RegistryCredential
 //! ```
 //!
 //! `join` is proven by the join token, every other call by the node's certificate: the node that a message
 //! names is the one that the certificate of the connection names. The node asks for the server name
 //! `control-plane.outport.internal` and believes the authority that the join token pins.
 //!
-//! **Invariant:** a node is told the whole set of tasks that it should run, with a generation, and
-//! refuses an older one; it reports what it sees. Nothing here is a command that could be lost.
+//! **Invariant:** a node is told sections of what it should have, each with a generation, whole or as what changed since the
+//! one that it knows, and refuses an older one; it reports what it sees. Nothing here is a command that could be lost.
 //!
 //! These messages are a promise between versions; `tests/golden.rs` keeps their bytes.
 //!
@@ -25,7 +25,7 @@
 //!   So a field may be added where a reader that passes over it does nothing wrong: it does less.
 //! - *Where passing over would be wrong*, as with a limit that must hold, what is new is a new variant of an enum, or a
 //!   required field with a new name in place of an old one. A task that is said with it cannot be read by an older node,
-//!   which reports that task as failed and follows the rest ([`Assignment::unreadable`]); the other way round the
+//!   which reports that task as failed and follows the rest ([`TaskSection::unreadable`]); the other way round the
 //!   control plane takes in the other tasks of a report ([`Report::unreadable`]). A code of refusal that is not known
 //!   is [`RefusalCode::Unknown`].
 //! - *What changes the meaning of a call, or takes something away*, is a new version, see [`version`]: `register` tells
@@ -40,17 +40,17 @@ pub mod report;
 pub mod version;
 
 pub use assignment::{
-    Assignment, AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment,
-    TaskLimits, TaskNetwork,
+    Assignment, AwsvpcAttachment, ContainerAssignment, KnownGenerations, LogDestination,
+    PortBinding, TaskAssignment, TaskLimits, TaskNetwork, TaskSection,
 };
 pub use identity::{CertificateRequest, IssuedCertificate, JoinRequest, Refusal, RefusalCode};
 pub use link::{
-    AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogEvent, Registered, Registration,
-    RegistryCredential,
+    AssignmentRequest, AssignmentRequestV1, CredentialRequest, LogBatch, LogCursor, LogEvent,
+    Registered, Registration, RegistryCredential,
 };
 pub use one_by_one::UnreadableTask;
-pub use report::{ContainerReport, Report, StopCause, TaskReport};
-pub use version::{DOOR_VERSION, ProtocolVersions, call_path};
+pub use report::{ContainerReport, Report, Reported, StopCause, TaskReport};
+pub use version::{DOOR_VERSION, ProtocolVersions, SECTIONS_VERSION, call_path};
 
 /// How long the control plane holds an assignment request that has nothing new.
 pub const POLL_MS_MAX: u64 = 20_000;

@@ -4,6 +4,7 @@ use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::{NodeId, TaskId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::KnownGenerations;
 use crate::version::ProtocolVersions;
 
 /// A node joins, or comes back after a restart of either side. Repeating it is harmless.
@@ -44,6 +45,9 @@ pub struct Registered {
     /// The version of this protocol that both speak from now on.
     #[serde(default = "first_version")]
     pub protocol_version: u32,
+    /// Whether a report may say only what changed. Who does not say so would miss the other tasks.
+    #[serde(default)]
+    pub takes_report_changes: bool,
 }
 
 /// Of a control plane that was not asked.
@@ -54,9 +58,40 @@ fn first_version() -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignmentRequest {
     pub node: NodeId,
+    #[serde(default)]
+    pub known: KnownGenerations,
+    /// Whether a section may be told as what changed. Who does not say so would take that for the whole.
+    #[serde(default)]
+    pub takes_changes: bool,
+    /// The boot of the node that asks: what another boot of it is to run is not its own. `None` of a node of an older
+    /// version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+}
+
+/// The same in version 1 of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignmentRequestV1 {
+    pub node: NodeId,
     /// 0 when it has none.
     #[serde(default)]
     pub known_generation: u64,
+    /// As in [`AssignmentRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+}
+
+impl From<AssignmentRequestV1> for AssignmentRequest {
+    fn from(asked: AssignmentRequestV1) -> Self {
+        let known = KnownGenerations { tasks: asked.known_generation };
+        Self { node: asked.node, known, takes_changes: false, boot_id: asked.boot_id }
+    }
+}
+
+impl From<AssignmentRequest> for AssignmentRequestV1 {
+    fn from(asked: AssignmentRequest) -> Self {
+        Self { node: asked.node, known_generation: asked.known.tasks, boot_id: asked.boot_id }
+    }
 }
 
 /// What a container wrote, in order, from a byte position of its log on. Where it goes is not the

@@ -3,19 +3,22 @@
 //! **Invariant:** what cannot be read of one task makes no other one unreadable.
 
 use outport_model::{DesiredStatus, TaskId};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A task that another version speaks of in a form that this one does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnreadableTask {
     /// Absent when not even that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
     /// Of an assignment, when that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub desired: Option<DesiredStatus>,
-    /// What is not known, for people.
+    /// What is not known, for people. Not sent: who reads it finds out what is missing.
+    #[serde(skip)]
     pub reason: String,
 }
 

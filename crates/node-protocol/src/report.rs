@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::one_by_one::{self, UnreadableTask};
 
-/// The observed state of every task that the node knows. A stopped task stays in it until it is
+/// The observed state of every task that the node knows, or of those that changed. A stopped task stays in it until it is
 /// no longer in the node's assignment, so a lost report is repaired by the next one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -20,9 +20,27 @@ pub struct Report {
     pub tasks: Vec<TaskReport>,
     /// False when the node is going away: no new tasks for it.
     pub accepts_tasks: bool,
+    /// `tasks` are only those of which there is more to say than in the last report that was delivered. Only for a
+    /// control plane that takes such reports ([`Registered::takes_report_changes`](crate::Registered)): another one
+    /// would miss the others.
+    #[serde(skip_serializing_if = "is_false")]
+    pub changes_only: bool,
     /// Tasks of which a newer node says what this version cannot read. It has them all the same.
     #[serde(skip)]
     pub unreadable: Vec<UnreadableTask>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// The answer to a report. One that says nothing is 204 without a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The node gets no tasks before a whole report has said that none is left of those that ended without it: it reports
+    /// all, soon.
+    #[serde(default)]
+    pub wants_whole: bool,
 }
 
 impl<'de> Deserialize<'de> for Report {
@@ -36,11 +54,22 @@ impl<'de> Deserialize<'de> for Report {
             /// Required: a node that has no tasks says so.
             tasks: Vec<Box<RawValue>>,
             accepts_tasks: bool,
+            #[serde(default)]
+            changes_only: bool,
         }
-        let Message { node, boot_id, sequence, generation, tasks, accepts_tasks } =
+        let Message { node, boot_id, sequence, generation, tasks, accepts_tasks, changes_only } =
             Message::deserialize(deserializer)?;
         let (tasks, unreadable) = one_by_one::read(&tasks);
-        Ok(Self { node, boot_id, sequence, generation, tasks, accepts_tasks, unreadable })
+        Ok(Self {
+            node,
+            boot_id,
+            sequence,
+            generation,
+            tasks,
+            accepts_tasks,
+            changes_only,
+            unreadable,
+        })
     }
 }
 

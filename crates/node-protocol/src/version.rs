@@ -2,6 +2,11 @@
 //!
 //! **Invariant:** `join`, `certificate` and `register` are at [`DOOR_VERSION`] for ever: by them two programs of any
 //! versions meet. Every other call is at the version that `register` answered.
+//!
+//! | version | what changed |
+//! |---|---|
+//! | 1 | |
+//! | 2 | an assignment has sections: `assignment` takes `AssignmentRequest` for `AssignmentRequestV1`, and answers an `Assignment` for its one section |
 
 use std::fmt;
 
@@ -9,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the calls by which a node comes in.
 pub const DOOR_VERSION: u32 = 1;
+/// The first version in which an assignment has sections.
+pub const SECTIONS_VERSION: u32 = 2;
 
 /// All versions from the lowest to the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +26,7 @@ pub struct ProtocolVersions {
 
 impl ProtocolVersions {
     /// What this build speaks.
-    pub const SPOKEN: Self = Self { lowest: 1, highest: 1 };
+    pub const SPOKEN: Self = Self { lowest: 1, highest: 2 };
 
     /// The version that both speak, the highest of them; `None` when there is none.
     pub fn common(self, other: Self) -> Option<u32> {

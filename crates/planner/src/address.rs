@@ -50,7 +50,7 @@ mod tests {
     use std::sync::Arc;
 
     use outport_model::network::{Ipv4Cidr, Subnet};
-    use outport_model::{AccountId, Region, Scope, Tags};
+    use outport_model::{AccountId, Region, Scope, SubnetId, Tags, VpcId};
 
     use super::*;
 
@@ -66,8 +66,8 @@ mod tests {
         let mut space = SubnetSpace {
             subnet: Arc::new(Subnet {
                 scope: Scope::new(AccountId::new("0"), Region::new("us-east-1")),
-                id: "subnet-1".into(),
-                vpc_id: "vpc-1".into(),
+                id: SubnetId::new("subnet-1"),
+                vpc_id: VpcId::new("vpc-1"),
                 cidr,
                 availability_zone: "us-east-1a".into(),
                 availability_zone_id: "use1-az1".into(),

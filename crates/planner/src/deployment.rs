@@ -5,7 +5,7 @@ use outport_model::deployment::{
     Deployment, DeploymentStatus, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
 };
 use outport_model::service::{Service, StartThrottle};
-use outport_model::{DeploymentId, TimestampMs};
+use outport_model::{DeploymentId, ServiceDeploymentId, TimestampMs};
 
 /// Makes a new PRIMARY deployment of what the service asks for now (task definition, network, launch
 /// type, platform version) and the history row for it. The deployments before become ACTIVE and are
@@ -16,7 +16,7 @@ use outport_model::{DeploymentId, TimestampMs};
 pub fn begin(
     service: &mut Service,
     id: DeploymentId,
-    service_deployment_id: String,
+    service_deployment_id: ServiceDeploymentId,
     configuration: String,
     now_ms: TimestampMs,
 ) -> ServiceDeployment {

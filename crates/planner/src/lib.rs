@@ -17,6 +17,7 @@ pub mod retention;
 pub mod service;
 pub mod settings;
 pub mod task_end;
+pub mod task_overrides;
 pub mod task_report;
 pub mod task_start;
 #[cfg(test)]

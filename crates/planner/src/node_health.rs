@@ -1,6 +1,6 @@
 //! Whether a node is there, and what is said of its tasks when it is not.
 
-use outport_model::SteadyMs;
+use outport_model::{SteadyMs, TaskStatus};
 
 use crate::settings::Settings;
 
@@ -35,6 +35,15 @@ pub fn was_away(last_pass_ms: SteadyMs, now_ms: SteadyMs, settings: &Settings) -
     now_ms - last_pass_ms >= settings.own_gap_ms
 }
 
+/// Whether a node still holds something of a task that has ended without it, as after the node was lost: its address and
+/// its host ports are free by the rows, and another task that gets them would not start there. `reported`: the status
+/// by the node, `None` if it cannot be read. `is_live`: whether the task is the node's by its row.
+///
+/// A node that has such tasks gets no others until it reports that they are gone.
+pub fn is_left_over(reported: Option<TaskStatus>, is_live: bool) -> bool {
+    !is_live && reported.is_none_or(|status| status < TaskStatus::Stopped)
+}
+
 /// What AWS says of tasks whose machine went away.
 /// Source: "Amazon ECS stopped tasks error messages".
 pub fn lost_reason(ec2_instance_id: &str) -> String {
@@ -62,6 +71,17 @@ mod tests {
         check(30_000, Presence::Silent);
         check(299_999, Presence::Silent);
         check(300_000, Presence::Lost);
+    }
+
+    #[test]
+    fn what_ended_without_its_node_is_left_over_until_it_is_gone_there() {
+        for status in TaskStatus::ALL {
+            let holds = status < TaskStatus::Stopped;
+            assert_eq!(is_left_over(Some(status), false), holds, "{status:?}");
+            assert!(!is_left_over(Some(status), true), "{status:?}");
+        }
+        assert!(is_left_over(None, false));
+        assert!(!is_left_over(None, true));
     }
 
     #[test]

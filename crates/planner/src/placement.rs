@@ -48,6 +48,8 @@ pub enum Unplaceable {
     Ports,
     /// No subnet that was named has a free address.
     Addresses,
+    /// The task definition asks for what this version does not run: another one registered it, or started its service.
+    Unsupported,
 }
 
 impl fmt::Display for Unplaceable {
@@ -64,6 +66,9 @@ impl fmt::Display for Unplaceable {
             Self::Memory => "RESOURCE:MEMORY",
             Self::Ports => "RESOURCE:PORTS",
             Self::Addresses => "RESOURCE:ENI",
+            Self::Unsupported => {
+                "The task definition uses what this version of Outport does not run"
+            }
         })
     }
 }
@@ -90,11 +95,18 @@ pub struct Rejection {
     /// EC2 and EXTERNAL: why each container instance was passed over, the closest match first. RunTask
     /// lists them all in `failures[]`. Empty for Fargate, whose machines nobody sees.
     pub instances: Vec<(ContainerInstanceId, Unplaceable)>,
+    /// What of the task definition is not run, of `Unplaceable::Unsupported`.
+    pub unsupported: Vec<String>,
 }
 
 impl Rejection {
     pub fn of(reason: Unplaceable) -> Self {
-        Self { reason, instances: Vec::new() }
+        Self { reason, instances: Vec::new(), unsupported: Vec::new() }
+    }
+
+    /// Of a task of this version's, which would lack something.
+    pub fn of_unsupported(members: &[String]) -> Self {
+        Self { unsupported: members.to_vec(), ..Self::of(Unplaceable::Unsupported) }
     }
 }
 
@@ -216,7 +228,7 @@ fn reject<'c>(
         .collect();
     instances.sort_by(|(id, reason), (other_id, other)| other.cmp(reason).then(id.cmp(other_id)));
     let reason = instances.first().map_or(Unplaceable::NoContainerInstances, |(_, reason)| *reason);
-    Rejection { reason, instances }
+    Rejection { instances, ..Rejection::of(reason) }
 }
 
 #[cfg(test)]
@@ -383,7 +395,7 @@ mod tests {
         let place = (&pool, &scope, &cluster);
         let chosen = match choose(&needs, place, &capacity, &troubled, &Settings::default()) {
             Ok(candidate) => candidate.node.id.to_string(),
-            Err(Rejection { reason, instances }) if instances.is_empty() => reason.to_string(),
+            Err(Rejection { reason, instances, .. }) if instances.is_empty() => reason.to_string(),
             Err(Rejection { instances, .. }) => {
                 let each =
                     instances.iter().map(|(instance, reason)| format!("{instance} {reason}"));

@@ -3,7 +3,7 @@
 //! ```text
 //! the node reports STOPPED               task_report
 //! the node is lost, rebooted, taken out  give_up       the reason of whoever gives up
-//! the node never saw it                  end_unseen    only once it is to stop
+//! the node never saw it                  end_unreported    only once it is to stop
 //! ```
 //!
 //! **Invariant:** every end goes through [`end`], which says what the task held: a network interface today.
@@ -46,7 +46,7 @@ pub fn give_up(task: &Task, reason: &str, now_ms: TimestampMs) -> Option<TaskEnd
 
 /// Ends a task that `node` was to stop and does not know: it has been nowhere. `None` when it is another node's, or
 /// nobody wants it stopped, or it is STOPPED already.
-pub fn end_unseen(task: &Task, node: &NodeId, now_ms: TimestampMs) -> Option<TaskEnd> {
+pub fn end_unreported(task: &Task, node: &NodeId, now_ms: TimestampMs) -> Option<TaskEnd> {
     if task.node.as_ref() != Some(node) || task.desired_status != DesiredStatus::Stopped {
         return None;
     }
@@ -66,6 +66,7 @@ pub(crate) fn advance(task: &mut Task, owner: Owner, next: TaskStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use outport_model::task::TaskAttachment;
+    use outport_model::{NetworkInterfaceId, SubnetId, TaskAttachmentId};
 
     use super::*;
     use crate::testing::task;
@@ -75,9 +76,9 @@ mod tests {
     fn attached(last: TaskStatus, desired: DesiredStatus) -> Task {
         let address = std::net::Ipv4Addr::new(172, 31, 0, 4);
         let attachment = TaskAttachment {
-            id: "a".into(),
-            network_interface_id: "eni-1".into(),
-            subnet_id: "subnet-1".into(),
+            id: TaskAttachmentId::new("a"),
+            network_interface_id: NetworkInterfaceId::new("eni-1"),
+            subnet_id: SubnetId::new("subnet-1"),
             mac_address: "02:00:00:00:00:01".into(),
             private_ip: address,
             private_dns_name: "ip-172-31-0-4.ec2.internal".into(),
@@ -98,7 +99,7 @@ mod tests {
             assert_eq!(task.last_status, TaskStatus::Stopped);
             assert_eq!(task.desired_status, DesiredStatus::Stopped);
             assert_eq!(task.stopped_at_ms, Some(NOW_MS));
-            assert_eq!(end.network_interface.as_deref(), Some("eni-1"));
+            assert_eq!(end.network_interface, Some(NetworkInterfaceId::new("eni-1")));
             assert!(task.containers.iter().all(|c| c.last_status == ContainerStatus::Stopped));
             assert_eq!(task.version, 2);
         }
@@ -125,12 +126,12 @@ mod tests {
         task.stopped_reason = Some("enough".into());
         check(give_up(&task, "lost", NOW_MS), Some(("UserInitiated", "enough")));
         let node = NodeId::new("n1");
-        check(end_unseen(&task, &node, NOW_MS), Some(("UserInitiated", "enough")));
+        check(end_unreported(&task, &node, NOW_MS), Some(("UserInitiated", "enough")));
     }
 
     #[test]
     fn only_what_is_to_stop_ends_unseen_and_only_by_its_own_node() {
-        let unseen = |task: &Task, node: &str| end_unseen(task, &NodeId::new(node), NOW_MS);
+        let unseen = |task: &Task, node: &str| end_unreported(task, &NodeId::new(node), NOW_MS);
         check(unseen(&attached(TaskStatus::Pending, DesiredStatus::Running), "n1"), None);
         let stopping = attached(TaskStatus::Pending, DesiredStatus::Stopped);
         check(unseen(&stopping, "n2"), None);

@@ -10,20 +10,24 @@ use outport_model::task::{
     TaskContainer, TaskOverrides,
 };
 use outport_model::task_definition::{
-    ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TransportProtocol,
+    ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TransportProtocol, Workload,
 };
 use outport_model::{
-    Arn, ClusterName, DesiredStatus, NewIds, NodeId, Region, Tags, TaskId, TaskStatus, TimestampMs,
+    Arn, AttachmentId, ClusterName, ContainerId, DesiredStatus, NetworkInterfaceId, NewIds, NodeId,
+    Region, Tags, TaskAttachmentId, TaskId, TaskStatus, TimestampMs,
 };
 
 use crate::placement::{self, Rejection, Requirements, Unplaceable};
 use crate::settings::Settings;
+use crate::task_overrides::{cpu_units, memory_mib, memory_reservation_mib};
 use crate::{address, ports};
 
 /// What is asked for; valid and authorized already.
 #[derive(Clone, Debug)]
 pub struct StartRequest<'a> {
     pub definition: &'a TaskDefinition,
+    /// What the definition runs.
+    pub workload: &'a Workload,
     pub cluster: &'a ClusterName,
     pub launch_type: LaunchType,
     /// `FARGATE` or `FARGATE_SPOT` where a strategy chose it.
@@ -54,7 +58,11 @@ pub fn start_many(
     (ids, now_ms): (&dyn NewIds, TimestampMs),
     settings: &Settings,
 ) -> (Vec<StartedTask>, Option<Rejection>) {
-    let needs = requirements(request.definition, request.launch_type, request.overrides);
+    let workload = request.workload;
+    if !workload.unsupported.is_empty() {
+        return (Vec::new(), Some(Rejection::of_unsupported(&workload.unsupported)));
+    }
+    let needs = requirements(workload, request.launch_type, request.overrides);
     let mut started = Vec::new();
     for _ in 0..count {
         match start(request, &needs, &scratch, spaces, (ids, now_ms), settings) {
@@ -79,13 +87,13 @@ fn start(
     (ids, now_ms): (&dyn NewIds, TimestampMs),
     settings: &Settings,
 ) -> Result<StartedTask, Rejection> {
-    let definition = request.definition;
+    let (definition, workload) = (request.definition, request.workload);
     let pool = placement::pool(request.launch_type, &definition.scope, request.cluster);
     let place = (&pool, &definition.scope, request.cluster);
     let candidate = placement::choose(needs, place, capacity, request.troubled, settings)?;
     let id = ids.task_id();
-    let host_ports = assign_ports(definition, &candidate, &id, settings)?;
-    let attached = match definition.network_mode {
+    let host_ports = assign_ports(workload, &candidate, &id, settings)?;
+    let attached = match workload.network_mode {
         NetworkMode::Awsvpc => Some(attach(request, &id, spaces, ids, now_ms)?),
         NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => None,
     };
@@ -109,11 +117,11 @@ fn start(
         enable_execute_command: request.enable_execute_command,
         tags: request.tags.clone(),
         desired_status: DesiredStatus::Running,
-        last_status: first_status(definition.network_mode),
+        last_status: first_status(workload.network_mode),
         node: Some(candidate.node.id.clone()),
         container_instance: container_instance(request.launch_type, &candidate),
         availability_zone: zone(interface.as_ref(), &candidate),
-        reserved: reservation(needs, definition.network_mode, &host_ports),
+        reserved: reservation(needs, workload.network_mode, &host_ports),
         attachment,
         containers: containers(request, &host_ports, ids),
         stop_code: None,
@@ -137,11 +145,11 @@ fn start(
 /// only EC2 and EXTERNAL allow, it is the sum over the containers, each with its soft limit if it has
 /// one. Source: "Task size" and "memoryReservation" of the task definition parameters.
 pub fn requirements(
-    definition: &TaskDefinition,
+    workload: &Workload,
     launch_type: LaunchType,
     overrides: &TaskOverrides,
 ) -> Requirements {
-    let containers = &definition.containers;
+    let containers = &workload.containers;
     let cpu = || sum(containers, |container| cpu_units(container, overrides));
     let memory = || {
         sum(containers, |container| {
@@ -152,46 +160,19 @@ pub fn requirements(
     };
     Requirements {
         launch_type,
-        architecture: definition.architecture,
+        architecture: workload.architecture,
         privileged: containers
             .iter()
-            .any(|container| asked_of_the_host(container, definition.network_mode).is_some()),
-        cpu_units: overrides.cpu_units.or(definition.cpu_units).unwrap_or_else(cpu),
-        memory_mib: overrides.memory_mib.or(definition.memory_mib).unwrap_or_else(memory),
-        host_ports: ports::fixed(definition.network_mode, containers),
-        open_ports: ports::open_count(definition.network_mode, containers),
+            .any(|container| asked_of_the_host(container, workload.network_mode).is_some()),
+        cpu_units: overrides.cpu_units.or(workload.cpu_units).unwrap_or_else(cpu),
+        memory_mib: overrides.memory_mib.or(workload.memory_mib).unwrap_or_else(memory),
+        host_ports: ports::fixed(workload.network_mode, containers),
+        open_ports: ports::open_count(workload.network_mode, containers),
     }
 }
 
 fn sum(containers: &[ContainerDefinition], of: impl Fn(&ContainerDefinition) -> u32) -> u32 {
     containers.iter().map(of).fold(0, u32::saturating_add)
-}
-
-/// The CPU weight of a container after the overrides.
-pub fn cpu_units(container: &ContainerDefinition, overrides: &TaskOverrides) -> u32 {
-    override_of(container, overrides, |o| o.cpu_units).unwrap_or(container.cpu_units)
-}
-
-/// The hard memory limit of a container after the overrides.
-pub fn memory_mib(container: &ContainerDefinition, overrides: &TaskOverrides) -> Option<u32> {
-    override_of(container, overrides, |o| o.memory_mib).or(container.memory_mib)
-}
-
-/// The soft memory limit of a container after the overrides.
-pub fn memory_reservation_mib(
-    container: &ContainerDefinition,
-    overrides: &TaskOverrides,
-) -> Option<u32> {
-    override_of(container, overrides, |o| o.memory_reservation_mib)
-        .or(container.memory_reservation_mib)
-}
-
-fn override_of<T>(
-    container: &ContainerDefinition,
-    overrides: &TaskOverrides,
-    field: impl Fn(&outport_model::task::ContainerOverride) -> Option<T>,
-) -> Option<T> {
-    overrides.containers.iter().find(|o| o.name == container.name).and_then(field)
 }
 
 /// Only a task with a network interface of its own has something to provision.
@@ -206,7 +187,7 @@ fn first_status(mode: NetworkMode) -> TaskStatus {
 type HostPorts = Vec<Vec<(outport_model::task_definition::PortMapping, u16)>>;
 
 fn assign_ports(
-    definition: &TaskDefinition,
+    workload: &Workload,
     candidate: &Candidate<'_>,
     id: &TaskId,
     settings: &Settings,
@@ -217,8 +198,8 @@ fn assign_ports(
     }
     let seed = id.as_str().get(..8).and_then(|text| u64::from_str_radix(text, 16).ok());
     ports::assign(
-        definition.network_mode,
-        &definition.containers,
+        workload.network_mode,
+        &workload.containers,
         &taken,
         &settings.dynamic_ports,
         seed.unwrap_or(0),
@@ -242,18 +223,18 @@ fn containers(
     ids: &dyn NewIds,
 ) -> Vec<TaskContainer> {
     let on_the_host =
-        matches!(request.definition.network_mode, NetworkMode::Bridge | NetworkMode::Host);
+        matches!(request.workload.network_mode, NetworkMode::Bridge | NetworkMode::Host);
     let digest_of = |image: &str| {
         let known = request.image_digests.iter().find(|(reference, _)| reference == image);
         known.map(|(_, digest)| digest.clone())
     };
     request
-        .definition
+        .workload
         .containers
         .iter()
         .zip(assigned)
         .map(|(container, mappings)| TaskContainer {
-            id: ids.uuid(),
+            id: ContainerId::new(ids.uuid()),
             name: container.name.clone(),
             image: container.image.clone(),
             resolved_digest: digest_of(&container.image),
@@ -313,8 +294,8 @@ fn attach(
         false => named.clone(),
     };
     let attachment = TaskAttachment {
-        id: ids.uuid(),
-        network_interface_id: ids.hex17("eni-"),
+        id: TaskAttachmentId::new(ids.uuid()),
+        network_interface_id: NetworkInterfaceId::new(ids.hex17("eni-")),
         subnet_id: subnet.id.clone(),
         mac_address: mac_address(private_ip, &ids.hex17("")),
         private_dns_name: private_dns_name(private_ip, &scope.region),
@@ -332,7 +313,7 @@ fn attach(
         private_dns_name: attachment.private_dns_name.clone(),
         description: Arn::of("ecs", scope, format!("attachment/{}", attachment.id)).to_string(),
         task: task.clone(),
-        attachment_id: ids.hex17("eni-attach-"),
+        attachment_id: AttachmentId::new(ids.hex17("eni-attach-")),
         created_at_ms: now_ms,
     };
     let cursor =
@@ -360,48 +341,16 @@ fn private_dns_name(address: std::net::Ipv4Addr, region: &Region) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use outport_model::task::ContainerOverride;
-    use outport_model::task_definition::{
-        LinuxParameters, LogConfiguration, PortMapping, TaskDefinitionStatus,
-    };
-    use outport_model::{AccountId, Family, Scope};
+    use outport_model::task_definition::PortMapping;
 
     use super::*;
 
     pub(crate) fn container(name: &str, port_mappings: Vec<PortMapping>) -> ContainerDefinition {
-        ContainerDefinition {
-            name: name.into(),
-            image: "app:1".into(),
-            essential: true,
-            entry_point: None,
-            command: None,
-            working_directory: None,
-            user: None,
-            environment: Vec::new(),
-            cpu_units: 0,
-            memory_mib: None,
-            memory_reservation_mib: None,
-            port_mappings,
-            ulimits: Vec::new(),
-            readonly_root_filesystem: false,
-            privileged: false,
-            hostname: None,
-            interactive: false,
-            pseudo_terminal: false,
-            docker_labels: Vec::new(),
-            extra_hosts: Vec::new(),
-            dns_servers: Vec::new(),
-            dns_search_domains: Vec::new(),
-            linux: LinuxParameters::default(),
-            system_controls: Vec::new(),
-            depends_on: Vec::new(),
-            stop_timeout_s: None,
-            start_timeout_s: None,
-            log: LogConfiguration::Local,
-        }
+        ContainerDefinition { port_mappings, ..ContainerDefinition::new(name, "app:1") }
     }
 
     /// Containers as `cpu/hard/soft` with `-` for none.
-    fn definition(task: (Option<u32>, Option<u32>), containers: &str) -> TaskDefinition {
+    fn workload(task: (Option<u32>, Option<u32>), containers: &str) -> Workload {
         let containers = containers.split_whitespace().enumerate().map(|(index, text)| {
             let numbers: Vec<Option<u32>> = text.split('/').map(|n| n.parse().ok()).collect();
             ContainerDefinition {
@@ -411,12 +360,8 @@ pub(crate) mod tests {
                 ..container(&format!("c{index}"), Vec::new())
             }
         });
-        TaskDefinition {
-            scope: Scope::new(AccountId::new("0"), Region::new("us-east-1")),
-            family: Family::new("web"),
-            revision: 1,
-            status: TaskDefinitionStatus::Active,
-            document: "{}".into(),
+        Workload {
+            is_readable: true,
             network_mode: NetworkMode::Bridge,
             cpu_units: task.0,
             memory_mib: task.1,
@@ -427,11 +372,6 @@ pub(crate) mod tests {
             execution_role_arn: None,
             containers: containers.collect(),
             unsupported: Vec::new(),
-            registered_at_ms: 0,
-            registered_by: "root".into(),
-            deregistered_at_ms: None,
-            delete_requested_at_ms: None,
-            tags: Tags::new(),
         }
     }
 
@@ -442,7 +382,7 @@ pub(crate) mod tests {
         overrides: &TaskOverrides,
         expected: (u32, u32),
     ) {
-        let needs = requirements(&definition(task, containers), LaunchType::Ec2, overrides);
+        let needs = requirements(&workload(task, containers), LaunchType::Ec2, overrides);
         assert_eq!((needs.cpu_units, needs.memory_mib), expected);
     }
 

@@ -4,7 +4,8 @@ use outport_model::network::AwsvpcConfiguration;
 use outport_model::task::{ContainerStatus, Reservation, Task, TaskContainer, TaskOverrides};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
-    AccountId, ClusterName, DesiredStatus, Family, NodeId, Region, Scope, Tags, TaskId, TaskStatus,
+    AccountId, ClusterName, ContainerId, DesiredStatus, Family, NodeId, Region, Scope, Tags,
+    TaskId, TaskStatus,
 };
 
 /// A task with one container, `app`, that was just placed on the node.
@@ -33,7 +34,7 @@ pub(crate) fn task(node: &str) -> Task {
         reserved: Reservation::default(),
         attachment: None,
         containers: vec![TaskContainer {
-            id: "c1".into(),
+            id: ContainerId::new("c1"),
             name: "app".into(),
             image: "app:1".into(),
             resolved_digest: None,

@@ -20,7 +20,7 @@ use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool, SubnetSpace};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::node::Node;
 use outport_model::task::Reservation;
-use outport_model::{ClusterName, NodeId, Scope};
+use outport_model::{ClusterName, NodeId, Scope, SubnetId};
 
 use crate::rows::keys::SubnetKey;
 use crate::tables::Tables;
@@ -240,6 +240,12 @@ impl<'a> Iterator for Merged<'a> {
 }
 
 impl Tables {
+    /// Says of every node what its rows say, after rows were loaded.
+    pub(crate) fn make_rooms(&mut self) {
+        let ids: Vec<NodeId> = self.nodes.iter().map(|node| node.id.clone()).collect();
+        ids.iter().for_each(|id| self.refresh_room(id));
+    }
+
     /// Says of a node what its rows say now.
     pub(crate) fn refresh_room(&mut self, id: &NodeId) {
         let room = self.nodes.get(id).map(|node| NodeRoom {
@@ -252,7 +258,7 @@ impl Tables {
 
     /// The subnets of these ids that exist, in the order given, as the choice of an address for a task
     /// looks at them.
-    pub fn subnet_spaces(&self, scope: &Scope, subnet_ids: &[String]) -> Vec<SubnetSpace<'_>> {
+    pub fn subnet_spaces(&self, scope: &Scope, subnet_ids: &[SubnetId]) -> Vec<SubnetSpace<'_>> {
         let keys = subnet_ids.iter().map(|id| SubnetKey::new(scope, id.clone()));
         keys.filter_map(|key| self.subnet_space(&key)).collect()
     }

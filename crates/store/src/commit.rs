@@ -14,8 +14,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use metrics::histogram;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::{Fault, FaultKind, JournalError};
@@ -30,6 +31,8 @@ pub const WRITES_WAITING_MAX: usize = 65_536;
 /// Writes that share one commit at most: a commit must not grow without bound.
 pub const WRITES_PER_COMMIT_MAX: usize = 4_096;
 
+/// Without a write for so long, the journal does what it can do later.
+const CALM: Duration = Duration::from_millis(200);
 /// How often a process that does not lead looks for what the leader committed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -55,6 +58,8 @@ struct Waiting {
     tables: Tables,
     changes: Vec<Change>,
     touched: Touched,
+    /// For the metrics; nothing is decided by it.
+    since: Instant,
     done: oneshot::Sender<Result<(), Fault>>,
 }
 
@@ -124,7 +129,8 @@ impl Pipeline {
         }
         let (done, settled) = oneshot::channel();
         queue.head = tables.clone();
-        queue.waiting.push_back(Waiting { tables, changes, touched, done });
+        let since = Instant::now();
+        queue.waiting.push_back(Waiting { tables, changes, touched, since, done });
         drop(queue);
         self.wake.notify_one();
         Ok((answer, Some(settled)))
@@ -142,21 +148,37 @@ impl Pipeline {
     pub(crate) fn run(&self, journal: &mut dyn Journal) {
         let _closer = CloseOnExit(self);
         loop {
-            while self.is_idle() && journal.take_reserve() {}
+            while self.is_idle() && journal.take_reserve(false) {}
             // Who led may have been replaced while nothing was written here.
             let (is_shared, leads) = (journal.is_shared(), journal.leads());
             if !leads && let Err(fault) = self.follow(journal) {
-                tracing::error!(detail = fault.detail, "what the leader wrote was not taken in");
+                tracing::error!(
+                    event = "replica_apply_failed",
+                    detail = fault.detail,
+                    "cannot apply what the leader wrote"
+                );
             }
             let batch = {
                 let mut queue = self.queue();
+                let mut is_calm = false;
                 while queue.waiting.is_empty() && !queue.closed {
                     if is_shared {
                         let wait = self.wake.wait_timeout(queue, FOLLOW_INTERVAL);
                         queue = wait.unwrap_or_else(PoisonError::into_inner).0;
                         break;
                     }
-                    queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    if is_calm {
+                        queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                        continue;
+                    }
+                    let wait = self.wake.wait_timeout(queue, CALM);
+                    let (waited, wait) = wait.unwrap_or_else(PoisonError::into_inner);
+                    queue = waited;
+                    if wait.timed_out() && queue.waiting.is_empty() && !queue.closed {
+                        drop(queue);
+                        while self.is_idle() && journal.take_reserve(true) {}
+                        (queue, is_calm) = (self.queue(), true);
+                    }
                 }
                 if queue.waiting.is_empty() && queue.closed {
                     return;
@@ -165,6 +187,11 @@ impl Pipeline {
             };
             self.commit(batch, journal);
         }
+    }
+
+    /// Writes that wait for the disk now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue().waiting.len()
     }
 
     fn is_idle(&self) -> bool {
@@ -191,12 +218,21 @@ impl Pipeline {
                 Ok(done) => done.clamp(1, batch.len()),
                 Err(error) => {
                     let writes = batch.len();
-                    tracing::error!(%error, writes, "a commit failed; its writes are taken back");
+                    tracing::error!(
+                        event = "commit_failed",
+                        %error,
+                        writes,
+                        "a commit failed; its writes are taken back"
+                    );
                     self.take_back(batch, &Fault::from(&error));
                     return;
                 }
             };
             let rest = batch.split_off(done);
+            if let Some(oldest) = batch.first() {
+                histogram!("outport_commit_seconds").record(oldest.since.elapsed());
+                histogram!("outport_commit_writes").record(done as f64);
+            }
             let has_changes = writes[..done].iter().any(|changes| !changes.is_empty());
             self.settle(batch, has_changes, journal.bytes());
             batch = rest;

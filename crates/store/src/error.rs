@@ -1,6 +1,6 @@
 //! Why a store does not open, and why a write is not done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a store does not open: one line that says what and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,21 @@ pub enum OpenError {
     Corrupt { path: PathBuf, what: String },
     #[error("cannot {action} {}: {reason}; check the path, its owner and the free space", .path.display())]
     Io { action: &'static str, path: PathBuf, reason: String },
+}
+
+impl OpenError {
+    /// Of the journal in that directory, where it does not say a file.
+    pub(crate) fn at(mut self, directory: &Path) -> Self {
+        let (Self::NewerVersion { path, .. } | Self::Corrupt { path, .. } | Self::Io { path, .. }) =
+            &mut self
+        else {
+            return self;
+        };
+        if !path.is_absolute() && !path.starts_with(directory) {
+            *path = directory.to_owned();
+        }
+        self
+    }
 }
 
 /// Why a journal did not commit.

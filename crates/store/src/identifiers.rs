@@ -1,6 +1,6 @@
 //! The shapes of AWS's identifiers, made from handed-in bytes.
 
-use outport_model::{ContainerInstanceId, DeploymentId, TaskId};
+use outport_model::{ContainerInstanceId, DeploymentId, ServiceDeploymentId, TaskId};
 
 use crate::host::Ids;
 
@@ -57,11 +57,12 @@ pub fn deployment_id(ids: &dyn Ids) -> DeploymentId {
 }
 
 /// 21 letters and digits.
-pub fn service_deployment_id(ids: &dyn Ids) -> String {
+pub fn service_deployment_id(ids: &dyn Ids) -> ServiceDeploymentId {
     let mut bytes = [0; SERVICE_DEPLOYMENT_ID_LENGTH];
     ids.fill(&mut bytes);
     let letter = |byte: u8| LETTERS_AND_DIGITS[usize::from(byte) % LETTERS_AND_DIGITS.len()];
-    bytes.into_iter().map(|byte| char::from(letter(byte))).collect()
+    let text: String = bytes.into_iter().map(|byte| char::from(letter(byte))).collect();
+    ServiceDeploymentId::new(text)
 }
 
 #[cfg(test)]
@@ -81,7 +82,7 @@ mod tests {
             assert_eq!(hex(&ids, 17).len(), 17);
             let deployment = deployment_id(&ids);
             assert_eq!(deployment.as_str().len(), 19, "{deployment}");
-            assert_eq!(service_deployment_id(&ids).len(), 21);
+            assert_eq!(service_deployment_id(&ids).as_str().len(), 21);
         }
     }
 }

@@ -25,6 +25,12 @@ pub trait Row:
 
     fn key(&self) -> Self::Key;
 
+    /// Takes over those texts of a key beside its own that are the same, so that they are in memory once.
+    fn share(&mut self, _beside: &Self::Key) {}
+
+    /// Lets go of what no index asks for, of a row that a table holds as text.
+    fn strip(&mut self) {}
+
     /// Reads the form of `version`, which is at most `VERSION`.
     fn read(_version: u32, bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)

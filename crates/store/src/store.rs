@@ -10,10 +10,11 @@ use outport_model::{Now, TimestampMs};
 use crate::commit::Pipeline;
 use crate::error::{Fault, FaultKind, OpenError, WriteError};
 use crate::host::{Clock, Ids};
-use crate::journal::{Journal, Loaded, NullJournal, SqliteJournal};
+use crate::journal::{Journal, NullJournal, SqliteJournal};
+use crate::load::load;
 use crate::room::Room;
 use crate::snapshot::{Snapshot, Watch};
-use crate::tables::{InTables, Tables, Unreadable};
+use crate::tables::{InTables, Tables};
 use crate::touched::{RowWatch, TouchedRows};
 use crate::transaction::Transaction;
 
@@ -68,9 +69,8 @@ impl Store {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
-        let Loaded { instance_id, rows } = journal.load()?;
+        let (tables, instance_id) = load(&mut journal)?;
         let room = Room::new(journal.directory(), journal.bytes());
-        let tables = read_rows(rows)?;
         Ok(Self::assemble(tables, room, instance_id, clock, ids, |_| {
             Committer::Inline(Mutex::new(Box::new(journal)))
         }))
@@ -82,9 +82,8 @@ impl Store {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
-        let Loaded { instance_id, rows } = journal.load()?;
+        let (tables, instance_id) = load(&mut journal)?;
         let room = Room::new(journal.directory(), journal.bytes());
-        let tables = read_rows(rows)?;
         let mut spawned = Ok(());
         let store = Self::assemble(tables, room, instance_id, clock, ids, |pipeline| {
             let pipeline = Arc::clone(pipeline);
@@ -128,9 +127,15 @@ impl Store {
         self.inner.pipeline.room().is_full()
     }
 
-    /// Bytes of all rows as the journal writes them. In memory they take about twice that.
+    /// Bytes of all rows as the journal writes them. In memory they take about twice that, revisions that nobody runs a
+    /// quarter.
     pub fn bytes(&self) -> u64 {
         self.inner.pipeline.room().bytes()
+    }
+
+    /// Writes that are accepted and not on disk yet, at most [`WRITES_WAITING_MAX`](crate::WRITES_WAITING_MAX).
+    pub fn writes_waiting(&self) -> usize {
+        self.inner.pipeline.waiting()
     }
 
     /// The newest durable state.
@@ -213,26 +218,7 @@ impl Drop for Inner {
             && let Some(thread) = thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the journal's thread had panicked");
+            tracing::error!(event = "journal_thread_panicked", "the journal's thread panicked");
         }
     }
-}
-
-fn read_rows(rows: Vec<crate::journal::StoredRow>) -> Result<Tables, OpenError> {
-    let mut tables = Tables::default();
-    for row in rows {
-        tables.load(&row).map_err(|reason| {
-            let path = "the journal".into();
-            let what = format!("{} {}: {reason}", row.table, row.key);
-            match reason {
-                Unreadable::Newer { .. } | Unreadable::UnknownTable => {
-                    OpenError::NewerVersion { path, what }
-                }
-                Unreadable::Malformed(_) | Unreadable::OtherKey(_) => {
-                    OpenError::Corrupt { path, what }
-                }
-            }
-        })?;
-    }
-    Ok(tables)
 }

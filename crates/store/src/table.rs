@@ -5,10 +5,35 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use crate::journal::{Encode, StoredRow};
 use crate::row::Row;
 
 /// Rows by key. A clone is free and never changes.
 pub type Rows<K, R> = OrdMap<K, Arc<R>>;
+
+/// A row with its key, and with what of it could be done before it is its turn.
+pub struct Loaded<R: Row, P> {
+    pub(crate) key: R::Key,
+    /// Not here itself: a list of rows is moved when it grows, and when it is sorted.
+    pub(crate) row: Arc<R>,
+    pub(crate) prepared: P,
+}
+
+/// How a table holds its rows.
+pub trait Keeps<R: Row>: Clone + Default + std::fmt::Debug + Send + Sync {
+    /// What of a row that was read of the journal can be done before it is its turn.
+    type Prepared: Send + 'static;
+    fn row(&self, key: &R::Key) -> Option<Arc<R>>;
+    /// Inserts a row or replaces the one under its key; the row, and what is to be written of it.
+    fn insert(&mut self, row: R) -> (Arc<R>, Arc<dyn Encode>);
+    /// A table of rows that were read of the journal, in the order of their keys.
+    fn build(rows: Vec<Loaded<R, Self::Prepared>>) -> Self;
+    /// What it keeps itself it may take out of the row.
+    fn prepare(row: &mut R, stored: StoredRow) -> Self::Prepared;
+    fn remove(&mut self, key: &R::Key) -> Option<Arc<R>>;
+    /// Every row, in the order of the keys.
+    fn rows(&self) -> Box<dyn Iterator<Item = Arc<R>> + '_>;
+}
 
 /// The rows of one kind. Read-only outside a [`crate::Transaction`].
 #[derive(Clone, Debug)]
@@ -48,18 +73,44 @@ impl<R: Row> Table<R> {
         self.rows.is_empty()
     }
 
-    pub(crate) fn insert(&mut self, row: Arc<R>) {
+    fn hold(&mut self, row: &Arc<R>) {
         let key = row.key();
-        match self.rows.insert(key, Arc::clone(&row)) {
-            Some(old) => self.index.replace(&old, &row),
-            None => self.index.add(&row),
+        match self.rows.insert(key, Arc::clone(row)) {
+            Some(old) => self.index.replace(&old, row),
+            None => self.index.add(row),
         }
     }
+}
 
-    pub(crate) fn remove(&mut self, key: &R::Key) -> Option<Arc<R>> {
+impl<R: Row> Keeps<R> for Table<R> {
+    type Prepared = ();
+
+    fn row(&self, key: &R::Key) -> Option<Arc<R>> {
+        self.get(key).cloned()
+    }
+
+    fn insert(&mut self, row: R) -> (Arc<R>, Arc<dyn Encode>) {
+        let row = Arc::new(row);
+        self.hold(&row);
+        (Arc::clone(&row), row)
+    }
+
+    fn prepare(_row: &mut R, _stored: StoredRow) {}
+
+    fn build(rows: Vec<Loaded<R, ()>>) -> Self {
+        let indexed: Vec<_> = rows.iter().map(|loaded| Arc::clone(&loaded.row)).collect();
+        let index = R::Index::of(&indexed);
+        Self { rows: rows.into_iter().map(|loaded| (loaded.key, loaded.row)).collect(), index }
+    }
+
+    fn remove(&mut self, key: &R::Key) -> Option<Arc<R>> {
         let old = self.rows.remove(key)?;
         self.index.remove(&old);
         Some(old)
+    }
+
+    fn rows(&self) -> Box<dyn Iterator<Item = Arc<R>> + '_> {
+        Box::new(self.iter().cloned())
     }
 }
 
@@ -71,6 +122,12 @@ pub trait Index<R>: Clone + Default + Send + Sync + std::fmt::Debug {
     fn replace(&mut self, old: &R, new: &Arc<R>) {
         self.remove(old);
         self.add(new);
+    }
+    /// Those of all the rows of a table, which are in the order of their keys.
+    fn of(rows: &[Arc<R>]) -> Self {
+        let mut index = Self::default();
+        rows.iter().for_each(|row| index.add(row));
+        index
     }
 }
 
@@ -145,6 +202,11 @@ impl<G: Ord + Clone, K: Ord + Clone> Members<G, K> {
 
     pub(crate) fn add(&mut self, group: G, key: K) {
         self.groups.entry(group).or_default().insert(key);
+    }
+
+    /// All keys of a group.
+    pub(crate) fn put(&mut self, group: G, keys: Vec<K>) {
+        self.groups.insert(group, keys.into_iter().collect());
     }
 
     pub(crate) fn remove(&mut self, group: &G, key: &K) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::Scope;
 
 use outport_model::account_setting::AccountSetting;
 use outport_model::capacity::AddressCursor;
@@ -17,17 +18,20 @@ use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 
 use crate::capacity::NodeRooms;
+use crate::error::OpenError;
 use crate::journal::{StoredChange, StoredRow};
+use crate::load::{join, spawn};
+use crate::packed::PackedTable;
 use crate::row::Row;
-use crate::table::Table;
+use crate::table::{Keeps, Loaded, Table};
 use crate::touched::Watchers;
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $field:ident: $row:ty,)+) => {
+    ($($(#[$doc:meta])* $field:ident: $table:ident<$row:ty>,)+) => {
         /// Every table. A clone is cheap (one pointer a table) and never changes.
         #[derive(Clone, Debug, Default)]
         pub struct Tables {
-            $($(#[$doc])* pub $field: Arc<Table<$row>>,)+
+            $($(#[$doc])* pub $field: Arc<$table<$row>>,)+
             /// What of several tables together makes room for tasks.
             pub rooms: NodeRooms,
         }
@@ -65,10 +69,11 @@ macro_rules! tables {
         }
 
         $(impl InTables for $row {
-            fn table(tables: &Tables) -> &Table<Self> {
+            type Table = $table<$row>;
+            fn table(tables: &Tables) -> &Self::Table {
                 &tables.$field
             }
-            fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
+            fn table_mut(tables: &mut Tables) -> &mut Self::Table {
                 Arc::make_mut(&mut tables.$field)
             }
             fn touched(touched: &mut Touched) -> &mut BTreeSet<Self::Key> {
@@ -79,15 +84,36 @@ macro_rules! tables {
             }
         })+
 
-        impl Tables {
-            /// Puts a row of the journal where it belongs.
-            pub(crate) fn load(&mut self, stored: &StoredRow) -> Result<(), Unreadable> {
+        /// Rows of the journal, by table, in no order.
+        #[derive(Default)]
+        pub(crate) struct LoadedRows {
+            $($field: Vec<LoadedRow<$row>>,)+
+        }
+
+        impl LoadedRows {
+            /// Reads a row of the journal.
+            pub(crate) fn add(&mut self, stored: StoredRow) -> Result<(), (StoredRow, Unreadable)> {
                 match stored.table.as_str() {
-                    $(<$row as Row>::TABLE => load_into::<$row>(self, stored),)+
-                    _ => Err(Unreadable::UnknownTable),
+                    $(<$row as Row>::TABLE => load_into(&mut self.$field, stored),)+
+                    _ => Err((stored, Unreadable::UnknownTable)),
                 }
             }
 
+            pub(crate) fn append(&mut self, mut others: Self) {
+                $(self.$field.append(&mut others.$field);)+
+            }
+
+            /// The tables, but for the rooms of nodes.
+            pub(crate) fn into_tables<'scope>(
+                self,
+                scope: &'scope Scope<'scope, '_>,
+            ) -> Result<Tables, OpenError> {
+                $(let $field = spawn(scope, "build a table", move || build::<$row>(self.$field))?;)+
+                Ok(Tables { $($field: Arc::new(join($field)),)+ rooms: NodeRooms::default() })
+            }
+        }
+
+        impl Tables {
             /// Does what another process did.
             pub(crate) fn apply(
                 &mut self,
@@ -105,25 +131,26 @@ macro_rules! tables {
 }
 
 tables! {
-    clusters: Cluster,
-    task_definitions: TaskDefinition,
+    clusters: Table<Cluster>,
+    /// Of the revisions that were registered few are run.
+    task_definitions: PackedTable<TaskDefinition>,
     /// The last revision of each family; outlives the revisions.
-    families: TaskDefinitionFamily,
-    services: Service,
-    service_deployments: ServiceDeployment,
-    service_revisions: ServiceRevision,
-    tasks: Task,
-    nodes: Node,
+    families: Table<TaskDefinitionFamily>,
+    services: Table<Service>,
+    service_deployments: Table<ServiceDeployment>,
+    service_revisions: Table<ServiceRevision>,
+    tasks: Table<Task>,
+    nodes: Table<Node>,
     /// The keys of nodes; outlives what the nodes say of themselves.
-    node_identities: NodeIdentity,
-    container_instances: ContainerInstance,
-    vpcs: Vpc,
-    subnets: Subnet,
-    security_groups: SecurityGroup,
-    network_interfaces: NetworkInterface,
-    address_cursors: AddressCursor,
-    account_settings: AccountSetting,
-    idempotency_tokens: IdempotencyToken,
+    node_identities: Table<NodeIdentity>,
+    container_instances: Table<ContainerInstance>,
+    vpcs: Table<Vpc>,
+    subnets: Table<Subnet>,
+    security_groups: Table<SecurityGroup>,
+    network_interfaces: Table<NetworkInterface>,
+    address_cursors: Table<AddressCursor>,
+    account_settings: Table<AccountSetting>,
+    idempotency_tokens: Table<IdempotencyToken>,
 }
 
 /// What hangs on a row beyond its own table.
@@ -141,9 +168,10 @@ pub trait Related: Row {
 
 /// A row that has a table here.
 pub trait InTables: Related {
-    fn table(tables: &Tables) -> &Table<Self>;
+    type Table: Keeps<Self>;
+    fn table(tables: &Tables) -> &Self::Table;
     #[doc(hidden)]
-    fn table_mut(tables: &mut Tables) -> &mut Table<Self>;
+    fn table_mut(tables: &mut Tables) -> &mut Self::Table;
     #[doc(hidden)]
     fn touched(touched: &mut Touched) -> &mut BTreeSet<Self::Key>;
     #[doc(hidden)]
@@ -175,12 +203,37 @@ fn read<R: InTables>(stored: &StoredRow) -> Result<R, Unreadable> {
     Ok(row)
 }
 
-fn load_into<R: InTables>(tables: &mut Tables, stored: &StoredRow) -> Result<(), Unreadable> {
-    let row = Arc::new(read::<R>(stored)?);
-    R::table_mut(tables).insert(Arc::clone(&row));
-    // Nobody waits yet.
-    R::relate(tables, None, Some(&row), &mut Touched::default());
+type LoadedRow<R> = Loaded<R, <<R as InTables>::Table as Keeps<R>>::Prepared>;
+
+fn load_into<R: InTables>(
+    rows: &mut Vec<LoadedRow<R>>,
+    stored: StoredRow,
+) -> Result<(), (StoredRow, Unreadable)> {
+    let mut row = match read::<R>(&stored) {
+        Ok(row) => row,
+        Err(reason) => return Err((stored, reason)),
+    };
+    // Rows that were written one after the other have most of it in common.
+    if let Some(beside) = rows.last() {
+        row.share(&beside.key);
+    }
+    let prepared = R::Table::prepare(&mut row, stored);
+    rows.push(LoadedRow::<R> { key: row.key(), row: Arc::new(row), prepared });
     Ok(())
+}
+
+/// In the order of the keys: what a tree touches for one row it touches for the next.
+fn build<R: InTables>(mut rows: Vec<LoadedRow<R>>) -> R::Table {
+    rows.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    let mut beside: Option<&R::Key> = None;
+    for loaded in &mut rows {
+        if let (Some(beside), Some(row)) = (beside, Arc::get_mut(&mut loaded.row)) {
+            row.share(beside);
+            loaded.key = row.key();
+        }
+        beside = Some(&loaded.key);
+    }
+    R::Table::build(rows)
 }
 
 fn apply_to<R: InTables>(
@@ -190,15 +243,13 @@ fn apply_to<R: InTables>(
     touched: &mut Touched,
 ) -> Result<(), Unreadable> {
     let key = read::<R>(named)?.key();
-    let row = change.row.as_ref().map(read::<R>).transpose()?.map(Arc::new);
-    let old = R::table(tables).get(&key).cloned();
+    let row = change.row.as_ref().map(read::<R>).transpose()?;
+    let old = R::table(tables).row(&key);
     match &row {
-        Some(row) => R::table_mut(tables).insert(Arc::clone(row)),
-        None => {
-            R::table_mut(tables).remove(&key);
-        }
+        Some(row) => drop(R::table_mut(tables).insert(row.clone())),
+        None => drop(R::table_mut(tables).remove(&key)),
     }
     R::touched(touched).insert(key);
-    R::relate(tables, old.as_deref(), row.as_deref(), touched);
+    R::relate(tables, old.as_deref(), row.as_ref(), touched);
     Ok(())
 }

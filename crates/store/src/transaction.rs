@@ -12,6 +12,7 @@ use crate::host::Ids;
 use crate::identifiers;
 use crate::journal::{self, Change, Encode};
 use crate::rows::keys::NetworkInterfaceKey;
+use crate::table::Keeps;
 use crate::tables::{InTables, Tables, Touched};
 
 /// What a write leaves: the state with it, what the journal is to keep of it, and the keys that it touched.
@@ -49,38 +50,37 @@ impl<'a> Transaction<'a> {
     /// Inserts the row or replaces the one under its key. Putting what is there already is no change.
     pub fn put<R: InTables>(&mut self, row: R) {
         let key = row.key();
-        let old = R::table(&self.tables).get(&key).cloned();
+        let old = R::table(&self.tables).row(&key);
         if old.as_ref().is_some_and(|old| **old == row) {
             return;
         }
-        let row = Arc::new(row);
-        R::table_mut(&mut self.tables).insert(Arc::clone(&row));
-        self.note::<R>(&key, Some(row), old);
+        let (new, written) = R::table_mut(&mut self.tables).insert(row);
+        self.note::<R>(&key, (Some(new), Some(written)), old);
     }
 
     /// Removes the row and returns it; `None`, and no change, when there is none.
     pub fn remove<R: InTables>(&mut self, key: &R::Key) -> Option<Arc<R>> {
         let removed = R::table_mut(&mut self.tables).remove(key)?;
-        self.note::<R>(key, None, Some(Arc::clone(&removed)));
+        self.note::<R>(key, (None, None), Some(Arc::clone(&removed)));
         Some(removed)
     }
 
-    fn note<R: InTables>(&mut self, key: &R::Key, row: Option<Arc<R>>, old: Option<Arc<R>>) {
+    fn note<R: InTables>(
+        &mut self,
+        key: &R::Key,
+        (new, written): (Option<Arc<R>>, Option<Arc<dyn Encode>>),
+        old: Option<Arc<R>>,
+    ) {
         R::touched(&mut self.touched).insert(key.clone());
-        R::relate(&mut self.tables, old.as_deref(), row.as_deref(), &mut self.touched);
-        let of_any_kind = |row: Arc<R>| -> Arc<dyn Encode> { row };
-        self.changes.push(Change {
-            table: R::TABLE,
-            key: key.to_string(),
-            row: row.map(of_any_kind),
-            old: old.map(of_any_kind),
-        });
+        R::relate(&mut self.tables, old.as_deref(), new.as_deref(), &mut self.touched);
+        let old = old.map(|row| -> Arc<dyn Encode> { row });
+        self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: written, old });
     }
 
     /// Changes a row in place; false when there is none. `change` must not change the key.
     pub fn update<R: InTables>(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) -> bool {
-        let Some(row) = R::table(&self.tables).get(key) else { return false };
-        let mut row = R::clone(row);
+        let Some(row) = R::table(&self.tables).row(key) else { return false };
+        let mut row = R::clone(&row);
         change(&mut row);
         debug_assert!(row.key().cmp(key).is_eq(), "an update keeps the key");
         self.put(row);
@@ -145,7 +145,7 @@ impl NewIds for Transaction<'_> {
     fn deployment_id(&self) -> DeploymentId {
         identifiers::deployment_id(self.ids)
     }
-    fn service_deployment_id(&self) -> String {
+    fn service_deployment_id(&self) -> outport_model::ServiceDeploymentId {
         identifiers::service_deployment_id(self.ids)
     }
 }

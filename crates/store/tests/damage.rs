@@ -88,9 +88,12 @@ fn check(
             false => drop(fs::copy(files.join(file), path).unwrap()),
         }
     }
+    let kept = || [JOURNAL, LOG].map(|name| fs::read(copy.path().join(name)).unwrap_or_default());
+    let before = kept();
     match open(copy.path()) {
         Err(error) => {
             assert!(!error.to_string().contains('\n'), "one line: {error}");
+            assert!(kept() == before, "{name} {what}: the files were changed: {error}");
             true
         }
         Ok(store) => {

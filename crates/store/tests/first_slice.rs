@@ -23,14 +23,31 @@ use serde_json::Value;
 
 const ROWS: &str = include_str!("golden-first-slice.txt");
 
-/// Fields that were taken away since, which a row of that time still has.
-const TAKEN_AWAY: [&str; 0] = [];
+/// Fields of a table that were taken away since: a task definition's stood in its document, too.
+const TAKEN_AWAY: [(&str, &[&str]); 1] = [(
+    TaskDefinition::TABLE,
+    &[
+        "network_mode",
+        "cpu_units",
+        "memory_mib",
+        "compatibilities",
+        "architecture",
+        "task_role_arn",
+        "execution_role_arn",
+        "containers",
+        "unsupported",
+    ],
+)];
 
 fn check<R: Row>(key: &str, version: u32, bytes: &str) {
     let row = R::read(version, bytes.as_bytes()).unwrap_or_else(|error| panic!("{key}: {error}"));
     assert_eq!(row.key().to_string(), key);
-    let (before, after) =
-        (serde_json::from_str(bytes).unwrap(), serde_json::to_value(&row).unwrap());
+    let mut before: Value = serde_json::from_str(bytes).unwrap();
+    let fields = before.as_object_mut().unwrap();
+    for (_, taken) in TAKEN_AWAY.iter().filter(|(table, _)| *table == R::TABLE) {
+        fields.retain(|name, _| !taken.contains(&name.as_str()));
+    }
+    let after = serde_json::to_value(&row).unwrap();
     assert_kept(&before, &after, key);
     let again = R::read(R::VERSION, after.to_string().as_bytes()).unwrap();
     assert_eq!(again, row, "{key}");
@@ -39,9 +56,7 @@ fn check<R: Row>(key: &str, version: u32, bytes: &str) {
 fn assert_kept(before: &Value, after: &Value, at: &str) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
-            for (name, value) in
-                before.iter().filter(|(name, _)| !TAKEN_AWAY.contains(&name.as_str()))
-            {
+            for (name, value) in before {
                 let at = format!("{at} {name}");
                 assert_kept(value, after.get(name).unwrap_or_else(|| panic!("{at} is lost")), &at);
             }

@@ -89,3 +89,24 @@ fn old_bytes_are_read() {
         files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(files, seen, "every golden file is read");
 }
+
+/// What the first form had read in a document, and the second reads when it is run: but for the account setting of that time.
+#[test]
+fn the_log_mode_of_a_first_task_definition_is_known() {
+    let file = directory().join("task_definition.v1.json");
+    let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let check = |options: serde_json::Value, non_blocking: bool, expected: bool| {
+        let mut row = golden.clone();
+        let log = serde_json::json!({ "logDriver": "awslogs", "options": options });
+        let container = serde_json::json!({ "name": "app", "logConfiguration": log });
+        row["document"] =
+            serde_json::json!({ "containerDefinitions": [container] }).to_string().into();
+        row["containers"][0]["log"]["Awslogs"]["non_blocking"] = non_blocking.into();
+        let read = TaskDefinition::read(1, row.to_string().as_bytes()).unwrap();
+        assert_eq!(read.non_blocking_logs, expected, "{row}");
+    };
+    check(serde_json::json!({}), true, true);
+    check(serde_json::json!({}), false, false);
+    check(serde_json::json!({ "mode": "non-blocking" }), true, false);
+    check(serde_json::json!({ "mode": "blocking" }), false, false);
+}

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use outport_model::account_setting::AccountSetting;
 use outport_model::{AccountId, NewIds, Region, Scope};
 use outport_store::error::JournalError;
-use outport_store::journal::{Change, Journal, Loaded, MemoryJournal};
+use outport_store::journal::{Change, InstanceId, Journal, MemoryJournal, Take};
 use outport_store::keys::AccountSettingKey;
 use outport_store::{FaultKind, ManualClock, OpenError, SeededIds, Store, Transaction, WriteError};
 
@@ -161,8 +161,8 @@ impl Journal for Gate {
         0
     }
 
-    fn load(&mut self) -> Result<Loaded, OpenError> {
-        Ok(Loaded::default())
+    fn load(&mut self, _take: Take<'_>) -> Result<InstanceId, OpenError> {
+        Ok(InstanceId::new())
     }
     fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError> {
         let mut state = self.0.0.lock().unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use outport_model::account_setting::AccountSetting;
 use outport_model::{AccountId, Region, Scope};
 use outport_store::error::JournalError;
-use outport_store::journal::{Change, Journal, Loaded, StoredChange, StoredRow};
+use outport_store::journal::{Change, InstanceId, Journal, StoredChange, StoredRow, Take};
 use outport_store::keys::AccountSettingKey;
 use outport_store::{FaultKind, ManualClock, OpenError, Row, SeededIds, Store, WriteError};
 
@@ -52,10 +52,11 @@ struct Member {
 }
 
 impl Journal for Member {
-    fn load(&mut self) -> Result<Loaded, OpenError> {
+    fn load(&mut self, take: Take<'_>) -> Result<InstanceId, OpenError> {
         let state = self.cluster.0.lock().unwrap();
         self.heard = state.history.len();
-        Ok(Loaded { instance_id: "0".repeat(8), rows: state.rows.values().cloned().collect() })
+        state.rows.values().cloned().try_for_each(take)?;
+        Ok("0".repeat(8))
     }
 
     fn bytes(&self) -> u64 {

@@ -15,7 +15,8 @@ use outport_model::node_identity::NodeIdentity;
 use outport_model::service::Service;
 use outport_model::task::{ServiceMembership, Task};
 use outport_model::{
-    AccountId, DeploymentId, DesiredStatus, NodeId, Region, Scope, ServiceName, TaskStatus,
+    AccountId, DeploymentId, DesiredStatus, NodeId, Region, Scope, SecurityGroupId, ServiceName,
+    TaskStatus,
 };
 use outport_store::journal::MemoryJournal;
 use outport_store::keys::ServiceKey;
@@ -163,7 +164,7 @@ fn a_node_hears_of_its_keys_and_of_the_interfaces_of_its_tasks() {
         tx.put(interface.clone());
     });
     let mut node = store.watch_row::<Node>(&NodeId::new("n1"));
-    let groups = vec!["sg-2".to_owned()];
+    let groups = vec![SecurityGroupId::new("sg-2")];
     write(&store, |tx| tx.put(NetworkInterface { security_groups: groups, ..interface }));
     assert!(is_woken(&mut node));
     let identity = NodeIdentity { node: NodeId::new("n1"), ..golden("node_identity") };

@@ -9,6 +9,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
@@ -16,8 +18,12 @@ const LOOP_GET_STATUS64: libc::c_ulong = 0x4C05;
 /// The device goes when nobody has it open or mounted any more.
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const SECTOR_BYTES: u32 = 4_096;
-/// Others take free devices, too.
+/// Other programs take free devices, too.
 const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The kernel names the same free device to all who ask at once, and only one of them gets it.
+static TURN: Mutex<()> = Mutex::new(());
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -71,6 +77,7 @@ pub(crate) struct LoopDevice {
 /// Puts a file on a device of its own.
 pub(crate) fn attach(image: &File) -> io::Result<LoopDevice> {
     let control = open(Path::new("/dev/loop-control"))?;
+    let _mine = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..ATTEMPTS {
         // SAFETY: a call without an argument.
         let number = check(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) })?;
@@ -81,7 +88,7 @@ pub(crate) fn attach(image: &File) -> io::Result<LoopDevice> {
         let config = LoopConfig { fd, block_size: SECTOR_BYTES, info, reserved: [0; 8] };
         // SAFETY: the kernel reads one `loop_config`, which outlives the call.
         match check(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE as _, &config) }) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
             Err(error) => return Err(error),
             Ok(_) => return Ok(LoopDevice { path, _open: device }),
         }

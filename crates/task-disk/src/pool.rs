@@ -66,7 +66,11 @@ impl TaskDisks {
             Ok(first) => disks.state().ready.push(first),
             // Tasks that run here are taken over, and can be stopped, all the same.
             Err(error) if error.is_full() => {
-                tracing::warn!(%error, "the disk is full: there are no disks for new tasks yet");
+                tracing::warn!(
+                    event = "task_disks_delayed",
+                    %error,
+                    "the disk is full: no disks are made ahead for new tasks"
+                );
             }
             Err(error) => return Err(error),
         }
@@ -152,7 +156,12 @@ impl TaskDisks {
     fn make(&self, gib: u32) -> Result<TaskDisk, DiskError> {
         match self.make_once(gib) {
             Err(error) if error.is_unmountable() => {
-                tracing::warn!(%error, gib, "an empty disk of this size is made anew");
+                tracing::warn!(
+                    event = "task_disk_template_remade",
+                    %error,
+                    gib,
+                    "the template of a task's disk is damaged and is made again"
+                );
                 {
                     let _mine = self.templating();
                     template::remove(&self.templates, gib)?;

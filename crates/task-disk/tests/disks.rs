@@ -154,7 +154,7 @@ fn many_take_the_first_disks_of_a_size_at_once() {
             let bench = &bench;
             scope.spawn(move || bench.disks.take(Some(2), &image).unwrap())
         };
-        let takers: Vec<_> = (0..8).map(take).collect();
+        let takers: Vec<_> = (0..300).map(take).collect();
         takers.into_iter().map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
     });
     for disk in disks {

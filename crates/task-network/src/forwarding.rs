@@ -54,6 +54,7 @@ impl Forwarding {
         }
         write_forwarding("1")?;
         tracing::info!(
+            event = "ip_forwarding_turned_on",
             between = self.closed_links.join(" "),
             "IPv4 forwarding was off on this host and is on now, but not between these links"
         );
@@ -82,6 +83,7 @@ pub fn turn_off(runtime_directory: &Path) -> Result<(), NetworkError> {
     }
     if is_in_use {
         tracing::warn!(
+            event = "ip_forwarding_left_on",
             "IPv4 forwarding, which was off before, stays on: others on this host may use it"
         );
     }

@@ -125,7 +125,7 @@ impl HostNetwork {
             detached: AtomicU64::new(0),
             settings,
         };
-        network.take_over()?;
+        network.adopt_existing()?;
         Ok(network)
     }
 
@@ -206,7 +206,12 @@ impl HostNetwork {
             Err(error) => {
                 // The first error is the one to report.
                 if let Err(second) = self.take_apart(name) {
-                    tracing::warn!(%second, %name, "half-made network not removed");
+                    tracing::warn!(
+                        event = "network_not_undone",
+                        %second,
+                        %name,
+                        "cannot remove a network that is only half made"
+                    );
                 }
                 Err(error)
             }
@@ -333,7 +338,7 @@ impl HostNetwork {
     }
 
     /// Learns what exists, finishes what a crash interrupted, and puts elements back that a flush took away.
-    fn take_over(&self) -> Result<(), NetworkError> {
+    fn adopt_existing(&self) -> Result<(), NetworkError> {
         let mut all_are_known = true;
         for name in records::directory_names(&self.namespaces)? {
             if name.starts_with(DETACHED_PREFIX) {

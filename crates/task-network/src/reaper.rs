@@ -64,7 +64,10 @@ impl Reaper {
     fn send(&self, work: Work) {
         let sent = self.work.as_ref().map(|sender| sender.send(work));
         if !matches!(sent, Some(Ok(()))) {
-            tracing::error!("the network reaper is gone; the next start cleans up");
+            tracing::error!(
+                event = "network_reaper_gone",
+                "the thread that removes networks has ended; the next start cleans up"
+            );
         }
     }
 }
@@ -75,7 +78,10 @@ impl Drop for Reaper {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the network reaper panicked");
+            tracing::error!(
+                event = "network_reaper_panicked",
+                "the thread that removes networks panicked"
+            );
         }
     }
 }
@@ -102,7 +108,11 @@ fn run(received: &Receiver<Work>) {
             Ok(()) => retry = RETRY_FIRST,
             Err(stayed) => {
                 let then = if is_last { "the next start cleans up" } else { "it is tried again" };
-                tracing::warn!(error = %stayed.error, "a network is not reaped; {then}");
+                tracing::warn!(
+                    event = "network_not_removed",
+                    error = %stayed.error,
+                    "cannot remove a task's network now; {then}"
+                );
                 left = stayed.remains;
                 retry = (retry * 2).min(RETRY_MAX);
             }

@@ -22,19 +22,25 @@ use outport_model::network::AwsvpcConfiguration;
 use outport_model::node::{Architecture, Node, NodeCapacity};
 use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::task::{ContainerStatus, Task, TaskOverrides};
-use outport_model::task_definition::{LaunchType, NetworkMode, TaskDefinition};
+use outport_model::task_definition::{LaunchType, NetworkMode, ReadWorkload};
 use outport_model::{ClusterName, Family, NewIds, NodeId, Tags, TaskStatus};
 use outport_node_protocol::{
-    AssignmentRequest, ContainerReport, ProtocolVersions, Registered, Registration, Report,
-    TaskReport, call_path,
+    AssignmentRequest, ContainerReport, KnownGenerations, ProtocolVersions, Registered,
+    Registration, Report, TaskReport, call_path,
 };
 use outport_planner::node_admission::ProvenNode;
 use outport_planner::{Settings, StartRequest, task_start};
-use outport_simulation::{nobody::Nobody, user};
+use outport_service_ecs::task_definition::Workloads;
+use outport_simulation::nobody::Nobody;
+use outport_simulation::user::{self, Answer, User};
 use outport_store::keys::TaskDefinitionKey;
 use outport_store::{RandomIds, Store, SystemClock, Transaction};
 use serde_json::json;
 use tower::ServiceExt;
+
+/// What the program allocates with.
+#[global_allocator]
+static ALLOCATOR: outport_memory::Allocator = outport_memory::ALLOCATOR;
 
 /// Nodes, and tasks around those that are measured.
 const SIZES: [(usize, usize); 8] = [
@@ -76,6 +82,12 @@ fn main() {
         && size == "--size"
     {
         measure(nodes.parse().unwrap(), tasks.parse().unwrap());
+        return;
+    }
+    if let [durably, nodes] = &arguments[..]
+        && durably == "--durable"
+    {
+        durable(nodes.parse().unwrap());
         return;
     }
     for (nodes, tasks) in sizes {
@@ -140,15 +152,8 @@ fn cluster_of(node: usize) -> String {
     }
 }
 
-fn definition(mode: NetworkMode, family: &str) -> TaskDefinition {
-    let mut definition = user::task_definition(family, 1, mode);
-    (definition.cpu_units, definition.memory_mib) = (Some(256), Some(512));
-    definition
-}
-
 fn set_up(tx: &mut Transaction<'_>, nodes: usize) {
     user::set_up(tx);
-    tx.put(definition(NetworkMode::None, "standing"));
     let names: BTreeSet<String> = (0..nodes).map(cluster_of).collect();
     for name in names {
         tx.put(Cluster {
@@ -167,6 +172,14 @@ fn set_up(tx: &mut Transaction<'_>, nodes: usize) {
     }
 }
 
+/// Registers the family `standing`, of which every task is.
+async fn register(store: &Store) {
+    let user = User::new(store, Settings::default(), Workloads::default());
+    let input = user::definition("standing", NetworkMode::None);
+    let answer = user.call("RegisterTaskDefinition", &input).await;
+    assert!(matches!(answer, Answer::Taken(_)), "{answer:?}");
+}
+
 /// Starts as many tasks of the family `standing` in the cluster.
 fn start(tx: &mut Transaction<'_>, cluster: &str, count: usize) -> Vec<Task> {
     let started = place(tx, cluster, count);
@@ -181,10 +194,11 @@ fn place(
     count: usize,
 ) -> Vec<outport_model::capacity::StartedTask> {
     let key = TaskDefinitionKey::new(&user::scope(), Family::new("standing"), 1_u32);
-    let definition = Arc::clone(tx.task_definitions.get(&key).unwrap());
+    let definition = tx.task_definitions.get(&key).unwrap();
     let (overrides, network) = (TaskOverrides::default(), AwsvpcConfiguration::default());
     let request = StartRequest {
         definition: &definition,
+        workload: &Workloads::default().read(&definition),
         cluster: &ClusterName::new(cluster),
         launch_type: LaunchType::Ec2,
         capacity_provider: None,
@@ -212,14 +226,20 @@ impl World {
     fn new(nodes: usize) -> Self {
         let store = Store::in_memory(Arc::new(SystemClock), Arc::new(RandomIds));
         write(&store, |tx| set_up(tx, nodes + MEASURED.0));
+        now(register(&store));
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let registered = Registered {
             registry_host: "127.0.0.1:4566".into(),
             registry_names: Vec::new(),
             vpc_cidr: "172.31.0.0/16".into(),
             protocol_version: 1,
+            takes_report_changes: true,
         };
-        let config = LinkConfig { scope: user::scope(), registered };
+        let config = LinkConfig {
+            scope: user::scope(),
+            registered,
+            workloads: Arc::new(Workloads::default()),
+        };
         let nobody = Arc::new(Nobody);
         let link = NodeLink::new(
             store.clone(),
@@ -317,6 +337,7 @@ impl World {
             tasks,
             unreadable: Vec::new(),
             accepts_tasks: true,
+            changes_only: false,
         }
     }
 
@@ -362,9 +383,16 @@ fn measure(nodes: usize, tasks: usize) {
 
     let requests: Vec<AssignmentRequest> = (0..MEASURED.0)
         .map(|number| {
-            let mut request = AssignmentRequest { node: node_id(number), known_generation: 0 };
+            let known = KnownGenerations::default();
+            let mut request = AssignmentRequest {
+                node: node_id(number),
+                known,
+                takes_changes: true,
+                boot_id: None,
+            };
             let told = now(world.link.assignment(&request)).unwrap();
-            request.known_generation = told.map_or(0, |told| told.generation);
+            let tasks = told.and_then(|news| news.tasks);
+            request.known.tasks = tasks.map_or(0, |told| told.generation);
             request
         })
         .collect();
@@ -483,6 +511,7 @@ fn durable(nodes: usize) {
             Ok::<_, Infallible>(())
         });
         set_up.await.unwrap();
+        register(&store).await;
         let (began, until) = (Instant::now(), Instant::now() + Duration::from_secs(SECONDS));
         let callers: Vec<_> = (0..CALLERS)
             .map(|_| {

@@ -11,7 +11,7 @@ use outport_planner::node_health::lost_reason;
 use outport_store::keys::ServiceKey;
 use outport_store::{Row, Tables};
 
-use crate::node::FakeNode;
+use crate::node::Node;
 
 /// What was seen of each task so far.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Memory {
 impl Memory {
     /// No task is stopped by a clock: one that is given up for its node's silence has a node of which
     /// nothing could be heard for `steps_min` steps, all of which the control plane was there to listen.
-    pub fn check_given_up(&mut self, tables: &Tables, nodes: &[FakeNode], steps_min: u64) {
+    pub fn check_given_up(&mut self, tables: &Tables, nodes: &[Node], steps_min: u64) {
         for task in tables.tasks.iter() {
             let Some(node) = nodes.iter().find(|node| task.node.as_ref() == Some(&node.id)) else {
                 continue;
@@ -60,11 +60,19 @@ impl Memory {
                 assert!(silent >= steps_min, "{} was given up after {silent} steps", task.id);
             }
         }
+        check_clashes(nodes);
     }
 
     pub fn tasks_that_ran(&self) -> usize {
         self.ran.len()
     }
+}
+
+/// No two tasks of a node get one address or port, not even when its node is back and has yet to end what the control plane
+/// gave up.
+fn check_clashes(nodes: &[Node]) {
+    let clashes: Vec<TaskId> = nodes.iter().flat_map(Node::clashes).collect();
+    assert!(clashes.is_empty(), "others got what {clashes:?} have");
 }
 
 /// Nodes hold no more than they have, no address or port means two live tasks, and the indexes say
@@ -134,7 +142,7 @@ pub fn check_floor_and_ceiling(
 }
 
 /// The faults are over and time has passed: everything is as it was asked to be. `Err` says what not.
-pub fn check_rest(tables: &Tables, nodes: &[FakeNode]) -> Result<(), String> {
+pub fn check_rest(tables: &Tables, nodes: &[Node]) -> Result<(), String> {
     for service in tables.services.iter() {
         check_service_at_rest(tables, service)?;
     }
@@ -152,6 +160,11 @@ pub fn check_rest(tables: &Tables, nodes: &[FakeNode]) -> Result<(), String> {
         let wanted: BTreeSet<TaskId> = live.map(|task| task.id.clone()).collect();
         if node.running() != wanted {
             return Err(format!("node {} runs {:?}, not {wanted:?}", node.id, node.running()));
+        }
+        let mut forgotten = node.traces();
+        forgotten.retain(|task| !wanted.contains(task));
+        if !forgotten.is_empty() {
+            return Err(format!("node {} has something of {forgotten:?} still", node.id));
         }
     }
     Ok(())

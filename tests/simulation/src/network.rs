@@ -1,7 +1,7 @@
 //! Messages on their way between the control plane and the nodes.
 
 use outport_model::NodeId;
-use outport_node_protocol::{Assignment, Report};
+use outport_node_protocol::{Report, TaskSection};
 
 use crate::rng::Rng;
 
@@ -14,7 +14,7 @@ const DELAY_MAX: usize = 12;
 #[derive(Clone, Debug)]
 pub enum Message {
     Report(Report),
-    Assignment(NodeId, Assignment),
+    Assignment(NodeId, TaskSection),
 }
 
 #[derive(Debug, Default)]

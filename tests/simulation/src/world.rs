@@ -1,29 +1,33 @@
 //! One run: the control plane, the nodes, the network, the user, and time.
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use outport_controllers::node_link::{LinkConfig, NodeLink};
+use outport_controllers::node_link::{LinkConfig, LinkError, NodeLink};
 use outport_controllers::{
     Controller, Extent, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
 use outport_model::NodeId;
-use outport_model::node::Node;
+use outport_model::node::Node as NodeRow;
 use outport_model::task::Task;
-use outport_node_protocol::{AssignmentRequest, Registered};
+use outport_node_protocol::{AssignmentRequest, KnownGenerations, Registered};
 use outport_planner::Settings;
+use outport_service_ecs::task_definition::Workloads;
 use outport_store::journal::MemoryJournal;
-use outport_store::{ManualClock, Row, RowWatch, SeededIds, Store, Transaction};
+use outport_store::{ManualClock, RowWatch, SeededIds, Store, Transaction};
 
+use crate::STEP;
 use crate::invariants::{self, Memory};
 use crate::network::{Message, Network};
 use crate::nobody::Nobody;
-use crate::node::FakeNode;
+use crate::node::Node;
 use crate::rng::Rng;
-use crate::user;
+use crate::user::{self, Answer, User};
+use crate::wish::{self, Outcomes, Wish};
 
-const STEP_MS: i64 = 100;
+const STEP_MS: i64 = STEP.as_millis() as i64;
 const NODES: usize = 3;
 /// Steps with faults, then the most steps until the world is at rest without them.
 const STORMY_STEPS: u64 = 400;
@@ -31,7 +35,9 @@ const CALM_STEPS_MAX: u64 = 900;
 /// Rest that does not last is none: a controller that flaps passes through it.
 const RESTFUL_STEPS: u64 = 40;
 /// Chances in a thousand, a step.
-const USER_ACTS: usize = 60;
+const USER_ACTS: usize = 100;
+/// That an answer is lost on its way, and the user calls again.
+const USER_CALLS_AGAIN: usize = 300;
 const AGENT_CRASHES: usize = 8;
 const AGENT_COMES_BACK: usize = 60;
 const MACHINE_REBOOTS: usize = 3;
@@ -55,6 +61,7 @@ const AGENT_SUSPENDED_STEPS: u64 = 40;
 /// Steps between the passes of a controller over everything.
 const FULL_PASS_STEPS: u64 = 100;
 const REPORTS: usize = 400;
+const ANSWER_IS_LOST: usize = 200;
 const CONTROLLER_RUNS: usize = 500;
 
 pub struct World {
@@ -65,27 +72,32 @@ pub struct World {
     ids: Arc<SeededIds>,
     journal: MemoryJournal,
     control: ControlPlane,
-    nodes: Vec<FakeNode>,
+    nodes: Vec<Node>,
     /// The polls that found no news and wait for some, by node.
     polls: Vec<Option<RowWatch<NodeId>>>,
     network: Network,
     memory: Memory,
     stormy: bool,
     disk_full: bool,
+    remembers_states: bool,
     what_happened: Happened,
 }
 
 /// What this world has seen besides: a test that wants suspends wants to know that there were some.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Happened {
     pub tasks_that_ran: usize,
+    /// After each step, so that two runs of a seed can be compared: what is stored, and what every node would report.
+    pub states: Vec<u64>,
     pub clock_steps: usize,
     pub suspends: usize,
+    pub calls: Outcomes,
 }
 
 /// All that dies with the control plane's process.
 struct ControlPlane {
     store: Store,
+    user: User,
     link: NodeLink,
     service: ServiceController,
     node_health: NodeHealthController,
@@ -121,8 +133,10 @@ impl ControlPlane {
             registry_names: Vec::new(),
             vpc_cidr: "172.31.0.0/16".into(),
             protocol_version: 1,
+            takes_report_changes: true,
         };
-        let config = LinkConfig { scope: user::scope(), registered };
+        let workloads = Arc::new(Workloads::default());
+        let config = LinkConfig { scope: user::scope(), registered, workloads: workloads.clone() };
         let nobody = Arc::new(Nobody);
         let link = NodeLink::new(
             store.clone(),
@@ -133,8 +147,9 @@ impl ControlPlane {
             nobody,
         );
         Self {
+            user: User::new(&store, settings(), workloads.as_ref().clone()),
             link,
-            service: ServiceController::new(&store, settings()),
+            service: ServiceController::new(&store, settings(), workloads),
             node_health: NodeHealthController::new(heartbeats, settings()),
             retention: RetentionController::new(settings()),
             store,
@@ -158,6 +173,7 @@ impl World {
         let journal = MemoryJournal::default();
         let control = ControlPlane::start(&journal, &clock, &ids);
         assert!(control.write(user::set_up), "the disk is empty");
+        control.user.register_families().now_or_never().expect("no waiting");
         Self {
             seed,
             step: 0,
@@ -166,12 +182,13 @@ impl World {
             ids,
             journal,
             control,
-            nodes: (1..=NODES).map(FakeNode::new).collect(),
+            nodes: (1..=NODES).map(|number| Node::new(seed, number)).collect(),
             polls: (0..NODES).map(|_| None).collect(),
             network: Network::default(),
             memory: Memory::default(),
             stormy: true,
             disk_full: false,
+            remembers_states: false,
             what_happened: Happened::default(),
         }
     }
@@ -184,8 +201,12 @@ impl World {
         }
         self.stormy = false;
         self.disk_is_full(false);
+        let upgraded = self.nodes.iter_mut().filter_map(Node::upgrade);
+        upgraded.for_each(|node| self.network.cut(&node));
         // They hold host ports for as long as they like, so services might never find room.
-        assert!(self.control.write(user::stop_standalone_tasks), "the disk has space");
+        for wish in wish::stop_standalone_tasks(&self.control.store.snapshot()) {
+            assert!(matches!(self.call(&wish), Answer::Taken(_)), "{wish:?}");
+        }
         let mut unrest = String::new();
         let mut restful_steps = 0;
         for _ in 0..CALM_STEPS_MAX {
@@ -218,40 +239,52 @@ impl World {
         let steps_min = (settings().node_lost_after_ms / STEP_MS).unsigned_abs();
         self.memory.check_given_up(&snapshot, &self.nodes, steps_min);
         invariants::check_resources(&snapshot);
-        for node in &self.nodes {
-            let clashes = node.clashes();
-            assert!(clashes.is_empty(), "two tasks of a node on {clashes:?}");
+        if self.remembers_states {
+            self.remember_state();
         }
+    }
+
+    /// For a run that is to be compared with another one.
+    pub fn remembering_states(self) -> Self {
+        Self { remembers_states: true, ..self }
+    }
+
+    fn remember_state(&mut self) {
+        // Of one process and one version: the same text gives the same number.
+        let mut state = DefaultHasher::new();
+        format!("{:?}", self.control.store.snapshot().tables()).hash(&mut state);
+        for node in &mut self.nodes {
+            format!("{:?} {:?}", node.task_reports(), node.traces()).hash(&mut state);
+        }
+        self.what_happened.states.push(state.finish());
     }
 
     fn act_as_user(&mut self) {
         if !self.rng.per_mille(USER_ACTS) {
             return;
         }
-        let family = self.rng.below(user::FAMILIES.len());
-        let (name, _) = user::FAMILIES[family];
-        // A host port is taken once a node, so `job` asks for one task at most.
-        let most = if name == "job" { 2 } else { 6 };
-        let desired = u32::try_from(self.rng.below(most)).expect("small");
-        let choice = self.rng.below(8);
-        let revision = 1 + u32::try_from(self.rng.below(4)).expect("small");
-        let tasks: Vec<_> =
-            self.control.store.snapshot().tasks.iter().map(|task| task.key()).collect();
-        let picked = self.rng.pick(&tasks).cloned();
-        let act = self.rng.below(10);
-        // An answer of the user's that is lost with the disk is not missed here.
-        let _ = self.control.write(|tx| match (act, picked) {
-            (0..=2, _) => user::create_service(tx, family, desired, choice),
-            (3 | 4, _) => user::scale(tx, name, desired),
-            (5 | 6, _) => user::deploy(tx, name, revision),
-            (7, _) => user::delete(tx, name),
-            (8, _) => {
-                // No place is an answer too.
-                let _ = user::run_task(tx, family, &settings());
+        let Some(wish) = Wish::any(&self.control.store.snapshot(), &mut self.rng) else { return };
+        let first = self.call(&wish);
+        if wish.is_idempotent() && self.rng.per_mille(USER_CALLS_AGAIN) {
+            let second = self.call(&wish);
+            if let (Answer::Taken(first), Answer::Taken(second)) = (&first, &second) {
+                wish::check_answered_again(&wish, first, second);
             }
-            (_, Some(task)) => user::stop_task(tx, &task),
-            (_, None) => {}
-        });
+        }
+    }
+
+    /// An operation does not wait, and fails only for want of disk.
+    fn call(&mut self, wish: &Wish) -> Answer {
+        let answer = self.control.user.call(wish.operation, &wish.input);
+        let answer = answer.now_or_never().expect("no waiting");
+        wish::check_answer(wish, &answer);
+        let outcomes = self.what_happened.calls.entry(wish.operation).or_default();
+        match &answer {
+            Answer::Taken(_) => outcomes[0] += 1,
+            Answer::Refused(..) => outcomes[1] += 1,
+            Answer::Failed(body) => assert!(self.disk_full, "{wish:?}: {body}"),
+        }
+        answer
     }
 
     fn break_things(&mut self) {
@@ -270,13 +303,13 @@ impl World {
             return;
         }
         if self.rng.per_mille(AGENT_CRASHES) {
-            node.crash_agent();
+            node.crash_agent(true);
             self.network.cut(&node.id);
         } else if self.rng.per_mille(MACHINE_REBOOTS) {
-            node.reboot();
+            node.reboot(true);
             self.network.cut(&node.id);
         } else if alive > 2 && self.rng.per_mille(MACHINE_DIES) {
-            node.reboot();
+            node.reboot(true);
             node.is_dead = true;
             self.network.cut(&node.id);
         }
@@ -304,13 +337,12 @@ impl World {
     /// Time passes and containers run and end, and nobody is there to hear of it. What was sent stays
     /// in the sockets, so it arrives as if it had been sent just now.
     fn suspend_control_plane(&mut self, steps: u64) {
-        for _ in 0..steps {
-            self.clock.advance(STEP_MS);
-            let now_ms = self.control.store.now_ms();
-            for node in self.nodes.iter_mut().filter(|node| !node.is_dead) {
-                node.work(now_ms, &mut self.rng, self.stormy);
-            }
+        let began_ms = self.control.store.now_ms();
+        let times = |count: u64| began_ms + STEP_MS * i64::try_from(count).expect("few");
+        for node in self.nodes.iter_mut().filter(|node| !node.is_dead) {
+            node.work_unheard((1..=steps).map(times), self.stormy);
         }
+        self.clock.advance(times(steps) - began_ms);
         for node in &mut self.nodes {
             node.silent_steps = 0;
         }
@@ -353,9 +385,9 @@ impl World {
     }
 
     fn mend(&mut self) {
-        for node in self.nodes.iter_mut().filter(|node| !node.is_dead && !node.is_up) {
+        for node in self.nodes.iter_mut().filter(|node| !node.is_dead && !node.is_up()) {
             if !self.stormy || self.rng.per_mille(AGENT_COMES_BACK) {
-                node.is_up = true;
+                node.start_agent(self.stormy);
             }
         }
     }
@@ -364,11 +396,22 @@ impl World {
         for message in self.network.arrivals(self.step) {
             match message {
                 Message::Report(report) => {
+                    let answer = self.control.link.report(&report).now_or_never();
+                    let answer = answer.expect("no waiting");
+                    // A late one, of before a boot: the node that sent it is not there to register again.
+                    if matches!(answer, Err(LinkError::OtherBoot(_))) {
+                        continue;
+                    }
+                    let taken = self.allow(answer);
                     let mut nodes = self.nodes.iter_mut();
                     if let Some(node) = nodes.find(|node| node.id == report.node) {
                         node.silent_steps = 0;
+                        if let Some(answer) = taken
+                            && !(self.stormy && self.rng.per_mille(ANSWER_IS_LOST))
+                        {
+                            node.delivered(report.sequence, answer);
+                        }
                     }
-                    self.must(self.control.link.report(&report));
                 }
                 Message::Assignment(to, assignment) => {
                     let node = self.nodes.iter_mut().find(|node| node.id == to);
@@ -386,15 +429,19 @@ impl World {
             if node.is_dead {
                 continue;
             }
-            node.work(now_ms, &mut self.rng, self.stormy);
-            if !node.is_up || node.suspended_until > self.step {
+            let is_suspended = node.suspended_until > self.step;
+            node.work(now_ms, self.stormy, is_suspended);
+            if !node.is_up() || is_suspended {
                 continue;
             }
             if !node.registered {
                 self.polls[index] = None;
                 let registration = node.registration();
-                let joined = self.must(self.control.link.register(registration));
-                self.nodes[index].registered = joined.is_some();
+                let joined = self.control.link.register(registration).now_or_never();
+                let joined = joined.expect("no waiting");
+                // The boot before was heard of a moment ago: it tries again.
+                let waits = matches!(&joined, Err(LinkError::Unavailable(text)) if text.contains("another boot"));
+                self.nodes[index].registered = !waits && self.allow(joined).is_some();
             }
             if !self.nodes[index].registered {
                 continue;
@@ -422,10 +469,19 @@ impl World {
     fn poll(&mut self, index: usize) {
         self.nodes[index].silent_steps = 0;
         let node = &self.nodes[index];
-        let (id, known_generation) = (node.id.clone(), node.assignment.generation);
-        let news = self.control.store.watch_row::<Node>(&id);
-        let request = AssignmentRequest { node: id.clone(), known_generation };
+        let (id, tasks) = (node.id.clone(), node.generation());
+        let boot_id = node.registration().boot_id;
+        let news = self.control.store.watch_row::<NodeRow>(&id);
+        let known = KnownGenerations { tasks };
+        // One of them is of a version that takes sections only whole.
+        let request = AssignmentRequest {
+            node: id.clone(),
+            known,
+            takes_changes: index > 0,
+            boot_id: Some(boot_id),
+        };
         let told = self.must(self.control.link.assignment(&request)).flatten();
+        let told = told.and_then(|news| news.tasks);
         // After an answer the node asks again at once: it may have been lost.
         self.polls[index] = told.is_none().then_some(news);
         if let Some(assignment) = told {

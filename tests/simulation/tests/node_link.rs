@@ -22,28 +22,42 @@ use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::task::{StopCode, Task};
 use outport_model::{ContainerInstanceId, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
-    Assignment, AssignmentRequest, CredentialRequest, IssuedCertificate, JoinRequest, LogBatch,
-    LogCursor, LogDestination, POLL_MS_MAX, Refusal, RefusalCode, Registered, Registration,
-    RegistryCredential, Report, TaskNetwork, TaskReport, call_path,
+    Assignment, AssignmentRequest, CredentialRequest, DOOR_VERSION, IssuedCertificate, JoinRequest,
+    KnownGenerations, LogBatch, LogCursor, LogDestination, POLL_MS_MAX, ProtocolVersions, Refusal,
+    RefusalCode, Registered, Registration, RegistryCredential, Report, Reported, TaskNetwork,
+    TaskReport, TaskSection, call_path,
 };
 use outport_planner::Settings;
 use outport_planner::node_admission::ProvenNode;
-use outport_simulation::node::FakeNode;
-use outport_simulation::user;
+use outport_planner::task_end::give_up;
+use outport_service_ecs::task_definition::Workloads;
+use outport_simulation::user::{self, Answer, User};
 use outport_store::journal::MemoryJournal;
 use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+#[path = "node_link/belief.rs"]
+mod belief;
+#[path = "node_link/refusals.rs"]
+mod refusals;
+#[path = "node_link/speaker.rs"]
+mod speaker;
 #[path = "node_link/versions.rs"]
 mod versions;
+#[path = "node_link/waiting.rs"]
+mod waiting;
+
+use speaker::Speaker;
 
 type Request = axum::http::Request<Body>;
 
 struct House {
+    clock: Arc<ManualClock>,
     store: Store,
     link: NodeLink,
-    node: FakeNode,
+    node: Speaker,
     heartbeats: Arc<Heartbeats>,
 }
 
@@ -96,29 +110,31 @@ impl NodeAuthority for Fixed {
 
 fn house_on(journal: &MemoryJournal) -> House {
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-    let store = Store::with_journal(journal.clone(), clock, Arc::new(SeededIds::new(3))).unwrap();
+    let ids = Arc::new(SeededIds::new(3));
+    let store = Store::with_journal(journal.clone(), clock.clone(), ids).unwrap();
     let registered = Registered {
         registry_host: "127.0.0.1:4566".into(),
         registry_names: Vec::new(),
         vpc_cidr: "172.31.0.0/16".into(),
         protocol_version: 1,
+        takes_report_changes: true,
     };
     let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
     let link = NodeLink::new(
         store.clone(),
-        LinkConfig { scope: user::scope(), registered },
+        LinkConfig { scope: user::scope(), registered, workloads: Arc::new(Workloads::default()) },
         heartbeats.clone(),
         Arc::new(Fixed),
         Arc::new(Fixed),
         Arc::new(Fixed),
     );
-    House { store, link, node: FakeNode::new(1), heartbeats }
+    House { clock, store, link, node: Speaker::new(1), heartbeats }
 }
 
 /// A house with a node that has joined.
 fn house() -> House {
     let mut house = house_on(&MemoryJournal::default());
-    house.write(user::set_up);
+    house.set_up();
     house.register();
     house.know(&house.node.id, "key");
     house
@@ -153,20 +169,41 @@ impl House {
     fn join(&self) {
         self.link.register(self.node.registration()).now_or_never().unwrap().unwrap();
     }
-    fn run_task(&self, family: usize) {
-        self.write(|tx| user::run_task(tx, family, &Settings::default())).unwrap();
+    fn set_up(&self) {
+        self.write(user::set_up);
+        self.user().register_families().now_or_never().unwrap();
     }
-    fn ask(&self, known_generation: u64) -> Option<Arc<Assignment>> {
-        let request = AssignmentRequest { node: self.node.id.clone(), known_generation };
-        self.link.assignment(&request).now_or_never().unwrap().unwrap()
+    fn user(&self) -> User {
+        User::new(&self.store, Settings::default(), Workloads::default())
+    }
+    fn call(&self, operation: &str, input: &Value) -> Value {
+        match self.user().call(operation, input).now_or_never().unwrap() {
+            Answer::Taken(output) => output,
+            answer => panic!("{operation} {input}: {answer:?}"),
+        }
+    }
+    fn run_task(&self, family: usize) {
+        let answer = self.call("RunTask", &user::one_task(family));
+        assert_eq!(answer["failures"], json!([]));
+    }
+    fn ask(&self, tasks: u64) -> Option<Arc<TaskSection>> {
+        self.ask_as(tasks, true)
+    }
+    fn ask_as(&self, tasks: u64, takes_changes: bool) -> Option<Arc<TaskSection>> {
+        let node = self.node.id.clone();
+        let known = KnownGenerations { tasks };
+        let boot_id = Some(self.node.registration().boot_id);
+        let request = AssignmentRequest { node, known, takes_changes, boot_id };
+        let news = self.link.assignment(&request).now_or_never().unwrap().unwrap();
+        news.map(|news| news.tasks.expect("it is the only section"))
     }
     fn only_task(&self) -> Arc<Task> {
         let snapshot = self.store.snapshot();
         assert_eq!(snapshot.tasks.len(), 1);
         Arc::clone(snapshot.tasks.iter().next().unwrap())
     }
-    fn report(&self, report: &Report) {
-        self.link.report(report).now_or_never().unwrap().unwrap();
+    fn report(&self, report: &Report) -> Reported {
+        self.link.report(report).now_or_never().unwrap().unwrap()
     }
 }
 
@@ -174,7 +211,7 @@ impl House {
 fn a_generation_grows_with_every_change_and_over_restarts() {
     let journal = MemoryJournal::default();
     let mut house = house_on(&journal);
-    house.write(user::set_up);
+    house.set_up();
     house.register();
     let first = house.ask(0).expect("it knows none");
     assert!(first.tasks.is_empty());
@@ -182,12 +219,15 @@ fn a_generation_grows_with_every_change_and_over_restarts() {
     house.run_task(0);
     let second = house.ask(first.generation).expect("there is a task");
     assert!(second.generation > first.generation);
-    assert_eq!(house.ask(first.generation), Some(second.clone()), "asked again, told again");
+    assert_eq!(second.since, Some(first.generation), "what changed");
+    let again = house.ask(first.generation).expect("asked again, told again");
+    assert_eq!(again.since, None, "and whole: only the last change is remembered");
+    assert_eq!(first.with(second.as_ref().clone()), Some(again.as_ref().clone()));
 
     let restarted = house_on(&journal);
     let third = restarted.ask(second.generation).expect("another control plane tells all anew");
     assert!(third.generation > second.generation);
-    assert_eq!(third.tasks, second.tasks);
+    assert_eq!((third.since, &third.tasks), (None, &second.tasks));
 
     let far_ahead = third.generation + 1_000;
     let fourth = restarted.ask(far_ahead).expect("a node that is ahead is caught up with");
@@ -207,9 +247,9 @@ fn an_assignment_has_all_that_a_task_needs() {
     assert_eq!(network.security_groups, ["sg-1"]);
     assert_eq!((task.limits.cpu_units, task.limits.memory_mib), (Some(256), Some(512)));
     let container = &task.containers[0];
-    assert_eq!(container.stop_timeout_s, 30);
+    assert_eq!(container.definition.stop_timeout_s, 30);
     assert_eq!(container.ports[0].host_port, 8_000);
-    assert!(container.environment.contains(&("AWS_REGION".into(), "us-east-1".into())));
+    assert!(container.definition.environment.contains(&("AWS_REGION".into(), "us-east-1".into())));
 }
 
 #[test]
@@ -228,8 +268,7 @@ fn an_open_port_is_chosen_and_told() {
 fn a_task_that_was_stopped_before_its_node_saw_it_ends() {
     let mut house = house();
     house.run_task(0);
-    let key = house.only_task().key();
-    house.write(|tx| user::stop_task(tx, &key));
+    house.call("StopTask", &json!({ "task": house.only_task().id.as_str() }));
     let assignment = house.ask(0).unwrap();
     house.node.take(assignment.as_ref().clone());
     let report = house.node.report();
@@ -243,14 +282,97 @@ fn a_task_that_was_stopped_before_its_node_saw_it_ends() {
 }
 
 #[test]
+fn only_a_whole_report_says_that_a_task_is_not_there() {
+    let mut house = house();
+    house.run_task(0);
+    house.call("StopTask", &json!({ "task": house.only_task().id.as_str() }));
+    house.node.take(house.ask(0).unwrap().as_ref().clone());
+    let changes = Report { changes_only: true, ..house.node.report() };
+    assert!(changes.tasks.is_empty());
+    house.report(&changes);
+    assert_ne!(house.only_task().last_status, TaskStatus::Stopped, "nothing was said of it");
+    let whole = house.node.report();
+    house.report(&whole);
+    assert_eq!(house.only_task().last_status, TaskStatus::Stopped);
+}
+
+#[test]
 fn a_machine_that_booted_has_lost_its_tasks() {
     let mut house = house();
     house.run_task(0);
     house.node.reboot();
+    house.clock.advance(12_000);
     house.register();
     let task = house.only_task();
     assert_eq!(task.last_status, TaskStatus::Stopped);
     assert_eq!(task.stop_code, Some(StopCode::InfrastructureHealth));
+}
+
+/// A copy of a node's data on another machine, with its key: what runs on the first one is not ended for it.
+#[test]
+fn a_copy_of_a_node_waits_while_the_node_is_heard() {
+    let mut house = house();
+    house.run_task(0);
+    let mut copy = house.node.registration();
+    copy.boot_id = "another".to_owned();
+    for _ in 0..3 {
+        house.clock.advance(10_000);
+        let report = house.node.report();
+        house.report(&report);
+        house.clock.advance(1_999);
+        let refused = house.link.register(copy.clone()).now_or_never().unwrap();
+        let Err(LinkError::Unavailable(text)) = refused else { panic!("{refused:?}") };
+        assert!(text.contains("another boot") && text.contains("1999 ms ago"), "{text}");
+        assert_ne!(house.only_task().last_status, TaskStatus::Stopped);
+    }
+}
+
+/// The node of before a boot, or the machine whose copy has joined: what it says is refused aloud, so that it registers
+/// again; and it is told nothing, so that it ends nothing.
+#[test]
+fn what_another_boot_says_or_asks_is_refused_until_it_registers_again() {
+    let mut house = house();
+    house.run_task(0);
+    let mut other = house.node.clone();
+    house.node.reboot();
+    house.clock.advance(12_000);
+    house.join();
+    let heard_ms = house.heartbeats.last_heard_ms(&house.node.id);
+    house.clock.advance(3_000);
+    let refused = house.link.report(&other.report()).now_or_never().unwrap();
+    let Err(LinkError::OtherBoot(_)) = &refused else { panic!("{refused:?}") };
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("register again") && text.contains("a copy of the other"), "{text}");
+    let request = AssignmentRequest {
+        node: other.id.clone(),
+        known: KnownGenerations::default(),
+        takes_changes: true,
+        boot_id: Some(other.registration().boot_id),
+    };
+    let refused = house.link.assignment(&request).now_or_never().unwrap();
+    assert!(matches!(refused, Err(LinkError::OtherBoot(_))), "{refused:?}");
+    assert_eq!(house.heartbeats.last_heard_ms(&house.node.id), heard_ms, "nobody was heard");
+
+    // The boot that joined last is silent: the other one takes its place again.
+    house.clock.advance(9_000);
+    house.link.register(other.registration()).now_or_never().unwrap().unwrap();
+    house.report(&other.report());
+    assert!(house.link.assignment(&request).now_or_never().unwrap().is_ok());
+    // An older node does not say of which boot it is.
+    let request = AssignmentRequest { boot_id: None, ..request };
+    assert!(house.link.assignment(&request).now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn what_another_boot_says_is_answered_with_409() {
+    let house = house();
+    let id = house.node.id.to_string();
+    let mut report = house.node.clone().report();
+    report.boot_id = "another".to_owned();
+    let report = serde_json::to_string(&report).unwrap();
+    assert_eq!(call(&house.link, "report", Some(&id), report).await.0, 409);
+    let ask = format!(r#"{{"node":"{id}","known":{{"tasks":0}},"boot_id":"another"}}"#);
+    assert_eq!(call(&house.link, "assignment", Some(&id), ask).await.0, 409);
 }
 
 #[test]
@@ -282,6 +404,45 @@ fn seen(task: &TaskId, status: TaskStatus) -> TaskReport {
         stopped_at_ms: None,
         stop: None,
     }
+}
+
+/// Its containers run until it knows that they are to end: whoever got their address or port there would not start.
+#[test]
+fn a_node_that_comes_back_gets_tasks_once_it_has_ended_those_that_were_given_up() {
+    let mut house = house();
+    house.run_task(0);
+    let old = house.only_task().id.clone();
+    house.node.take(house.ask(0).unwrap().as_ref().clone());
+    house.write(|tx| {
+        let end = give_up(tx.tasks.by_id(&old).unwrap(), "lost", tx.now_ms()).unwrap();
+        tx.put_end(end);
+        tx.update(&house.node.id, |node: &mut Node| node.connected = false);
+    });
+    let is_connected =
+        |house: &House| house.store.snapshot().nodes.get(&house.node.id).unwrap().connected;
+    // What is on its way to it brings the task yet.
+    let report = house.node.report();
+    house.report(&Report { generation: 0, tasks: Vec::new(), ..report });
+    assert!(!is_connected(&house), "{old} may begin there");
+    let report = house.node.report();
+    assert_eq!(report.tasks.len(), 1);
+    house.report(&report);
+    assert!(!is_connected(&house), "{old} is there still");
+    assert_eq!(house.call("RunTask", &user::one_task(0))["tasks"], json!([]));
+    // It knows that the task is to end, and has not ended it.
+    let told = house.ask(report.generation).expect("it is gone from the assignment");
+    let mut report = Report { generation: told.generation, ..house.node.report() };
+    house.report(&report);
+    assert!(!is_connected(&house), "{old} is there still");
+    report.sequence += 1;
+    let changes = Report { tasks: Vec::new(), changes_only: true, ..report.clone() };
+    assert!(house.report(&changes).wants_whole);
+    assert!(!is_connected(&house), "nothing was said of {old}");
+    report.sequence += 1;
+    report.tasks = vec![seen(&old, TaskStatus::Stopped)];
+    assert!(!house.report(&report).wants_whole);
+    assert!(is_connected(&house), "what has stopped holds nothing");
+    house.run_task(0);
 }
 
 #[test]
@@ -327,7 +488,21 @@ async fn call_until(
 }
 
 fn request(path: &str, caller: Option<ProvenNode>, length: Option<usize>, body: Body) -> Request {
-    let mut request = axum::http::Request::post(call_path(1, path));
+    let version = match path {
+        "join" | "certificate" | "register" => DOOR_VERSION,
+        _ => ProtocolVersions::SPOKEN.highest,
+    };
+    request_at(version, path, caller, length, body)
+}
+
+fn request_at(
+    version: u32,
+    path: &str,
+    caller: Option<ProvenNode>,
+    length: Option<usize>,
+    body: Body,
+) -> Request {
+    let mut request = axum::http::Request::post(call_path(version, path));
     if let Some(length) = length {
         request = request.header("content-length", length);
     }
@@ -347,138 +522,6 @@ async fn answer(router: Router, request: Request) -> (u16, String) {
 fn code(answer: &(u16, String)) -> RefusalCode {
     assert!(matches!(answer.0, 401 | 403), "{answer:?}");
     serde_json::from_str::<Refusal>(&answer.1).unwrap().code
-}
-
-#[tokio::test]
-async fn only_the_node_itself_is_heard() {
-    let house = house();
-    let id = house.node.id.to_string();
-    let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
-    let link = &house.link;
-    assert_eq!(call(link, "assignment", Some(&id), ask.clone()).await.0, 200);
-    assert_eq!(call(link, "assignment", Some(&id), "{".into()).await.0, 400);
-    let other = "f".repeat(32);
-    let of_stranger = call(link, "assignment", Some(&other), ask.clone()).await;
-    assert_eq!(code(&of_stranger), RefusalCode::UnknownNode);
-    house.know(&NodeId::new(&other), "key");
-    let of_other = call(link, "assignment", Some(&other), ask.clone()).await;
-    assert_eq!(code(&of_other), RefusalCode::OtherNode);
-    let of_nobody = call(link, "assignment", None, ask.clone()).await;
-    assert_eq!(code(&of_nobody), RefusalCode::NoCertificate);
-    let own = format!(r#"{{"node":"{other}","known_generation":0}}"#);
-    assert_eq!(call(link, "assignment", Some(&other), own).await.0, 409, "not registered yet");
-}
-
-/// Every call but `join`, whoever makes it and whatever it says.
-#[tokio::test]
-async fn no_call_is_answered_to_who_is_not_believed() {
-    let house = house();
-    let id = house.node.id.to_string();
-    for path in ["certificate", "register", "assignment", "report", "logs", "registry-credential"] {
-        let big = "x".repeat(20 << 20);
-        let answer = call(&house.link, path, None, big).await;
-        assert_eq!(code(&answer), RefusalCode::NoCertificate, "{path}: nothing of it is read");
-        let other_key = Some(proven(&id, "another key"));
-        let (_stop, stopping) = watch::channel(false);
-        let answer =
-            call_until(&house.link, path, other_key, String::new(), stopping.clone()).await;
-        assert_eq!(code(&answer), RefusalCode::UnknownNode, "{path}");
-        for shift_ms in [-2 * LIFE_MS, 2 * LIFE_MS] {
-            let mut caller = proven(&id, "key");
-            caller.not_before_ms += shift_ms;
-            caller.not_after_ms += shift_ms;
-            let answer =
-                call_until(&house.link, path, Some(caller), String::new(), stopping.clone()).await;
-            assert_eq!(code(&answer), RefusalCode::CertificateOutOfTime, "{path}");
-            assert!(answer.1.contains("set the clocks"), "{answer:?}");
-        }
-    }
-    house.revoke(&house.node.id);
-    for path in ["certificate", "register", "assignment", "report", "logs", "registry-credential"] {
-        let answer = call(&house.link, path, Some(&id), String::new()).await;
-        assert_eq!(code(&answer), RefusalCode::Revoked, "{path}");
-    }
-}
-
-fn join(node: &str, key: &str, proof: &str) -> String {
-    format!(r#"{{"node":"{node}","certificate_request":"{key}","proof":"{proof}"}}"#)
-}
-
-#[tokio::test]
-async fn the_join_token_admits_and_takes_nobody_over() {
-    let house = house();
-    let id = house.node.id.to_string();
-    let new = "a".repeat(32);
-    let link = &house.link;
-    let wrong = call(link, "join", None, join(&new, "k", "guess")).await;
-    assert_eq!(code(&wrong), RefusalCode::WrongToken);
-    assert!(house.store.snapshot().node_identities.get(&NodeId::new(&new)).is_none());
-    let joined = call(link, "join", None, join(&new, "k", "token")).await;
-    assert_eq!(joined.0, 200, "{joined:?}");
-    assert!(joined.1.contains(&format!("{new} k")));
-    assert_eq!(call(link, "join", None, join(&new, "k", "token")).await.0, 200, "a lost answer");
-
-    // Who has the token and repeats or makes up a registration of a node that is there.
-    let taken = call(link, "join", None, join(&id, "k", "token")).await;
-    assert_eq!(code(&taken), RefusalCode::OtherKey);
-    assert!(taken.1.contains("deregister-container-instance"), "it says what to do: {taken:?}");
-    let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
-    assert_eq!(call(link, "assignment", Some(&id), ask).await.0, 200, "the node goes on");
-
-    house.revoke(&house.node.id);
-    let again = call(link, "join", None, join(&id, "key", "token")).await;
-    assert_eq!(code(&again), RefusalCode::Revoked);
-    assert_eq!(call(link, "join", None, join(&id, "fresh", "token")).await.0, 200);
-    for id in ["", "../x", &"A".repeat(32), &"a".repeat(33)] {
-        assert_eq!(call(link, "join", None, join(id, "k", "token")).await.0, 400, "{id}");
-    }
-    let big = join(&new, &"k".repeat(9_000), "token");
-    assert_eq!(call(link, "join", None, big).await.0, 413);
-}
-
-#[tokio::test]
-async fn a_renewed_key_takes_the_place_of_the_one_before_the_last() {
-    let house = house();
-    let id = house.node.id.to_string();
-    let renew = async |from: &str, to: &str| {
-        let (_stop, stopping) = watch::channel(false);
-        let body = format!(r#"{{"node":"{id}","certificate_request":"{to}"}}"#);
-        call_until(&house.link, "certificate", Some(proven(&id, from)), body, stopping).await.0
-    };
-    assert_eq!(renew("key", "second").await, 200);
-    assert_eq!(renew("key", "second again").await, 200, "the answer was lost");
-    assert_eq!(renew("second", "third").await, 403, "that one was never used");
-    assert_eq!(renew("second again", "third").await, 200);
-    assert_eq!(renew("key", "fourth").await, 403);
-    let ask = format!(r#"{{"node":"{id}","known_generation":0}}"#);
-    let (_stop, stopping) = watch::channel(false);
-    let third = Some(proven(&id, "third"));
-    assert_eq!(call_until(&house.link, "assignment", third, ask.clone(), stopping).await.0, 200);
-    // Who took the key from an old disk: it is good until the next is used, and then no more.
-    assert_eq!(renew("second again", "of the thief").await, 403);
-    let keys = house.store.snapshot().node_identities.get(&house.node.id).unwrap().keys.clone();
-    assert_eq!(keys, [KeyFingerprint::new("third")]);
-}
-
-/// A body that was begun while the node was believed, and ends after it was deregistered.
-#[test]
-fn a_node_that_was_deregistered_meanwhile_comes_back_by_nothing_that_it_says() {
-    let house = house();
-    house.revoke(&house.node.id);
-    house.write(|tx| {
-        tx.update(&house.node.id, |node: &mut Node| {
-            (node.accepts_tasks, node.connected) = (false, false);
-        });
-    });
-    let is_revoked = |answer: Result<(), LinkError>| {
-        matches!(answer, Err(LinkError::Disbelieved { code: RefusalCode::Revoked, .. }))
-    };
-    let registered = house.link.register(house.node.registration()).now_or_never().unwrap();
-    assert!(is_revoked(registered.map(drop)));
-    let mut node = house.node.clone();
-    assert!(is_revoked(house.link.report(&node.report()).now_or_never().unwrap()));
-    let row = house.store.snapshot().nodes.get(&house.node.id).cloned().unwrap();
-    assert!(!row.accepts_tasks && !row.connected);
 }
 
 #[tokio::test]
@@ -504,134 +547,38 @@ async fn what_a_node_says_of_itself_is_bounded() {
         let refused = house.link.register(registration).await;
         assert!(matches!(refused, Err(LinkError::Malformed(_))), "{refused:?}");
     }
-    let request = AssignmentRequest { node: house.node.id.clone(), known_generation: u64::MAX };
+    let request = AssignmentRequest {
+        node: house.node.id.clone(),
+        known: KnownGenerations { tasks: u64::MAX },
+        takes_changes: true,
+        boot_id: None,
+    };
     let refused = house.link.assignment(&request).await;
     assert!(matches!(refused, Err(LinkError::Malformed(_))), "{refused:?}");
-}
-
-/// Whatever a node does: without a length, longer than its call, and of the longest in great number, waiting,
-/// dripping or both.
-#[tokio::test]
-async fn no_node_keeps_another_waiting() {
-    const LONGEST: usize = 16 << 20;
-    let house = house();
-    let (hostile, honest) = ("e".repeat(32), house.node.id.to_string());
-    house.know(&NodeId::new(&hostile), "key");
-    let mut second = FakeNode::new(2);
-    second.id = NodeId::new(&hostile);
-    house.link.register(second.registration()).await.unwrap();
-    let (_stop, stopping) = watch::channel(false);
-    let router = router(house.link.clone(), stopping);
-    let of = |node: &str| Some(proven(node, "key"));
-    let unsaid = request("assignment", of(&hostile), None, Body::empty());
-    assert_eq!(answer(router.clone(), unsaid).await.0, 411);
-    let long = request("assignment", of(&hostile), Some(LONGEST), Body::empty());
-    assert_eq!(answer(router.clone(), long).await.0, 413, "it is not asked what the route takes");
-
-    let known_generation = 1_u64 << 40;
-    let poll = |node: &str| {
-        let ask = format!(r#"{{"node":"{node}","known_generation":{known_generation}}}"#);
-        request("assignment", of(node), Some(ask.len()), ask.into())
-    };
-    let told: Assignment =
-        serde_json::from_str(&answer(router.clone(), poll(&hostile)).await.1).unwrap();
-    let mut held = Vec::new();
-    for number in 0..64 {
-        // It waits for news; padded, so that it costs all that its route takes.
-        let ask = format!(r#"{{"node":"{hostile}","known_generation":{}}}"#, told.generation);
-        let padding = " ".repeat((64 << 10) - ask.len());
-        let ask = ask + &padding;
-        held.push(request("assignment", of(&hostile), Some(ask.len()), ask.into()));
-        let never = Body::from_stream(stream::pending::<Result<String, Infallible>>());
-        let path = ["report", "logs"][number % 2];
-        held.push(request(path, of(&hostile), Some(LONGEST), never));
-    }
-    let held: Vec<_> =
-        held.into_iter().map(|one| tokio::spawn(answer(router.clone(), one))).collect();
-    for _ in 0..held.len() {
-        tokio::task::yield_now().await;
-    }
-    let report = serde_json::to_string(&house.node.clone().report()).unwrap();
-    let heard = async {
-        let length = Some(report.len());
-        let report = request("report", of(&honest), length, report.clone().into());
-        (answer(router.clone(), report).await.0, answer(router.clone(), poll(&honest)).await.0)
-    };
-    let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
-    assert_eq!(heard.expect("before any of the others ends"), (204, 200));
-    assert!(held.iter().all(|one| !one.is_finished()));
-}
-
-#[tokio::test]
-async fn a_waiting_node_is_told_of_a_new_task() {
-    let house = house();
-    let id = house.node.id.to_string();
-    let known = house.ask(0).unwrap().generation;
-    let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
-    let link = house.link.clone();
-    let waiting = tokio::spawn(async move { call(&link, "assignment", Some(&id), ask).await });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    house.run_task(0);
-    let (status, body) = waiting.await.unwrap();
-    assert_eq!(status, 200);
-    assert!(body.contains(house.only_task().id.as_str()));
-}
-
-#[tokio::test]
-async fn a_waiting_node_is_told_that_it_was_deregistered() {
-    let house = house();
-    let id = house.node.id.to_string();
-    let known = house.ask(0).unwrap().generation;
-    let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
-    let link = house.link.clone();
-    let waiting = tokio::spawn(async move { call(&link, "assignment", Some(&id), ask).await });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    house.revoke(&house.node.id);
-    let answer = tokio::time::timeout(Duration::from_millis(POLL_MS_MAX / 2), waiting).await;
-    assert_eq!(code(&answer.unwrap().unwrap()), RefusalCode::Revoked);
-}
-
-#[tokio::test]
-async fn a_waiting_node_is_let_go_when_the_control_plane_stops() {
-    let house = house();
-    let id = house.node.id.to_string();
-    let known = house.ask(0).unwrap().generation;
-    let ask = format!(r#"{{"node":"{id}","known_generation":{known}}}"#);
-    let (stop, stopping) = watch::channel(false);
-    let link = house.link.clone();
-    let caller = Some(proven(&id, "key"));
-    let waiting =
-        tokio::spawn(async move { call_until(&link, "assignment", caller, ask, stopping).await });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    stop.send_replace(true);
-    // Well before it would have ended by itself.
-    let answer = tokio::time::timeout(Duration::from_millis(POLL_MS_MAX / 2), waiting).await;
-    assert_eq!(answer.unwrap().unwrap().0, 204);
 }
 
 #[test]
 fn a_node_that_only_asked_or_only_joined_gets_no_tasks() {
     let house = house_on(&MemoryJournal::default());
-    house.write(user::set_up);
+    house.set_up();
     let question = Registration { ask_only: true, ..house.node.registration() };
     let told = house.link.register(question).now_or_never().unwrap().unwrap();
     assert_eq!(told.vpc_cidr, "172.31.0.0/16");
     assert!(house.store.snapshot().nodes.iter().next().is_none(), "nothing is written down");
     house.join();
-    let place = |house: &House| house.write(|tx| user::run_task(tx, 0, &Settings::default()));
-    assert!(place(&house).is_err(), "it has not reported");
+    let answer = house.call("RunTask", &user::one_task(0));
+    assert_eq!(answer["tasks"], json!([]), "it has not reported");
+    // Whose first poll is answered before it reports knows of nothing, and there is nothing.
+    assert!(house.ask(0).is_some());
     house.report(&house.node.clone().report());
-    place(&house).expect("it has reported");
+    house.run_task(0);
 }
 
 #[test]
 fn a_cluster_has_as_many_container_instances_as_at_aws() {
     const QUOTA: usize = 5_000;
     let house = house_on(&MemoryJournal::default());
-    house.write(user::set_up);
+    house.set_up();
     house.join();
     let own = house.store.snapshot().container_instances.iter().next().cloned().unwrap();
     let other = |number: usize| ContainerInstance {
@@ -644,8 +591,8 @@ fn a_cluster_has_as_many_container_instances_as_at_aws() {
         Ok::<_, Infallible>(())
     };
     house.write(fill).unwrap();
-    let join = |node: &FakeNode| house.link.register(node.registration()).now_or_never().unwrap();
-    let refused = join(&FakeNode::new(9)).unwrap_err();
+    let join = |node: &Speaker| house.link.register(node.registration()).now_or_never().unwrap();
+    let refused = join(&Speaker::new(9)).unwrap_err();
     assert!(matches!(&refused, LinkError::Refused(text) if text.contains("5000")), "{refused}");
     assert_eq!(house.store.snapshot().container_instances.len(), QUOTA, "nothing of it is kept");
     join(&house.node).expect("who is one of them comes again");
@@ -655,7 +602,7 @@ fn a_cluster_has_as_many_container_instances_as_at_aws() {
         Ok::<_, Infallible>(())
     };
     house.write(deregister).unwrap();
-    join(&FakeNode::new(9)).expect("one was deregistered");
+    join(&Speaker::new(9)).expect("one was deregistered");
 }
 
 #[test]
@@ -663,7 +610,9 @@ fn nobody_who_has_no_row_is_remembered() {
     let house = house();
     let ask = |number: u32| {
         let node = NodeId::new(format!("{number:032x}"));
-        let request = AssignmentRequest { node: node.clone(), known_generation: 0 };
+        let known = KnownGenerations::default();
+        let request =
+            AssignmentRequest { node: node.clone(), known, takes_changes: true, boot_id: None };
         let refused = house.link.assignment(&request).now_or_never().unwrap();
         assert!(matches!(refused, Err(LinkError::NotRegistered(_))));
         assert_eq!(house.heartbeats.last_heard_ms(&node), None);

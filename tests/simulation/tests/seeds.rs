@@ -2,6 +2,7 @@
 //! it can be repeated. `OUTPORT_SIMULATION_SEED=7` runs one, `OUTPORT_SIMULATION_SEEDS=10000` so many.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failed seed is to be seen")]
 
+use outport_simulation::wish::OPERATIONS;
 use outport_simulation::{Happened, World};
 
 /// In every test run; a few seconds.
@@ -22,10 +23,30 @@ fn every_seed_comes_to_rest() {
         all.tasks_that_ran += happened.tasks_that_ran;
         all.clock_steps += happened.clock_steps;
         all.suspends += happened.suspends;
+        for (operation, [taken, refused]) in happened.calls {
+            let outcomes = all.calls.entry(operation).or_default();
+            *outcomes = [outcomes[0] + taken, outcomes[1] + refused];
+        }
     }
     println!("seeds 1 to {seeds} and {SEEDS_OF_THE_COMMIT} from {of_commit} came to rest: {all:?}");
     let each = [all.tasks_that_ran, all.clock_steps, all.suspends];
     assert!(each.into_iter().all(|count| count as u64 > seeds), "the worlds are lively: {all:?}");
+    for operation in OPERATIONS {
+        let taken = all.calls.get(operation).map_or(0, |outcomes| outcomes[0]);
+        assert!(taken > 0, "{operation} never did anything: {all:?}");
+    }
+}
+
+/// A seed of which nobody can see again what it saw is worth nothing.
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    for seed in [first_seed_of_the_commit(), 2] {
+        let [first, second] = [(); 2].map(|()| World::new(seed).remembering_states().run());
+        let is_same = |(first, second): (&u64, &u64)| first == second;
+        let step = first.states.iter().zip(&second.states).position(|both| !is_same(both));
+        assert_eq!(step, None, "seed {seed}: the step in which the runs part");
+        assert_eq!(first, second, "seed {seed}");
+    }
 }
 
 /// The first digits of the commit that is checked out; a tree without git has none of its own.

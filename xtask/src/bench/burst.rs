@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use super::figures::{Figures, head};
+use super::figures::Figures;
 use super::launch::launch;
+use super::report::{Figure, Report};
 use super::runc::Runc;
 use crate::interrupt;
 use crate::subject::Subject;
@@ -16,19 +17,24 @@ const TASKS: usize = 50;
 /// Nothing but the launch: no addresses, no rules.
 const MODE: &str = "none";
 
-pub fn measure(outport: &mut Subject, runc: &mut Runc, subnet: &str, runs: usize) -> Result<()> {
+pub fn measure(
+    outport: &mut Subject,
+    runc: &mut Runc,
+    subnet: &str,
+    runs: usize,
+    report: &mut Report,
+) -> Result<()> {
     let (mut ours, mut floor) = (Figures::default(), Figures::default());
     for _ in 0..runs {
         interrupt::check()?;
         ours.add(launch(outport, MODE, subnet, TASKS)?);
         floor.add(runc_burst(runc)?);
     }
-    println!("{}", head());
-    println!("{}", ours.row(&format!("burst of {TASKS} tasks, {MODE}")));
-    println!("{}", floor.row(&format!("{TASKS} times runc run")));
     let rate = |figures: &Figures| TASKS as f64 * 1000.0 / figures.percentile_ms(50);
     let (ours, floor) = (rate(&ours), rate(&floor));
-    println!("{ours:.0} tasks per second, {:.2} times runc run's {floor:.0}", ours / floor);
+    report.add(Figure::new("launches in bursts", ours, "1/s").of("tasks at once", TASKS));
+    report.add(Figure::new("runc run in bursts", floor, "1/s").of("at once", TASKS));
+    report.add(Figure::new("launches beside runc run, in bursts", ours / floor, "x"));
     Ok(())
 }
 

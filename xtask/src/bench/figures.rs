@@ -13,6 +13,10 @@ impl Figures {
         self.samples.push(sample);
     }
 
+    pub fn add_all(&mut self, others: Self) {
+        self.samples.extend(others.samples);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
@@ -24,15 +28,4 @@ impl Figures {
         let index = (sorted.len().saturating_sub(1)) * percent / 100;
         sorted.get(index).map_or(f64::NAN, |sample| sample.as_secs_f64() * 1000.0)
     }
-
-    pub fn row(&self, name: &str) -> String {
-        let [p5, p50, p95] = [5, 50, 95].map(|percent| self.percentile_ms(percent));
-        let count = self.samples.len();
-        format!("{name:<34} {p50:>9.1} {p5:>9.1} {p95:>9.1} {count:>6}")
-    }
-}
-
-/// The head of a table of `Figures::row`.
-pub fn head() -> String {
-    format!("{:<34} {:>9} {:>9} {:>9} {:>6}", "", "median ms", "p5", "p95", "runs")
 }

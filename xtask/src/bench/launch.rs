@@ -1,6 +1,6 @@
 //! `cargo xtask bench launch`: from a signed RunTask to the first byte that the app writes, with the
-//! image present, in turn with `runc run` and `docker run` of the same root file system; bursts; a
-//! cold start; idle memory.
+//! image present, in turn with `runc run` and `docker run` of the same root file system; bursts; the same over many
+//! standing tasks; a cold start; idle memory.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,63 +8,66 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::Setting;
 use super::burst;
 use super::docker::{Docker, NETWORKS};
-use super::figures::{Figures, head};
+use super::figures::Figures;
+use super::report::{Figure, Report};
 use super::runc::Runc;
 use crate::process::Scratch;
 use crate::subject::Subject;
 use crate::{interrupt, setup};
 
 const MODES: [&str; 3] = ["awsvpc", "host", "none"];
-const COLD_STARTS: usize = 20;
-/// A burst is fifty launches: fewer say as much.
-const BURST_SHARE: usize = 10;
 const TASKS_PER_CALL_MAX: usize = 10;
 /// How often one task's log is looked at.
 const LOOK: Duration = Duration::from_micros(200);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Of the log, when tasks did not start.
+const LOG_LINES_SHOWN: usize = 20;
 /// The app: one line, then it ends.
 const APP: [&str; 2] = ["/bin/echo", "up"];
+/// The family of the tasks that stand around: one line, then they stay.
+const STANDING: &str = "standing";
 
-pub fn run_launch(repository: &Path, runs: usize) -> Result<()> {
-    interrupt::watch()?;
-    setup::require_root()?;
-    setup::install_packages(&setup::BENCH_PROGRAMS)?;
-    let binary = setup::build_outport(repository, true)?;
-    let scratch = Scratch::new("bench")?;
-    measure(repository, &binary, scratch.path(), runs)
+struct Size {
+    cold_starts: usize,
+    /// Launches in each mode, and of each peer.
+    runs: usize,
+    bursts: usize,
+    standing_tasks: usize,
 }
 
-/// Only the bursts.
-pub fn run_burst(repository: &Path, runs: usize) -> Result<()> {
-    interrupt::watch()?;
-    setup::require_root()?;
-    setup::install_packages(&setup::BENCH_PROGRAMS)?;
-    let binary = setup::build_outport(repository, true)?;
-    let scratch = Scratch::new("bench")?;
-    let image = setup::build_image(repository, scratch.path())?;
-    let (mut outport, _) = Subject::start(&binary, &scratch.path().join("data"))?;
-    outport.ready()?;
-    let mut runc = Runc::new(scratch.path(), &rootfs(scratch.path())?, &APP)?;
-    let subnet = prepare(&mut outport, &image)?;
-    burst::measure(&mut outport, &mut runc, &subnet, runs)?;
-    outport.stop()
+impl Size {
+    fn new(quick: bool) -> Self {
+        match quick {
+            true => Self { cold_starts: 2, runs: 3, bursts: 1, standing_tasks: 20 },
+            false => Self { cold_starts: 20, runs: 60, bursts: 6, standing_tasks: 500 },
+        }
+    }
 }
 
-fn measure(repository: &Path, binary: &Path, scratch: &Path, runs: usize) -> Result<()> {
-    let image = setup::build_image(repository, scratch)?;
-    cold_starts(binary, scratch)?;
+pub fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
+    setup::require_root()?;
+    setup::install_packages(&setup::BENCH_PROGRAMS)?;
+    let (size, binary) = (Size::new(setting.quick), setting.binary()?);
+    let scratch = Scratch::new("bench")?;
+    let scratch = scratch.path();
+    let image = setup::build_image(setting.repository, scratch)?;
+    let mut report = Report::default();
+    cold_starts(&binary, scratch, &size, &mut report)?;
 
-    let (mut outport, _) = Subject::start(binary, &scratch.join("data"))?;
+    let (mut outport, _) = Subject::start(&binary, &scratch.join("data"))?;
     outport.ready()?;
     let rootfs = rootfs(scratch)?;
     let mut runc = Runc::new(scratch, &rootfs, &APP)?;
     let docker = Docker::start(scratch, &rootfs)?;
     let subnet = prepare(&mut outport, &image)?;
-    with_peers(&mut outport, &subnet, &mut runc, docker.as_ref(), runs)?;
-    burst::measure(&mut outport, &mut runc, &subnet, runs.div_ceil(BURST_SHARE))?;
-    outport.stop()
+    with_peers(&mut outport, &subnet, &mut runc, docker.as_ref(), &size, &mut report)?;
+    burst::measure(&mut outport, &mut runc, &subnet, size.bursts, &mut report)?;
+    over_standing_tasks(&mut outport, &subnet, &size, &mut report)?;
+    outport.stop()?;
+    Ok(report.into_figures())
 }
 
 /// Pushes the image, registers a task definition for each mode and runs it once, so that the image is
@@ -83,24 +86,35 @@ fn prepare(outport: &mut Subject, image: &Path) -> Result<String> {
         )?;
         launch(outport, mode, &subnet, 1)?;
     }
+    outport.ecs(
+        "RegisterTaskDefinition",
+        &json!({
+            "family": STANDING, "networkMode": "none",
+            "containerDefinitions": [{
+                "name": "app", "image": reference, "memory": 6,
+                "command": ["/bin/sh", "-c", "echo up; exec sleep 1000000"] }],
+        }),
+    )?;
     Ok(subnet)
 }
 
-fn cold_starts(binary: &Path, scratch: &Path) -> Result<()> {
-    let mut cold = Figures::default();
-    let mut memory = None;
-    for round in 0..COLD_STARTS {
+fn cold_starts(binary: &Path, scratch: &Path, size: &Size, report: &mut Report) -> Result<()> {
+    let (mut cold, mut resident) = (Figures::default(), 0.0);
+    for round in 0..size.cold_starts {
+        interrupt::check()?;
         let data_dir = scratch.join(format!("cold-{round}"));
         let (mut outport, took) = Subject::start(binary, &data_dir)?;
         outport.ready()?;
-        memory = Some(outport.memory_mib()?);
+        resident = outport.memory_mib()?.0;
         outport.stop()?;
         cold.add(took);
     }
-    println!("{}\n{}", head(), cold.row("cold start to first signed reply"));
-    if let Some((resident, proportional)) = memory {
-        println!("idle memory: {resident:.1} MiB resident, {proportional:.1} MiB proportional");
-    }
+    report.add(Figure::new(
+        "start without data, to the first signed answer",
+        cold.percentile_ms(50),
+        "ms",
+    ));
+    report.add(Figure::new("memory without tasks, resident", resident, "MiB"));
     Ok(())
 }
 
@@ -109,12 +123,13 @@ fn with_peers(
     subnet: &str,
     runc: &mut Runc,
     docker: Option<&Docker>,
-    runs: usize,
+    size: &Size,
+    report: &mut Report,
 ) -> Result<()> {
     let mut ours: [Figures; 3] = Default::default();
     let mut floor = Figures::default();
     let mut peers: [Figures; NETWORKS.len()] = Default::default();
-    for _ in 0..runs {
+    for _ in 0..size.runs {
         interrupt::check()?;
         for (mode, figures) in MODES.iter().zip(&mut ours) {
             figures.add(launch(outport, mode, subnet, 1)?);
@@ -126,28 +141,62 @@ fn with_peers(
             }
         }
     }
-    report(&ours, &floor, &peers);
+    let subject = |mode: &str| format!("RunTask to first byte, {mode}");
+    let of_ours = MODES.iter().map(|mode| subject(mode)).zip(&ours);
+    let of_peers = NETWORKS.iter().map(|network| format!("docker run, network {network}"));
+    let of_peers = of_peers.zip(&peers).filter(|(_, figures)| !figures.is_empty());
+    for (name, figures) in of_ours.chain([("runc run".to_owned(), &floor)]).chain(of_peers) {
+        for (percentile, words) in [(50, "median"), (95, "95th percentile")] {
+            let value = figures.percentile_ms(percentile);
+            report.add(Figure::new(name.as_str(), value, "ms").of("of", words));
+        }
+    }
+    let median = |figures: &Figures| figures.percentile_ms(50);
+    let [awsvpc, host, _] = &ours;
+    let ratio = median(awsvpc) / median(host);
+    report.add(Figure::new("awsvpc beside host", ratio, "x").at_most(1.5));
+    for (mode, figures) in MODES.iter().zip(&ours) {
+        let ratio = median(figures) / median(&floor);
+        report.add(Figure::new(format!("{mode} beside runc run"), ratio, "x"));
+    }
+    let [bridge, ..] = &peers;
+    if !bridge.is_empty() {
+        let ratio = median(bridge) / median(awsvpc);
+        report.add(Figure::new("docker run, network bridge, beside awsvpc", ratio, "x"));
+    }
     Ok(())
 }
 
-fn report(ours: &[Figures; 3], floor: &Figures, peers: &[Figures; NETWORKS.len()]) {
-    println!("{}", head());
-    for (mode, figures) in MODES.iter().zip(ours) {
-        println!("{}", figures.row(&format!("RunTask to first byte, {mode}")));
-    }
-    println!("{}", floor.row("runc run"));
-    for (network, figures) in NETWORKS.iter().zip(peers).filter(|(_, f)| !f.is_empty()) {
-        println!("{}", figures.row(&format!("docker run --network {network}")));
-    }
-    for (mode, figures) in MODES.iter().zip(ours) {
-        let median = figures.percentile_ms(50);
-        let mut line = format!("{mode}: {:.2} times runc run", median / floor.percentile_ms(50));
-        for (network, peer) in NETWORKS.iter().zip(peers).filter(|(_, f)| !f.is_empty()) {
-            let ratio = peer.percentile_ms(50) / median;
-            line += &format!(", {ratio:.1} times as fast as docker run --network {network}");
+/// The same launches while many tasks stand on the host, beside what they took without.
+fn over_standing_tasks(
+    outport: &mut Subject,
+    subnet: &str,
+    size: &Size,
+    report: &mut Report,
+) -> Result<()> {
+    let sample = |outport: &mut Subject| -> Result<[Figures; 3]> {
+        let mut figures: [Figures; 3] = Default::default();
+        for _ in 0..size.runs {
+            interrupt::check()?;
+            for (mode, figures) in MODES.iter().zip(&mut figures) {
+                figures.add(launch(outport, mode, subnet, 1)?);
+            }
         }
-        println!("{line}");
+        Ok(figures)
+    };
+    let before = sample(outport)?;
+    let standing = run(outport, STANDING, subnet, size.standing_tasks)?;
+    until_written(outport, &standing, Instant::now())?;
+    let over = sample(outport)?;
+    for ((mode, over), before) in MODES.iter().zip(&over).zip(&before) {
+        let (over, before) = (over.percentile_ms(50), before.percentile_ms(50));
+        let figure = Figure::new(format!("RunTask to first byte, {mode}"), over, "ms");
+        report.add(figure.of("standing tasks", size.standing_tasks));
+        let figure =
+            Figure::new(format!("{mode} over standing tasks, beside none"), over / before, "x");
+        report.add(figure.of("standing tasks", size.standing_tasks).at_most(1.5));
     }
+    Ok(())
 }
 
 /// Starts tasks and waits for the first byte of each; how long until the last had one. Then waits
@@ -159,36 +208,8 @@ pub(super) fn launch(
     count: usize,
 ) -> Result<Duration> {
     let began = Instant::now();
-    let mut tasks = Vec::new();
-    while tasks.len() < count {
-        let mut input = json!({
-            "taskDefinition": mode, "launchType": "EC2",
-            "count": TASKS_PER_CALL_MAX.min(count - tasks.len()),
-        });
-        if mode == "awsvpc" {
-            input["networkConfiguration"] =
-                json!({ "awsvpcConfiguration": { "subnets": [subnet] } });
-        }
-        let answer = outport.ecs("RunTask", &input)?;
-        if answer["failures"].as_array().is_some_and(|failures| !failures.is_empty()) {
-            bail!("RunTask failed: {}", answer["failures"]);
-        }
-        for task in answer["tasks"].as_array().context("it has tasks")? {
-            tasks.push(task["taskArn"].as_str().context("a task has an ARN")?.to_owned());
-        }
-    }
-    let mut logs: Vec<PathBuf> = tasks
-        .iter()
-        .map(|arn| outport.log_directory(arn.rsplit('/').next().unwrap_or_default(), "app"))
-        .collect();
-    while !logs.is_empty() {
-        logs.retain(|directory| !has_output(directory));
-        if began.elapsed() > PATIENCE {
-            bail!("{} of {count} tasks wrote nothing: {}", logs.len(), outport.log()?);
-        }
-        // Many directories: looking must not take the processors from what is measured.
-        std::thread::sleep(LOOK * u32::try_from(logs.len())?);
-    }
+    let tasks = run(outport, mode, subnet, count)?;
+    until_written(outport, &tasks, began)?;
     let took = began.elapsed();
     for calls in tasks.chunks(100) {
         loop {
@@ -204,6 +225,55 @@ pub(super) fn launch(
         }
     }
     Ok(took)
+}
+
+/// Starts tasks; their ARNs.
+fn run(outport: &mut Subject, family: &str, subnet: &str, count: usize) -> Result<Vec<String>> {
+    let mut tasks = Vec::new();
+    while tasks.len() < count {
+        let mut input = json!({
+            "taskDefinition": family, "launchType": "EC2",
+            "count": TASKS_PER_CALL_MAX.min(count - tasks.len()),
+        });
+        if family == "awsvpc" {
+            input["networkConfiguration"] =
+                json!({ "awsvpcConfiguration": { "subnets": [subnet] } });
+        }
+        let answer = outport.ecs("RunTask", &input)?;
+        if answer["failures"].as_array().is_some_and(|failures| !failures.is_empty()) {
+            bail!("RunTask failed: {}", answer["failures"]);
+        }
+        for task in answer["tasks"].as_array().context("it has tasks")? {
+            tasks.push(task["taskArn"].as_str().context("a task has an ARN")?.to_owned());
+        }
+    }
+    Ok(tasks)
+}
+
+/// Waits until each of the tasks has written a byte.
+fn until_written(outport: &mut Subject, tasks: &[String], began: Instant) -> Result<()> {
+    let directory =
+        |arn: &String| outport.log_directory(arn.rsplit('/').next().unwrap_or_default(), "app");
+    // With whether it was there: one that has gone is of a task that is over, and its log with the control plane.
+    let mut logs: Vec<(PathBuf, bool)> = tasks.iter().map(|arn| (directory(arn), false)).collect();
+    while !logs.is_empty() {
+        logs.retain_mut(|(directory, was_there)| {
+            let is_there = directory.exists();
+            let has_gone = *was_there && !is_there;
+            *was_there = is_there;
+            !has_gone && !has_output(directory)
+        });
+        if began.elapsed() > PATIENCE {
+            let (left, count) = (logs.len(), tasks.len());
+            let log = outport.log()?;
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            bail!("{left} of {count} tasks wrote nothing: {}", last.join("\n"));
+        }
+        // Many directories: looking must not take the processors from what is measured.
+        std::thread::sleep(LOOK * u32::try_from(logs.len())?);
+    }
+    Ok(())
 }
 
 /// Whether a container's log has a byte.

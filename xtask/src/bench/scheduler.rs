@@ -2,29 +2,29 @@
 //! program that measures is an example of the simulation, which has the nodes.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::{Figure, write};
-use crate::interrupt;
+use super::Setting;
+use super::report::{Figure, Report};
 use crate::process::command;
 
-pub fn run_scheduler(repository: &Path, quick: bool, json: Option<&Path>) -> Result<()> {
-    interrupt::watch()?;
-    println!("building the release");
+/// Placements a second that are on the disk when they are answered.
+const DURABLE_PLACEMENTS_AIM: f64 = 20_000.0;
+
+pub fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     let arguments = ["run", "--release", "--quiet", "--locked", "-p", "outport-simulation"];
-    let mut program = command(repository, "cargo", arguments);
-    program.args(["--example", "scheduler", "--"]).args(quick.then_some("--quick"));
+    let mut program = command(setting.repository, "cargo", arguments);
+    program.args(["--example", "scheduler", "--"]).args(setting.quick.then_some("--quick"));
     let mut program = program.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let lines = BufReader::new(program.stdout.take().context("its output is a pipe")?).lines();
-    let mut figures = Vec::new();
+    let mut report = Report::default();
     for line in lines {
         let figure = Figure::parse(&line?)?;
-        println!("{}", figure.line());
-        figures.push(figure);
+        let is_durable = figure.figure == "placements, on disk";
+        report.add(if is_durable { figure.at_least(DURABLE_PLACEMENTS_AIM) } else { figure });
     }
     ensure!(program.wait()?.success(), "the measurement failed");
-    write(&figures, json)
+    Ok(report.into_figures())
 }

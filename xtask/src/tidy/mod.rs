@@ -25,6 +25,8 @@ pub fn run(repository: &Path) -> Result<()> {
     offences.extend(purity::check(&workspace));
     offences.extend(packages::check(&workspace));
     offences.extend(files::check_names(repository)?);
+    offences.extend(crate::events::check(repository)?);
+    offences.extend(crate::metrics::check(repository)?);
     offences.extend(files::check_invariants(&workspace)?);
     for (file, lines) in files::long(repository)? {
         println!("{lines:>6} lines: {file}");
@@ -67,6 +69,16 @@ mod tests {
     #[test]
     fn names_say_what_is_inside() {
         check(|_| files::check_names(&crate::repository()));
+    }
+
+    #[test]
+    fn every_line_of_the_log_has_an_event() {
+        check(|_| crate::events::check(&crate::repository()));
+    }
+
+    #[test]
+    fn every_metric_is_described() {
+        check(|_| crate::metrics::check(&crate::repository()));
     }
 
     #[test]

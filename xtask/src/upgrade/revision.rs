@@ -14,12 +14,19 @@ const BUILD_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// Revisions that cannot be gone back to: each commit and all before it, and why. Design note 0011 says what a
 /// revision promises; these were made before it did.
-const NO_WAY_BACK: [(&str, &str); 1] = [(
-    // The parent of 8035ad4, "Let a node believe its control plane only, and speak for itself only".
-    "8035ad4^",
-    "its store has no table `node_identity`, which every later one writes when a node joins, and it opens no journal \
+const NO_WAY_BACK: [(&str, &str); 2] = [
+    (
+        // The parent of 8035ad4, "Let a node believe its control plane only, and speak for itself only".
+        "8035ad4^",
+        "its store has no table `node_identity`, which every later one writes when a node joins, and it opens no journal \
      with a table that it does not know",
-)];
+    ),
+    (
+        "5cad046",
+        "its store reads no row of a task definition of the form that every later one writes (design note 0017), and its \
+     registry and log store open no tables of version 2, which keep totals of their rows (design note 0019)",
+    ),
+];
 
 pub struct Revision {
     commit: String,

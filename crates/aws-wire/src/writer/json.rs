@@ -1,5 +1,7 @@
 //! awsJson, also the form in which shapes are stored.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -45,9 +47,11 @@ impl JsonWriter {
         self.separate();
         match place {
             Place::Root | Place::Item(_) => {}
+            // The names of members are plain words.
             Place::Member(member) => {
-                self.string(member.wire_name());
-                self.text.push(':');
+                self.text.push('"');
+                self.text.push_str(member.wire_name());
+                self.text.push_str("\":");
             }
             Place::Entry(_, key) => {
                 self.string(key);
@@ -58,19 +62,21 @@ impl JsonWriter {
 
     fn string(&mut self, text: &str) {
         self.text.push('"');
-        for character in text.chars() {
-            match character {
-                '"' => self.text.push_str("\\\""),
-                '\\' => self.text.push_str("\\\\"),
-                '\n' => self.text.push_str("\\n"),
-                '\r' => self.text.push_str("\\r"),
-                '\t' => self.text.push_str("\\t"),
-                '\0'..='\u{1f}' => {
-                    self.text.push_str(&format!("\\u{:04x}", u32::from(character)));
-                }
-                _ => self.text.push(character),
+        let mut rest = text;
+        // What needs no escape goes in one piece.
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')) {
+            self.text.push_str(&rest[..at]);
+            match rest.as_bytes()[at] {
+                b'"' => self.text.push_str("\\\""),
+                b'\\' => self.text.push_str("\\\\"),
+                b'\n' => self.text.push_str("\\n"),
+                b'\r' => self.text.push_str("\\r"),
+                b'\t' => self.text.push_str("\\t"),
+                control => self.text.push_str(&format!("\\u{control:04x}")),
             }
+            rest = &rest[at + 1..];
         }
+        self.text.push_str(rest);
         self.text.push('"');
     }
 }
@@ -90,7 +96,10 @@ impl Writer for JsonWriter {
         match scalar {
             Scalar::Null => self.text.push_str("null"),
             Scalar::Boolean(value) => self.text.push_str(if value { "true" } else { "false" }),
-            Scalar::Integer(value) => self.text.push_str(&value.to_string()),
+            Scalar::Integer(value) => {
+                // Writing into a text does not fail.
+                let _ = write!(self.text, "{value}");
+            }
             Scalar::Number(value) => match number_words(value) {
                 Some(words) => self.string(words),
                 // `Debug` keeps the `.0`: typed clients want a float where the model has one.
@@ -101,7 +110,8 @@ impl Writer for JsonWriter {
             Scalar::Timestamp(at, format) => {
                 match format.unwrap_or(TimestampFormat::EpochSeconds) {
                     TimestampFormat::EpochSeconds => {
-                        self.text.push_str(&at.format(TimestampFormat::EpochSeconds));
+                        // Writing into a text does not fail.
+                        let _ = at.write_epoch(&mut self.text);
                     }
                     words => self.string(&at.format(words)),
                 }
@@ -120,5 +130,25 @@ pub(super) fn number_words(value: f64) -> Option<&'static str> {
         Some("-Infinity")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_json_cannot_have_in_a_text_is_escaped_and_nothing_else() {
+        let check = |text: &str, expected: &str| {
+            let mut writer = JsonWriter::default();
+            writer.string(text);
+            assert_eq!(writer.into_text(), expected);
+            assert_eq!(serde_json::from_str::<String>(expected).unwrap(), text);
+        };
+        check("", r#""""#);
+        check("plain é 🦀 \u{7f}", "\"plain é 🦀 \u{7f}\"");
+        check("\"a\\b\"", r#""\"a\\b\"""#);
+        check("a\nb\r\tc", r#""a\nb\r\tc""#);
+        check("\0\u{1f}é\u{8}", r#""\u0000\u001fé\u0008""#);
     }
 }

@@ -148,9 +148,13 @@ impl<'h> Cgroup<'h> {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn join(&self) -> Result<(), RuntimeError> {
-        let mounts = self.hierarchies.mounts.iter().filter(|mount| mount.holds_containers());
-        mounts.into_iter().try_for_each(|mount| join_in(mount, &self.path))
+    pub fn join(&self, in_version_2: bool) -> Result<(), RuntimeError> {
+        self.hierarchies
+            .mounts
+            .iter()
+            .filter(|mount| mount.holds_containers())
+            .filter(|mount| !(in_version_2 && matches!(mount.kind, Kind::V2(_))))
+            .try_for_each(|mount| join_in(mount, &self.path))
     }
 
     /// How many of its processes the kernel killed for memory; 0 when it is gone.

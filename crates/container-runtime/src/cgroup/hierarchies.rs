@@ -91,10 +91,11 @@ impl Hierarchies {
         })
     }
 
-    /// Where version 2 is mounted, on hybrid hosts too.
-    pub(crate) fn version_2(&self) -> Option<&Path> {
-        let mount = self.mounts.iter().find(|mount| matches!(mount.kind, Kind::V2(_)))?;
-        Some(&mount.path)
+    /// Where version 2 is mounted, if containers have groups there: also on hybrid hosts where it has some controller.
+    pub(crate) fn version_2_of_containers(&self) -> Option<&Path> {
+        let is_it =
+            |mount: &&Hierarchy| matches!(mount.kind, Kind::V2(_)) && mount.holds_containers();
+        self.mounts.iter().find(is_it).map(|mount| mount.path.as_path())
     }
 
     /// Whether everything is in one version 2 hierarchy.

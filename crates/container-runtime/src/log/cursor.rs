@@ -22,7 +22,22 @@ pub struct LogCursor {
     pub offset: u64,
 }
 
+/// Beyond the end of every segment.
+const GIVEN_UP_OFFSET: u64 = u32::MAX as u64;
+
 impl LogCursor {
+    /// Behind a segment of which nothing more can be read, while there is no later one. A shim that has not begun one takes
+    /// no notice of it.
+    #[must_use]
+    pub fn given_up(self) -> LogCursor {
+        LogCursor { offset: GIVEN_UP_OFFSET, ..self }
+    }
+
+    /// Whether nothing more is to be read of its segment.
+    pub fn is_given_up(self) -> bool {
+        self.offset == GIVEN_UP_OFFSET
+    }
+
     /// Tells the shim that everything before this cursor has been taken over: it may delete it, and
     /// a blocked or full log goes on.
     ///

@@ -16,6 +16,11 @@ pub(super) const HEADER_BYTES: usize = 20;
 
 /// A length beyond this is damage, not a frame.
 const PAYLOAD_BYTES_MAX: u32 = 16 << 20;
+/// The longest frame.
+pub(super) const FRAME_BYTES_MAX: usize = HEADER_BYTES + PAYLOAD_BYTES_MAX as usize;
+/// What is summed at most to find a frame behind damage: a container that writes what looks like the heads of long frames
+/// costs its node no more than this.
+const SOUGHT_BYTES_MAX: usize = 256 << 20;
 
 const KIND_DROPPED: u8 = 3;
 const FLAG_PARTIAL: u8 = 1;
@@ -42,6 +47,9 @@ pub enum LogContent {
     Line { stream: LogStream, partial: bool, bytes: Vec<u8> },
     /// This much was dropped here.
     Dropped { lines: u64, bytes: u64 },
+    /// Stands in no file: what was written from here up to the frame's `next` cannot be read any more. `bytes` of the file
+    /// are passed over; `None` where the file is gone or shorter than what was read of it.
+    Damaged { from: LogCursor, bytes: Option<u64> },
 }
 
 /// What stands at the beginning of some bytes of a segment.
@@ -111,6 +119,34 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
         _ => return Parsed::Damaged,
     };
     Parsed::Frame(time_ns, content, whole)
+}
+
+/// Where the first whole frame stands behind the beginning of some bytes that are none. With `until_end`, only frames
+/// count that follow each other up to the very end: a line that is being written may hold the bytes of frames.
+pub(super) fn find_behind(bytes: &[u8], until_end: bool) -> Option<usize> {
+    let mut left = SOUGHT_BYTES_MAX;
+    (1..bytes.len()).find(|at| {
+        let mut rest = &bytes[*at..];
+        loop {
+            let Some(cost) = possible_length(rest) else { return false };
+            let Some(enough) = left.checked_sub(cost) else { return false };
+            left = enough;
+            let Parsed::Frame(_, _, length) = parse(rest) else { return false };
+            rest = &rest[length..];
+            if !until_end || rest.is_empty() {
+                return true;
+            }
+        }
+    })
+}
+
+/// How long the frame is that may begin here and is all there, by its head alone.
+fn possible_length(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+    let whole = HEADER_BYTES + length as usize;
+    let is_known = (1..=KIND_DROPPED).contains(&header[16]);
+    (is_known && length <= PAYLOAD_BYTES_MAX && whole <= bytes.len()).then_some(whole)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod cursor;
 mod frame;
 mod lines;
 mod reader;
+#[cfg(test)]
+mod reader_test;
 mod watch;
 mod writer;
 
@@ -26,9 +28,10 @@ pub(crate) use writer::LogWriter;
 use std::path::{Path, PathBuf};
 
 /// Segments are numbered from 1.
-pub(crate) const SEGMENT_FIRST: u64 = 1;
+pub const SEGMENT_FIRST: u64 = 1;
 
-pub(crate) fn segment_path(directory: &Path, segment: u64) -> PathBuf {
+/// The file of a segment in the directory of its log.
+pub fn segment_path(directory: &Path, segment: u64) -> PathBuf {
     directory.join(format!("{segment:016x}.log"))
 }
 

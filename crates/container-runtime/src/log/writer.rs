@@ -139,17 +139,24 @@ impl LogWriter {
         if self.buffer.is_empty() {
             return;
         }
+        self.leave_damaged();
         let Some(segment) = self.segments.back_mut() else { return };
         if self.file.write_all(&self.buffer).is_ok() {
             segment.bytes += self.buffer.len() as u64;
             self.unshipped_bytes += self.buffer.len() as u64;
         } else {
             // A full disk: whole frames only, and the container goes on.
+            let is_cut = self.file.metadata().is_ok_and(|found| found.len() > segment.bytes);
             let _ = self.file.set_len(segment.bytes);
+            // The agent may have read beyond that, and reads on from there only.
+            let is_left = is_cut && segment.bytes > 0;
             let (lost, unsaid) = (self.buffered, self.said);
             self.drop_lines(lost);
             // The frame that said so is lost with them.
             self.unsaid += unsaid;
+            if is_left {
+                self.rotate();
+            }
         }
         self.buffer.clear();
         self.buffered = Dropped::default();
@@ -216,8 +223,19 @@ impl LogWriter {
         self.segments.iter().map(left).sum()
     }
 
+    /// Begins a new segment where somebody has emptied, cut or removed the present one: nobody can read what is added to it.
+    fn leave_damaged(&mut self) {
+        let Some(last) = self.segments.back() else { return };
+        let found = fs::metadata(segment_path(&self.directory, last.number));
+        if !found.is_ok_and(|found| found.len() == last.bytes) {
+            self.rotate();
+        }
+    }
+
     fn look_if(&mut self, is_due: bool) {
         if is_due && self.shipped_read.elapsed() >= SHIPPED_POLL {
+            // A container that is held back until its log is shipped would wait for what cannot be read.
+            self.leave_damaged();
             self.look_at_shipped();
         }
     }
@@ -294,9 +312,31 @@ mod tests {
                     assert_eq!(bytes, lines * 4);
                     dropped += lines;
                 }
+                LogContent::Damaged { .. } => panic!("{frame:?}"),
             }
         }
         assert_eq!((kept, dropped), (11, 21));
+    }
+
+    /// The agent may have read what is cut off again. Not one file after another, while not a frame has room.
+    #[test]
+    fn what_a_full_disk_cut_off_is_followed_by_another_segment() {
+        use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+        use nix::sys::memfd::{MFdFlags, memfd_create};
+        let scratch = tempfile::tempdir().unwrap();
+        let mut log = LogWriter::create(scratch.path(), LogSettings::default()).unwrap();
+        log.push(LogStream::Stdout, 1, b"line", false);
+        log.flush();
+        for expected in [2, 2] {
+            // Takes two pages, and no more.
+            let file = memfd_create("log", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+            nix::unistd::ftruncate(&file, 8192).unwrap();
+            fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+            log.file = File::from(file);
+            log.push(LogStream::Stdout, 1, &[b'x'; 20_000], false);
+            log.flush();
+            assert_eq!(log.segments.back().unwrap().number, expected);
+        }
     }
 
     /// The file has no checksum: an older shim reads the two numbers and nothing else.
@@ -359,6 +399,7 @@ mod tests {
                     match frame.content {
                         LogContent::Line { .. } => kept += 1,
                         LogContent::Dropped { lines, .. } => dropped += lines,
+                        LogContent::Damaged { .. } => panic!("{frame:?}"),
                     }
                 }
                 reader.cursor().mark_shipped(scratch.path()).unwrap();
@@ -371,6 +412,7 @@ mod tests {
             match frame.content {
                 LogContent::Line { .. } => kept += 1,
                 LogContent::Dropped { lines, .. } => dropped += lines,
+                LogContent::Damaged { .. } => panic!("{frame:?}"),
             }
         }
         assert_eq!((kept + dropped, dropped), (pushed, log.dropped_lines));

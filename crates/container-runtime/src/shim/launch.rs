@@ -77,8 +77,7 @@ fn clone_process(process: &Process<'_>) -> io::Result<Cloned> {
             flags |= flag;
         }
     }
-    // On a hybrid host the container's cgroups are those of version 1.
-    let unified = process.hierarchies.version_2().filter(|_| process.hierarchies.is_unified());
-    let cgroup = unified.map(|root| root.join(process.cgroup));
+    let cgroup =
+        process.hierarchies.version_2_of_containers().map(|root| root.join(process.cgroup));
     Ok(clone(flags, cgroup.as_deref())?)
 }

@@ -49,7 +49,11 @@ impl From<NotIssued> for LinkError {
             },
             NotIssued::Malformed(reason) => Self::Malformed(reason),
             NotIssued::Fault(reason) => {
-                tracing::error!(reason, "a node gets no certificate");
+                tracing::error!(
+                    event = "node_certificate_not_issued",
+                    reason,
+                    "cannot issue a certificate for a node"
+                );
                 Self::Unavailable(reason)
             }
         }
@@ -82,9 +86,18 @@ impl NodeLink {
             Ok::<_, Infallible>(())
         });
         match written.await {
-            Ok(()) => tracing::info!(node = %proven.node, "the node's last key is good no more"),
+            Ok(()) => tracing::info!(
+                event = "node_key_replaced",
+                node = %proven.node,
+                "the node uses its next key: its last key is refused from now on"
+            ),
             Err(error) => {
-                tracing::error!(node = %proven.node, ?error, "the node's last key stays good");
+                tracing::error!(
+                    event = "node_key_not_replaced",
+                    node = %proven.node,
+                    ?error,
+                    "cannot write that the node uses its next key: its last key stays good"
+                );
             }
         }
     }

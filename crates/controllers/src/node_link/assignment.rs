@@ -1,72 +1,122 @@
 //! What a node should run, from the rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use outport_model::network::Subnet;
-use outport_model::task::{ContainerOverride, FARGATE_STORAGE_GIB, Task, TaskContainer};
+use outport_model::task::{FARGATE_STORAGE_GIB, Task, TaskContainer};
 use outport_model::task_definition::{
-    ContainerDefinition, LaunchType, LogConfiguration, NetworkMode, TaskDefinition,
+    ContainerDefinition, LaunchType, LogConfiguration, NetworkMode, ReadWorkload, TaskDefinition,
+    Workload,
 };
-use outport_model::{Arn, NodeId};
+use outport_model::{Arn, NodeId, TaskId};
 use outport_node_protocol::{
     AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment, TaskLimits,
-    TaskNetwork,
+    TaskNetwork, TaskSection, UnreadableTask,
 };
-use outport_planner::task_start::{cpu_units, memory_mib, memory_reservation_mib};
+use outport_planner::task_overrides::{overridden, set};
 use outport_store::Tables;
 use outport_store::keys::{NetworkInterfaceKey, SubnetKey, TaskDefinitionKey, VpcKey};
 
 /// Processes and threads of one task: far above what services need, far below what hurts the host.
 const TASK_PIDS_MAX: u32 = 4_096;
-/// Seconds from SIGTERM to SIGKILL when the definition does not say.
-/// Source: botocore's documentation of `ContainerDefinition.stopTimeout`.
-const STOP_TIMEOUT_DEFAULT_S: u32 = 30;
 
-/// Every task that is placed on the node and not STOPPED, in the order of their keys.
-pub fn build(tables: &Tables, node: &NodeId) -> Vec<TaskAssignment> {
-    let live = tables.tasks.live_on_node(node).values();
-    live.filter_map(|task| {
-        let assigned = assign(tables, task);
-        if assigned.is_none() {
-            tracing::error!(task = %task.id, "a row that the task needs is missing");
+/// Every task that is placed on the node and not STOPPED, in the order of their keys; as a section of no generation yet.
+///
+/// A task of which this version cannot say what it runs is named all the same: a node ends what is not. What `before` says
+/// of a task still holds while the same is desired of it: nothing else changes while it lives.
+pub fn build(
+    tables: &Tables,
+    workloads: &dyn ReadWorkload,
+    node: &NodeId,
+    before: Option<&TaskSection>,
+) -> TaskSection {
+    let before = before.into_iter().flat_map(|before| &before.tasks);
+    let before: HashMap<&TaskId, &Arc<TaskAssignment>> =
+        before.map(|task| (&task.task, task)).collect();
+    let mut section = TaskSection::default();
+    for task in tables.tasks.live_on_node(node).values() {
+        if let Some(known) = before.get(&task.id)
+            && known.desired == task.desired_status
+        {
+            section.tasks.push(Arc::clone(known));
+            continue;
         }
-        assigned
-    })
-    .collect()
+        match assign(tables, workloads, task) {
+            Ok(assigned) => section.tasks.push(Arc::new(assigned)),
+            Err(unknown) => {
+                let reason = unknown.to_string();
+                tracing::error!(
+                    event = "task_not_assigned",
+                    task = %task.id,
+                    reason,
+                    "a node cannot be told what a task runs; if it runs there, it runs on"
+                );
+                let (task, desired) = (Some(task.id.clone()), Some(task.desired_status));
+                section.unreadable.push(UnreadableTask { task, desired, reason });
+            }
+        }
+    }
+    section
 }
 
-fn assign(tables: &Tables, task: &Arc<Task>) -> Option<TaskAssignment> {
-    let definition = definition_of(tables, task)?;
-    let containers = definition.containers.iter().map(|container| {
+/// Why this version cannot say what a task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownRun {
+    #[error("a row that the task needs is missing")]
+    MissingRow,
+    #[error(
+        "this version of outport cannot read its task definition: run the version that registered it"
+    )]
+    UnreadableDefinition,
+}
+
+fn workload_of(
+    tables: &Tables,
+    workloads: &dyn ReadWorkload,
+    task: &Task,
+) -> Result<Arc<Workload>, UnknownRun> {
+    let definition = definition_of(tables, task).ok_or(UnknownRun::MissingRow)?;
+    let workload = workloads.read(&definition);
+    if workload.is_readable { Ok(workload) } else { Err(UnknownRun::UnreadableDefinition) }
+}
+
+fn assign(
+    tables: &Tables,
+    workloads: &dyn ReadWorkload,
+    task: &Arc<Task>,
+) -> Result<TaskAssignment, UnknownRun> {
+    let workload = workload_of(tables, workloads, task)?;
+    let containers = workload.containers.iter().map(|container| {
         let run = task.containers.iter().find(|run| run.name == container.name)?;
-        Some(assign_container(task, &definition, container, run))
+        Some(assign_container(task, &workload, container, run))
     });
-    Some(TaskAssignment {
+    Ok(TaskAssignment {
         task: task.id.clone(),
         desired: task.desired_status,
-        account: task.scope.account.to_string(),
-        region: task.scope.region.to_string(),
-        cluster: task.cluster.to_string(),
+        account: task.scope.account.clone(),
+        region: task.scope.region.clone(),
+        cluster: task.cluster.clone(),
         task_arn: Arn::task(&task.scope, &task.cluster, &task.id).to_string(),
-        family: task.family.to_string(),
+        family: task.family.clone(),
         revision: task.revision,
-        launch_type: task.launch_type.as_str().to_owned(),
+        launch_type: task.launch_type,
         availability_zone: task.availability_zone.clone(),
-        service: task.service.as_ref().map(|member| member.service.to_string()),
-        network: network(tables, task, definition.network_mode)?,
+        service: task.service.as_ref().map(|member| member.service.clone()),
+        network: network(tables, task, workload.network_mode).ok_or(UnknownRun::MissingRow)?,
         limits: TaskLimits {
-            cpu_units: task.overrides.cpu_units.or(definition.cpu_units),
-            memory_mib: task.overrides.memory_mib.or(definition.memory_mib),
+            cpu_units: task.overrides.cpu_units.or(workload.cpu_units),
+            memory_mib: task.overrides.memory_mib.or(workload.memory_mib),
             pids_max: TASK_PIDS_MAX,
-            storage_gib: storage_gib(task, &definition),
+            storage_gib: storage_gib(task, &workload),
         },
-        containers: containers.collect::<Option<_>>()?,
+        containers: containers.collect::<Option<_>>().ok_or(UnknownRun::MissingRow)?,
     })
 }
 
 /// A container instance decides for its own tasks.
-fn storage_gib(task: &Task, definition: &TaskDefinition) -> Option<u32> {
-    let asked = task.overrides.storage_gib.or(definition.storage_gib);
+fn storage_gib(task: &Task, workload: &Workload) -> Option<u32> {
+    let asked = task.overrides.storage_gib.or(workload.storage_gib);
     match task.launch_type {
         LaunchType::Fargate => Some(asked.unwrap_or(FARGATE_STORAGE_GIB)),
         LaunchType::Ec2 | LaunchType::External => None,
@@ -75,7 +125,7 @@ fn storage_gib(task: &Task, definition: &TaskDefinition) -> Option<u32> {
 
 fn definition_of(tables: &Tables, task: &Task) -> Option<Arc<TaskDefinition>> {
     let key = TaskDefinitionKey::new(&task.scope, task.family.clone(), task.revision);
-    tables.task_definitions.get(&key).cloned()
+    tables.task_definitions.get(&key)
 }
 
 fn network(tables: &Tables, task: &Task, mode: NetworkMode) -> Option<TaskNetwork> {
@@ -109,74 +159,28 @@ fn attachment(tables: &Tables, task: &Task) -> Option<AwsvpcAttachment> {
 
 fn assign_container(
     task: &Task,
-    definition: &TaskDefinition,
+    workload: &Workload,
     container: &ContainerDefinition,
     run: &TaskContainer,
 ) -> ContainerAssignment {
-    let overridden = task.overrides.containers.iter().find(|o| o.name == container.name);
-    let command = overridden.and_then(|o| o.command.clone()).or(container.command.clone());
+    let mut definition = overridden(container, &task.overrides);
+    add_own_environment(task, &mut definition);
+    add_own_labels(task, &mut definition);
     ContainerAssignment {
         id: run.id.clone(),
-        name: container.name.clone(),
         arn: Arn::container(&task.scope, &task.cluster, &task.id, &run.id).to_string(),
-        image: container.image.clone(),
         image_digest: run.resolved_digest.clone(),
-        essential: container.essential,
-        entry_point: container.entry_point.clone(),
-        command,
-        working_directory: container.working_directory.clone(),
-        user: container.user.clone(),
-        environment: environment(task, container, overridden),
-        cpu_units: cpu_units(container, &task.overrides),
-        memory_mib: memory_mib(container, &task.overrides),
-        memory_reservation_mib: memory_reservation_mib(container, &task.overrides),
-        ports: ports(definition.network_mode, container, run),
-        ulimits: container.ulimits.clone(),
-        readonly_root_filesystem: container.readonly_root_filesystem,
-        privileged: container.privileged,
-        hostname: container.hostname.clone(),
-        interactive: container.interactive,
-        pseudo_terminal: container.pseudo_terminal,
-        extra_hosts: container.extra_hosts.clone(),
-        dns_servers: container.dns_servers.clone(),
-        dns_search_domains: container.dns_search_domains.clone(),
-        docker_labels: labels(task, container),
-        linux: container.linux.clone(),
-        system_controls: container.system_controls.clone(),
-        depends_on: container.depends_on.clone(),
-        stop_timeout_s: container.stop_timeout_s.unwrap_or(STOP_TIMEOUT_DEFAULT_S),
-        start_timeout_s: container.start_timeout_s,
+        ports: ports(workload.network_mode, container, run),
         log: destination(task, container, run),
+        definition,
     }
 }
 
-/// The definition's, then the overrides', then what ECS itself sets where neither did.
-fn environment(
-    task: &Task,
-    container: &ContainerDefinition,
-    overridden: Option<&ContainerOverride>,
-) -> Vec<(String, String)> {
-    let mut environment = container.environment.clone();
-    for (name, value) in overridden.iter().flat_map(|o| &o.environment) {
-        set(&mut environment, name, value);
-    }
-    for (name, value) in own_environment(task) {
-        if !environment.iter().any(|(known, _)| known == name) {
-            environment.push((name.to_owned(), value));
-        }
-    }
-    environment
-}
-
-fn set(environment: &mut Vec<(String, String)>, name: &str, value: &str) {
-    environment.retain(|(known, _)| known != name);
-    environment.push((name.to_owned(), value.to_owned()));
-}
-
+/// What ECS itself sets where neither the definition nor the overrides do.
 /// Source: the constants of the Amazon ECS agent; the regions are set on Fargate only.
-fn own_environment(task: &Task) -> Vec<(&'static str, String)> {
+fn add_own_environment(task: &Task, definition: &mut ContainerDefinition) {
     let region = || task.scope.region.to_string();
-    match task.launch_type {
+    let own = match task.launch_type {
         LaunchType::Fargate => vec![
             ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE".to_owned()),
             ("AWS_REGION", region()),
@@ -185,6 +189,25 @@ fn own_environment(task: &Task) -> Vec<(&'static str, String)> {
         LaunchType::Ec2 | LaunchType::External => {
             vec![("AWS_EXECUTION_ENV", "AWS_ECS_EC2".to_owned())]
         }
+    };
+    for (name, value) in own {
+        if !definition.environment.iter().any(|(known, _)| known == name) {
+            definition.environment.push((name.to_owned(), value));
+        }
+    }
+}
+
+/// The labels that the ECS agent sets; a definition cannot set them.
+fn add_own_labels(task: &Task, definition: &mut ContainerDefinition) {
+    let own = [
+        ("com.amazonaws.ecs.cluster", task.cluster.to_string()),
+        ("com.amazonaws.ecs.container-name", definition.name.clone()),
+        ("com.amazonaws.ecs.task-arn", Arn::task(&task.scope, &task.cluster, &task.id).to_string()),
+        ("com.amazonaws.ecs.task-definition-family", task.family.to_string()),
+        ("com.amazonaws.ecs.task-definition-version", task.revision.to_string()),
+    ];
+    for (name, value) in own {
+        set(&mut definition.docker_labels, name, &value);
     }
 }
 
@@ -216,29 +239,21 @@ fn ports(
     }
 }
 
-/// The labels that the ECS agent sets; a definition cannot set them.
-fn labels(task: &Task, container: &ContainerDefinition) -> Vec<(String, String)> {
-    let own = [
-        ("com.amazonaws.ecs.cluster", task.cluster.to_string()),
-        ("com.amazonaws.ecs.container-name", container.name.clone()),
-        ("com.amazonaws.ecs.task-arn", Arn::task(&task.scope, &task.cluster, &task.id).to_string()),
-        ("com.amazonaws.ecs.task-definition-family", task.family.to_string()),
-        ("com.amazonaws.ecs.task-definition-version", task.revision.to_string()),
-    ];
-    let mut labels = container.docker_labels.clone();
-    for (name, value) in own {
-        set(&mut labels, name, &value);
-    }
-    labels
-}
-
 /// Where a container of the task logs to; `None` for an unknown container and for one whose logs stay
 /// on the node.
-pub fn log_destination(tables: &Tables, task: &Task, container: &str) -> Option<LogDestination> {
-    let definition = definition_of(tables, task)?;
-    let defined = definition.containers.iter().find(|defined| defined.name == container)?;
-    let run = task.containers.iter().find(|run| run.name == container)?;
-    destination(task, defined, run)
+///
+/// # Errors
+/// When this version cannot say what the task runs: another one may.
+pub fn log_destination(
+    tables: &Tables,
+    workloads: &dyn ReadWorkload,
+    task: &Task,
+    container: &str,
+) -> Result<Option<LogDestination>, UnknownRun> {
+    let workload = workload_of(tables, workloads, task)?;
+    let defined = workload.containers.iter().find(|defined| defined.name == container);
+    let run = task.containers.iter().find(|run| run.name == container);
+    Ok(defined.zip(run).and_then(|(defined, run)| destination(task, defined, run)))
 }
 
 /// Source: "awslogs-stream-prefix": `prefix/container/task-id`; without a prefix, the container's id.
@@ -247,10 +262,10 @@ fn destination(
     container: &ContainerDefinition,
     run: &TaskContainer,
 ) -> Option<LogDestination> {
-    let LogConfiguration::Awslogs(options) = &container.log else { return None };
+    let LogConfiguration::Awslogs(options) = &container.log_configuration else { return None };
     let stream = match &options.stream_prefix {
         Some(prefix) => format!("{prefix}/{}/{}", container.name, task.id),
-        None => run.id.clone(),
+        None => run.id.to_string(),
     };
     Some(LogDestination {
         group: options.group.clone(),

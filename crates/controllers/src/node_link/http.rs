@@ -20,15 +20,18 @@ use axum::routing::{any, post};
 use outport_model::NodeId;
 use outport_model::node::Node;
 use outport_node_protocol::{
-    AssignmentRequest, CertificateRequest, CredentialRequest, DOOR_VERSION, JoinRequest, LogBatch,
-    POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode, Registration, Report, call_path,
+    Assignment, AssignmentRequest, AssignmentRequestV1, CertificateRequest, CredentialRequest,
+    DOOR_VERSION, JoinRequest, LogBatch, POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode,
+    Registration, Report, Reported, SECTIONS_VERSION, call_path,
 };
 use outport_planner::node_admission::ProvenNode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{LinkError, NodeLink};
+use super::bounds;
+use super::refusals::{Claimed, Refusals, Refused, said};
+use super::{LinkError, NodeLink, poll_metrics};
 
 /// A batch of 10,000 log events, each byte escaped in JSON at worst, stays below, and so does a report
 /// of a full node.
@@ -47,21 +50,27 @@ const CALL_CHARS_SHOWN_MAX: usize = 64;
 const JOIN_BODY_BYTES_MAX: usize = 8 << 10;
 
 /// The calls, at their full paths, see [`call_path`]. Whoever mounts it puts a [`ProvenNode`] into the
-/// extensions of requests whose connection has shown a certificate of this installation. Once `stopping`
-/// is true no call waits any more.
+/// extensions of requests whose connection has shown a certificate of this installation, a [`WithoutTls`](super::WithoutTls)
+/// into those that did not come over TLS, and the peer's address as `ConnectInfo` into all. Once `stopping` is true no
+/// call waits any more.
 pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
     let door = |call: &str| call_path(DOOR_VERSION, call);
-    // The only version so far. The calls of another one are routes of their own, over messages of their own.
-    let at = |call: &str| call_path(ProtocolVersions::SPOKEN.highest, call);
-    let long = Router::new()
-        .route(&at("report"), post(report))
-        .route(&at("logs"), post(logs))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    let short = Router::new()
+    let (mut long, mut short) = (Router::new(), Router::new());
+    for version in ProtocolVersions::SPOKEN.lowest..=ProtocolVersions::SPOKEN.highest {
+        let at = |call: &str| call_path(version, call);
+        let assignment = match version < SECTIONS_VERSION {
+            true => post(assignment_v1),
+            false => post(assignment),
+        };
+        long = long.route(&at("report"), post(report)).route(&at("logs"), post(logs));
+        short = short
+            .route(&at("assignment"), assignment)
+            .route(&at("registry-credential"), post(registry_credential));
+    }
+    let long = long.layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let short = short
         .route(&door("certificate"), post(certificate))
         .route(&door("register"), post(register))
-        .route(&at("assignment"), post(assignment))
-        .route(&at("registry-credential"), post(registry_credential))
         .layer(DefaultBodyLimit::max(SHORT_BODY_BYTES_MAX));
     let bodies = Arc::new(Bodies::default());
     let gate = |bytes_max| Gate { link: link.clone(), bodies: bodies.clone(), bytes_max };
@@ -72,7 +81,9 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
         .route(&door("join"), post(join))
         .layer(DefaultBodyLimit::max(JOIN_BODY_BYTES_MAX));
     let other = Router::new().route("/_outport/node/{version}/{call}", any(not_known));
-    proven.merge(join).merge(other).layer(Extension(stopping)).with_state(link)
+    let refusals = Refusals::new(link.clone());
+    let calls = proven.merge(join).merge(other).layer(Extension(stopping)).with_state(link);
+    calls.layer(from_fn_with_state(refusals, said))
 }
 
 type Caller = Extension<ProvenNode>;
@@ -134,10 +145,7 @@ async fn believed(State(gate): State<Gate>, request: Request, next: Next) -> Res
             gate.link.settle(proven).await;
             gate.pass(&proven.node, request, next).await
         }
-        Err(error) => {
-            tracing::warn!(%error, "a node was not let in");
-            error.into_response()
-        }
+        Err(error) => error.into_response(),
     }
 }
 
@@ -176,15 +184,17 @@ fn body_bytes(request: &Request) -> Option<usize> {
 
 async fn join(State(link): State<NodeLink>, body: Bytes) -> Answer {
     let message: JoinRequest = read(&body)?;
+    bounds::check_node_id(&message.node)?;
     match link.join(&message).await {
         Ok(issued) => {
-            tracing::info!(node = %message.node, "a node joined");
+            tracing::info!(
+                event = "node_certificate_issued",
+                node = %message.node,
+                "a machine that has the join token got the certificate of a node"
+            );
             json(&issued)
         }
-        Err(error) => {
-            tracing::warn!(%error, "a node could not join");
-            Err(error)
-        }
+        Err(error) => Ok((Extension(Claimed(message.node)), error).into_response()),
     }
 }
 
@@ -216,31 +226,70 @@ async fn register(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> 
     json(&link.register(message).await?)
 }
 
-/// Answers when there is something new, or with 204 after `POLL_MS_MAX` or when the control plane stops.
 async fn assignment(
     State(link): State<NodeLink>,
-    Extension(mut stopping): Extension<watch::Receiver<bool>>,
+    Extension(stopping): Extension<watch::Receiver<bool>>,
     caller: Caller,
     body: Bytes,
 ) -> Answer {
     let message: AssignmentRequest = read(&body)?;
-    of_caller(&link, &caller, &message.node)?;
+    match news(&link, stopping, &caller, &message).await? {
+        Some(assignment) => json(&assignment),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// Of the version that knows the tasks only.
+async fn assignment_v1(
+    State(link): State<NodeLink>,
+    Extension(stopping): Extension<watch::Receiver<bool>>,
+    caller: Caller,
+    body: Bytes,
+) -> Answer {
+    let message: AssignmentRequest = read::<AssignmentRequestV1>(&body)?.into();
+    match news(&link, stopping, &caller, &message).await?.and_then(|news| news.tasks) {
+        Some(tasks) => json(tasks.as_ref()),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// Comes back when there is something new, and with nothing after `POLL_MS_MAX` or when the control plane stops.
+async fn news(
+    link: &NodeLink,
+    mut stopping: watch::Receiver<bool>,
+    caller: &Caller,
+    message: &AssignmentRequest,
+) -> Result<Option<Assignment>, LinkError> {
+    of_caller(link, caller, &message.node)?;
+    let _standing = poll_metrics::StandingPoll::begin();
+    let answer = poll(link, &mut stopping, caller, message).await;
+    poll_metrics::answered(&answer);
+    answer
+}
+
+/// `None` when there is nothing new.
+async fn poll(
+    link: &NodeLink,
+    stopping: &mut watch::Receiver<bool>,
+    caller: &ProvenNode,
+    message: &AssignmentRequest,
+) -> Result<Option<Assignment>, LinkError> {
     let deadline = tokio::time::sleep(Duration::from_millis(POLL_MS_MAX));
     tokio::pin!(deadline);
     let mut news = link.store().watch_row::<Node>(&message.node);
     loop {
         news.mark_seen();
         // It may be deregistered while it waits.
-        link.believe(&caller)?;
-        if let Some(assignment) = link.assignment(&message).await? {
-            return json(assignment.as_ref());
+        link.believe(caller)?;
+        if let Some(assignment) = link.assignment(message).await? {
+            return Ok(Some(assignment));
         }
         tokio::select! {
-            () = &mut deadline => return Ok(StatusCode::NO_CONTENT.into_response()),
+            () = &mut deadline => return Ok(None),
             // A sender that is gone means the same.
-            _ = stopping.wait_for(|stop| *stop) => return Ok(StatusCode::NO_CONTENT.into_response()),
+            _ = stopping.wait_for(|stop| *stop) => return Ok(None),
             outcome = news.changed() => if outcome.is_err() {
-                return Ok(StatusCode::NO_CONTENT.into_response());
+                return Ok(None);
             }
         }
     }
@@ -249,8 +298,10 @@ async fn assignment(
 async fn report(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
     let message: Report = read(&body)?;
     of_caller(&link, &caller, &message.node)?;
-    link.report(&message).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    match link.report(&message).await? {
+        answer if answer == Reported::default() => Ok(StatusCode::NO_CONTENT.into_response()),
+        answer => json(&answer),
+    }
 }
 
 async fn logs(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
@@ -274,12 +325,13 @@ fn of_caller(link: &NodeLink, caller: &ProvenNode, node: &NodeId) -> Result<(), 
     if caller.node == *node {
         return link.believe(caller);
     }
-    let error = LinkError::Disbelieved {
+    Err(LinkError::Disbelieved {
         code: RefusalCode::OtherNode,
-        message: format!("the certificate is of node {}, the message is of another", caller.node),
-    };
-    tracing::warn!(%error, "a node was not let in");
-    Err(error)
+        message: format!(
+            "the certificate is for node {}, the message names another node",
+            caller.node
+        ),
+    })
 }
 
 fn json<T: Serialize>(answer: &T) -> Answer {
@@ -290,7 +342,16 @@ fn json<T: Serialize>(answer: &T) -> Answer {
 
 impl IntoResponse for LinkError {
     fn into_response(self) -> Response {
-        let status = match &self {
+        let mut response = self.answer();
+        let said = Refused { kind: self.kind(), reason: self.to_string() };
+        response.extensions_mut().insert(said);
+        response
+    }
+}
+
+impl LinkError {
+    fn answer(&self) -> Response {
+        let status = match self {
             Self::Disbelieved { code, message } => return refused(*code, message),
             Self::NoCommonVersion { .. } => {
                 return refused(RefusalCode::NoCommonVersion, &self.to_string());
@@ -298,7 +359,7 @@ impl IntoResponse for LinkError {
             Self::Unacceptable(message) => return refused(RefusalCode::UnacceptableLogs, message),
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::ClusterNotFound(_) | Self::UnknownTask(_) => StatusCode::NOT_FOUND,
-            Self::NotRegistered(_) => StatusCode::CONFLICT,
+            Self::NotRegistered(_) | Self::OtherBoot(_) => StatusCode::CONFLICT,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

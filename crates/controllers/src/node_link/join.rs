@@ -22,11 +22,12 @@ const DEFAULT_CLUSTER: &str = "default";
 /// not known; this one is ours.
 const INSTANCES_PER_CLUSTER_MAX: usize = 5_000;
 
+/// Whether it is new: it has no container instance, or only such as were deregistered.
 pub(super) fn join(
     tx: &mut Transaction<'_>,
     scope: &Scope,
     registration: &Registration,
-) -> Result<(), LinkError> {
+) -> Result<bool, LinkError> {
     let cluster = find_or_create_cluster(tx, scope, &registration.cluster)?;
     let known = tx.nodes.get(&registration.node).cloned();
     if known.as_ref().is_some_and(|node| node.boot_id != registration.boot_id) {
@@ -47,7 +48,10 @@ pub(super) fn join(
         // Its first report connects it: who joined and then found that it cannot work gets no tasks.
         connected: known.as_ref().is_some_and(|node| node.connected),
     });
-    put_container_instance(tx, &cluster, registration)
+    let mut own = tx.container_instances.of_node(&registration.node).values();
+    let is_new = own.all(|instance| instance.status == ContainerInstanceStatus::Inactive);
+    put_container_instance(tx, &cluster, registration)?;
+    Ok(is_new)
 }
 
 fn find_or_create_cluster(

@@ -8,11 +8,14 @@
 //! assignment   what a node should run, from a snapshot
 //! observe      what a node reports, into the rows of its tasks
 //! http         the calls
+//! link_error   why a call is refused
+//! refusals     what the log says of that
 //! ```
 //!
 //! **Invariant:** a node acts only for itself: each call is made over a connection that has proven its key,
 //! the key is in the node's row, and the tasks that it names are its own; it can hold up nobody but itself. A node is
-//! told its whole assignment, with a generation that only grows; what it reports moves tasks forward only. Every call
+//! told the sections of its assignment, whole or as what changed, with generations that only grow and that are each of one
+//! section; what it reports moves tasks forward only. Every call
 //! may come twice, late or never.
 
 mod admission;
@@ -20,26 +23,35 @@ pub mod assignment;
 mod bounds;
 mod http;
 mod join;
+mod link_error;
 pub mod observe;
+mod poll_metrics;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use outport_model::node::Node;
+use outport_model::rare_lines::RareLines;
 use outport_model::task::Task;
-use outport_model::{DesiredStatus, NodeId, Scope, SteadyMs};
+use outport_model::task_definition::ReadWorkload;
+use outport_model::{NewIds, NodeId, Scope, SteadyMs, TaskId};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    ProtocolVersions, RefusalCode, Registered, Registration, RegistryCredential, Report,
+    ProtocolVersions, Registered, Registration, RegistryCredential, Report, Reported, TaskReport,
+    TaskSection,
 };
-use outport_planner::task_end::end_unseen;
-use outport_store::{Fault, RowWatch, Store};
+use outport_planner::node_health::is_left_over;
+use outport_planner::task_end::end_unreported;
+use outport_store::{RowWatch, Store};
 
 use crate::Heartbeats;
 
 pub use admission::{NodeAuthority, NotIssued};
 pub use http::router;
+pub use link_error::LinkError;
+pub use refusals::WithoutTls;
 
 /// What a node is told of the installation when it joins.
 #[derive(Clone, Debug)]
@@ -47,6 +59,8 @@ pub struct LinkConfig {
     /// The account and region whose clusters nodes join.
     pub scope: Scope,
     pub registered: Registered,
+    /// Reads what the nodes run.
+    pub workloads: Arc<dyn ReadWorkload>,
 }
 
 /// Takes the logs of containers in.
@@ -82,63 +96,24 @@ pub trait CredentialSource: Send + Sync + 'static {
     async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError>;
 }
 
-/// Why a call of a node is refused. `Display` is for the node's log.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    #[error("the body is not a message of this call: {0}")]
-    Malformed(String),
-    /// Who calls is not who may.
-    #[error("{message}")]
-    Disbelieved { code: RefusalCode, message: String },
-    /// The node speaks no version of the protocol that this control plane does.
-    #[error(
-        "this control plane (outport {}) speaks {} of the node protocol, the node ({node}) {theirs}: bring one of \
-         them to a version of outport that the other one knows; the node's tasks run on meanwhile",
-        env!("CARGO_PKG_VERSION"), ProtocolVersions::SPOKEN
-    )]
-    NoCommonVersion { node: String, theirs: ProtocolVersions },
-    #[error("node {0} has to register first")]
-    NotRegistered(NodeId),
-    #[error("there is no active cluster {0}; create it first")]
-    ClusterNotFound(String),
-    #[error("node {0} has no such task or container")]
-    UnknownTask(NodeId),
-    #[error("{0}")]
-    Refused(String),
-    /// Logs that are never taken.
-    #[error("{0}")]
-    Unacceptable(String),
-    #[error("{0}")]
-    Unavailable(String),
-}
-
-impl From<Fault> for LinkError {
-    fn from(fault: Fault) -> Self {
-        tracing::error!(detail = fault.detail, "a write of the node link failed");
-        Self::Unavailable(fault.to_string())
-    }
-}
-
-impl From<SinkError> for LinkError {
-    fn from(error: SinkError) -> Self {
-        match error {
-            SinkError::Refused(text) => Self::Refused(text),
-            SinkError::Unacceptable(text) => Self::Unacceptable(text),
-            SinkError::Fault(text) => {
-                tracing::error!(detail = text, "a call of the node link failed");
-                Self::Unavailable(text)
-            }
-        }
-    }
-}
-
-/// What a node was told, and whether anything was touched since that it may have to be told.
-struct Told {
-    assignment: Arc<Assignment>,
+/// What a node was told of its tasks, and whether anything was touched since that it may have to be told.
+struct SentTasks {
+    /// Whole.
+    section: Arc<TaskSection>,
     news: RowWatch<NodeId>,
-    /// When it was last made from the rows.
+    /// When all of it was last made from the rows.
     made_at_ms: SteadyMs,
 }
+
+/// A section of tasks that a node does not know.
+struct NewsOfTasks {
+    whole: Arc<TaskSection>,
+    /// What changed since the one that it knows, where that is remembered.
+    changes: Option<Arc<TaskSection>>,
+}
+
+/// How long nothing must have been heard of one boot of a node for another one to join: a node reports every ten seconds.
+const BOOTS_APART_MS: SteadyMs = 12_000;
 
 /// An assignment is made from the rows again after this long though nothing was touched.
 const ASSIGNMENT_LIFE_MS: SteadyMs = 60_000;
@@ -152,13 +127,22 @@ pub struct NodeLink {
     logs: Arc<dyn LogSink>,
     credentials: Arc<dyn CredentialSource>,
     authority: Arc<dyn NodeAuthority>,
-    told: Arc<Mutex<BTreeMap<NodeId, Told>>>,
+    sent: Arc<Mutex<BTreeMap<NodeId, SentTasks>>>,
+    /// Of nodes that came back and have something to end.
+    left_over_lines: Arc<Mutex<RareLines<NodeId>>>,
 }
 
 /// The part of a generation that counts assignments since the control plane started; the part above it
 /// counts those starts, and is in the node's row. So a generation grows for ever at the price of one
 /// write a start.
 const GENERATION_COUNT_BITS: u32 = 32;
+
+/// What a start counts from: a number of its own, so that one over a restored copy of the store, which counts the same start
+/// again, says no generation that a node knows from before.
+fn first_count(uuid: &str) -> u64 {
+    const DIGITS: usize = 7;
+    uuid.get(..DIGITS).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+}
 
 impl NodeLink {
     pub fn new(
@@ -169,8 +153,8 @@ impl NodeLink {
         credentials: Arc<dyn CredentialSource>,
         authority: Arc<dyn NodeAuthority>,
     ) -> Self {
-        let (config, told) = (Arc::new(config), Arc::default());
-        Self { store, config, heartbeats, logs, credentials, authority, told }
+        let (config, sent, left_over_lines) = (Arc::new(config), Arc::default(), Arc::default());
+        Self { store, config, heartbeats, logs, credentials, authority, sent, left_over_lines }
     }
 
     /// A node joins or comes back. Tasks that ran before its machine booted are given up.
@@ -180,6 +164,7 @@ impl NodeLink {
         if registration.ask_only {
             return Ok(registered);
         }
+        self.check_no_other_boot(&registration)?;
         let node = registration.node.clone();
         let scope = &self.config.scope;
         let joined = self.store.write(|tx| {
@@ -187,9 +172,39 @@ impl NodeLink {
             join::join(tx, scope, &registration)
         });
         let joined = joined.await;
-        joined.map_err(|error| error.flatten(LinkError::from))?;
+        let is_new = joined.map_err(|error| error.flatten(LinkError::from))?;
         self.heartbeats.joined(&node, self.store.now().steady_ms);
+        if is_new {
+            let (host_name, cluster) = (registration.host_name, registration.cluster);
+            tracing::info!(event = "node_joined", %node, host_name, cluster, "a node joined");
+        }
         Ok(registered)
+    }
+
+    /// Another boot of a node means that what ran there has ended. While the boot that is known is still heard, it is a
+    /// copy of the node: who joins as it would end the tasks of the one that runs them.
+    fn check_no_other_boot(&self, registration: &Registration) -> Result<(), LinkError> {
+        let snapshot = self.store.snapshot();
+        let Some(known) = snapshot.nodes.get(&registration.node) else { return Ok(()) };
+        let heard_ms = self.heartbeats.last_heard_ms(&registration.node);
+        let ago_ms = heard_ms.map(|heard_ms| self.store.now().steady_ms - heard_ms);
+        match ago_ms {
+            Some(ago_ms) if known.boot_id != registration.boot_id && ago_ms < BOOTS_APART_MS => {
+                tracing::warn!(
+                    event = "node_boots_overlap",
+                    node = %registration.node,
+                    host_name = registration.host_name,
+                    heard_ms_ago = ago_ms,
+                    "a node joins as another boot while the known one is still heard: it waits"
+                );
+                Err(LinkError::Unavailable(format!(
+                    "another boot of node {} was heard of {ago_ms} ms ago: if the machine was restarted, it joins in some \
+                     seconds; if this is a copy of that machine, give it a data directory of its own",
+                    registration.node
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the node is told, in the version that both speak.
@@ -197,87 +212,122 @@ impl NodeLink {
         let theirs = registration.protocol;
         let Some(protocol_version) = ProtocolVersions::SPOKEN.common(theirs) else {
             let node = format!("{}, outport {}", registration.node, registration.agent_version);
-            let error = LinkError::NoCommonVersion { node, theirs };
-            tracing::error!(%error, "a node cannot be talked to");
-            return Err(error);
+            return Err(LinkError::NoCommonVersion { node, theirs });
         };
         Ok(Registered { protocol_version, ..self.config.registered.clone() })
     }
 
-    /// The node's assignment, if it is not the one that it knows. Does not wait.
+    /// The sections of the node's assignment that it does not know, as what changed where that can be said and the node
+    /// takes it; `None`: it knows all. Does not wait.
     pub async fn assignment(
         &self,
         request: &AssignmentRequest,
-    ) -> Result<Option<Arc<Assignment>>, LinkError> {
-        bounds::check_generation(request.known_generation)?;
-        let snapshot = self.store.snapshot();
-        let Some(row) = snapshot.nodes.get(&request.node) else {
-            return Err(LinkError::NotRegistered(request.node.clone()));
-        };
+    ) -> Result<Option<Assignment>, LinkError> {
+        let AssignmentRequest { node, known, takes_changes, boot_id } = request;
+        bounds::check_generation(known.tasks)?;
+        self.registered(node, boot_id.as_deref())?;
         let now_ms = self.store.now().steady_ms;
-        self.heartbeats.hear(&row.id, now_ms);
-        if self.is_told_all(request, now_ms) {
-            return Ok(None);
-        }
-        // What is touched from here on is news for the next call.
-        let news = self.store.watch_row::<Node>(&row.id);
-        let snapshot = self.store.snapshot();
-        let tasks = assignment::build(&snapshot, &row.id);
-        let told = match self.told(&row.id) {
-            Some(told) => told,
-            None => {
-                let generation = self.begin_generations(&row.id).await?;
-                Arc::new(Assignment { generation, tasks: tasks.clone(), unreadable: Vec::new() })
-            }
-        };
-        // A node may know a later one when the store was restored from a backup; it would refuse ours.
-        let is_ahead = request.known_generation > told.generation;
-        let assignment = match told.tasks == tasks && !is_ahead {
-            true => told,
-            false => {
-                let generation = told.generation.max(request.known_generation) + 1;
-                Arc::new(Assignment { generation, tasks, unreadable: Vec::new() })
-            }
-        };
-        let is_known = assignment.generation == request.known_generation;
-        self.tell(&row.id, Arc::clone(&assignment), news, now_ms);
-        Ok((!is_known).then_some(assignment))
+        self.heartbeats.note_call(node, now_ms);
+        let news = self.tasks(node, known.tasks, now_ms).await?;
+        Ok(news.map(|NewsOfTasks { whole, changes }| Assignment {
+            tasks: Some(changes.filter(|_| *takes_changes).unwrap_or(whole)),
+        }))
     }
 
-    fn told(&self, node: &NodeId) -> Option<Arc<Assignment>> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get(node).map(|told| Arc::clone(&told.assignment))
+    /// The row of a node that calls. Before anything of the call counts, and be it that the node was heard: it may be of
+    /// another boot than the row, whose tasks are none of its business. `boot_id` is `None` of a node that does not say it.
+    fn registered(&self, node: &NodeId, boot_id: Option<&str>) -> Result<Arc<Node>, LinkError> {
+        let known = self.store.snapshot().nodes.get(node).cloned();
+        let known = known.ok_or_else(|| LinkError::NotRegistered(node.clone()))?;
+        match boot_id.is_none_or(|boot_id| boot_id == known.boot_id) {
+            true => Ok(known),
+            false => Err(LinkError::OtherBoot(node.clone())),
+        }
+    }
+
+    /// The section of tasks, if it is not the one that the node knows.
+    async fn tasks(
+        &self,
+        node: &NodeId,
+        known: u64,
+        now_ms: SteadyMs,
+    ) -> Result<Option<NewsOfTasks>, LinkError> {
+        loop {
+            if self.has_latest(node, known, now_ms) {
+                return Ok(None);
+            }
+            // What is touched from here on is news for the next call.
+            let news = self.store.watch_row::<Node>(node);
+            let before = self.last_sent(node);
+            let lasting =
+                before.as_ref().filter(|(_, made_at_ms)| now_ms - made_at_ms < ASSIGNMENT_LIFE_MS);
+            let made_at_ms = lasting.map_or(now_ms, |(_, made_at_ms)| *made_at_ms);
+            let lasting = lasting.map(|(sent, _)| &**sent);
+            let snapshot = self.store.snapshot();
+            let built = assignment::build(&snapshot, &*self.config.workloads, node, lasting);
+            let based_on = before.as_ref().map(|(sent, _)| sent.generation);
+            let sent = match before {
+                Some((sent, _)) => sent,
+                None => {
+                    let generation = self.begin_generations(node).await?;
+                    Arc::new(TaskSection { generation, ..built.clone() })
+                }
+            };
+            let mut changes = built.changes_since(&sent);
+            // A node may know a later one when the store was restored from a backup; it would refuse ours.
+            let (section, changes) = match changes.has_no_changes() && known <= sent.generation {
+                true => (sent, None),
+                false => {
+                    let is_next = known == sent.generation;
+                    changes.generation = sent.generation.max(known) + 1;
+                    let whole = TaskSection { generation: changes.generation, ..built };
+                    (Arc::new(whole), is_next.then(|| Arc::new(changes)))
+                }
+            };
+            let sent = SentTasks { section: Arc::clone(&section), news, made_at_ms };
+            if self.remember_sent(node, based_on, sent) {
+                let is_known = section.generation == known;
+                return Ok((!is_known).then_some(NewsOfTasks { whole: section, changes }));
+            }
+            // Another call of the node came first: a generation is said of one section only.
+        }
+    }
+
+    /// What it was told last, and when that was made.
+    fn last_sent(&self, node: &NodeId) -> Option<(Arc<TaskSection>, SteadyMs)> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(node).map(|sent| (Arc::clone(&sent.section), sent.made_at_ms))
     }
 
     /// Whether the node knows what it was told last, and nothing was touched since.
-    fn is_told_all(&self, request: &AssignmentRequest, now_ms: SteadyMs) -> bool {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get(&request.node).is_some_and(|told| {
-            told.assignment.generation == request.known_generation
-                && !told.news.has_changed()
-                && now_ms - told.made_at_ms < ASSIGNMENT_LIFE_MS
+    fn has_latest(&self, node: &NodeId, known: u64, now_ms: SteadyMs) -> bool {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(node).is_some_and(|sent| {
+            sent.section.generation == known
+                && !sent.news.has_changed()
+                && now_ms - sent.made_at_ms < ASSIGNMENT_LIFE_MS
         })
     }
 
-    fn tell(
-        &self,
-        node: &NodeId,
-        assignment: Arc<Assignment>,
-        news: RowWatch<NodeId>,
-        made_at_ms: SteadyMs,
-    ) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(node.clone(), Told { assignment, news, made_at_ms });
+    /// `false`: what it was told last is not of the generation `based_on` any more.
+    fn remember_sent(&self, node: &NodeId, based_on: Option<u64>, now: SentTasks) -> bool {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_based = sent.get(node).map(|sent| sent.section.generation) == based_on;
+        if is_based {
+            sent.insert(node.clone(), now);
+        }
+        is_based
     }
 
     /// The first generation of this start of the control plane.
     async fn begin_generations(&self, node: &NodeId) -> Result<u64, LinkError> {
         let begun = self.store.write(|tx| {
             let mut generation = 0;
+            let first_count = first_count(&tx.uuid());
             let known = tx.update(node, |node: &mut Node| {
                 let starts = (node.assignment_generation >> GENERATION_COUNT_BITS) + 1;
                 node.assignment_generation = starts << GENERATION_COUNT_BITS;
-                generation = node.assignment_generation;
+                generation = node.assignment_generation | first_count;
             });
             if known { Ok(generation) } else { Err(LinkError::NotRegistered(node.clone())) }
         });
@@ -285,71 +335,110 @@ impl NodeLink {
     }
 
     /// Writes down what a node sees. A report that is older than the last one changes nothing.
-    pub async fn report(&self, report: &Report) -> Result<(), LinkError> {
+    pub async fn report(&self, report: &Report) -> Result<Reported, LinkError> {
         bounds::check_report(report)?;
         let now_ms = self.store.now().steady_ms;
-        let known = self.store.snapshot().nodes.get(&report.node).cloned();
-        let node = known.ok_or_else(|| LinkError::NotRegistered(report.node.clone()))?;
-        if !self.heartbeats.reported(&report.node, report.sequence, now_ms)
-            || node.boot_id != report.boot_id
-        {
-            return Ok(());
+        let node = self.registered(&report.node, Some(&report.boot_id))?;
+        if !self.heartbeats.reported(&report.node, report.sequence, now_ms) {
+            return Ok(Reported::default());
         }
         for task in &report.unreadable {
             tracing::warn!(
+                event = "node_report_not_understood",
                 node = %report.node,
                 task = ?task.task,
                 reason = task.reason,
-                "a newer node says of a task what this version does not know; bring the control plane to its version"
+                "a newer node reports of a task what this version does not know; upgrade the control plane to the node's version"
             );
         }
-        let never_taken = self.never_taken(report);
-        if never_taken.is_empty() && self.is_known(&node, report) {
-            return Ok(());
+        let missing = match report.changes_only {
+            true => Vec::new(),
+            false => self.missing_from(report),
+        };
+        let news = self.news_in(report);
+        // Only a whole report says that nothing is left.
+        let is_clear = || !report.changes_only && self.is_clear(report, now_ms);
+        let is_connected = node.connected || is_clear();
+        let answer = Reported { wants_whole: !is_connected };
+        let is_known = node.connected == is_connected && node.accepts_tasks == report.accepts_tasks;
+        if missing.is_empty() && news.is_empty() && is_known {
+            return Ok(answer);
         }
         let written = self.store.write(|tx| {
             admission::check_not_revoked(tx, &report.node)?;
             tx.update(&report.node, |node: &mut Node| {
                 node.accepts_tasks = report.accepts_tasks;
-                node.connected = true;
+                node.connected |= is_connected;
             });
-            for seen in &report.tasks {
-                observe::take_in(tx, &report.node, seen);
+            for seen in news {
+                observe::record_report(tx, &report.node, seen);
             }
-            for task in &never_taken {
+            for task in &missing {
                 let task = tx.tasks.by_id(task);
-                let end = task.and_then(|task| end_unseen(task, &report.node, tx.now_ms()));
+                let end = task.and_then(|task| end_unreported(task, &report.node, tx.now_ms()));
                 if let Some(end) = end {
                     tx.put_end(end);
                 }
             }
-            Ok::<_, LinkError>(())
+            Ok::<_, LinkError>(answer)
         });
         written.await.map_err(|error| error.flatten(LinkError::from))
     }
 
-    /// Whether nothing comes of the report: most say what the last one said, and take no writer's turn.
-    fn is_known(&self, node: &Node, report: &Report) -> bool {
+    /// Whether a node that was not connected may get tasks: nothing is left of what ended without it, and nothing of it is
+    /// in an assignment that it was sent and does not follow yet.
+    fn is_clear(&self, report: &Report, now_ms: SteadyMs) -> bool {
+        let sent = self.last_sent(&report.node);
+        let on_the_way = sent.iter().filter(|(sent, _)| sent.generation != report.generation);
+        let on_the_way = on_the_way.flat_map(|(sent, _)| {
+            let unreadable = sent.unreadable.iter().filter_map(|task| task.task.as_ref());
+            sent.tasks.iter().map(|task| &task.task).chain(unreadable)
+        });
         let snapshot = self.store.snapshot();
-        let now_ms = self.store.now_ms();
-        node.connected
-            && node.accepts_tasks == report.accepts_tasks
-            && report
-                .tasks
-                .iter()
-                .all(|seen| observe::news(&snapshot, &node.id, seen, now_ms).is_none())
+        let live = snapshot.tasks.live_on_node(&report.node);
+        let readable = report.tasks.iter().map(|seen| (Some(&seen.task), Some(seen.status)));
+        let unreadable = report.unreadable.iter().map(|seen| (seen.task.as_ref(), None));
+        let left_over: Vec<_> = readable
+            .chain(unreadable)
+            .chain(on_the_way.map(|task| (Some(task), None)))
+            .filter_map(|(task, status)| Some((task?, status)))
+            .filter(|(task, status)| is_left_over(*status, live.get(*task).is_some()))
+            .map(|(task, _)| task)
+            .collect();
+        let Some(first) = left_over.first() else { return true };
+        let mut lines = self.left_over_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.due(report.node.clone(), now_ms).is_some() {
+            tracing::warn!(
+                event = "node_ends_old_tasks",
+                node = %report.node,
+                tasks = left_over.len(),
+                task = %first,
+                "a node that came back still has tasks that ended without it: it gets no others until they are gone"
+            );
+        }
+        false
     }
 
-    /// Tasks that were to be stopped when the node got the assignment that it works on, and that it
+    /// What of the report is not known yet. Most say what the last one said, and take no writer's turn; of the others most
+    /// say one thing, however many tasks the node has.
+    fn news_in<'r>(&self, report: &'r Report) -> Vec<&'r TaskReport> {
+        let snapshot = self.store.snapshot();
+        let now_ms = self.store.now_ms();
+        let is_news =
+            |seen: &&TaskReport| observe::news(&snapshot, &report.node, seen, now_ms).is_some();
+        report.tasks.iter().filter(is_news).collect()
+    }
+
+    /// Tasks that were to be stopped when the node got the assignment that it works on, and that it, asked for all,
     /// does not know: they were stopped before it ever saw them.
-    fn never_taken(&self, report: &Report) -> Vec<outport_model::TaskId> {
-        let told = self.told(&report.node).filter(|told| told.generation == report.generation);
-        let stopping = told.iter().flat_map(|told| &told.tasks);
+    fn missing_from(&self, report: &Report) -> Vec<TaskId> {
+        let sent = self.last_sent(&report.node);
+        let sent = sent.filter(|(sent, _)| sent.generation == report.generation);
+        let stopping = sent.iter().flat_map(|(sent, _)| sent.stopping());
         stopping
-            .filter(|task| task.desired == DesiredStatus::Stopped)
-            .map(|task| task.task.clone())
-            .filter(|task| !report.tasks.iter().any(|seen| seen.task == *task))
-            .filter(|task| !report.unreadable.iter().any(|seen| seen.task.as_ref() == Some(task)))
+            .filter(|task| !report.tasks.iter().any(|seen| seen.task == **task))
+            .filter(|task| !report.unreadable.iter().any(|seen| seen.task.as_ref() == Some(*task)))
+            .cloned()
             .collect()
     }
 
@@ -361,9 +450,15 @@ impl NodeLink {
         if task.node.as_ref() != Some(&batch.node) {
             return Err(unknown());
         }
-        self.heartbeats.hear(&batch.node, self.store.now().steady_ms);
-        let destination =
-            assignment::log_destination(&snapshot, task, &batch.container).ok_or_else(unknown)?;
+        // The log of a task that is over may be of a boot that is over, and keep another one waiting.
+        if task.holds_resources() {
+            self.heartbeats.note_call(&batch.node, self.store.now().steady_ms);
+        }
+        let workloads = &*self.config.workloads;
+        let destination = assignment::log_destination(&snapshot, workloads, task, &batch.container);
+        // The node keeps them and tries again: the version that knows the task takes them.
+        let destination = destination.map_err(|reason| LinkError::Unavailable(reason.to_string()));
+        let destination = destination?.ok_or_else(unknown)?;
         Ok(self.logs.append(&task.scope, &destination, batch).await?)
     }
 
@@ -378,11 +473,23 @@ impl NodeLink {
         if task.node.as_ref() != Some(&request.node) || !task.holds_resources() {
             return Err(unknown());
         }
-        self.heartbeats.hear(&request.node, self.store.now().steady_ms);
+        self.heartbeats.note_call(&request.node, self.store.now().steady_ms);
         Ok(self.credentials.issue(&task.scope, task).await?)
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_count;
+
+    #[test]
+    fn starts_count_from_numbers_of_their_own_with_room_above() {
+        assert_eq!(first_count("ffffffff-0000-4000-8000-000000000000"), 0x0fff_ffff);
+        assert_eq!(first_count("00000012-0000-4000-8000-000000000000"), 1);
+        assert_eq!(first_count(""), 0);
     }
 }

@@ -24,7 +24,7 @@ pub fn news(
 }
 
 /// Writes down what comes of the report.
-pub fn take_in(tx: &mut Transaction<'_>, node: &NodeId, report: &TaskReport) {
+pub fn record_report(tx: &mut Transaction<'_>, node: &NodeId, report: &TaskReport) {
     let Some(observed) = news(tx, node, report, tx.now_ms()) else { return };
     remember_digests(tx, observed.task());
     match observed {

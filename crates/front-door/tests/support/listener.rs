@@ -1,17 +1,18 @@
 //! A front door on a real port.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::routing::post;
-use outport_front_door::{FrontDoor, Limits, Metrics};
+use metrics_exporter_prometheus::PrometheusHandle;
+use outport_front_door::{FrontDoor, Limits};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::recording::{Recording, record};
 use super::{Sent, builder};
 
 /// No step of these tests may take longer.
@@ -19,27 +20,30 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct Running {
     pub address: SocketAddr,
-    pub metrics: Arc<Metrics>,
+    pub door: FrontDoor,
+    pub metrics: PrometheusHandle,
+    _recording: Recording,
     pub stop: oneshot::Sender<()>,
     pub server: JoinHandle<()>,
 }
 
 pub async fn start(limits: Limits) -> Running {
-    let metrics = Arc::new(Metrics::default());
+    let (metrics, _recording) = record();
     let slow = axum::Router::new().route("/_outport/echo", post(async |body: Bytes| body));
     let (builder, _) = builder();
-    let door: FrontDoor =
-        builder.limits(limits).metrics(Arc::clone(&metrics)).reserved(slow).build().unwrap();
+    let door: FrontDoor = builder.limits(limits).reserved(slow).build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
+    let serving = door.clone();
     let server = tokio::spawn(async move {
-        door.serve(vec![listener], async {
-            stopped.await.unwrap();
-        })
-        .await;
+        serving
+            .serve(vec![listener], async {
+                stopped.await.unwrap();
+            })
+            .await;
     });
-    Running { address, metrics, stop, server }
+    Running { address, door, metrics, _recording, stop, server }
 }
 
 impl Running {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub mod listener;
+pub mod recording;
+pub mod written;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use tokio::sync::Semaphore;
 
 pub const NOW_MS: i64 = 1_790_000_000_000;
 pub const HOST: &str = "127.0.0.1:4566";
-const ACCOUNT: &str = "000000000000";
+pub const ACCOUNT: &str = "000000000000";
 
 /// A service that speaks everything, as CloudWatch does.
 pub static EVERYTHING: ServiceModel = ServiceModel {
@@ -86,7 +88,10 @@ impl AwsService for MadeUpService {
                         next_token: input.next_token,
                     });
                 }
-                "DescribeClusters" => panic!("a secret of the inside"),
+                "DescribeClusters" => {
+                    tracing::warn!("it panics now");
+                    panic!("a secret of the inside");
+                }
                 "DeleteCluster" => {
                     return Err(WireError::internal("the disk is full: a secret of the inside"));
                 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use futures_util::stream::try_unfold;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use metrics::counter;
 
 use super::Exchange;
 use super::byte_range;
@@ -90,6 +91,7 @@ fn stream(download: BlobDownload, first: u64, end: u64) -> Body {
             let length = (end - offset).min(PIECE_BYTES) as usize;
             let read = tokio::task::spawn_blocking(move || download.read_at(offset, length));
             let piece = read.await.map_err(io::Error::other)??;
+            counter!("outport_registry_sent_bytes_total").increment(length as u64);
             Ok::<_, io::Error>(Some((piece, offset + length as u64)))
         }
     }))

@@ -53,9 +53,7 @@ async fn written(writing: JoinHandle<Result<Upload, RegistryError>>) -> Result<U
 }
 
 fn append(mut upload: Upload, batch: &[Bytes]) -> Result<Upload, RegistryError> {
-    for bytes in batch {
-        upload.append(bytes)?;
-    }
+    upload.append_all(batch)?;
     Ok(upload)
 }
 

@@ -121,7 +121,11 @@ impl Refusal {
 
     /// A panic in the registry, or the end of the process.
     pub(crate) fn from_join(error: tokio::task::JoinError) -> Self {
-        tracing::error!(%error, "a registry request did not finish");
+        tracing::error!(
+            event = "registry_request_failed",
+            %error,
+            "a request to the registry failed by a fault"
+        );
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "internal error of the registry")
     }
 
@@ -176,12 +180,21 @@ impl From<RegistryError> for Refusal {
             RegistryError::ImageNotFound(_) => Self::new(status, code, "Requested image not found"),
             RegistryError::Storage { .. }
             | RegistryError::Metadata(_)
+            | RegistryError::Damaged { .. }
             | RegistryError::FormatTooNew { .. } => {
-                tracing::error!(%error, "the registry's storage failed");
+                tracing::error!(
+                    event = "registry_storage_failed",
+                    %error,
+                    "the registry's storage failed"
+                );
                 Self::new(status, code, "internal error of the registry")
             }
             RegistryError::DiskFull => {
-                tracing::error!(%error, "the registry's storage failed");
+                tracing::error!(
+                    event = "registry_storage_failed",
+                    %error,
+                    "the registry's storage failed"
+                );
                 Self::new(status, code, message)
             }
             RegistryError::LayersNotFound(missing)
@@ -221,6 +234,7 @@ fn status_and_code(error: &RegistryError) -> (StatusCode, &'static str) {
         RegistryError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "INSUFFICIENT_STORAGE"),
         RegistryError::Storage { .. }
         | RegistryError::Metadata(_)
+        | RegistryError::Damaged { .. }
         | RegistryError::FormatTooNew { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
     }
 }

@@ -278,7 +278,7 @@ pub fn files_below(directory: &Path) -> Vec<String> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 open.push(path);
-            } else if !path.to_string_lossy().contains("registry.sqlite") {
+            } else if !path.to_string_lossy().contains("registry.") {
                 found.push(path.file_name().expect("a name").to_string_lossy().into_owned());
             }
         }

@@ -124,7 +124,11 @@ impl Unpacker {
                     Ok(failures) => Ok(failures),
                     Err(error) => {
                         // Without descriptors or memory for a child; the removal itself is as safe here.
-                        tracing::warn!(%error, "no process to remove trash; it is done here");
+                        tracing::warn!(
+                            event = "image_trash_process_missing",
+                            %error,
+                            "cannot start a process to remove trash: it is done in this one"
+                        );
                         empty_directory(directory)
                     }
                 }
@@ -133,10 +137,19 @@ impl Unpacker {
         match failures {
             Ok(failures) => {
                 for failure in failures {
-                    tracing::warn!(failure, "trash not removed; it is tried again");
+                    tracing::warn!(
+                        event = "image_trash_not_removed",
+                        failure,
+                        "cannot remove trash; it is tried again"
+                    );
                 }
             }
-            Err(error) => tracing::warn!(%error, path = %directory.display(), "trash not readable"),
+            Err(error) => tracing::warn!(
+                event = "image_trash_unreadable",
+                %error,
+                path = %directory.display(),
+                "cannot read the directory of the trash"
+            ),
         }
     }
 }

@@ -32,13 +32,13 @@ const STEPS_MAX: u32 = 2000;
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
     /// A mount on the way, or something that the kernel takes for a way out.
-    #[error("the way leads out of the layer")]
+    #[error("the path leads out of the layer")]
     Escapes,
     /// Something on the way is no directory.
     #[error("a parent is not a directory")]
     NotADirectory,
     /// Symlinks on the way form a loop.
-    #[error("too many symlinks on the way")]
+    #[error("too many symlinks in the path")]
     SymlinkLoop,
     /// The directory is deeper than its name says, and than the limit.
     #[error("path too deep")]

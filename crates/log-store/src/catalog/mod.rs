@@ -1,7 +1,8 @@
 //! The catalog: which groups, streams, sources and blocks there are, in SQLite.
 //!
 //! **Invariant:** every row carries a checksum over its own fields, compared on every read, so a
-//! changed bit on disk is an error and never an answer.
+//! changed bit on disk is an error and never an answer. What is not there, or is not as it was written, is noticed at the
+//! next start ([`WatchedDatabase`]).
 
 pub(crate) mod blocks;
 pub(crate) mod groups;
@@ -12,12 +13,14 @@ pub(crate) mod streams;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use outport_acknowledged::{DatabaseError, WatchedDatabase};
 use outport_free_space::{FreeSpace, Part, take_blocks};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::error::LogStoreError;
 
-const VERSION: i64 = 1;
+/// Since version 2 there are totals of all rows.
+const VERSION: i64 = 2;
 /// What the write-ahead log has of the disk, so that on a full one groups and streams can be deleted: twice its length
 /// at a checkpoint.
 const LOG_BYTES: u64 = 4 * 1024 * 1024;
@@ -26,8 +29,6 @@ const LOG_SHARE: u64 = 64;
 const PAGE_BYTES: u64 = 4_096;
 /// Kibibytes of pages that each of the two connections keeps in memory.
 const CACHE_KIB: i64 = 512;
-/// A catalog up to this size is checked whole when it is opened; a larger one would delay the start.
-const CHECKED_AT_OPEN_BYTES: u64 = 16 * 1024 * 1024;
 
 const SCHEMA: &str = "
 CREATE TABLE log_group (
@@ -61,15 +62,27 @@ CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOU
 
 pub(crate) struct Catalog {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     reader: Mutex<Connection>,
 }
 
+struct Writer {
+    connection: Connection,
+    watched: WatchedDatabase,
+}
+
 impl Catalog {
-    pub fn open(directory: &Path) -> Result<Self, LogStoreError> {
+    /// `has_events`: there are files that only a catalog can have left.
+    pub fn open(directory: &Path, has_events: bool) -> Result<Self, LogStoreError> {
         let path = directory.join("catalog.sqlite");
-        let mut writer = connect(&path)?;
-        let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let mut watched = WatchedDatabase::find(&path)?;
+        if watched.is_new() && has_events {
+            return Err(watched.gone().into());
+        }
+        let mut connection = connect(&watched, &path)?;
+        let found: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(|error| watched.at_open(error))?;
         if found > VERSION {
             return Err(LogStoreError::NewerVersion {
                 path: directory.into(),
@@ -77,18 +90,15 @@ impl Catalog {
                 known: VERSION,
             });
         }
-        if found == 0 {
-            let transaction = writer.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.commit()?;
+        watched.check(&connection)?;
+        if found == 0 && has_events {
+            return Err(watched.gone().into());
         }
-        let small = std::fs::metadata(&path).is_ok_and(|file| file.len() <= CHECKED_AT_OPEN_BYTES);
-        if found != 0 && small {
-            check_whole(&writer, &path)?;
-        }
-        let reader = connect(&path)?;
+        migrate(&mut connection, found).map_err(|error| watched.at_open(error))?;
+        watched.watch(&connection)?;
+        let reader = connect(&watched, &path)?;
         take_log_blocks(&path);
+        let writer = Writer { connection, watched };
         Ok(Self { path, writer: Mutex::new(writer), reader: Mutex::new(reader) })
     }
 
@@ -97,12 +107,17 @@ impl Catalog {
         &self,
         work: impl FnOnce(&CatalogWrite<'_>) -> Result<T, LogStoreError>,
     ) -> Result<T, LogStoreError> {
-        let mut connection = lock(&self.writer);
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let read = CatalogRead { db: &transaction, path: &self.path };
-        let answer = work(&CatalogWrite { read })?;
-        transaction.commit()?;
-        Ok(answer)
+        let write = || {
+            let mut writer = lock(&self.writer);
+            let Writer { connection, watched } = &mut *writer;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let read = CatalogRead { db: &transaction, path: &self.path };
+            let answer = work(&CatalogWrite { read })?;
+            watched.commit(transaction)?;
+            Ok(answer)
+        };
+        write().map_err(|error: LogStoreError| error.in_file(&self.path))
     }
 
     /// Runs `work` on one state of the catalog.
@@ -110,15 +125,19 @@ impl Catalog {
         &self,
         work: impl FnOnce(&CatalogRead<'_>) -> Result<T, LogStoreError>,
     ) -> Result<T, LogStoreError> {
-        let mut connection = lock(&self.reader);
-        let transaction: Transaction<'_> = connection.transaction()?;
-        work(&CatalogRead { db: &transaction, path: &self.path })
+        let read = || {
+            let mut connection = lock(&self.reader);
+            let transaction: Transaction<'_> = connection.transaction()?;
+            work(&CatalogRead { db: &transaction, path: &self.path })
+        };
+        read().map_err(|error: LogStoreError| error.in_file(&self.path))
     }
 
     /// Compares the tables with their indexes, page by page, on a connection of its own, so that
     /// nobody waits for it.
     pub fn check(&self) -> Result<(), LogStoreError> {
-        check_whole(&connect(&self.path)?, &self.path)
+        let connection = lock(&self.writer).watched.connect()?;
+        check_whole(&connection, &self.path)
     }
 }
 
@@ -128,7 +147,7 @@ impl Drop for Catalog {
         // are taken again: a log that is empty is not read at the next start.
         let is_low =
             FreeSpace::of(&self.path).is_ok_and(|space| space.is_low_for(Part::DataPlanes));
-        let writer = lock(&self.writer);
+        let writer = &lock(&self.writer).connection;
         let closed = writer
             .pragma_update(None, "journal_size_limit", -1)
             .and(lock(&self.reader).pragma_update(None, "journal_size_limit", -1))
@@ -137,7 +156,11 @@ impl Drop for Catalog {
                 false => writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())),
             });
         if let Err(error) = closed {
-            tracing::warn!(%error, "the log catalog may have no space of its own at the next start");
+            tracing::warn!(
+                event = "log_catalog_reserve_unsure",
+                %error,
+                "the log catalog may have no space of its own at the next start"
+            );
         } else if !is_low {
             take_log_blocks(&self.path);
         }
@@ -188,7 +211,7 @@ impl CatalogRead<'_> {
     }
 
     fn damaged(&self, what: &'static str) -> LogStoreError {
-        LogStoreError::Damaged { path: self.path.to_owned(), offset: 0, what }
+        LogStoreError::Damaged { path: self.path.to_owned(), offset: None, what: what.into() }
     }
 }
 
@@ -201,15 +224,21 @@ impl CatalogWrite<'_> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, LogStoreError> {
-    // What the connections share is in this process's memory: a file for it is written anew at a start, which a full
-    // disk may have no room for.
-    let connection = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), c"unix-excl")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // A log that has to be made anew at a start needs an inode that may not be there.
-    connection.file_control(Some("main"), rusqlite::FileControl::PersistWal(&mut 1))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
+fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    if found == VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    if found == 0 {
+        transaction.execute_batch(SCHEMA)?;
+    }
+    WatchedDatabase::count(&transaction)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+fn connect(watched: &WatchedDatabase, path: &Path) -> Result<Connection, LogStoreError> {
+    let connection = watched.connect()?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.pragma_update(None, "wal_autocheckpoint", log_bytes(path) / 2 / PAGE_BYTES)?;
@@ -225,21 +254,32 @@ fn take_log_blocks(catalog: &Path) {
     let mut log = catalog.as_os_str().to_owned();
     log.push("-wal");
     if let Err(error) = take_blocks(log.as_ref(), log_bytes(catalog)) {
-        tracing::warn!(%error, "the log catalog has no space of its own");
+        tracing::warn!(
+            event = "log_catalog_reserve_missing",
+            %error,
+            "cannot reserve space for the log catalog"
+        );
     }
 }
 
 fn check_whole(connection: &Connection, path: &Path) -> Result<(), LogStoreError> {
-    let verdict: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let verdict: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(|error| DatabaseError::in_use(path, error))?;
     if verdict == "ok" {
         return Ok(());
     }
-    tracing::error!(path = %path.display(), verdict, "the log catalog is damaged");
-    Err(LogStoreError::Damaged { path: path.to_owned(), offset: 0, what: "SQLite finds damage" })
+    tracing::error!(
+        event = "log_catalog_damaged",
+        path = %path.display(),
+        verdict,
+        "the log catalog is damaged"
+    );
+    let what = format!("SQLite says: {verdict}").into();
+    Err(LogStoreError::Damaged { path: path.to_owned(), offset: None, what })
 }
 
-fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+fn lock<T>(connection: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic drops its transaction, which rolls it back: the connection is as good as before.
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -270,12 +310,16 @@ mod tests {
     #[test]
     fn a_full_disk_is_said_and_keeps_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(directory.path()).unwrap();
+        let catalog = Catalog::open(directory.path(), false).unwrap();
+        let set = |pages: &str| {
+            let set = format!("PRAGMA max_page_count = {pages}");
+            lock(&catalog.writer).connection.query_row(&set, [], |_| Ok(())).unwrap();
+        };
         // The limit cannot go below what there is: not one page more.
-        lock(&catalog.writer).query_row("PRAGMA max_page_count = 1", [], |_| Ok(())).unwrap();
+        set("1");
         let refused = make_groups(&catalog).unwrap_err();
         assert!(matches!(refused, LogStoreError::CatalogFull), "{refused}");
-        lock(&catalog.writer).query_row("PRAGMA max_page_count = 1000", [], |_| Ok(())).unwrap();
+        set("1000");
         make_groups(&catalog).unwrap();
     }
 }

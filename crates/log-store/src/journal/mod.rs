@@ -61,30 +61,32 @@ impl Journal {
     }
 
     /// Opens a journal after a stop of any kind. A torn end, which nobody was told of, is cut off
-    /// when `is_last`; everything else that does not read is damage.
+    /// when `is_last`; everything else that does not read is damage. `acknowledged_bytes`: how much of
+    /// it somebody was told of at least; 0 when that is not known.
     pub fn open(
         disk: &dyn Disk,
         directory: &Path,
         number: u64,
         is_last: bool,
+        acknowledged_bytes: u64,
     ) -> Result<Self, LogStoreError> {
         let path = Self::path_of(directory, number);
         let at = |source| LogStoreError::Disk { path: path.clone(), source };
         let file = disk.open(&path).map_err(at)?;
         let file_bytes = file.length().map_err(at)?;
-        let damaged = |offset, what| LogStoreError::Damaged { path: path.clone(), offset, what };
+        let damaged = |offset, what| damage(&path, offset, what);
 
         let mut header = vec![0; FILE_HEADER_BYTES.min(file_bytes) as usize];
         file.read_at(&mut header, 0).map_err(at)?;
         if !frame::is_file_header(&header, number) {
             // A crash while the file was made leaves it without a frame.
-            if is_last && file_bytes <= FILE_HEADER_BYTES {
+            if is_last && file_bytes.max(acknowledged_bytes) <= FILE_HEADER_BYTES {
                 file.write_at(&frame::file_header(number), 0).map_err(at)?;
                 file.truncate(FILE_HEADER_BYTES).map_err(at)?;
                 let empty = JournalIndex::default();
                 return Ok(Self::new(number, path, file, empty, FILE_HEADER_BYTES));
             }
-            return Err(damaged(0, "not the header of this journal"));
+            return Err(damaged(0, "there is not the header of this journal"));
         }
 
         let mut index = JournalIndex::default();
@@ -96,14 +98,26 @@ impl Journal {
                 .ok_or_else(|| damaged(offset, "a frame that is not of this version"))?;
             offset = body_offset + body.len() as u64;
         }
+        if offset < acknowledged_bytes {
+            return Err(damaged(offset, "an acknowledged frame is missing or changed"));
+        }
         if offset < file_bytes {
             let acknowledged =
                 !is_last || has_frame_behind(&*file, offset + 1, file_bytes).map_err(at)?;
             if acknowledged {
                 return Err(damaged(offset, "an acknowledged frame does not match its checksum"));
             }
-            tracing::info!(path = %path.display(), offset, file_bytes, "cut the torn end of a journal");
+            tracing::info!(
+                event = "log_journal_cut",
+                path = %path.display(),
+                offset,
+                file_bytes,
+                "cut the torn end of a log journal"
+            );
             file.truncate(offset).map_err(at)?;
+        } else if offset > acknowledged_bytes {
+            // Whoever was killed may have written it without having synced it; from now on it counts.
+            file.sync().map_err(at)?;
         }
         Ok(Self::new(number, path, file, index, offset))
     }
@@ -130,7 +144,12 @@ impl Journal {
         });
         if let Err(source) = written {
             if let Err(error) = self.cut_rest(offset) {
-                tracing::warn!(path = %self.path.display(), %error, "a failed write stays for now");
+                tracing::warn!(
+                    event = "log_journal_write_not_undone",
+                    path = %self.path.display(),
+                    %error,
+                    "cannot take back a failed write to a log journal: the next start does"
+                );
             }
             return Err(LogStoreError::Disk { path: self.path.clone(), source });
         }
@@ -177,8 +196,7 @@ impl Journal {
         self.file
             .read_at(buffer, place.offset)
             .map_err(|source| LogStoreError::Disk { path: self.path.clone(), source })?;
-        let damaged =
-            |what| LogStoreError::Damaged { path: self.path.clone(), offset: place.offset, what };
+        let damaged = |what| damage(&self.path, place.offset, what);
         if crc32(buffer) != place.crc {
             return Err(damaged("a batch does not match its checksum"));
         }
@@ -195,6 +213,10 @@ impl Journal {
         std::fs::remove_file(&self.path)
             .map_err(|source| LogStoreError::Disk { path: self.path.clone(), source })
     }
+}
+
+fn damage(path: &Path, offset: u64, what: &'static str) -> LogStoreError {
+    LogStoreError::Damaged { path: path.to_owned(), offset: Some(offset), what: what.into() }
 }
 
 /// The body of the frame at `offset`, or nothing when no whole and valid frame stands there.

@@ -197,7 +197,8 @@ impl SegmentFile {
 
     fn damaged(&self, place: &BlockPlace) -> LogStoreError {
         let what = "a block does not match its checksums or the catalog";
-        LogStoreError::Damaged { path: self.path.clone(), offset: place.offset, what }
+        let offset = Some(place.offset);
+        LogStoreError::Damaged { path: self.path.clone(), offset, what: what.into() }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The log store: one directory, opened by one process.
 //!
 //! ```text
-//! <directory>/lock            held while the store is open
-//! <directory>/catalog.sqlite  groups, streams, cursors, blocks
-//! <directory>/journals/       what came in last: one file that grows, and full ones on their way out
-//! <directory>/segments/       what came in before, compressed
+//! <directory>/lock                   held while the store is open
+//! <directory>/catalog.sqlite         groups, streams, cursors, blocks
+//! <directory>/catalog.acknowledged   how often its rows had changed when somebody was told
+//! <directory>/journals/              what came in last: one file that grows, and full ones on their way out
+//! <directory>/journals.acknowledged  how far each of them reached when somebody was told
+//! <directory>/segments/              what came in before, compressed
 //! ```
 //!
 //! **Invariant:** an event is either in a journal that the catalog does not know as sealed, or in a
@@ -24,6 +26,7 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,10 +44,11 @@ pub use self::upkeep::Maintenance;
 
 use crate::catalog::{Catalog, Mark};
 use crate::clock::Clock;
-use crate::commit::Commit;
+use crate::commit::{AcknowledgedJournals, Commit};
 use crate::disk::{Disk, RealDisk};
 use crate::error::LogStoreError;
 use crate::journal::Journal;
+use crate::journal::frame::FILE_HEADER_BYTES;
 use crate::limits::GROUPS_MAX;
 use crate::room::Room;
 use crate::segment;
@@ -116,9 +120,13 @@ impl LogStore {
             fs::create_dir_all(&needed).map_err(|source| disk_error(&needed, source))?;
         }
         let lock = lock_directory(&directory)?;
-        let catalog = Catalog::open(&directory)?;
+        let has_events = !files_in(&journals_in(&directory))?.is_empty()
+            || !files_in(&segments_in(&directory))?.is_empty();
+        let catalog = Catalog::open(&directory, has_events)?;
+        let acknowledged = open_acknowledged(&directory)?;
+        let (waiting, active) = open_journals(&*disk, &directory, &catalog, &acknowledged)?;
+        // Last: a catalog that does not go with the journals may not know segments that it should.
         remove_unknown_segments(&directory, &catalog)?;
-        let (waiting, active) = open_journals(&*disk, &directory, &catalog)?;
         let next_sequence = waiting
             .iter()
             .chain([&active])
@@ -126,7 +134,7 @@ impl LogStore {
             .chain([catalog.read(|read| read.mark(Mark::NextSequence))?])
             .max()
             .unwrap_or(0);
-        let commit = Commit::new(active, waiting, next_sequence, options.seal_bytes);
+        let commit = Commit::new(active, waiting, acknowledged, next_sequence, options.seal_bytes);
         let room = Room::new(directory.clone(), options.bytes_max);
         let store = Arc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -244,11 +252,17 @@ fn remove_unknown_segments(directory: &Path, catalog: &Catalog) -> Result<(), Lo
     Ok(())
 }
 
+fn open_acknowledged(directory: &Path) -> Result<AcknowledgedJournals, LogStoreError> {
+    let path = directory.join("journals.acknowledged");
+    AcknowledgedJournals::open(&path).map_err(|source| disk_error(&path, source))
+}
+
 /// The full journals, oldest first, and the one that appends go on with.
 fn open_journals(
     disk: &dyn Disk,
     directory: &Path,
     catalog: &Catalog,
+    acknowledged: &AcknowledgedJournals,
 ) -> Result<(Vec<Journal>, Journal), LogStoreError> {
     let sealed = catalog.read(|read| read.mark(Mark::SealedJournal))?;
     let journals = journals_in(directory);
@@ -263,10 +277,21 @@ fn open_journals(
         }
     }
     numbers.sort_unstable();
+    let told = acknowledged.numbers().unwrap_or_default();
+    let told: HashMap<u64, u64> = told.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    for (number, bytes) in &told {
+        // A sealed one is in the catalog, and one that is empty is no loss.
+        if *number > sealed && *bytes > FILE_HEADER_BYTES && !numbers.contains(number) {
+            let path = Journal::path_of(&journals, *number);
+            let what = "the file is gone".into();
+            return Err(LogStoreError::Damaged { path, offset: None, what });
+        }
+    }
     let last = numbers.last().copied();
     let mut opened = Vec::new();
     for number in numbers {
-        opened.push(Journal::open(disk, &journals, number, Some(number) == last)?);
+        let told = told.get(&number).copied().unwrap_or(0);
+        opened.push(Journal::open(disk, &journals, number, Some(number) == last, told)?);
     }
     let active = match opened.pop() {
         Some(journal) => journal,

@@ -9,6 +9,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -87,12 +88,18 @@ impl LogStore {
     ) -> Result<T, LogStoreError> {
         for _ in 0..MOVED_RETRIES_MAX {
             match read(&View { journals: self.commit.journals() }) {
-                Err(LogStoreError::Disk { source, .. })
-                    if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(LogStoreError::Disk { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                }
                 answer => return answer,
             }
         }
-        read(&View { journals: self.commit.journals() })
+        read(&View { journals: self.commit.journals() }).map_err(|error| match error {
+            // Of a segment that the catalog knows: nobody has moved it.
+            LogStoreError::Disk { path, source } if source.kind() == ErrorKind::NotFound => {
+                LogStoreError::Damaged { path, offset: None, what: "the file is gone".into() }
+            }
+            other => other,
+        })
     }
 }
 

@@ -25,7 +25,11 @@ impl LogStore {
         match self.commit.rotate_if_full(|number| self.create_journal(number)) {
             Ok(false) => {}
             Ok(true) => self.start_sealing(),
-            Err(error) => tracing::warn!(%error, "no new log journal, the full one is used on"),
+            Err(error) => tracing::warn!(
+                event = "log_journal_not_made",
+                %error,
+                "cannot make a new log journal: the full one is used on"
+            ),
         }
     }
 
@@ -47,7 +51,11 @@ impl LogStore {
         let Some(store) = self.me.upgrade() else { return self.commit.end_sealing() };
         let thread = std::thread::Builder::new().name("log-seal".to_owned());
         if let Err(error) = thread.spawn(move || store.seal_waiting()) {
-            tracing::warn!(%error, "no thread to seal log journals");
+            tracing::warn!(
+                event = "log_seal_thread_missing",
+                %error,
+                "cannot start a thread to seal log journals"
+            );
             self.commit.end_sealing();
         }
     }
@@ -55,7 +63,12 @@ impl LogStore {
     fn seal_waiting(&self) {
         while let Some(journal) = self.commit.oldest_waiting() {
             if let Err(error) = self.seal(&journal) {
-                tracing::error!(%error, journal = journal.number, "a log journal was not sealed");
+                tracing::error!(
+                    event = "log_journal_not_sealed",
+                    %error,
+                    journal = journal.number,
+                    "cannot seal a log journal"
+                );
                 break;
             }
         }
@@ -76,7 +89,11 @@ impl LogStore {
         self.commit.sealed(journal.number);
         // When this fails the next start removes it.
         if let Err(error) = journal.remove() {
-            tracing::warn!(%error, "a sealed log journal stays");
+            tracing::warn!(
+                event = "log_journal_not_removed",
+                %error,
+                "cannot remove a log journal that is sealed"
+            );
         }
         Ok(())
     }

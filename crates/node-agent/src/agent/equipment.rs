@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{AgentError, AgentSettings, check_addresses};
 use crate::control_plane::{ControlPlane, link_name};
-use crate::log_news::LogNews;
+use crate::log_wakeups::LogWakeups;
 use crate::machine::{Disks, Images, Machine, Networks, UserNamespaces};
 use crate::run_dir;
 
@@ -58,7 +58,7 @@ pub(super) async fn machine(
         users,
         control_plane: control_plane.clone(),
         driver,
-        log_news: LogNews::open()?,
+        log_wakeups: LogWakeups::open()?,
         open_files: settings.container_open_files,
         containers: Default::default(),
         directory: settings.directory.clone(),

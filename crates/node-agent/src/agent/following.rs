@@ -1,14 +1,12 @@
 //! The agent's talk with its control plane: it registers, follows its assignment and keeps its certificate.
-//!
-//! **Invariant:** an assignment older than the one that is followed is refused.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use outport_node_protocol::{ProtocolVersions, Registered, Registration};
+use outport_node_protocol::{KnownGenerations, ProtocolVersions, Registered, Registration};
 use tokio::sync::watch;
 
+use super::tasks::NotNext;
 use super::{AgentSettings, Shared};
 use crate::control_plane::ControlPlane;
 use crate::host;
@@ -47,7 +45,11 @@ pub(super) async fn register(
     loop {
         match control_plane.register(registration).await {
             Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "cannot join yet; trying again");
+                tracing::warn!(
+                    event = "node_join_retried",
+                    %error,
+                    "cannot join the control plane yet; trying again"
+                );
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(RETRY_MAX);
             }
@@ -63,35 +65,56 @@ pub(super) async fn follow_assignments(
 ) {
     let mut retry = RETRY_FIRST;
     loop {
-        let known = shared.generation.load(Ordering::Acquire);
-        match shared.control_plane.assignment(known).await {
-            Ok(Some(assignment)) if assignment.generation > known => {
-                retry = RETRY_FIRST;
-                shared.follow(assignment);
-            }
-            Ok(Some(older)) => {
-                tracing::error!(
-                    known,
-                    offered = older.generation,
-                    "an older assignment is refused"
-                );
-                tokio::time::sleep(RETRY_MAX).await;
-            }
+        let known = KnownGenerations { tasks: shared.tasks.generation() };
+        let news = shared.control_plane.assignment(known, &registration.boot_id).await;
+        match news.map(|news| news.and_then(|news| news.tasks)) {
+            Ok(Some(tasks)) => match shared.tasks.follow(Arc::unwrap_or_clone(tasks)) {
+                Ok(()) => retry = RETRY_FIRST,
+                Err(NotNext { known, offered, since }) => {
+                    tracing::error!(
+                        event = "assignment_older",
+                        known,
+                        offered,
+                        since,
+                        "an assignment that does not come after the one that is followed is refused"
+                    );
+                    tokio::time::sleep(RETRY_MAX).await;
+                }
+            },
             Ok(None) => retry = RETRY_FIRST,
             Err(error) if error.is_final() => {
                 dismiss.send_replace(Some(error.to_string()));
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, "no assignment; the tasks run on");
+                tracing::warn!(
+                    event = "assignment_not_fetched",
+                    %error,
+                    "cannot ask the control plane for the assignment; the tasks run on"
+                );
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(RETRY_MAX);
                 // The control plane may have lost its memory of this node, or be another one now.
-                if let Err(error) = shared.control_plane.register(&registration).await {
-                    tracing::debug!(%error, "not registered again yet");
-                }
+                register_again(&shared.control_plane, &registration).await;
             }
         }
+    }
+}
+
+/// Once; who calls comes again.
+pub(crate) async fn register_again(control_plane: &ControlPlane, registration: &Registration) {
+    match control_plane.register(registration).await {
+        Ok(_) => tracing::info!(
+            event = "node_registered_again",
+            "the control plane knows this node again; its tasks run on"
+        ),
+        Err(error @ (LinkError::Status { .. } | LinkError::Refused { .. })) => tracing::warn!(
+            event = "node_not_registered_again",
+            %error,
+            "cannot register with the control plane again yet; the tasks run on"
+        ),
+        // No answer of the control plane: the call before this had none either, and that is said.
+        Err(error) => tracing::debug!(%error, "not registered again yet"),
     }
 }
 
@@ -100,7 +123,11 @@ pub(super) async fn keep_certificate(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(CERTIFICATE_INTERVAL).await;
         if let Err(error) = shared.control_plane.keep_certificate().await {
-            tracing::warn!(%error, "this node has no next certificate yet; trying again");
+            tracing::warn!(
+                event = "certificate_renewal_retried",
+                %error,
+                "cannot get the next certificate of this node yet; trying again"
+            );
         }
     }
 }

@@ -37,12 +37,14 @@ pub(super) async fn remove_containers(runtime: &Arc<Runtime>) -> Result<(), Agen
             Err(_) if begun.elapsed() < REMOVE_PATIENCE => {
                 let seconds = begun.elapsed().as_secs();
                 tracing::info!(
+                    event = "task_files_being_removed",
                     seconds,
                     "the tasks have stopped; removing the files that their containers wrote"
                 );
             }
             Err(_) => {
                 tracing::warn!(
+                    event = "task_files_left",
                     "the containers wrote more files than can be removed now; the next start goes on with it"
                 );
                 runtime.interrupt_removals();
@@ -54,6 +56,10 @@ pub(super) async fn remove_containers(runtime: &Arc<Runtime>) -> Result<(), Agen
 /// What an earlier agent had no time to remove.
 pub(super) fn empty_trash(runtime: &Runtime) {
     if let Err(error) = runtime.empty_trash() {
-        tracing::error!(%error, "cannot remove the files of containers that are gone");
+        tracing::error!(
+            event = "container_trash_not_removed",
+            %error,
+            "cannot remove the files of containers that are gone"
+        );
     }
 }

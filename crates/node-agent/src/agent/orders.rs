@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** an order is never taken back.
 
+use std::sync::Arc;
+
 use outport_container_runtime::check_task;
 use outport_model::DesiredStatus;
 use outport_node_protocol::TaskAssignment;
@@ -10,11 +12,15 @@ use tokio::sync::watch;
 use crate::task::Order;
 
 /// Ids become names of directories: one that could be another's is not taken on.
-pub(super) fn valid(tasks: Vec<TaskAssignment>) -> impl Iterator<Item = TaskAssignment> {
-    tasks.into_iter().filter(|task| match check_task(task.task.as_str()) {
+pub(super) fn valid(tasks: &[Arc<TaskAssignment>]) -> impl Iterator<Item = &Arc<TaskAssignment>> {
+    tasks.iter().filter(|task| match check_task(task.task.as_str()) {
         Ok(()) => true,
         Err(error) => {
-            tracing::error!(%error, "a task of the assignment is refused");
+            tracing::error!(
+                event = "task_id_refused",
+                %error,
+                "the id of a task in the assignment is no name for a directory: it is refused"
+            );
             false
         }
     })

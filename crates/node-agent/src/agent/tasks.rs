@@ -1,63 +1,147 @@
-//! The tasks of a node: those that an earlier agent left, and those of each assignment.
+//! The tasks of a node: those that an earlier agent left, and those of each assignment. What it runs on is handed in: the
+//! machine, or the one of the simulation.
 //!
-//! **Invariant:** a report says every task of its generation: a task is on the board before the generation is taken over.
+//! **Invariant:** a whole report says every task of its generation: a task is in the task reports before the generation is taken
+//! over. An assignment older than the one that is followed is refused.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use outport_container_runtime::RuntimeError;
 use outport_model::task::StopCode;
-use outport_model::{TaskId, TaskStatus};
-use outport_node_protocol::{Assignment, StopCause, TaskAssignment};
+use outport_model::{NodeId, TaskId, TaskStatus};
+use outport_node_protocol::{Report, StopCause, TaskAssignment, TaskSection};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::orders::{order_of, raise, valid};
-use super::strangers::remove_strangers;
-use super::{AgentError, Runner, Shared, unreadable};
-use crate::control_plane::now_ms;
+use super::unreadable::{self, Refused};
+use crate::task::host::NodeHost;
 use crate::task::runner::StopReason;
-use crate::task::{Order, Origin, TaskRunner};
-use crate::task_record::{Loaded, TaskRecord, nothing_seen};
+use crate::task::{Order, Origin, TaskRunner, life_log};
+use crate::task_record::{TaskRecord, TaskRecords, nothing_seen};
+use crate::task_reports::{Change, TaskReports};
 
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
 
-impl Shared {
-    /// Records become runners again; what has no record is removed. What is not understood, or damaged, is left as it is.
-    pub(super) async fn take_over(self: &Arc<Self>) -> Result<(), AgentError> {
-        let Loaded { records, kept, damaged, lost } = self.records.load()?;
-        let records = self.with_ids(records).await?;
-        let known: HashSet<TaskId> = records
-            .iter()
-            .map(|record| record.report.task.clone())
-            .chain(kept.iter().chain(&damaged).cloned())
-            .collect();
-        for record in &records {
-            if let Some(first_id) = record.first_id {
-                self.machine.users.keep(&record.report.task, first_id);
-            }
+/// Follows assignments, with a runner for each task. Dropping it leaves the tasks running. What it does for several tasks it
+/// does in the order of their ids, so that a run of it can be repeated.
+pub struct Tasks<H> {
+    host: Arc<H>,
+    records: TaskRecords,
+    task_reports: Arc<TaskReports>,
+    boot_id: String,
+    generation: AtomicU64,
+    /// What is followed, whole: news may be changes to it.
+    section: Mutex<TaskSection>,
+    /// Set once, when everything is to stop: tasks that are assigned later end with it, too.
+    stopping: OnceLock<StopReason>,
+    runners: Mutex<BTreeMap<TaskId, Runner>>,
+    /// Tasks that were here and whose record is lost or damaged, until the control plane has said whether it still knows
+    /// them. Of one that it does, what runs is taken over by the assignment; if nothing does, it is reported stopped: it
+    /// may have run.
+    lost: Mutex<BTreeSet<TaskId>>,
+    /// Tasks whose records are of a version that is not understood here. They are left alone.
+    kept: Mutex<BTreeSet<TaskId>>,
+    refused: Refused,
+}
+
+struct Runner {
+    orders: watch::Sender<Order>,
+    work: JoinHandle<()>,
+}
+
+/// An assignment does not come after the one that is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotNext {
+    pub known: u64,
+    pub offered: u64,
+    /// Of changes: to which generation.
+    pub since: Option<u64>,
+}
+
+impl<H: NodeHost> Tasks<H> {
+    /// `boot_id` is the one of the host's boot: what ran in another one does not run any more.
+    pub fn new(host: Arc<H>, records: TaskRecords, boot_id: String) -> Self {
+        Self {
+            host,
+            records,
+            task_reports: Arc::default(),
+            boot_id,
+            generation: AtomicU64::default(),
+            section: Mutex::default(),
+            stopping: OnceLock::new(),
+            runners: Mutex::default(),
+            lost: Mutex::default(),
+            kept: Mutex::default(),
+            refused: Refused::default(),
         }
-        self.leave_alone(&kept, &damaged).await?;
-        let (runtime, known_here, marks) =
-            (self.machine.runtime.clone(), known.clone(), self.records.clone());
-        let strangers = tokio::task::spawn_blocking(move || {
-            let is_stranger = |task: &TaskId| !known_here.contains(task);
-            remove_strangers(&runtime, is_stranger, |task| marks.mark(task))
-        });
-        let strangers = strangers.await.map_err(std::io::Error::other)??;
-        self.machine.networks.remove_strangers(|task| !known.contains(task)).await?;
-        let (users, left_alone) = (self.machine.users.clone(), [&kept[..], &damaged].concat());
-        tokio::task::spawn_blocking(move || users.remove_strangers(&left_alone))
-            .await
-            .map_err(std::io::Error::other)??;
-        for task in lost.into_iter().chain(strangers) {
-            tracing::error!(%task, "its record is lost: it is not started again");
+    }
+
+    pub fn task_reports(&self) -> &TaskReports {
+        &self.task_reports
+    }
+
+    /// That of the assignment that is followed; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// What the control plane is told: all, or only what changed since what was delivered. Reports of one agent have growing
+    /// sequences. Once it is delivered, [`TaskReports::delivered`] wants to know the change that comes with it.
+    pub fn report(
+        &self,
+        node: NodeId,
+        sequence: u64,
+        accepts_tasks: bool,
+        changes_only: bool,
+    ) -> (Report, Change) {
+        // Before the tasks: those of a generation are there before it is.
+        let generation = self.generation();
+        let (tasks, change) = match changes_only {
+            true => self.task_reports.changes(),
+            false => self.task_reports.whole(),
+        };
+        let boot_id = self.boot_id.clone();
+        let unreadable = Vec::new();
+        let report = Report {
+            node,
+            boot_id,
+            sequence,
+            generation,
+            tasks,
+            accepts_tasks,
+            changes_only,
+            unreadable,
+        };
+        (report, change)
+    }
+
+    /// Records become runners again; what has no record is removed. What is not understood, or damaged, is left as it is.
+    ///
+    /// # Errors
+    /// When the records or the machine cannot be read: nothing is known of the tasks then.
+    pub async fn adopt(&self) -> Result<(), H::Error> {
+        let mut found = self.records.load()?;
+        // A word in every report. What is damaged may be understood again once the assignment has come.
+        for task in &found.kept {
+            self.task_reports.leave_alone(nothing_seen(task));
+        }
+        let marks = self.records.clone();
+        let leftovers = self.host.take_over(&mut found, move |task| marks.mark(task)).await?;
+        for task in found.lost.into_iter().chain(leftovers) {
+            tracing::error!(
+                event = "task_record_lost",
+                %task,
+                "the record of a task is lost: it is not started again"
+            );
             self.lost().insert(task);
         }
-        self.lost().extend(damaged);
-        self.kept().extend(kept);
-        for mut record in records {
+        self.lost().extend(found.damaged);
+        self.kept().extend(found.kept);
+        for mut record in found.records {
             if record.boot_id != self.boot_id && record.report.status < TaskStatus::Stopped {
                 record.boot_id.clone_from(&self.boot_id);
                 record.report.status = record.report.status.max(TaskStatus::Stopping);
@@ -66,55 +150,26 @@ impl Shared {
                     reason: HOST_STOPPED.to_owned(),
                 });
             }
-            self.run(record, Order::Run, Origin::TakenOver);
+            self.run(record, Order::Run, Origin::Recorded);
         }
         Ok(())
     }
 
-    /// A version that did not know of user namespaces wrote some records again without the ids of their tasks: what
-    /// containers were made with says which they have.
-    async fn with_ids(&self, mut records: Vec<TaskRecord>) -> Result<Vec<TaskRecord>, AgentError> {
-        let runtime = self.machine.runtime.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let holds = runtime.holds_of_all()?;
-            for record in records.iter_mut().filter(|record| record.first_id.is_none()) {
-                let held = holds.get(record.report.task.as_str());
-                record.first_id = held.and_then(|holds| holds.first_id);
-            }
-            Ok::<_, RuntimeError>(records)
-        });
-        Ok(read.await.map_err(std::io::Error::other)??)
-    }
-
-    /// Keeps for what is not understood what its containers need: the layers of their images, their ids, and a word in
-    /// every report. What is damaged may be understood again once the assignment has come.
-    async fn leave_alone(&self, kept: &[TaskId], damaged: &[TaskId]) -> Result<(), AgentError> {
-        for task in kept {
-            self.board.leave_alone(nothing_seen(task));
-        }
-        for task in kept.iter().chain(damaged) {
-            let (runtime, id) = (self.machine.runtime.clone(), task.clone());
-            let holds = tokio::task::spawn_blocking(move || runtime.holds(id.as_str()));
-            let holds = holds.await.map_err(std::io::Error::other)??;
-            self.machine.images.hold_layers(task, holds.layers.as_deref());
-        }
-        Ok(())
-    }
-
-    fn run(self: &Arc<Self>, record: TaskRecord, order: Order, origin: Origin) {
+    fn run(&self, record: TaskRecord, order: Order, origin: Origin) {
         let task = record.report.task.clone();
+        let span = life_log::span(&record.assignment);
         // Before the generation is taken over: a report says every task of its generation.
-        self.board.put(record.report.clone());
+        self.task_reports.put(record.report.clone());
         let (orders, receiver) = watch::channel(order);
         let runner = TaskRunner::new(
-            self.machine.clone(),
+            self.host.clone(),
             self.records.clone(),
-            self.board.clone(),
+            self.task_reports.clone(),
             record,
             receiver,
             origin,
         );
-        let work = tokio::spawn(runner.run());
+        let work = tokio::spawn(runner.run().instrument(span));
         let mut runners = self.runners();
         if let Some(reason) = self.stopping.get() {
             raise(&orders, Order::Stop(Some(reason.clone())));
@@ -123,7 +178,7 @@ impl Shared {
     }
 
     /// Orders every task to stop, and every one that an assignment under way still brings.
-    pub(super) fn stop_all(&self, reason: StopReason) {
+    pub fn stop_all(&self, reason: StopReason) {
         let runners = self.runners();
         let reason = self.stopping.get_or_init(|| reason);
         for runner in runners.values() {
@@ -131,11 +186,37 @@ impl Shared {
         }
     }
 
-    /// Makes what runs here what the assignment says.
-    pub(super) fn follow(self: &Arc<Self>, assignment: Assignment) {
-        let mut wanted: HashMap<TaskId, TaskAssignment> =
-            valid(assignment.tasks).map(|task| (task.task.clone(), task)).collect();
-        let mut unreadable = unreadable::by_name(assignment.unreadable);
+    /// Ends one task for a reason of the node's own.
+    pub fn stop_one(&self, task: &TaskId, reason: StopReason) {
+        if let Some(runner) = self.runners().get(task) {
+            raise(&runner.orders, Order::Stop(Some(reason)));
+        }
+    }
+
+    /// Whether every task that was here is forgotten.
+    pub fn are_forgotten(&self) -> bool {
+        self.runners().values().all(|runner| runner.work.is_finished())
+    }
+
+    /// Works on no task any more; what runs, runs on.
+    pub fn detach(&self) {
+        for runner in self.runners().values() {
+            runner.work.abort();
+        }
+    }
+
+    /// Makes what runs here what the section says; `news` is that, or the changes to it.
+    ///
+    /// # Errors
+    /// When it is no newer than the one that is followed, or changes to another one: nothing is done.
+    pub fn follow(&self, news: TaskSection) -> Result<(), NotNext> {
+        let mut followed = self.section.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, offered, since) = (self.generation(), news.generation, news.since);
+        let section = followed.with(news).filter(|_| offered > known);
+        let section = section.ok_or(NotNext { known, offered, since })?;
+        let mut wanted: BTreeMap<TaskId, Arc<TaskAssignment>> =
+            valid(&section.tasks).map(|task| (task.task.clone(), Arc::clone(task))).collect();
+        let mut unreadable = unreadable::by_name(section.unreadable.clone());
         {
             let mut runners = self.runners();
             runners.retain(|_, runner| !runner.work.is_finished());
@@ -155,13 +236,13 @@ impl Shared {
         // What is here of those may run: it is not said to have stopped, and waits for a version that reads both.
         let waiting: Vec<TaskId> =
             lost.iter().filter(|task| unreadable.remove(*task).is_some()).cloned().collect();
-        self.refused.follow(&unreadable, &self.board, now_ms());
+        self.refused.follow(&unreadable, &self.task_reports, self.host.now_ms());
         for task in wanted.into_values() {
             let order = order_of(&task);
             let is_lost = lost.remove(&task.task);
-            let mut record = TaskRecord::new(task, &self.boot_id);
+            let mut record = TaskRecord::new(Arc::unwrap_or_clone(task), &self.boot_id);
             if is_lost {
-                record.first_id = self.ids_of(&record.report.task);
+                record.first_id = self.host.ids_of(&record.report.task);
             }
             self.run(record, order, if is_lost { Origin::Unrecorded } else { Origin::New });
         }
@@ -169,32 +250,37 @@ impl Shared {
             if waiting.contains(&task) {
                 self.lost().insert(task);
             } else {
-                tokio::spawn(self.clone().remove_unwanted(task));
+                tokio::spawn(remove_unwanted(self.host.clone(), self.records.clone(), task));
             }
         }
-        self.generation.store(assignment.generation, Ordering::Release);
-    }
-    /// Those that the containers of a task without a record were made with.
-    fn ids_of(&self, task: &TaskId) -> Option<u32> {
-        let first_id = self.machine.runtime.holds(task.as_str()).ok()?.first_id?;
-        self.machine.users.keep(task, first_id);
-        Some(first_id)
+        *followed = section;
+        self.generation.store(offered, Ordering::Release);
+        Ok(())
     }
 
-    /// A task without a record that is not assigned: the control plane does not want it any more.
-    async fn remove_unwanted(self: Arc<Self>, task: TaskId) {
-        let (runtime, records, id) =
-            (self.machine.runtime.clone(), self.records.clone(), task.clone());
-        let removed = tokio::task::spawn_blocking(move || {
-            remove_strangers(&runtime, |found| *found == id, |_| Ok(()))
-        });
-        let removed = removed.await.map_err(std::io::Error::other);
-        let removed = removed.map_err(AgentError::from).and_then(|removed| Ok(removed?));
-        let detached = self.machine.networks.remove_strangers(|found| *found == task).await;
-        let outcome = removed.and_then(|_| Ok(detached?)).and_then(|()| Ok(records.forget(&task)?));
-        if let Err(error) = outcome {
-            // The next start finds it again.
-            tracing::error!(%task, %error, "cannot remove what is left of it");
-        }
+    fn lost(&self) -> MutexGuard<'_, BTreeSet<TaskId>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeSet<TaskId>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runners(&self) -> MutexGuard<'_, BTreeMap<TaskId, Runner>> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task without a record that is not assigned: the control plane does not want it any more.
+async fn remove_unwanted<H: NodeHost>(host: Arc<H>, records: TaskRecords, task: TaskId) {
+    let removed = host.remove_unrecorded(&task).await;
+    if let Err(error) = removed.and_then(|()| Ok(records.forget(&task)?)) {
+        // The next start finds it again.
+        tracing::error!(
+            event = "task_remains_not_removed",
+            %task,
+            %error,
+            "cannot remove what is left of a task"
+        );
     }
 }

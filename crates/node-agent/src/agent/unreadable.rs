@@ -11,9 +11,9 @@ use outport_model::task::StopCode;
 use outport_model::{DesiredStatus, TaskId, TaskStatus, TimestampMs};
 use outport_node_protocol::{StopCause, TaskReport, UnreadableTask};
 
-use crate::board::Board;
 use crate::task::Order;
 use crate::task_record::nothing_seen;
+use crate::task_reports::TaskReports;
 
 /// Those of one assignment, by their names.
 pub(super) type UnreadableTasks = BTreeMap<TaskId, UnreadableTask>;
@@ -31,8 +31,9 @@ pub(super) fn by_name(tasks: Vec<UnreadableTask>) -> UnreadableTasks {
                 named.insert(task.clone(), unreadable);
             }
             _ => tracing::error!(
+                event = "assignment_not_understood",
                 reason = unreadable.reason,
-                "something in the assignment is no task that this version knows; upgrade outport on this node"
+                "the assignment has something that this version does not know; upgrade outport on this node"
             ),
         }
     }
@@ -49,20 +50,30 @@ pub(super) fn order_of(unreadable: &UnreadableTask) -> Order {
 
 impl Refused {
     /// Reports those that are new, and forgets those that are not assigned any more.
-    pub fn follow(&self, unreadable: &UnreadableTasks, board: &Board, now_ms: TimestampMs) {
+    pub fn follow(
+        &self,
+        unreadable: &UnreadableTasks,
+        task_reports: &TaskReports,
+        now_ms: TimestampMs,
+    ) {
         let mut refused = self.lock();
         refused.retain(|task| {
             let is_assigned = unreadable.contains_key(task);
             if !is_assigned {
-                board.forget(task);
+                task_reports.forget(task);
             }
             is_assigned
         });
         for (task, unreadable) in unreadable {
             if refused.insert(task.clone()) {
                 let report = failure(task, &unreadable.reason, now_ms);
-                tracing::error!(%task, reason = reason_of(&report), "a task cannot be taken on");
-                board.put(report);
+                tracing::error!(
+                    event = "task_refused",
+                    %task,
+                    reason = reason_of(&report),
+                    "cannot run a task that this version does not understand"
+                );
+                task_reports.put(report);
             }
         }
     }
@@ -102,21 +113,21 @@ mod tests {
 
     #[test]
     fn it_is_reported_once_until_it_is_gone() {
-        let (refused, board) = (Refused::default(), Board::default());
+        let (refused, task_reports) = (Refused::default(), TaskReports::default());
         let strange = [None, Some("../etc"), Some("")].map(|task| unreadable(task, None));
         let mut tasks =
             by_name(strange.into_iter().chain([unreadable(Some("t1"), None)]).collect());
         assert_eq!(tasks.keys().map(TaskId::as_str).collect::<Vec<_>>(), ["t1"]);
-        refused.follow(&tasks, &board, 5);
-        refused.follow(&tasks, &board, 9);
-        let [report] = &board.reports()[..] else { panic!("one report") };
+        refused.follow(&tasks, &task_reports, 5);
+        refused.follow(&tasks, &task_reports, 9);
+        let [report] = &task_reports.reports()[..] else { panic!("one report") };
         assert_eq!((report.status, report.stopped_at_ms), (TaskStatus::Stopped, Some(5)));
         let stop = report.stop.as_ref().unwrap();
         assert_eq!(stop.code, StopCode::TaskFailedToStart);
         assert!(stop.reason.contains("upgrade it") && stop.reason.contains("`Mesh`"), "{stop:?}");
         tasks.clear();
-        refused.follow(&tasks, &board, 10);
-        assert_eq!(board.reports(), []);
+        refused.follow(&tasks, &task_reports, 10);
+        assert_eq!(task_reports.reports(), []);
     }
 
     #[test]

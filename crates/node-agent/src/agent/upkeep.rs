@@ -26,6 +26,10 @@ pub(super) async fn restore_rules(shared: Arc<Shared>) {
     }
 }
 
+pub(super) async fn measure_log_lag(shared: Arc<Shared>) {
+    shared.machine.log_wakeups.lag.keep_measuring().await;
+}
+
 /// Cleaners of temporary files take directories away from under what runs: they are made again, before
 /// the next task needs them.
 pub(super) async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
@@ -35,7 +39,11 @@ pub(super) async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
         if RUN_DIR_PARTS.iter().all(|part| run_dir.join(part).is_dir()) {
             continue;
         }
-        tracing::warn!(directory = %run_dir.display(), "somebody has removed it, or a part of it; it is made again");
+        tracing::warn!(
+            event = "run_directory_removed",
+            directory = %run_dir.display(),
+            "somebody removed the run directory or a part of it; it is made again"
+        );
         let (runtime, path) = (shared.machine.runtime.clone(), run_dir.clone());
         let restored = tokio::task::spawn_blocking(move || -> Result<(), AgentError> {
             run_dir::make(&path)?;
@@ -44,8 +52,16 @@ pub(super) async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
         });
         match restored.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "cannot make the run directory again"),
-            Err(error) => tracing::error!(%error, "cannot make the run directory again"),
+            Ok(Err(error)) => tracing::error!(
+                event = "run_directory_not_made",
+                %error,
+                "cannot make the run directory again"
+            ),
+            Err(error) => tracing::error!(
+                event = "run_directory_not_made",
+                %error,
+                "cannot make the run directory again"
+            ),
         }
         shared.machine.networks.restore_records().await;
     }
@@ -56,8 +72,16 @@ async fn keep_ids(shared: &Arc<Shared>) {
     let users = shared.machine.users.clone();
     match tokio::task::spawn_blocking(move || users.restore()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "cannot write down which ids tasks have"),
-        Err(error) => tracing::error!(%error, "cannot write down which ids tasks have"),
+        Ok(Err(error)) => tracing::error!(
+            event = "task_ids_not_written",
+            %error,
+            "cannot write down which ids of the host tasks have"
+        ),
+        Err(error) => tracing::error!(
+            event = "task_ids_not_written",
+            %error,
+            "cannot write down which ids of the host tasks have"
+        ),
     }
 }
 
@@ -68,8 +92,8 @@ pub(super) async fn watch_room(shared: Arc<Shared>, directory: PathBuf) {
         images: shared.machine.images.store(),
         has_room: shared.has_room.clone(),
     };
-    let changed = || shared.board.wake();
-    watch.run(changed, |task, reason| shared.stop_one(task, StopReason(reason))).await;
+    let changed = || shared.tasks.task_reports().wake();
+    watch.run(changed, |task, reason| shared.tasks.stop_one(task, StopReason(reason))).await;
 }
 
 pub(super) async fn sweep_images(shared: Arc<Shared>) {

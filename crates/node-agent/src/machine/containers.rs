@@ -7,11 +7,14 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metrics::gauge;
 use outport_container_runtime::{ExitRecord, RuntimeError, ShimHandle};
 use outport_model::TaskId;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::control_plane::now_ms;
+use crate::in_span::spawn_blocking;
 use crate::readable::readable;
 use crate::task::ContainerExit;
 
@@ -36,6 +39,22 @@ struct LiveContainer {
 
 type Key = (TaskId, String);
 
+/// A shim whose container's end is waited for; lowers the gauge when it is dropped.
+struct RunningShim(());
+
+impl RunningShim {
+    fn begin() -> Self {
+        gauge!("outport_shims_running").increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for RunningShim {
+    fn drop(&mut self) {
+        gauge!("outport_shims_running").decrement(1.0);
+    }
+}
+
 #[derive(Default)]
 pub struct Containers {
     live: Mutex<HashMap<Key, LiveContainer>>,
@@ -56,11 +75,14 @@ impl Containers {
         let (exit_sender, exit) = watch::channel(None);
         let (ended_sender, ended) = watch::channel(false);
         let watched = shim.clone();
-        tokio::spawn(async move {
+        let running = RunningShim::begin();
+        let wait = async move {
             let exit = wait_for_exit(watched).await;
+            drop(running);
             exit_sender.send_replace(Some(exit));
             ended_sender.send_replace(true);
-        });
+        };
+        tokio::spawn(wait.in_current_span());
         let container = LiveContainer { shim, stop_signal, exit };
         self.lock().insert((task.clone(), name.to_owned()), container);
         self.add_ended(task, name, shipped);
@@ -117,7 +139,11 @@ async fn wait_for_exit(shim: ShimHandle) -> ContainerExit {
     match wait_for_record(shim).await {
         Ok(record) => container_exit(&record),
         Err(error) => {
-            tracing::error!(%error, "a container ended and left no record");
+            tracing::error!(
+                event = "container_exit_unknown",
+                %error,
+                "a container ended and left no exit record"
+            );
             ContainerExit {
                 exit_code: None,
                 reason: Some(LOST.to_owned()),
@@ -142,7 +168,11 @@ async fn wait_for_record(shim: ShimHandle) -> Result<ExitRecord, RuntimeError> {
         match readable(wait) {
             Ok(wait) => {
                 if let Err(error) = wait.readable().await {
-                    tracing::error!(%error, "cannot wait for a container's end");
+                    tracing::error!(
+                        event = "container_wait_failed",
+                        %error,
+                        "cannot wait for a container's end"
+                    );
                 }
                 blocking(move || wait.into_inner().take()).await
             }
@@ -159,7 +189,11 @@ async fn wait_for_record(shim: ShimHandle) -> Result<ExitRecord, RuntimeError> {
     match told {
         Ok(record) => Ok(record),
         Err(error) => {
-            tracing::warn!(%error, "a container is ended without its shim");
+            tracing::warn!(
+                event = "container_shim_gone",
+                %error,
+                "the shim of a container is gone or silent: the container is ended without it"
+            );
             once_there_is_room(move || shim.conclude()).await
         }
     }
@@ -173,7 +207,11 @@ async fn long_over(shim: &ShimHandle) {
         Ok(None) => {}
         // There is nothing to wait on; the shim's own word is still waited for.
         Err(error) => {
-            tracing::warn!(%error, "cannot watch a container's first process");
+            tracing::warn!(
+                event = "container_process_not_watched",
+                %error,
+                "cannot watch a container's first process"
+            );
             std::future::pending::<()>().await;
         }
     }
@@ -184,12 +222,20 @@ async fn gone(process: OwnedFd) {
     match readable(process) {
         Ok(process) => {
             if let Err(error) = process.readable().await {
-                tracing::error!(%error, "cannot wait for a process");
+                tracing::error!(
+                    event = "process_wait_failed",
+                    %error,
+                    "cannot wait for the end of a process"
+                );
                 std::future::pending::<()>().await;
             }
         }
         Err((_, error)) => {
-            tracing::error!(%error, "cannot wait for a process");
+            tracing::error!(
+                event = "process_wait_failed",
+                %error,
+                "cannot wait for the end of a process"
+            );
             std::future::pending::<()>().await;
         }
     }
@@ -217,7 +263,11 @@ async fn once_there_is_room<T: Send + 'static>(
     loop {
         match blocking(call.clone()).await {
             Err(error) if error.is_shortage() => {
-                tracing::warn!(%error, "a container cannot be watched yet; it is tried again");
+                tracing::warn!(
+                    event = "container_watch_retried",
+                    %error,
+                    "cannot watch a container yet; it is tried again"
+                );
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(SHORTAGE_PAUSE_MAX);
             }
@@ -230,7 +280,7 @@ async fn once_there_is_room<T: Send + 'static>(
 pub async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, RuntimeError> + Send + 'static,
 ) -> Result<T, RuntimeError> {
-    match tokio::task::spawn_blocking(call).await {
+    match spawn_blocking(call).await {
         Ok(outcome) => outcome,
         Err(error) => Err(RuntimeError::Io {
             operation: "run",

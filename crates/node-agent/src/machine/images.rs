@@ -11,14 +11,14 @@ use outport_image_store::{
 };
 use outport_model::clock::StepWatch;
 use outport_model::own_registry::OwnRegistry;
-use outport_model::{AccountId, Region, Scope, TaskId};
+use outport_model::{Scope, TaskId};
 use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
 
 use crate::control_plane::{ControlPlane, read_clocks};
 use crate::link_error::LinkError;
-use crate::patience::patiently;
+use crate::retry::retry_while;
 use crate::task::StartError;
 
 /// Images that no task used for this long go; the ECS agent keeps them an hour at least.
@@ -45,7 +45,7 @@ pub struct Images {
     held_layers: Mutex<HashMap<TaskId, LayerHold>>,
     /// The last password by account, region and repository: a password is good for the repositories of one
     /// task, which others of the node may need, too.
-    passwords: Mutex<HashMap<(String, String, String), Password>>,
+    passwords: Mutex<HashMap<(Scope, String), Password>>,
     /// So that a step of the wall clock makes no image look unused.
     steps: Mutex<StepWatch>,
 }
@@ -92,7 +92,7 @@ impl Images {
                 pulled.map_err(|error| StartError { reason: error.reason() })?
             }
         };
-        self.lock().insert((task.task.clone(), container.name.clone()), image.clone());
+        self.lock().insert((task.task.clone(), container.definition.name.clone()), image.clone());
         Ok(image)
     }
 
@@ -101,7 +101,7 @@ impl Images {
     }
 
     /// The image of a container that an earlier agent started.
-    pub fn take_over(&self, task: &TaskId, container: &str, digest: &str) -> Option<Image> {
+    pub fn hold(&self, task: &TaskId, container: &str, digest: &str) -> Option<Image> {
         let image = digest.parse::<Digest>().ok().and_then(|digest| self.store.image(digest))?;
         self.lock().insert((task.clone(), container.to_owned()), image.clone());
         Some(image)
@@ -140,14 +140,23 @@ impl Images {
         match swept.await {
             Ok(Ok(swept)) if swept.images > 0 => {
                 tracing::info!(
+                    event = "images_removed",
                     images = swept.images,
                     layers = swept.layers,
-                    "unused images removed"
+                    "unused images were removed"
                 );
             }
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "cannot remove unused images"),
-            Err(error) => tracing::error!(%error, "cannot remove unused images"),
+            Ok(Err(error)) => tracing::error!(
+                event = "images_not_removed",
+                %error,
+                "cannot remove unused images"
+            ),
+            Err(error) => tracing::error!(
+                event = "images_not_removed",
+                %error,
+                "cannot remove unused images"
+            ),
         }
     }
 
@@ -156,7 +165,7 @@ impl Images {
         &self,
         container: &ContainerAssignment,
     ) -> Result<ImageReference, outport_image_store::InvalidReference> {
-        let reference: ImageReference = container.image.parse()?;
+        let reference: ImageReference = container.definition.image.parse()?;
         match &container.image_digest {
             Some(digest) if reference.digest().is_none() => {
                 format!("{}/{}@{digest}", reference.host(), reference.repository()).parse()
@@ -179,7 +188,8 @@ impl Images {
             let RegistryCredential { user, password: secret, .. } = password.credential.clone();
             let credentials = Credentials { username: user, password: secret };
             let endpoint = RegistryEndpoint::own(authority, repository, Some(credentials));
-            let pulled = patiently(is_unreachable, || self.store.pull(reference, &endpoint)).await;
+            let pulled =
+                retry_while(is_unreachable, || self.store.pull(reference, &endpoint)).await;
             left -= 1;
             match pulled {
                 Err(error)
@@ -197,7 +207,7 @@ impl Images {
 
     /// Whether the image is of this installation's own registry, as the control plane says: its password is for those.
     fn is_own(&self, task: &TaskAssignment, reference: &ImageReference) -> bool {
-        let scope = Scope::new(AccountId::new(&task.account), Region::new(&task.region));
+        let scope = Scope::new(task.account.clone(), task.region.clone());
         self.own.is(reference.host(), &scope)
     }
 
@@ -218,7 +228,7 @@ impl Images {
         let request =
             CredentialRequest { node: self.control_plane.node().clone(), task: task.task.clone() };
         let asked =
-            patiently(LinkError::is_passing, || self.control_plane.registry_credential(&request));
+            retry_while(LinkError::is_passing, || self.control_plane.registry_credential(&request));
         let credential = asked.await.map_err(|error| {
             StartError::new(
                 "ResourceInitializationError",
@@ -236,7 +246,7 @@ impl Images {
         Ok(password)
     }
 
-    fn passwords(&self) -> MutexGuard<'_, HashMap<(String, String, String), Password>> {
+    fn passwords(&self) -> MutexGuard<'_, HashMap<(Scope, String), Password>> {
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -245,8 +255,8 @@ impl Images {
     }
 }
 
-fn key(task: &TaskAssignment, repository: &str) -> (String, String, String) {
-    (task.account.clone(), task.region.clone(), repository.to_owned())
+fn key(task: &TaskAssignment, repository: &str) -> (Scope, String) {
+    (Scope::new(task.account.clone(), task.region.clone()), repository.to_owned())
 }
 
 fn is_denied(error: &PullError) -> bool {

@@ -3,11 +3,13 @@
 use outport_container_runtime::{RuntimeError, ShimHandle};
 use outport_node_protocol::{ContainerAssignment, TaskAssignment};
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::Machine;
 use crate::link_error::LinkError;
+use crate::log_damage::LogDamage;
 use crate::log_shipper::LogShipper;
-use crate::patience::patiently;
+use crate::retry::retry_while;
 use crate::task::StartError;
 
 impl Machine {
@@ -20,12 +22,14 @@ impl Machine {
         stop_signal: i32,
     ) -> Result<(), RuntimeError> {
         let (shipped_sender, shipped) = watch::channel(container.log.is_none());
-        let ended = self.containers.add(&task.task, &container.name, shim, stop_signal, shipped);
+        let ended =
+            self.containers.add(&task.task, &container.definition.name, shim, stop_signal, shipped);
         if let Some(shipper) = self.shipper(task, container, ended)? {
-            tokio::spawn(async move {
+            let ship = async move {
                 shipper.run().await;
                 shipped_sender.send_replace(true);
-            });
+            };
+            tokio::spawn(ship.in_current_span());
         }
         Ok(())
     }
@@ -41,12 +45,13 @@ impl Machine {
         }
         Ok(Some(LogShipper {
             control_plane: self.control_plane.clone(),
-            news: self.log_news.clone(),
+            wakeups: self.log_wakeups.clone(),
             task: task.task.clone(),
-            container: container.name.clone(),
-            directory: self.runtime.log_dir(task.task.as_str(), &container.name)?,
+            container: container.definition.name.clone(),
+            directory: self.runtime.log_dir(task.task.as_str(), &container.definition.name)?,
             ended,
             dropped: 0,
+            damage: LogDamage::new(),
         }))
     }
 
@@ -61,7 +66,7 @@ impl Machine {
                     .shipper(task, container, ended)
                     .map_err(|error| StartError::new("ResourceInitializationError", error))?;
                 match shipper {
-                    Some(shipper) => patiently(LinkError::is_passing, || shipper.open())
+                    Some(shipper) => retry_while(LinkError::is_passing, || shipper.open())
                         .await
                         .map(drop)
                         .map_err(|error| log_refused(&error)),
@@ -80,12 +85,13 @@ impl Machine {
     ) -> Result<(), RuntimeError> {
         let (_sender, ended) = watch::channel(true);
         let (shipped_sender, shipped) = watch::channel(container.log.is_none());
-        self.containers.add_ended(&task.task, &container.name, shipped);
+        self.containers.add_ended(&task.task, &container.definition.name, shipped);
         if let Some(shipper) = self.shipper(task, container, ended)? {
-            tokio::spawn(async move {
+            let ship = async move {
                 shipper.run().await;
                 shipped_sender.send_replace(true);
-            });
+            };
+            tokio::spawn(ship.in_current_span());
         }
         Ok(())
     }

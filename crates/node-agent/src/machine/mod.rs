@@ -35,7 +35,8 @@ pub use user_namespaces::{UserError, UserNamespaces, remove_user_namespaces};
 
 use crate::container_spec::{ContainerHost, OpenFiles, container_spec, task_limits};
 use crate::control_plane::{ControlPlane, now_ms};
-use crate::log_news::LogNews;
+use crate::in_span::spawn_blocking;
+use crate::log_wakeups::LogWakeups;
 use crate::room;
 use crate::task::host::PulledImage;
 use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
@@ -58,7 +59,7 @@ pub struct Machine {
     pub users: Arc<UserNamespaces>,
     pub control_plane: Arc<ControlPlane>,
     pub driver: Driver,
-    pub log_news: Arc<LogNews>,
+    pub log_wakeups: Arc<LogWakeups>,
     pub open_files: OpenFiles,
     pub containers: Containers,
     /// The directory whose file system must have room for a new task.
@@ -77,7 +78,7 @@ impl Machine {
             |detail: &dyn std::fmt::Display| StartError::new("CannotCreateContainerError", detail);
         let image = self
             .images
-            .held(&task.task, &container.name)
+            .held(&task.task, &container.definition.name)
             .ok_or_else(|| failed(&"its image was not pulled"))?;
         let files = self.networks.files(task, container).map_err(|error| failed(&error))?;
         let host = ContainerHost {
@@ -94,7 +95,7 @@ impl Machine {
         spec.user_namespace = self.users.of(&task.task);
         let stop_signal = spec.stop_signal;
         let runtime = self.runtime.clone();
-        let (id, name) = (task.task.clone(), container.name.clone());
+        let (id, name) = (task.task.clone(), container.definition.name.clone());
         let shim = blocking(move || runtime.create(id.as_str(), &name, spec))
             .await
             .map_err(|error| cannot_start(&error))?;
@@ -107,7 +108,7 @@ impl Machine {
         container: &ContainerAssignment,
     ) -> Result<Adopted, RuntimeError> {
         let runtime = self.runtime.clone();
-        let (id, name) = (task.task.clone(), container.name.clone());
+        let (id, name) = (task.task.clone(), container.definition.name.clone());
         let found = blocking(move || look(&runtime, id.as_str(), &name));
         Ok(match found.await? {
             None => Adopted::Absent,
@@ -117,8 +118,8 @@ impl Machine {
                 Adopted::Exited(container_exit(&record))
             }
             Some((Found::Running(shim), created)) => {
-                self.networks.take_over(task, self.owner(&task.task)).await;
-                if self.images.held(&task.task, &container.name).is_none() {
+                self.networks.adopt(task, self.owner(&task.task)).await;
+                if self.images.held(&task.task, &container.definition.name).is_none() {
                     let holds = self.runtime.holds(task.task.as_str())?;
                     self.images.hold_layers(&task.task, holds.layers.as_deref());
                 }
@@ -131,7 +132,7 @@ impl Machine {
 
     fn stop_signal_of(&self, task: &TaskAssignment, container: &ContainerAssignment) -> i32 {
         self.images
-            .held(&task.task, &container.name)
+            .held(&task.task, &container.definition.name)
             .and_then(|image| image.config.stop_signal.clone())
             .and_then(|signal| signal_number(&signal).ok())
             .unwrap_or(STOP_SIGNAL_DEFAULT)
@@ -143,7 +144,13 @@ impl Machine {
             blocking(move || if kill { shim.kill() } else { shim.signal(stop_signal) }).await;
         if let Err(error) = sent {
             // Its end is noticed by the wait for it, whatever became of the signal.
-            tracing::warn!(%task, container, %error, "cannot signal a container");
+            tracing::warn!(
+                event = "container_signal_failed",
+                %task,
+                container,
+                %error,
+                "cannot signal a container"
+            );
         }
     }
 
@@ -157,7 +164,7 @@ impl Machine {
         };
         room::check(&self.directory, Part::NewTasks).map_err(|detail| failed(&detail))?;
         let (disks, task) = (self.disks.clone(), task.clone());
-        let taken = tokio::task::spawn_blocking(move || disks.attach(&task)).await;
+        let taken = spawn_blocking(move || disks.attach(&task)).await;
         taken.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 
@@ -166,15 +173,25 @@ impl Machine {
     fn reclaim(&self, task: &TaskAssignment) {
         let (runtime, disks, id) = (self.runtime.clone(), self.disks.clone(), task.task.clone());
         let names: Vec<String> =
-            task.containers.iter().map(|container| container.name.clone()).collect();
-        let reclaim = tokio::task::spawn_blocking(move || {
+            task.containers.iter().map(|container| container.definition.name.clone()).collect();
+        let reclaim = spawn_blocking(move || {
             let cleared = names.iter().try_for_each(|name| runtime.clear(id.as_str(), name));
             let is_free = cleared.is_ok();
             if let Err(error) = cleared {
-                tracing::error!(task = %id, %error, "cannot remove what its containers wrote");
+                tracing::error!(
+                    event = "task_files_not_removed",
+                    task = %id,
+                    %error,
+                    "cannot remove the files that a task's containers wrote"
+                );
             }
             if let Err(error) = disks.release(&id, is_free) {
-                tracing::error!(task = %id, %error, "cannot remove its disk");
+                tracing::error!(
+                    event = "task_disk_not_removed",
+                    task = %id,
+                    %error,
+                    "cannot remove the disk of a task; it is tried again"
+                );
             }
         });
         self.reclaims().insert(task.task.clone(), reclaim);
@@ -184,13 +201,18 @@ impl Machine {
     /// lives. Whether nothing of the disk is left.
     async fn release_disk(&self, task: &TaskId) -> bool {
         let (disks, id) = (self.disks.clone(), task.clone());
-        let released = tokio::task::spawn_blocking(move || disks.release(&id, true)).await;
+        let released = spawn_blocking(move || disks.release(&id, true)).await;
         let failure = match released {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        tracing::error!(%task, error = failure, "cannot remove its disk yet");
+        tracing::error!(
+            event = "task_disk_not_removed",
+            %task,
+            error = failure,
+            "cannot remove the disk of a task; it is tried again"
+        );
         false
     }
 
@@ -201,11 +223,21 @@ impl Machine {
     /// Whether nothing of it is left.
     async fn forget_user_namespace(&self, task: &TaskId) -> bool {
         let (users, id) = (self.users.clone(), task.clone());
-        let forgotten = tokio::task::spawn_blocking(move || users.forget(&id)).await;
+        let forgotten = spawn_blocking(move || users.forget(&id)).await;
         match forgotten {
             Ok(Ok(())) => return true,
-            Ok(Err(error)) => tracing::error!(%task, %error, "cannot give back its ids yet"),
-            Err(error) => tracing::error!(%task, %error, "cannot give back its ids yet"),
+            Ok(Err(error)) => tracing::error!(
+                event = "task_ids_not_released",
+                %task,
+                %error,
+                "cannot release the ids of the host that a task had yet"
+            ),
+            Err(error) => tracing::error!(
+                event = "task_ids_not_released",
+                %task,
+                %error,
+                "cannot release the ids of the host that a task had yet"
+            ),
         }
         false
     }
@@ -213,10 +245,15 @@ impl Machine {
     /// The ids stay the task's until its files are gone.
     async fn unpin_user_namespace(&self, task: &TaskId) {
         let (users, id) = (self.users.clone(), task.clone());
-        let unpinned = tokio::task::spawn_blocking(move || users.unpin(&id)).await;
+        let unpinned = spawn_blocking(move || users.unpin(&id)).await;
         let unpinned = unpinned.map_err(|error| error.to_string());
         if let Err(error) = unpinned.and_then(|done| done.map_err(|error| error.to_string())) {
-            tracing::error!(%task, error, "cannot let go of its user namespace yet");
+            tracing::error!(
+                event = "user_namespace_not_removed",
+                %task,
+                error,
+                "cannot remove the user namespace of a task yet"
+            );
         }
     }
 
@@ -227,7 +264,7 @@ impl Machine {
 
     async fn make_user_namespace(&self, task: &TaskId) -> Result<(), UserError> {
         let (users, task) = (self.users.clone(), task.clone());
-        let made = tokio::task::spawn_blocking(move || users.attach(&task)).await;
+        let made = spawn_blocking(move || users.attach(&task)).await;
         made.unwrap_or_else(|error| {
             let (path, source) = (PathBuf::from("a user namespace"), std::io::Error::other(error));
             Err(UserError::Directory { path, source })
@@ -239,7 +276,7 @@ impl Machine {
         let runtime = self.runtime.clone();
         let id = task.task.clone();
         let names: Vec<String> =
-            task.containers.iter().map(|container| container.name.clone()).collect();
+            task.containers.iter().map(|container| container.definition.name.clone()).collect();
         let removed = blocking(move || {
             // Each for itself: one that stays keeps no other.
             let mut all = Ok(());
@@ -250,7 +287,12 @@ impl Machine {
         })
         .await;
         if let Err(error) = &removed {
-            tracing::error!(task = %task.task, %error, "cannot remove its containers yet");
+            tracing::error!(
+                event = "task_containers_not_removed",
+                task = %task.task,
+                %error,
+                "cannot remove the containers of a task yet"
+            );
         }
         removed.is_ok()
     }
@@ -316,7 +358,7 @@ impl TaskHost for Machine {
     ) -> Result<String, StartError> {
         let (shim, _) = self
             .containers
-            .shim(&task.task, &container.name)
+            .shim(&task.task, &container.definition.name)
             .ok_or_else(|| StartError::new("CannotStartContainerError", "it was not created"))?;
         blocking(move || shim.start()).await.map_err(|error| cannot_start(&error))?;
         Ok(runtime_id(container))
@@ -324,18 +366,30 @@ impl TaskHost for Machine {
 
     async fn adopt(&self, task: &TaskAssignment, container: &ContainerAssignment) -> Adopted {
         if let Some(digest) = &container.image_digest {
-            self.images.take_over(&task.task, &container.name, digest);
+            self.images.hold(&task.task, &container.definition.name, digest);
         }
         for attempt in 1.. {
             match self.find(task, container).await {
                 Ok(adopted) => return adopted,
                 // Such as no descriptor left: what runs is not given up for that.
                 Err(error) if attempt < ADOPT_ATTEMPTS => {
-                    tracing::warn!(task = %task.task, container = container.name, %error, "cannot take over yet");
+                    tracing::warn!(
+                        event = "container_adopt_retried",
+                        task = %task.task,
+                        container = container.definition.name,
+                        %error,
+                        "cannot find a container that runs yet; trying again"
+                    );
                     tokio::time::sleep(ADOPT_PAUSE).await;
                 }
                 Err(error) => {
-                    tracing::error!(task = %task.task, container = container.name, %error, "cannot take over");
+                    tracing::error!(
+                        event = "container_not_adopted",
+                        task = %task.task,
+                        container = container.definition.name,
+                        %error,
+                        "cannot find a container that an earlier agent started: it counts as lost"
+                    );
                     break;
                 }
             }
@@ -349,7 +403,13 @@ impl TaskHost for Machine {
         let runtime = self.runtime.clone();
         let (id, name) = (task.clone(), container.to_owned());
         if let Err(error) = blocking(move || runtime.remove(id.as_str(), &name)).await {
-            tracing::error!(%task, container, %error, "cannot remove a container");
+            tracing::error!(
+                event = "container_not_removed",
+                %task,
+                container,
+                %error,
+                "cannot remove a container"
+            );
         }
     }
 
@@ -387,8 +447,8 @@ impl TaskHost for Machine {
     async fn release(&self, task: &TaskAssignment) {
         for container in &task.containers {
             // Only what was made and never started is still there.
-            if self.containers.is_alive(&task.task, &container.name) {
-                self.kill(&task.task, &container.name).await;
+            if self.containers.is_alive(&task.task, &container.definition.name) {
+                self.kill(&task.task, &container.definition.name).await;
             }
         }
         self.reclaim(task);
@@ -396,7 +456,7 @@ impl TaskHost for Machine {
         let _ = self.networks.detach(task).await;
         self.unpin_user_namespace(&task.task).await;
         for container in &task.containers {
-            self.images.release(&task.task, &container.name);
+            self.images.release(&task.task, &container.definition.name);
         }
     }
 
@@ -405,14 +465,19 @@ impl TaskHost for Machine {
         if let Some(reclaim) = reclaim
             && let Err(error) = reclaim.await
         {
-            tracing::error!(task = %task.task, %error, "what its containers wrote was not all removed");
+            tracing::error!(
+                event = "task_files_removal_failed",
+                task = %task.task,
+                %error,
+                "the thread that removes a task's files failed"
+            );
         }
         let removed = self.remove_containers(task).await && self.release_disk(&task.task).await;
         // Again: what could not be removed at the end of the task is tried until it is.
         let detached = self.networks.detach(task).await;
         for container in &task.containers {
-            self.images.release(&task.task, &container.name);
-            self.containers.forget(&task.task, &container.name);
+            self.images.release(&task.task, &container.definition.name);
+            self.containers.forget(&task.task, &container.definition.name);
         }
         // Last: until here something may be left that has the task's ids.
         removed && detached && self.forget_user_namespace(&task.task).await
@@ -441,9 +506,9 @@ fn look(runtime: &Runtime, task: &str, name: &str) -> Result<Option<(Found, bool
     Ok(Some((Found::Lost, false)))
 }
 
-/// The container's UUID without hyphens and half the task's id: unique, and the same after a restart.
+/// The container's UUID without hyphens: unique, and the same after a restart.
 fn runtime_id(container: &ContainerAssignment) -> String {
-    container.id.replace('-', "")
+    container.id.as_str().replace('-', "")
 }
 
 fn cannot_start(error: &RuntimeError) -> StartError {

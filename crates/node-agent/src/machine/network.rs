@@ -3,6 +3,7 @@
 //! `awsvpc`: one namespace, shared by the containers. `bridge`: one per container, as Docker's bridge
 //! has. `none`: the container's own, made by the runtime. `host`: the host's.
 
+use crate::in_span::spawn_blocking;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -87,11 +88,16 @@ impl Networks {
 
     /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody
     /// has cleaned away of them. A task runs on without: it has its network already.
-    pub async fn take_over(&self, task: &TaskAssignment, owner: Option<PathBuf>) {
+    pub async fn adopt(&self, task: &TaskAssignment, owner: Option<PathBuf>) {
         if let TaskNetwork::Awsvpc(_) | TaskNetwork::Host = task.network
             && let Err(error) = self.attach(task, owner).await
         {
-            tracing::warn!(task = %task.task, %error, "cannot take over its network");
+            tracing::warn!(
+                event = "task_network_not_adopted",
+                task = %task.task,
+                %error,
+                "cannot find the network of a task that runs: it runs on with what it has"
+            );
         }
     }
 
@@ -119,19 +125,23 @@ impl Networks {
         let (host, attached) =
             (self.host.clone(), self.lock().values().cloned().collect::<Vec<_>>());
         if let Err(error) = blocking(move || Ok(host.restore_records(&attached)?)).await {
-            tracing::error!(%error, "cannot write down the tasks' networks again");
+            tracing::error!(
+                event = "network_records_not_restored",
+                %error,
+                "cannot write the records of the tasks' networks again"
+            );
         }
     }
 
     /// Removes namespaces of tasks that nobody knows.
-    pub async fn remove_strangers(
+    pub async fn remove_leftovers(
         &self,
-        is_stranger: impl Fn(&TaskId) -> bool,
+        is_leftover: impl Fn(&TaskId) -> bool,
     ) -> Result<(), NetworkError> {
         let host = self.host.clone();
         for name in blocking(move || Ok(host.names()?)).await? {
             let task = name.as_str().split_once('.').map_or(name.as_str(), |(task, _)| task);
-            if is_stranger(&TaskId::new(task)) {
+            if is_leftover(&TaskId::new(task)) {
                 // What stays is tried again at the next start.
                 let _ = self.remove(name).await;
             }
@@ -147,7 +157,12 @@ impl Networks {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = &removed {
-            tracing::error!(namespace = shown, %error, "cannot remove a network namespace yet");
+            tracing::error!(
+                event = "network_namespace_not_removed",
+                namespace = shown,
+                %error,
+                "cannot remove a network namespace yet"
+            );
         }
         removed.is_ok()
     }
@@ -156,7 +171,11 @@ impl Networks {
     pub async fn restore_rules(&self) {
         let host = self.host.clone();
         if let Err(error) = blocking(move || Ok(host.restore_rules()?)).await {
-            tracing::error!(%error, "cannot renew the rules of the tasks' network");
+            tracing::error!(
+                event = "network_rules_not_renewed",
+                %error,
+                "cannot renew the rules of the tasks' network"
+            );
         }
     }
 
@@ -194,7 +213,7 @@ impl Networks {
             TaskNetwork::Host => None,
             TaskNetwork::Awsvpc(interface) => Some(interface.private_dns_name.clone()),
             TaskNetwork::Bridge | TaskNetwork::None => {
-                Some(container.id.replace('-', "").chars().take(12).collect())
+                Some(container.id.as_str().replace('-', "").chars().take(12).collect())
             }
         }
     }
@@ -209,7 +228,8 @@ impl Networks {
             return host_files(container);
         }
         let mut files = vec![("resolv.conf", resolv_conf(container)?)];
-        let hostname = container.hostname.clone().or_else(|| self.hostname(task, container));
+        let hostname =
+            container.definition.hostname.clone().or_else(|| self.hostname(task, container));
         if let Some(hostname) = &hostname {
             let address = self.of_container(task, container).and_then(|made| made.address);
             let own = address.map(|address| (address, hostname.as_str()));
@@ -282,7 +302,7 @@ fn namespace_name(
     container: &ContainerAssignment,
 ) -> Result<NamespaceName, InvalidName> {
     match task.network {
-        TaskNetwork::Bridge => format!("{}.{}", task.task, container.name).parse(),
+        TaskNetwork::Bridge => format!("{}.{}", task.task, container.definition.name).parse(),
         _ => task.task.as_str().parse(),
     }
 }
@@ -331,7 +351,7 @@ fn port_mapping(port: &outport_node_protocol::PortBinding) -> PortMapping {
 /// The files of a task on the host's network are the host's own, its name servers on loopback too. As Docker makes them.
 fn host_files(container: &ContainerAssignment) -> Result<Vec<TextFile>, NetworkError> {
     let resolv_conf = match host_file("/etc/resolv.conf") {
-        Some(text) if container.dns_servers.is_empty() => text,
+        Some(text) if container.definition.dns_servers.is_empty() => text,
         _ => resolv_conf(container)?,
     };
     let hosts = host_file("/etc/hosts").unwrap_or_default();
@@ -366,6 +386,7 @@ fn mac_address(text: &str) -> Result<MacAddress, NetworkError> {
 
 fn extra_hosts(container: &ContainerAssignment) -> Result<Vec<(String, IpAddr)>, NetworkError> {
     container
+        .definition
         .extra_hosts
         .iter()
         .map(|(name, address)| Ok((name.clone(), ip_address(address, "extraHosts address")?)))
@@ -373,13 +394,13 @@ fn extra_hosts(container: &ContainerAssignment) -> Result<Vec<(String, IpAddr)>,
 }
 
 fn resolv_conf(container: &ContainerAssignment) -> Result<String, NetworkError> {
-    let servers = if container.dns_servers.is_empty() {
+    let servers = if container.definition.dns_servers.is_empty() {
         host_name_servers()
     } else {
-        let servers = container.dns_servers.iter();
+        let servers = container.definition.dns_servers.iter();
         servers.map(|server| ip_address(server, "dnsServers address")).collect::<Result<_, _>>()?
     };
-    Ok(resolv_conf_file(&servers, &container.dns_search_domains, &[]))
+    Ok(resolv_conf_file(&servers, &container.definition.dns_search_domains, &[]))
 }
 
 /// Those that tasks ask unless their definition says otherwise.
@@ -397,5 +418,5 @@ fn ip_address(text: &str, what: &'static str) -> Result<IpAddr, NetworkError> {
 async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, NetworkError> + Send + 'static,
 ) -> Result<T, NetworkError> {
-    tokio::task::spawn_blocking(call).await.map_err(std::io::Error::other)?
+    spawn_blocking(call).await.map_err(std::io::Error::other)?
 }

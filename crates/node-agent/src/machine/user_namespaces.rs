@@ -62,6 +62,7 @@ impl UserNamespaces {
         let mut users = Self { is_on: false, ranges, pins };
         let none = |reason: &str| {
             tracing::warn!(
+                event = "user_namespaces_off",
                 reason,
                 "root in a container is root of this host: tasks have no user namespaces"
             );
@@ -73,6 +74,7 @@ impl UserNamespaces {
             Ok(Err(UserNamespaceTrialError::Inconclusive(reason))) => {
                 users.is_on = true;
                 tracing::warn!(
+                    event = "user_namespaces_not_tried",
                     reason,
                     "cannot try now whether this host has user namespaces: tasks that get none will not start \
                      (--no-user-namespaces starts them without)"
@@ -104,11 +106,21 @@ impl UserNamespaces {
     /// What the record of a task says that an earlier agent started.
     pub fn keep(&self, task: &TaskId, first_id: u32) {
         let Some(range) = IdRange::beginning(first_id) else {
-            tracing::error!(%task, first_id, "its record has ids that no task has");
+            tracing::error!(
+                event = "task_ids_invalid",
+                %task,
+                first_id,
+                "the record of a task has ids of the host that no task can have"
+            );
             return;
         };
         if let Err(error) = self.ranges.keep(task.as_str(), range) {
-            tracing::error!(%task, %error, "other instances of this host do not see which ids it has");
+            tracing::error!(
+                event = "task_ids_not_published",
+                %task,
+                %error,
+                "cannot write which ids of the host a task has: other instances of this host do not see them"
+            );
         }
     }
 
@@ -117,7 +129,7 @@ impl UserNamespaces {
     ///
     /// # Errors
     /// When something of it stays.
-    pub fn remove_strangers(&self, left_alone: &[TaskId]) -> Result<(), UserError> {
+    pub fn remove_leftovers(&self, left_alone: &[TaskId]) -> Result<(), UserError> {
         if !left_alone.is_empty() {
             self.ranges.keep_all_written();
         }
@@ -190,8 +202,8 @@ pub fn remove_user_namespaces(run_dir: &Path) -> Result<(), UserNamespaceError> 
 fn has_its_own(task: &TaskAssignment) -> bool {
     task.network != TaskNetwork::Host
         && task.containers.iter().all(|container| {
-            let mut added = container.linux.capabilities_add.iter();
-            !container.privileged && !added.any(|name| is_void_in_a_user_namespace(name))
+            let mut added = container.definition.linux.capabilities_add.iter();
+            !container.definition.privileged && !added.any(|name| is_void_in_a_user_namespace(name))
         })
 }
 
@@ -203,7 +215,12 @@ fn names(directory: &Path) -> Vec<String> {
         }
         Err(error) => {
             if error.kind() != ErrorKind::NotFound {
-                tracing::error!(directory = %directory.display(), %error, "cannot list it");
+                tracing::error!(
+                    event = "directory_not_listed",
+                    directory = %directory.display(),
+                    %error,
+                    "cannot list a directory of the run directory"
+                );
             }
             Vec::new()
         }
@@ -241,10 +258,10 @@ mod tests {
         check(true, &|_| {});
         check(true, &|task| task.network = TaskNetwork::Bridge);
         check(false, &|task| task.network = TaskNetwork::Host);
-        check(false, &|task| task.containers[1].privileged = true);
+        check(false, &|task| task.containers[1].definition.privileged = true);
         let add = |names: &'static str| {
             move |task: &mut TaskAssignment| {
-                task.containers[1].linux.capabilities_add = vec![names.to_owned()];
+                task.containers[1].definition.linux.capabilities_add = vec![names.to_owned()];
             }
         };
         check(true, &add("NET_ADMIN"));
@@ -272,7 +289,7 @@ mod tests {
         // Of the second there is no record; the operator does not want any more of them.
         let users = open(scratch.path(), Err("not wanted"));
         users.keep(&one.task, first);
-        users.remove_strangers(&[]).unwrap();
+        users.remove_leftovers(&[]).unwrap();
         assert_eq!(users.of(&one.task), Some(pinned.clone()));
         assert!(is_pinned(&pinned.path) && !scratch.path().join("run/0123abcd/users/two").exists());
         assert_eq!(users.reserve(&three).unwrap(), None);
@@ -294,7 +311,7 @@ mod tests {
         let pins = [&one, &two].map(|task| users.of(&task.task).unwrap().path);
         drop(users);
         let users = open(scratch.path(), Ok(()));
-        users.remove_strangers(std::slice::from_ref(&two.task)).unwrap();
+        users.remove_leftovers(std::slice::from_ref(&two.task)).unwrap();
         assert!(!pins[0].exists() && is_pinned(&pins[1]), "only its own namespace");
         for number in 0..8 {
             let reserved = users.reserve(&task(&format!("new{number}"), |_| {})).unwrap().unwrap();

@@ -1,9 +1,14 @@
 //! What a task needs of the machine. The real one is [`crate::machine::Machine`]; tests have their own.
 
+use std::collections::HashSet;
 use std::future::Future;
+use std::io;
 
 use outport_model::TaskId;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment};
+
+use super::launch_metrics::timed;
+use crate::task_record::Loaded;
 
 /// Why a task or container did not start, in AWS's words (`CannotPullContainerError: …`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,14 +119,37 @@ pub trait TaskHost: Send + Sync + 'static {
     fn forget(&self, task: &TaskAssignment) -> impl Future<Output = bool> + Send;
 }
 
+/// What the tasks of a node need of its machine beside what each of them needs: it is asked for what is there of tasks
+/// whose records say too little.
+pub trait NodeHost: TaskHost {
+    type Error: std::fmt::Display + From<io::Error> + Send;
+
+    /// After a start of the agent: holds what the tasks in `found` have, says in their records what those do not say, and
+    /// removes what is of no task in it, each such task `mark`ed before. Gives those tasks.
+    fn take_over(
+        &self,
+        found: &mut Loaded,
+        mark: impl Fn(&TaskId) -> io::Result<()> + Send + 'static,
+    ) -> impl Future<Output = Result<HashSet<TaskId>, Self::Error>> + Send;
+
+    /// The ids of the machine that the containers of a task without a record were made with; they stay its own.
+    fn ids_of(&self, task: &TaskId) -> Option<u32>;
+
+    /// Removes what is left of a task that nobody wants and whose record is lost.
+    fn remove_unrecorded(
+        &self,
+        task: &TaskId,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
 /// Pulls what these containers need, all at once: the store of images limits what runs at a time.
 pub async fn pull_all<H: TaskHost>(
     host: &H,
     task: &TaskAssignment,
     indices: &[usize],
 ) -> Vec<(usize, Result<PulledImage, StartError>)> {
-    let pulls = indices
-        .iter()
-        .map(|index| async move { (*index, host.pull(task, &task.containers[*index]).await) });
+    let pulls = indices.iter().map(|index| async move {
+        (*index, timed("pull", host.pull(task, &task.containers[*index])).await)
+    });
     futures_util::future::join_all(pulls).await
 }

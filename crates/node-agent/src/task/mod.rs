@@ -12,6 +12,8 @@
 //! are not shipped yet.
 
 pub mod host;
+mod launch_metrics;
+pub(crate) mod life_log;
 pub mod plan;
 pub mod runner;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Source: "Container dependency" in the task definition parameters; `essential` of a container.
 
 use outport_model::task::{ContainerStatus, StopCode};
-use outport_model::task_definition::DependencyCondition;
+use outport_model::task_definition::{DependencyCondition, LaunchType};
 use outport_node_protocol::{ContainerAssignment, ContainerReport, StopCause};
 
 use super::host::ContainerExit;
@@ -49,7 +49,7 @@ pub fn next_starts(containers: &[ContainerAssignment], stages: &[Stage]) -> Star
             Dependencies::Failed(on) => {
                 return StartStep::Impossible(format!(
                     "container {} depends on container {on}, which ended without success",
-                    container.name
+                    container.definition.name
                 ));
             }
         }
@@ -77,8 +77,9 @@ fn dependencies(
     stages: &[Stage],
 ) -> Dependencies {
     let mut pending = false;
-    for dependency in &container.depends_on {
-        let on = containers.iter().position(|other| other.name == dependency.container_name);
+    for dependency in &container.definition.depends_on {
+        let on =
+            containers.iter().position(|other| other.definition.name == dependency.container_name);
         let Some(stage) = on.map(|index| &stages[index]) else {
             return Dependencies::Failed(dependency.container_name.clone());
         };
@@ -104,15 +105,19 @@ pub fn next_stops(containers: &[ContainerAssignment], stages: &[Stage]) -> Vec<u
         (0..containers.len()).filter(|index| stages[*index] == Stage::Running).collect();
     let needed = |name: &str| {
         running.iter().any(|index| {
-            containers[*index].depends_on.iter().any(|dependency| dependency.container_name == name)
+            containers[*index]
+                .definition
+                .depends_on
+                .iter()
+                .any(|dependency| dependency.container_name == name)
         })
     };
-    running.iter().copied().filter(|index| !needed(&containers[*index].name)).collect()
+    running.iter().copied().filter(|index| !needed(&containers[*index].definition.name)).collect()
 }
 
 /// Whether the exit of this container ends the task, and why.
 pub fn cause_of_exit(container: &ContainerAssignment) -> Option<StopCause> {
-    container.essential.then(essential_exit)
+    container.definition.essential.then(essential_exit)
 }
 
 /// Why a task ends of which neither a record nor a running container is left.
@@ -144,11 +149,10 @@ fn essential_exit() -> StopCause {
 /// A task that never got going. On Fargate the task itself says what went wrong; on a container
 /// instance the task says that it failed, and the container says what.
 /// Source: "Stopped tasks error messages" in the developer guide, for both launch types.
-pub fn cause_of_failed_start(launch_type: &str, reason: &str) -> StopCause {
-    let reason = if launch_type == "FARGATE" {
-        reason.to_owned()
-    } else {
-        "Task failed to start".to_owned()
+pub fn cause_of_failed_start(launch_type: LaunchType, reason: &str) -> StopCause {
+    let reason = match launch_type {
+        LaunchType::Fargate => reason.to_owned(),
+        LaunchType::Ec2 | LaunchType::External => "Task failed to start".to_owned(),
     };
     StopCause { code: StopCode::TaskFailedToStart, reason }
 }
@@ -180,7 +184,7 @@ mod tests {
         let (containers, stages) = parse(text);
         let actual = match next_starts(&containers, &stages) {
             StartStep::Start(indices) => {
-                let names = indices.iter().map(|index| containers[*index].name.as_str());
+                let names = indices.iter().map(|index| containers[*index].definition.name.as_str());
                 format!("start {}", names.collect::<Vec<_>>().join(" "))
             }
             StartStep::Wait => "wait".to_owned(),
@@ -194,7 +198,8 @@ mod tests {
     fn check_stop(text: &str, expected: &str) {
         let (containers, stages) = parse(text);
         let names = next_stops(&containers, &stages);
-        let names: Vec<&str> = names.iter().map(|i| containers[*i].name.as_str()).collect();
+        let names: Vec<&str> =
+            names.iter().map(|i| containers[*i].definition.name.as_str()).collect();
         assert_eq!(names.join(" "), expected, "{text}");
     }
 

@@ -14,11 +14,14 @@ use outport_node_protocol::{ContainerAssignment, ContainerReport, StopCause};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::host::{Adopted, ContainerExit, StartError, TaskHost, pull_all};
+use super::launch_metrics::timed;
+use super::life_log;
 use super::plan::{self, Stage, StartStep};
-use crate::board::Board;
 use crate::task_record::{TaskRecord, TaskRecords};
+use crate::task_reports::TaskReports;
 
 /// What the agent wants of a task. It only moves down this list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +43,7 @@ pub enum Origin {
     /// Nothing of it is here.
     New,
     /// An earlier agent began it, and its record says how far it was.
-    TakenOver,
+    Recorded,
     /// It was here, and its record is lost or damaged: what runs, runs on; what does not is not started.
     Unrecorded,
 }
@@ -61,7 +64,7 @@ enum Event {
 pub struct TaskRunner<H> {
     host: Arc<H>,
     records: TaskRecords,
-    board: Arc<Board>,
+    task_reports: Arc<TaskReports>,
     record: TaskRecord,
     orders: watch::Receiver<Order>,
     origin: Origin,
@@ -76,7 +79,7 @@ impl<H: TaskHost> TaskRunner<H> {
     pub fn new(
         host: Arc<H>,
         records: TaskRecords,
-        board: Arc<Board>,
+        task_reports: Arc<TaskReports>,
         record: TaskRecord,
         orders: watch::Receiver<Order>,
         origin: Origin,
@@ -87,7 +90,7 @@ impl<H: TaskHost> TaskRunner<H> {
         Self {
             host,
             records,
-            board,
+            task_reports,
             record,
             orders,
             origin,
@@ -104,7 +107,7 @@ impl<H: TaskHost> TaskRunner<H> {
             self.resume_logs().await;
         } else {
             if self.origin != Origin::New {
-                self.take_over().await;
+                self.adopt_containers().await;
             }
             let outcome = match self.record.report.status {
                 status if status >= TaskStatus::Stopping => Launch::Stop(None),
@@ -130,7 +133,7 @@ impl<H: TaskHost> TaskRunner<H> {
     }
 
     /// Finds out what became of the containers while nobody looked.
-    async fn take_over(&mut self) {
+    async fn adopt_containers(&mut self) {
         for index in 0..self.stages.len() {
             let mut container = self.container(index).clone();
             let pulled = self.record.report.containers[index].image_digest.clone();
@@ -148,7 +151,9 @@ impl<H: TaskHost> TaskRunner<H> {
                 }
                 // It was being made when the agent died, and is made again.
                 Adopted::Lost if self.was_never_started(index) => {
-                    self.host.discard(&self.record.assignment.task, &container.name).await;
+                    self.host
+                        .discard(&self.record.assignment.task, &container.definition.name)
+                        .await;
                 }
                 // A clean-up takes the whole container away, a crash of the host its processes.
                 Adopted::Absent | Adopted::Lost => {
@@ -164,13 +169,15 @@ impl<H: TaskHost> TaskRunner<H> {
         }
         // As a whole: what was added to the record since becomes one line again.
         self.kept(self.records.write(&self.record));
-        self.board.put(self.record.report.clone());
+        self.task_reports.put(self.record.report.clone());
     }
 
     async fn launch(&mut self) -> Launch {
         if self.order() != Order::Run {
             return Launch::Stop(self.ordered_cause());
         }
+        life_log::launching(&self.record.assignment);
+        let begun = Instant::now();
         match self.prepare().await {
             Err(error) => return Launch::Stop(Some(self.failed_launch(&error.reason))),
             Ok(false) => return Launch::Stop(self.ordered_cause()),
@@ -200,6 +207,7 @@ impl<H: TaskHost> TaskRunner<H> {
         }
         self.record.report.started_at_ms = Some(self.host.now_ms());
         self.advance(TaskStatus::Running);
+        life_log::running(&self.record.report, begun.elapsed());
         Launch::Running
     }
 
@@ -217,7 +225,7 @@ impl<H: TaskHost> TaskRunner<H> {
         };
         let pulled = {
             let (host, task) = (&self.host, &self.record.assignment);
-            let attach = host.attach(task);
+            let attach = timed("attach", host.attach(task));
             let pulls = pull_all(host.as_ref(), task, &waiting);
             let mut orders = self.orders.clone();
             let pull = async {
@@ -255,7 +263,8 @@ impl<H: TaskHost> TaskRunner<H> {
         self.keep();
         for index in waiting {
             let container = self.container(index).clone();
-            if let Err(error) = self.host.create(&self.record.assignment, &container).await {
+            let create = self.host.create(&self.record.assignment, &container);
+            if let Err(error) = timed("create", create).await {
                 self.note_failure(index, &error.reason);
                 return Err(error);
             }
@@ -272,13 +281,13 @@ impl<H: TaskHost> TaskRunner<H> {
     /// Nothing of the task's own runs before that, see `prepare`.
     fn begin_record(&self) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
         self.records.write(&self.record).map_err(|error| not_recorded(&error))?;
-        let (records, task) = (self.records.clone(), self.record.report.task.clone());
-        Ok(tokio::task::spawn_blocking(move || records.flush(&task)))
+        Ok(self.records.flush_behind(&self.record.report.task))
     }
 
     async fn start(&mut self, index: usize) -> Result<(), StartError> {
         let container = self.container(index).clone();
-        let runtime_id = self.host.start(&self.record.assignment, &container).await?;
+        let start = self.host.start(&self.record.assignment, &container);
+        let runtime_id = timed("start", start).await?;
         self.note_running(index, runtime_id);
         self.publish();
         Ok(())
@@ -337,15 +346,21 @@ impl<H: TaskHost> TaskRunner<H> {
         let report = &mut self.record.report.containers[index];
         report.status = ContainerStatus::Running;
         report.runtime_id = Some(runtime_id);
-        let exit = self.host.exit(&self.record.report.task, &self.container(index).name);
+        let exit = self.host.exit(&self.record.report.task, &self.container(index).definition.name);
         let sender = self.exit_sender.clone();
-        tokio::spawn(async move {
+        let watch = async move {
             // Nobody listens any more when the task was let go of.
             let _unheard = sender.send((index, exit.await));
-        });
+        };
+        tokio::spawn(watch.in_current_span());
     }
 
     fn note_exit(&mut self, index: usize, exit: ContainerExit) {
+        life_log::container_exited(
+            &self.record.report,
+            &self.container(index).definition.name,
+            &exit,
+        );
         let report = &mut self.record.report.containers[index];
         report.status = ContainerStatus::Stopped;
         report.exit_code = exit.exit_code;
@@ -367,7 +382,7 @@ impl<H: TaskHost> TaskRunner<H> {
         if !is_said(&self.record.report.containers) {
             self.note_failure(0, reason);
         }
-        plan::cause_of_failed_start(&self.record.assignment.launch_type, reason)
+        plan::cause_of_failed_start(self.record.assignment.launch_type, reason)
     }
 
     /// Nobody knows it without a record.
@@ -401,10 +416,10 @@ impl<H: TaskHost> TaskRunner<H> {
         }
     }
 
-    /// On disk first, then to whoever reads the board.
+    /// On disk first, then to whoever reads the task reports.
     fn publish(&self) {
         self.keep();
-        self.board.put(self.record.report.clone());
+        self.task_reports.put(self.record.report.clone());
     }
 
     fn keep(&self) {
@@ -417,7 +432,12 @@ impl<H: TaskHost> TaskRunner<H> {
 
     fn kept(&self, written: std::io::Result<()>) {
         if let Err(error) = written {
-            tracing::error!(task = %self.record.report.task, %error, "cannot write its record");
+            tracing::error!(
+                event = "task_record_not_written",
+                task = %self.record.report.task,
+                %error,
+                "cannot write the record of a task"
+            );
         }
     }
 }

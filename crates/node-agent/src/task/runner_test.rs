@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outport_model::task::{ContainerStatus, StopCode};
-use outport_model::task_definition::{ContainerDependency, DependencyCondition, LinuxParameters};
-use outport_model::{DesiredStatus, TaskId, TaskStatus};
+use outport_model::task_definition::{
+    ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
+};
+use outport_model::{
+    AccountId, ClusterName, ContainerId, DesiredStatus, Family, Region, TaskId, TaskStatus,
+};
 use outport_node_protocol::{
     ContainerAssignment, TaskAssignment, TaskLimits, TaskNetwork, TaskReport,
 };
@@ -14,8 +18,8 @@ use tokio::sync::{Notify, watch};
 
 use super::host::{Adopted, ContainerExit, PulledImage, StartError, TaskHost};
 use super::runner::{Order, Origin, StopReason, TaskRunner};
-use crate::board::Board;
 use crate::task_record::{TaskRecord, TaskRecords};
+use crate::task_reports::TaskReports;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,13 +28,13 @@ pub fn assignment(containers: &[&str]) -> TaskAssignment {
     TaskAssignment {
         task: TaskId::new("t1"),
         desired: DesiredStatus::Running,
-        account: "000000000000".into(),
-        region: "us-east-1".into(),
-        cluster: "default".into(),
+        account: AccountId::new("000000000000"),
+        region: Region::new("us-east-1"),
+        cluster: ClusterName::new("default"),
         task_arn: "arn:aws:ecs:us-east-1:000000000000:task/default/t1".into(),
-        family: "app".into(),
+        family: Family::new("app"),
         revision: 1,
-        launch_type: "FARGATE".into(),
+        launch_type: LaunchType::Fargate,
         availability_zone: None,
         service: None,
         network: TaskNetwork::None,
@@ -59,37 +63,17 @@ fn container(text: &str) -> ContainerAssignment {
         .collect();
     let stop_timeout_s = if name == "slow" { 120 } else { 1 };
     ContainerAssignment {
-        id: name.clone(),
+        id: ContainerId::new(&name),
         arn: name.clone(),
-        name,
-        image: "app:1".into(),
         image_digest: None,
-        essential,
-        entry_point: None,
-        command: None,
-        working_directory: None,
-        user: None,
-        environment: vec![],
-        cpu_units: 0,
-        memory_mib: None,
-        memory_reservation_mib: None,
         ports: vec![],
-        ulimits: vec![],
-        readonly_root_filesystem: false,
-        privileged: false,
-        hostname: None,
-        interactive: false,
-        pseudo_terminal: false,
-        extra_hosts: vec![],
-        dns_servers: vec![],
-        dns_search_domains: vec![],
-        docker_labels: vec![],
-        linux: LinuxParameters::default(),
-        system_controls: vec![],
-        depends_on,
-        stop_timeout_s,
-        start_timeout_s: None,
         log: None,
+        definition: ContainerDefinition {
+            essential,
+            depends_on,
+            stop_timeout_s,
+            ..ContainerDefinition::new(name, "app:1")
+        },
     }
 }
 
@@ -162,7 +146,7 @@ impl TaskHost for Host {
         _: &TaskAssignment,
         container: &ContainerAssignment,
     ) -> Result<(), StartError> {
-        self.0.say(format!("create {}", container.name));
+        self.0.say(format!("create {}", container.definition.name));
         if self.0.slow_create {
             std::future::pending::<()>().await;
         }
@@ -173,12 +157,12 @@ impl TaskHost for Host {
         _: &TaskAssignment,
         container: &ContainerAssignment,
     ) -> Result<String, StartError> {
-        self.0.say(format!("start {}", container.name));
-        Ok(format!("id-{}", container.name))
+        self.0.say(format!("start {}", container.definition.name));
+        Ok(format!("id-{}", container.definition.name))
     }
     async fn adopt(&self, _: &TaskAssignment, container: &ContainerAssignment) -> Adopted {
-        self.0.looked_for.lock().unwrap().push(container.name.clone());
-        self.0.adopted.get(&container.name).cloned().unwrap_or(Adopted::Absent)
+        self.0.looked_for.lock().unwrap().push(container.definition.name.clone());
+        self.0.adopted.get(&container.definition.name).cloned().unwrap_or(Adopted::Absent)
     }
     async fn discard(&self, _: &TaskId, container: &str) {
         self.0.say(format!("discard {container}"));
@@ -228,7 +212,7 @@ impl TaskHost for Host {
 
 struct Bench {
     host: Arc<FakeHost>,
-    board: Arc<Board>,
+    task_reports: Arc<TaskReports>,
     orders: watch::Sender<Order>,
     runner: tokio::task::JoinHandle<()>,
     _directory: tempfile::TempDir,
@@ -245,7 +229,7 @@ impl Bench {
         taken_over: Option<TaskStatus>,
         order: Order,
     ) -> Self {
-        let (host, board) = (Arc::new(host), Arc::new(Board::default()));
+        let (host, task_reports) = (Arc::new(host), Arc::new(TaskReports::default()));
         let directory = tempfile::tempdir().unwrap();
         let records =
             TaskRecords::open(directory.path().join("tasks"), directory.path().join("memory"))
@@ -260,46 +244,47 @@ impl Bench {
             }
             records.write(&record).unwrap();
         }
-        let origin = if taken_over.is_some() { Origin::TakenOver } else { Origin::New };
-        Self::run(host, directory, records, board, record, order, origin)
+        let origin = if taken_over.is_some() { Origin::Recorded } else { Origin::New };
+        Self::run(host, directory, records, task_reports, record, order, origin)
     }
 
     /// A task that was here, and whose record is damaged.
     fn start_unrecorded(host: FakeHost, containers: &[&str]) -> Self {
-        let (host, board) = (Arc::new(host), Arc::new(Board::default()));
+        let (host, task_reports) = (Arc::new(host), Arc::new(TaskReports::default()));
         let directory = tempfile::tempdir().unwrap();
         let (disk, memory) = (directory.path().join("tasks"), directory.path().join("memory"));
         let records = TaskRecords::open(disk, memory).unwrap();
         let record = TaskRecord::new(assignment(containers), "boot");
-        Self::run(host, directory, records, board, record, Order::Run, Origin::Unrecorded)
+        Self::run(host, directory, records, task_reports, record, Order::Run, Origin::Unrecorded)
     }
 
     fn run(
         host: Arc<FakeHost>,
         directory: tempfile::TempDir,
         records: TaskRecords,
-        board: Arc<Board>,
+        task_reports: Arc<TaskReports>,
         record: TaskRecord,
         order: Order,
         origin: Origin,
     ) -> Self {
-        board.put(record.report.clone());
+        task_reports.put(record.report.clone());
         let (orders, receiver) = watch::channel(order);
         let machine = Arc::new(Host(host.clone()));
-        let runner = TaskRunner::new(machine, records, board.clone(), record, receiver, origin);
+        let runner =
+            TaskRunner::new(machine, records, task_reports.clone(), record, receiver, origin);
         let runner = tokio::spawn(runner.run());
-        Self { host, board, orders, runner, _directory: directory }
+        Self { host, task_reports, orders, runner, _directory: directory }
     }
 
     async fn reaches(&self, status: TaskStatus) -> TaskReport {
         let reached = async {
             loop {
                 if let Some(report) =
-                    self.board.reports().into_iter().find(|report| report.status >= status)
+                    self.task_reports.reports().into_iter().find(|report| report.status >= status)
                 {
                     return report;
                 }
-                self.board.changed().await;
+                self.task_reports.changed().await;
             }
         };
         tokio::time::timeout(PATIENCE, reached).await.expect("the status is reached in time")
@@ -308,7 +293,7 @@ impl Bench {
     async fn log(self) -> String {
         self.orders.send_replace(Order::Forget);
         tokio::time::timeout(PATIENCE, self.runner).await.expect("it ends").unwrap();
-        assert!(self.board.reports().is_empty());
+        assert!(self.task_reports.reports().is_empty());
         self.host.log.lock().unwrap().join(", ")
     }
 }
@@ -390,10 +375,10 @@ async fn what_was_pulled_is_on_disk_before_a_container_is_made_of_it() {
     let host = Arc::new(FakeHost { slow_create: true, ..FakeHost::default() });
     let record = TaskRecord::new(assignment(&["a", "b"]), "boot");
     let (_orders, receiver) = watch::channel(Order::Run);
-    let board = Arc::new(Board::default());
+    let task_reports = Arc::new(TaskReports::default());
     let machine = Arc::new(Host(host.clone()));
     let origin = Origin::New;
-    let runner = TaskRunner::new(machine, open(), board.clone(), record, receiver, origin);
+    let runner = TaskRunner::new(machine, open(), task_reports.clone(), record, receiver, origin);
     let running = tokio::spawn(runner.run());
     let made = async {
         while !host.log.lock().unwrap().iter().any(|line| line == "create a") {
@@ -545,13 +530,13 @@ async fn what_cannot_be_killed_is_reported_after_a_bound() {
     let begun = tokio::time::Instant::now();
     bench.orders.send_replace(Order::Stop(None));
     let stopped = async {
-        while bench.board.reports()[0].status < TaskStatus::Stopped {
-            bench.board.changed().await;
+        while bench.task_reports.reports()[0].status < TaskStatus::Stopped {
+            bench.task_reports.changed().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(120), stopped).await.expect("it has an end");
     assert!(begun.elapsed() > Duration::from_secs(60), "not before it was killed in earnest");
-    let report = &bench.board.reports()[0].containers[0];
+    let report = &bench.task_reports.reports()[0].containers[0];
     assert_eq!(report.exit_code, None);
     let reason = "The container's processes were killed and did not end";
     assert_eq!(report.reason.as_deref(), Some(reason));
@@ -579,32 +564,33 @@ async fn a_task_that_cannot_be_recorded_says_why_in_both_places() {
         TaskRecords::open(directory.path().join("tasks"), directory.path().join("memory")).unwrap();
     // A file where the task's directory would be.
     std::fs::write(directory.path().join("tasks/t1"), "").unwrap();
-    let board = Arc::new(Board::default());
-    for launch_type in ["EC2", "FARGATE"] {
+    let task_reports = Arc::new(TaskReports::default());
+    for launch_type in [LaunchType::Ec2, LaunchType::Fargate] {
         let mut assignment = assignment(&["a", "b"]);
-        assignment.launch_type = launch_type.into();
+        assignment.launch_type = launch_type;
         let record = TaskRecord::new(assignment, "boot");
         let (_orders, receiver) = watch::channel(Order::Run);
         let host = Arc::new(Host(Arc::new(FakeHost::default())));
-        let (records, told) = (records.clone(), board.clone());
+        let (records, told) = (records.clone(), task_reports.clone());
         let runner = TaskRunner::new(host, records, told, record, receiver, Origin::New);
         let running = tokio::spawn(runner.run());
         let stopped = async {
             loop {
-                if let Some(report) = board.reports().pop()
+                if let Some(report) = task_reports.reports().pop()
                     && report.status == TaskStatus::Stopped
                 {
                     return report;
                 }
-                board.changed().await;
+                task_reports.changed().await;
             }
         };
         let report = tokio::time::timeout(PATIENCE, stopped).await.expect("it stops");
         let reason = report.containers[0].reason.clone().unwrap();
         assert!(reason.starts_with("ResourceInitializationError: "), "{reason}");
-        let expected = if launch_type == "EC2" { "Task failed to start" } else { &reason };
+        let expected =
+            if launch_type == LaunchType::Ec2 { "Task failed to start" } else { &reason };
         assert_eq!(report.stop.unwrap().reason, expected);
         running.abort();
-        board.forget(&report.task);
+        task_reports.forget(&report.task);
     }
 }

@@ -66,7 +66,12 @@ pub(super) fn read(bytes: &[u8], task: &TaskId) -> Copy {
             }
             Document::NotUnderstood(why) => return Copy::NotUnderstood(why),
             Document::Damaged(why) => {
-                tracing::warn!(%task, why, "a line of its record is damaged; the one before it counts");
+                tracing::warn!(
+                    event = "task_record_line_damaged",
+                    %task,
+                    why,
+                    "a line of its record is damaged; the one before it counts"
+                );
             }
         }
     }
@@ -143,6 +148,7 @@ mod tests {
     const LINES: &str = include_str!("../../tests/golden/task_record.v2");
     const FIRST_ID: &str = include_str!("../../tests/golden/task_record.v2.first_id");
     const CHECKED: &str = include_str!("../../tests/golden/task_record.v2.checked");
+    const DEFINITION: &str = include_str!("../../tests/golden/task_record.v2.definition");
 
     fn task() -> TaskId {
         TaskId::new("f2dc86bb0cd1583525d464c92d2095a1")
@@ -171,12 +177,13 @@ mod tests {
         check(LINES, 2, None, TaskStatus::Stopping, None);
         check(FIRST_ID, 2, Some(2_000_224_256), TaskStatus::Stopping, Some(20));
         check(CHECKED, 2, Some(2_000_224_256), TaskStatus::Stopping, Some(20));
+        check(DEFINITION, 2, Some(2_000_224_256), TaskStatus::Stopping, Some(20));
     }
 
     #[test]
     fn what_is_written_is_what_was_written() {
-        let mut record = record(CHECKED.as_bytes());
-        let mut lines = CHECKED.split('\n');
+        let mut record = record(DEFINITION.as_bytes());
+        let mut lines = DEFINITION.split('\n');
         let [taken_on, running, stopping] = [(); 3].map(|()| lines.next().unwrap());
         let last = later(&record.report).unwrap();
         assert_eq!(String::from_utf8(last).unwrap(), format!("\n{stopping}"));

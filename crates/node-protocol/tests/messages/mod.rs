@@ -1,13 +1,18 @@
-//! One message of each kind with every field set, as version 1 writes it.
+//! One message of each kind with every field set.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::task::{ContainerStatus, StopCode};
 use outport_model::task_definition::{
-    ContainerDependency, DependencyCondition, LinuxParameters, Tmpfs, TransportProtocol, Ulimit,
+    AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
+    LinuxParameters, LogConfiguration, PortMapping, Tmpfs, TransportProtocol, Ulimit,
 };
-use outport_model::{DesiredStatus, NodeId, TaskId, TaskStatus};
+use outport_model::{
+    AccountId, ClusterName, ContainerId, DesiredStatus, Family, NetworkInterfaceId, NodeId, Region,
+    SecurityGroupId, ServiceName, TaskId, TaskStatus,
+};
 use outport_node_protocol::*;
 
 const TIME_MS: i64 = 1_795_880_000_000;
@@ -74,33 +79,55 @@ pub fn registered() -> Registered {
         registry_names: vec!["*.dkr.ecr.us-east-1.localhost:4566".into()],
         vpc_cidr: "172.31.0.0/16".into(),
         protocol_version: 2,
+        takes_report_changes: true,
     }
 }
 
+/// Of version 2.
 pub fn assignment_request() -> AssignmentRequest {
-    AssignmentRequest { node: node(), known_generation: 4_294_967_297 }
+    let known = KnownGenerations { tasks: 4_294_967_297 };
+    let boot_id = Some("4f9c3a52-6a2f-4d0e-9d43-1f6f3a1b2c3d".to_owned());
+    AssignmentRequest { node: node(), known, takes_changes: true, boot_id }
 }
 
+/// Of version 2.
 pub fn assignment() -> Assignment {
+    Assignment { tasks: Some(Arc::new(task_section())) }
+}
+
+/// Of version 2, for a node that knows the generation before: one task is new, one is gone, of one no more can be said.
+pub fn assignment_changes() -> Assignment {
+    let section = TaskSection {
+        generation: 4_294_967_299,
+        since: Some(4_294_967_298),
+        gone: vec![TaskId::new("0f3c1d1a8d0b4b0d9b8d7a6c5e4f3210")],
+        tasks: vec![Arc::new(task_assignment())],
+        unreadable: Vec::new(),
+    };
+    Assignment { tasks: Some(Arc::new(section)) }
+}
+
+/// The assignment of version 1.
+pub fn task_section() -> TaskSection {
     let bare = |network, desired| TaskAssignment {
         desired,
         network,
-        launch_type: "EC2".into(),
+        launch_type: LaunchType::Ec2,
         service: None,
         availability_zone: None,
         limits: TaskLimits::default(),
         containers: vec![bare_container()],
         ..task_assignment()
     };
-    Assignment {
+    TaskSection {
         generation: 4_294_967_298,
         tasks: vec![
-            task_assignment(),
-            bare(TaskNetwork::Bridge, DesiredStatus::Stopped),
-            bare(TaskNetwork::Host, DesiredStatus::Running),
-            bare(TaskNetwork::None, DesiredStatus::Running),
+            Arc::new(task_assignment()),
+            Arc::new(bare(TaskNetwork::Bridge, DesiredStatus::Stopped)),
+            Arc::new(bare(TaskNetwork::Host, DesiredStatus::Running)),
+            Arc::new(bare(TaskNetwork::None, DesiredStatus::Running)),
         ],
-        unreadable: Vec::new(),
+        ..TaskSection::default()
     }
 }
 
@@ -108,26 +135,26 @@ pub fn task_assignment() -> TaskAssignment {
     TaskAssignment {
         task: task(),
         desired: DesiredStatus::Running,
-        account: "000000000000".into(),
-        region: "us-east-1".into(),
-        cluster: "default".into(),
+        account: AccountId::new("000000000000"),
+        region: Region::new("us-east-1"),
+        cluster: ClusterName::new("default"),
         task_arn:
             "arn:aws:ecs:us-east-1:000000000000:task/default/f2dc86bb0cd1583525d464c92d2095a1"
                 .into(),
-        family: "web".into(),
+        family: Family::new("web"),
         revision: 7,
-        launch_type: "FARGATE".into(),
+        launch_type: LaunchType::Fargate,
         availability_zone: some("us-east-1a"),
-        service: some("web"),
+        service: Some(ServiceName::new("web")),
         network: TaskNetwork::Awsvpc(AwsvpcAttachment {
-            network_interface_id: "eni-d48e834376391ac96".into(),
+            network_interface_id: NetworkInterfaceId::new("eni-d48e834376391ac96"),
             mac_address: "0a:58:ac:1f:00:04".into(),
             address: Ipv4Addr::new(172, 31, 0, 4),
             prefix: 20,
             gateway: Ipv4Addr::new(172, 31, 0, 1),
             vpc_cidr: "172.31.0.0/16".into(),
             subnet_cidr: "172.31.0.0/20".into(),
-            security_groups: vec!["sg-1".into()],
+            security_groups: vec![SecurityGroupId::new("sg-1")],
             private_dns_name: "ip-172-31-0-4.ec2.internal".into(),
         }),
         limits: TaskLimits {
@@ -141,10 +168,30 @@ pub fn task_assignment() -> TaskAssignment {
 }
 
 fn container() -> ContainerAssignment {
+    let bare = bare_container();
     ContainerAssignment {
         image_digest: some(
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ),
+        ports: vec![PortBinding {
+            container_port: 80,
+            host_port: 8080,
+            protocol: TransportProtocol::Tcp,
+        }],
+        log: Some(LogDestination {
+            group: "/web".into(),
+            stream: "w/app/f2dc86bb0cd1583525d464c92d2095a1".into(),
+            create_group: true,
+            non_blocking: true,
+            max_buffer_bytes: 1 << 20,
+        }),
+        definition: definition(bare.definition),
+        ..bare
+    }
+}
+
+fn definition(bare: ContainerDefinition) -> ContainerDefinition {
+    ContainerDefinition {
         essential: false,
         entry_point: Some(vec!["/bin/sh".into(), "-c".into()]),
         command: Some(vec!["sleep 1".into()]),
@@ -154,9 +201,9 @@ fn container() -> ContainerAssignment {
         cpu_units: 128,
         memory_mib: Some(256),
         memory_reservation_mib: Some(128),
-        ports: vec![PortBinding {
+        port_mappings: vec![PortMapping {
             container_port: 80,
-            host_port: 8080,
+            host_port: 0,
             protocol: TransportProtocol::Tcp,
         }],
         ulimits: vec![Ulimit { name: "nofile".into(), soft: 1024, hard: 4096 }],
@@ -187,52 +234,37 @@ fn container() -> ContainerAssignment {
         }],
         stop_timeout_s: 10,
         start_timeout_s: Some(20),
-        log: Some(LogDestination {
+        log_configuration: LogConfiguration::Awslogs(AwslogsOptions {
             group: "/web".into(),
-            stream: "w/app/f2dc86bb0cd1583525d464c92d2095a1".into(),
+            region: "us-east-1".into(),
+            stream_prefix: some("w"),
             create_group: true,
             non_blocking: true,
             max_buffer_bytes: 1 << 20,
         }),
-        ..bare_container()
+        ..bare
     }
 }
 
 /// Everything that a reader may do without is at its default.
 fn bare_container() -> ContainerAssignment {
     ContainerAssignment {
-        id: "1b4e28ba-2fa1-4d1f-a3f5-ef19b5a7633b".into(),
-        name: "app".into(),
+        id: ContainerId::new("1b4e28ba-2fa1-4d1f-a3f5-ef19b5a7633b"),
         arn: "arn:aws:ecs:us-east-1:000000000000:container/default/f2dc86bb0cd1583525d464c92d2095a1/1b4e28ba-2fa1-4d1f-a3f5-ef19b5a7633b".into(),
-        image: "127.0.0.1:4566/app:1.0".into(),
         image_digest: None,
-        essential: true,
-        entry_point: None,
-        command: None,
-        working_directory: None,
-        user: None,
-        environment: Vec::new(),
-        cpu_units: 0,
-        memory_mib: None,
-        memory_reservation_mib: None,
         ports: Vec::new(),
-        ulimits: Vec::new(),
-        readonly_root_filesystem: false,
-        privileged: false,
-        hostname: None,
-        interactive: false,
-        pseudo_terminal: false,
-        extra_hosts: Vec::new(),
-        dns_servers: Vec::new(),
-        dns_search_domains: Vec::new(),
-        docker_labels: Vec::new(),
-        linux: LinuxParameters::default(),
-        system_controls: Vec::new(),
-        depends_on: Vec::new(),
-        stop_timeout_s: 30,
-        start_timeout_s: None,
         log: None,
+        definition: serde_json::from_str(r#"{"name":"app","image":"127.0.0.1:4566/app:1.0"}"#).unwrap(),
     }
+}
+
+/// From a node whose last report was delivered: nothing else has changed.
+pub fn report_changes() -> Report {
+    Report { changes_only: true, sequence: 1_795_880_000_000_002, ..report() }
+}
+
+pub fn reported() -> Reported {
+    Reported { wants_whole: true }
 }
 
 pub fn report() -> Report {
@@ -267,6 +299,7 @@ pub fn report() -> Report {
             }),
         }],
         accepts_tasks: true,
+        changes_only: false,
         unreadable: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@
 
 use outport_model::service::{EVENTS_MAX, Service, ServiceEvent};
 use outport_model::task_definition::LaunchType;
-use outport_model::{DeploymentId, TaskId};
+use outport_model::{DeploymentId, ServiceEventId, TaskId};
 
 use super::Scene;
 use crate::placement::{Rejection, Unplaceable};
@@ -73,6 +73,10 @@ pub(super) fn configuration_blocks(service: &mut Service, scene: &Scene<'_>) {
 
 pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &Scene<'_>) {
     let text = match service.launch_type {
+        _ if rejection.reason == Unplaceable::Unsupported => {
+            let members = rejection.unsupported.join(", ");
+            format!("was unable to place a task. Reason: {}: {members}.", rejection.reason)
+        }
         LaunchType::Fargate => {
             let reason = rejection.reason;
             format!("was unable to place a task. Reason: {reason}. {SEE_GUIDE}")
@@ -102,7 +106,9 @@ fn closest_match(rejection: &Rejection) -> String {
             "is missing an attribute required by your task."
         }
         Unplaceable::Addresses => "encountered error \"RESOURCE:ENI\".",
-        Unplaceable::NoCapacity | Unplaceable::NoContainerInstances => "is not available.",
+        Unplaceable::NoCapacity | Unplaceable::NoContainerInstances | Unplaceable::Unsupported => {
+            "is not available."
+        }
     };
     format!("The closest matching (container-instance {instance}) {why}")
 }
@@ -139,7 +145,7 @@ fn add_unless_repeated(
 
 fn add(service: &mut Service, text: &str, scene: &Scene<'_>) {
     let event = ServiceEvent {
-        id: scene.ids.uuid(),
+        id: ServiceEventId::new(scene.ids.uuid()),
         at_ms: scene.now.wall_ms,
         message: message(service, text),
     };

@@ -5,7 +5,7 @@
 use outport_model::network::{
     Ipv4Cidr, SecurityGroup, SecurityGroupPeer, SecurityGroupRule, Subnet, Vpc,
 };
-use outport_model::{Scope, Tags};
+use outport_model::{DhcpOptionsId, Scope, SecurityGroupId, SubnetId, Tags, VpcId};
 use outport_store::Transaction;
 
 use crate::{resource_id, zones};
@@ -45,10 +45,10 @@ pub fn rows(scope: &Scope, cidr: Ipv4Cidr) -> Result<DefaultVpc, CidrError> {
     }
     let vpc = Vpc {
         scope: scope.clone(),
-        id: resource_id::derived("vpc", scope, "default"),
+        id: VpcId::new(resource_id::derived("vpc", scope, "default")),
         cidr,
         is_default: true,
-        dhcp_options_id: resource_id::derived("dopt", scope, "default"),
+        dhcp_options_id: DhcpOptionsId::new(resource_id::derived("dopt", scope, "default")),
         tags: Tags::new(),
     };
     let subnets = zones::of(&scope.region)
@@ -66,7 +66,7 @@ fn subnet(vpc: &Vpc, index: usize, zone: zones::Zone) -> Option<Subnet> {
     let address = vpc.cidr.nth(u64::try_from(index).ok()? * size)?;
     Some(Subnet {
         scope: vpc.scope.clone(),
-        id: resource_id::derived("subnet", &vpc.scope, &zone.name),
+        id: SubnetId::new(resource_id::derived("subnet", &vpc.scope, &zone.name)),
         vpc_id: vpc.id.clone(),
         cidr: Ipv4Cidr { address, prefix },
         availability_zone: zone.name,
@@ -79,7 +79,7 @@ fn subnet(vpc: &Vpc, index: usize, zone: zones::Zone) -> Option<Subnet> {
 
 /// Members reach each other on everything, and everything outside.
 fn security_group(vpc: &Vpc) -> SecurityGroup {
-    let id = resource_id::derived("sg", &vpc.scope, "default");
+    let id = SecurityGroupId::new(resource_id::derived("sg", &vpc.scope, "default"));
     let all = |peer| SecurityGroupRule { protocol: "-1".to_owned(), ports: None, peer };
     let anywhere = Ipv4Cidr { address: std::net::Ipv4Addr::UNSPECIFIED, prefix: 0 };
     SecurityGroup {

@@ -28,7 +28,7 @@ async fn no_operation_is_open_to_strangers() {
         };
         let mut world = World::new();
         let vpc = world.store.snapshot().vpcs.iter().next().unwrap().id.clone();
-        let form = form(operation.name, &vpc);
+        let form = form(operation.name, vpc.as_str());
         let answer = world.call(&form).await;
         if !answer.contains(&format!("<{}Response", operation.name)) {
             odd("is refused to root");

@@ -9,7 +9,7 @@ use outport_model::network::{
     NetworkInterface, SUBNET_RESERVED_FIRST, SUBNET_RESERVED_LAST, SecurityGroup,
     SecurityGroupPeer, SecurityGroupRule, Subnet, Vpc,
 };
-use outport_model::{Arn, Tags};
+use outport_model::{Arn, SecurityGroupId, Tags};
 use outport_store::Tables;
 use outport_store::keys::{SecurityGroupKey, SubnetKey};
 
@@ -20,7 +20,7 @@ const ECS_REQUESTER: &str = "578734482556";
 
 pub fn vpc(row: &Vpc) -> wire::Vpc {
     let association = wire::VpcCidrBlockAssociation {
-        association_id: Some(resource_id::derived("vpc-cidr-assoc", &row.scope, &row.id)),
+        association_id: Some(resource_id::derived("vpc-cidr-assoc", &row.scope, row.id.as_str())),
         cidr_block: Some(row.cidr.to_string()),
         cidr_block_state: Some(wire::VpcCidrBlockState {
             state: Some(wire::VpcCidrBlockStateCode::Associated),
@@ -34,10 +34,10 @@ pub fn vpc(row: &Vpc) -> wire::Vpc {
         is_default: Some(row.is_default),
         tags: tags(&row.tags),
         block_public_access_states: Some(access_states()),
-        vpc_id: Some(row.id.clone()),
+        vpc_id: Some(row.id.to_string()),
         state: Some(wire::VpcState::Available),
         cidr_block: Some(row.cidr.to_string()),
-        dhcp_options_id: Some(row.dhcp_options_id.clone()),
+        dhcp_options_id: Some(row.dhcp_options_id.to_string()),
         ..wire::Vpc::default()
     }
 }
@@ -60,9 +60,9 @@ pub fn subnet(tables: &Tables, row: &Subnet) -> wire::Subnet {
             enable_resource_name_dns_aaaa_record: Some(false),
         }),
         block_public_access_states: Some(access_states()),
-        subnet_id: Some(row.id.clone()),
+        subnet_id: Some(row.id.to_string()),
         state: Some(wire::SubnetState::Available),
-        vpc_id: Some(row.vpc_id.clone()),
+        vpc_id: Some(row.vpc_id.to_string()),
         cidr_block: Some(row.cidr.to_string()),
         available_ip_address_count: Some(available_addresses(tables, row)),
         availability_zone: Some(row.availability_zone.clone()),
@@ -83,10 +83,10 @@ pub fn available_addresses(tables: &Tables, row: &Subnet) -> i32 {
 pub fn security_group(row: &SecurityGroup) -> wire::SecurityGroup {
     let arn = Arn::of("ec2", &row.scope, format!("security-group/{}", row.id));
     wire::SecurityGroup {
-        group_id: Some(row.id.clone()),
+        group_id: Some(row.id.to_string()),
         ip_permissions_egress: Some(row.egress.iter().map(|rule| permission(row, rule)).collect()),
         tags: tags(&row.tags),
-        vpc_id: Some(row.vpc_id.clone()),
+        vpc_id: Some(row.vpc_id.to_string()),
         security_group_arn: Some(arn.to_string()),
         owner_id: Some(row.scope.account.to_string()),
         group_name: Some(row.name.clone()),
@@ -100,7 +100,7 @@ fn permission(group: &SecurityGroup, rule: &SecurityGroupRule) -> wire::IpPermis
     match &rule.peer {
         SecurityGroupPeer::Group(id) => groups.push(wire::UserIdGroupPair {
             user_id: Some(group.scope.account.to_string()),
-            group_id: Some(id.clone()),
+            group_id: Some(id.to_string()),
             ..wire::UserIdGroupPair::default()
         }),
         SecurityGroupPeer::Cidr(cidr) => {
@@ -120,8 +120,8 @@ fn permission(group: &SecurityGroup, rule: &SecurityGroupRule) -> wire::IpPermis
 
 /// `tables` gives the names of its security groups.
 pub fn network_interface(tables: &Tables, row: &NetworkInterface) -> wire::NetworkInterface {
-    let group = |id: &String| wire::GroupIdentifier {
-        group_id: Some(id.clone()),
+    let group = |id: &SecurityGroupId| wire::GroupIdentifier {
+        group_id: Some(id.to_string()),
         group_name: tables
             .security_groups
             .get(&SecurityGroupKey::new(&row.scope, id.clone()))
@@ -131,7 +131,7 @@ pub fn network_interface(tables: &Tables, row: &NetworkInterface) -> wire::Netwo
     wire::NetworkInterface {
         attachment: Some(wire::NetworkInterfaceAttachment {
             attach_time: Some(Timestamp::from_millis(row.created_at_ms)),
-            attachment_id: Some(row.attachment_id.clone()),
+            attachment_id: Some(row.attachment_id.to_string()),
             delete_on_termination: Some(true),
             device_index: Some(1),
             network_card_index: Some(0),
@@ -145,7 +145,7 @@ pub fn network_interface(tables: &Tables, row: &NetworkInterface) -> wire::Netwo
         interface_type: Some(wire::NetworkInterfaceType::Interface),
         ipv6_addresses: Some(Vec::new()),
         mac_address: Some(row.mac_address.clone()),
-        network_interface_id: Some(row.id.clone()),
+        network_interface_id: Some(row.id.to_string()),
         owner_id: Some(row.scope.account.to_string()),
         private_dns_name: Some(row.private_dns_name.clone()),
         private_ip_address: Some(address.clone()),
@@ -159,9 +159,9 @@ pub fn network_interface(tables: &Tables, row: &NetworkInterface) -> wire::Netwo
         requester_managed: Some(true),
         source_dest_check: Some(true),
         status: Some(wire::NetworkInterfaceStatus::InUse),
-        subnet_id: Some(row.subnet_id.clone()),
+        subnet_id: Some(row.subnet_id.to_string()),
         tag_set: Some(Vec::new()),
-        vpc_id: Some(row.vpc_id.clone()),
+        vpc_id: Some(row.vpc_id.to_string()),
         ..wire::NetworkInterface::default()
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn rejection(
         }
         RegistryError::Storage { .. }
         | RegistryError::Metadata(_)
+        | RegistryError::Damaged { .. }
         | RegistryError::FormatTooNew { .. } => WireError::internal(message).into(),
     }
 }

@@ -6,10 +6,10 @@
 
 use outport_aws_ecs as wire;
 use outport_identity::{Call, Question, Subject};
-use outport_model::task_definition::TaskDefinition;
 use outport_model::{AccountId, Arn, ClusterName, Scope, Tags};
 use outport_store::Tables;
 
+use crate::launch::Definition;
 use crate::names::BelowService;
 use crate::resource::Resource;
 
@@ -59,13 +59,13 @@ pub fn of_network(question: Question, network: Option<&wire::NetworkConfiguratio
 }
 
 /// What a service runs from now on.
-pub fn of_task_definition(question: Question, row: Option<&TaskDefinition>) -> Question {
-    let Some(row) = row else { return question };
+pub fn of_task_definition(question: Question, definition: Option<&Definition>) -> Question {
+    let Some(Definition { row, workload }) = definition else { return question };
     let arn = Arn::task_definition(&row.scope, &row.family, row.revision);
     question
         .with("ecs:task-definition", arn.to_string())
-        .with_optional("ecs:task-cpu", row.cpu_units.map(i64::from))
-        .with_optional("ecs:task-memory", row.memory_mib.map(i64::from))
+        .with_optional("ecs:task-cpu", workload.cpu_units.map(i64::from))
+        .with_optional("ecs:task-memory", workload.memory_mib.map(i64::from))
 }
 
 /// Whether the caller may put tags on what it creates by `action` (`RunTask`); `None` without tags. `resource` is the ARN

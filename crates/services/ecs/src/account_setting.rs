@@ -82,7 +82,7 @@ pub fn principal(call: &Call, given: Option<String>) -> Result<String, Rejection
         return Ok(call.principal.arn());
     };
     let is_principal = Arn::parse(&text)
-        .is_some_and(|arn| arn.service == "iam" && arn.account == call.account.as_str());
+        .is_some_and(|arn| arn.service() == "iam" && arn.account() == call.account.as_str());
     if is_principal { Ok(text) } else { Err(Rejection::invalid_parameter("Invalid principalArn.")) }
 }
 

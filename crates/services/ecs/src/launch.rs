@@ -6,12 +6,15 @@ use outport_aws_ecs as wire;
 use outport_identity::{Question, Subject};
 use outport_model::Scope;
 use outport_model::service::Service;
-use outport_model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionStatus};
+use outport_model::task_definition::{
+    LaunchType, ReadWorkload, TaskDefinition, TaskDefinitionStatus, Workload,
+};
 use outport_store::Tables;
 use outport_store::keys::TaskDefinitionKey;
 
 use crate::names::TaskDefinitionName;
 use crate::rejection::Rejection;
+use crate::task_definition::Workloads;
 use crate::{access, lookup, names};
 
 /// The platform version that Fargate tasks run on. Source: "Fargate platform versions for Amazon ECS" (Linux).
@@ -97,45 +100,56 @@ pub fn definition_name(
 /// The revision that a request runs, for a caller who may run it and hand its roles to its tasks: it comes out of a
 /// [`Subject`] that asks both, and there is no other way to one for what is new.
 #[derive(Clone, Debug)]
-pub struct Runnable(Option<Arc<TaskDefinition>>);
+pub struct Runnable(Option<Definition>);
+
+/// A revision and what a task of it runs.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    pub row: Arc<TaskDefinition>,
+    pub workload: Arc<Workload>,
+}
 
 impl Runnable {
     /// The revision that `name` means here and now. `ask` is the operation's own question about it, which may not be
     /// there.
     pub fn look(
         tables: &Tables,
+        workloads: &Workloads,
         scope: &Scope,
         name: Option<&TaskDefinitionName>,
-        ask: impl FnOnce(Option<&TaskDefinition>) -> Question,
+        ask: impl FnOnce(Option<&Definition>) -> Question,
     ) -> Subject<Self> {
-        let row = name.and_then(|name| lookup::task_definition(tables, scope, name)).cloned();
-        let question = ask(row.as_deref());
-        let roles = row.iter().flat_map(|row| [&row.task_role_arn, &row.execution_role_arn]);
+        let row = name.and_then(|name| lookup::task_definition(tables, scope, name));
+        let definition = row.map(|row| Definition { workload: workloads.read(&row), row });
+        let question = ask(definition.as_ref());
+        let workload = definition.iter().map(|definition| &definition.workload);
+        let roles = workload.flat_map(|runs| [&runs.task_role_arn, &runs.execution_role_arn]);
         let pass_roles: Vec<Question> =
             roles.flatten().map(|role| access::pass_role(&scope.account, role)).collect();
-        Subject::new(Self(row), question).and_all(pass_roles)
+        Subject::new(Self(definition.clone()), question).and_all(pass_roles)
     }
 
     /// What a service runs already: whoever made it was asked.
-    pub fn of_service(tables: &Tables, service: &Service) -> Self {
+    pub fn of_service(tables: &Tables, workloads: &Workloads, service: &Service) -> Self {
         let key = TaskDefinitionKey::new(&service.scope, service.family.clone(), service.revision);
-        Self(tables.task_definitions.get(&key).cloned())
+        let row = tables.task_definitions.get(&key);
+        Self(row.map(|row| Definition { workload: workloads.read(&row), row }))
     }
 
     /// # Errors
     /// `ClientException` when it does not exist.
-    pub fn definition(&self) -> Result<&TaskDefinition, Rejection> {
-        self.0.as_deref().ok_or_else(|| Rejection::client("TaskDefinition not found."))
+    pub fn definition(&self) -> Result<&Definition, Rejection> {
+        self.0.as_ref().ok_or_else(|| Rejection::client("TaskDefinition not found."))
     }
 
     /// The same, for what is to start anew.
     ///
     /// # Errors
     /// Also `inactive` when it is not ACTIVE.
-    pub fn active(&self, inactive: fn(String) -> Rejection) -> Result<&TaskDefinition, Rejection> {
-        let row = self.definition()?;
-        match row.status {
-            TaskDefinitionStatus::Active => Ok(row),
+    pub fn active(&self, inactive: fn(String) -> Rejection) -> Result<&Definition, Rejection> {
+        let definition = self.definition()?;
+        match definition.row.status {
+            TaskDefinitionStatus::Active => Ok(definition),
             TaskDefinitionStatus::Inactive | TaskDefinitionStatus::DeleteInProgress => {
                 Err(inactive("TaskDefinition is inactive".to_owned()))
             }
@@ -147,22 +161,20 @@ impl Runnable {
 ///
 /// # Errors
 /// `InvalidParameterException`, `UnsupportedFeatureException`.
-pub fn check_definition(
-    definition: &TaskDefinition,
-    launch_type: LaunchType,
-) -> Result<(), Rejection> {
-    if !definition.compatibilities.contains(&launch_type) {
+pub fn check_definition(definition: &Definition, launch_type: LaunchType) -> Result<(), Rejection> {
+    let Definition { row, workload } = definition;
+    if !workload.compatibilities.contains(&launch_type) {
         return Err(Rejection::invalid_parameter(format!(
             "Task definition does not support launch_type {}.",
             launch_type.as_str()
         )));
     }
-    if !definition.unsupported.is_empty() {
+    if !workload.unsupported.is_empty() {
         return Err(Rejection::unsupported(format!(
             "The task definition {}:{} uses what this version of Outport does not run: {}. See docs/compatibility.md.",
-            definition.family,
-            definition.revision,
-            definition.unsupported.join(", ")
+            row.family,
+            row.revision,
+            workload.unsupported.join(", ")
         )));
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::service::Service;
-use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
+use outport_model::task_definition::TaskDefinition;
 use outport_model::{ClusterName, Scope, ServiceName};
 use outport_store::Tables;
 use outport_store::keys::{ClusterKey, FamilyKey, ServiceKey, TaskDefinitionKey};
@@ -42,22 +42,13 @@ pub fn service<'a>(
 }
 
 /// The revision that a name means: the one it names, or else the newest ACTIVE one.
-pub fn task_definition<'a>(
-    tables: &'a Tables,
+pub fn task_definition(
+    tables: &Tables,
     scope: &Scope,
     name: &TaskDefinitionName,
-) -> Option<&'a Arc<TaskDefinition>> {
-    match name.revision {
-        Some(revision) => tables.task_definitions.get(&TaskDefinitionKey::new(
-            scope,
-            name.family.clone(),
-            revision,
-        )),
-        None => tables
-            .task_definitions
-            .of_family(&FamilyKey::new(scope, name.family.clone()))
-            .values()
-            .rev()
-            .find(|definition| definition.status == TaskDefinitionStatus::Active),
-    }
+) -> Option<Arc<TaskDefinition>> {
+    let definitions = &tables.task_definitions;
+    let newest = || definitions.newest_active(&FamilyKey::new(scope, name.family.clone()));
+    let revision = name.revision.or_else(newest)?;
+    definitions.get(&TaskDefinitionKey::new(scope, name.family.clone(), revision))
 }

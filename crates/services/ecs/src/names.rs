@@ -30,7 +30,7 @@ pub fn cluster(scope: &Scope, text: Option<&str>) -> Result<ClusterName, Rejecti
     };
     let name = if text.starts_with("arn:") {
         let arn = parsed(text)?;
-        let name = arn.resource.strip_prefix("cluster/").ok_or_else(invalid_arn)?.to_owned();
+        let name = arn.resource().strip_prefix("cluster/").ok_or_else(invalid_arn)?.to_owned();
         if !arn.is_in(scope) {
             return Err(Rejection::ClusterNotFound);
         }
@@ -69,7 +69,7 @@ pub fn task_definition(scope: &Scope, text: &str) -> Result<Option<TaskDefinitio
         if !arn.is_in(scope) {
             return Ok(None);
         }
-        arn.resource.strip_prefix("task-definition/").ok_or_else(invalid_arn)?.to_owned()
+        arn.resource().strip_prefix("task-definition/").ok_or_else(invalid_arn)?.to_owned()
     } else {
         text.to_owned()
     };
@@ -109,7 +109,7 @@ fn below_cluster(
     }
     let arn = parsed(text)?;
     let rest = arn
-        .resource
+        .resource()
         .strip_prefix(kind)
         .and_then(|rest| rest.strip_prefix('/'))
         .ok_or_else(|| unexpected_kind(&arn, kind))?;
@@ -203,7 +203,7 @@ pub fn below_service(
 ) -> Result<Option<BelowService>, Rejection> {
     let arn = parsed(text)?;
     let rest = arn
-        .resource
+        .resource()
         .strip_prefix(kind)
         .and_then(|rest| rest.strip_prefix('/'))
         .ok_or_else(|| unexpected_kind(&arn, kind))?;
@@ -219,7 +219,7 @@ pub fn below_service(
 }
 
 fn parsed(text: &str) -> Result<Arn, Rejection> {
-    Arn::parse(text).filter(|arn| arn.service == "ecs").ok_or_else(invalid_arn)
+    Arn::parse(text).filter(|arn| arn.service() == "ecs").ok_or_else(invalid_arn)
 }
 
 fn invalid_arn() -> Rejection {
@@ -227,7 +227,7 @@ fn invalid_arn() -> Rejection {
 }
 
 fn unexpected_kind(arn: &Arn, kind: &str) -> Rejection {
-    let found = arn.resource.split('/').next().unwrap_or_default();
+    let found = arn.resource().split('/').next().unwrap_or_default();
     Rejection::invalid_parameter(format!(
         "Invalid identifier: Unexpected resource type {found}, expected {kind}"
     ))

@@ -1,9 +1,9 @@
 //! `networkConfiguration`: the subnets and security groups that tasks in awsvpc mode are attached to.
 
 use outport_aws_ecs::{AssignPublicIp, AwsVpcConfiguration, NetworkConfiguration};
-use outport_model::Scope;
-use outport_model::network::{AwsvpcConfiguration, SecurityGroup, Subnet};
+use outport_model::network::{AwsvpcConfiguration, Subnet};
 use outport_model::task_definition::{LaunchType, NetworkMode};
+use outport_model::{Scope, SecurityGroupId, SubnetId, VpcId};
 use outport_store::Tables;
 use outport_store::keys::{SecurityGroupKey, SubnetKey};
 
@@ -44,11 +44,9 @@ fn awsvpc(
     given: &AwsVpcConfiguration,
     launch_type: LaunchType,
 ) -> Result<AwsvpcConfiguration, Rejection> {
-    let ids = given.subnets.clone().unwrap_or_default();
-    let mut security_groups = given.security_groups.clone().unwrap_or_default();
-    if ids.is_empty() {
-        return Err(Rejection::invalid_parameter("subnets can not be empty."));
-    }
+    let ids: Vec<SubnetId> = given.subnets.iter().flatten().map(SubnetId::new).collect();
+    let mut security_groups: Vec<SecurityGroupId> =
+        given.security_groups.iter().flatten().map(SecurityGroupId::new).collect();
     check_count("subnets", ids.len(), SUBNETS_MAX)?;
     check_count("securityGroups", security_groups.len(), SECURITY_GROUPS_MAX)?;
     let assign_public_ip = given.assign_public_ip == Some(AssignPublicIp::Enabled);
@@ -58,13 +56,16 @@ fn awsvpc(
         ));
     }
     let subnets = subnets(tables, scope, &ids)?;
-    let vpc = subnets.first().map(|subnet| subnet.vpc_id.as_str()).unwrap_or_default();
-    if subnets.iter().any(|subnet| subnet.vpc_id != vpc) {
+    let Some(vpc) = subnets.first().map(|subnet| &subnet.vpc_id) else {
+        return Err(Rejection::invalid_parameter("subnets can not be empty."));
+    };
+    if subnets.iter().any(|subnet| subnet.vpc_id != *vpc) {
         return Err(Rejection::invalid_parameter("subnets must all belong to the same VPC."));
     }
     check_groups(tables, scope, &security_groups, vpc)?;
     if security_groups.is_empty() {
-        security_groups.extend(default_group(tables, scope, vpc).map(|group| group.id.clone()));
+        let default = tables.security_groups.default_of(scope, vpc);
+        security_groups.extend(default.map(|group| group.id.clone()));
     }
     Ok(AwsvpcConfiguration { subnets: ids, security_groups, assign_public_ip })
 }
@@ -81,7 +82,7 @@ fn check_count(member: &str, count: usize, max: usize) -> Result<(), Rejection> 
 fn subnets<'a>(
     tables: &'a Tables,
     scope: &Scope,
-    ids: &[String],
+    ids: &[SubnetId],
 ) -> Result<Vec<&'a Subnet>, Rejection> {
     ids.iter()
         .map(|id| {
@@ -90,7 +91,7 @@ fn subnets<'a>(
                 Rejection::invalid_parameter(format!(
                     "Error retrieving subnet information for [{}]: The subnet ID '{id}' does not exist (ErrorCode: \
                      InvalidSubnetID.NotFound)",
-                    ids.join(", ")
+                    list(ids)
                 ))
             })
         })
@@ -100,8 +101,8 @@ fn subnets<'a>(
 fn check_groups(
     tables: &Tables,
     scope: &Scope,
-    ids: &[String],
-    vpc: &str,
+    ids: &[SecurityGroupId],
+    vpc: &VpcId,
 ) -> Result<(), Rejection> {
     for id in ids {
         let row = tables.security_groups.get(&SecurityGroupKey::new(scope, id.clone()));
@@ -109,10 +110,10 @@ fn check_groups(
             Rejection::invalid_parameter(format!(
                 "Error retrieving security group information for [{}]: The security group '{id}' does not exist \
                  (ErrorCode: InvalidGroup.NotFound)",
-                ids.join(", ")
+                list(ids)
             ))
         })?;
-        if row.vpc_id != vpc {
+        if row.vpc_id != *vpc {
             return Err(Rejection::invalid_parameter(format!(
                 "Security group {id} does not appear to belong to the same VPC as the input subnets."
             )));
@@ -121,7 +122,6 @@ fn check_groups(
     Ok(())
 }
 
-fn default_group<'a>(tables: &'a Tables, scope: &Scope, vpc: &str) -> Option<&'a SecurityGroup> {
-    let mut groups = tables.security_groups.iter().map(|row| &**row);
-    groups.find(|row| row.scope == *scope && row.vpc_id == vpc && row.name == "default")
+fn list<T: AsRef<str>>(ids: &[T]) -> String {
+    ids.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }

@@ -53,9 +53,9 @@ impl Resource {
     /// `InvalidParameterException` for what is no such ARN, or of a kind that carries no tags here.
     pub fn parse(scope: &Scope, text: &str) -> Result<Self, Rejection> {
         let invalid = || Rejection::invalid_parameter("The ARN provided is invalid.");
-        let arn = Arn::parse(text).filter(|arn| arn.service == "ecs" && arn.is_in(scope));
+        let arn = Arn::parse(text).filter(|arn| arn.service() == "ecs" && arn.is_in(scope));
         let arn = arn.ok_or_else(invalid)?;
-        let parts: Vec<&str> = arn.resource.split('/').collect();
+        let parts: Vec<&str> = arn.resource().split('/').collect();
         match parts[..] {
             ["cluster", name] => Ok(Self::cluster(scope, &ClusterName::new(name))),
             ["task-definition", name] => {
@@ -83,7 +83,7 @@ impl Resource {
             Self::TaskDefinition(key) => {
                 Arn::task_definition(&key.scope, &key.family, key.revision)
             }
-            Self::Service(key) => Arn::service(&key.scope, &key.cluster, &key.service),
+            Self::Service(key) => Arn::service_of(&key.scope, &key.cluster, &key.service),
             Self::Task(key) => Arn::task(&key.scope, &key.cluster, &key.task),
             Self::ContainerInstance(key) => {
                 Arn::container_instance(&key.scope, &key.cluster, &key.id)
@@ -96,9 +96,14 @@ impl Resource {
     ///
     /// Source: "Resource types defined by Amazon Elastic Container Service" in the Service Authorization Reference.
     pub fn question(&self, tables: &Tables, action: &'static str) -> Question {
-        let question = Question::new(action, self.arn().to_string());
+        self.question_of(action, self.tags_in(tables).as_ref())
+    }
+
+    /// The same, of one that was looked up: its tags, or nothing when it is not there.
+    pub fn question_of(&self, action: &'static str, tags: Option<&Tags>) -> Question {
+        let question = Question::new(action, self.arn().into_string());
         let question = question.with_optional("ecs:cluster", self.cluster_arn());
-        match self.tags_in(tables) {
+        match tags {
             Some(tags) => question.with_resource_tags_of("ecs", tags),
             None => question,
         }
@@ -123,7 +128,7 @@ impl Resource {
             Self::Task(key) => (&key.scope, &key.cluster),
             Self::ContainerInstance(key) => (&key.scope, &key.cluster),
         };
-        Some(Arn::cluster(scope, cluster).to_string())
+        Some(Arn::cluster(scope, cluster).into_string())
     }
 
     /// The tags that it carries.
@@ -131,17 +136,19 @@ impl Resource {
     /// # Errors
     /// `ResourceNotFoundException`, for clusters `ClusterNotFoundException`.
     pub fn tags(&self, tables: &Tables) -> Result<Tags, Rejection> {
-        self.tags_in(tables).cloned().ok_or_else(|| self.not_found())
+        self.tags_in(tables).ok_or_else(|| self.not_found())
     }
 
-    fn tags_in<'a>(&self, tables: &'a Tables) -> Option<&'a Tags> {
+    fn tags_in(&self, tables: &Tables) -> Option<Tags> {
         match self {
-            Self::Cluster(key) => tables.clusters.get(key).map(|row| &row.tags),
-            Self::TaskDefinition(key) => tables.task_definitions.get(key).map(|row| &row.tags),
-            Self::Service(key) => tables.services.get(key).map(|row| &row.tags),
-            Self::Task(key) => tables.tasks.get(key).map(|row| &row.tags),
+            Self::Cluster(key) => tables.clusters.get(key).map(|row| row.tags.clone()),
+            Self::TaskDefinition(key) => {
+                tables.task_definitions.get(key).map(|row| row.tags.clone())
+            }
+            Self::Service(key) => tables.services.get(key).map(|row| row.tags.clone()),
+            Self::Task(key) => tables.tasks.get(key).map(|row| row.tags.clone()),
             Self::ContainerInstance(key) => {
-                tables.container_instances.get(key).map(|row| &row.tags)
+                tables.container_instances.get(key).map(|row| row.tags.clone())
             }
         }
     }

@@ -9,6 +9,7 @@ use outport_planner::Settings;
 use outport_store::{Snapshot, Store, Tables, Transaction};
 
 use crate::rejection::Rejection;
+use crate::task_definition::Workloads;
 
 /// How often a request is authorized anew because what it is about has changed meanwhile.
 const AUTHORIZATIONS_MAX: usize = 8;
@@ -24,6 +25,7 @@ pub(crate) const STORE_IS_FULL: &str = "The maximum size of all clusters, servic
 pub struct EcsService {
     store: Store,
     pub(crate) settings: Settings,
+    pub(crate) workloads: Workloads,
 }
 
 /// What a store that is full still takes.
@@ -44,9 +46,9 @@ enum Halt {
 }
 
 impl EcsService {
-    /// `settings` are the ones that the controllers have too.
-    pub fn new(store: Store, settings: Settings) -> Self {
-        Self { store, settings }
+    /// `settings` and `workloads` are the ones that the controllers have too.
+    pub fn new(store: Store, settings: Settings, workloads: Workloads) -> Self {
+        Self { store, settings, workloads }
     }
 
     /// The rows, and what `look` found in them, for a caller who may see that.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use outport_aws_ecs::MODEL;
 use outport_identity::testing::{Asked, Oddities, WatchedPermissions, check_oddities};
 use outport_model::Tags;
+use outport_model::task_definition::TaskDefinition;
 use serde_json::{Value, json};
 
 use crate::resource::Resource;
@@ -162,6 +163,12 @@ async fn no_operation_is_open_to_strangers() {
     assert!(unknown.is_empty(), "calls.json calls what is not there: {unknown:?}");
 }
 
+fn give_role(row: &mut TaskDefinition) {
+    let mut document: Value = serde_json::from_str(&row.document).unwrap();
+    document["executionRoleArn"] = json!("arn:aws:iam::000000000000:role/admin");
+    row.document = document.to_string();
+}
+
 /// Somebody adds a revision with another role while a request for the newest one is being authorized.
 fn adds_a_revision(world: &World, mut left: u32, role_is_allowed: bool) -> Arc<WatchedPermissions> {
     let store = world.store.clone();
@@ -173,9 +180,9 @@ fn adds_a_revision(world: &World, mut left: u32, role_is_allowed: bool) -> Arc<W
             write_now(&store, |tx| {
                 let rows = tx.task_definitions.iter().filter(|row| row.family.as_str() == "app");
                 let newest = rows.max_by_key(|row| row.revision).unwrap();
-                let mut next = (**newest).clone();
+                let mut next = (*newest).clone();
                 next.revision += 1;
-                next.task_role_arn = Some("arn:aws:iam::000000000000:role/admin".to_owned());
+                give_role(&mut next);
                 tx.put(next);
             });
         }
@@ -224,9 +231,9 @@ async fn a_family_that_comes_meanwhile_is_authorized_before_it_runs() {
             if std::mem::take(&mut is_late) {
                 write_now(&store, |tx| {
                     let row = tx.task_definitions.iter().find(|row| row.family.as_str() == "app");
-                    let mut late = (**row.unwrap()).clone();
+                    let mut late = (*row.unwrap()).clone();
                     late.family = outport_model::Family::new("late");
-                    late.execution_role_arn = Some("arn:aws:iam::000000000000:role/admin".into());
+                    give_role(&mut late);
                     tx.put(late);
                 });
             }

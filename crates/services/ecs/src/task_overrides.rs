@@ -3,7 +3,7 @@
 use outport_aws_ecs as wire;
 use outport_aws_wire::to_json;
 use outport_model::task::{ContainerOverride, TaskOverrides};
-use outport_model::task_definition::{ContainerDefinition, LaunchType, TaskDefinition};
+use outport_model::task_definition::{ContainerDefinition, LaunchType, Workload};
 
 use crate::rejection::Rejection;
 use crate::task_definition::task_size::TaskSize;
@@ -18,13 +18,13 @@ pub fn without_blanks(mut given: wire::TaskOverride) -> wire::TaskOverride {
     given
 }
 
-/// Checks overrides against the definition. They have been through [`without_blanks`].
+/// Checks overrides against the workload. They have been through [`without_blanks`].
 ///
 /// # Errors
 /// `InvalidParameterException` with AWS's texts, `ClientException` for sizes, `UnsupportedFeatureException`.
 pub fn parse(
     given: Option<wire::TaskOverride>,
-    definition: &TaskDefinition,
+    workload: &Workload,
     launch_type: LaunchType,
 ) -> Result<TaskOverrides, Rejection> {
     let given = given.unwrap_or_default();
@@ -36,14 +36,14 @@ pub fn parse(
     }
     check_built(&given)?;
     check_storage(&given, launch_type)?;
-    let size = size(&given, definition, launch_type)?;
+    let size = size(&given, workload, launch_type)?;
     let containers = given
         .container_overrides
         .iter()
         .flatten()
-        .map(|container| container_override(container, definition))
+        .map(|container| container_override(container, workload))
         .collect::<Result<Vec<_>, _>>()?;
-    let task_memory = size.memory_mib.or(definition.memory_mib);
+    let task_memory = size.memory_mib.or(workload.memory_mib);
     for container in &containers {
         let asked = container.memory_mib.or(container.memory_reservation_mib);
         if let (Some(asked), Some(task)) = (asked, task_memory)
@@ -56,7 +56,7 @@ pub fn parse(
         }
     }
     Ok(TaskOverrides {
-        document: to_json(&echo(&given, definition)),
+        document: to_json(&echo(&given, workload)),
         cpu_units: size.cpu_units,
         memory_mib: size.memory_mib,
         storage_gib: storage_gib(given.ephemeral_storage.as_ref()),
@@ -107,15 +107,15 @@ fn check_storage(given: &wire::TaskOverride, launch_type: LaunchType) -> Result<
 
 fn size(
     given: &wire::TaskOverride,
-    definition: &TaskDefinition,
+    workload: &Workload,
     launch_type: LaunchType,
 ) -> Result<TaskSize, Rejection> {
     let size = TaskSize::parse(given.cpu.as_deref(), given.memory.as_deref())?;
     let is_changed = size.cpu_units.is_some() || size.memory_mib.is_some();
     if is_changed && launch_type == LaunchType::Fargate {
         let whole = TaskSize {
-            cpu_units: size.cpu_units.or(definition.cpu_units),
-            memory_mib: size.memory_mib.or(definition.memory_mib),
+            cpu_units: size.cpu_units.or(workload.cpu_units),
+            memory_mib: size.memory_mib.or(workload.memory_mib),
         };
         whole.check_fargate()?;
     } else {
@@ -126,10 +126,10 @@ fn size(
 
 fn container_override(
     given: &wire::ContainerOverride,
-    definition: &TaskDefinition,
+    workload: &Workload,
 ) -> Result<ContainerOverride, Rejection> {
     let name = given.name.clone().unwrap_or_default();
-    if !definition.containers.iter().any(|container| container.name == name) {
+    if !workload.containers.iter().any(|container| container.name == name) {
         return Err(Rejection::invalid_parameter(format!(
             "Override for container named {name} is not a container in the TaskDefinition."
         )));
@@ -152,8 +152,8 @@ fn container_override(
     })
 }
 
-/// As describes show overrides: an entry for every container, in the order of the definition.
-pub fn echo(given: &wire::TaskOverride, definition: &TaskDefinition) -> wire::TaskOverride {
+/// As describes show overrides: an entry for every container, in the order of the workload.
+pub fn echo(given: &wire::TaskOverride, workload: &Workload) -> wire::TaskOverride {
     let entry = |container: &ContainerDefinition| {
         let mut given = given.container_overrides.iter().flatten();
         let given = given.find(|own| own.name.as_deref() == Some(container.name.as_str())).cloned();
@@ -163,7 +163,7 @@ pub fn echo(given: &wire::TaskOverride, definition: &TaskDefinition) -> wire::Ta
         })
     };
     wire::TaskOverride {
-        container_overrides: Some(definition.containers.iter().map(entry).collect()),
+        container_overrides: Some(workload.containers.iter().map(entry).collect()),
         inference_accelerator_overrides: Some(Vec::new()),
         ..given.clone()
     }

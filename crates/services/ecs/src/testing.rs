@@ -10,12 +10,16 @@ use outport_model::container_instance::{ContainerInstance, ContainerInstanceStat
 use outport_model::network::{Ipv4Cidr, SecurityGroup, Subnet, Vpc};
 use outport_model::node::{Architecture, Node, NodeCapacity};
 use outport_model::task_definition::TaskDefinition;
-use outport_model::{AccountId, ClusterName, NodeId, Region, Scope, Tags};
+use outport_model::{
+    AccountId, ClusterName, DhcpOptionsId, NodeId, Region, Scope, SecurityGroupId, SubnetId, Tags,
+    VpcId,
+};
 use outport_planner::Settings;
 use outport_store::journal::MemoryJournal;
 use outport_store::{ManualClock, Row, SeededIds, Store};
 use serde_json::{Value, json};
 
+use crate::task_definition::Workloads;
 use crate::{EcsService, default_cluster};
 
 /// 2026-01-01T00:00:00Z.
@@ -50,7 +54,7 @@ impl World {
     fn on(store: Store, clock: Arc<ManualClock>) -> Self {
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let world = Self {
-            service: EcsService::new(store.clone(), Settings::default()),
+            service: EcsService::new(store.clone(), Settings::default(), Workloads::default()),
             principal: Principal::root(scope.account.clone()),
             permissions: None,
             store,
@@ -137,16 +141,16 @@ impl World {
         self.put(|tx| {
             tx.put(Vpc {
                 scope: self.scope.clone(),
-                id: "vpc-0".to_owned(),
+                id: VpcId::new("vpc-0"),
                 cidr: cidr("172.31.0.0/16"),
                 is_default: true,
-                dhcp_options_id: "dopt-0".to_owned(),
+                dhcp_options_id: DhcpOptionsId::new("dopt-0"),
                 tags: Tags::new(),
             });
             tx.put(Subnet {
                 scope: self.scope.clone(),
-                id: self.subnet(),
-                vpc_id: "vpc-0".to_owned(),
+                id: SubnetId::new(self.subnet()),
+                vpc_id: VpcId::new("vpc-0"),
                 cidr: cidr("172.31.0.0/20"),
                 availability_zone: "us-east-1a".to_owned(),
                 availability_zone_id: "use1-az1".to_owned(),
@@ -156,10 +160,10 @@ impl World {
             });
             tx.put(SecurityGroup {
                 scope: self.scope.clone(),
-                id: self.security_group(),
+                id: SecurityGroupId::new(self.security_group()),
                 name: "default".to_owned(),
                 description: "default VPC security group".to_owned(),
-                vpc_id: "vpc-0".to_owned(),
+                vpc_id: VpcId::new("vpc-0"),
                 ingress: Vec::new(),
                 egress: Vec::new(),
                 tags: Tags::new(),

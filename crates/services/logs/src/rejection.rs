@@ -42,6 +42,7 @@ pub(crate) fn rejection(error: LogStoreError) -> LogsError {
             WireError::from(unavailable).with_log_message(message).into()
         }
         LogStoreError::Damaged { .. }
+        | LogStoreError::Behind { .. }
         | LogStoreError::Catalog(_)
         | LogStoreError::NewerVersion { .. } => WireError::internal(message).into(),
     }

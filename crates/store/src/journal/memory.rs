@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Change, Journal, Loaded, StoredRow};
+use super::{Change, InstanceId, Journal, StoredRow, Take};
 use crate::error::{JournalError, OpenError};
 
 /// Keeps nothing.
@@ -11,8 +11,8 @@ use crate::error::{JournalError, OpenError};
 pub struct NullJournal;
 
 impl Journal for NullJournal {
-    fn load(&mut self) -> Result<Loaded, OpenError> {
-        Ok(Loaded { instance_id: "00000000".to_owned(), rows: Vec::new() })
+    fn load(&mut self, _take: Take<'_>) -> Result<InstanceId, OpenError> {
+        Ok("00000000".to_owned())
     }
     fn bytes(&self) -> u64 {
         0
@@ -53,9 +53,9 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn load(&mut self) -> Result<Loaded, OpenError> {
-        let rows = self.disk().rows.values().cloned().collect();
-        Ok(Loaded { instance_id: "00000000".to_owned(), rows })
+    fn load(&mut self, take: Take<'_>) -> Result<InstanceId, OpenError> {
+        self.disk().rows.values().cloned().try_for_each(take)?;
+        Ok("00000000".to_owned())
     }
 
     fn bytes(&self) -> u64 {

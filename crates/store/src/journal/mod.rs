@@ -27,8 +27,11 @@ pub use sqlite::SqliteJournal;
 
 /// A durable table of rows.
 pub trait Journal: Send + 'static {
-    /// Every row, and the id of the installation that they belong to. Called once, first.
-    fn load(&mut self) -> Result<Loaded, OpenError>;
+    /// Gives every row to `take`, and returns the id of the installation that they belong to. Called once, first.
+    ///
+    /// # Errors
+    /// Those of reading, after some rows were given; and what `take` says.
+    fn load(&mut self, take: Take<'_>) -> Result<InstanceId, OpenError>;
     /// Bytes of all rows as they are written: of those that were loaded, and what was committed since.
     fn bytes(&self) -> u64;
     /// Makes writes durable, in their order, each whole or not at all, and returns how many of them, from the first on: at
@@ -58,18 +61,17 @@ pub trait Journal: Send + 'static {
         None
     }
     /// Takes a little of the space that later commits may need, while there is some. Called when nothing
-    /// waits; true when there is more to take.
-    fn take_reserve(&mut self) -> bool {
+    /// waits, and once nothing was written for a while, `is_calm`; true when there is more to take.
+    fn take_reserve(&mut self, _is_calm: bool) -> bool {
         false
     }
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// 8 lower-case hexadecimal digits, made with the journal.
-    pub instance_id: String,
-    pub rows: Vec<StoredRow>,
-}
+/// Takes the rows of a journal, one after the other.
+pub type Take<'a> = &'a mut dyn FnMut(StoredRow) -> Result<(), OpenError>;
+
+/// 8 lower-case hexadecimal digits, made with the journal.
+pub type InstanceId = String;
 
 /// A row as it lies in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]

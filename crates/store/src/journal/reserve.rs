@@ -64,11 +64,26 @@ impl Reserve {
     /// Looks whether enough is free, now and then; adds what is missing and gives true if it is not. A write
     /// that comes meanwhile waits for some milliseconds.
     ///
+    /// A page is written twice, once to be free and once with rows. So while writes keep coming (not `is_calm`)
+    /// pages are added only on a disk that begins to fill: one that has stopped taking tasks.
+    ///
     /// # Errors
     /// Those of SQLite; the journal is as it was then.
-    pub fn take(&mut self, connection: &Connection, commits: i64) -> rusqlite::Result<bool> {
-        if self.looked_at.is_some_and(|at| commits - at < COMMITS_PER_LOOK) {
-            return Ok(false);
+    pub fn take(
+        &mut self,
+        connection: &Connection,
+        commits: i64,
+        is_calm: bool,
+    ) -> rusqlite::Result<bool> {
+        if !is_calm {
+            if self.looked_at.is_some_and(|at| commits - at < COMMITS_PER_LOOK) {
+                return Ok(false);
+            }
+            let space = FreeSpace::of(&self.directory);
+            if space.is_ok_and(|space| !space.is_low_for(Part::NewTasks)) {
+                self.looked_at = Some(commits);
+                return Ok(false);
+            }
         }
         let free: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         if free >= FREE_PAGES_MIN || self.is_low() {
@@ -97,7 +112,11 @@ impl Reserve {
         }
         let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = emptied {
-            tracing::warn!(%error, "the journal's log stays as it is");
+            tracing::warn!(
+                event = "journal_checkpoint_failed",
+                %error,
+                "cannot empty the write-ahead log of the journal: it stays as it is"
+            );
         }
         self.take_log_blocks();
     }
@@ -114,7 +133,11 @@ impl Reserve {
 
     fn take_log_blocks(&self) {
         if let Err(error) = self.try_log_blocks() {
-            tracing::warn!(%error, "the journal's log has no space of its own yet");
+            tracing::warn!(
+                event = "journal_reserve_missing",
+                %error,
+                "cannot reserve space for the write-ahead log of the journal"
+            );
         }
     }
 
@@ -138,7 +161,11 @@ impl Reserve {
             Ok(fallocate(&self.rows, FallocateFlags::KEEP_SIZE, 0, bytes)?)
         });
         if let Err(error) = filled {
-            tracing::warn!(%error, "the journal's free pages have no blocks yet");
+            tracing::warn!(
+                event = "journal_pages_not_reserved",
+                %error,
+                "cannot reserve blocks for the free pages of the journal"
+            );
         }
         Ok(())
     }

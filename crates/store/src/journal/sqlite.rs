@@ -3,7 +3,7 @@
 //! ```text
 //! <directory>/lock                  flock while a store is open
 //! <directory>/journal.sqlite        meta(name, value) · rows(id, table_name, key, version, checksum, row)
-//! <directory>/journal.acknowledged  how many commits were acknowledged, as far as the kernel wrote it
+//! <directory>/journal.acknowledged  how many commits were acknowledged, see [`Acknowledged`]
 //! ```
 //!
 //! Both files have space that nobody else can take, see [`super::reserve`].
@@ -13,13 +13,15 @@
 //! checksums), and a write-ahead log that lost its end (the count of acknowledged commits).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use outport_acknowledged::Acknowledged;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension, params};
 
 use super::reserve::Reserve;
-use super::{Change, Journal, Loaded, StoredRow};
+use super::{Change, InstanceId, Journal, StoredRow, Take};
 use crate::error::{JournalError, OpenError};
 use crate::host::Ids;
 use crate::identifiers;
@@ -46,6 +48,9 @@ const SCHEMA: &str = "
 
 /// The length costs nothing: SQLite reads it from the row's head.
 const OLD: &str = "SELECT checksum, octet_length(row) FROM rows WHERE table_name = ?1 AND key = ?2";
+/// A row that is there already is a fault, which fails the commit.
+const ADD: &str =
+    "INSERT INTO rows (table_name, key, version, checksum, row) VALUES (?1, ?2, ?3, ?4, ?5)";
 /// New rows lie one behind the other, whatever their keys: keys are random, and pages that are written
 /// one after the other are what makes a commit of many rows cheap.
 const PUT: &str = "
@@ -59,10 +64,13 @@ const CACHE_KIB: i64 = 16_384;
 pub struct SqliteJournal {
     connection: Connection,
     path: PathBuf,
-    acknowledged: Acknowledged,
+    /// How many commits were acknowledged.
+    acknowledged: Acknowledged<1>,
     totals: Totals,
     /// Of all rows; not kept in the file, but counted when it is read.
     bytes: u64,
+    /// Whether all rows were found as they were written.
+    is_whole: bool,
     /// Behind the connection: it is closed first.
     reserve: Reserve,
     /// Held, not used: the lock goes with it.
@@ -78,14 +86,6 @@ struct Totals {
     content: i64,
 }
 
-/// All that is in the file; nothing of it is checked yet.
-struct Contents {
-    instance_id: String,
-    totals: Totals,
-    /// Each row with the checksum that was written with it.
-    rows: Vec<(StoredRow, i64)>,
-}
-
 impl SqliteJournal {
     pub fn open(directory: &Path, ids: &dyn Ids) -> Result<Self, OpenError> {
         fs::DirBuilder::new()
@@ -95,36 +95,49 @@ impl SqliteJournal {
             .map_err(|error| io("make", directory, &error))?;
         let lock = lock(directory)?;
         let path = directory.join("journal.sqlite");
+        let count = directory.join("journal.acknowledged");
+        let acknowledged =
+            Acknowledged::open(&count).map_err(|error| io("open", &count, &error))?;
+        refuse_gone(&path, &acknowledged)?;
         let connection = connect(&path, ids).map_err(|error| open_error(&path, &error))??;
         let reserve = Reserve::open(&path).map_err(|error| io("open", &path, &error))?;
         connection
             .pragma_update(None, "wal_autocheckpoint", reserve.checkpoint_pages())
             .map_err(|error| open_error(&path, &error))?;
-        let acknowledged = Acknowledged::open(&directory.join("journal.acknowledged"))?;
         let (totals, bytes) = Default::default();
-        Ok(Self { connection, path, acknowledged, totals, bytes, reserve, _lock: lock })
+        let is_whole = false;
+        Ok(Self { connection, path, acknowledged, totals, bytes, is_whole, reserve, _lock: lock })
     }
 
-    fn read(&self) -> rusqlite::Result<Contents> {
-        let instance_id = meta(&self.connection, "instance_id")?;
-        let totals = Totals {
+    fn totals(&self) -> rusqlite::Result<Totals> {
+        Ok(Totals {
             commits: meta(&self.connection, "commits")?,
             rows: meta(&self.connection, "rows")?,
             content: meta(&self.connection, "content")?,
-        };
-        let mut statement =
-            self.connection.prepare("SELECT table_name, key, version, row, checksum FROM rows")?;
-        let rows = statement.query_map([], |row| {
-            let stored = StoredRow {
-                table: row.get(0)?,
-                key: row.get(1)?,
-                version: row.get(2)?,
-                bytes: row.get(3)?,
-            };
-            Ok((stored, row.get(4)?))
-        })?;
-        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        Ok(Contents { instance_id, totals, rows })
+        })
+    }
+
+    /// Gives every row, checked, to `take`; what was found, and the bytes of all.
+    fn read_rows(&self, take: Take<'_>) -> Result<(Totals, u64), OpenError> {
+        let failed = |error: rusqlite::Error| open_error(&self.path, &error);
+        let mut statement = self
+            .connection
+            .prepare("SELECT table_name, key, version, row, checksum FROM rows")
+            .map_err(failed)?;
+        let mut found = statement.query([]).map_err(failed)?;
+        let (mut totals, mut bytes) = (Totals::default(), 0);
+        while let Some(row) = found.next().map_err(failed)? {
+            let (stored, checksum) = stored_row(row).map_err(failed)?;
+            if checksum_of(&stored.table, &stored.key, stored.version, &stored.bytes) != checksum {
+                let what = format!("wrong checksum of {} {}", stored.table, stored.key);
+                return Err(self.corrupt(what));
+            }
+            totals.rows += 1;
+            totals.content = totals.content.wrapping_add(checksum);
+            bytes += stored.bytes.len() as u64;
+            take(stored)?;
+        }
+        Ok((totals, bytes))
     }
 
     fn corrupt(&self, what: impl Into<String>) -> OpenError {
@@ -133,32 +146,27 @@ impl SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
-    fn load(&mut self) -> Result<Loaded, OpenError> {
-        let Contents { instance_id, totals, rows: stored } =
-            self.read().map_err(|error| open_error(&self.path, &error))?;
-        let mut found = Totals { commits: totals.commits, ..Totals::default() };
-        let (mut rows, mut bytes) = (Vec::with_capacity(stored.len()), 0);
-        for (row, checksum) in stored {
-            if checksum_of(&row.table, &row.key, row.version, &row.bytes) != checksum {
-                return Err(self.corrupt(format!("wrong checksum of {} {}", row.table, row.key)));
-            }
-            found.rows += 1;
-            found.content = found.content.wrapping_add(checksum);
-            bytes += row.bytes.len() as u64;
-            rows.push(row);
-        }
-        if found != totals {
+    fn load(&mut self, take: Take<'_>) -> Result<InstanceId, OpenError> {
+        let failed = |error: rusqlite::Error| open_error(&self.path, &error);
+        let instance_id = meta(&self.connection, "instance_id").map_err(failed)?;
+        let totals = self.totals().map_err(failed)?;
+        let (found, bytes) = self.read_rows(take)?;
+        if found != (Totals { commits: 0, ..totals }) {
             let (found, expected) = (found.rows, totals.rows);
             return Err(
                 self.corrupt(format!("{found} rows are not the {expected} that were written"))
             );
         }
-        let missing = self.acknowledged.commits - totals.commits;
+        let missing = acknowledged(&self.acknowledged) - totals.commits;
         if missing > 0 {
             return Err(self.corrupt(format!("the last {missing} commits are missing")));
         }
         (self.totals, self.bytes) = (totals, bytes);
-        Ok(Loaded { instance_id, rows })
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+            .map_err(failed)?;
+        self.is_whole = true;
+        Ok(instance_id)
     }
 
     fn commit(&mut self, writes: &[Vec<Change>]) -> Result<usize, JournalError> {
@@ -171,7 +179,7 @@ impl Journal for SqliteJournal {
         write_totals(&transaction, &totals).map_err(|error| journal_error(&error))?;
         transaction.commit().map_err(|error| journal_error(&error))?;
         (self.totals, self.bytes) = (totals, bytes);
-        self.acknowledged.set(totals.commits);
+        self.acknowledged.set([totals.commits.unsigned_abs()]);
         Ok(writes.len())
     }
 
@@ -183,10 +191,14 @@ impl Journal for SqliteJournal {
         self.path.parent().map(Path::to_owned)
     }
 
-    fn take_reserve(&mut self) -> bool {
-        let taken = self.reserve.take(&self.connection, self.totals.commits);
+    fn take_reserve(&mut self, is_calm: bool) -> bool {
+        let taken = self.reserve.take(&self.connection, self.totals.commits, is_calm);
         taken.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the journal has less space in reserve than it should");
+            tracing::warn!(
+                event = "journal_reserve_small",
+                %error,
+                "the journal has less space in reserve than it should"
+            );
             false
         })
     }
@@ -194,8 +206,22 @@ impl Journal for SqliteJournal {
 
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
-        self.reserve.empty_log(&self.connection);
+        // What was refused is left as it is: it can be looked at, and what is missing put back.
+        if self.is_whole {
+            self.reserve.empty_log(&self.connection);
+        }
     }
+}
+
+/// A row with the checksum that was written with it.
+fn stored_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(StoredRow, i64)> {
+    let stored = StoredRow {
+        table: row.get(0)?,
+        key: row.get(1)?,
+        version: row.get(2)?,
+        bytes: row.get(3)?,
+    };
+    Ok((stored, row.get(4)?))
 }
 
 fn apply(
@@ -206,16 +232,19 @@ fn apply(
 ) -> Result<(), JournalError> {
     let failed = |error: rusqlite::Error| journal_error(&error);
     let place = params![change.table, change.key];
-    let old: Option<(i64, u64)> = connection
-        .prepare_cached(OLD)
-        .and_then(|mut statement| {
-            statement.query_row(place, |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        })
-        .map_err(failed)?;
-    if let Some((old, length)) = old {
-        totals.rows -= 1;
-        totals.content = totals.content.wrapping_sub(old);
-        *bytes_of_all = bytes_of_all.saturating_sub(length);
+    // Of a new row nothing is looked for: most rows of a busy commit are new.
+    if change.old.is_some() {
+        let old: Option<(i64, u64)> = connection
+            .prepare_cached(OLD)
+            .and_then(|mut statement| {
+                statement.query_row(place, |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            })
+            .map_err(failed)?;
+        if let Some((old, length)) = old {
+            totals.rows -= 1;
+            totals.content = totals.content.wrapping_sub(old);
+            *bytes_of_all = bytes_of_all.saturating_sub(length);
+        }
     }
     let Some(row) = &change.row else {
         connection
@@ -227,7 +256,7 @@ fn apply(
     let bytes = row.encode().map_err(JournalError::Encode)?;
     let checksum = checksum_of(change.table, &change.key, row.version(), &bytes);
     connection
-        .prepare_cached(PUT)
+        .prepare_cached(if change.old.is_some() { PUT } else { ADD })
         .and_then(|mut statement| {
             statement.execute(params![change.table, change.key, row.version(), checksum, bytes])
         })
@@ -262,6 +291,8 @@ fn checksum_of(table: &str, key: &str, version: u32, bytes: &str) -> i64 {
 /// Opens the file and makes the schema in a new one.
 fn connect(path: &Path, ids: &dyn Ids) -> rusqlite::Result<Result<Connection, OpenError>> {
     let connection = Connection::open(path)?;
+    // Until all was looked at.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Exclusive: no other process can write behind our back, and no shared memory file is needed.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -303,48 +334,23 @@ fn meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rus
     connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
 }
 
-/// How many commits were acknowledged. Written after each commit and never synced, so it may be
-/// behind what is durable, never ahead of it.
-struct Acknowledged {
-    file: File,
-    commits: i64,
+/// SQLite would make a new file, and remove the write-ahead log of the old one.
+fn refuse_gone(path: &Path, count: &Acknowledged<1>) -> Result<(), OpenError> {
+    let is_empty = match fs::metadata(path) {
+        Ok(file) => file.len() == 0,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(io("open", path, &error)),
+    };
+    if is_empty && acknowledged(count) > 0 {
+        let what = "the file is gone, or nothing is in it".to_owned();
+        return Err(OpenError::Corrupt { path: path.to_owned(), what });
+    }
+    Ok(())
 }
 
-impl Acknowledged {
-    fn open(path: &Path) -> Result<Self, OpenError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| io("open", path, &error))?;
-        let mut bytes = [0; 12];
-        // A short or damaged count says nothing; it is only ever a second opinion.
-        let commits = match file.read_exact_at(&mut bytes, 0) {
-            Ok(()) => Self::parse(&bytes).unwrap_or(0),
-            Err(_) => 0,
-        };
-        Ok(Self { file, commits })
-    }
-
-    fn parse(bytes: &[u8; 12]) -> Option<i64> {
-        let (count, checksum) = bytes.split_at(8);
-        let intact = crc32fast::hash(count).to_le_bytes() == *checksum;
-        intact.then(|| count.try_into().map(i64::from_le_bytes).ok())?
-    }
-
-    fn set(&mut self, commits: i64) {
-        self.commits = commits;
-        let mut bytes = [0; 12];
-        bytes[..8].copy_from_slice(&commits.to_le_bytes());
-        let checksum = crc32fast::hash(&bytes[..8]);
-        bytes[8..].copy_from_slice(&checksum.to_le_bytes());
-        if let Err(error) = self.file.write_all_at(&bytes, 0) {
-            tracing::warn!(%error, "the count of acknowledged commits was not written");
-        }
-    }
+/// Commits that somebody was told of; 0 when that is not known.
+fn acknowledged(count: &Acknowledged<1>) -> i64 {
+    count.numbers().and_then(|[commits]| i64::try_from(commits).ok()).unwrap_or(0)
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {

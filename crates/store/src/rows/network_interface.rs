@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use outport_model::TaskId;
 use outport_model::network::NetworkInterface;
+use outport_model::{NetworkInterfaceId, TaskId};
 
 use crate::row::Row;
 use crate::rows::key::key;
@@ -12,7 +12,7 @@ use crate::rows::subnet::SubnetKey;
 use crate::table::{Grouping, Index, Rows, Table};
 use crate::tables::{Related, Tables, Touched};
 
-key!(NetworkInterfaceKey { id: String });
+key!(NetworkInterfaceKey { id: NetworkInterfaceId });
 
 impl Row for NetworkInterface {
     type Key = NetworkInterfaceKey;
@@ -36,7 +36,7 @@ impl Related for NetworkInterface {
 #[derive(Clone, Debug, Default)]
 pub struct NetworkInterfaceIndex {
     by_subnet: Grouping<SubnetKey, Ipv4Addr, NetworkInterface>,
-    by_task: Grouping<TaskId, String, NetworkInterface>,
+    by_task: Grouping<TaskId, NetworkInterfaceId, NetworkInterface>,
 }
 
 impl Index<NetworkInterface> for NetworkInterfaceIndex {
@@ -57,7 +57,7 @@ impl Table<NetworkInterface> {
     pub fn in_subnet(&self, subnet: &SubnetKey) -> &Rows<Ipv4Addr, NetworkInterface> {
         self.index.by_subnet.get(subnet)
     }
-    pub fn of_task(&self, task: &TaskId) -> &Rows<String, NetworkInterface> {
+    pub fn of_task(&self, task: &TaskId) -> &Rows<NetworkInterfaceId, NetworkInterface> {
         self.index.by_task.get(task)
     }
 }

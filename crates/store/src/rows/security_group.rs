@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use outport_model::Scope;
 use outport_model::network::SecurityGroup;
+use outport_model::{Scope, SecurityGroupId, VpcId};
 
 use crate::row::Row;
 use crate::rows::key::key;
@@ -15,7 +15,7 @@ use crate::tables::Related;
 /// Every VPC has a group of this name. Source: "Default security groups" in the Amazon VPC User Guide.
 const DEFAULT: &str = "default";
 
-key!(SecurityGroupKey { id: String });
+key!(SecurityGroupKey { id: SecurityGroupId });
 
 impl Row for SecurityGroup {
     type Key = SecurityGroupKey;
@@ -49,7 +49,7 @@ impl Index<SecurityGroup> for SecurityGroupIndex {
 
 impl Table<SecurityGroup> {
     /// The group of who names none.
-    pub fn default_of(&self, scope: &Scope, vpc_id: &str) -> Option<&Arc<SecurityGroup>> {
-        self.index.defaults.get(&VpcKey::new(scope, vpc_id))
+    pub fn default_of(&self, scope: &Scope, vpc_id: &VpcId) -> Option<&Arc<SecurityGroup>> {
+        self.index.defaults.get(&VpcKey::new(scope, vpc_id.clone()))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outport_model::deployment::ServiceDeployment;
-use outport_model::{ClusterName, ServiceName};
+use outport_model::{ClusterName, ServiceDeploymentId, ServiceName};
 
 use crate::row::Row;
 use crate::rows::key::key;
@@ -11,7 +11,7 @@ use crate::rows::service::ServiceKey;
 use crate::table::{Grouping, Index, Rows, Table};
 use crate::tables::{Related, Tables, Touched};
 
-key!(ServiceDeploymentKey { cluster: ClusterName, service: ServiceName, id: String });
+key!(ServiceDeploymentKey { cluster: ClusterName, service: ServiceName, id: ServiceDeploymentId });
 
 impl Row for ServiceDeployment {
     type Key = ServiceDeploymentKey;
@@ -38,7 +38,7 @@ impl Related for ServiceDeployment {
 
 #[derive(Clone, Debug, Default)]
 pub struct ServiceDeploymentIndex {
-    by_service: Grouping<ServiceKey, String, ServiceDeployment>,
+    by_service: Grouping<ServiceKey, ServiceDeploymentId, ServiceDeployment>,
 }
 
 impl Index<ServiceDeployment> for ServiceDeploymentIndex {
@@ -53,7 +53,10 @@ impl Index<ServiceDeployment> for ServiceDeploymentIndex {
 }
 
 impl Table<ServiceDeployment> {
-    pub fn of_service(&self, service: &ServiceKey) -> &Rows<String, ServiceDeployment> {
+    pub fn of_service(
+        &self,
+        service: &ServiceKey,
+    ) -> &Rows<ServiceDeploymentId, ServiceDeployment> {
         self.index.by_service.get(service)
     }
 }

@@ -1,12 +1,13 @@
 //! A subnet.
 
+use outport_model::SubnetId;
 use outport_model::network::Subnet;
 
 use crate::row::Row;
 use crate::rows::key::key;
 use crate::tables::Related;
 
-key!(SubnetKey { id: String });
+key!(SubnetKey { id: SubnetId });
 
 impl Row for Subnet {
     type Key = SubnetKey;

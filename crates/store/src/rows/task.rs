@@ -1,5 +1,6 @@
 //! A task, by what it belongs to and by what it holds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
@@ -11,6 +12,7 @@ use outport_model::{
     TaskStatus, TimestampMs,
 };
 
+use crate::load::both;
 use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::key::key;
@@ -21,6 +23,9 @@ use crate::tables::{Related, Tables, Touched};
 key!(TaskKey { cluster: ClusterName, task: TaskId });
 
 impl TaskKey {
+    pub fn in_cluster(cluster: &ClusterKey, task: TaskId) -> Self {
+        Self { scope: cluster.scope.clone(), cluster: cluster.cluster.clone(), task }
+    }
     pub fn cluster_key(&self) -> ClusterKey {
         ClusterKey::new(&self.scope, self.cluster.clone())
     }
@@ -32,6 +37,14 @@ impl Row for Task {
     const TABLE: &'static str = "task";
     fn key(&self) -> TaskKey {
         TaskKey::new(&self.scope, self.cluster.clone(), self.id.clone())
+    }
+    fn share(&mut self, beside: &TaskKey) {
+        if self.scope == beside.scope {
+            self.scope = beside.scope.clone();
+        }
+        if self.cluster == beside.cluster {
+            self.cluster = beside.cluster.clone();
+        }
     }
 }
 
@@ -69,7 +82,7 @@ fn service_of(row: &Task) -> Option<ServiceKey> {
 }
 
 /// What ListTasks filters by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskFacet {
     /// Every task has it.
     Any,
@@ -102,12 +115,15 @@ pub struct TaskCounts {
     pub pending: usize,
 }
 
+type Facet = (TaskFacet, DesiredStatus, ClusterKey);
+
 /// Groups of tasks that change with every report hold rows, of which each is small; groups that may have every task of a
 /// cluster hold ids, and do not notice a report.
 #[derive(Clone, Debug, Default)]
 pub struct TaskIndex {
     by_id: OrdMap<TaskId, TaskKey>,
-    by_facet: Members<(ClusterKey, DesiredStatus, TaskFacet), TaskId>,
+    /// The facet first: it tells most of two keys apart.
+    by_facet: Members<Facet, TaskId>,
     by_service: Grouping<ServiceKey, TaskId, Task>,
     live_by_node: Grouping<NodeId, TaskId, Task>,
     use_by_node: OrdMap<NodeId, NodeUse>,
@@ -117,12 +133,22 @@ pub struct TaskIndex {
 
 impl Index<Task> for TaskIndex {
     fn add(&mut self, row: &Arc<Task>) {
-        self.by_id.insert(row.id.clone(), row.key());
         self.list(row);
-        self.put_row(row);
-        self.hold(row);
-        self.count(row, 1);
-        self.stopped.extend(stopped_key(row));
+        self.add_unlisted(row);
+    }
+
+    /// A start waits for it.
+    fn of(rows: &[Arc<Task>]) -> Self {
+        let (mut index, by_facet) = both(
+            || {
+                let mut index = Self::default();
+                rows.iter().for_each(|row| index.add_unlisted(row));
+                index
+            },
+            || by_facet(rows),
+        );
+        index.by_facet = by_facet;
+        index
     }
 
     fn remove(&mut self, row: &Task) {
@@ -177,16 +203,45 @@ impl Index<Task> for TaskIndex {
     }
 }
 
+/// [`TaskIndex::list`] of all tasks, of a cluster at a time: a set whose ids come in their order is made at once.
+fn by_facet(rows: &[Arc<Task>]) -> Members<Facet, TaskId> {
+    let is_of_one = |one: &Arc<Task>, other: &Arc<Task>| {
+        one.cluster == other.cluster && one.scope == other.scope
+    };
+    let mut all = Members::default();
+    for tasks in rows.chunk_by(is_of_one) {
+        let mut members: HashMap<(TaskFacet, DesiredStatus), Vec<TaskId>> = HashMap::new();
+        for row in tasks {
+            for facet in TaskFacet::of(row) {
+                members.entry((facet, row.desired_status)).or_default().push(row.id.clone());
+            }
+        }
+        for ((facet, status), ids) in members {
+            all.put((facet, status, cluster_key(&tasks[0])), ids);
+        }
+    }
+    all
+}
+
 impl TaskIndex {
+    /// All but by facet.
+    fn add_unlisted(&mut self, row: &Arc<Task>) {
+        self.by_id.insert(row.id.clone(), row.key());
+        self.put_row(row);
+        self.hold(row);
+        self.count(row, 1);
+        self.stopped.extend(stopped_key(row));
+    }
+
     fn list(&mut self, row: &Task) {
         for facet in TaskFacet::of(row) {
-            self.by_facet.add((cluster_key(row), row.desired_status, facet), row.id.clone());
+            self.by_facet.add((facet, row.desired_status, cluster_key(row)), row.id.clone());
         }
     }
 
     fn unlist(&mut self, row: &Task) {
         for facet in TaskFacet::of(row) {
-            self.by_facet.remove(&(cluster_key(row), row.desired_status, facet), &row.id);
+            self.by_facet.remove(&(facet, row.desired_status, cluster_key(row)), &row.id);
         }
     }
 
@@ -252,7 +307,7 @@ impl Table<Task> {
         desired: DesiredStatus,
         facet: TaskFacet,
     ) -> &OrdSet<TaskId> {
-        self.index.by_facet.get(&(cluster.clone(), desired, facet))
+        self.index.by_facet.get(&(facet, desired, cluster.clone()))
     }
     /// How many tasks of the cluster run or are about to.
     pub fn counts(&self, cluster: &ClusterKey, launch_type: LaunchType) -> TaskCounts {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::OrdSet;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
 use outport_model::{Family, Revision, Scope};
 
+use crate::packed::PackedTable;
 use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::task_definition_family::FamilyKey;
-use crate::table::{Grouping, Index, Members, Rows, Table};
+use crate::table::{Index, Members};
 use crate::tables::Related;
 
 key!(TaskDefinitionKey { family: Family, revision: Revision });
@@ -18,8 +19,67 @@ impl Row for TaskDefinition {
     type Key = TaskDefinitionKey;
     type Index = TaskDefinitionIndex;
     const TABLE: &'static str = "task_definition";
+    const VERSION: u32 = 2;
     fn key(&self) -> TaskDefinitionKey {
         TaskDefinitionKey::new(&self.scope, self.family.clone(), self.revision)
+    }
+    fn read(version: u32, bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut row: Self = serde_json::from_slice(bytes)?;
+        if version == 1 {
+            row.non_blocking_logs = first_form::non_blocking_logs(bytes)?;
+        }
+        Ok(row)
+    }
+    fn strip(&mut self) {
+        self.document = String::new();
+    }
+    fn share(&mut self, beside: &TaskDefinitionKey) {
+        if self.scope == beside.scope {
+            self.scope = beside.scope.clone();
+        }
+        if self.family == beside.family {
+            self.family = beside.family.clone();
+        }
+    }
+}
+
+/// The form that had, beside the document, what was read in it.
+mod first_form {
+    use serde::Deserialize;
+    use serde_json::{Error, Value};
+
+    #[derive(Deserialize)]
+    struct Row {
+        document: String,
+        containers: Vec<Container>,
+    }
+
+    #[derive(Deserialize)]
+    struct Container {
+        name: String,
+        log: Log,
+    }
+
+    #[derive(Deserialize)]
+    enum Log {
+        Local,
+        Awslogs { non_blocking: bool },
+    }
+
+    /// What `mode` was where the document did not say it: a container without one that did not block tells.
+    pub(super) fn non_blocking_logs(bytes: &[u8]) -> Result<bool, Error> {
+        let row: Row = serde_json::from_slice(bytes)?;
+        let document: Value = serde_json::from_str(&row.document)?;
+        let said = |name: &str| {
+            let mut containers = document["containerDefinitions"].as_array()?.iter();
+            let container = containers.find(|container| container["name"] == name)?;
+            container["logConfiguration"]["options"].get("mode")
+        };
+        let is_default = |container: &Container| {
+            matches!(container.log, Log::Awslogs { non_blocking: true })
+                && said(&container.name).is_none()
+        };
+        Ok(row.containers.iter().any(is_default))
     }
 }
 
@@ -38,9 +98,9 @@ pub enum FamilyStatus {
 
 #[derive(Clone, Debug, Default)]
 pub struct TaskDefinitionIndex {
-    by_family: Grouping<FamilyKey, Revision, TaskDefinition>,
+    by_family: Members<FamilyKey, Revision>,
     by_status: Members<(Scope, TaskDefinitionStatus), (Family, Revision)>,
-    active_revisions: OrdMap<FamilyKey, usize>,
+    active: Members<FamilyKey, Revision>,
     families: Members<(Scope, FamilyStatus), Family>,
 }
 
@@ -48,10 +108,10 @@ impl Index<TaskDefinition> for TaskDefinitionIndex {
     fn add(&mut self, row: &Arc<TaskDefinition>) {
         let family = family_of(row);
         let before = self.family_status(&family);
-        self.by_family.add(family.clone(), row.revision, row);
+        self.by_family.add(family.clone(), row.revision);
         self.by_status.add((row.scope.clone(), row.status), (row.family.clone(), row.revision));
         if row.status == TaskDefinitionStatus::Active {
-            *self.active_revisions.entry(family.clone()).or_default() += 1;
+            self.active.add(family.clone(), row.revision);
         }
         self.list_family(&family, before);
     }
@@ -62,14 +122,7 @@ impl Index<TaskDefinition> for TaskDefinitionIndex {
         self.by_family.remove(&family, &row.revision);
         self.by_status
             .remove(&(row.scope.clone(), row.status), &(row.family.clone(), row.revision));
-        if row.status == TaskDefinitionStatus::Active
-            && let Some(count) = self.active_revisions.get_mut(&family)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.active_revisions.remove(&family);
-            }
-        }
+        self.active.remove(&family, &row.revision);
         self.list_family(&family, before);
     }
 }
@@ -80,7 +133,7 @@ impl TaskDefinitionIndex {
         if self.by_family.get(family).is_empty() {
             return None;
         }
-        let is_active = self.active_revisions.contains_key(family);
+        let is_active = !self.active.get(family).is_empty();
         Some(if is_active { FamilyStatus::Active } else { FamilyStatus::Inactive })
     }
 
@@ -105,10 +158,14 @@ fn family_of(row: &TaskDefinition) -> FamilyKey {
     FamilyKey::new(&row.scope, row.family.clone())
 }
 
-impl Table<TaskDefinition> {
+impl PackedTable<TaskDefinition> {
     /// Every revision of a family that is kept, in any status.
-    pub fn of_family(&self, family: &FamilyKey) -> &Rows<Revision, TaskDefinition> {
+    pub fn of_family(&self, family: &FamilyKey) -> &OrdSet<Revision> {
         self.index.by_family.get(family)
+    }
+    /// The newest ACTIVE revision of a family.
+    pub fn newest_active(&self, family: &FamilyKey) -> Option<Revision> {
+        self.index.active.get(family).get_max().copied()
     }
     /// The revisions in a status, in the order of their families and numbers.
     pub fn in_status(

@@ -1,12 +1,13 @@
 //! A VPC.
 
+use outport_model::VpcId;
 use outport_model::network::Vpc;
 
 use crate::row::Row;
 use crate::rows::key::key;
 use crate::tables::Related;
 
-key!(VpcKey { id: String });
+key!(VpcKey { id: VpcId });
 
 impl Row for Vpc {
     type Key = VpcKey;

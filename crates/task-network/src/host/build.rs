@@ -105,7 +105,12 @@ impl HostNetwork {
                 {
                     // One that outlived its namespace is deleted; another's is left alone.
                     if !self.delete_own_link(&link, &attached.name)? {
-                        tracing::warn!(link, namespace = %attached.name, "a link of that name is another's");
+                        tracing::warn!(
+                            event = "network_link_taken",
+                            link,
+                            namespace = %attached.name,
+                            "there is a link of that name which is not Outport's; another name is tried"
+                        );
                         let mut state = self.state();
                         state.links.remove(&link);
                         let instance = &self.settings.instance;

@@ -46,12 +46,22 @@ fn read_bytes(bytes: &[u8], namespaces: &Path, name: &NamespaceName) -> Option<A
     match checked_json::read::<AttachedNamespace>(bytes) {
         Document::Read(attached) => Some(attached),
         Document::NotUnderstood(why) => {
-            tracing::warn!(%name, why, "the record of a network of another version is understood in part");
+            tracing::warn!(
+                event = "network_record_partly_understood",
+                %name,
+                why,
+                "a network's record of another version is understood in part"
+            );
             Some(in_part(&serde_json::from_slice(bytes).ok()?, namespaces, name))
         }
         // A crash while it was written, of a namespace that was not in use yet; or its disk.
         Document::Damaged(why) => {
-            tracing::warn!(%name, why, "the record of a network is damaged");
+            tracing::warn!(
+                event = "network_record_damaged",
+                %name,
+                why,
+                "the record of a network is damaged"
+            );
             None
         }
     }

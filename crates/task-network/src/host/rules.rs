@@ -327,7 +327,10 @@ impl Drop for Guard {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the guard of the network's rules panicked");
+            tracing::error!(
+                event = "network_rules_watch_panicked",
+                "the thread that watches the network's rules panicked"
+            );
         }
     }
 }
@@ -341,7 +344,11 @@ fn guard(rules: &Rules, watch: &Watch) {
         let noticed = match watch.wait(patience) {
             Ok(noticed) => noticed,
             Err(error) => {
-                tracing::error!(%error, "nobody watches the network's rules; they are looked at once a minute");
+                tracing::error!(
+                    event = "network_rules_not_watched",
+                    %error,
+                    "cannot watch the rules of the tasks' network: they are looked at once a minute"
+                );
                 return;
             }
         };
@@ -352,12 +359,17 @@ fn guard(rules: &Rules, watch: &Watch) {
             match rules.mend() {
                 Ok(true) => {
                     tracing::warn!(
-                        "somebody took the rules of the tasks' network away; they are back"
+                        event = "network_rules_restored",
+                        "somebody removed the rules of the tasks' network; they are restored"
                     );
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot put the rules of the tasks' network back")
+                    tracing::error!(
+                        event = "network_rules_not_restored",
+                        %error,
+                        "cannot restore the rules of the tasks' network"
+                    )
                 }
             }
         }
@@ -365,7 +377,11 @@ fn guard(rules: &Rules, watch: &Watch) {
         if is_due && looked.elapsed() >= OTHERS_INTERVAL {
             (looked, is_due) = (Instant::now(), false);
             if let Err(error) = rules.pass_others() {
-                tracing::error!(%error, "cannot pass the host's own firewall");
+                tracing::error!(
+                    event = "host_firewall_not_opened",
+                    %error,
+                    "cannot let the tasks' packets through the host's own firewall"
+                );
             }
         }
     }

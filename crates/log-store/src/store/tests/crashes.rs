@@ -31,29 +31,53 @@ fn journal_of(directory: &Path) -> PathBuf {
     only_file(directory.join("journals"), "journal")
 }
 
-/// A store that was killed after three shipments, and where its journal ended after each.
-fn killed_store(directory: &Path) -> Vec<u64> {
+/// What a store had written of its journal at some time.
+struct Written {
+    journal_bytes: u64,
+    /// The file that says how much was acknowledged.
+    acknowledged: Vec<u8>,
+}
+
+const ACKNOWLEDGED: &str = "journals.acknowledged";
+
+/// A store that was killed after three shipments, and what it had written after each.
+fn killed_store(directory: &Path) -> Vec<Written> {
     let live = directory.join("live");
     let rig = Rig::open(&live, 1 << 20).with_streams();
-    let mut ends = vec![fs::metadata(journal_of(&live)).unwrap().len()];
+    let written = || Written {
+        journal_bytes: fs::metadata(journal_of(&live)).unwrap().len(),
+        acknowledged: fs::read(live.join(ACKNOWLEDGED)).unwrap(),
+    };
+    let mut stages = vec![written()];
     for to in [30, 60, 90] {
         rig.ship(to - 30, to).unwrap();
-        ends.push(fs::metadata(journal_of(&live)).unwrap().len());
+        stages.push(written());
     }
     copy_directory(&live, &directory.join("killed"));
-    ends
+    stages
 }
 
 #[test]
 fn a_torn_end_is_cut_and_shipping_goes_on_without_loss_or_repeat() {
     let directory = tempfile::tempdir().unwrap();
-    let ends = killed_store(directory.path());
+    let stages = killed_store(directory.path());
     let killed = directory.path().join("killed");
     let whole = fs::read(journal_of(&killed)).unwrap();
     for cut in 0..=whole.len() {
+        let reached = |stage: &&Written| stage.journal_bytes <= cut as u64;
+        let committed = stages.iter().filter(reached).count().saturating_sub(1);
+        if let Some(next) = stages.get(committed + 1) {
+            // Had somebody been told of the rest, it would be a loss.
+            fs::write(journal_of(&killed), &whole[..cut]).unwrap();
+            fs::write(killed.join(ACKNOWLEDGED), &next.acknowledged).unwrap();
+            let refused = try_open(&killed, 1 << 20).map(drop).unwrap_err();
+            assert!(matches!(refused, LogStoreError::Damaged { .. }), "cut at {cut}: {refused}");
+        }
         fs::write(journal_of(&killed), &whole[..cut]).unwrap();
+        // Killed before or after it was written that the last whole frame is there.
+        let told = &stages[committed.saturating_sub(cut % 2)];
+        fs::write(killed.join(ACKNOWLEDGED), &told.acknowledged).unwrap();
         let store = try_open(&killed, 1 << 20).unwrap();
-        let committed = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
         assert_eq!(messages_of(&store, "a").unwrap(), lines(committed as u64 * 30), "cut at {cut}");
         if cut % 10 == 0 {
             let (from, to) = (committed as u64 * 30, 100);
@@ -66,12 +90,13 @@ fn a_torn_end_is_cut_and_shipping_goes_on_without_loss_or_repeat() {
 #[test]
 fn a_torn_end_of_any_bytes_is_cut() {
     let directory = tempfile::tempdir().unwrap();
-    killed_store(directory.path());
+    let stages = killed_store(directory.path());
     let killed = directory.path().join("killed");
     let whole = fs::read(journal_of(&killed)).unwrap();
     for garbage in [vec![0; 4096], vec![0xff; 33], whole[24..90].to_vec()] {
         let torn = [whole.as_slice(), &garbage].concat();
         fs::write(journal_of(&killed), torn).unwrap();
+        fs::write(killed.join(ACKNOWLEDGED), &stages[3].acknowledged).unwrap();
         let store = try_open(&killed, 1 << 20).unwrap();
         assert_eq!(messages_of(&store, "a").unwrap(), lines(90));
     }
@@ -80,12 +105,10 @@ fn a_torn_end_of_any_bytes_is_cut() {
 #[test]
 fn a_flipped_bit_in_a_journal_is_found() {
     let directory = tempfile::tempdir().unwrap();
-    let ends = killed_store(directory.path());
+    killed_store(directory.path());
     let killed = directory.path().join("killed");
     let whole = fs::read(journal_of(&killed)).unwrap();
-    // Behind the last frame nothing proves that it was acknowledged, unless the store was closed.
-    let provable = ends[2] as usize;
-    for position in 0..provable {
+    for position in 0..whole.len() {
         let mut flipped = whole.clone();
         flipped[position] ^= 1 << (position % 8);
         fs::write(journal_of(&killed), flipped).unwrap();

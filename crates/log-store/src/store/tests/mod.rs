@@ -3,6 +3,7 @@
 
 mod basics;
 mod crashes;
+mod damage;
 mod faults;
 mod full;
 mod oracle;

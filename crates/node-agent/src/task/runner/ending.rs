@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{Event, Order, TaskRunner};
 use crate::task::host::{ContainerExit, TaskHost};
+use crate::task::life_log;
 use crate::task::plan::{self, Stage};
 
 /// How long a stopped task waits for its last log lines before it is reported STOPPED: who asks for
@@ -57,8 +58,8 @@ impl<H: TaskHost> TaskRunner<H> {
                     continue;
                 }
                 let container = self.container(index);
-                let timeout_s = container.stop_timeout_s.min(STOP_TIMEOUT_S_MAX);
-                self.host.terminate(&self.record.report.task, &container.name).await;
+                let timeout_s = container.definition.stop_timeout_s.min(STOP_TIMEOUT_S_MAX);
+                self.host.terminate(&self.record.report.task, &container.definition.name).await;
                 let timeout = Duration::from_secs(u64::from(timeout_s));
                 deadlines.insert(index, Instant::now() + timeout);
             }
@@ -98,13 +99,18 @@ impl<H: TaskHost> TaskRunner<H> {
             }
             if now.duration_since(*killed.entry(*index).or_insert(now)) >= KILLED_PATIENCE {
                 let task = &self.record.report.task;
-                tracing::error!(%task, container = self.container(*index).name, "{UNKILLABLE}");
+                tracing::error!(
+                    event = "container_not_killed",
+                    %task,
+                    container = self.container(*index).definition.name,
+                    "a container's processes were killed and did not end"
+                );
                 let reason = Some(UNKILLABLE.to_owned());
                 let finished_at_ms = self.host.now_ms();
                 self.note_exit(*index, ContainerExit { exit_code: None, reason, finished_at_ms });
                 continue;
             }
-            self.host.kill(&self.record.report.task, &self.container(*index).name).await;
+            self.host.kill(&self.record.report.task, &self.container(*index).definition.name).await;
             *deadline = now + KILL_AGAIN;
         }
     }
@@ -116,21 +122,30 @@ impl<H: TaskHost> TaskRunner<H> {
         for index in 0..self.stages.len() {
             // Made and never let go: it has no log to wait for.
             if self.created[index] && self.stages[index] == Stage::Waiting {
-                self.host.kill(&task, &self.container(index).name).await;
+                self.host.kill(&task, &self.container(index).definition.name).await;
             }
         }
         if tokio::time::timeout(LOG_GRACE, self.host.logs_shipped(&task)).await.is_err() {
-            tracing::warn!(%task, "stopped before all of its log was delivered; delivery goes on");
+            tracing::warn!(
+                event = "task_stopped_before_its_log",
+                %task,
+                "a task is STOPPED before all of its log was delivered; delivery goes on"
+            );
         }
         let released = self.host.release(&self.record.assignment);
         if tokio::time::timeout(RELEASE_PATIENCE, released).await.is_err() {
-            tracing::error!(%task, "not all that it holds could be let go in time; that goes on");
+            tracing::error!(
+                event = "task_release_delayed",
+                %task,
+                "cannot release all that a stopped task holds in time; that goes on"
+            );
         }
         for container in &mut self.record.report.containers {
             container.status = ContainerStatus::Stopped;
         }
         self.record.report.stopped_at_ms = Some(self.host.now_ms());
         self.advance(TaskStatus::Stopped);
+        life_log::stopped(&self.record.report);
     }
 
     pub(super) async fn wait_until_forgotten(&mut self) {
@@ -140,10 +155,14 @@ impl<H: TaskHost> TaskRunner<H> {
             }
         }
         let task = self.record.report.task.clone();
-        self.board.forget(&task);
+        self.task_reports.forget(&task);
         let shipped = self.host.logs_shipped(&task);
         if tokio::time::timeout(UNDELIVERED_LOG_KEEP, shipped).await.is_err() {
-            tracing::error!(%task, "its last log lines could not be delivered and are given up");
+            tracing::error!(
+                event = "task_log_given_up",
+                %task,
+                "the last log lines of a task cannot be delivered and are given up"
+            );
         }
         // Until it is done: what cannot be removed now, for want of descriptors or of a process that does
         // not go, is nobody else's to remove. The record stays meanwhile, for the next agent.
@@ -161,7 +180,12 @@ impl<H: TaskHost> TaskRunner<H> {
         let task = &self.record.report.task;
         let forgotten = self.records.forget(task);
         if let Err(error) = &forgotten {
-            tracing::error!(%task, %error, "cannot remove its directory yet");
+            tracing::error!(
+                event = "task_directory_not_removed",
+                %task,
+                %error,
+                "cannot remove the directory of a task yet"
+            );
         }
         forgotten.is_ok()
     }

@@ -94,8 +94,8 @@ fn a_deployment_that_failed_is_shown_for_a_while_and_is_no_source_of_the_next() 
     service.deployments[1].updated_at_ms = NOW_MS - 10_000;
     assert_eq!(look(&service), (2, Some(NOW_MS + 20_000)));
     let next = DeploymentId::new("v3");
-    let begun =
-        deployment::begin(&mut service.clone(), next, "history-v3".into(), "{}".into(), NOW_MS);
+    let history = ServiceDeploymentId::new("history-v3");
+    let begun = deployment::begin(&mut service.clone(), next, history, "{}".into(), NOW_MS);
     assert_eq!(begun.source_revisions, [DeploymentId::new("v1")]);
     service.deployments[1].updated_at_ms = NOW_MS - 30_000;
     assert_eq!(look(&service), (1, None));

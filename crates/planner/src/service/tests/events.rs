@@ -21,7 +21,7 @@ fn a_steady_state_is_said_once_in_six_hours() {
     let mut service = service(1, 100, 200, 1);
     service.deployments[0].rollout_state = RolloutState::Completed;
     let said_ms = |at_ms| ServiceEvent {
-        id: "e".into(),
+        id: ServiceEventId::new("e"),
         at_ms,
         message: "(service web) has reached a steady state.".into(),
     };

@@ -2,6 +2,7 @@
 
 mod circuit_breaker;
 mod events;
+mod generated;
 mod rollout;
 mod short_runs;
 mod steps;
@@ -19,8 +20,8 @@ use outport_model::service::{
 use outport_model::task::{Reservation, ServiceMembership, TaskOverrides};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
-    AccountId, ClusterName, DeploymentId, DesiredStatus, Family, Region, Scope, ServiceName, Tags,
-    TaskStatus,
+    AccountId, ClusterName, ContainerId, DeploymentId, DesiredStatus, Family, Region, Scope,
+    ServiceDeploymentId, ServiceEventId, ServiceName, Tags, TaskStatus,
 };
 
 use super::*;
@@ -45,8 +46,8 @@ impl NewIds for CountedIds {
     fn deployment_id(&self) -> DeploymentId {
         DeploymentId::new(self.uuid())
     }
-    fn service_deployment_id(&self) -> String {
-        self.uuid()
+    fn service_deployment_id(&self) -> ServiceDeploymentId {
+        ServiceDeploymentId::new(self.uuid())
     }
 }
 
@@ -95,7 +96,7 @@ fn service(desired: u32, minimum: u32, maximum: u32, versions: u32) -> Service {
         deployment::begin(
             &mut service,
             DeploymentId::new(format!("v{version}")),
-            format!("history-v{version}"),
+            ServiceDeploymentId::new(format!("history-v{version}")),
             "{}".into(),
             0,
         );
@@ -115,7 +116,7 @@ fn history_of(service: &Service) -> Vec<Arc<ServiceDeployment>> {
         scope: service.scope.clone(),
         cluster: service.cluster.clone(),
         service: service.name.clone(),
-        id: format!("history-{target}"),
+        id: ServiceDeploymentId::new(format!("history-{target}")),
         target_revision: target,
         source_revisions: sources,
         status: ServiceDeploymentStatus::InProgress,

@@ -6,7 +6,7 @@ use super::*;
 
 fn container() -> TaskContainer {
     TaskContainer {
-        id: "c".into(),
+        id: ContainerId::new("c"),
         name: "web".into(),
         image: "web:1".into(),
         resolved_digest: None,
@@ -47,7 +47,11 @@ fn five_short_runs_in_a_row_are_said_with_how_they_ended() {
                 last one: Essential container in task exited; container web exited with 1.";
     assert_eq!(said(&service, &short_runs(&service, 5, 100)), [text]);
     // A steady state between does not make it news.
-    let event = |at_ms, text: &str| ServiceEvent { id: "e".into(), at_ms, message: text.into() };
+    let event = |at_ms, text: &str| ServiceEvent {
+        id: ServiceEventId::new("e"),
+        at_ms,
+        message: text.into(),
+    };
     service.events = vec![
         event(NOW_MS - 5, "(service web) has reached a steady state."),
         event(NOW_MS - 10, text),

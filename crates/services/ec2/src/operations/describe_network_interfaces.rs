@@ -4,8 +4,8 @@ use outport_aws_ec2::{
     DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult, Ec2Error,
 };
 use outport_identity::Call;
-use outport_model::Tags;
 use outport_model::network::NetworkInterface;
+use outport_model::{SecurityGroupId, Tags};
 use outport_store::Tables;
 use outport_store::keys::SecurityGroupKey;
 
@@ -49,9 +49,9 @@ pub fn describe_network_interfaces(
     let found = rows().map(|row| row.id.as_str());
     check_ids(&ids, found, "InvalidNetworkInterfaceID.NotFound", "networkInterface ID")?;
     let listed = rows()
-        .filter(|row| ids.is_empty() || ids.contains(&row.id))
+        .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| filters.pass(&Tags::new(), |name| values(&tables, row, name)))
-        .map(|row| (row.id.clone(), view::network_interface(&tables, row)))
+        .map(|row| (row.id.to_string(), view::network_interface(&tables, row)))
         .collect();
     let (interfaces, next_token) =
         page(listed, input.max_results, input.next_token, !ids.is_empty())?;
@@ -62,33 +62,33 @@ fn values(tables: &Tables, row: &NetworkInterface, name: &str) -> Vec<String> {
     vec![match name {
         "addresses.primary" | "requester-managed" | "source-dest-check" => "true".to_owned(),
         "addresses.private-ip-address" | "private-ip-address" => row.private_ip.to_string(),
-        "attachment.attachment-id" => row.attachment_id.clone(),
+        "attachment.attachment-id" => row.attachment_id.to_string(),
         "attachment.status" => "attached".to_owned(),
         "availability-zone" => row.availability_zone.clone(),
         "description" => row.description.clone(),
-        "group-id" => return row.security_groups.clone(),
+        "group-id" => return row.security_groups.iter().map(ToString::to_string).collect(),
         "group-name" => {
-            let key = |id: &String| SecurityGroupKey::new(&row.scope, id.clone());
+            let key = |id: &SecurityGroupId| SecurityGroupKey::new(&row.scope, id.clone());
             let groups =
                 row.security_groups.iter().filter_map(|id| tables.security_groups.get(&key(id)));
             return groups.map(|group| group.name.clone()).collect();
         }
         "interface-type" => "interface".to_owned(),
         "mac-address" => row.mac_address.clone(),
-        "network-interface-id" => row.id.clone(),
+        "network-interface-id" => row.id.to_string(),
         "owner-id" => row.scope.account.to_string(),
         "private-dns-name" => row.private_dns_name.clone(),
         "status" => "in-use".to_owned(),
-        "subnet-id" => row.subnet_id.clone(),
-        "vpc-id" => row.vpc_id.clone(),
+        "subnet-id" => row.subnet_id.to_string(),
+        "vpc-id" => row.vpc_id.to_string(),
         _ => return Vec::new(),
     }]
 }
 
 #[cfg(test)]
 mod tests {
-    use outport_model::TaskId;
     use outport_model::network::NetworkInterface;
+    use outport_model::{AttachmentId, NetworkInterfaceId, TaskId};
 
     use crate::testing::World;
 
@@ -100,7 +100,7 @@ mod tests {
         let group = tables.security_groups.iter().next().unwrap().clone();
         world.put(NetworkInterface {
             scope: world.scope.clone(),
-            id: "eni-01".to_owned(),
+            id: NetworkInterfaceId::new("eni-01"),
             vpc_id: subnet.vpc_id.clone(),
             subnet_id: subnet.id.clone(),
             availability_zone: subnet.availability_zone.clone(),
@@ -110,7 +110,7 @@ mod tests {
             private_dns_name: "ip-172-31-0-4.ec2.internal".to_owned(),
             description: "arn:aws:ecs:us-east-1:000000000000:attachment/1".to_owned(),
             task: TaskId::new("1"),
-            attachment_id: "eni-attach-01".to_owned(),
+            attachment_id: AttachmentId::new("eni-attach-01"),
             created_at_ms: 0,
         });
         let query = format!(

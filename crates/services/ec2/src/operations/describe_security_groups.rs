@@ -45,10 +45,10 @@ pub fn describe_security_groups(
         "security group",
     )?;
     let listed = rows()
-        .filter(|row| ids.is_empty() || ids.contains(&row.id))
+        .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| names.is_empty() || names.contains(&row.name))
         .filter(|row| filters.pass(&row.tags, |name| values(row, name)))
-        .map(|row| (row.id.clone(), view::security_group(row)))
+        .map(|row| (row.id.to_string(), view::security_group(row)))
         .collect();
     let names_ids = !ids.is_empty() || !names.is_empty();
     let (groups, next_token) = page(listed, input.max_results, input.next_token, names_ids)?;
@@ -64,10 +64,10 @@ fn values(row: &SecurityGroup, name: &str) -> Vec<String> {
     }
     vec![match name {
         "description" => row.description.clone(),
-        "group-id" => row.id.clone(),
+        "group-id" => row.id.to_string(),
         "group-name" => row.name.clone(),
         "owner-id" => row.scope.account.to_string(),
-        "vpc-id" => row.vpc_id.clone(),
+        "vpc-id" => row.vpc_id.to_string(),
         _ => return Vec::new(),
     }]
 }
@@ -75,7 +75,7 @@ fn values(row: &SecurityGroup, name: &str) -> Vec<String> {
 fn rule_value(rule: &SecurityGroupRule, name: &str) -> Option<String> {
     match (name, &rule.peer) {
         ("cidr", SecurityGroupPeer::Cidr(cidr)) => Some(cidr.to_string()),
-        ("group-id", SecurityGroupPeer::Group(id)) => Some(id.clone()),
+        ("group-id", SecurityGroupPeer::Group(id)) => Some(id.to_string()),
         ("protocol", _) => Some(rule.protocol.clone()),
         ("from-port", _) => rule.ports.map(|(first, _)| first.to_string()),
         ("to-port", _) => rule.ports.map(|(_, last)| last.to_string()),

@@ -42,7 +42,7 @@ pub fn describe_subnets(
     let rows = || tables.subnets.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidSubnetID.NotFound", "subnet ID")?;
     let mut listed: Vec<_> = rows()
-        .filter(|row| ids.is_empty() || ids.contains(&row.id))
+        .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| filters.pass(&row.tags, |name| values(&tables, row, name)))
         .map(|row| (order(row), view::subnet(&tables, row)))
         .collect();
@@ -67,8 +67,8 @@ fn values(tables: &Tables, row: &Subnet, name: &str) -> Vec<String> {
         "owner-id" => row.scope.account.to_string(),
         "state" => "available".to_owned(),
         "subnet-arn" => Arn::of("ec2", &row.scope, format!("subnet/{}", row.id)).to_string(),
-        "subnet-id" => row.id.clone(),
-        "vpc-id" => row.vpc_id.clone(),
+        "subnet-id" => row.id.to_string(),
+        "vpc-id" => row.vpc_id.to_string(),
         "ipv6-native" => "false".to_owned(),
         _ => return Vec::new(),
     }]

@@ -5,7 +5,7 @@ use outport_aws_ec2::{
     VpcAttributeName,
 };
 use outport_identity::{Call, Question};
-use outport_model::Arn;
+use outport_model::{Arn, VpcId};
 use outport_store::keys::VpcKey;
 
 use crate::page::check_ids;
@@ -19,7 +19,7 @@ pub fn describe_vpc_attribute(
     let scope = scope(call);
     let id = input.vpc_id.unwrap_or_default();
     let tables = service.read_about(call, input.dry_run, |tables| {
-        let row = tables.vpcs.get(&VpcKey::new(&scope, id.as_str()));
+        let row = tables.vpcs.get(&VpcKey::new(&scope, VpcId::new(&id)));
         let arn = Arn::of("ec2", &scope, format!("vpc/{id}")).to_string();
         let question =
             Question::new("ec2:DescribeVpcAttribute", arn).with("ec2:VpcID", id.as_str());

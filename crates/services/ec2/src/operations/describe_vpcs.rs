@@ -34,9 +34,9 @@ pub fn describe_vpcs(
     let rows = || tables.vpcs.iter().filter(|row| row.scope == scope);
     check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidVpcID.NotFound", "vpc ID")?;
     let listed = rows()
-        .filter(|row| ids.is_empty() || ids.contains(&row.id))
+        .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| filters.pass(&row.tags, |name| values(row, name)))
-        .map(|row| (row.id.clone(), view::vpc(row)))
+        .map(|row| (row.id.to_string(), view::vpc(row)))
         .collect();
     let (vpcs, next_token) = page(listed, input.max_results, input.next_token, !ids.is_empty())?;
     Ok(DescribeVpcsResult { vpcs: Some(vpcs), next_token })
@@ -46,11 +46,11 @@ fn values(row: &Vpc, name: &str) -> Vec<String> {
     vec![match name {
         "cidr" | "cidr-block" | "cidr-block-association.cidr-block" => row.cidr.to_string(),
         "cidr-block-association.state" => "associated".to_owned(),
-        "dhcp-options-id" => row.dhcp_options_id.clone(),
+        "dhcp-options-id" => row.dhcp_options_id.to_string(),
         "is-default" | "isDefault" => row.is_default.to_string(),
         "owner-id" => row.scope.account.to_string(),
         "state" => "available".to_owned(),
-        "vpc-id" => row.id.clone(),
+        "vpc-id" => row.id.to_string(),
         "instance-tenancy" => "default".to_owned(),
         _ => return Vec::new(),
     }]

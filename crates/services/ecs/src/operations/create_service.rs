@@ -18,6 +18,7 @@ use crate::launch::Runnable;
 use crate::names::TaskDefinitionName;
 use crate::resource::Resource;
 use crate::service_request::{self, Unbuilt};
+use crate::task_definition::Workloads;
 use crate::views::service::view;
 use crate::{
     EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
@@ -38,7 +39,7 @@ pub async fn create_service(
 ) -> Result<CreateServiceResponse, Rejection> {
     let scope = access::scope(call);
     let request = Request::parse(&scope, input)?;
-    let look = |tables: &Tables| request.look(tables, &scope);
+    let look = |tables: &Tables| request.look(tables, &service.workloads, &scope);
     let created_by = call.principal.arn();
     service.write(call, look, |tx, found| request.create(tx, &scope, found, created_by)).await
 }
@@ -99,14 +100,15 @@ impl Request {
         })
     }
 
-    fn look(&self, tables: &Tables, scope: &Scope) -> Subject<Found> {
+    fn look(&self, tables: &Tables, workloads: &Workloads, scope: &Scope) -> Subject<Found> {
         let strategy = self.input.capacity_provider_strategy.as_deref();
         let capacity = Capacity::of(tables, scope, &self.cluster, strategy, self.input.launch_type);
         let resource = Resource::service(scope, &self.cluster, &self.name);
         let tags = access::tag_on_create(OPERATION, &resource.arn(), &self.tags);
-        let runnable = Runnable::look(tables, scope, self.definition.as_ref(), |row| {
+        let named = self.definition.as_ref();
+        let runnable = Runnable::look(tables, workloads, scope, named, |definition| {
             let question = resource.question(tables, "ecs:CreateService");
-            let question = access::of_task_definition(question, row);
+            let question = access::of_task_definition(question, definition);
             let provider = capacity.as_ref().ok().and_then(Capacity::provider);
             access::of_network(question, self.network.as_ref())
                 .with_optional("ecs:capacity-provider", provider)
@@ -158,9 +160,10 @@ impl Request {
         }
         let definition = runnable.active(Rejection::Client)?;
         launch::check_definition(definition, launch_type)?;
-        let mode = definition.network_mode;
+        let mode = definition.workload.network_mode;
         let given = self.network.as_ref();
         let network = network_configuration::resolve(tx, scope, given, mode, launch_type)?;
+        let definition = &definition.row;
         let new = New { definition, capacity, platform_version, network, created_by };
         let mut row = self.row(scope, new, tx.now_ms());
         service_deployment::begin(tx, &mut row, self.network.clone());

@@ -82,7 +82,7 @@ fn delete(tx: &mut Transaction<'_>, scope: &Scope, text: &str) -> Result<TaskDef
     let Some(row) = lookup::task_definition(tx, scope, &name) else {
         return Err(failure(text, MISSING));
     };
-    let mut row = (**row).clone();
+    let mut row = (*row).clone();
     if row.status == TaskDefinitionStatus::Active {
         return Err(failure(text, ACTIVE));
     }

@@ -35,7 +35,7 @@ fn deregister(
     let row = name
         .and_then(|name| lookup::task_definition(tx, scope, name))
         .ok_or_else(|| Rejection::client("The specified task definition does not exist."))?;
-    let mut row = (**row).clone();
+    let mut row = (*row).clone();
     if row.status == TaskDefinitionStatus::DeleteInProgress {
         return Err(Rejection::client(
             "The specified task definition is in the process of being deleted.",

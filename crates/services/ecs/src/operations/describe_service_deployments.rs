@@ -2,6 +2,7 @@
 
 use outport_aws_ecs::{DescribeServiceDeploymentsRequest, DescribeServiceDeploymentsResponse};
 use outport_identity::Call;
+use outport_model::ServiceDeploymentId;
 use outport_store::keys::ServiceDeploymentKey;
 
 use crate::views::service_deployment::view;
@@ -41,7 +42,12 @@ pub async fn describe_service_deployments(
             failures.push(failure(text, MISSING));
             continue;
         };
-        let key = ServiceDeploymentKey::new(&scope, named.cluster, named.service, named.id);
+        let key = ServiceDeploymentKey::new(
+            &scope,
+            named.cluster,
+            named.service,
+            ServiceDeploymentId::new(named.id),
+        );
         match tables.service_deployments.get(&key) {
             Some(row) => deployments.push(view(&tables, row)),
             None => failures.push(failure(text, MISSING)),

@@ -44,7 +44,7 @@ pub async fn describe_service_revisions(
         let id = named.revision_id();
         let key = ServiceRevisionKey::new(&scope, named.cluster, named.service, id);
         match tables.service_revisions.get(&key) {
-            Some(row) => revisions.push(revision(&tables, row)),
+            Some(row) => revisions.push(revision(&tables, &service.workloads, row)),
             None => failures.push(failure(text, MISSING)),
         }
     }

@@ -24,7 +24,7 @@ pub async fn describe_task_definition(
     let wants_tags =
         input.include.is_some_and(|fields| fields.contains(&TaskDefinitionField::Tags));
     Ok(DescribeTaskDefinitionResponse {
-        task_definition: Some(view(row)),
+        task_definition: Some(view(&row)),
         tags: Some(if wants_tags { tags::view(&row.tags) } else { Vec::new() }),
     })
 }

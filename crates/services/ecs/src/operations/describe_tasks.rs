@@ -1,17 +1,19 @@
 //! `DescribeTasks`: tasks by id or ARN; those that are not there are `failures`.
 
 use outport_aws_ecs::{DescribeTasksRequest, DescribeTasksResponse, TaskField};
-use outport_identity::Call;
-use outport_model::Arn;
-use outport_store::keys::TaskKey;
+use outport_identity::{Call, Question, Subject};
+use outport_model::{Arn, TaskId};
+use outport_store::Row;
+use outport_store::keys::{ClusterKey, TaskKey};
 
 use crate::resource::Resource;
-use crate::views::task::view;
+use crate::views::task::TaskViews;
 use crate::views::{MISSING, failure, missing};
 use crate::{EcsService, Rejection, access, lookup, names};
 
 /// Source: botocore's documentation of `DescribeTasksRequest.tasks`.
 const TASKS_PER_CALL_MAX: usize = 100;
+const ACTION: &str = "ecs:DescribeTasks";
 
 pub async fn describe_tasks(
     service: &EcsService,
@@ -32,23 +34,34 @@ pub async fn describe_tasks(
     let with_tags = input.include.is_some_and(|fields| fields.contains(&TaskField::Tags));
     let ids: Vec<_> =
         wanted.iter().map(|text| names::task(&scope, &cluster, text)).collect::<Result<_, _>>()?;
-    let resources: Vec<_> =
-        ids.iter().flatten().map(|id| Resource::task(&scope, &cluster, id)).collect();
     let every = Arn::of("ecs", &scope, format!("task/{cluster}/*"));
-    let (tables, ()) = service.read(call, |tables| {
-        Resource::questions(tables, "ecs:DescribeTasks", &resources, &every)
-    })?;
-    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
-    for (text, id) in wanted.into_iter().zip(ids) {
-        let Some(id) = id else {
-            failures.push(failure(text, MISSING));
-            continue;
+    let (tables, rows) = service.read(call, |tables| {
+        let mut shared = ClusterKey::new(&scope, cluster.clone());
+        let row = |id: &Option<TaskId>| {
+            let row = tables.tasks.get(&TaskKey::in_cluster(&shared, id.clone()?)).cloned();
+            // The keys of a cluster's tasks share its texts: with those in hand the next one is found sooner.
+            if let Some(row) = &row {
+                shared = row.key().cluster_key();
+            }
+            row
         };
-        let arn = Arn::task(&scope, &cluster, &id).to_string();
-        let row = tables.tasks.get(&TaskKey::new(&scope, cluster.clone(), id));
-        match row {
-            Some(row) => tasks.push(view(&tables, row, with_tags)),
-            None => failures.push(missing(text, arn)),
+        let rows: Vec<_> = ids.iter().map(row).collect();
+        let questions = ids.iter().zip(&rows).filter_map(|(id, row)| {
+            let resource = Resource::task(&scope, &cluster, id.as_ref()?);
+            Some(resource.question_of(ACTION, row.as_ref().map(|row| &row.tags)))
+        });
+        let questions = questions.collect();
+        Subject::about(rows, questions, Question::new(ACTION, every.as_str()))
+    })?;
+    let (mut tasks, mut failures) = (Vec::with_capacity(rows.len()), Vec::new());
+    let mut views = TaskViews::new(&tables, &service.workloads, with_tags);
+    for ((text, id), row) in wanted.into_iter().zip(ids).zip(rows) {
+        match (id, row) {
+            (_, Some(row)) => tasks.push(views.of(&row)),
+            (Some(id), None) => {
+                failures.push(missing(text, Arn::task(&scope, &cluster, &id).into_string()));
+            }
+            (None, None) => failures.push(failure(text, MISSING)),
         }
     }
     lookup::active_cluster(&tables, &scope, &cluster)?;

@@ -6,11 +6,9 @@ use outport_aws_ecs::{
     ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, SortOrder, TaskDefinitionStatus,
 };
 use outport_identity::{Call, Question};
-use outport_model::{Family, Revision, task_definition};
-use outport_store::keys::TaskDefinitionKey;
+use outport_model::{Arn, Family, Revision, task_definition};
 
 use crate::page::{self, PageRequest};
-use crate::views::task_definition::arn;
 use crate::{EcsService, Rejection, access, names};
 
 const PAGE_MAX: usize = 100;
@@ -33,9 +31,8 @@ pub async fn list_task_definitions(
     let revisions = tables.task_definitions.in_status(&scope, stored(status));
     let family = family.map(Family::new);
     let listed = |(family, revision): &(Family, Revision)| {
-        let key = TaskDefinitionKey::new(&scope, family.clone(), *revision);
-        let row = tables.task_definitions.get(&key)?;
-        Some((format!("{family}\u{0}{revision:010}"), arn(row)))
+        let arn = Arn::task_definition(&scope, family, *revision);
+        (format!("{family}\u{0}{revision:010}"), arn.to_string())
     };
     let is_asked = |entry: &&(Family, Revision)| family.as_ref().is_none_or(|f| *f == entry.0);
     let page = match input.sort {
@@ -46,13 +43,13 @@ pub async fn list_task_definitions(
                 (None, None) => Bound::Unbounded,
             };
             let rows = revisions.range((Bound::Unbounded, end)).rev().take_while(is_asked);
-            request.take_descending(rows.filter_map(listed))
+            request.take_descending(rows.map(listed))
         }
         _ => {
             let first = family.clone().unwrap_or_else(|| Family::new(""));
             let start = request.start((first, 0), entry).ok_or_else(page::invalid_token)?;
             let rows = revisions.range((start, Bound::Unbounded)).take_while(is_asked);
-            request.take(rows.filter_map(listed))
+            request.take(rows.map(listed))
         }
     };
     Ok(ListTaskDefinitionsResponse {

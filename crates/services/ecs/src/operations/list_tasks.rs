@@ -1,11 +1,9 @@
 //! `ListTasks`: the ARNs of a cluster's tasks, by what is wanted of them.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use outport_aws_ecs::{DesiredStatus, ListTasksRequest, ListTasksResponse};
 use outport_identity::{Call, Question};
-use outport_model::task::Task;
 use outport_model::task_definition::LaunchType;
 use outport_model::{Arn, ClusterName, ContainerInstanceId, Family, Scope, ServiceName, TaskId};
 use outport_store::keys::ClusterKey;
@@ -13,7 +11,6 @@ use outport_store::{Tables, TaskFacet};
 
 use crate::page::{self, PageRequest};
 use crate::resource::Resource;
-use crate::views::task::arn;
 use crate::{EcsService, Rejection, access, lookup, names};
 
 const PAGE_MAX: usize = 100;
@@ -45,12 +42,19 @@ pub async fn list_tasks(
         }
     };
     let key = ClusterKey::new(&scope, cluster);
-    let ids = tables.tasks.with_facet(&key, desired, filter.facet());
+    let none = || ListTasksResponse { task_arns: Some(Vec::new()), next_token: None };
+    let Some(facets) = filter.facets() else { return Ok(none()) };
+    let set_of = |facet| tables.tasks.with_facet(&key, desired, facet);
+    let mut found: Vec<_> = facets.into_iter().map(set_of).collect();
+    // Along the one that fewest tasks have. No row is looked at: a page costs the same whatever else there is.
+    found.sort_by_key(|ids| ids.len());
+    let Some((fewest, others)) = found.split_first() else { return Ok(none()) };
     let start = request.start(TaskId::new(""), |id| Some(TaskId::new(id)));
     let start = start.ok_or_else(page::invalid_token)?;
-    let rows = ids.range((start, Bound::Unbounded)).filter_map(|id| tables.tasks.by_id(id));
-    let listed =
-        rows.filter(|task| filter.passes(task)).map(|task| (task.id.to_string(), arn(task)));
+    let ids = fewest.range((start, Bound::Unbounded));
+    let listed = ids
+        .filter(|id| others.iter().all(|ids| ids.contains(*id)))
+        .map(|id| (id.to_string(), Arn::task(&scope, &key.cluster, id).to_string()));
     let page = request.take(listed);
     Ok(ListTasksResponse { task_arns: Some(page.items), next_token: page.next_token })
 }
@@ -102,19 +106,26 @@ impl Filter {
         })
     }
 
-    /// The one that fewest tasks have, as far as that can be said; the others are asked of each task that has it.
-    fn facet(&self) -> TaskFacet {
-        let instance = self.container_instance.clone().map(TaskFacet::ContainerInstance);
-        let service = || self.service.clone().map(TaskFacet::Service);
-        let started_by = || self.started_by.clone().map(TaskFacet::StartedBy);
-        let family = || self.family.as_ref().map(|name| TaskFacet::Family(Family::new(name)));
-        let launch_type = || {
-            let name = self.launch_type?.as_str();
-            let all = [LaunchType::Ec2, LaunchType::Fargate, LaunchType::External];
-            all.into_iter().find(|kind| kind.as_str() == name).map(TaskFacet::LaunchType)
+    /// One for each filter that is given; the one that every task has if none is. `None`: no task passes.
+    fn facets(&self) -> Option<Vec<TaskFacet>> {
+        let launch_type = match self.launch_type {
+            // Of one that no task here has there are none.
+            Some(wanted) => {
+                let mut all =
+                    [LaunchType::Ec2, LaunchType::Fargate, LaunchType::External].into_iter();
+                Some(all.find(|kind| kind.as_str() == wanted.as_str())?)
+            }
+            None => None,
         };
-        let facet = instance.or_else(service).or_else(started_by).or_else(family);
-        facet.or_else(launch_type).unwrap_or(TaskFacet::Any)
+        let given = [
+            self.container_instance.clone().map(TaskFacet::ContainerInstance),
+            self.service.clone().map(TaskFacet::Service),
+            self.started_by.clone().map(TaskFacet::StartedBy),
+            self.family.as_ref().map(|name| TaskFacet::Family(Family::new(name))),
+            launch_type.map(TaskFacet::LaunchType),
+        ];
+        let facets: Vec<TaskFacet> = given.into_iter().flatten().collect();
+        Some(if facets.is_empty() { vec![TaskFacet::Any] } else { facets })
     }
 
     /// AWS asks about the container instance that the tasks are on; without one, about all of the cluster.
@@ -127,17 +138,6 @@ impl Filter {
                 access::in_cluster(Question::new(action, every.to_string()), scope, cluster)
             }
         }
-    }
-
-    fn passes(&self, task: &Arc<Task>) -> bool {
-        let service = task.service.as_ref().map(|member| &member.service);
-        self.container_instance
-            .as_ref()
-            .is_none_or(|id| task.container_instance.as_ref() == Some(id))
-            && self.family.as_deref().is_none_or(|family| task.family.as_str() == family)
-            && self.started_by.as_ref().is_none_or(|name| task.started_by.as_ref() == Some(name))
-            && self.service.as_ref().is_none_or(|name| service == Some(name))
-            && self.launch_type.is_none_or(|kind| kind.as_str() == task.launch_type.as_str())
     }
 }
 
@@ -156,6 +156,8 @@ mod tests {
             (json!({"family": "app"}), json!([app])),
             (json!({"family": "job", "launchType": "FARGATE"}), json!([job])),
             (json!({"family": "job", "launchType": "EC2"}), json!([])),
+            (json!({"launchType": "MANAGED_INSTANCES"}), json!([])),
+            (json!({"launchType": "FARGATE", "startedBy": "nobody"}), json!([])),
             (json!({"startedBy": "nobody"}), json!([])),
             (json!({"desiredStatus": "STOPPED"}), json!([])),
             (json!({"desiredStatus": "PENDING"}), json!([])),

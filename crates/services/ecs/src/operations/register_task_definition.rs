@@ -10,7 +10,7 @@ use outport_store::Transaction;
 use outport_store::keys::FamilyKey;
 
 use crate::task_definition::{self, Registration};
-use crate::views::task_definition::view;
+use crate::views::task_definition::view_of;
 use crate::{EcsService, Rejection, access, account_setting, tags};
 
 /// Source: "Amazon ECS service quotas", revisions per task definition family.
@@ -31,19 +31,16 @@ pub async fn register_task_definition(
     let definition = task_definition::normalise(input, &scope)?;
     let registered_by = call.principal.arn();
     let shown_tags = has_tags.then(|| tags::view(&tags));
-    service
-        .write(
-            call,
-            |_| ask(&scope, &definition, &tags),
-            |tx, ()| {
-                let row = register(tx, &scope, &definition, registered_by, tags.clone())?;
-                Ok(RegisterTaskDefinitionResponse {
-                    task_definition: Some(view(&row)),
-                    tags: shown_tags,
-                })
-            },
-        )
-        .await
+    let written = service.write(
+        call,
+        |_| ask(&scope, &definition, &tags),
+        |tx, ()| register(tx, &scope, &definition, registered_by, tags.clone()),
+    );
+    let row = written.await?;
+    Ok(RegisterTaskDefinitionResponse {
+        task_definition: Some(view_of(&row, definition)),
+        tags: shown_tags,
+    })
 }
 
 fn ask(scope: &Scope, definition: &outport_aws_ecs::TaskDefinition, tags: &Tags) -> Subject<()> {

@@ -17,10 +17,11 @@ use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::Capacity;
 use crate::idempotency::ClientToken;
-use crate::launch::Runnable;
+use crate::launch::{Definition, Runnable};
 use crate::names::TaskDefinitionName;
 use crate::resource::Resource;
-use crate::views::task::view;
+use crate::task_definition::Workloads;
+use crate::views::task::TaskViews;
 use crate::{
     EcsService, Rejection, access, launch, lookup, names, network_configuration, tags,
     task_overrides,
@@ -42,9 +43,8 @@ pub async fn run_task(
 ) -> Result<RunTaskResponse, Rejection> {
     let scope = access::scope(call);
     let request = Request::parse(&scope, input)?;
-    let look = |tables: &Tables| request.look(tables, &scope);
-    let start =
-        |tx: &mut Transaction<'_>, found| request.start(tx, &scope, found, &service.settings);
+    let look = |tables: &Tables| request.look(tables, &service.workloads, &scope);
+    let start = |tx: &mut Transaction<'_>, found| request.start(tx, service, &scope, found);
     service.write(call, look, start).await
 }
 
@@ -80,12 +80,15 @@ impl Request {
         Ok(Self { cluster, definition, count, input, overrides, tags, token })
     }
 
-    fn look(&self, tables: &Tables, scope: &Scope) -> Subject<Found> {
+    fn look(&self, tables: &Tables, workloads: &Workloads, scope: &Scope) -> Subject<Found> {
         let strategy = self.input.capacity_provider_strategy.as_deref();
         let capacity = Capacity::of(tables, scope, &self.cluster, strategy, self.input.launch_type);
-        let runnable = Runnable::look(tables, scope, self.definition.as_ref(), |row| {
+        let question = |found: Option<&Definition>| {
+            let row = found.map(|found| &*found.row);
             self.question(tables, scope, row, capacity.as_ref().ok())
-        });
+        };
+        let definition = self.definition.as_ref();
+        let runnable = Runnable::look(tables, workloads, scope, definition, question);
         let tasks = Arn::of("ecs", scope, format!("task/{}/*", self.cluster));
         let overrides = self.overrides.as_ref();
         let roles =
@@ -129,33 +132,35 @@ impl Request {
     fn start(
         &self,
         tx: &mut Transaction<'_>,
+        service: &EcsService,
         scope: &Scope,
         (runnable, capacity): Found,
-        settings: &Settings,
     ) -> Result<RunTaskResponse, Rejection> {
         if let Some(made) = recalled(self.token.as_ref(), tx, scope)? {
-            return Ok(answer_again(tx, scope, &self.cluster, &made));
+            return Ok(answer_again(tx, &service.workloads, scope, &self.cluster, &made));
         }
         let launch = self.launch(&capacity?)?;
         lookup::active_cluster(tx, scope, &self.cluster)?;
         let definition = runnable.active(Rejection::InvalidParameter)?;
         launch::check_definition(definition, launch.launch_type)?;
-        let mode = definition.network_mode;
+        let workload = &definition.workload;
+        let mode = workload.network_mode;
         let given = self.input.network_configuration.as_ref();
         let network = network_configuration::resolve(tx, scope, given, mode, launch.launch_type)?;
         let overrides =
-            task_overrides::parse(self.overrides.clone(), definition, launch.launch_type)?;
-        let tags = self.task_tags(definition)?;
+            task_overrides::parse(self.overrides.clone(), workload, launch.launch_type)?;
+        let tags = self.task_tags(&definition.row)?;
         let request = self.start_request(&launch, definition, &network, &overrides, tags);
         let count = self.count.unsigned_abs();
-        let (tasks, failures) = start_all(tx, scope, &request, count, settings)?;
+        let (tasks, failures) = start_all(tx, scope, &request, count, &service.settings)?;
         // A request that found no place made nothing: the next one with its token may.
         if let Some(token) = self.token.clone().filter(|_| !tasks.is_empty()) {
             let ids = tasks.iter().map(|task| task.id.to_string()).collect();
             token.remember(tx, scope, OPERATION, ids);
         }
+        let mut views = TaskViews::new(tx, &service.workloads, true);
         Ok(RunTaskResponse {
-            tasks: Some(tasks.iter().map(|task| view(tx, task, true)).collect()),
+            tasks: Some(tasks.iter().map(|task| views.of(task)).collect()),
             failures: Some(failures),
         })
     }
@@ -190,15 +195,16 @@ impl Request {
     fn start_request<'a>(
         &'a self,
         launch: &Launch,
-        definition: &'a TaskDefinition,
+        definition: &'a Definition,
         network: &'a AwsvpcConfiguration,
         overrides: &'a TaskOverrides,
         tags: Tags,
     ) -> StartRequest<'a> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let family = || format!("family:{}", definition.family);
+        let family = || format!("family:{}", definition.row.family);
         StartRequest {
-            definition,
+            definition: &definition.row,
+            workload: &definition.workload,
             cluster: &self.cluster,
             launch_type: launch.launch_type,
             capacity_provider: launch.capacity_provider.clone(),
@@ -272,14 +278,16 @@ fn recalled(
 /// The tasks that the first request made, as they are now.
 fn answer_again(
     tx: &Transaction<'_>,
+    workloads: &Workloads,
     scope: &Scope,
     cluster: &ClusterName,
     ids: &[String],
 ) -> RunTaskResponse {
     let key = |id: &String| TaskKey::new(scope, cluster.clone(), TaskId::new(id.clone()));
     let tasks = ids.iter().filter_map(|id| tx.tasks.get(&key(id)));
+    let mut views = TaskViews::new(tx, workloads, true);
     RunTaskResponse {
-        tasks: Some(tasks.map(|task| view(tx, task, true)).collect()),
+        tasks: Some(tasks.map(|task| views.of(task)).collect()),
         failures: Some(Vec::new()),
     }
 }

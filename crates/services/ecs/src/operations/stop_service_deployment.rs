@@ -7,6 +7,7 @@ use outport_aws_ecs::{
     StopServiceDeploymentRequest, StopServiceDeploymentResponse, StopServiceDeploymentStopType,
 };
 use outport_identity::Call;
+use outport_model::ServiceDeploymentId;
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus};
 use outport_model::service::{Service, ServiceStatus};
 use outport_planner::deployment::{self, GivenUpBy};
@@ -35,7 +36,12 @@ pub async fn stop_service_deployment(
     let BelowService { cluster, service: name, id } = named;
     service
         .write_always(call, ask, |tx, ()| {
-            let key = ServiceDeploymentKey::new(&scope, cluster.clone(), name.clone(), id);
+            let key = ServiceDeploymentKey::new(
+                &scope,
+                cluster.clone(),
+                name.clone(),
+                ServiceDeploymentId::new(&id),
+            );
             let row = tx.service_deployments.get(&key).ok_or_else(not_found)?;
             let row = ServiceDeployment::clone(row);
             stop(tx, row, &ServiceKey::new(&scope, cluster, name))
@@ -84,7 +90,7 @@ fn stop(
 fn conflict(row: &ServiceDeployment, what: &str) -> Rejection {
     Rejection::Conflict {
         message: format!("The service deployment {what}."),
-        resource_ids: vec![row.id.clone()],
+        resource_ids: vec![row.id.to_string()],
     }
 }
 

@@ -8,7 +8,7 @@ use outport_store::Tables;
 use outport_store::keys::TaskKey;
 
 use crate::resource::Resource;
-use crate::views::task::view;
+use crate::views::task::TaskViews;
 use crate::{EcsService, Rejection, access, lookup, names};
 
 /// What AWS says when the caller gives no reason.
@@ -42,7 +42,9 @@ pub async fn stop_task(
             if stop(&mut task, reason, now_ms) {
                 tx.put(task.clone());
             }
-            Ok(StopTaskResponse { task: Some(view(tx, &task, true)) })
+            Ok(StopTaskResponse {
+                task: Some(TaskViews::new(tx, &service.workloads, true).of(&task)),
+            })
         })
         .await
 }

@@ -6,15 +6,16 @@ use outport_aws_ecs::{UpdateServiceRequest, UpdateServiceResponse};
 use outport_aws_wire::to_json;
 use outport_identity::{Call, Question, Subject};
 use outport_model::service::{Service, ServiceStatus};
-use outport_model::task_definition::TaskDefinition;
+use outport_model::task_definition::Workload;
 use outport_model::{ClusterName, Scope, ServiceName};
 use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::{Capacity, provider};
-use crate::launch::Runnable;
+use crate::launch::{Definition, Runnable};
 use crate::names::TaskDefinitionName;
 use crate::resource::Resource;
 use crate::service_request::{self, Unbuilt};
+use crate::task_definition::Workloads;
 use crate::views::service::view;
 use crate::views::stored;
 use crate::{
@@ -32,8 +33,10 @@ pub async fn update_service(
 ) -> Result<UpdateServiceResponse, Rejection> {
     let scope = access::scope(call);
     let request = Request::parse(&scope, input)?;
-    let look = |tables: &Tables| request.look(tables, &scope);
-    service.write_in_place(call, look, |tx, named| request.update(tx, &scope, named)).await
+    let workloads = &service.workloads;
+    let look = |tables: &Tables| request.look(tables, workloads, &scope);
+    let update = |tx: &mut Transaction<'_>, named| request.update(tx, workloads, &scope, named);
+    service.write_in_place(call, look, update).await
 }
 
 struct Request {
@@ -63,14 +66,19 @@ impl Request {
         Ok(Self { cluster, name, definition, input })
     }
 
-    fn look(&self, tables: &Tables, scope: &Scope) -> Subject<Option<Runnable>> {
+    fn look(
+        &self,
+        tables: &Tables,
+        workloads: &Workloads,
+        scope: &Scope,
+    ) -> Subject<Option<Runnable>> {
         let resource = Resource::service(scope, &self.cluster, &self.name);
-        let question = |row: Option<&TaskDefinition>| {
+        let question = |definition: Option<&Definition>| {
             let question = resource.question(tables, "ecs:UpdateService");
-            self.with_what_changes(access::of_task_definition(question, row))
+            self.with_what_changes(access::of_task_definition(question, definition))
         };
         match &self.definition {
-            Some(name) => Runnable::look(tables, scope, name.as_ref(), question).some(),
+            Some(name) => Runnable::look(tables, workloads, scope, name.as_ref(), question).some(),
             None => Subject::new(None, question(None)),
         }
     }
@@ -89,6 +97,7 @@ impl Request {
     fn update(
         &self,
         tx: &mut Transaction<'_>,
+        workloads: &Workloads,
         scope: &Scope,
         named: Option<Runnable>,
     ) -> Result<UpdateServiceResponse, Rejection> {
@@ -101,7 +110,7 @@ impl Request {
         let mut row = before.clone();
         self.change_scale(&mut row)?;
         self.change_capacity(tx, scope, &mut row)?;
-        let runs = Runnable::of_service(tx, &before);
+        let runs = Runnable::of_service(tx, workloads, &before);
         let definition = match &named {
             // It must be ACTIVE; the one that runs need not be.
             Some(named) => {
@@ -111,9 +120,9 @@ impl Request {
             }
             None => runs.definition()?,
         };
-        row.family = definition.family.clone();
-        row.revision = definition.revision;
-        let given = self.change_placement(tx, scope, &mut row, definition)?;
+        row.family = definition.row.family.clone();
+        row.revision = definition.row.revision;
+        let given = self.change_placement(tx, scope, &mut row, &definition.workload)?;
         let is_forced = self.input.force_new_deployment == Some(true);
         if is_forced || runs_something_else(&before, &row) {
             launch::check_definition(definition, row.launch_type)?;
@@ -180,7 +189,7 @@ impl Request {
         tx: &Transaction<'_>,
         scope: &Scope,
         row: &mut Service,
-        definition: &TaskDefinition,
+        workload: &Workload,
     ) -> Result<Option<wire::NetworkConfiguration>, Rejection> {
         let input = &self.input;
         launch::check_placement(
@@ -197,7 +206,7 @@ impl Request {
             kept.network_configuration = Some(service_deployment::shown_network(given.clone()));
         }
         let given = kept.network_configuration.as_ref();
-        let mode = definition.network_mode;
+        let mode = workload.network_mode;
         row.network = network_configuration::resolve(tx, scope, given, mode, row.launch_type)?;
         row.document = to_json(&kept);
         Ok(kept.network_configuration)

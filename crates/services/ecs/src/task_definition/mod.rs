@@ -1,9 +1,10 @@
 //! RegisterTaskDefinition's rules: what AWS refuses, what it fills in, and what this version can run of it.
 //!
 //! ```text
-//! request -> blank -> normalise (checks + defaults) -> document   what describes answer with
-//!                                          -> row        what the planner and the node act on
-//!                                          -> unsupported what a task of it would need and this version lacks
+//! request -> blank -> normalise (checks + defaults) -> row        with the document that describes answer with
+//!
+//! document -> workload     what the planner and nodes act on, when it is run
+//!          -> unsupported  what a task of it would need and this version lacks
 //! ```
 //!
 //! **Invariant:** pure. A definition that passes here is kept whole: nothing of it is dropped, and what this version
@@ -14,6 +15,7 @@ mod compatibility;
 mod container;
 mod dependencies;
 mod fargate;
+mod limits;
 mod logging;
 mod normalise;
 mod ports;
@@ -24,11 +26,15 @@ mod secrets;
 pub mod task_size;
 mod unsupported;
 mod volumes;
+mod workload;
 
 pub(crate) use normalise::check_storage_size;
 pub use normalise::normalise;
-pub(crate) use row::storage_gib;
-pub use row::{Registration, asks_for_the_host, pairs, row};
+pub use row::{Registration, row};
+pub(crate) use workload::storage_gib;
+pub use workload::{Workloads, asks_for_the_host, pairs};
 
+#[cfg(test)]
+mod old_rows;
 #[cfg(test)]
 mod tests;

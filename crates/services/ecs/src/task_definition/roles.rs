@@ -43,10 +43,11 @@ pub fn is_role(text: &str) -> bool {
         return is_role_name(text);
     }
     let Some(arn) = Arn::parse(text) else { return false };
-    let is_account = arn.account.len() == ACCOUNT_ID_LENGTH
-        && arn.account.bytes().all(|byte| byte.is_ascii_digit());
-    let is_iam = arn.service == "iam" && arn.region.is_empty() && arn.partition.starts_with("aws");
-    is_iam && is_account && arn.resource.strip_prefix("role/").is_some_and(is_role_path)
+    let is_account = arn.account().len() == ACCOUNT_ID_LENGTH
+        && arn.account().bytes().all(|byte| byte.is_ascii_digit());
+    let is_iam =
+        arn.service() == "iam" && arn.region().is_empty() && arn.partition().starts_with("aws");
+    is_iam && is_account && arn.resource().strip_prefix("role/").is_some_and(is_role_path)
 }
 
 /// `[path/]name`

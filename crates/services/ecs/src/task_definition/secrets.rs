@@ -31,10 +31,10 @@ fn check_secret(secret: &Secret, scope: &Scope) -> Result<(), Rejection> {
         return Ok(());
     }
     let arn = Arn::parse(from).filter(|arn| {
-        arn.service == "ssm"
-            && !arn.region.is_empty()
-            && !arn.account.is_empty()
-            && arn.resource.starts_with("parameter/")
+        arn.service() == "ssm"
+            && !arn.region().is_empty()
+            && !arn.account().is_empty()
+            && arn.resource().starts_with("parameter/")
     });
     let Some(arn) = arn else {
         let name = secret.name.as_deref().unwrap_or_default();
@@ -42,13 +42,14 @@ fn check_secret(secret: &Secret, scope: &Scope) -> Result<(), Rejection> {
             "The Systems Manager parameter ARN specified for secret {name} is invalid. Specify a valid ARN and try again."
         )));
     };
-    if arn.account == scope.account.as_str() {
+    if arn.account() == scope.account.as_str() {
         return Ok(());
     }
     Err(Rejection::client(format!(
         "The Systems Manager parameter ARN has a different account ID than the current account. The current account ID \
          is {} and the ARN account ID is {}. Cross-account access for ARNs is not currently supported.",
-        scope.account, arn.account
+        scope.account,
+        arn.account()
     )))
 }
 

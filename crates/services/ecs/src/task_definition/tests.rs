@@ -1,10 +1,13 @@
 //! Table tests of what RegisterTaskDefinition refuses and fills in: one definition, some changes, one outcome.
 
+use std::sync::Arc;
+
 use outport_aws_wire::{from_json, to_json};
+use outport_model::task_definition::ReadWorkload;
 use outport_model::{AccountId, Region, Scope};
 use serde_json::{Value, json};
 
-use super::{Registration, normalise, row};
+use super::{Registration, Workloads, normalise, row};
 
 /// A Fargate definition of one container; `null` takes a member away.
 fn definition(task: &Value, container: &Value) -> Value {
@@ -528,19 +531,23 @@ fn what_can_run_it_is_computed() {
     }
 }
 
+fn registration() -> Registration {
+    Registration {
+        scope: scope(),
+        revision: 1,
+        registered_at_ms: 0,
+        registered_by: String::new(),
+        tags: outport_model::Tags::new(),
+        non_blocking_logs: false,
+    }
+}
+
 #[test]
 fn what_is_not_built_is_named() {
     let check = |definition: Value, expected: &[&str]| {
         let normal = normalise(from_json(&definition.to_string()).unwrap(), &scope()).unwrap();
-        let registration = Registration {
-            scope: scope(),
-            revision: 1,
-            registered_at_ms: 0,
-            registered_by: String::new(),
-            tags: outport_model::Tags::new(),
-            non_blocking_logs: false,
-        };
-        assert_eq!(row(&normal, registration).unsupported, expected);
+        let workload = Workloads::default().read(&row(&normal, registration()));
+        assert_eq!(workload.unsupported, expected);
     };
     check(definition(&json!({}), &json!({})), &[]);
     check(definition(&json!({"executionRoleArn": "role"}), &json!({})), &[]);
@@ -567,8 +574,8 @@ fn what_is_not_built_is_named() {
         &[
             "containerDefinitions[web].pseudoTerminal",
             "containerDefinitions[web].startTimeout",
-            "containerDefinitions[web].systemControls net.core.somaxconn",
-            "containerDefinitions[web].systemControls kernel.panic",
+            "containerDefinitions[web].systemControls.namespace kernel.panic",
+            "containerDefinitions[web].systemControls.namespace net.core.somaxconn",
         ],
     );
     check(
@@ -577,5 +584,37 @@ fn what_is_not_built_is_named() {
             &json!({"privileged": true, "linuxParameters": {"maxSwap": 1}}),
         ),
         &["pidMode", "containerDefinitions[web].linuxParameters.maxSwap"],
+    );
+}
+
+#[test]
+fn what_a_later_version_wrote_is_not_run_without_it() {
+    let normal =
+        normalise(from_json(&definition(&json!({}), &json!({})).to_string()).unwrap(), &scope());
+    let mut row = row(&normal.unwrap(), registration());
+    // One reader: a revision that was never committed may have had the key before, with another document.
+    let workloads = Workloads::default();
+    let mut check = |change: fn(&mut Value), expected: &[&str]| {
+        let mut document: Value = serde_json::from_str(&row.document).unwrap();
+        change(&mut document);
+        row.document = document.to_string();
+        assert_eq!(workloads.read(&row).unsupported, expected);
+        assert!(Arc::ptr_eq(&workloads.read(&row), &workloads.read(&row)), "it is kept");
+    };
+    check(|_| {}, &[]);
+    check(
+        |document| document["containerDefinitions"][0]["gravity"] = json!({"g": 9.81}),
+        &["containerDefinitions[0].gravity (not known to this version)"],
+    );
+    check(
+        |document| {
+            document["containerDefinitions"][0].as_object_mut().unwrap().remove("gravity");
+            document["orbit"] = json!("low");
+        },
+        &["orbit (not known to this version)"],
+    );
+    check(
+        |document| document["networkMode"] = json!("mesh"),
+        &["a document that this version cannot read"],
     );
 }

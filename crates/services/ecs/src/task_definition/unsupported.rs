@@ -1,180 +1,154 @@
 //! What a definition asks for that this version does not run, in words for the caller.
 //!
-//! **Invariant:** a member that is in neither `ContainerDefinition` of the model crate nor here has no effect on how a
-//! container runs.
+//! **Invariant:** judged from the document, by the table in `limits` and by what of the document is not known at all. So
+//! the version that learns to run something runs the revisions that were registered before.
 
-use outport_aws_ecs::{
-    CPUArchitecture, ContainerCondition, ContainerDefinition, LogDriver, NetworkMode, OSFamily,
-    TaskDefinition, VersionConsistency,
-};
+use outport_aws_ecs as wire;
 use outport_model::Region;
+use serde_json::Value;
 
-/// Names each of them once: `containerDefinitions[web].healthCheck`.
-pub fn of(definition: &TaskDefinition, region: &Region) -> Vec<String> {
-    let mut found = of_task(definition);
-    for container in definition.container_definitions.iter().flatten() {
-        let name = container.name.as_deref().unwrap_or_default();
-        let members = of_container(container)
-            .into_iter()
-            .chain(of_linux(container))
-            .chain(of_logging(container, region))
-            .chain(of_system_controls(container, definition.network_mode));
-        found.extend(members.map(|member| format!("containerDefinitions[{name}].{member}")));
+use super::limits::{LIMITS, Limit, When};
+
+/// Names each of them once, such as `containerDefinitions[web].healthCheck`. `read` is what this version reads in the
+/// document, if it can; what of the document is not in it is not known here.
+pub fn of(document: &str, read: Option<&wire::TaskDefinition>, region: &Region) -> Vec<String> {
+    let (Some(read), Ok(document)) = (read, serde_json::from_str::<Value>(document)) else {
+        return vec!["a document that this version cannot read".to_owned()];
+    };
+    let mut found = Vec::new();
+    for limit in &LIMITS {
+        for place in places(&document, limit.member) {
+            if limit.only.is_none_or(|(member, value)| is_there(&document, &place, member, value)) {
+                judge(limit, &place, region, &mut found);
+            }
+        }
     }
+    // The container that a place is in counts before the order of the table.
+    found.sort_by_key(|(container, _)| *container);
+    let mut found: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
+    let read = serde_json::from_str(&outport_aws_wire::to_json(read)).unwrap_or_default();
+    unknown(&document, &read, "", &mut found);
+    found.dedup();
     found
 }
 
-fn of_task(definition: &TaskDefinition) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |is_set: bool, what: &str| {
-        if is_set {
-            found.push(what.to_owned());
-        }
-    };
-    check(definition.task_role_arn.is_some(), "taskRoleArn (credentials inside the task)");
-    check(definition.pid_mode.is_some(), "pidMode");
-    check(definition.ipc_mode.is_some(), "ipcMode");
-    check(definition.proxy_configuration.is_some(), "proxyConfiguration");
-    check(is_set(&definition.inference_accelerators), "inferenceAccelerators");
-    check(is_set(&definition.placement_constraints), "placementConstraints");
-    check(definition.enable_fault_injection == Some(true), "enableFaultInjection");
-    check(is_set(&definition.volumes), "volumes");
-    check(definition.trusted_execution_configuration.is_some(), "trustedExecutionConfiguration");
-    let platform = definition.runtime_platform.as_ref();
-    let family = platform.and_then(|platform| platform.operating_system_family);
-    check(
-        family.is_some_and(|family| family != OSFamily::Linux),
-        "runtimePlatform.operatingSystemFamily other than LINUX",
-    );
-    let architecture = platform.and_then(|platform| platform.cpu_architecture);
-    let is_known =
-        |architecture| matches!(architecture, CPUArchitecture::X8664 | CPUArchitecture::Arm64);
-    check(
-        architecture.is_some_and(|architecture| !is_known(architecture)),
-        "runtimePlatform.cpuArchitecture other than X86_64 and ARM64",
-    );
-    found
+/// A value of a member, and where it stands.
+struct Place<'a> {
+    /// 0: of the task; else one more than the container's place.
+    container: usize,
+    /// The path in words: a container by its name.
+    path: String,
+    value: &'a Value,
 }
 
-fn of_container(container: &ContainerDefinition) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |is_set: bool, what: &str| {
-        if is_set {
-            found.push(what.to_owned());
-        }
-    };
-    check(container.health_check.is_some(), "healthCheck");
-    check(is_set(&container.secrets), "secrets");
-    check(is_set(&container.environment_files), "environmentFiles");
-    check(is_set(&container.mount_points), "mountPoints");
-    check(is_set(&container.volumes_from), "volumesFrom");
-    check(is_set(&container.links), "links");
-    check(is_set(&container.docker_security_options), "dockerSecurityOptions");
-    check(is_set(&container.credential_specs), "credentialSpecs");
-    check(is_set(&container.resource_requirements), "resourceRequirements");
-    check(container.repository_credentials.is_some(), "repositoryCredentials");
-    check(container.firelens_configuration.is_some(), "firelensConfiguration");
-    check(container.disable_networking == Some(true), "disableNetworking");
-    check(container.interactive == Some(true), "interactive");
-    check(container.pseudo_terminal == Some(true), "pseudoTerminal");
-    check(container.start_timeout.is_some(), "startTimeout");
-    check(
-        container.restart_policy.as_ref().is_some_and(|policy| policy.enabled == Some(true)),
-        "restartPolicy",
-    );
-    let mut dependencies = container.depends_on.iter().flatten();
-    check(
-        dependencies.any(|dependency| dependency.condition == Some(ContainerCondition::Healthy)),
-        "dependsOn with condition HEALTHY",
-    );
-    let mut ports = container.port_mappings.iter().flatten();
-    check(
-        ports.any(|mapping| mapping.container_port_range.is_some()),
-        "portMappings.containerPortRange",
-    );
-    check(
-        container.version_consistency == Some(VersionConsistency::Disabled),
-        "versionConsistency disabled",
-    );
-    found
+/// Every value of a member in the document.
+fn places<'a>(document: &'a Value, member: &str) -> Vec<Place<'a>> {
+    let mut places = vec![Place { container: 0, path: String::new(), value: document }];
+    for step in member.split('.') {
+        let (name, is_list) = match step.strip_suffix("[]") {
+            Some(name) => (name, true),
+            None => (step, false),
+        };
+        places = places.into_iter().flat_map(|place| inner(&place, name, is_list)).collect();
+    }
+    places
 }
 
-/// Kernel parameters that belong to a container alone: those of its IPC and network namespaces.
-/// Source: "Configure namespaced kernel parameters (sysctls) at runtime" of Docker, which AWS refers to.
-const IPC_CONTROLS: [&str; 8] = [
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-];
-
-/// Any other parameter would change the host; in host mode those of the network would too.
-fn of_system_controls(container: &ContainerDefinition, mode: Option<NetworkMode>) -> Vec<String> {
-    let names = container.system_controls.iter().flatten();
-    names
-        .filter_map(|control| control.namespace.as_deref())
-        .filter(|name| {
-            let is_network = name.starts_with("net.") && mode != Some(NetworkMode::Host);
-            !is_network && !name.starts_with("fs.mqueue.") && !IPC_CONTROLS.contains(name)
+fn inner<'a>(place: &Place<'a>, name: &str, is_list: bool) -> Vec<Place<'a>> {
+    let Some(value) = place.value.get(name) else { return Vec::new() };
+    let dot = if place.path.is_empty() { "" } else { "." };
+    let path = format!("{}{dot}{name}", place.path);
+    if !is_list {
+        return vec![Place { container: place.container, path, value }];
+    }
+    let members = value.as_array().into_iter().flatten().enumerate();
+    members
+        .map(|(index, value)| match name {
+            "containerDefinitions" => {
+                let named = value.get("name").and_then(Value::as_str).unwrap_or_default();
+                Place { container: index + 1, path: format!("{path}[{named}]"), value }
+            }
+            _ => Place { container: place.container, path: path.clone(), value },
         })
-        .map(|name| format!("systemControls {name}"))
         .collect()
 }
 
-/// The options of `awslogs` that are built.
-const AWSLOGS_OPTIONS: [&str; 6] = [
-    "awslogs-group",
-    "awslogs-region",
-    "awslogs-stream-prefix",
-    "awslogs-create-group",
-    "mode",
-    "max-buffer-size",
-];
+fn is_there(document: &Value, place: &Place<'_>, member: &str, value: &str) -> bool {
+    let others = places(document, member);
+    let mut near = others.iter().filter(|other| [0, place.container].contains(&other.container));
+    near.any(|other| other.value.as_str() == Some(value))
+}
 
-fn of_logging(container: &ContainerDefinition, region: &Region) -> Vec<String> {
-    let Some(log) = &container.log_configuration else { return Vec::new() };
-    let mut found = Vec::new();
-    let options = log.options.iter().flatten();
-    match log.log_driver {
-        Some(LogDriver::Awslogs) => {
-            for (name, value) in options {
-                if !AWSLOGS_OPTIONS.contains(&name.as_str()) {
-                    found.push(format!("logConfiguration.options.{name}"));
-                } else if name == "awslogs-region" && value != region.as_str() {
-                    found.push(format!(
-                        "logConfiguration.options.awslogs-region other than {region}"
-                    ));
+fn judge(limit: &Limit, place: &Place<'_>, region: &Region, found: &mut Vec<(usize, String)>) {
+    let mut say = |text: String| found.push((place.container, text));
+    let path = &place.path;
+    match limit.when {
+        When::Used if is_used(place.value) => match limit.note {
+            "" => say(path.clone()),
+            note => say(format!("{path} ({note})")),
+        },
+        When::Is(pattern) => {
+            if let Some(text) = place.value.as_str().filter(|text| matches(pattern, text)) {
+                say(format!("{path} {text}"));
+            }
+        }
+        When::IsNot(patterns) => {
+            let pattern = |pattern: &&str| pattern.replace("{region}", region.as_str());
+            let patterns: Vec<String> = patterns.iter().map(pattern).collect();
+            let value = place.value.as_str();
+            let is_other = |text: &&str| !patterns.iter().any(|pattern| matches(pattern, text));
+            if let Some(text) = value.filter(is_other) {
+                match patterns.iter().any(|pattern| pattern.ends_with('*')) {
+                    true => say(format!("{path} {text}")),
+                    false => say(format!("{path} other than {}", patterns.join(" and "))),
                 }
             }
         }
-        Some(LogDriver::JsonFile) => {
-            found.extend(options.map(|(name, _)| format!("logConfiguration.options.{name}")));
+        When::HasOther(names) => {
+            let given = place.value.as_object().into_iter().flat_map(serde_json::Map::keys);
+            for name in given.filter(|name| !names.contains(&name.as_str())) {
+                say(format!("{path}.{name}"));
+            }
         }
-        _ => found.push("logConfiguration.logDriver other than awslogs and json-file".to_owned()),
+        When::Used => {}
     }
-    if is_set(&log.secret_options) {
-        found.push("logConfiguration.secretOptions".to_owned());
-    }
-    found
 }
 
-fn of_linux(container: &ContainerDefinition) -> Vec<String> {
-    let Some(linux) = &container.linux_parameters else { return Vec::new() };
-    [
-        (is_set(&linux.devices), "linuxParameters.devices"),
-        (linux.max_swap.is_some(), "linuxParameters.maxSwap"),
-        (linux.swappiness.is_some(), "linuxParameters.swappiness"),
-    ]
-    .into_iter()
-    .filter(|(is_set, _)| *is_set)
-    .map(|(_, what)| what.to_owned())
-    .collect()
+fn is_used(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        // AWS fills in empty objects; one with members was given.
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
 }
 
-fn is_set<T>(list: &Option<Vec<T>>) -> bool {
-    list.as_ref().is_some_and(|list| !list.is_empty())
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => text.starts_with(start),
+        None => text == pattern,
+    }
+}
+
+/// What of the document is not in what was read of it: a later version wrote it.
+fn unknown(document: &Value, read: &Value, path: &str, found: &mut Vec<String>) {
+    let not_known = || format!("{path} (not known to this version)");
+    match (document, read) {
+        (Value::Object(document), Value::Object(read)) => {
+            for (name, value) in document {
+                let dot = if path.is_empty() { "" } else { "." };
+                let inner = format!("{path}{dot}{name}");
+                unknown(value, read.get(name).unwrap_or(&Value::Null), &inner, found);
+            }
+        }
+        (Value::Array(document), Value::Array(read)) if document.len() == read.len() => {
+            for (index, (value, read)) in document.iter().zip(read).enumerate() {
+                unknown(value, read, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ if document == read || document.is_null() => {}
+        _ => found.push(not_known()),
+    }
 }

@@ -74,7 +74,7 @@ pub fn view(tables: &Tables, row: &Service, with_tags: bool) -> wire::Service {
 
 /// `arn:…:service/cluster/name`.
 pub fn arn(row: &Service) -> String {
-    Arn::service(&row.scope, &row.cluster, &row.name).to_string()
+    Arn::service_of(&row.scope, &row.cluster, &row.name).to_string()
 }
 
 fn number(count: u32) -> Option<i32> {
@@ -165,7 +165,7 @@ fn current_revision(
 
 fn event(row: &ServiceEvent) -> wire::ServiceEvent {
     wire::ServiceEvent {
-        id: Some(row.id.clone()),
+        id: Some(row.id.to_string()),
         created_at: timestamp(Some(row.at_ms)),
         message: Some(row.message.clone()),
     }

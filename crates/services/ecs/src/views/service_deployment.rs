@@ -3,12 +3,14 @@
 use outport_aws_ecs as wire;
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus, ServiceRevision};
 use outport_model::service::Service;
+use outport_model::task_definition::ReadWorkload;
 use outport_model::{Arn, DeploymentId, Family, Revision};
 use outport_planner::service::counts::{Counts, desired_count};
 use outport_store::Tables;
 use outport_store::keys::{ServiceKey, TaskDefinitionKey};
 
 use super::timestamp;
+use crate::task_definition::Workloads;
 
 /// Source: botocore's documentation of `DeploymentCircuitBreaker`: half of the desired count, 3 to 200.
 const THRESHOLD_MIN: u32 = 3;
@@ -20,7 +22,7 @@ const TRIPPED: &str = "ECS deployment circuit breaker:";
 pub fn brief(row: &ServiceDeployment) -> wire::ServiceDeploymentBrief {
     wire::ServiceDeploymentBrief {
         service_deployment_arn: Some(arn(row)),
-        service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
+        service_arn: Some(Arn::service_of(&row.scope, &row.cluster, &row.service).to_string()),
         cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
         started_at: timestamp(row.started_at_ms),
         created_at: timestamp(Some(row.created_at_ms)),
@@ -36,7 +38,7 @@ pub fn view(tables: &Tables, row: &ServiceDeployment) -> wire::ServiceDeployment
     let summary = |id: &DeploymentId| summary(tables, row, id);
     wire::ServiceDeployment {
         service_deployment_arn: Some(arn(row)),
-        service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
+        service_arn: Some(Arn::service_of(&row.scope, &row.cluster, &row.service).to_string()),
         cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
         created_at: timestamp(Some(row.created_at_ms)),
         started_at: timestamp(row.started_at_ms),
@@ -155,15 +157,19 @@ fn threshold(service: Option<&Service>) -> u32 {
 }
 
 /// A service revision as DescribeServiceRevisions shows it.
-pub fn revision(tables: &Tables, row: &ServiceRevision) -> wire::ServiceRevision {
+pub fn revision(
+    tables: &Tables,
+    workloads: &Workloads,
+    row: &ServiceRevision,
+) -> wire::ServiceRevision {
     let kept: wire::ServiceRevision = super::stored(&row.document).unwrap_or_default();
     wire::ServiceRevision {
         service_revision_arn: Some(
             Arn::service_revision(&row.scope, &row.cluster, &row.service, &row.id).to_string(),
         ),
-        service_arn: Some(Arn::service(&row.scope, &row.cluster, &row.service).to_string()),
+        service_arn: Some(Arn::service_of(&row.scope, &row.cluster, &row.service).to_string()),
         cluster_arn: Some(Arn::cluster(&row.scope, &row.cluster).to_string()),
-        container_images: Some(images(tables, row, &kept)),
+        container_images: Some(images(tables, workloads, row, &kept)),
         created_at: timestamp(Some(row.created_at_ms)),
         ..kept
     }
@@ -172,6 +178,7 @@ pub fn revision(tables: &Tables, row: &ServiceRevision) -> wire::ServiceRevision
 /// What each container's image was resolved to, as far as its tasks have said.
 fn images(
     tables: &Tables,
+    workloads: &Workloads,
     row: &ServiceRevision,
     kept: &wire::ServiceRevision,
 ) -> Vec<wire::ContainerImage> {
@@ -181,7 +188,8 @@ fn images(
         let key = TaskDefinitionKey::new(&row.scope, Family::new(family), revision);
         tables.task_definitions.get(&key)
     });
-    let containers = definition.into_iter().flat_map(|definition| &definition.containers);
+    let workload = definition.map(|definition| workloads.read(&definition));
+    let containers = workload.iter().flat_map(|workload| &workload.containers);
     containers.map(|container| image(row, &container.name, &container.image)).collect()
 }
 

@@ -2,45 +2,78 @@
 //!
 //! Source of the members that are always there: RunTask and DescribeTasks answers of AWS for Fargate tasks.
 
+use std::sync::Arc;
+
 use outport_aws_ecs as wire;
 use outport_model::node::Architecture;
 use outport_model::task::{ContainerStatus, FARGATE_STORAGE_GIB, Task, TaskContainer};
-use outport_model::task_definition::{LaunchType, TaskDefinition};
+use outport_model::task_definition::{LaunchType, Workload};
 use outport_model::{Arn, TaskStatus};
 use outport_store::Tables;
 use outport_store::keys::{ServiceRevisionKey, TaskDefinitionKey};
 
 use super::timestamp;
-use crate::{capacity_provider, tags};
+use crate::tags;
+use crate::task_definition::Workloads;
 
 const UNKNOWN_HEALTH: wire::HealthStatus = wire::HealthStatus::Unknown;
 
-/// A task; its tags only when they are asked for.
-pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
-    let key = TaskDefinitionKey::new(&task.scope, task.family.clone(), task.revision);
-    let definition = tables.task_definitions.get(&key).map(|row| &**row);
+/// Of the tasks of one answer, which are often of one definition: it is looked up once while they are.
+pub struct TaskViews<'a> {
+    tables: &'a Tables,
+    workloads: &'a Workloads,
+    with_tags: bool,
+    last: Option<(TaskDefinitionKey, Option<Arc<Workload>>)>,
+}
+
+impl<'a> TaskViews<'a> {
+    /// `with_tags`: they are shown only when they are asked for.
+    pub fn new(tables: &'a Tables, workloads: &'a Workloads, with_tags: bool) -> Self {
+        Self { tables, workloads, with_tags, last: None }
+    }
+
+    pub fn of(&mut self, task: &Task) -> wire::Task {
+        let is_last = |(key, _): &(TaskDefinitionKey, _)| {
+            key.revision == task.revision && key.family == task.family && key.scope == task.scope
+        };
+        if !self.last.as_ref().is_some_and(is_last) {
+            let key = TaskDefinitionKey::new(&task.scope, task.family.clone(), task.revision);
+            self.last = Some((key, self.workloads.of_task(self.tables, task)));
+        }
+        let workload = self.last.as_ref().and_then(|(_, workload)| workload.as_deref());
+        view(self.tables, self.workloads, task, workload, self.with_tags)
+    }
+}
+
+fn view(
+    tables: &Tables,
+    workloads: &Workloads,
+    task: &Task,
+    workload: Option<&Workload>,
+    with_tags: bool,
+) -> wire::Task {
     let is_fargate = task.launch_type == LaunchType::Fargate;
-    let asked = task.overrides.storage_gib.or(definition.and_then(|row| row.storage_gib));
+    let asked = task.overrides.storage_gib.or(workload.and_then(|row| row.storage_gib));
     let storage =
         is_fargate.then(|| i32::try_from(asked.unwrap_or(FARGATE_STORAGE_GIB)).unwrap_or(i32::MAX));
     wire::Task {
         attachments: Some(attachments(task)),
         attributes: Some(attributes(tables, task)),
         availability_zone: task.availability_zone.clone(),
-        capacity_provider_name: capacity_provider(tables, task),
-        cluster_arn: Some(Arn::cluster(&task.scope, &task.cluster).to_string()),
+        capacity_provider_name: capacity_provider(tables, workloads, task),
+        cluster_arn: Some(Arn::cluster(&task.scope, &task.cluster).into_string()),
         connectivity: task.connectivity_at_ms.map(|_| wire::Connectivity::Connected),
         connectivity_at: timestamp(task.connectivity_at_ms),
         container_instance_arn: task
             .container_instance
             .as_ref()
-            .map(|id| Arn::container_instance(&task.scope, &task.cluster, id).to_string()),
+            .map(|id| Arn::container_instance(&task.scope, &task.cluster, id).into_string()),
         containers: Some(
-            task.containers.iter().map(|row| container(task, definition, row)).collect(),
+            task.containers.iter().map(|row| container(task, workload, row)).collect(),
         ),
         cpu: Some(size(
             task.overrides.cpu_units,
-            definition.and_then(|row| row.cpu_units),
+            workload.and_then(|row| row.cpu_units),
             task.reserved.cpu_units,
         )),
         created_at: timestamp(Some(task.created_at_ms)),
@@ -54,7 +87,7 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
         launch_type: wire::LaunchType::from_name(task.launch_type.as_str()),
         memory: Some(size(
             task.overrides.memory_mib,
-            definition.and_then(|row| row.memory_mib),
+            workload.and_then(|row| row.memory_mib),
             task.reserved.memory_mib,
         )),
         overrides: Some(overrides(task)),
@@ -71,7 +104,7 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
         tags: Some(if with_tags { tags::view(&task.tags) } else { Vec::new() }),
         task_arn: Some(arn(task)),
         task_definition_arn: Some(
-            Arn::task_definition(&task.scope, &task.family, task.revision).to_string(),
+            Arn::task_definition(&task.scope, &task.family, task.revision).into_string(),
         ),
         version: Some(i64::try_from(task.version).unwrap_or(i64::MAX)),
         ephemeral_storage: storage.map(|gib| wire::EphemeralStorage { size_in_gi_b: Some(gib) }),
@@ -81,22 +114,26 @@ pub fn view(tables: &Tables, task: &Task, with_tags: bool) -> wire::Task {
     }
 }
 
-/// What the request said, else what the strategy of the service revision says.
-fn capacity_provider(tables: &Tables, task: &Task) -> Option<String> {
+/// What the request said, else what the strategy of the service revision says. Only Fargate has providers.
+fn capacity_provider(tables: &Tables, workloads: &Workloads, task: &Task) -> Option<String> {
+    if task.launch_type != LaunchType::Fargate {
+        return None;
+    }
     let of_service = || {
         let member = task.service.as_ref()?;
         let (cluster, name) = (task.cluster.clone(), member.service.clone());
         let key = ServiceRevisionKey::new(&task.scope, cluster, name, member.deployment.clone());
-        let row = tables.service_revisions.get(&key)?;
-        let revision: wire::ServiceRevision = super::stored(&row.document)?;
-        capacity_provider::provider(revision.capacity_provider_strategy.as_deref())
+        workloads.capacity_provider(tables.service_revisions.get(&key)?)
     };
     task.capacity_provider.clone().or_else(of_service)
 }
 
 /// What was overridden. Every container has an entry, also where nothing of it was.
 fn overrides(task: &Task) -> wire::TaskOverride {
-    let mut shown: wire::TaskOverride = super::stored(&task.overrides.document).unwrap_or_default();
+    let document = &*task.overrides.document;
+    let is_empty = document.is_empty() || document == "{}";
+    let mut shown: wire::TaskOverride =
+        if is_empty { None } else { super::stored(document) }.unwrap_or_default();
     let of_container = |row: &TaskContainer| wire::ContainerOverride {
         name: Some(row.name.clone()),
         ..wire::ContainerOverride::default()
@@ -110,7 +147,7 @@ fn overrides(task: &Task) -> wire::TaskOverride {
 
 /// `arn:…:task/cluster/id`.
 pub fn arn(task: &Task) -> String {
-    Arn::task(&task.scope, &task.cluster, &task.id).to_string()
+    Arn::task(&task.scope, &task.cluster, &task.id).into_string()
 }
 
 /// The override, else what the definition says, else what the task holds of its node.
@@ -135,12 +172,12 @@ fn attachments(task: &Task) -> Vec<wire::Attachment> {
         TaskStatus::Stopped | TaskStatus::Deleted => "DELETED",
     };
     vec![wire::Attachment {
-        id: Some(attachment.id.clone()),
+        id: Some(attachment.id.to_string()),
         r#type: Some("ElasticNetworkInterface".to_owned()),
         status: Some(status.to_owned()),
         details: Some(vec![
-            detail("subnetId", &attachment.subnet_id),
-            detail("networkInterfaceId", &attachment.network_interface_id),
+            detail("subnetId", attachment.subnet_id.as_str()),
+            detail("networkInterfaceId", attachment.network_interface_id.as_str()),
             detail("macAddress", &attachment.mac_address),
             detail("privateDnsName", &attachment.private_dns_name),
             detail("privateIPv4Address", &attachment.private_ip.to_string()),
@@ -165,12 +202,8 @@ fn attributes(tables: &Tables, task: &Task) -> Vec<wire::Attribute> {
     }]
 }
 
-fn container(
-    task: &Task,
-    definition: Option<&TaskDefinition>,
-    row: &TaskContainer,
-) -> wire::Container {
-    let defined = definition
+fn container(task: &Task, workload: Option<&Workload>, row: &TaskContainer) -> wire::Container {
+    let defined = workload
         .and_then(|row_of| row_of.containers.iter().find(|container| container.name == row.name));
     let changed = task.overrides.containers.iter().find(|container| container.name == row.name);
     let text = |own: Option<u32>, of_definition: Option<u32>| {
@@ -178,7 +211,7 @@ fn container(
     };
     let arn = Arn::container(&task.scope, &task.cluster, &task.id, &row.id);
     wire::Container {
-        container_arn: Some(arn.to_string()),
+        container_arn: Some(arn.into_string()),
         task_arn: Some(self::arn(task)),
         name: Some(row.name.clone()),
         image: Some(row.image.clone()),
@@ -223,7 +256,7 @@ fn interfaces(task: &Task, row: &TaskContainer) -> Vec<wire::NetworkInterface> {
     let attachment = task.attachment.as_ref().filter(|_| is_attached);
     attachment
         .map(|attachment| wire::NetworkInterface {
-            attachment_id: Some(attachment.id.clone()),
+            attachment_id: Some(attachment.id.to_string()),
             private_ipv4_address: Some(attachment.private_ip.to_string()),
             ..wire::NetworkInterface::default()
         })

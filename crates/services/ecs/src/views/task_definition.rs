@@ -8,10 +8,15 @@ use super::timestamp;
 
 /// A revision as RegisterTaskDefinition and DescribeTaskDefinition show it.
 pub fn view(row: &TaskDefinition) -> wire::TaskDefinition {
-    let document: wire::TaskDefinition = super::stored(&row.document).unwrap_or_default();
+    view_of(row, super::stored(&row.document).unwrap_or_default())
+}
+
+/// The same, of a row whose document is at hand.
+pub fn view_of(row: &TaskDefinition, document: wire::TaskDefinition) -> wire::TaskDefinition {
     let status = wire::TaskDefinitionStatus::from_name(row.status.as_str());
     wire::TaskDefinition {
         task_definition_arn: Some(arn(row)),
+        family: Some(row.family.to_string()),
         revision: Some(i32::try_from(row.revision).unwrap_or(i32::MAX)),
         status,
         registered_at: timestamp(Some(row.registered_at_ms)),

@@ -60,7 +60,7 @@ async fn a_fargate_task_is_answered_as_aws_does() {
     let tables = world.store.snapshot();
     let interface = tables.network_interfaces.iter().next().unwrap();
     assert_eq!(interface.task.as_str(), id);
-    assert_eq!(interface.security_groups, [world.security_group()]);
+    assert_eq!(interface.security_groups, [world.security_group().as_str()]);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use outport_container_runtime::log::{LogChange, WatchId};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+use crate::log_lag::LogLag;
 use crate::readable::readable;
 
 /// Changes are looked at this much apart: a container that writes much wakes nobody for each line.
@@ -25,34 +26,36 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const BATCHES_MAX: usize = 4;
 
 /// Who is to be woken for which log.
-pub struct LogNews {
+pub struct LogWakeups {
     room: Semaphore,
     watch: AsyncFd<LogWatch>,
     listeners: Mutex<HashMap<WatchId, Arc<Notify>>>,
+    pub lag: LogLag,
 }
 
-/// Hears of one log. Each log has one at a time.
+/// Listens to one log. Each log has one at a time.
 pub struct LogListener {
-    news: Arc<LogNews>,
+    wakeups: Arc<LogWakeups>,
     id: WatchId,
     grown: Arc<Notify>,
 }
 
-impl LogNews {
-    pub fn open() -> io::Result<Arc<LogNews>> {
+impl LogWakeups {
+    pub fn open() -> io::Result<Arc<LogWakeups>> {
         let watch = readable(LogWatch::new()?).map_err(|(_, error)| error)?;
         let room = Semaphore::new(BATCHES_MAX);
-        Ok(Arc::new(LogNews { room, watch, listeners: Mutex::default() }))
+        let (listeners, lag) = Default::default();
+        Ok(Arc::new(LogWakeups { room, watch, listeners, lag }))
     }
 
-    /// Begins to hear of a log directory. Fails when it is not there.
+    /// Begins to listen to a log directory. Fails when it is not there.
     pub fn listen(self: &Arc<Self>, log_dir: &Path) -> io::Result<LogListener> {
         let grown = Arc::new(Notify::new());
         // Under the lock that `run` takes: what happens at once finds its listener.
         let mut listeners = self.listeners();
         let id = self.watch.get_ref().add(log_dir)?;
         listeners.insert(id, grown.clone());
-        Ok(LogListener { news: self.clone(), id, grown })
+        Ok(LogListener { wakeups: self.clone(), id, grown })
     }
 
     /// Waits until a batch may be read; there is room for it until what is answered is dropped. `None`: for
@@ -65,9 +68,13 @@ impl LogNews {
     pub async fn run(self: Arc<Self>) {
         loop {
             if let Err(error) = self.wake().await {
-                tracing::error!(%error, "cannot watch the logs; they are shipped late");
+                tracing::error!(
+                    event = "container_logs_not_watched",
+                    %error,
+                    "cannot watch the files of container logs: they are shipped late"
+                );
                 tokio::time::sleep(RETRY_AFTER).await;
-                self.tell(LogChange::OfAny);
+                self.notify(LogChange::OfAny);
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
@@ -81,11 +88,11 @@ impl LogNews {
                 ready.clear_ready();
                 return Ok(());
             }
-            changes.into_iter().for_each(|change| self.tell(change));
+            changes.into_iter().for_each(|change| self.notify(change));
         }
     }
 
-    fn tell(&self, change: LogChange) {
+    fn notify(&self, change: LogChange) {
         let listeners = self.listeners();
         match change {
             LogChange::Of(id) => listeners.get(&id).into_iter().for_each(|one| one.notify_one()),
@@ -107,8 +114,8 @@ impl LogListener {
 
 impl Drop for LogListener {
     fn drop(&mut self) {
-        let mut listeners = self.news.listeners();
-        self.news.watch.get_ref().remove(self.id);
+        let mut listeners = self.wakeups.listeners();
+        self.wakeups.watch.get_ref().remove(self.id);
         listeners.remove(&self.id);
     }
 }
@@ -123,24 +130,24 @@ mod tests {
     const INSTANCES_MAX: usize = 128;
 
     #[tokio::test]
-    async fn more_logs_are_heard_of_than_the_kernel_gives_watches() {
+    async fn more_logs_wake_their_listeners_than_the_kernel_gives_watches() {
         let scratch = tempfile::tempdir().unwrap();
-        let news = LogNews::open().unwrap();
-        let running = tokio::spawn(news.clone().run());
+        let wakeups = LogWakeups::open().unwrap();
+        let running = tokio::spawn(wakeups.clone().run());
         let logs: Vec<_> = (0..2 * INSTANCES_MAX)
             .map(|number| {
                 let directory = scratch.path().join(number.to_string());
                 fs::create_dir(&directory).unwrap();
-                (news.listen(&directory).unwrap(), directory)
+                (wakeups.listen(&directory).unwrap(), directory)
             })
             .collect();
         for (listener, directory) in logs.iter().rev() {
             fs::write(directory.join("1"), "").unwrap();
             let heard = tokio::time::timeout(Duration::from_secs(60), listener.grown());
-            heard.await.expect("it is heard of");
+            heard.await.expect("it wakes its listener");
         }
         drop(logs);
-        assert!(news.listeners().is_empty());
+        assert!(wakeups.listeners().is_empty());
         running.abort();
     }
 }

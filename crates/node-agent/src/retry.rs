@@ -15,7 +15,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Calls until it succeeds, fails for good or the patience is over; the last failure then.
-pub async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+pub async fn retry_while<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     may_pass: impl Fn(&E) -> bool,
     mut call: impl FnMut() -> F,
 ) -> Result<T, E> {
@@ -42,7 +42,7 @@ mod tests {
     /// A call that answers `text` in turn: `?` fails and may pass, `!` fails for good, `.` succeeds.
     async fn tries(text: &str) -> (Result<(), char>, usize) {
         let (mut answers, mut calls) = (text.chars().cycle(), 0);
-        let outcome = patiently(
+        let outcome = retry_while(
             |answer| *answer == '?',
             || {
                 calls += 1;
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_suspend_during_a_try_does_not_use_the_patience_up() {
         let mut calls = 0;
-        let outcome = patiently(
+        let outcome = retry_while(
             |_: &char| true,
             || {
                 calls += 1;

@@ -89,7 +89,10 @@ fn in_runtime(
     output::set_format(log.log_format);
     tracing::subscriber::set_global_default(output::subscriber(log.log_format, filter))?;
     output::log_panics();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(outport_memory::give_back_what_is_kept)
+        .build()?;
     runtime.block_on(async {
         memory::keep_small();
         work.await

@@ -13,7 +13,10 @@ pub fn keep_small() {
         let mut after_last = resident_bytes();
         loop {
             tokio::time::sleep(INTERVAL).await;
-            if resident_bytes() < after_last + GROWTH_BYTES {
+            let now = resident_bytes();
+            // Threads give back what they keep when they next have nothing to do.
+            after_last = after_last.min(now);
+            if now < after_last + GROWTH_BYTES {
                 continue;
             }
             if tokio::task::spawn_blocking(outport_memory::give_back).await.is_err() {

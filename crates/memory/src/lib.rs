@@ -3,8 +3,11 @@
 //! Rust code allocates with mimalloc: a third of the processor time of a busy API was glibc's allocator, whose arenas had to
 //! be bounded so that a flood gave its memory back. The libraries written in C (SQLite, zstd) still use glibc's.
 //!
-//! **Invariant:** after [`give_back`] what stays of a flood is what threads that go on keep for their next allocations, see
-//! note 0020.
+//! **Invariant:** after [`give_back`] what stays of a flood is what threads that go on keep for their next allocations, and
+//! those that call [`give_back_what_is_kept`] keep little, see note 0020.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What `#[global_allocator]` is to be.
 pub type Allocator = mimalloc::MiMalloc;
@@ -45,21 +48,43 @@ pub fn bound_arenas() {
     }
 }
 
+/// How often memory was to be given back.
+static WANTED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// How often this thread knows of.
+    static KNOWN: Cell<u32> = const { Cell::new(0) };
+}
+
 /// Gives what is free back to the system. Takes milliseconds: not for a thread that others wait for.
-#[allow(unsafe_code, reason = "the standard library has no such calls")]
 pub fn give_back() {
-    // SAFETY: touches only what is free, under the allocator's own locks.
-    unsafe { libmimalloc_sys::mi_collect(true) };
+    WANTED.fetch_add(1, Ordering::Relaxed);
+    give_back_what_is_kept();
     #[cfg(target_env = "gnu")]
-    // SAFETY: as above.
+    // SAFETY: touches only what is free, under the allocator's own locks.
+    #[allow(unsafe_code)]
     unsafe {
         libc::malloc_trim(0)
     };
 }
 
+/// Gives back what this thread keeps for its next allocations, once after each [`give_back`]. Nobody else can. For threads
+/// that go on, whenever they have nothing to do; most of the time it is one look at a number.
+pub fn give_back_what_is_kept() {
+    let wanted = WANTED.load(Ordering::Relaxed);
+    // A thread that ends keeps nothing.
+    if KNOWN.try_with(|known| known.replace(wanted)).is_ok_and(|known| known != wanted) {
+        // SAFETY: touches only what is free, under the allocator's own locks.
+        #[allow(unsafe_code)]
+        unsafe {
+            libmimalloc_sys::mi_collect(true)
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Barrier, Mutex, PoisonError};
 
     use super::*;
 
@@ -129,5 +154,40 @@ mod tests {
         assert!(grown < peak / 4, "{} KiB of {} KiB stay", grown >> 10, peak >> 10);
         drop(hand);
         frees.join().unwrap();
+    }
+
+    /// A thread keeps a page of each size that it lately freed the last piece of.
+    #[test]
+    fn a_thread_that_goes_on_gives_back_what_it_keeps() {
+        const THREADS: usize = 8;
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        bound_arenas();
+        let (freed, go_on) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+        let (given, end) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+        let before = heap_bytes();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for size in (1..=64).map(|size| size * 128) {
+                        let pieces: Vec<Vec<u8>> =
+                            (0..65_536 / size).map(|_| vec![1; size]).collect();
+                        std::hint::black_box(&pieces);
+                    }
+                    freed.wait();
+                    go_on.wait();
+                    give_back_what_is_kept();
+                    given.wait();
+                    end.wait();
+                });
+            }
+            freed.wait();
+            give_back();
+            let kept = heap_bytes().saturating_sub(before);
+            go_on.wait();
+            given.wait();
+            let stays = heap_bytes().saturating_sub(before);
+            end.wait();
+            assert!(stays < kept / 4, "{} KiB of {} KiB stay", stays >> 10, kept >> 10);
+        });
     }
 }

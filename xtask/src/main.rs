@@ -21,7 +21,6 @@ mod metrics;
 mod mutants;
 mod outport;
 mod process;
-mod quick;
 mod random;
 mod reservation;
 mod setup;
@@ -34,7 +33,7 @@ mod upgrade;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The chores of this repository")]
@@ -46,12 +45,10 @@ enum Chore {
         #[arg(long)]
         quick: bool,
         #[command(subcommand)]
-        part: Option<TestPart>,
+        part: Option<test::Part>,
     },
-    /// Run the core of the container tests in a guest with pure cgroup v2 (a part of `test`)
-    Guest,
     /// Show the main job, from a pushed image to a service, on a scratch data directory
-    Demo,
+    Demo(demo::Options),
     /// Measure, beside peers that are measured in the same run
     Bench(bench::Options),
     /// Write docs/performance.md from docs/performance.json, which `bench --all` writes
@@ -99,22 +96,11 @@ enum Chore {
     },
 }
 
-#[derive(Subcommand)]
-enum TestPart {
-    /// Go from an older revision to this tree and back over live containers (before a release; not a part of `test`)
-    Upgrade(upgrade::Options),
-}
-
 fn main() -> Result<()> {
     let repository = repository();
     match Chore::parse() {
-        Chore::Test { part: Some(TestPart::Upgrade(options)), .. } => {
-            upgrade::run(&repository, options)
-        }
-        Chore::Test { quick: true, .. } => quick::run_quick_tests(&repository),
-        Chore::Test { .. } => test::run_tests(&repository),
-        Chore::Guest => test::run_guest_alone(&repository),
-        Chore::Demo => demo::run_demo(&repository),
+        Chore::Test { quick, part } => test::run_tests(&repository, quick, part),
+        Chore::Demo(options) => demo::run_demo(&repository, options),
         Chore::Bench(options) => bench::run(&repository, options),
         Chore::Performance { check } => bench::run_page(&repository, check),
         Chore::Campaign(campaign) => campaign::run(&repository, campaign),

@@ -161,7 +161,8 @@ pub fn build_outport(repository: &Path, release: bool) -> Result<PathBuf> {
     if release {
         build.arg("--release");
     }
-    run(build.arg("--quiet"))?;
+    // With cargo's own progress: the first time takes minutes.
+    run(&mut build)?;
     let profile = if release { "release" } else { "debug" };
     Ok(build_directory(repository)?.join(profile).join("outport"))
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::process::{command, output, run};
 use crate::setup;
+use crate::test::Counts;
 
 /// Crates whose integration tests run in the guest, by their directories.
 const CRATES: [&str; 2] = ["crates/container-runtime", "crates/task-network"];
@@ -24,8 +25,8 @@ const CRATES: [&str; 2] = ["crates/container-runtime", "crates/task-network"];
 /// The tests of containers again, without user namespaces: what is another on version 2 is seen by the others.
 const LEFT_OUT: &str = "containers_of_the_host";
 
-/// Boots the guest and fails unless every test program passed in it.
-pub fn run_guest(repository: &Path) -> Result<()> {
+/// Boots the guest and fails unless every test program passed in it; how many tests those were.
+pub fn run_guest(repository: &Path) -> Result<Counts> {
     let directory = setup::build_directory(repository)?.join("guest");
     std::fs::create_dir_all(&directory)?;
     let kernel = kernel::Kernel::obtain(&directory)?;

@@ -28,7 +28,7 @@ use clap::Args;
 
 use crate::process::Scratch;
 use crate::subject::Subject;
-use crate::{interrupt, setup};
+use crate::setup;
 use counters::Counters;
 use load::Load;
 use revision::Revision;
@@ -46,7 +46,6 @@ pub struct Options {
 }
 
 pub fn run(repository: &Path, options: Options) -> Result<()> {
-    interrupt::watch()?;
     setup::require_root()?;
     setup::install_packages(&[])?;
     let new = match options.binary {

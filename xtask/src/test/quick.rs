@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::counts::{Counts, run_counting};
 use crate::process::{command, output, run};
 
 /// Test programs that need root, by package: they mount, make namespaces and devices, give files away, or run containers.
@@ -67,19 +68,20 @@ pub fn run_quick_tests(repository: &Path) -> Result<()> {
     let mut tests = command(
         repository,
         "cargo",
-        ["test", "--workspace", "--locked", "--quiet", "--no-fail-fast", "--lib"],
+        ["test", "--workspace", "--locked", "--no-fail-fast", "--lib"],
     );
     tests.arg("--bins");
     for program in programs(&metadata, &PROGRAMS_OF_ROOT)? {
         tests.args(["--test", &program]);
     }
-    tests.arg("--");
+    tests.args(["--", "--quiet"]);
     TESTS_OF_ROOT.iter().for_each(|name| {
         tests.args(["--skip", name]);
     });
-    run(&mut tests)?;
+    let mut counts = Counts::default();
+    run_counting(&mut tests, super::CARGO_PATIENCE, &mut counts)?;
     println!(
-        "the quick tests passed in {} s; `cargo xtask test` runs all",
+        "{counts}; the quick tests passed in {} s; `cargo xtask test` runs all",
         began.elapsed().as_secs()
     );
     Ok(())

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outport_model::account_setting::AccountSetting;
@@ -19,10 +19,6 @@ const MIB: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a busy installation changes in a quarter of an hour.
 const CHANGES: usize = 3_000;
-
-/// Held while a program begins and while a store is opened again: until a child begins its program it holds the files
-/// that are open here, and with them that store's lock.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// A file system of its own, in memory or in a file; gone when it is dropped.
 struct SmallDisk {
@@ -83,9 +79,7 @@ impl Drop for SmallDisk {
 
 #[track_caller]
 fn run(program: &str, arguments: &[&str], last: &Path) {
-    let alone = ALONE.lock().unwrap();
     let status = Command::new(program).args(arguments).arg(last).status().unwrap();
-    drop(alone);
     assert!(status.success(), "{program} {arguments:?}: this test needs root");
 }
 
@@ -147,10 +141,8 @@ fn check_goes_on(
         put(&store, setting(change % 100, &value)).unwrap();
     }
     let newest = store.snapshot().account_settings.iter().map(|row| row.value.clone()).next_back();
-    let alone = ALONE.lock().unwrap();
     drop(store);
     let store = open(disk);
-    drop(alone);
     let read = store.snapshot().account_settings.iter().map(|row| row.value.clone()).next_back();
     assert_eq!(read, newest, "it opens on the full disk, with all that was acknowledged");
     put(&store, setting(0, "after a restart")).unwrap();

@@ -27,8 +27,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::process::Scratch;
-use crate::subject::Subject;
 use crate::setup;
+use crate::subject::Subject;
 use counters::Counters;
 use load::Load;
 use revision::Revision;

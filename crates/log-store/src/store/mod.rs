@@ -31,7 +31,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use outport_model::Now;
 use outport_model::clock::StepWatch;
@@ -216,6 +217,11 @@ fn disk_error(path: &Path, source: io::Error) -> LogStoreError {
     LogStoreError::Disk { path: path.to_owned(), source }
 }
 
+/// A process that was killed, or a store that was closed, may have a child that was just begun: it has the lock's file
+/// until it executes a program or ends.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(5);
+
 fn lock_directory(directory: &Path) -> Result<File, LogStoreError> {
     let path = directory.join("lock");
     let file = File::options()
@@ -224,12 +230,17 @@ fn lock_directory(directory: &Path) -> Result<File, LogStoreError> {
         .truncate(false)
         .open(&path)
         .map_err(|source| disk_error(&path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(source)) => Err(disk_error(&path, source)),
-        Err(TryLockError::WouldBlock) => {
-            let source = io::Error::new(io::ErrorKind::ResourceBusy, "another process has it open");
-            Err(disk_error(&path, source))
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(source)) => return Err(disk_error(&path, source)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_POLL),
+            Err(TryLockError::WouldBlock) => {
+                let source =
+                    io::Error::new(io::ErrorKind::ResourceBusy, "another process has it open");
+                return Err(disk_error(&path, source));
+            }
         }
     }
 }

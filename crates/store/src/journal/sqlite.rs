@@ -15,6 +15,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use outport_acknowledged::Acknowledged;
 use rusqlite::config::DbConfig;
@@ -353,6 +355,11 @@ fn acknowledged(count: &Acknowledged<1>) -> i64 {
     count.numbers().and_then(|[commits]| i64::try_from(commits).ok()).unwrap_or(0)
 }
 
+/// A process that was killed, or a journal that was closed, may have a child that was just begun: it has the lock's file
+/// until it executes a program or ends.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(5);
+
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join("lock");
     let file = OpenOptions::new()
@@ -362,10 +369,16 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| io("open", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(io("lock", &path, &error)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_POLL),
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked { directory: directory.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(io("lock", &path, &error)),
+        }
     }
 }
 

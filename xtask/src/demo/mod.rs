@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::stage::{Stage, came, processes_of, say, text};
 use crate::outport::Outport;
@@ -204,11 +204,10 @@ fn run_one_task(stage: &Stage, definition: &str) -> Result<f64> {
     stage.aws_text(&format!("ecs wait tasks-running --tasks {arn}"))?;
     let described = stage.aws(&format!("ecs describe-tasks --tasks {arn}"))?;
     // By its own times: the waiter looks every 6 s only.
-    let [created, started] = ["/tasks/0/createdAt", "/tasks/0/startedAt"]
-        .map(|pointer| text(&described, pointer).and_then(|time| seconds_of_day(&time)));
-    let running_s = started? - created?;
+    let task = &described["tasks"][0];
+    let running_s = seconds(task, "/startedAt")? - seconds(task, "/createdAt")?;
     came(format_args!("RUNNING {running_s:.3} s after run-task, the pull included"));
-    let page = stage.page(&described["tasks"][0])?;
+    let page = stage.page(task)?;
     say(&format!("curl {}", page.url));
     came(page.text);
     stage.aws_text("logs tail /ecs/app")?.lines().for_each(came);
@@ -272,14 +271,21 @@ fn kill_a_container(stage: &Stage) -> Result<Duration> {
     say(&format!("kill -KILL {}", processes.join(" ")));
     // A process may be gone before its turn, with the first of its container.
     Command::new("kill").arg("-KILL").args(&processes).output()?;
-    let began = Instant::now();
     until("a new task takes its place", PATIENCE, || {
         let tasks = stage.service_tasks()?;
         let others = tasks.iter().filter(|task| task["taskArn"] != json!(arn));
         let running = others.filter(|task| task["lastStatus"] == "RUNNING").count();
         Ok((running == SERVICE_TASKS).then_some(()))
     })?;
-    let healed = began.elapsed();
+    // By the tasks' own times: each call of the AWS CLI takes about a second.
+    let ended = seconds(&stage.task(&arn)?, "/executionStoppedAt")?;
+    let started = stage
+        .service_tasks()?
+        .iter()
+        .map(|task| seconds(task, "/startedAt"))
+        .collect::<Result<Vec<_>>>()?;
+    let healed =
+        Duration::from_secs_f64((started.into_iter().fold(ended, f64::max) - ended).max(0.0));
     came(format_args!("{SERVICE_TASKS} tasks run again after {} ms", healed.as_millis()));
     show_pages(stage)?;
     let service = stage.aws("ecs describe-services --services web")?;
@@ -315,6 +321,10 @@ impl Figures {
         println!("    memory when idle            {:>7.0} MiB", self.idle_mib);
         println!("    with a service of {SERVICE_TASKS} tasks   {:>7.0} MiB", self.busy_mib);
     }
+}
+
+fn seconds(task: &Value, pointer: &str) -> Result<f64> {
+    seconds_of_day(&text(task, pointer)?)
 }
 
 /// Of a time as the AWS CLI prints it, `2030-01-31T23:59:59.999000+00:00`.

@@ -67,6 +67,12 @@ impl Stage {
         Ok(described["tasks"].as_array().cloned().unwrap_or_default())
     }
 
+    pub fn task(&self, arn: &str) -> Result<Value> {
+        let described = self.aws_silently(&format!("ecs describe-tasks --tasks {arn}"))?;
+        let described: Value = serde_json::from_str(&described)?;
+        Ok(described["tasks"][0].clone())
+    }
+
     /// The tasks of the service that should run.
     pub fn service_tasks(&self) -> Result<Vec<Value>> {
         self.tasks("--service-name web")

@@ -33,6 +33,14 @@ pub enum Command {
     Env(Env),
     /// Print the certificate authority that clients have to trust over https: outport ca > outport-ca.pem
     Ca(Ca),
+    /// Show whether all is well: clusters, machines and what is free on them, services, what stopped lately
+    Status(Status),
+    /// List tasks: how they are reached, and why they stopped
+    Ps(Ps),
+    /// Print what the containers of a task or a service wrote
+    Logs(Logs),
+    /// List what happened to services and tasks, the newest last
+    Events(Events),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// One container's keeper; started by a node, never by hand
@@ -244,6 +252,66 @@ pub struct Env {
 pub struct Ca {
     #[command(flatten)]
     pub data_dir: DataDir,
+}
+
+/// Which Outport is asked, and how its answer is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Asked {
+    /// Ask the Outport of this data directory. Otherwise the one that AWS_ENDPOINT_URL names, with the credentials,
+    /// AWS_REGION and AWS_CA_BUNDLE of the environment; without that, the one of the usual data directory
+    #[arg(long, value_name = "DIR", env = "OUTPORT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Only of this cluster; of all unless given
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+#[derive(Debug, Args)]
+pub struct Ps {
+    #[command(flatten)]
+    pub asked: Asked,
+    /// Also tasks that have stopped, as long as they are kept
+    #[arg(long, short)]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// A task, by its id or the beginning of that, or a service by its name
+    #[arg(value_name = "TASK|SERVICE")]
+    pub of: String,
+    #[command(flatten)]
+    pub asked: Asked,
+    /// Go on: until the task has stopped, or for ever with a service
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Nothing older than this: a number with s, m, h or d, such as 10m
+    #[arg(long, value_name = "AGE", value_parser = outport_operator::parse_since)]
+    pub since: Option<i64>,
+    /// Only the last lines of those that are there
+    #[arg(long, short = 'n', value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Each line with its time, in UTC
+    #[arg(long, short)]
+    pub timestamps: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Only of this service
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 #[derive(Debug, Args)]

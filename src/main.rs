@@ -18,6 +18,7 @@ mod metrics_page;
 mod node;
 mod node_link;
 mod open_files;
+mod operator;
 mod output;
 mod preflight;
 mod registry_door;
@@ -66,6 +67,10 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Env(options) => environment::print(&options),
         Command::Ca(options) => environment::print_authority(&options),
+        Command::Status(options) => operator::status(&options),
+        Command::Ps(options) => operator::ps(&options),
+        Command::Logs(options) => operator::logs(&options),
+        Command::Events(options) => operator::events(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {

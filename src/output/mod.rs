@@ -61,10 +61,18 @@ pub fn fail(error: impl Display) {
 /// When standard output takes it not: a full disk. A reader that has seen enough, as in
 /// `outport env | head -1`, is no error.
 pub fn answer(text: &str) -> io::Result<()> {
-    match Stream(Standard::Output).write_all(text.as_bytes()) {
+    match part_of_answer(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Prints a part of an answer that goes on.
+///
+/// # Errors
+/// As of [`answer`], and when the reader has gone: there is nobody to go on for.
+pub fn part_of_answer(text: &str) -> io::Result<()> {
+    Stream(Standard::Output).write_all(text.as_bytes())
 }
 
 /// Gives what is not written yet a moment more, before the process ends.

@@ -49,6 +49,13 @@ impl From<&ContainerKey> for Place {
     }
 }
 
+/// Where the shim of a container writes its log, below the root of a runtime.
+pub fn log_directory(root_dir: &Path, key: &ContainerKey) -> PathBuf {
+    let (root_dir, run_dir) = (root_dir.to_owned(), PathBuf::new());
+    let layout = Layout { root_dir, run_dir, cgroup_root: String::new() };
+    layout.container_dir(&key.into()).join(LOG_DIR)
+}
+
 impl Layout {
     pub fn tasks_dir(&self) -> PathBuf {
         self.root_dir.join("tasks")

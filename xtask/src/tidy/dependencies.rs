@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 34] = [
+const ALLOWED: [(&str, &[&str]); 35] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -38,6 +38,8 @@ const ALLOWED: [(&str, &[&str]); 34] = [
     ),
     ("service-sts", &["aws-sts", "aws-wire", "identity", "model", "planner", "store"]),
     ("front-door", &["aws-wire", "identity", "memory", "model"]),
+    // A client of the API as any other, beside log files of this host: design note 0021.
+    ("operator", &["container-runtime", "identity"]),
     // Nothing inside speaks AWS JSON.
     ("controllers", &["model", "node-protocol", "planner", "store"]),
     ("node-protocol", &["model"]),

@@ -1,0 +1,203 @@
+//! Signed calls of the AWS API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use outport_identity::sigv4::{RequestHead, SignatureStyle, Signer};
+use outport_identity::{AccessKeyId, SecretAccessKey};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+
+use crate::moment::now_ms;
+use crate::value::text;
+
+/// A hundred described tasks are far below this.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where an Outport is, and whose credentials it is asked with.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Such as `http://127.0.0.1:4566`.
+    pub url: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+    /// A PEM file of the authorities that are trusted instead of the machine's own.
+    pub authority: Option<PathBuf>,
+}
+
+/// The API of one Outport.
+pub struct Api {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pub endpoint: Endpoint,
+    host: String,
+}
+
+impl Api {
+    /// # Errors
+    /// When the URL is none, or the authority's file cannot be read.
+    pub fn new(endpoint: Endpoint) -> Result<Self> {
+        let uri: Uri =
+            endpoint.url.parse().with_context(|| format!("{:?} is no URL", endpoint.url))?;
+        let host = uri.authority().with_context(|| format!("{uri} names no host"))?.to_string();
+        let builder = HttpsConnectorBuilder::new();
+        let builder = match &endpoint.authority {
+            Some(file) => builder.with_tls_config(trusting(file)?),
+            None if uri.scheme_str() == Some("https") => builder
+                .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+                .context("this machine's certificate authorities cannot be read")?,
+            None => builder.with_tls_config(config(RootCertStore::empty())?),
+        };
+        let connector = builder.https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, endpoint, host })
+    }
+
+    /// An operation of ECS.
+    ///
+    /// # Errors
+    /// What the API answers, with its code, or that nobody answers.
+    pub async fn ecs(&self, operation: &str, input: Value) -> Result<Value> {
+        self.json("ecs", &format!("AmazonEC2ContainerServiceV20141113.{operation}"), input).await
+    }
+
+    /// An operation of CloudWatch Logs.
+    ///
+    /// # Errors
+    /// As of [`Api::ecs`].
+    pub async fn logs(&self, operation: &str, input: Value) -> Result<Value> {
+        self.json("logs", &format!("Logs_20140328.{operation}"), input).await
+    }
+
+    /// The account that the credentials are of.
+    ///
+    /// # Errors
+    /// As of [`Api::ecs`].
+    pub async fn account(&self) -> Result<String> {
+        let body = b"Action=GetCallerIdentity&Version=2011-06-15".to_vec();
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let (status, answer) = self.post("sts", &form, body).await?;
+        let element = |name: &str| {
+            let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once('<')?.0.to_owned())
+        };
+        match element("Account") {
+            Some(account) if status == 200 => Ok(account),
+            _ => Err(refused(status, element("Code"), element("Message"))),
+        }
+    }
+
+    /// Whether it takes tasks, and what it says beside that.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn health(&self) -> Result<(u16, String)> {
+        let url = format!("{}/_outport/health", self.endpoint.url.trim_end_matches('/'));
+        self.exchange(Request::get(url).body(Full::default())?).await
+    }
+
+    async fn json(&self, service: &str, target: &str, input: Value) -> Result<Value> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let (status, answer) = self.post(service, &headers, serde_json::to_vec(&input)?).await?;
+        let value: Option<Value> = serde_json::from_str(&answer).ok();
+        match value {
+            Some(value) if status == 200 => Ok(value),
+            Some(error) => {
+                let code = name_behind_hash(text(&error, "__type")).to_owned();
+                let message = ["message", "Message"].map(|name| text(&error, name));
+                let message = message.into_iter().find(|message| !message.is_empty());
+                Err(refused(status, Some(code), message.map(str::to_owned)))
+            }
+            None => bail!("{} answers as no AWS API does (status {status})", self.endpoint.url),
+        }
+    }
+
+    async fn post(
+        &self,
+        service: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<(u16, String)> {
+        let signed: Vec<(&str, &[u8])> = std::iter::once(("host", self.host.as_bytes()))
+            .chain(headers.iter().map(|(name, value)| (*name, value.as_bytes())))
+            .collect();
+        let head = RequestHead { method: "POST", path: "/", query: "", headers: &signed };
+        let signer = Signer {
+            access_key_id: AccessKeyId::new(&self.endpoint.access_key_id),
+            secret_access_key: SecretAccessKey::new(&self.endpoint.secret_access_key),
+            session_token: self.endpoint.session_token.clone(),
+            region: self.endpoint.region.clone(),
+            service: service.to_owned(),
+            style: SignatureStyle::STANDARD,
+        };
+        let signature = signer.sign(&head, &body, now_ms())?;
+        let url = format!("{}/", self.endpoint.url.trim_end_matches('/'));
+        let mut request = Request::builder().method(Method::POST).uri(url);
+        request = request.header("host", &self.host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        for (name, value) in signature {
+            request = request.header(name, value);
+        }
+        self.exchange(request.body(Full::new(body.into()))?).await
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(u16, String)> {
+        let url = &self.endpoint.url;
+        let answered = async {
+            let answer = self.client.request(request).await?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow!(error))?.to_bytes();
+            Ok::<_, anyhow::Error>((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, answered).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                Err(error.context(format!("no answer from {url}: does `outport up` run there?")))
+            }
+            Err(_) => bail!("no answer from {url} within {} s", CALL_TIMEOUT.as_secs()),
+        }
+    }
+}
+
+fn refused(status: u16, code: Option<String>, message: Option<String>) -> anyhow::Error {
+    let code = code.filter(|code| !code.is_empty()).unwrap_or_else(|| format!("status {status}"));
+    match message {
+        Some(message) => anyhow!("{code}: {message}"),
+        None => anyhow!("{code}"),
+    }
+}
+
+fn name_behind_hash(code: &str) -> &str {
+    code.rsplit('#').next().unwrap_or(code)
+}
+
+fn trusting(file: &std::path::Path) -> Result<ClientConfig> {
+    let unreadable = || format!("cannot read the certificate authorities of {}", file.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).with_context(unreadable)? {
+        roots.add(certificate.with_context(unreadable)?)?;
+    }
+    config(roots)
+}
+
+fn config(roots: RootCertStore) -> Result<ClientConfig> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder?.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,124 @@
+//! Tasks and services: all of them, or those that a word of the command line means.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::value::{list, name_of, strings, text};
+
+/// As many as `DescribeTasks` takes.
+const TASKS_PER_CALL: usize = 100;
+/// As many as `DescribeServices` takes.
+const SERVICES_PER_CALL: usize = 10;
+
+/// The clusters of `wanted`, or all.
+pub async fn clusters(api: &Api, wanted: Option<&str>) -> Result<Vec<String>> {
+    match wanted {
+        Some(cluster) => Ok(vec![cluster.to_owned()]),
+        None => pages(api, "ListClusters", "clusterArns", json!({})).await,
+    }
+}
+
+/// All pages of a list.
+pub async fn pages(api: &Api, operation: &str, member: &str, input: Value) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut input = input;
+    loop {
+        let page = api.ecs(operation, input.clone()).await?;
+        found.extend(strings(&page, member));
+        match page["nextToken"].as_str() {
+            Some(token) => input["nextToken"] = json!(token),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// The tasks that `ListTasks` names, described.
+pub async fn tasks(api: &Api, cluster: &str, filter: Value) -> Result<Vec<Value>> {
+    let mut input = filter;
+    input["cluster"] = json!(cluster);
+    let arns = pages(api, "ListTasks", "taskArns", input).await?;
+    let mut tasks = Vec::with_capacity(arns.len());
+    for arns in arns.chunks(TASKS_PER_CALL) {
+        let answer = api.ecs("DescribeTasks", json!({ "cluster": cluster, "tasks": arns })).await?;
+        tasks.extend_from_slice(list(&answer, "tasks"));
+    }
+    Ok(tasks)
+}
+
+/// The services of a cluster that are there, described.
+pub async fn services(api: &Api, cluster: &str) -> Result<Vec<Value>> {
+    let arns = pages(api, "ListServices", "serviceArns", json!({ "cluster": cluster })).await?;
+    let mut services = Vec::with_capacity(arns.len());
+    for arns in arns.chunks(SERVICES_PER_CALL) {
+        let input = json!({ "cluster": cluster, "services": arns });
+        services.extend_from_slice(list(&api.ecs("DescribeServices", input).await?, "services"));
+    }
+    Ok(services)
+}
+
+/// What a word of the command line means.
+#[derive(Debug)]
+pub enum Meant {
+    Task(Box<Value>),
+    /// A service of this cluster and name.
+    Service {
+        cluster: String,
+        name: String,
+    },
+}
+
+/// Looks for a task by its ARN, its id or the beginning of that, and for a service by its name or ARN.
+///
+/// # Errors
+/// When it means nothing, or more than one.
+pub async fn meant(api: &Api, cluster: Option<&str>, word: &str) -> Result<Meant> {
+    let name = name_of(word);
+    let mut found = Vec::new();
+    for cluster in clusters(api, cluster).await? {
+        let answer = api
+            .ecs("DescribeServices", json!({ "cluster": cluster, "services": [name] }))
+            .await
+            .unwrap_or_default();
+        if list(&answer, "services").iter().any(|service| text(service, "status") != "INACTIVE") {
+            found.push(Meant::Service { cluster: cluster.clone(), name: name.to_owned() });
+        }
+        for status in ["RUNNING", "STOPPED"] {
+            let input = json!({ "cluster": cluster, "desiredStatus": status });
+            let arns = pages(api, "ListTasks", "taskArns", input).await?;
+            let arns: Vec<&String> =
+                arns.iter().filter(|arn| name_of(arn).starts_with(name)).take(2).collect();
+            if !arns.is_empty() {
+                let input = json!({ "cluster": cluster, "tasks": arns });
+                let answer = api.ecs("DescribeTasks", input).await?;
+                let tasks = list(&answer, "tasks").iter();
+                found.extend(tasks.map(|task| Meant::Task(Box::new(task.clone()))));
+            }
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => bail!(
+            "no task and no service is called {word}: `outport ps --all` shows tasks, `outport status` services"
+        ),
+        _ => bail!("{word} means {}: say more of it, or --cluster", either(&found)),
+    }
+}
+
+fn either(found: &[Meant]) -> String {
+    let names = found.iter().map(|meant| match meant {
+        Meant::Task(task) => format!("task {}", name_of(text(task, "taskArn"))),
+        Meant::Service { cluster, name } => format!("service {name} of {}", name_of(cluster)),
+    });
+    names.collect::<Vec<_>>().join(" or ")
+}
+
+/// A service's tasks, those that run first and then those that stopped.
+pub async fn service_tasks(api: &Api, cluster: &str, name: &str) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for status in ["RUNNING", "STOPPED"] {
+        let filter = json!({ "serviceName": name, "desiredStatus": status });
+        all.extend(tasks(api, cluster, filter).await?);
+    }
+    Ok(all)
+}

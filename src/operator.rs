@@ -1,0 +1,93 @@
+//! `outport status`, `ps`, `logs` and `events`: which Outport is asked, and where its answer goes.
+
+use std::env;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use outport_operator::{
+    Api, Endpoint, EventsOptions, LogsOptions, PsOptions, Shape, StatusOptions,
+};
+
+use crate::command_line::{Asked, Events, Logs, Ps, Status};
+use crate::data_dir::DataDir;
+use crate::output;
+
+const DATA_DIR_DEFAULT: &str = "/var/lib/outport";
+
+pub fn status(options: &Status) -> Result<()> {
+    let status = StatusOptions { cluster: options.asked.cluster.clone() };
+    answer(&options.asked, async |api, shape| outport_operator::status(api, &status, shape).await)
+}
+
+pub fn ps(options: &Ps) -> Result<()> {
+    let ps = PsOptions { cluster: options.asked.cluster.clone(), with_stopped: options.all };
+    answer(&options.asked, async |api, shape| outport_operator::ps(api, &ps, shape).await)
+}
+
+pub fn events(options: &Events) -> Result<()> {
+    let cluster = options.asked.cluster.clone();
+    let events = EventsOptions { cluster, service: options.service.clone() };
+    answer(&options.asked, async |api, shape| outport_operator::events(api, &events, shape).await)
+}
+
+pub fn logs(options: &Logs) -> Result<()> {
+    let logs = LogsOptions {
+        of: options.of.clone(),
+        cluster: options.asked.cluster.clone(),
+        follow: options.follow,
+        since_ms: options.since,
+        tail: options.tail,
+        with_times: options.timestamps,
+        is_json: options.asked.json,
+        node: Some(data_dir(&options.asked).join("node")),
+    };
+    let api = Api::new(endpoint(&options.asked)?)?;
+    runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer))
+}
+
+fn answer(asked: &Asked, ask: impl AsyncFnOnce(&Api, Shape) -> Result<String>) -> Result<()> {
+    let api = Api::new(endpoint(asked)?)?;
+    let text = runtime()?.block_on(ask(&api, Shape::of_stdout(asked.json)))?;
+    output::answer(&text).context("cannot print")
+}
+
+/// One thread is enough for a person's questions.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn data_dir(asked: &Asked) -> &Path {
+    asked.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR_DEFAULT))
+}
+
+/// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory.
+fn endpoint(asked: &Asked) -> Result<Endpoint> {
+    let of_environment = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let url =
+        ["AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"].iter().find_map(|name| of_environment(name));
+    if let (None, Some(url)) = (&asked.data_dir, url) {
+        let needed = |name: &str| {
+            of_environment(name).with_context(|| {
+                format!("AWS_ENDPOINT_URL is set and {name} is not: `outport env` prints both")
+            })
+        };
+        let region = of_environment("AWS_REGION").or_else(|| of_environment("AWS_DEFAULT_REGION"));
+        return Ok(Endpoint {
+            url,
+            region: region.map_or_else(|| needed("AWS_REGION"), Ok)?,
+            access_key_id: needed("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: needed("AWS_SECRET_ACCESS_KEY")?,
+            session_token: of_environment("AWS_SESSION_TOKEN"),
+            authority: of_environment("AWS_CA_BUNDLE").map(Into::into),
+        });
+    }
+    let published = DataDir::published(data_dir(asked))?;
+    Ok(Endpoint {
+        url: published.url,
+        region: published.region,
+        access_key_id: published.key.access_key_id,
+        secret_access_key: published.key.secret_access_key,
+        session_token: None,
+        authority: published.authority,
+    })
+}

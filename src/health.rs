@@ -1,4 +1,4 @@
-//! `GET /_outport/health` and `GET /_outport/metrics`.
+//! `GET /_outport/health` and `GET /_outport/metrics`, and what `/` says to who only looks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,15 @@ use axum::routing::get;
 
 use crate::disk_watch::DiskWatch;
 use crate::metrics_page::MetricsPage;
+
+/// To a browser, or curl. It names nothing that a stranger may not know.
+const GREETING: &str = "\
+This is Outport: Amazon ECS, run by yourself. Here it answers the AWS API (ecs, ecr, ec2, logs, sts) and docker push.
+
+On its host:      eval \"$(sudo outport env)\"; aws ecs list-clusters; outport status; outport ps
+From elsewhere:   AWS_ENDPOINT_URL=<this URL>, with an access key of it and its region
+Is it ready:      /_outport/health        In numbers, on its host: /_outport/metrics
+";
 
 /// True once the API answers and, with a node in the same process, tasks can be taken.
 #[derive(Clone, Default)]
@@ -49,7 +58,10 @@ pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Ro
             (StatusCode::FORBIDDEN, text).into_response()
         }
     };
-    Router::new().route("/_outport/health", get(health)).route("/_outport/metrics", get(metrics))
+    Router::new()
+        .route("/", get(async || GREETING))
+        .route("/_outport/health", get(health))
+        .route("/_outport/metrics", get(metrics))
 }
 
 fn is_near(peer: SocketAddr) -> bool {
@@ -84,6 +96,7 @@ mod tests {
     #[tokio::test]
     async fn health_is_for_everyone_and_metrics_for_this_host() {
         for peer in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
+            check("/", peer, StatusCode::OK, "This is Outport").await;
             check("/_outport/health", peer, StatusCode::OK, "ready").await;
             check("/_outport/metrics", peer, StatusCode::OK, "# TYPE outport_disk").await;
         }

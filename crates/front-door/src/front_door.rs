@@ -110,6 +110,7 @@ impl FrontDoor {
         let request_id = RequestId::new(uuid::Uuid::new_v4().to_string());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
+        let is_reserved = is_reserved(&path) || is_look(&request);
         let is_http2 = request.version() == Version::HTTP_2;
         let awaits_word = request.headers().contains_key(header::EXPECT);
         let standing = request.extensions().get::<Standing>().cloned();
@@ -118,7 +119,7 @@ impl FrontDoor {
         let arrival = arrival(&head, peer, request_id.clone(), (inner.clock)());
         let request = Request::from_parts(head, body);
 
-        let (mut response, summary) = if is_reserved(&path) {
+        let (mut response, summary) = if is_reserved {
             self.answer_reserved(request, peer, arrival).await
         } else {
             self.answer_aws(request, &arrival).await
@@ -212,8 +213,8 @@ impl FrontDoorBuilder {
         self
     }
 
-    /// Answers `/v2`, `/v2/…` (registry) and `/_outport/…` (health, metrics, node link). What
-    /// these routes let in is their own affair: no AWS signature is asked for.
+    /// Answers `/v2`, `/v2/…` (registry) and `/_outport/…` (health, metrics, node link), and `/` to who asks for it without
+    /// a signature. What these routes let in is their own affair: no AWS signature is asked for.
     #[must_use]
     pub fn reserved(mut self, router: Router) -> Self {
         self.reserved = router;
@@ -338,6 +339,17 @@ fn check_unambiguous(services: &Services) -> Result<(), AmbiguousServices> {
 /// Paths that are ours and no AWS service's.
 fn is_reserved(path: &str) -> bool {
     path == "/v2" || path.starts_with("/v2/") || path.starts_with("/_outport/")
+}
+
+/// Somebody who looks what is here, with a browser or curl: they take any text. A call of AWS to this path has a signature,
+/// in a header or in the query.
+fn is_look(request: &Request<Body>) -> bool {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    matches!(*request.method(), http::Method::GET | http::Method::HEAD)
+        && request.uri().path() == "/"
+        && request.uri().query().is_none()
+        && !request.headers().contains_key(header::AUTHORIZATION)
+        && accepted.is_some_and(|kinds| kinds.contains("text/html") || kinds.contains("*/*"))
 }
 
 fn system_clock() -> i64 {

@@ -276,6 +276,7 @@ async fn faults_say_nothing_of_the_inside() {
 #[tokio::test]
 async fn reserved_paths_are_their_own_affair() {
     let router = axum::Router::new()
+        .route("/", axum::routing::get(async || "greeting"))
         .route("/v2/", axum::routing::get(async || "registry"))
         .route("/_outport/health", axum::routing::get(async || "ready"))
         .route("/_outport/panic", axum::routing::get(async || -> &'static str { panic!("x") }));
@@ -297,6 +298,31 @@ async fn reserved_paths_are_their_own_affair() {
     assert_eq!(get("GET", "/v2/none").await.0, 404);
     assert_eq!(get("GET", "/_outport/panic").await.0, 500);
     assert_eq!(get("GET", "/v2x").await.0, 403);
+}
+
+/// A browser or curl. Clients of AWS that forgot to sign are told so.
+#[tokio::test]
+async fn who_only_looks_is_greeted() {
+    let router = axum::Router::new().route("/", axum::routing::get(async || "greeting"));
+    let (builder, _) = builder();
+    let door = builder.reserved(router).build().unwrap();
+    let status = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        door.answer(request.body("".into()).unwrap(), peer()).await.status().as_u16()
+    };
+    let curl = ("accept", "*/*");
+    assert_eq!(status("GET", "/", &[curl]).await, 200);
+    assert_eq!(status("HEAD", "/", &[("accept", "text/html,application/xml;q=0.9")]).await, 200);
+    assert_eq!(status("GET", "/", &[]).await, 403);
+    assert_eq!(status("GET", "/", &[("accept", "application/json")]).await, 403);
+    assert_eq!(status("POST", "/", &[curl]).await, 403);
+    let query = "/?Action=GetCallerIdentity&Version=2011-06-15";
+    assert_eq!(status("GET", query, &[curl]).await, 403);
+    let signed = [curl, ("authorization", "AWS4-HMAC-SHA256 Credential=x")];
+    assert_eq!(status("GET", "/", &signed).await, 400);
 }
 
 #[tokio::test]

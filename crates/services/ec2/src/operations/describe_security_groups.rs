@@ -5,7 +5,7 @@ use outport_identity::Call;
 use outport_model::network::{SecurityGroup, SecurityGroupPeer, SecurityGroupRule};
 
 use crate::filter::Filters;
-use crate::page::{check_ids, page};
+use crate::page::{PageRequest, check_ids};
 use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 15] = [
@@ -33,25 +33,30 @@ pub fn describe_security_groups(
 ) -> Result<DescribeSecurityGroupsResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    let tables = service.read(call, "ec2:DescribeSecurityGroups", input.dry_run)?;
     let ids = input.group_ids.unwrap_or_default();
     let names = input.group_names.unwrap_or_default();
+    let names_ids = !ids.is_empty() || !names.is_empty();
+    let tables = service.read(call, "ec2:DescribeSecurityGroups", input.dry_run)?;
     let rows = || tables.security_groups.iter().filter(|row| row.scope == scope);
-    check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidGroup.NotFound", "security group")?;
     check_ids(
-        &names,
-        rows().map(|row| row.name.as_str()),
+        &ids,
+        |id| rows().any(|row| row.id == *id),
         "InvalidGroup.NotFound",
         "security group",
     )?;
+    check_ids(
+        &names,
+        |name| rows().any(|row| row.name == name),
+        "InvalidGroup.NotFound",
+        "security group",
+    )?;
+    let request = PageRequest::parse(input.max_results, input.next_token, names_ids)?;
     let listed = rows()
         .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| names.is_empty() || names.contains(&row.name))
         .filter(|row| filters.pass(&row.tags, |name| values(row, name)))
-        .map(|row| (row.id.to_string(), view::security_group(row)))
-        .collect();
-    let names_ids = !ids.is_empty() || !names.is_empty();
-    let (groups, next_token) = page(listed, input.max_results, input.next_token, names_ids)?;
+        .map(|row| (row.id.to_string(), view::security_group(row)));
+    let (groups, next_token) = request.take(listed);
     Ok(DescribeSecurityGroupsResult { security_groups: Some(groups), next_token })
 }
 

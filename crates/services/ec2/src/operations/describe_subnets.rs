@@ -7,7 +7,7 @@ use outport_model::network::Subnet;
 use outport_store::Tables;
 
 use crate::filter::Filters;
-use crate::page::{check_ids, page};
+use crate::page::{PageRequest, check_ids};
 use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 17] = [
@@ -37,17 +37,18 @@ pub fn describe_subnets(
 ) -> Result<DescribeSubnetsResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    let tables = service.read(call, "ec2:DescribeSubnets", input.dry_run)?;
     let ids = input.subnet_ids.unwrap_or_default();
+    let tables = service.read(call, "ec2:DescribeSubnets", input.dry_run)?;
     let rows = || tables.subnets.iter().filter(|row| row.scope == scope);
-    check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidSubnetID.NotFound", "subnet ID")?;
+    check_ids(&ids, |id| rows().any(|row| row.id == *id), "InvalidSubnetID.NotFound", "subnet ID")?;
+    let request = PageRequest::parse(input.max_results, input.next_token, !ids.is_empty())?;
     let mut listed: Vec<_> = rows()
         .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| filters.pass(&row.tags, |name| values(&tables, row, name)))
         .map(|row| (order(row), view::subnet(&tables, row)))
         .collect();
     listed.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let (subnets, next_token) = page(listed, input.max_results, input.next_token, !ids.is_empty())?;
+    let (subnets, next_token) = request.take(listed);
     Ok(DescribeSubnetsResult { subnets: Some(subnets), next_token })
 }
 

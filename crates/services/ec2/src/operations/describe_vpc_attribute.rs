@@ -30,8 +30,8 @@ pub fn describe_vpc_attribute(
             None => question,
         }
     })?;
-    let ids = tables.vpcs.iter().filter(|row| row.scope == scope).map(|row| row.id.as_str());
-    check_ids(std::slice::from_ref(&id), ids, "InvalidVpcID.NotFound", "vpc ID")?;
+    let exists = |id: &str| tables.vpcs.get(&VpcKey::new(&scope, VpcId::new(id))).is_some();
+    check_ids(std::slice::from_ref(&id), exists, "InvalidVpcID.NotFound", "vpc ID")?;
     let mut answer =
         DescribeVpcAttributeResult { vpc_id: Some(id), ..DescribeVpcAttributeResult::default() };
     let (shown, value) = match input.attribute {

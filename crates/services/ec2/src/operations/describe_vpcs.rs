@@ -5,7 +5,7 @@ use outport_identity::Call;
 use outport_model::network::Vpc;
 
 use crate::filter::Filters;
-use crate::page::{check_ids, page};
+use crate::page::{PageRequest, check_ids};
 use crate::{Ec2Service, scope, view};
 
 const FILTERS: [&str; 11] = [
@@ -29,16 +29,16 @@ pub fn describe_vpcs(
 ) -> Result<DescribeVpcsResult, Ec2Error> {
     let scope = scope(call);
     let filters = Filters::parse(input.filters, true, |name| FILTERS.contains(&name))?;
-    let tables = service.read(call, "ec2:DescribeVpcs", input.dry_run)?;
     let ids = input.vpc_ids.unwrap_or_default();
+    let tables = service.read(call, "ec2:DescribeVpcs", input.dry_run)?;
     let rows = || tables.vpcs.iter().filter(|row| row.scope == scope);
-    check_ids(&ids, rows().map(|row| row.id.as_str()), "InvalidVpcID.NotFound", "vpc ID")?;
+    check_ids(&ids, |id| rows().any(|row| row.id == *id), "InvalidVpcID.NotFound", "vpc ID")?;
+    let request = PageRequest::parse(input.max_results, input.next_token, !ids.is_empty())?;
     let listed = rows()
         .filter(|row| ids.is_empty() || ids.iter().any(|id| row.id == *id.as_str()))
         .filter(|row| filters.pass(&row.tags, |name| values(row, name)))
-        .map(|row| (row.id.to_string(), view::vpc(row)))
-        .collect();
-    let (vpcs, next_token) = page(listed, input.max_results, input.next_token, !ids.is_empty())?;
+        .map(|row| (row.id.to_string(), view::vpc(row)));
+    let (vpcs, next_token) = request.take(listed);
     Ok(DescribeVpcsResult { vpcs: Some(vpcs), next_token })
 }
 

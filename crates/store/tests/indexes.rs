@@ -8,20 +8,24 @@ use std::sync::Arc;
 use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::node::{Node, NodeCapacity};
-use outport_model::task::{Reservation, Task};
+use outport_model::service::{Service, ServiceStatus};
+use outport_model::task::{Reservation, ServiceMembership, Task};
 use outport_model::task_definition::{LaunchType, TransportProtocol};
 use outport_model::{
-    ClusterName, ContainerInstanceId, DesiredStatus, Family, NodeId, TaskId, TaskStatus,
+    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, ServiceName,
+    TaskId, TaskStatus,
 };
 use outport_store::journal::MemoryJournal;
-use outport_store::keys::ClusterKey;
+use outport_store::keys::{ClusterKey, ServiceKey};
 use outport_store::{
-    ManualClock, Row, SeededIds, Snapshot, Store, Tables, TaskCounts, TaskFacet, Transaction,
+    DeploymentCounts, ManualClock, Row, SeededIds, ServiceCounts, Snapshot, Store, Tables,
+    TaskCounts, TaskFacet, Transaction,
 };
 use serde::de::DeserializeOwned;
 
 const NODES: u64 = 12;
 const TASKS: u64 = 40;
+const SERVICES: u64 = 6;
 const CHANGES: u64 = 2_000;
 
 fn golden<R: DeserializeOwned>(name: &str) -> R {
@@ -84,6 +88,10 @@ fn task(number: u64, random: &mut Random) -> Task {
         launch_type: [LaunchType::Ec2, LaunchType::Fargate][random.below(2) as usize],
         stopped_at_ms: (random.below(2) > 0).then(|| i64::from(random.small(9))),
         last_status: statuses[random.below(3) as usize],
+        service: (random.below(4) > 0).then(|| ServiceMembership {
+            service: ServiceName::new(["a", "b"][random.below(2) as usize]),
+            deployment: DeploymentId::new(["1", "2"][random.below(2) as usize]),
+        }),
         reserved: Reservation {
             cpu_units: 64 * random.small(5),
             memory_mib: 128 * random.small(5),
@@ -94,8 +102,18 @@ fn task(number: u64, random: &mut Random) -> Task {
     }
 }
 
+fn service(number: u64, random: &mut Random) -> Service {
+    let statuses = [ServiceStatus::Active, ServiceStatus::Draining, ServiceStatus::Inactive];
+    Service {
+        name: ServiceName::new(format!("{number}")),
+        status: statuses[random.below(3) as usize],
+        launch_type: [LaunchType::Ec2, LaunchType::Fargate][random.below(2) as usize],
+        ..golden("service")
+    }
+}
+
 fn change(tx: &mut Transaction<'_>, random: &mut Random) {
-    match random.below(10) {
+    match random.below(12) {
         0 | 1 => tx.put(node(random.below(NODES), random)),
         2 => {
             tx.remove::<Node>(&NodeId::new(format!("{:032x}", random.below(NODES))));
@@ -108,6 +126,11 @@ fn change(tx: &mut Transaction<'_>, random: &mut Random) {
         5 => {
             let key = task(random.below(TASKS), random).key();
             tx.remove::<Task>(&key);
+        }
+        6 => tx.put(service(random.below(SERVICES), random)),
+        7 => {
+            let key = service(random.below(SERVICES), random).key();
+            tx.remove::<Service>(&key);
         }
         _ => tx.put(task(random.below(TASKS), random)),
     }
@@ -192,6 +215,50 @@ fn check_lists(tables: &Tables) {
     assert_eq!(tables.tasks.stopped().len(), stopped.count());
 }
 
+/// The counts of services, of container instances, and of the tasks of one service, are what a look at every row says.
+fn check_counts(tables: &Tables) {
+    let any = golden::<Task>("task");
+    let cluster = ClusterKey::new(&any.scope, any.cluster.clone());
+    for launch_type in [LaunchType::Ec2, LaunchType::Fargate, LaunchType::External] {
+        let in_status = |status: ServiceStatus| {
+            let mut rows = tables.services.iter().collect::<Vec<_>>();
+            rows.retain(|row| row.status == status && row.launch_type == launch_type);
+            rows.len()
+        };
+        let (active, draining) = (ServiceStatus::Active, ServiceStatus::Draining);
+        let expected = ServiceCounts { active: in_status(active), draining: in_status(draining) };
+        assert_eq!(tables.services.counts(&cluster, launch_type), expected);
+    }
+    for name in ["default", "other", "none"].map(ClusterName::new) {
+        let is_counted = |row: &&Arc<ContainerInstance>| {
+            row.cluster == name && row.status != ContainerInstanceStatus::Inactive
+        };
+        let expected = tables.container_instances.iter().filter(is_counted).count();
+        let key = ClusterKey::new(&any.scope, name.clone());
+        assert_eq!(tables.container_instances.registered(&key), expected);
+    }
+    for name in ["a", "b", "none"] {
+        let key = ServiceKey::new(&any.scope, any.cluster.clone(), ServiceName::new(name));
+        let look = |is_of: &dyn Fn(&ServiceMembership) -> bool| {
+            let is_member = |row: &&Arc<Task>| {
+                row.service.as_ref().is_some_and(|m| m.service.as_str() == name && is_of(m))
+            };
+            let tasks: Vec<_> = tables.tasks.iter().filter(is_member).collect();
+            let is_running = |row: &Task| row.last_status == TaskStatus::Running;
+            DeploymentCounts {
+                running: tasks.iter().filter(|row| is_running(row)).count(),
+                pending: tasks.iter().filter(|row| row.is_wanted() && !is_running(row)).count(),
+                wanted: tasks.iter().filter(|row| row.is_wanted()).count(),
+            }
+        };
+        assert_eq!(tables.tasks.counts_of_service(&key), look(&|_| true));
+        for deployment in ["1", "2", "none"].map(DeploymentId::new) {
+            let expected = look(&|member| member.deployment == deployment);
+            assert_eq!(tables.tasks.counts_of_deployment(&key, &deployment), expected);
+        }
+    }
+}
+
 fn snapshot(store: &Store) -> Snapshot {
     store.snapshot()
 }
@@ -213,6 +280,7 @@ async fn rooms_are_what_the_rows_say_after_any_changes_and_after_a_restart() {
         written.await.unwrap();
         check(&snapshot(&store), &mut random);
         check_lists(&snapshot(&store));
+        check_counts(&snapshot(&store));
     }
     // Rows, every index of them, and the rooms.
     let before = format!("{:?}", snapshot(&store).tables());

@@ -6,7 +6,7 @@ use outport_model::deployment::{RolloutState, ServiceDeploymentStatus};
 use outport_model::service::Service;
 use outport_model::task::Task;
 
-use super::counts::is_of;
+use super::is_of;
 use super::{Plan, Scene, events, rollout};
 use crate::deployment::{self, GivenUpBy};
 

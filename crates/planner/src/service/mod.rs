@@ -17,7 +17,6 @@
 //! Source: "Rolling update deployments" and "Service throttle logic" in the Amazon ECS Developer Guide.
 
 mod circuit_breaker;
-pub mod counts;
 pub mod events;
 mod rollout;
 mod short_runs;
@@ -30,7 +29,7 @@ use std::sync::Arc;
 use outport_model::deployment::{RolloutState, ServiceDeployment};
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{StopCode, Task};
-use outport_model::{NewIds, Now, TaskId, TimestampMs};
+use outport_model::{DeploymentId, NewIds, Now, TaskId, TimestampMs};
 
 use crate::placement::Rejection;
 use crate::settings::Settings;
@@ -180,6 +179,11 @@ pub fn record_starts(
     }
     let retry_ms = plan.service.throttle.next_placement_failure_ms;
     plan.look_again_at_ms = Some(plan.look_again_at_ms.map_or(retry_ms, |at| at.min(retry_ms)));
+}
+
+/// Whether a task is of this deployment.
+fn is_of(task: &Task, deployment: &DeploymentId) -> bool {
+    task.service.as_ref().is_some_and(|member| member.deployment == *deployment)
 }
 
 #[cfg(test)]

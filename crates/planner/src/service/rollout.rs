@@ -5,7 +5,7 @@ use outport_model::deployment::{
 };
 use outport_model::{DeploymentId, TaskStatus};
 
-use super::counts::is_of;
+use super::is_of;
 use super::steps::is_healthy;
 use super::{Plan, Scene, events};
 use crate::deployment::completed_reason;

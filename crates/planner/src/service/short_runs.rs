@@ -6,7 +6,7 @@
 
 use outport_model::task::{StopCode, Task};
 
-use super::counts::is_of;
+use super::is_of;
 use super::{Plan, Scene, events};
 
 /// So many in a row are no accident.

@@ -7,7 +7,7 @@ use outport_model::service::Service;
 use outport_model::task::{StopCode, Task};
 use outport_model::{DeploymentId, TaskId, TimestampMs};
 
-use super::counts::is_of;
+use super::is_of;
 use super::{Plan, Scene, events, throttle};
 
 /// The most tasks that one pass starts; the next pass goes on.

@@ -9,8 +9,7 @@ use outport_model::service::{Service, StartThrottle};
 use outport_model::task::{StopCode, Task};
 use outport_model::task_definition::LaunchType;
 
-use super::counts::is_of;
-use super::{Plan, Scene, events};
+use super::{Plan, Scene, events, is_of};
 
 /// From this round of failures on, the service says that it is throttled.
 const SAID_FROM_ROUND: u32 = 3;

@@ -10,7 +10,7 @@ use outport_model::NodeId;
 use outport_model::task::{StopCode, Task};
 
 use super::Scene;
-use super::counts::is_of;
+use super::is_of;
 
 /// The nodes whose last task of the PRIMARY deployment did not start, not long ago.
 pub fn troubled_nodes(scene: &Scene<'_>) -> BTreeSet<NodeId> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use outport_model::container_instance::ContainerInstance;
+use imbl::OrdMap;
+use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::{ClusterName, ContainerInstanceId, NodeId};
 
 use crate::row::Row;
@@ -36,17 +37,39 @@ impl Related for ContainerInstance {
 pub struct ContainerInstanceIndex {
     by_cluster: Grouping<ClusterKey, ContainerInstanceId, ContainerInstance>,
     by_node: Grouping<NodeId, ClusterKey, ContainerInstance>,
+    /// Of clusters that have some.
+    registered: OrdMap<ClusterKey, usize>,
+}
+
+impl ContainerInstanceIndex {
+    fn count(&mut self, cluster: &ClusterKey, row: &ContainerInstance, step: isize) {
+        if row.status == ContainerInstanceStatus::Inactive {
+            return;
+        }
+        let count = self.registered_in(cluster).saturating_add_signed(step);
+        if count == 0 {
+            self.registered.remove(cluster);
+        } else {
+            self.registered.insert(cluster.clone(), count);
+        }
+    }
+
+    fn registered_in(&self, cluster: &ClusterKey) -> usize {
+        self.registered.get(cluster).copied().unwrap_or_default()
+    }
 }
 
 impl Index<ContainerInstance> for ContainerInstanceIndex {
     fn add(&mut self, row: &Arc<ContainerInstance>) {
         let cluster = cluster_of(&row.scope, &row.cluster);
         self.by_node.add(row.node.clone(), cluster.clone(), row);
+        self.count(&cluster, row, 1);
         self.by_cluster.add(cluster, row.id.clone(), row);
     }
     fn remove(&mut self, row: &ContainerInstance) {
         let cluster = cluster_of(&row.scope, &row.cluster);
         self.by_node.remove(&row.node, &cluster);
+        self.count(&cluster, row, -1);
         self.by_cluster.remove(&cluster, &row.id);
     }
 }
@@ -57,6 +80,10 @@ impl Table<ContainerInstance> {
         cluster: &ClusterKey,
     ) -> &Rows<ContainerInstanceId, ContainerInstance> {
         self.index.by_cluster.get(cluster)
+    }
+    /// How many container instances of the cluster are registered: all but those that are INACTIVE.
+    pub fn registered(&self, cluster: &ClusterKey) -> usize {
+        self.index.registered_in(cluster)
     }
     /// The container instances of a node, at most one in each cluster.
     pub fn of_node(&self, node: &NodeId) -> &Rows<ClusterKey, ContainerInstance> {

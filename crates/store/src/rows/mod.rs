@@ -20,7 +20,8 @@ mod task_definition;
 mod task_definition_family;
 mod vpc;
 
-pub use task::{TaskCounts, TaskFacet};
+pub use service::ServiceCounts;
+pub use task::{DeploymentCounts, TaskCounts, TaskFacet};
 pub use task_definition::FamilyStatus;
 
 /// The keys of the tables.

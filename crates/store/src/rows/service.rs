@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use outport_model::service::Service;
+use imbl::OrdMap;
+use outport_model::service::{Service, ServiceStatus};
+use outport_model::task_definition::LaunchType;
 use outport_model::{ClusterName, ServiceName};
 
 use crate::row::Row;
@@ -31,22 +33,54 @@ impl Row for Service {
 
 impl Related for Service {}
 
+/// The services of a cluster and launch type, as DescribeClusters counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceCounts {
+    pub active: usize,
+    pub draining: usize,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct ServiceIndex {
     by_cluster: Grouping<ClusterKey, ServiceName, Service>,
+    counts: OrdMap<(ClusterKey, LaunchType), ServiceCounts>,
+}
+
+impl ServiceIndex {
+    fn count(&mut self, row: &Service, step: isize) {
+        let key = (cluster_of(&row.scope, &row.cluster), row.launch_type);
+        let mut counts = self.counts.get(&key).copied().unwrap_or_default();
+        let count = match row.status {
+            ServiceStatus::Active => &mut counts.active,
+            ServiceStatus::Draining => &mut counts.draining,
+            ServiceStatus::Inactive => return,
+        };
+        *count = count.saturating_add_signed(step);
+        if counts == ServiceCounts::default() {
+            self.counts.remove(&key);
+        } else {
+            self.counts.insert(key, counts);
+        }
+    }
 }
 
 impl Index<Service> for ServiceIndex {
     fn add(&mut self, row: &Arc<Service>) {
         self.by_cluster.add(cluster_of(&row.scope, &row.cluster), row.name.clone(), row);
+        self.count(row, 1);
     }
     fn remove(&mut self, row: &Service) {
         self.by_cluster.remove(&cluster_of(&row.scope, &row.cluster), &row.name);
+        self.count(row, -1);
     }
 }
 
 impl Table<Service> {
     pub fn in_cluster(&self, cluster: &ClusterKey) -> &Rows<ServiceName, Service> {
         self.index.by_cluster.get(cluster)
+    }
+    /// How many services of the cluster are ACTIVE and DRAINING.
+    pub fn counts(&self, cluster: &ClusterKey, launch_type: LaunchType) -> ServiceCounts {
+        self.index.counts.get(&(cluster.clone(), launch_type)).copied().unwrap_or_default()
     }
 }

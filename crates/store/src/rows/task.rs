@@ -8,8 +8,8 @@ use outport_model::capacity::NodeUse;
 use outport_model::task::{Reservation, Task};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
-    ClusterName, ContainerInstanceId, DesiredStatus, Family, NodeId, ServiceName, TaskId,
-    TaskStatus, TimestampMs,
+    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, ServiceName,
+    TaskId, TaskStatus, TimestampMs,
 };
 
 use crate::load::both;
@@ -115,6 +115,40 @@ pub struct TaskCounts {
     pub pending: usize,
 }
 
+/// The tasks of one deployment of a service, as DescribeServices counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentCounts {
+    /// `runningCount`: tasks in RUNNING.
+    pub running: usize,
+    /// `pendingCount`: wanted tasks that are not RUNNING yet.
+    pub pending: usize,
+    /// Tasks that nobody asked to stop and that did not stop by themselves.
+    pub wanted: usize,
+}
+
+impl DeploymentCounts {
+    fn of(row: &Task) -> Self {
+        let (is_running, is_wanted) = (row.last_status == TaskStatus::Running, row.is_wanted());
+        Self {
+            running: usize::from(is_running),
+            pending: usize::from(is_wanted && !is_running),
+            wanted: usize::from(is_wanted),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.running += other.running;
+        self.pending += other.pending;
+        self.wanted += other.wanted;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.running = self.running.saturating_sub(other.running);
+        self.pending = self.pending.saturating_sub(other.pending);
+        self.wanted = self.wanted.saturating_sub(other.wanted);
+    }
+}
+
 type Facet = (TaskFacet, DesiredStatus, ClusterKey);
 
 /// Groups of tasks that change with every report hold rows, of which each is small; groups that may have every task of a
@@ -128,6 +162,8 @@ pub struct TaskIndex {
     live_by_node: Grouping<NodeId, TaskId, Task>,
     use_by_node: OrdMap<NodeId, NodeUse>,
     counts: OrdMap<(ClusterKey, LaunchType), TaskCounts>,
+    /// Of services with a task that runs or is wanted.
+    by_deployment: OrdMap<ServiceKey, OrdMap<DeploymentId, DeploymentCounts>>,
     stopped: OrdSet<(TimestampMs, TaskKey)>,
 }
 
@@ -159,6 +195,7 @@ impl Index<Task> for TaskIndex {
         }
         self.let_go(row);
         self.count(row, -1);
+        self.count_out(row);
         if let Some(key) = stopped_key(row) {
             self.stopped.remove(&key);
         }
@@ -184,6 +221,10 @@ impl Index<Task> for TaskIndex {
         if old.last_status != new.last_status {
             self.count(old, -1);
             self.count(new, 1);
+        }
+        if DeploymentCounts::of(old) != DeploymentCounts::of(new) {
+            self.count_out(old);
+            self.count_in(new);
         }
         if held(Some(old)) == held(Some(new)) {
             if let Some((node, _)) = held(Some(new)) {
@@ -230,6 +271,7 @@ impl TaskIndex {
         self.put_row(row);
         self.hold(row);
         self.count(row, 1);
+        self.count_in(row);
         self.stopped.extend(stopped_key(row));
     }
 
@@ -261,6 +303,28 @@ impl TaskIndex {
         *count = count.saturating_add_signed(step);
         if *counts == TaskCounts::default() {
             self.counts.remove(&(cluster_key(row), row.launch_type));
+        }
+    }
+
+    fn count_in(&mut self, row: &Task) {
+        let counted = DeploymentCounts::of(row);
+        let (Some(member), Some(service)) = (&row.service, service_of(row)) else { return };
+        if counted != DeploymentCounts::default() {
+            let deployments = self.by_deployment.entry(service).or_default();
+            deployments.entry(member.deployment.clone()).or_default().add(counted);
+        }
+    }
+
+    fn count_out(&mut self, row: &Task) {
+        let (Some(member), Some(service)) = (&row.service, service_of(row)) else { return };
+        let Some(deployments) = self.by_deployment.get_mut(&service) else { return };
+        let Some(counts) = deployments.get_mut(&member.deployment) else { return };
+        counts.subtract(DeploymentCounts::of(row));
+        if *counts == DeploymentCounts::default() {
+            deployments.remove(&member.deployment);
+        }
+        if deployments.is_empty() {
+            self.by_deployment.remove(&service);
         }
     }
 
@@ -312,6 +376,22 @@ impl Table<Task> {
     /// How many tasks of the cluster run or are about to.
     pub fn counts(&self, cluster: &ClusterKey, launch_type: LaunchType) -> TaskCounts {
         self.index.counts.get(&(cluster.clone(), launch_type)).copied().unwrap_or_default()
+    }
+    /// How many tasks of one deployment of a service run, are about to, and are wanted.
+    pub fn counts_of_deployment(
+        &self,
+        service: &ServiceKey,
+        deployment: &DeploymentId,
+    ) -> DeploymentCounts {
+        let deployments = self.index.by_deployment.get(service);
+        deployments.and_then(|all| all.get(deployment)).copied().unwrap_or_default()
+    }
+    /// The sum over all deployments of a service, those too that the service does not show any more.
+    pub fn counts_of_service(&self, service: &ServiceKey) -> DeploymentCounts {
+        let mut sum = DeploymentCounts::default();
+        let deployments = self.index.by_deployment.get(service).into_iter().flatten();
+        deployments.for_each(|(_, counts)| sum.add(*counts));
+        sum
     }
     /// The tasks that hold something of a node: placed on it and not STOPPED yet.
     pub fn live_on_node(&self, node: &NodeId) -> &Rows<TaskId, Task> {

@@ -227,7 +227,7 @@ impl House {
             RolloutState::Completed if has_no_safe_step => {}
             RolloutState::Completed => {
                 assert_eq!(wanted.len(), service.desired_count as usize, "{self:?}");
-                assert!(wanted.iter().all(|task| counts::is_of(task, &primary.id)), "{self:?}");
+                assert!(wanted.iter().all(|task| is_of(task, &primary.id)), "{self:?}");
                 assert_eq!(service.deployments.len(), 1, "{self:?}");
             }
         }

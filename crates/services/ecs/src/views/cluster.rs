@@ -1,13 +1,11 @@
-//! A cluster, with its counts taken from what is in it.
+//! A cluster, with the counts that the store keeps of what is in it.
 
 use outport_aws_ecs as wire;
 use outport_model::Arn;
 use outport_model::cluster::Cluster;
-use outport_model::container_instance::ContainerInstanceStatus;
-use outport_model::service::ServiceStatus;
 use outport_model::task_definition::LaunchType;
 use outport_store::keys::ClusterKey;
-use outport_store::{Tables, TaskCounts};
+use outport_store::{ServiceCounts, Tables, TaskCounts};
 
 use super::count;
 use crate::{capacity_provider, tags};
@@ -48,9 +46,7 @@ impl Include {
 pub fn view(tables: &Tables, cluster: &Cluster, include: Include) -> wire::Cluster {
     let key = ClusterKey::new(&cluster.scope, cluster.name.clone());
     let counts = Counts::of(tables, &key);
-    let instances = tables.container_instances.in_cluster(&key).values();
-    let registered =
-        instances.filter(|instance| instance.status != ContainerInstanceStatus::Inactive).count();
+    let registered = tables.container_instances.registered(&key);
     let read = |text: &Option<String>| text.clone().filter(|_| include.configurations);
     wire::Cluster {
         cluster_arn: Some(Arn::cluster(&cluster.scope, &cluster.name).to_string()),
@@ -111,15 +107,9 @@ impl Counts {
             let TaskCounts { running, pending } = tables.tasks.counts(key, launch_type);
             counts.running[index(launch_type)] = running;
             counts.pending[index(launch_type)] = pending;
-        }
-        for service in tables.services.in_cluster(key).values() {
-            match service.status {
-                ServiceStatus::Active => counts.active_services[index(service.launch_type)] += 1,
-                ServiceStatus::Draining => {
-                    counts.draining_services[index(service.launch_type)] += 1
-                }
-                ServiceStatus::Inactive => {}
-            }
+            let ServiceCounts { active, draining } = tables.services.counts(key, launch_type);
+            counts.active_services[index(launch_type)] = active;
+            counts.draining_services[index(launch_type)] = draining;
         }
         counts
     }

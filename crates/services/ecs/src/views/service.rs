@@ -1,24 +1,22 @@
-//! A service, with its counts taken from its tasks.
+//! A service, with the counts that the store keeps of its tasks.
 //!
 //! **Invariant:** `deployments` is there, and while the service is ACTIVE it is not empty: waiters count it.
 
 use outport_aws_ecs as wire;
-use outport_model::deployment::Deployment;
+use outport_model::deployment::{Deployment, DeploymentStatus};
 use outport_model::service::{PropagateTags, SchedulingStrategy, Service, ServiceEvent};
 use outport_model::task_definition::LaunchType;
 use outport_model::{Arn, DeploymentId};
-use outport_planner::service::counts::{Counts, desired_count};
-use outport_store::Tables;
 use outport_store::keys::{ServiceKey, ServiceRevisionKey};
+use outport_store::{DeploymentCounts, Tables};
 
-use super::timestamp;
+use super::{count, timestamp};
 use crate::{deployment_configuration, tags};
 
 /// A service; its tags only when they are asked for.
 pub fn view(tables: &Tables, row: &Service, with_tags: bool) -> wire::Service {
     let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.name.clone());
-    let tasks = tables.tasks.of_service(&key);
-    let counts = Counts::of(tasks.values());
+    let counts = tables.tasks.counts_of_service(&key);
     let kept: wire::Service = super::stored(&row.document).unwrap_or_default();
     wire::Service {
         service_arn: Some(arn(row)),
@@ -28,8 +26,8 @@ pub fn view(tables: &Tables, row: &Service, with_tags: bool) -> wire::Service {
         service_registries: Some(Vec::new()),
         status: Some(row.status.as_str().to_owned()),
         desired_count: number(row.desired_count),
-        running_count: number(counts.running),
-        pending_count: number(counts.pending),
+        running_count: count(counts.running),
+        pending_count: count(counts.pending),
         launch_type: launch_type(row.launch_type, kept.capacity_provider_strategy.as_deref()),
         platform_family: platform_family(row.launch_type),
         task_definition: Some(
@@ -87,8 +85,7 @@ fn platform_family(launch_type: LaunchType) -> Option<String> {
 
 fn deployment(tables: &Tables, service: &Service, row: &Deployment) -> wire::Deployment {
     let key = ServiceKey::new(&service.scope, service.cluster.clone(), service.name.clone());
-    let tasks = tables.tasks.of_service(&key);
-    let counts = Counts::of_deployment(&row.id, tasks.values());
+    let counts = tables.tasks.counts_of_deployment(&key, &row.id);
     let revision = revision(tables, service, &row.id).unwrap_or_default();
     let strategy = revision.capacity_provider_strategy;
     wire::Deployment {
@@ -97,9 +94,9 @@ fn deployment(tables: &Tables, service: &Service, row: &Deployment) -> wire::Dep
         task_definition: Some(
             Arn::task_definition(&service.scope, &row.family, row.revision).to_string(),
         ),
-        desired_count: number(desired_count(service, row, tasks.values())),
-        pending_count: number(counts.pending),
-        running_count: number(counts.running),
+        desired_count: count(desired_count(service, row, counts)),
+        pending_count: count(counts.pending),
+        running_count: count(counts.running),
         failed_tasks: number(row.failed_tasks),
         created_at: timestamp(Some(row.created_at_ms)),
         updated_at: timestamp(Some(row.updated_at_ms)),
@@ -111,6 +108,15 @@ fn deployment(tables: &Tables, service: &Service, row: &Deployment) -> wire::Dep
         rollout_state: wire::DeploymentRolloutState::from_name(row.rollout_state.as_str()),
         rollout_state_reason: Some(row.rollout_state_reason.clone()),
         ..wire::Deployment::default()
+    }
+}
+
+/// `desiredCount` of one entry of `deployments[]`: what the service wants of the PRIMARY one, and what is left of one
+/// that is being replaced.
+pub fn desired_count(service: &Service, row: &Deployment, counts: DeploymentCounts) -> usize {
+    match row.status {
+        DeploymentStatus::Primary => service.desired_count as usize,
+        _ => counts.wanted,
     }
 }
 
@@ -153,13 +159,14 @@ fn current_revision(
     service: &Service,
     row: &Deployment,
 ) -> wire::ServiceCurrentRevisionSummary {
-    let shown = deployment(tables, service, row);
+    let key = ServiceKey::new(&service.scope, service.cluster.clone(), service.name.clone());
+    let counts = tables.tasks.counts_of_deployment(&key, &row.id);
     let arn = Arn::service_revision(&service.scope, &service.cluster, &service.name, &row.id);
     wire::ServiceCurrentRevisionSummary {
         arn: Some(arn.to_string()),
-        requested_task_count: shown.desired_count,
-        running_task_count: shown.running_count,
-        pending_task_count: shown.pending_count,
+        requested_task_count: count(desired_count(service, row, counts)),
+        running_task_count: count(counts.running),
+        pending_task_count: count(counts.pending),
     }
 }
 

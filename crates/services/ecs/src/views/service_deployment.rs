@@ -5,11 +5,11 @@ use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus, Serv
 use outport_model::service::Service;
 use outport_model::task_definition::ReadWorkload;
 use outport_model::{Arn, DeploymentId, Family, Revision};
-use outport_planner::service::counts::{Counts, desired_count};
 use outport_store::Tables;
 use outport_store::keys::{ServiceKey, TaskDefinitionKey};
 
-use super::timestamp;
+use super::service::desired_count;
+use super::{count, timestamp};
 use crate::task_definition::Workloads;
 
 /// Source: botocore's documentation of `DeploymentCircuitBreaker`: half of the desired count, 3 to 200.
@@ -101,19 +101,18 @@ fn summary(
     id: &DeploymentId,
 ) -> wire::ServiceRevisionSummary {
     let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
-    let tasks = tables.tasks.of_service(&key);
-    let counts = Counts::of_deployment(id, tasks.values());
+    let counts = tables.tasks.counts_of_deployment(&key, id);
     let service = tables.services.get(&key);
     let requested = service.and_then(|service| {
         let mut deployments = service.deployments.iter();
         let deployment = deployments.find(|deployment| deployment.id == *id)?;
-        Some(desired_count(service, deployment, tasks.values()))
+        Some(desired_count(service, deployment, counts))
     });
     wire::ServiceRevisionSummary {
         arn: Some(revision_arn(row, id)),
-        requested_task_count: i32::try_from(requested.unwrap_or(0)).ok(),
-        running_task_count: i32::try_from(counts.running).ok(),
-        pending_task_count: i32::try_from(counts.pending).ok(),
+        requested_task_count: count(requested.unwrap_or(0)),
+        running_task_count: count(counts.running),
+        pending_task_count: count(counts.pending),
         ..wire::ServiceRevisionSummary::default()
     }
 }

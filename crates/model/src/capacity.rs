@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container_instance::ContainerInstance;
 use crate::network::{NetworkInterface, Subnet};
-use crate::node::Node;
+use crate::node::{Architecture, Node};
 use crate::task::{Reservation, Task};
 use crate::task_definition::TransportProtocol;
 use crate::{ClusterName, NodeId, Scope, SecurityGroupId, SubnetId};
@@ -51,6 +51,43 @@ pub enum Pool {
     ContainerInstances(Scope, ClusterName),
 }
 
+/// What sort of task a node of a pool takes, however much room it has. A search walks over the nodes of the kinds that
+/// will do, and over no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeKind {
+    pub architecture: Architecture,
+    /// Its operator gives containers power over the host.
+    pub allows_privileged: bool,
+}
+
+impl NodeKind {
+    pub const ALL: [Self; 4] = [
+        Self { architecture: Architecture::X86_64, allows_privileged: false },
+        Self { architecture: Architecture::X86_64, allows_privileged: true },
+        Self { architecture: Architecture::Arm64, allows_privileged: false },
+        Self { architecture: Architecture::Arm64, allows_privileged: true },
+    ];
+}
+
+/// The room that a task looks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub pool: &'a Pool,
+    /// Any will do when there is none.
+    pub architecture: Option<Architecture>,
+    /// Only a node that allows privileged containers will do.
+    pub privileged: bool,
+    pub cpu_units: u32,
+    pub memory_mib: u32,
+}
+
+impl Wanted<'_> {
+    pub fn takes(&self, kind: NodeKind) -> bool {
+        self.architecture.is_none_or(|wanted| wanted == kind.architecture)
+            && (!self.privileged || kind.allows_privileged)
+    }
+}
+
 /// A node as placement looks at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
@@ -68,18 +105,19 @@ impl Candidate<'_> {
     pub fn free_cpu_units(&self) -> u64 {
         u64::from(self.node.capacity.cpu_units).saturating_sub(self.used.cpu_units)
     }
+
+    pub fn kind(&self) -> NodeKind {
+        let instance = self.container_instance;
+        let allows_privileged = instance.is_some_and(|instance| instance.allows_privileged());
+        NodeKind { architecture: self.node.architecture, allows_privileged }
+    }
 }
 
 /// What nodes have left, as placement reads it. A clone is free, and a scratch state to place on.
 pub trait Capacity: Clone {
-    /// The nodes of the pool that take tasks now and have at least this much left: the one with the most free memory
-    /// first, then the one with the most free CPU, then the first by id.
-    fn with_room<'a>(
-        &'a self,
-        pool: &'a Pool,
-        cpu_units: u32,
-        memory_mib: u32,
-    ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a>;
+    /// The nodes of the pool that take tasks now, are of a kind that will do and have at least this much left: the one
+    /// with the most free memory first, then the one with the most free CPU, then the first by id.
+    fn with_room<'a>(&'a self, wanted: Wanted<'a>) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a>;
 
     /// Every container instance of the cluster, whether it takes tasks or not: for saying why none does.
     fn members<'a>(

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::linux_capability::PRIVILEGED_ATTRIBUTE;
 use crate::{ClusterName, ContainerInstanceId, NodeId, Scope, Tags, TimestampMs};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerInstance {
     pub scope: Scope,
     pub cluster: ClusterName,
@@ -19,6 +20,13 @@ pub struct ContainerInstance {
     /// Grows with each change that AWS would emit an event for.
     pub version: u64,
     pub tags: Tags,
+}
+
+impl ContainerInstance {
+    /// Whether the node's operator gives containers power over the host.
+    pub fn allows_privileged(&self) -> bool {
+        self.attributes.iter().any(|(name, _)| name == PRIVILEGED_ATTRIBUTE)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ pub struct NodeCapacity {
     pub reserved_ports: Vec<u16>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Architecture {
     #[serde(rename = "X86_64")]
     X86_64,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use outport_model::capacity::{Candidate, Capacity, Pool};
+use outport_model::capacity::{Candidate, Capacity, Pool, Wanted};
 use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Architecture;
@@ -123,8 +123,15 @@ pub fn choose<'c>(
     settings: &Settings,
 ) -> Result<Candidate<'c>, Rejection> {
     let mut best_of_troubled = None;
-    for candidate in capacity.with_room(pool, needs.cpu_units, needs.memory_mib) {
-        if refusal(needs, &candidate, settings).is_some() {
+    let wanted = Wanted {
+        pool,
+        architecture: needs.architecture,
+        privileged: needs.privileged,
+        cpu_units: needs.cpu_units,
+        memory_mib: needs.memory_mib,
+    };
+    for candidate in capacity.with_room(wanted) {
+        if !has_ports(needs, &candidate, settings) {
             continue;
         }
         if !troubled.contains(&candidate.node.id) {
@@ -148,21 +155,6 @@ pub fn pool(launch_type: LaunchType, scope: &Scope, cluster: &ClusterName) -> Po
     }
 }
 
-/// Why a node of the pool does not fit, room aside.
-fn refusal(
-    needs: &Requirements,
-    candidate: &Candidate<'_>,
-    settings: &Settings,
-) -> Option<Unplaceable> {
-    if needs.architecture.is_some_and(|wanted| wanted != candidate.node.architecture) {
-        return Some(Unplaceable::Attribute);
-    }
-    if needs.privileged && !allows_privileged(candidate) {
-        return Some(Unplaceable::Privileged);
-    }
-    (!has_ports(needs, candidate, settings)).then_some(Unplaceable::Ports)
-}
-
 /// Why a container instance does not fit, in the order of [`Unplaceable`].
 fn reason(
     needs: &Requirements,
@@ -174,9 +166,12 @@ fn reason(
     if status != ContainerInstanceStatus::Active || !node.connected || !node.accepts_tasks {
         return Some(Unplaceable::Agent);
     }
-    let refusal = refusal(needs, candidate, settings);
-    if matches!(refusal, Some(Unplaceable::Attribute | Unplaceable::Privileged)) {
-        return refusal;
+    let kind = candidate.kind();
+    if needs.architecture.is_some_and(|wanted| wanted != kind.architecture) {
+        return Some(Unplaceable::Attribute);
+    }
+    if needs.privileged && !kind.allows_privileged {
+        return Some(Unplaceable::Privileged);
     }
     if candidate.free_cpu_units() < u64::from(needs.cpu_units) {
         return Some(Unplaceable::Cpu);
@@ -184,13 +179,7 @@ fn reason(
     if candidate.free_memory_mib() < u64::from(needs.memory_mib) {
         return Some(Unplaceable::Memory);
     }
-    refusal
-}
-
-fn allows_privileged(candidate: &Candidate<'_>) -> bool {
-    let mut attributes =
-        candidate.container_instance.into_iter().flat_map(|instance| &instance.attributes);
-    attributes.any(|(name, _)| name == PRIVILEGED_ATTRIBUTE)
+    (!has_ports(needs, candidate, settings)).then_some(Unplaceable::Ports)
 }
 
 fn has_ports(needs: &Requirements, candidate: &Candidate<'_>, settings: &Settings) -> bool {
@@ -233,6 +222,8 @@ fn reject<'c>(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
     use std::sync::Arc;
 
     use outport_model::capacity::NodeUse;
@@ -246,7 +237,11 @@ mod tests {
 
     /// Placement as a look at every node: what an index must agree with.
     #[derive(Clone, Debug, Default)]
-    struct EveryNode(Vec<Room>);
+    struct EveryNode {
+        rooms: Vec<Room>,
+        /// How many nodes `choose` was shown.
+        shown: Rc<Cell<usize>>,
+    }
 
     #[derive(Clone, Debug)]
     struct Room {
@@ -265,37 +260,37 @@ mod tests {
     impl Capacity for EveryNode {
         fn with_room<'a>(
             &'a self,
-            pool: &'a Pool,
-            cpu_units: u32,
-            memory_mib: u32,
+            wanted: Wanted<'a>,
         ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
-            let takes = |candidate: &Candidate<'_>| {
+            let takes = move |candidate: &Candidate<'_>| {
                 let instance = candidate.container_instance;
                 let is_active =
                     |i: &Arc<ContainerInstance>| i.status == ContainerInstanceStatus::Active;
-                (*pool == Pool::Fargate || instance.is_some_and(is_active))
+                (*wanted.pool == Pool::Fargate || instance.is_some_and(is_active))
                     && candidate.node.connected
                     && candidate.node.accepts_tasks
-                    && candidate.free_cpu_units() >= u64::from(cpu_units)
-                    && candidate.free_memory_mib() >= u64::from(memory_mib)
+                    && wanted.takes(candidate.kind())
+                    && candidate.free_cpu_units() >= u64::from(wanted.cpu_units)
+                    && candidate.free_memory_mib() >= u64::from(wanted.memory_mib)
             };
-            let mut found: Vec<_> = self.0.iter().map(Room::candidate).filter(takes).collect();
+            let mut found: Vec<_> = self.rooms.iter().map(Room::candidate).filter(takes).collect();
             found.sort_by_key(|found| {
                 let room = (found.free_memory_mib(), found.free_cpu_units());
                 (std::cmp::Reverse(room), found.node.id.clone())
             });
-            Box::new(found.into_iter())
+            Box::new(found.into_iter().inspect(|_| self.shown.set(self.shown.get() + 1)))
         }
         fn members<'a>(
             &'a self,
             _scope: &'a Scope,
             _cluster: &'a ClusterName,
         ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
-            let with_instance = self.0.iter().filter(|room| room.instance.is_some());
+            let with_instance = self.rooms.iter().filter(|room| room.instance.is_some());
             Box::new(with_instance.map(Room::candidate))
         }
         fn reserve(&mut self, node: &NodeId, held: &Reservation) {
-            self.0.iter_mut().filter(|room| room.node.id == *node).for_each(|r| r.used.add(held));
+            let rooms = self.rooms.iter_mut().filter(|room| room.node.id == *node);
+            rooms.for_each(|room| room.used.add(held));
         }
     }
 
@@ -388,7 +383,8 @@ mod tests {
         };
         let mut troubled = BTreeSet::new();
         let texts = nodes.split(", ").filter(|text| !text.is_empty());
-        let capacity = EveryNode(texts.map(|text| room(text, &mut troubled)).collect());
+        let rooms = texts.map(|text| room(text, &mut troubled)).collect();
+        let capacity = EveryNode { rooms, shown: Rc::default() };
         let scope = Scope::new(AccountId::new("0"), Region::new("us-east-1"));
         let cluster = ClusterName::new("default");
         let pool = pool(needs.launch_type, &scope, &cluster);
@@ -448,6 +444,40 @@ mod tests {
         let detail = Unplaceable::Privileged.detail().unwrap();
         assert!(detail.contains("--allow-privileged") && detail.contains(PRIVILEGED_ATTRIBUTE));
         assert_eq!(Unplaceable::Attribute.detail(), None);
+    }
+
+    /// As of a cluster of many emptier nodes of another kind.
+    #[test]
+    fn nodes_of_another_kind_are_not_looked_at() {
+        let mut rooms: Vec<Room> = (0..5_000)
+            .map(|number| room(&format!("a{number} 9999/9999 arm"), &mut BTreeSet::new()))
+            .collect();
+        rooms.push(room("b 512/512", &mut BTreeSet::new()));
+        rooms.push(room("c 256/256 allowing", &mut BTreeSet::new()));
+        let shown = Rc::new(Cell::new(0));
+        let capacity = EveryNode { rooms, shown: Rc::clone(&shown) };
+        let scope = Scope::new(AccountId::new("0"), Region::new("us-east-1"));
+        let cluster = ClusterName::new("default");
+        for (launch_type, privileged, expected) in [
+            (LaunchType::Ec2, false, "b"),
+            (LaunchType::Ec2, true, "c"),
+            (LaunchType::Fargate, false, "b"),
+        ] {
+            let needs = Requirements {
+                launch_type,
+                architecture: Some(Architecture::X86_64),
+                privileged,
+                cpu_units: 1,
+                memory_mib: 1,
+                host_ports: Vec::new(),
+                open_ports: 0,
+            };
+            let pool = pool(launch_type, &scope, &cluster);
+            let place = (&pool, &scope, &cluster);
+            let chosen = choose(&needs, place, &capacity, &BTreeSet::new(), &Settings::default());
+            assert_eq!(chosen.unwrap().node.id.as_str(), expected);
+            assert_eq!(shown.replace(0), 1, "nodes that were looked at for {expected}");
+        }
     }
 
     #[test]

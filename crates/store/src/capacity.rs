@@ -2,11 +2,11 @@
 //! placement looks at few nodes, however many there are.
 //!
 //! ```text
-//! pool -> class of free CPU (0, 1, 2-3, 4-7, ...) -> nodes, the most free memory first
+//! pool -> kind of node, class of free CPU (0, 1, 2-3, 4-7, ...) -> nodes, the most free memory first
 //! ```
 //!
-//! A search for `n` CPU units takes the classes from that of `n` on, and of each the nodes from the top: it passes over
-//! nodes only in the class of `n` itself.
+//! A search for `n` CPU units takes the classes from that of `n` on of the kinds that will do, and of each the nodes from
+//! the top: it passes over nodes only in the class of `n` itself.
 //!
 //! **Invariant:** it says exactly what the rows of nodes, container instances and tasks say.
 
@@ -16,20 +16,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool, SubnetSpace};
+use outport_model::capacity::{Candidate, Capacity, NodeKind, NodeUse, Pool, SubnetSpace, Wanted};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::node::Node;
 use outport_model::task::Reservation;
 use outport_model::{ClusterName, NodeId, Scope, SubnetId};
 
-use crate::rows::keys::SubnetKey;
+use crate::rows::keys::{ClusterKey, SubnetKey};
+use crate::table::Members;
 use crate::tables::Tables;
 
 /// The room of every node.
 #[derive(Clone, Default)]
 pub struct NodeRooms {
     nodes: OrdMap<NodeId, Arc<NodeRoom>>,
-    pools: OrdMap<Pool, OrdMap<CpuClass, OrdSet<Place>>>,
+    pools: OrdMap<Pool, OrdMap<(NodeKind, CpuClass), OrdSet<Place>>>,
+    /// The nodes of the container instances of a cluster that are not INACTIVE.
+    members: Members<ClusterKey, NodeId>,
     grown: u64,
 }
 
@@ -70,24 +73,33 @@ impl NodeRoom {
         class_of(self.candidate(None).free_cpu_units())
     }
 
+    /// The clusters whose container instance it is.
+    fn clusters(&self) -> impl Iterator<Item = ClusterKey> {
+        let registered = self.instances.iter().filter(|instance| is_registered(instance));
+        registered.map(|instance| ClusterKey::new(&instance.scope, instance.cluster.clone()))
+    }
+
     fn place(&self) -> Place {
         let candidate = self.candidate(None);
         let (memory, cpu) = (candidate.free_memory_mib(), candidate.free_cpu_units());
         (Reverse(memory), Reverse(cpu), self.node.id.clone())
     }
 
-    /// The pools that it takes tasks of.
-    fn pools(&self) -> Vec<Pool> {
+    /// The pools that it takes tasks of, and what kind of node it is in each.
+    fn pools(&self) -> Vec<(Pool, NodeKind)> {
         if !self.node.connected || !self.node.accepts_tasks {
             return Vec::new();
         }
         let active =
             |instance: &&Arc<ContainerInstance>| instance.status == ContainerInstanceStatus::Active;
         let of_instance = |instance: &Arc<ContainerInstance>| {
-            Pool::ContainerInstances(instance.scope.clone(), instance.cluster.clone())
+            let (scope, cluster) = (&instance.scope, &instance.cluster);
+            let kind = self.candidate(Some((scope, cluster))).kind();
+            (Pool::ContainerInstances(scope.clone(), cluster.clone()), kind)
         };
         let instances = self.instances.iter().filter(active).map(of_instance);
-        std::iter::once(Pool::Fargate).chain(instances).collect()
+        let fargate = (Pool::Fargate, self.candidate(None).kind());
+        std::iter::once(fargate).chain(instances).collect()
     }
 }
 
@@ -102,9 +114,10 @@ impl NodeRooms {
         let old = self.nodes.get(id).cloned();
         let has_grown = room.as_ref().is_some_and(|new| has_grown(old.as_deref(), new));
         self.grown += u64::from(has_grown);
-        if let Some(old) = old {
-            self.take_out(&old);
+        if let Some(old) = &old {
+            self.take_out(old);
         }
+        self.set_members(id, old.as_deref(), room.as_ref());
         match room {
             Some(room) => {
                 self.put_in(&room);
@@ -116,26 +129,52 @@ impl NodeRooms {
         }
     }
 
+    fn set_members(&mut self, id: &NodeId, old: Option<&NodeRoom>, new: Option<&NodeRoom>) {
+        // Tasks come and go, container instances do not.
+        if old.map(|room| &room.instances) == new.map(|room| &room.instances) {
+            return;
+        }
+        old.into_iter().flat_map(NodeRoom::clusters).for_each(|c| self.members.remove(&c, id));
+        new.into_iter()
+            .flat_map(NodeRoom::clusters)
+            .for_each(|cluster| self.members.add(cluster, id.clone()));
+    }
+
     fn put_in(&mut self, room: &NodeRoom) {
-        for pool in room.pools() {
+        for (pool, kind) in room.pools() {
             let classes = self.pools.entry(pool).or_default();
-            classes.entry(room.class()).or_default().insert(room.place());
+            classes.entry((kind, room.class())).or_default().insert(room.place());
         }
     }
 
+    /// The nodes of each class that a search walks over.
+    fn classes(&self, wanted: Wanted<'_>) -> impl Iterator<Item = &OrdSet<Place>> {
+        let least = class_of(u64::from(wanted.cpu_units));
+        self.pools.get(wanted.pool).into_iter().flat_map(move |classes| {
+            let kinds = NodeKind::ALL.into_iter().filter(move |kind| wanted.takes(*kind));
+            let of_kind = move |kind| classes.range((kind, least)..=(kind, CpuClass::MAX));
+            kinds.flat_map(of_kind).map(|(_, places)| places)
+        })
+    }
+
     fn take_out(&mut self, room: &NodeRoom) {
-        for pool in room.pools() {
+        for (pool, kind) in room.pools() {
+            let class = (kind, room.class());
             let Some(classes) = self.pools.get_mut(&pool) else { continue };
-            let Some(places) = classes.get_mut(&room.class()) else { continue };
+            let Some(places) = classes.get_mut(&class) else { continue };
             places.remove(&room.place());
             if places.is_empty() {
-                classes.remove(&room.class());
+                classes.remove(&class);
             }
             if classes.is_empty() {
                 self.pools.remove(&pool);
             }
         }
     }
+}
+
+fn is_registered(instance: &ContainerInstance) -> bool {
+    instance.status != ContainerInstanceStatus::Inactive
 }
 
 fn has_grown(old: Option<&NodeRoom>, new: &NodeRoom) -> bool {
@@ -153,22 +192,14 @@ fn has_grown(old: Option<&NodeRoom>, new: &NodeRoom) -> bool {
 }
 
 impl Capacity for NodeRooms {
-    fn with_room<'a>(
-        &'a self,
-        pool: &'a Pool,
-        cpu_units: u32,
-        memory_mib: u32,
-    ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
-        let Some(classes) = self.pools.get(pool) else { return Box::new(std::iter::empty()) };
-        let cluster = match pool {
+    fn with_room<'a>(&'a self, wanted: Wanted<'a>) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
+        let cluster = match wanted.pool {
             Pool::Fargate => None,
             Pool::ContainerInstances(scope, cluster) => Some((scope, cluster)),
         };
-        let classes = classes.range(class_of(u64::from(cpu_units))..);
-        let found = Merged::of(classes.map(|(_, places)| places));
-        let found = found
-            .take_while(move |(memory, _, _)| memory.0 >= u64::from(memory_mib))
-            .filter(move |(_, cpu, _)| cpu.0 >= u64::from(cpu_units))
+        let found = Merged::of(self.classes(wanted))
+            .take_while(move |(memory, _, _)| memory.0 >= u64::from(wanted.memory_mib))
+            .filter(move |(_, cpu, _)| cpu.0 >= u64::from(wanted.cpu_units))
             .filter_map(|(_, _, id)| self.nodes.get(id));
         Box::new(found.map(move |room| room.candidate(cluster)))
     }
@@ -178,11 +209,9 @@ impl Capacity for NodeRooms {
         scope: &'a Scope,
         cluster: &'a ClusterName,
     ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
-        let candidates = self.nodes.values().map(|room| room.candidate(Some((scope, cluster))));
-        Box::new(candidates.filter(|candidate| {
-            let instance = candidate.container_instance;
-            instance.is_some_and(|i| i.status != ContainerInstanceStatus::Inactive)
-        }))
+        let nodes = self.members.get(&ClusterKey::new(scope, cluster.clone())).iter();
+        let rooms = nodes.filter_map(|id| self.nodes.get(id));
+        Box::new(rooms.map(|room| room.candidate(Some((scope, cluster)))))
     }
 
     fn reserve(&mut self, node: &NodeId, held: &Reservation) {
@@ -275,5 +304,67 @@ impl Tables {
             last: self.address_cursors.get(key).map(|cursor| cursor.last),
             subnet,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outport_model::ContainerInstanceId;
+    use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
+    use outport_model::node::Architecture;
+
+    use super::*;
+
+    /// Nodes of a kind, with free memory, in the cluster `default`.
+    fn fill(rooms: &mut NodeRooms, kind: NodeKind, count: usize, memory_mib: u32) {
+        let read = |name: &str| {
+            let path = format!("{}/tests/golden/{name}.v1.json", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read(path).expect("the golden file is there")
+        };
+        let mut node: Node = serde_json::from_slice(&read("node")).expect("a node");
+        let mut instance: ContainerInstance =
+            serde_json::from_slice(&read("container_instance")).expect("a container instance");
+        (node.architecture, node.capacity.memory_mib) = (kind.architecture, memory_mib);
+        (node.connected, node.accepts_tasks) = (true, true);
+        instance.status = ContainerInstanceStatus::Active;
+        instance.attributes.retain(|(name, _)| name != PRIVILEGED_ATTRIBUTE);
+        if kind.allows_privileged {
+            instance.attributes.push((PRIVILEGED_ATTRIBUTE.to_owned(), String::new()));
+        }
+        for number in 0..count {
+            let id = format!("{kind:?} {number}");
+            node.id = NodeId::new(&id);
+            (instance.id, instance.node) = (ContainerInstanceId::new(&id), node.id.clone());
+            let room = NodeRoom {
+                node: Arc::new(node.clone()),
+                instances: vec![Arc::new(instance.clone())],
+                used: NodeUse::default(),
+            };
+            rooms.set(&node.id, Some(room));
+        }
+    }
+
+    #[test]
+    fn a_search_walks_over_the_nodes_of_its_kind_only() {
+        let mut rooms = NodeRooms::default();
+        let kind = |architecture, allows_privileged| NodeKind { architecture, allows_privileged };
+        fill(&mut rooms, kind(Architecture::Arm64, false), 500, 9_999);
+        fill(&mut rooms, kind(Architecture::X86_64, false), 20, 512);
+        fill(&mut rooms, kind(Architecture::X86_64, true), 3, 256);
+        let instance = Arc::clone(&rooms.nodes.values().next().expect("a node").instances[0]);
+        let pool = Pool::ContainerInstances(instance.scope.clone(), instance.cluster.clone());
+        for (pool, architecture, privileged, expected) in [
+            (&pool, Some(Architecture::X86_64), false, 23),
+            (&pool, Some(Architecture::X86_64), true, 3),
+            (&pool, Some(Architecture::Arm64), false, 500),
+            (&pool, Some(Architecture::Arm64), true, 0),
+            (&pool, None, false, 523),
+            (&Pool::Fargate, Some(Architecture::X86_64), false, 23),
+        ] {
+            let wanted = Wanted { pool, architecture, privileged, cpu_units: 1, memory_mib: 1 };
+            let walked: usize = rooms.classes(wanted).map(OrdSet::len).sum();
+            assert_eq!(walked, expected, "{wanted:?}");
+            assert_eq!(rooms.with_room(wanted).count(), expected, "{wanted:?}");
+        }
     }
 }

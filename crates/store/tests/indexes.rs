@@ -5,9 +5,10 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool};
+use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool, Wanted};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
-use outport_model::node::{Node, NodeCapacity};
+use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
+use outport_model::node::{Architecture, Node, NodeCapacity};
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{Reservation, ServiceMembership, Task};
 use outport_model::task_definition::{LaunchType, TransportProtocol};
@@ -55,6 +56,7 @@ fn node(number: u64, random: &mut Random) -> Node {
             memory_mib: 512 * random.small(9),
             reserved_ports: vec![22],
         },
+        architecture: [Architecture::X86_64, Architecture::Arm64][random.below(2) as usize],
         accepts_tasks: random.below(5) > 0,
         connected: random.below(5) > 0,
         ..golden("node")
@@ -73,6 +75,10 @@ fn instance(number: u64, random: &mut Random) -> ContainerInstance {
         cluster: ClusterName::new(["default", "other"][(number % 2) as usize]),
         node: NodeId::new(format!("{number:032x}")),
         status: statuses[random.below(4) as usize],
+        attributes: (random.below(2) > 0)
+            .then(|| (PRIVILEGED_ATTRIBUTE.to_owned(), String::new()))
+            .into_iter()
+            .collect(),
         ..golden("container_instance")
     }
 }
@@ -137,12 +143,14 @@ fn change(tx: &mut Transaction<'_>, random: &mut Random) {
 }
 
 /// What a look at every row says: each node that fits with what it has left, in the order of the search.
-fn look(tables: &Tables, pool: &Pool, cpu_units: u32, memory_mib: u32) -> Vec<(NodeId, u64, u64)> {
-    let takes = |instance: &Arc<ContainerInstance>| match pool {
-        Pool::Fargate => true,
+fn look(tables: &Tables, wanted: Wanted<'_>) -> Vec<(NodeId, u64, u64)> {
+    let takes = |instance: &Arc<ContainerInstance>| match wanted.pool {
+        Pool::Fargate => false,
         Pool::ContainerInstances(scope, cluster) => {
+            let allows = instance.attributes.iter().any(|(name, _)| name == PRIVILEGED_ATTRIBUTE);
             (&instance.scope, &instance.cluster) == (scope, cluster)
                 && instance.status == ContainerInstanceStatus::Active
+                && (allows || !wanted.privileged)
         }
     };
     let mut found = Vec::new();
@@ -155,8 +163,11 @@ fn look(tables: &Tables, pool: &Pool, cpu_units: u32, memory_mib: u32) -> Vec<(N
         let mut instances = tables.container_instances.iter().filter(|i| i.node == node.id);
         let candidate = Candidate { node, container_instance: None, used: &used };
         let (cpu, memory) = (candidate.free_cpu_units(), candidate.free_memory_mib());
-        let is_member = *pool == Pool::Fargate || instances.any(takes);
-        if is_member && cpu >= u64::from(cpu_units) && memory >= u64::from(memory_mib) {
+        let is_fargate = *wanted.pool == Pool::Fargate && !wanted.privileged;
+        let is_member = is_fargate || instances.any(takes);
+        let has_room = cpu >= u64::from(wanted.cpu_units) && memory >= u64::from(wanted.memory_mib);
+        let is_of_kind = wanted.architecture.is_none_or(|wanted| wanted == node.architecture);
+        if is_member && is_of_kind && has_room {
             found.push((node.id.clone(), memory, cpu));
         }
     }
@@ -169,11 +180,29 @@ fn check(tables: &Tables, random: &mut Random) {
     let clusters = ["default", "other", "none"]
         .map(|name| Pool::ContainerInstances(scope.clone(), ClusterName::new(name)));
     for pool in clusters.into_iter().chain([Pool::Fargate]) {
-        let (cpu_units, memory_mib) = (64 * random.small(20), 128 * random.small(20));
-        let found = tables.rooms.with_room(&pool, cpu_units, memory_mib);
+        let architectures = [None, Some(Architecture::X86_64), Some(Architecture::Arm64)];
+        let wanted = Wanted {
+            pool: &pool,
+            architecture: architectures[random.below(3) as usize],
+            privileged: random.below(3) == 0,
+            cpu_units: 64 * random.small(20),
+            memory_mib: 128 * random.small(20),
+        };
+        let found = tables.rooms.with_room(wanted);
         let found: Vec<_> =
             found.map(|c| (c.node.id.clone(), c.free_memory_mib(), c.free_cpu_units())).collect();
-        assert_eq!(found, look(tables, &pool, cpu_units, memory_mib), "{pool:?}");
+        assert_eq!(found, look(tables, wanted), "{wanted:?}");
+    }
+    for cluster in ["default", "other", "none"].map(ClusterName::new) {
+        let is_member = |row: &&Arc<ContainerInstance>| {
+            row.cluster == cluster
+                && row.status != ContainerInstanceStatus::Inactive
+                && tables.nodes.contains(&row.node)
+        };
+        let expected: Vec<_> = tables.container_instances.iter().filter(is_member).collect();
+        let found = tables.rooms.members(&scope, &cluster);
+        let found: Vec<_> = found.filter_map(|candidate| candidate.container_instance).collect();
+        assert_eq!(found, expected, "{cluster}");
     }
 }
 
@@ -308,7 +337,14 @@ async fn a_scratch_state_takes_room_that_the_rows_still_have() {
     let mut scratch = snapshot.rooms.clone();
     let held = Reservation { cpu_units: 600, memory_mib: 600, host_ports: Vec::new() };
     let fits = |rooms: &outport_store::NodeRooms| {
-        rooms.with_room(&Pool::Fargate, 600, 600).next().is_some()
+        let wanted = Wanted {
+            pool: &Pool::Fargate,
+            architecture: None,
+            privileged: false,
+            cpu_units: 600,
+            memory_mib: 600,
+        };
+        rooms.with_room(wanted).next().is_some()
     };
     assert!(fits(&scratch));
     scratch.reserve(&id, &held);

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
 use outport_certificates::JoinToken;
-use outport_controllers::node_link::{self, LinkConfig, NodeLink};
+use outport_controllers::node_link::{self, LinkConfig, NODES_MAX_DEFAULT, NodeLink};
 use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
@@ -134,6 +134,7 @@ impl ControlPlane {
                     takes_report_changes: true,
                 },
                 workloads: Arc::new(workloads.clone()),
+                nodes_max: NODES_MAX_DEFAULT,
             },
             heartbeats,
             Arc::new(LogDelivery::new(logs.clone())),

@@ -2,9 +2,15 @@
 //! store. `cargo xtask bench scheduler` runs it. One line of JSON a figure.
 //!
 //! The subject of each figure is the same at every size, so that what differs is what stands around it: fifty nodes with
-//! ten tasks each are measured, all other nodes and tasks are in other clusters.
+//! ten tasks each are measured (of ten nodes five), all other nodes and tasks are in other clusters. Of those every second
+//! node is of another architecture than the tasks: empty, and first in a search that looked at it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program that measures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that measures"
+)]
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -43,7 +49,8 @@ use tower::ServiceExt;
 static ALLOCATOR: outport_memory::Allocator = outport_memory::ALLOCATOR;
 
 /// Nodes, and tasks around those that are measured.
-const SIZES: [(usize, usize); 8] = [
+const SIZES: [(usize, usize); 10] = [
+    (10, 100),
     (100, 100),
     (1_000, 100),
     (1_000, 10_000),
@@ -52,9 +59,16 @@ const SIZES: [(usize, usize); 8] = [
     (5_000, 10_000),
     (5_000, 100_000),
     (9_900, 100_000),
+    (64_000, 100_000),
 ];
+/// With more nodes than these a machine may have too little memory.
+const MANY_NODES: usize = 10_000;
+/// What such a machine has free. The program takes half of it.
+const MANY_NODES_KIB: u64 = 1 << 20;
 /// The nodes that are measured, and the tasks on each of them.
 const MEASURED: (usize, usize) = (50, 10);
+/// The first of the clusters around.
+const AROUND: &str = "cluster-0";
 const MEASURED_CLUSTER: &str = "measured";
 /// Source: "Amazon ECS service quotas", container instances per cluster.
 const NODES_PER_CLUSTER: usize = 5_000;
@@ -69,6 +83,8 @@ struct World {
     link: NodeLink,
     heartbeats: Arc<Heartbeats>,
     nodes: usize,
+    /// The first of them.
+    measured: usize,
     tasks: usize,
     sequence: u64,
 }
@@ -76,7 +92,7 @@ struct World {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let sizes = if quick { &SIZES[..2] } else { &SIZES[..] };
+    let sizes = if quick { &SIZES[..3] } else { &SIZES[..] };
     // Each size in a process of its own: memory that one gave back would be another's for nothing.
     if let [size, nodes, tasks] = &arguments[..]
         && size == "--size"
@@ -91,6 +107,10 @@ fn main() {
         return;
     }
     for (nodes, tasks) in sizes {
+        if *nodes > MANY_NODES && available_kib() < MANY_NODES_KIB {
+            eprintln!("{nodes} nodes: left out, they want {MANY_NODES_KIB} KiB of free memory");
+            continue;
+        }
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         child.args(["--size", &nodes.to_string(), &tasks.to_string()]);
         assert!(child.status().unwrap().success());
@@ -136,6 +156,12 @@ fn resident_bytes() -> f64 {
     pages * 4096.0
 }
 
+fn available_kib() -> u64 {
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap();
     stat.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
@@ -145,16 +171,17 @@ fn node_id(number: usize) -> NodeId {
     NodeId::new(format!("{number:032x}"))
 }
 
-fn cluster_of(node: usize) -> String {
-    match node < MEASURED.0 {
-        true => MEASURED_CLUSTER.to_owned(),
-        false => format!("cluster-{}", (node - MEASURED.0) / NODES_PER_CLUSTER),
+/// Of a node, when the first `measured` are those that are measured.
+fn cluster_of(node: usize, measured: usize) -> String {
+    match node.checked_sub(measured) {
+        None => MEASURED_CLUSTER.to_owned(),
+        Some(around) => format!("cluster-{}", around / NODES_PER_CLUSTER),
     }
 }
 
-fn set_up(tx: &mut Transaction<'_>, nodes: usize) {
+fn set_up(tx: &mut Transaction<'_>, nodes: usize, measured: usize) {
     user::set_up(tx);
-    let names: BTreeSet<String> = (0..nodes).map(cluster_of).collect();
+    let names: BTreeSet<String> = (0..nodes).map(|node| cluster_of(node, measured)).collect();
     for name in names {
         tx.put(Cluster {
             scope: user::scope(),
@@ -175,7 +202,9 @@ fn set_up(tx: &mut Transaction<'_>, nodes: usize) {
 /// Registers the family `standing`, of which every task is.
 async fn register(store: &Store) {
     let user = User::new(store, Settings::default(), Workloads::default());
-    let input = user::definition("standing", NetworkMode::None);
+    let mut input = user::definition("standing", NetworkMode::None);
+    input["runtimePlatform"] =
+        json!({ "cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX" });
     let answer = user.call("RegisterTaskDefinition", &input).await;
     assert!(matches!(answer, Answer::Taken(_)), "{answer:?}");
 }
@@ -225,7 +254,8 @@ fn place(
 impl World {
     fn new(nodes: usize) -> Self {
         let store = Store::in_memory(Arc::new(SystemClock), Arc::new(RandomIds));
-        write(&store, |tx| set_up(tx, nodes + MEASURED.0));
+        let measured = MEASURED.0.min(nodes / 2);
+        write(&store, |tx| set_up(tx, nodes, measured));
         now(register(&store));
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let registered = Registered {
@@ -239,6 +269,7 @@ impl World {
             scope: user::scope(),
             registered,
             workloads: Arc::new(Workloads::default()),
+            nodes_max: nodes,
         };
         let nobody = Arc::new(Nobody);
         let link = NodeLink::new(
@@ -249,9 +280,10 @@ impl World {
             nobody.clone(),
             nobody,
         );
-        let mut world = Self { store, link, heartbeats, nodes: 0, tasks: 0, sequence: 0 };
-        (0..nodes + MEASURED.0).for_each(|number| world.join(number));
-        write(&world.store, |tx| start(tx, MEASURED_CLUSTER, MEASURED.0 * MEASURED.1));
+        let (tasks, sequence) = (0, 0);
+        let mut world = Self { store, link, heartbeats, nodes: 0, measured, tasks, sequence };
+        (0..nodes).for_each(|number| world.join(number));
+        write(&world.store, |tx| start(tx, MEASURED_CLUSTER, measured * MEASURED.1));
         world
     }
 
@@ -261,14 +293,17 @@ impl World {
             host_name: format!("host-{number}"),
             agent_version: "0".into(),
             boot_id: "boot".into(),
-            architecture: Architecture::X86_64,
+            architecture: match number.checked_sub(self.measured) {
+                Some(around) if around % 2 == 1 => Architecture::Arm64,
+                _ => Architecture::X86_64,
+            },
             // Room for a thousand tasks.
             capacity: NodeCapacity {
                 cpu_units: 256 * 1024,
                 memory_mib: 512 * 1024,
                 reserved_ports: vec![22],
             },
-            cluster: cluster_of(number),
+            cluster: cluster_of(number, self.measured),
             ask_only: false,
             allows_privileged: false,
             protocol: ProtocolVersions::SPOKEN,
@@ -286,7 +321,7 @@ impl World {
     }
 
     fn add_tasks(&mut self, count: usize) {
-        let others = self.nodes - MEASURED.0;
+        let others = self.nodes - self.measured;
         let clusters = others.div_ceil(NODES_PER_CLUSTER);
         let mut left = count;
         let mut turn = 0;
@@ -349,7 +384,8 @@ impl World {
 
 fn measure(nodes: usize, tasks: usize) {
     let before = resident_bytes();
-    let mut world = World::new(nodes - MEASURED.0);
+    let mut world = World::new(nodes);
+    let measured = world.measured;
     let with_nodes = resident_bytes();
     world.add_tasks(tasks);
     let with_tasks = resident_bytes();
@@ -362,9 +398,9 @@ fn measure(nodes: usize, tasks: usize) {
     let us = 1e6;
     let mut turn = 0_usize;
 
-    let reports: Vec<Report> = (0..MEASURED.0).map(|node| world.message(node, None)).collect();
+    let reports: Vec<Report> = (0..measured).map(|node| world.message(node, None)).collect();
     let known = time(|| {
-        let mut report = reports[turn % MEASURED.0].clone();
+        let mut report = reports[turn % measured].clone();
         world.sequence += 1;
         report.sequence = world.sequence;
         turn += 1;
@@ -372,7 +408,7 @@ fn measure(nodes: usize, tasks: usize) {
     });
     say("report of what is known", &world, known * us, "us");
     let news = time(|| {
-        let mut report = reports[turn % MEASURED.0].clone();
+        let mut report = reports[turn % measured].clone();
         world.sequence += 1;
         report.sequence = world.sequence;
         report.tasks[0].containers[0].reason = Some(format!("{turn}"));
@@ -381,7 +417,7 @@ fn measure(nodes: usize, tasks: usize) {
     });
     say("report of a change", &world, news * us, "us");
 
-    let requests: Vec<AssignmentRequest> = (0..MEASURED.0)
+    let requests: Vec<AssignmentRequest> = (0..measured)
         .map(|number| {
             let known = KnownGenerations::default();
             let mut request = AssignmentRequest {
@@ -398,7 +434,7 @@ fn measure(nodes: usize, tasks: usize) {
         .collect();
     let poll = time(|| {
         turn += 1;
-        let told = now(world.link.assignment(&requests[turn % MEASURED.0])).unwrap();
+        let told = now(world.link.assignment(&requests[turn % measured])).unwrap();
         assert!(told.is_none(), "nothing is new");
     });
     say("poll without news", &world, poll * us, "us");
@@ -409,11 +445,16 @@ fn measure(nodes: usize, tasks: usize) {
     });
     say("commit of one row", &world, commit * us, "us");
 
-    let mut placed = 0;
-    let placement = time(|| {
-        placed = write(&world.store, |tx| black_box(place(tx, MEASURED_CLUSTER, 100)).len());
-    });
-    say("placements, decided", &world, placed as f64 / placement, "1/s");
+    for (figure, cluster) in [
+        ("placements, decided", MEASURED_CLUSTER),
+        ("placements, decided, half the nodes of another architecture", AROUND),
+    ] {
+        let mut placed = 0;
+        let placement = time(|| {
+            placed = write(&world.store, |tx| black_box(place(tx, cluster, 100)).len());
+        });
+        say(figure, &world, placed as f64 / placement, "1/s");
+    }
     heartbeats(&mut world);
 }
 
@@ -504,7 +545,7 @@ fn durable(nodes: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let set_up = store.write(|tx| {
-            set_up(tx, 1);
+            set_up(tx, 1, 1);
             for number in 0..nodes {
                 put_node(tx, &node_id(number));
             }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use outport_controllers::node_link::{LinkConfig, LinkError, NodeLink};
+use outport_controllers::node_link::{LinkConfig, LinkError, NODES_MAX_DEFAULT, NodeLink};
 use outport_controllers::{
     Controller, Extent, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
@@ -136,7 +136,12 @@ impl ControlPlane {
             takes_report_changes: true,
         };
         let workloads = Arc::new(Workloads::default());
-        let config = LinkConfig { scope: user::scope(), registered, workloads: workloads.clone() };
+        let config = LinkConfig {
+            scope: user::scope(),
+            registered,
+            workloads: workloads.clone(),
+            nodes_max: NODES_MAX_DEFAULT,
+        };
         let nobody = Arc::new(Nobody);
         let link = NodeLink::new(
             store.clone(),

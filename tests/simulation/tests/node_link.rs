@@ -108,6 +108,9 @@ impl NodeAuthority for Fixed {
     }
 }
 
+/// Of a house.
+const NODES_MAX: usize = 8;
+
 fn house_on(journal: &MemoryJournal) -> House {
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
     let ids = Arc::new(SeededIds::new(3));
@@ -122,7 +125,12 @@ fn house_on(journal: &MemoryJournal) -> House {
     let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
     let link = NodeLink::new(
         store.clone(),
-        LinkConfig { scope: user::scope(), registered, workloads: Arc::new(Workloads::default()) },
+        LinkConfig {
+            scope: user::scope(),
+            registered,
+            workloads: Arc::new(Workloads::default()),
+            nodes_max: NODES_MAX,
+        },
         heartbeats.clone(),
         Arc::new(Fixed),
         Arc::new(Fixed),

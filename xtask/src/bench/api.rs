@@ -242,7 +242,8 @@ fn describes(server: &mut Server, size: &Size, report: &mut Report) -> Result<()
     let load = load::run(server.address(), &requests, CONNECTIONS, until)?;
     report.add(
         Figure::new("DescribeTaskDefinition of idle revisions", load.rate(), "1/s")
-            .of("revisions", size.revisions),
+            .of("revisions", size.revisions)
+            .at_least(30_000.0),
     );
     Ok(())
 }

@@ -19,6 +19,9 @@ use crate::subject::Subject;
 use crate::{interrupt, setup};
 
 const MODES: [&str; 3] = ["awsvpc", "host", "none"];
+/// What a launch in each of them may take, beside `runc run` in the same run: what it took on the machine that the aim was
+/// set on, 21 ms and 11 ms beside 20 ms.
+const BESIDE_RUNC_AIMS: [Option<f64>; 3] = [Some(21.0 / 20.0), Some(11.0 / 20.0), None];
 const TASKS_PER_CALL_MAX: usize = 10;
 /// How often one task's log is looked at.
 const LOOK: Duration = Duration::from_micros(200);
@@ -155,9 +158,13 @@ fn with_peers(
     let [awsvpc, host, _] = &ours;
     let ratio = median(awsvpc) / median(host);
     report.add(Figure::new("awsvpc beside host", ratio, "x").at_most(1.5));
-    for (mode, figures) in MODES.iter().zip(&ours) {
+    for ((mode, aim), figures) in MODES.iter().zip(BESIDE_RUNC_AIMS).zip(&ours) {
         let ratio = median(figures) / median(&floor);
-        report.add(Figure::new(format!("{mode} beside runc run"), ratio, "x"));
+        let figure = Figure::new(format!("{mode} beside runc run"), ratio, "x");
+        report.add(match aim {
+            Some(aim) => figure.at_most(aim),
+            None => figure,
+        });
     }
     let [bridge, ..] = &peers;
     if !bridge.is_empty() {

@@ -11,7 +11,7 @@ use outport_node_protocol::{CertificateRequest, IssuedCertificate, JoinRequest, 
 use outport_planner::node_admission::{self, Disbelief, ProvenNode};
 use outport_store::Transaction;
 
-use super::bounds::{NODES_MAX, check_node_id};
+use super::bounds::check_node_id;
 use super::{LinkError, NodeLink};
 
 /// Knows the join token, and signs for nodes.
@@ -106,7 +106,8 @@ impl NodeLink {
     pub async fn join(&self, request: &JoinRequest) -> Result<IssuedCertificate, LinkError> {
         check_node_id(&request.node)?;
         let key = self.authority.admit(request)?;
-        let joined = self.store.write(|tx| put_joined(tx, &request.node, &key)).await;
+        let nodes_max = self.config.nodes_max;
+        let joined = self.store.write(|tx| put_joined(tx, &request.node, &key, nodes_max)).await;
         joined.map_err(|error| error.flatten(LinkError::from))?;
         Ok(self.authority.issue(&request.node, &request.certificate_request)?)
     }
@@ -146,10 +147,11 @@ fn put_joined(
     tx: &mut Transaction<'_>,
     node: &NodeId,
     key: &KeyFingerprint,
+    nodes_max: usize,
 ) -> Result<(), LinkError> {
     let known = tx.node_identities.get(node).cloned();
-    if known.is_none() && tx.node_identities.len() >= NODES_MAX {
-        return Err(LinkError::Refused(format!("there are {NODES_MAX} nodes already")));
+    if known.is_none() && tx.node_identities.len() >= nodes_max {
+        return Err(LinkError::Refused(format!("there are {nodes_max} nodes already")));
     }
     let now_ms = tx.now_ms();
     let joined: NodeIdentity = node_admission::join(known.as_deref(), node, key, now_ms)

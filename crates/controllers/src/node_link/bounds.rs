@@ -5,8 +5,9 @@ use outport_node_protocol::{Registration, Report};
 
 use super::LinkError;
 
-/// Nodes that ever joined. Source: twice the container instances of an ECS cluster (quotas: 5,000).
-pub const NODES_MAX: usize = 10_000;
+/// Nodes that ever joined, unless an installation says otherwise. Source: twice the container instances of an ECS cluster
+/// (quotas: 5,000).
+pub const NODES_MAX_DEFAULT: usize = 10_000;
 /// Tasks in a report: far above what one machine can run.
 const TASKS_PER_REPORT_MAX: usize = 10_000;
 const VERSION_CHARS_MAX: usize = 64;

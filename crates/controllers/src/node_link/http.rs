@@ -101,7 +101,7 @@ struct Gate {
 /// What bodies take of the memory, in KiB.
 struct Bodies {
     all: Arc<Semaphore>,
-    /// Of nodes that were believed: there are no more than `bounds::NODES_MAX`.
+    /// Of nodes that were believed: there are no more than `LinkConfig::nodes_max`.
     of_nodes: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
 }
 

@@ -49,6 +49,7 @@ use outport_store::{RowWatch, Store};
 use crate::Heartbeats;
 
 pub use admission::{NodeAuthority, NotIssued};
+pub use bounds::NODES_MAX_DEFAULT;
 pub use http::router;
 pub use link_error::LinkError;
 pub use refusals::WithoutTls;
@@ -61,6 +62,8 @@ pub struct LinkConfig {
     pub registered: Registered,
     /// Reads what the nodes run.
     pub workloads: Arc<dyn ReadWorkload>,
+    /// How many nodes may ever join; [`NODES_MAX_DEFAULT`] unless an installation is known to have the memory for more.
+    pub nodes_max: usize,
 }
 
 /// Takes the logs of containers in.

@@ -90,6 +90,25 @@ async fn the_join_token_admits_and_takes_nobody_over() {
 }
 
 #[tokio::test]
+async fn no_more_nodes_join_than_there_may_be() {
+    let house = house();
+    let link = &house.link;
+    for number in 1..NODES_MAX {
+        let joined = call(link, "join", None, join(&format!("{number:031x}f"), "k", "token")).await;
+        assert_eq!(joined.0, 200, "{joined:?}");
+    }
+    let (one_more, known) = ("e".repeat(32), format!("{:031x}f", 1));
+    let refused = call(link, "join", None, join(&one_more, "k", "token")).await;
+    assert!(refused.1.contains("there are 8 nodes already"), "{refused:?}");
+    assert!(house.store.snapshot().node_identities.get(&NodeId::new(&one_more)).is_none());
+    assert_eq!(
+        call(link, "join", None, join(&known, "k", "token")).await.0,
+        200,
+        "it is one of them"
+    );
+}
+
+#[tokio::test]
 async fn a_renewed_key_takes_the_place_of_the_one_before_the_last() {
     let house = house();
     let id = house.node.id.to_string();

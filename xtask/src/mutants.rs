@@ -22,7 +22,7 @@ struct Mutant {
     wrong: &'static str,
 }
 
-const MUTANTS: [Mutant; 18] = [
+const MUTANTS: [Mutant; 19] = [
     Mutant {
         name: "the floor of healthy tasks is off by one",
         file: "crates/planner/src/service/steps.rs",
@@ -83,6 +83,12 @@ const MUTANTS: [Mutant; 18] = [
         file: "crates/store/src/rows/task.rs",
         right: "touched.services.extend(service_of(row));",
         wrong: "let _ = service_of(row);",
+    },
+    Mutant {
+        name: "what is known of a node is written again at each pass",
+        file: "crates/controllers/src/node_health.rs",
+        right: "(last_ms - node.last_seen_ms).abs() >= LAST_SEEN_WRITE_INTERVAL_MS,",
+        wrong: "(last_ms - node.last_seen_ms).abs() > LAST_SEEN_WRITE_INTERVAL_MS * 0,",
     },
     Mutant {
         name: "a silent node is lost at once",

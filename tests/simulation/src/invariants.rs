@@ -9,7 +9,7 @@ use outport_model::task::Task;
 use outport_model::{DesiredStatus, TaskId, TaskStatus};
 use outport_planner::node_health::lost_reason;
 use outport_store::keys::ServiceKey;
-use outport_store::{Row, Tables};
+use outport_store::{Row, Snapshot, Tables};
 
 use crate::node::Node;
 
@@ -168,6 +168,21 @@ pub fn check_rest(tables: &Tables, nodes: &[Node]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Who is at rest commits nothing.
+pub fn check_nothing_was_written(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
+    if before.version() == after.version() {
+        return Ok(());
+    }
+    let [before, after] = [before, after].map(|snapshot| format!("{:?}", snapshot.tables()));
+    let differs = before.bytes().zip(after.bytes()).position(|(one, other)| one != other);
+    let Some(at) = differs else { return Err("rows are written to and fro".into()) };
+    let around = |text: &str| {
+        let chars = text.as_bytes()[at.saturating_sub(300)..].iter().take(400);
+        String::from_utf8_lossy(&chars.copied().collect::<Vec<u8>>()).into_owned()
+    };
+    Err(format!("rows are written still: {} is now {}", around(&before), around(&after)))
 }
 
 fn check_service_at_rest(tables: &Tables, service: &Service) -> Result<(), String> {

@@ -52,6 +52,10 @@ use crate::upkeep;
 const LOGS_PERCENT: u64 = 25;
 const REGISTRY_PERCENT: u64 = 50;
 
+/// What a start has made in the data directory once it got as far as this, and the next does not make anew.
+const MADE: [&str; 7] =
+    ["control", "logs", "registry", "tls", "join-token", "root-key", "sealing-key"];
+
 /// A running control plane.
 pub struct ControlPlane {
     /// Where it is reached on this host.
@@ -109,7 +113,7 @@ impl ControlPlane {
         tls::warn_of_plain_http(options);
         ensure_defaults(&store, &scope, cidr, own_cluster).await?;
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
-        data_dir.remember(&["control", "logs", "registry", "root-key", "sealing-key"]);
+        data_dir.remember(&MADE);
         let own_registry = tls.own_registry(options, address);
 
         let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));

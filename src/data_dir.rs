@@ -130,8 +130,9 @@ impl DataDir {
     }
 
     /// Where the authority and the server's certificate are; made by who opens it.
-    pub fn tls_path(&self) -> PathBuf {
-        self.path.join("tls")
+    pub fn tls_path(&self) -> Result<PathBuf> {
+        self.check("tls")?;
+        Ok(self.path.join("tls"))
     }
 
     /// The root key pair of the account; made at the first start.
@@ -150,6 +151,7 @@ impl DataDir {
     /// What a node proves to know when it joins, and whom it then believes. One that an older version
     /// wrote gets the pin, and so does one from before a new authority.
     pub fn join_token(&self, pin: Pin) -> Result<JoinToken> {
+        self.check("join-token")?;
         let path = self.path.join("join-token");
         let text =
             read_or_make(&path, || Ok(JoinToken::new(&random_hex(SECRET_BYTES)?, pin)?.expose()))?;

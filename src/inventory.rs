@@ -2,6 +2,7 @@
 //!
 //! A part that is gone as a whole (a file system that is not mounted, a directory that somebody removed) looks like one that
 //! was never made. Made anew it would be empty: no state, no image, no log; and nodes end what an empty state does not know.
+//! An authority that is made anew is another one, which nobody trusts.
 //! What lies inside a part does not help, since it is gone with it.
 //!
 //! **Invariant:** a name is written here only once what it names is there and whole, so a start that died before its end
@@ -20,10 +21,12 @@ const INSTANCE: &str = "instance ";
 const OF_THE_FILE_SYSTEM: &str = "lost+found";
 
 /// Names below a data directory, and what is lost without each.
-const LOST: [(&str, &str); 6] = [
+const LOST: [(&str, &str); 8] = [
     ("control", "all state is lost then, and nodes end what they run"),
     ("registry", "all repositories and images are lost then"),
     ("logs", "all log events are lost then"),
+    ("tls", "no node and no client trusts the server then, until each was given the new authority"),
+    ("join-token", "machines that are to join need the new one then"),
     ("root-key", "clients need the new key then"),
     ("sealing-key", "the registry passwords that were given out are worth nothing then"),
     ("node/node-id", "this machine is another node then, and what it runs ends"),

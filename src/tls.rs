@@ -43,7 +43,7 @@ impl ListenerTls {
         let public = options.public_address.iter();
         given.extend(public.filter_map(|public| split_port(public).0.parse().ok()));
         let tls_options = ServerTlsOptions {
-            directory: data_dir.tls_path(),
+            directory: data_dir.tls_path()?,
             authority_name: data_dir.instance().to_owned(),
             names: Arc::new(move || ServerNames::wanted(&scope, &host_names(), &given)),
             own,

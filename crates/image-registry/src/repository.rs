@@ -150,23 +150,6 @@ impl Registry {
         })
     }
 
-    /// Errors: `RepositoryNotFound`.
-    pub fn put_scan_on_push(
-        &self,
-        scope: &Scope,
-        name: &RepositoryName,
-        scan_on_push: bool,
-    ) -> Result<(), RegistryError> {
-        self.metadata.write(|transaction| {
-            let id = find_repository(transaction, scope, name)?;
-            transaction.execute(
-                "UPDATE repository SET scan_on_push = ?2 WHERE id = ?1",
-                params![id.0, scan_on_push],
-            )?;
-            Ok(())
-        })
-    }
-
     /// Replaces the resource tags with what `change` makes of them. Errors: `RepositoryNotFound`.
     pub fn change_repository_tags(
         &self,

@@ -13,7 +13,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 use outport_acknowledged::Acknowledged;
 use outport_model::TimestampMs;
@@ -271,18 +270,6 @@ impl Commit {
     /// Counts successful writes.
     pub fn number(&self) -> u64 {
         self.lock().commits
-    }
-
-    /// Waits until [`Self::number`] is above `after`, or for `timeout`.
-    pub fn wait_beyond(&self, after: u64, timeout: Duration) -> u64 {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.lock();
-        while state.commits <= after && !state.is_closed {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.commits
     }
 
     /// Takes no more appends and marks the end of the active journal, so that damage to its last

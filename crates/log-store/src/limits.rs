@@ -19,8 +19,6 @@ pub const EVENT_AHEAD_MS_MAX: i64 = 2 * 60 * 60 * 1000;
 pub const PAGE_EVENTS_MAX: usize = 10_000;
 /// Bytes in one answer, counted as in a batch (AWS). A single larger event still makes a page.
 pub const PAGE_BYTES_MAX: usize = 1_048_576;
-/// Streams that `FilterLogEvents` takes by name (AWS).
-pub const FILTER_STREAMS_MAX: usize = 100;
 /// Groups or streams in one answer of a Describe call (AWS).
 pub const DESCRIBE_PAGE_MAX: usize = 50;
 /// Tags on a log group (AWS).

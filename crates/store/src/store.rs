@@ -203,8 +203,8 @@ impl Store {
         steps.look(self.inner.clock.read())
     }
 
-    /// 8 lower-case hexadecimal digits, made with the data directory: what this installation puts into
-    /// the names of things on the host.
+    /// 8 lower-case hexadecimal digits, made with the journal and kept in it: they tell it from another one. Not the instance
+    /// of the data directory, which is in the names of things on the host.
     pub fn instance_id(&self) -> &str {
         &self.inner.instance_id
     }

@@ -237,7 +237,7 @@ fn no_entry(directory: &str) -> impl FnOnce(Errno) -> StartFailure {
     }
 }
 
-/// Whether a path's mount is what it was made of, for the modules beside this one.
+/// A path of what is open, for calls that take none but paths: it is what was opened, whatever its name means by now.
 pub(super) fn place(opened: &impl AsFd) -> String {
     format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd())
 }

@@ -159,11 +159,6 @@ impl LogStore {
         self.commit.number()
     }
 
-    /// Waits until [`Self::commit_number`] is above `after`, for at most `timeout`, and answers it.
-    pub fn wait_for_commit(&self, after: u64, timeout: Duration) -> u64 {
-        self.commit.wait_beyond(after, timeout)
-    }
-
     /// Takes no more events. What was taken is on disk already.
     pub fn close(&self) {
         self.commit.close();

@@ -53,7 +53,8 @@ pub enum Adopted {
     Lost,
 }
 
-/// Every call may be repeated; `container` is an index into the assignment's containers.
+/// Of one agent each step that makes something comes once a task or container; the next agent asks what is there before it
+/// makes anything. What removes, and what ends a process, may be repeated. A container is known by its name in the task.
 pub trait TaskHost: Send + Sync + 'static {
     fn now_ms(&self) -> i64;
 

@@ -435,19 +435,6 @@ fn many_appenders_share_writes_and_lose_nothing() {
 }
 
 #[test]
-fn a_waiting_follower_is_woken() {
-    let directory = tempfile::tempdir().unwrap();
-    let rig = Rig::open(directory.path(), 1 << 20).with_streams();
-    let before = rig.store.commit_number();
-    let second = std::time::Duration::from_secs(20);
-    std::thread::scope(|threads| {
-        let follower = threads.spawn(|| rig.store.wait_for_commit(before, second));
-        rig.put("a", &[(NOW, "x")]);
-        assert!(follower.join().unwrap() > before);
-    });
-}
-
-#[test]
 fn a_number_of_log_groups_is_taken_and_no_more() {
     let directory = tempfile::tempdir().unwrap();
     let rig = Rig::open(directory.path(), 1 << 20);

@@ -84,11 +84,6 @@ impl TaskSize {
              See the Amazon ECS documentation for the valid values."
         )))
     }
-
-    /// Whether Fargate has this size.
-    pub fn fits_fargate(self) -> bool {
-        self.check_fargate().is_ok()
-    }
 }
 
 fn is_fargate_size(cpu_units: u32, memory_mib: u32) -> bool {

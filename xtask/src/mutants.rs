@@ -22,7 +22,7 @@ struct Mutant {
     wrong: &'static str,
 }
 
-const MUTANTS: [Mutant; 19] = [
+const MUTANTS: [Mutant; 21] = [
     Mutant {
         name: "the floor of healthy tasks is off by one",
         file: "crates/planner/src/service/steps.rs",
@@ -47,6 +47,18 @@ const MUTANTS: [Mutant; 19] = [
         file: "crates/planner/src/retention.rs",
         right: "ServiceStatus::Inactive && now.is_over(since_ms, settings.inactive_life_ms)",
         wrong: "ServiceStatus::Inactive && now.is_over(since_ms, settings.inactive_life_ms / 2)",
+    },
+    Mutant {
+        name: "a revision is deleted under a service that still stops its tasks",
+        file: "crates/planner/src/retention.rs",
+        right: "&& service.status != ServiceStatus::Inactive",
+        wrong: "&& service.status == ServiceStatus::Active",
+    },
+    Mutant {
+        name: "placement looks at nodes of any architecture",
+        file: "crates/planner/src/placement.rs",
+        right: "        architecture: needs.architecture,",
+        wrong: "        architecture: None,",
     },
     Mutant {
         name: "retention forgets nothing",

@@ -136,31 +136,16 @@ fn due_task_definitions(tables: &Tables) -> Keys<TaskDefinition> {
     let status = TaskDefinitionStatus::DeleteInProgress;
     let deleting = tables.task_definitions.all_in_status(status);
     let rows = deleting.filter_map(|key| tables.task_definitions.get(&key));
-    rows.filter(|row| retention::forgets_task_definition(row, is_referenced(tables, row)))
+    rows.filter(|row| retention::forgets_task_definition(row, is_in_use(tables, row)))
         .map(|definition| definition.key())
         .take(ROWS_PER_PASS_MAX)
         .collect()
 }
 
 /// Asked of the few revisions that are to be deleted.
-fn is_referenced(tables: &Tables, definition: &TaskDefinition) -> bool {
-    let clusters = tables.clusters.iter().filter(|cluster| cluster.scope == definition.scope);
-    let both = [DesiredStatus::Running, DesiredStatus::Stopped];
-    let mut asked = clusters.flat_map(|cluster| both.map(|desired| (cluster.key(), desired)));
-    let by_task = asked.any(|(key, desired)| {
-        let facet = TaskFacet::Family(definition.family.clone());
-        let ids = tables.tasks.with_facet(&key, desired, facet).iter();
-        let mut tasks = ids.filter_map(|id| tables.tasks.by_id(id));
-        tasks.any(|task| task.holds_resources() && task.revision == definition.revision)
-    });
-    by_task
-        || tables.services.iter().any(|service| {
-            service.scope == definition.scope
-                && service.deployments.iter().any(|deployment| {
-                    deployment.family == definition.family
-                        && deployment.revision == definition.revision
-                })
-        })
+fn is_in_use(tables: &Tables, row: &TaskDefinition) -> bool {
+    let tasks = tables.tasks_of_family(&row.scope, &row.family);
+    retention::is_in_use(row, tasks, tables.services.iter())
 }
 
 type HistoryKeys = (<ServiceDeployment as Row>::Key, <ServiceRevision as Row>::Key);

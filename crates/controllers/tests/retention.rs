@@ -254,6 +254,20 @@ async fn what_waits_for_something_else_goes_with_the_next_pass_after_it() {
     let mut house = House::new(put).await;
     let unused = BTreeSet::from([format!("task_definition {SCOPE}/unused/1")]);
     assert_eq!(house.gone_after(0).await, unused);
+    // One of a service that was deleted goes, one of a service that still stops its tasks does not.
+    let put = |tx: &mut Transaction<'_>| {
+        for (name, status) in
+            [("over", ServiceStatus::Inactive), ("ending", ServiceStatus::Draining)]
+        {
+            let mut of_service = service(name, status, Some(SINCE_MS));
+            of_service.deployments[0].family = Family::new(name);
+            tx.put(of_service);
+            tx.put(definition(name, TaskDefinitionStatus::DeleteInProgress));
+        }
+    };
+    let mut house = House::new(put).await;
+    let over = BTreeSet::from([format!("task_definition {SCOPE}/over/1")]);
+    assert_eq!(house.gone_after(0).await, over);
     // A task of a service that is gone is noted by nobody.
     let orphan = of_service(stopped_task("orphan", SINCE_MS), "deleted", false);
     let mut house = House::new(|tx| tx.put(orphan)).await;

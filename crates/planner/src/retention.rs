@@ -1,5 +1,7 @@
 //! What may be forgotten, and when.
 
+use std::sync::Arc;
+
 use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::deployment::ServiceDeployment;
 use outport_model::service::{Service, ServiceStatus};
@@ -32,10 +34,33 @@ pub fn forgets_cluster(cluster: &Cluster, is_empty: bool, now: &Now, settings: &
         && now.is_over(since_ms, settings.inactive_life_ms)
 }
 
-/// A revision in DELETE_IN_PROGRESS goes when nothing refers to it any more: no live task and no
-/// service. Source: "Deleting an Amazon ECS task definition revision".
-pub fn forgets_task_definition(definition: &TaskDefinition, is_referenced: bool) -> bool {
-    definition.status == TaskDefinitionStatus::DeleteInProgress && !is_referenced
+/// Whether a revision is in use, of all `tasks` of its family and all `services` of its account and region: by a task that is
+/// not STOPPED, whatever is wanted of it, or by a deployment of a service that is not INACTIVE.
+///
+/// Source: "Deleting an Amazon ECS task definition revision": it stays in DELETE_IN_PROGRESS until all the associated tasks
+/// and services have been terminated.
+pub fn is_in_use<'a>(
+    definition: &TaskDefinition,
+    tasks: impl IntoIterator<Item = &'a Arc<Task>>,
+    services: impl IntoIterator<Item = &'a Arc<Service>>,
+) -> bool {
+    let (scope, family, revision) = (&definition.scope, &definition.family, definition.revision);
+    let runs = |task: &Task| {
+        task.holds_resources()
+            && (&task.scope, &task.family, task.revision) == (scope, family, revision)
+    };
+    let may_run = |service: &Service| {
+        let mut deployments = service.deployments.iter();
+        service.scope == *scope
+            && service.status != ServiceStatus::Inactive
+            && deployments.any(|one| (&one.family, one.revision) == (family, revision))
+    };
+    tasks.into_iter().any(|task| runs(task)) || services.into_iter().any(|one| may_run(one))
+}
+
+/// A revision in DELETE_IN_PROGRESS goes when it is not [in use](is_in_use) any more.
+pub fn forgets_task_definition(definition: &TaskDefinition, is_in_use: bool) -> bool {
+    definition.status == TaskDefinitionStatus::DeleteInProgress && !is_in_use
 }
 
 /// `is_current`: it is the last one of its service, or the service still shows its revision.

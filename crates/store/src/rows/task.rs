@@ -8,8 +8,8 @@ use outport_model::capacity::NodeUse;
 use outport_model::task::{Reservation, Task};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
-    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, ServiceName,
-    TaskId, TaskStatus, TimestampMs,
+    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, Scope,
+    ServiceName, TaskId, TaskStatus, TimestampMs,
 };
 
 use crate::load::both;
@@ -353,6 +353,23 @@ fn cluster_key(row: &Task) -> ClusterKey {
 fn stopped_key(row: &Task) -> Option<(TimestampMs, TaskKey)> {
     let is_stopped = row.last_status >= TaskStatus::Stopped;
     is_stopped.then(|| (row.stopped_at_ms.unwrap_or(row.created_at_ms), row.key()))
+}
+
+impl Tables {
+    /// All tasks of a family, of every cluster of the account and region, the stopped ones included.
+    pub fn tasks_of_family(
+        &self,
+        scope: &Scope,
+        family: &Family,
+    ) -> impl Iterator<Item = &Arc<Task>> {
+        let clusters = self.clusters.iter().filter(|cluster| cluster.scope == *scope);
+        let both = [DesiredStatus::Running, DesiredStatus::Stopped];
+        let groups = clusters.flat_map(move |cluster| both.map(|desired| (cluster.key(), desired)));
+        let ids = groups.flat_map(|(cluster, desired)| {
+            self.tasks.with_facet(&cluster, desired, TaskFacet::Family(family.clone()))
+        });
+        ids.filter_map(|id| self.tasks.by_id(id))
+    }
 }
 
 impl Table<Task> {

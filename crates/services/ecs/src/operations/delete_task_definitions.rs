@@ -2,11 +2,10 @@
 
 use outport_aws_ecs::{DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse, Failure};
 use outport_identity::{Call, Question, Subject};
-use outport_model::service::ServiceStatus;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
-use outport_model::{Arn, DesiredStatus, Scope, TaskStatus};
-use outport_store::keys::{ClusterKey, TaskDefinitionKey};
-use outport_store::{Tables, TaskFacet, Transaction};
+use outport_model::{Arn, Scope};
+use outport_planner::retention;
+use outport_store::{Row, Tables, Transaction};
 
 use crate::names::TaskDefinitionName;
 use crate::resource::Resource;
@@ -88,44 +87,19 @@ fn delete(tx: &mut Transaction<'_>, scope: &Scope, text: &str) -> Result<TaskDef
     }
     row.status = TaskDefinitionStatus::DeleteInProgress;
     row.delete_requested_at_ms.get_or_insert(tx.now_ms());
-    if is_in_use(tx, &row) {
-        tx.put(row.clone());
+    let tasks = tx.tasks_of_family(scope, &row.family);
+    let is_in_use = retention::is_in_use(&row, tasks, tx.services.iter());
+    if retention::forgets_task_definition(&row, is_in_use) {
+        tx.remove::<TaskDefinition>(&row.key());
     } else {
-        tx.remove::<TaskDefinition>(&TaskDefinitionKey::new(
-            scope,
-            row.family.clone(),
-            row.revision,
-        ));
+        tx.put(row.clone());
     }
     Ok(row)
 }
 
-/// Whether a task or a service refers to the revision.
-fn is_in_use(tables: &Tables, row: &TaskDefinition) -> bool {
-    let clusters = tables.clusters.iter().filter(|cluster| cluster.scope == row.scope);
-    let mut keys = clusters.map(|cluster| ClusterKey::new(&cluster.scope, cluster.name.clone()));
-    keys.any(|key| {
-        let facet = || TaskFacet::Family(row.family.clone());
-        let both = [DesiredStatus::Running, DesiredStatus::Stopped].into_iter();
-        let ids = both.flat_map(|desired| tables.tasks.with_facet(&key, desired, facet()));
-        let mut tasks = ids.filter_map(|id| tables.tasks.by_id(id));
-        let mut services = tables.services.in_cluster(&key).values();
-        tasks.any(|task| {
-            task.revision == row.revision
-                && (task.desired_status == DesiredStatus::Running
-                    || task.last_status < TaskStatus::Stopped)
-        }) || services.any(|service| {
-            let mut deployments = service.deployments.iter();
-            service.status != ServiceStatus::Inactive
-                && deployments.any(|deployment| {
-                    deployment.family == row.family && deployment.revision == row.revision
-                })
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use outport_model::service::{Service, ServiceStatus};
     use serde_json::json;
 
     use crate::testing::World;
@@ -160,5 +134,23 @@ mod tests {
                 "Unable to describe task definition.",
             )
             .await;
+    }
+    #[tokio::test]
+    async fn one_in_use_stays_until_it_is_not() {
+        let world = World::new();
+        world.register("app", json!({})).await;
+        world.create_service("web", "app:1", 0).await;
+        world.call("DeregisterTaskDefinition", json!({"taskDefinition": "app:1"})).await;
+        let stays = || world.store.snapshot().task_definitions.len() == 1;
+        let delete = async || {
+            let input = json!({"taskDefinitions": ["app:1"]});
+            let answer = world.call("DeleteTaskDefinitions", input).await;
+            answer["taskDefinitions"][0]["status"].clone()
+        };
+        assert_eq!((delete().await, stays()), (json!("DELETE_IN_PROGRESS"), true));
+        // It is shown for a day, and runs nothing any more.
+        let service = world.store.snapshot().services.iter().next().unwrap().clone();
+        world.put(|tx| tx.put(Service { status: ServiceStatus::Inactive, ..(*service).clone() }));
+        assert_eq!((delete().await, stays()), (json!("DELETE_IN_PROGRESS"), false));
     }
 }

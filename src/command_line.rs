@@ -57,11 +57,14 @@ const TASK_STORAGE_GIB_MAX: i64 = 16_384;
 /// Of what callers may fill the store with.
 const STATE_MIB_DEFAULT: u32 = (outport_store::BYTES_MAX_DEFAULT >> 20) as u32;
 
+/// Where the state is kept unless somebody says where.
+pub const DATA_DIR: &str = "/var/lib/outport";
+
 /// Where the state is kept.
 #[derive(Clone, Debug, Args)]
 pub struct DataDir {
     /// Where all state is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/outport", env = "OUTPORT_DATA_DIR")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "OUTPORT_DATA_DIR")]
     pub data_dir: PathBuf,
 }
 
@@ -85,11 +88,18 @@ pub enum LogFormat {
 pub struct ControlPlaneOptions {
     #[command(flatten)]
     pub data_dir: DataDir,
-    /// The address that the AWS API, the registry and the nodes are served on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4566", env = "OUTPORT_LISTEN")]
+    /// The address that the AWS API, the registry and the nodes are served on: 4566 is that port for this
+    /// machine only (127.0.0.1), :4566 the port on all its addresses (0.0.0.0), or HOST:PORT
+    #[arg(
+        long,
+        value_name = "[HOST:]PORT",
+        default_value = "127.0.0.1:4566",
+        value_parser = crate::listen_address::parse,
+        env = "OUTPORT_LISTEN"
+    )]
     pub listen: SocketAddr,
-    #[arg(long, value_name = "CIDR", default_value = default_vpc::DEFAULT_CIDR, help = default_vpc_help())]
-    pub default_vpc_cidr: String,
+    #[arg(long, value_name = "CIDR", help = default_vpc_help(), env = "OUTPORT_DEFAULT_VPC_CIDR")]
+    pub default_vpc_cidr: Option<String>,
     /// The account of this installation, 12 digits; 000000000000 unless given at the first start, which
     /// fixes it
     #[arg(long, value_name = "ID", env = "OUTPORT_ACCOUNT_ID")]
@@ -151,9 +161,10 @@ pub enum PlainHttp {
 
 #[derive(Clone, Debug, Args)]
 pub struct NodeOptions {
-    /// The cluster that this machine's container instance joins; `up` makes it if it is not there
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub cluster: String,
+    /// The cluster that this machine's container instance joins; `up` makes it if it is not there;
+    /// default unless given at the first start, which fixes it
+    #[arg(long, value_name = "NAME", env = "OUTPORT_CLUSTER")]
+    pub cluster: Option<String>,
     /// CPU units to offer (1,024 a core); all cores unless given
     #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..))]
     pub cpu_units: Option<u32>,
@@ -329,6 +340,8 @@ pub struct Cleanup {
 fn default_vpc_help() -> String {
     let (widest, narrowest) = (default_vpc::PREFIX_MIN, default_vpc::PREFIX_MAX);
     format!(
-        "The address range of the default VPC, /{widest} to /{narrowest}; it is fixed at the first start"
+        "The address range of the default VPC, /{widest} to /{narrowest}; {} unless given at the first start, \
+         which fixes it; `up` takes another one if this host uses that",
+        default_vpc::DEFAULT_CIDR
     )
 }

@@ -37,16 +37,19 @@ use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
 use crate::health::{self, Readiness};
-use crate::installation::{self, Wanted};
+use crate::installation::{self, Settled, Wanted};
 use crate::instances;
+use crate::listen_address;
 use crate::metrics_page;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
 use crate::registry_door::at_the_door;
 use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
+use crate::summary::{self, Offered};
 use crate::tls::{self, ListenerTls, NodeSigner, NodesAtTheDoor};
 use crate::upkeep;
+use crate::vpc_range;
 
 /// Parts of the disk that logs and the registry may take unless the options say how much.
 const LOGS_PERCENT: u64 = 25;
@@ -56,6 +59,13 @@ const REGISTRY_PERCENT: u64 = 50;
 const MADE: [&str; 7] =
     ["control", "logs", "registry", "tls", "join-token", "root-key", "sealing-key"];
 
+/// The node in the same process.
+pub struct OwnNode {
+    /// What it will join.
+    pub cluster: String,
+    pub instance: String,
+}
+
 /// A running control plane.
 pub struct ControlPlane {
     /// Where it is reached on this host.
@@ -64,6 +74,8 @@ pub struct ControlPlane {
     pub node_url: String,
     pub join_token: JoinToken,
     pub readiness: Readiness,
+    scope: Scope,
+    vpc_cidr: Ipv4Cidr,
     /// `None` once they were stopped.
     controllers: Option<Driver>,
     door: JoinHandle<()>,
@@ -79,7 +91,7 @@ pub async fn run(options: Server) -> Result<()> {
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
     control_plane.readiness.set(true);
-    output::say(format_args!("outport is ready at {}", control_plane.url));
+    control_plane.say_ready(&data_dir, None);
     stop.received().await;
     control_plane.stop().await;
     Ok(())
@@ -87,14 +99,13 @@ pub async fn run(options: Server) -> Result<()> {
 
 impl ControlPlane {
     /// Answers requests when it returns. What is wrong with the options or the host is said before
-    /// anything is started. `own_cluster`: what a node in the same process will join.
+    /// anything is started. `own_node`: the node in the same process, if there will be one.
     pub async fn start(
         data_dir: &DataDir,
         options: &ControlPlaneOptions,
-        own_cluster: Option<&str>,
+        own_node: Option<&OwnNode>,
     ) -> Result<Self> {
         let wanted = Wanted::read(options)?;
-        let cidr = vpc_cidr(&options.default_vpc_cidr)?;
         let key = root_key(data_dir, options)?;
         let listener = listen(options.listen)?;
         let recorded = metrics_page::install()?;
@@ -106,12 +117,18 @@ impl ControlPlane {
         let (store, logs, registry) =
             open_parts(parts, Shares::of(options, data_dir.path())?).await?;
         store.limit_bytes(u64::from(options.state_mib) << 20);
-        let scope = wanted.settle(&installation::known(&store.snapshot()))?;
+        let Settled { scope, vpc_cidr } = wanted.settle(&installation::known(&store.snapshot()))?;
+        let cidr = range_for(vpc_cidr, own_node)?;
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
         let authority = tls.authority_for_clients(options);
         tls::warn_of_plain_http(options);
-        ensure_defaults(&store, &scope, cidr, own_cluster).await?;
+        ensure_defaults(&store, &scope, cidr, own_node.map(|node| node.cluster.as_str())).await?;
+        data_dir.settle(|settings| {
+            settings.account_id = Some(scope.account.to_string());
+            settings.region = Some(scope.region.to_string());
+            settings.default_vpc_cidr = Some(cidr.to_string());
+        });
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
         data_dir.remember(&MADE);
         let own_registry = tls.own_registry(options, address);
@@ -219,12 +236,21 @@ impl ControlPlane {
             node_url: https_url,
             join_token,
             readiness,
+            scope,
+            vpc_cidr: cidr,
             controllers: Some(controllers),
             door,
             stop,
             upkeep: upkeep::start(store, logs, registry, disk, metrics),
             host_integration,
         })
+    }
+
+    /// Says it to whoever started this; scripts wait for the first line.
+    pub fn say_ready(&self, data_dir: &DataDir, offered: Option<Offered<'_>>) {
+        let served = summary::Served { scope: &self.scope, vpc_cidr: self.vpc_cidr };
+        let more = summary::lines(data_dir.path(), Some(served), offered);
+        output::say(format_args!("outport is ready at {}\n{more}", self.url));
     }
 
     /// Nothing is started any more; what nodes report is still taken.
@@ -321,11 +347,31 @@ pub fn now_ms() -> i64 {
         .unwrap_or(0)
 }
 
-/// The range of `--default-vpc-cidr`.
-pub fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
-    Ipv4Cidr::parse(text).with_context(|| {
-        format!("--default-vpc-cidr is {text:?}: give a network such as 172.31.0.0/16")
-    })
+/// The range of the default VPC: a free one if nobody said any. Where the tasks of this host are to be in it, it is
+/// looked at before it is written down for good.
+fn range_for(settled: Option<Ipv4Cidr>, own_node: Option<&OwnNode>) -> Result<Ipv4Cidr> {
+    let usual = Ipv4Cidr::parse(default_vpc::DEFAULT_CIDR).context("no usual range");
+    let Some(OwnNode { instance, .. }) = own_node else { return settled.map_or(usual, Ok) };
+    let check = |cidr: Ipv4Cidr| outport_node_agent::check_addresses(instance, &cidr.to_string());
+    if let Some(cidr) = settled {
+        check(cidr)?;
+        return Ok(cidr);
+    }
+    let chosen =
+        vpc_range::choose(&outport_node_agent::host_name_servers(), |cidr| match check(cidr) {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_address_clash() => Ok(Some(error)),
+            Err(error) => Err(error.into()),
+        })?;
+    if let Some(clash) = chosen.instead {
+        tracing::info!(
+            event = "vpc_range_chosen",
+            cidr = %chosen.cidr,
+            clash,
+            "the usual range of a default VPC is in use here; this installation takes another one for good"
+        );
+    }
+    Ok(chosen.cidr)
 }
 
 /// The pair of the environment, or the one of the data directory.
@@ -354,10 +400,8 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    listening().with_context(|| {
-        format!(
-            "cannot listen on {address}: stop what uses it, or choose another address with --listen"
-        )
+    listening().map_err(|error| {
+        anyhow!("cannot listen on {address}: {error}: {}", listen_address::advice(error.kind()))
     })
 }
 
@@ -382,8 +426,7 @@ fn controllers(store: &Store, heartbeats: Arc<Heartbeats>, workloads: Arc<Worklo
     )
 }
 
-/// What a new account has: a default VPC and the cluster `default`; and the own cluster. The VPC's range is the first
-/// start's for good: addresses of tasks are in it.
+/// What a new account has: a default VPC and the cluster `default`; and the own cluster.
 async fn ensure_defaults(
     store: &Store,
     scope: &Scope,
@@ -399,20 +442,12 @@ async fn ensure_defaults(
                 default_cluster::ensure_active(tx, scope, name)
                     .map_err(|error| anyhow!("--cluster is {name:?}: {error}"))?;
             }
-            let vpcs = tx.vpcs.iter().filter(|vpc| vpc.scope == *scope && vpc.is_default);
-            Ok(vpcs.map(|vpc| vpc.cidr).next())
+            Ok(())
         })
         .await;
-    let made = made.map_err(|error| {
+    made.map_err(|error| {
         error.flatten(|fault| anyhow!("cannot make the default VPC: {}", fault.detail))
-    })?;
-    match made {
-        Some(there) if there != cidr => bail!(
-            "the default VPC of this data directory is {there}, not {cidr}: start with \
-             --default-vpc-cidr {there}, or with another data directory"
-        ),
-        _ => Ok(()),
-    }
+    })
 }
 
 fn integrate(

@@ -9,6 +9,7 @@
 //! sealing-key     seals registry passwords and page tokens             0600
 //! tls/            the certificate authority of this installation, the server's certificate
 //! made            what of these was made here: what is gone is not made anew    0600
+//! settings        what the first start fixed: account, region, range, cluster  0600
 //! endpoint        the address and key of the running control plane     0600
 //! control/        the store                registry/   images and layers of ECR
 //! logs/           CloudWatch Logs          node/       images and tasks of this machine
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::instances::{self, Claim, KeptClaim};
 use crate::inventory::Inventory;
+use crate::settings::{self, Settings};
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
@@ -117,6 +119,27 @@ impl DataDir {
                 event = "inventory_not_written",
                 %error,
                 "cannot note what was made in the data directory: if a part of it is lost, the next start does not notice"
+            );
+        }
+    }
+
+    /// Changes what later starts take when they are told nothing. What is so already is not written again.
+    pub fn settle(&self, change: impl FnOnce(&mut Settings)) {
+        let write = || {
+            let before = Settings::read(&self.path)?;
+            let mut settings = before.clone();
+            change(&mut settings);
+            if settings == before {
+                return Ok(());
+            }
+            write_secret(&self.path.join(settings::FILE), &serde_json::to_string(&settings)?)
+        };
+        if let Err(error) = write() {
+            // Tasks are to be stopped even where it cannot be written.
+            tracing::warn!(
+                event = "settings_not_written",
+                error = format_args!("{error:#}"),
+                "cannot note in the data directory what this start settled: the next one may have to be told --cluster"
             );
         }
     }

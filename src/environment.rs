@@ -44,7 +44,7 @@ fn export_lines(endpoint: &Endpoint) -> String {
 }
 
 /// For any POSIX shell: nothing inside single quotes is special but the quote itself.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -1,11 +1,13 @@
-//! Which account and region a data directory is for: what the first start was told, for good. Every row and
-//! every ARN carries them, so that under another name everything would be there and nobody would see it.
+//! Which account, region and range a data directory is for: what the first start was told, for good. Every row and
+//! every ARN carries account and region, so that under another name everything would be there and nobody would see it;
+//! the addresses of tasks are in the range. The same for the cluster that the machine is a container instance of.
 //!
-//! **Invariant:** an installation whose state belongs to one account and region never starts as another.
+//! **Invariant:** an installation whose state belongs to one account, region and range never starts with another.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use outport_model::network::Ipv4Cidr;
 use outport_model::{AccountId, Region, Scope};
 use outport_store::Tables;
 
@@ -14,57 +16,94 @@ use crate::command_line::ControlPlaneOptions;
 /// What a first start takes that is told nothing.
 pub const DEFAULT_ACCOUNT_ID: &str = "000000000000";
 pub const DEFAULT_REGION: &str = "us-east-1";
+pub const DEFAULT_CLUSTER: &str = "default";
 
 /// What the options say; `None` is left to the data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     account: Option<AccountId>,
     region: Option<Region>,
+    vpc_cidr: Option<Ipv4Cidr>,
+}
+
+/// What a start goes on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub scope: Scope,
+    /// `None` at a first start that was told none.
+    pub vpc_cidr: Option<Ipv4Cidr>,
 }
 
 impl Wanted {
     /// # Errors
-    /// When a value is no account id or no region.
+    /// When a value is no account id, no region or no range.
     pub fn read(options: &ControlPlaneOptions) -> Result<Self> {
-        let account = options.account_id.as_deref().map(account).transpose()?;
-        Ok(Self { account, region: options.region.as_deref().map(region).transpose()? })
+        Ok(Self {
+            account: options.account_id.as_deref().map(account).transpose()?,
+            region: options.region.as_deref().map(region).transpose()?,
+            vpc_cidr: options.default_vpc_cidr.as_deref().map(vpc_cidr).transpose()?,
+        })
     }
 
-    /// The installation's account and region, given those that the store has state of.
+    /// The installation's account, region and range, given those that the store has state of.
     ///
     /// # Errors
     /// When the state is another's; the line says whose.
-    pub fn settle(&self, known: &BTreeSet<Scope>) -> Result<Scope> {
-        let fits = |scope: &&Scope| {
+    pub fn settle(&self, known: &BTreeMap<Scope, Ipv4Cidr>) -> Result<Settled> {
+        let fits = |scope: &Scope| {
             self.account.as_ref().is_none_or(|account| *account == scope.account)
                 && self.region.as_ref().is_none_or(|region| *region == scope.region)
         };
-        let fitting: Vec<&Scope> = known.iter().filter(fits).collect();
+        let fitting: Vec<_> = known.iter().filter(|(scope, _)| fits(scope)).collect();
         match (fitting.as_slice(), known.is_empty()) {
-            ([one], _) => Ok((*one).clone()),
-            ([], true) => Ok(Scope::new(
-                self.account.clone().unwrap_or_else(|| AccountId::new(DEFAULT_ACCOUNT_ID)),
-                self.region.clone().unwrap_or_else(|| Region::new(DEFAULT_REGION)),
-            )),
+            ([(scope, stored)], _) => match self.vpc_cidr {
+                Some(wanted) if wanted != **stored => bail!(
+                    "the default VPC of this data directory is {stored}, not {wanted}: start without \
+                     --default-vpc-cidr, or with another data directory"
+                ),
+                _ => Ok(Settled { scope: (*scope).clone(), vpc_cidr: Some(**stored) }),
+            },
+            ([], true) => {
+                let scope = Scope::new(
+                    self.account.clone().unwrap_or_else(|| AccountId::new(DEFAULT_ACCOUNT_ID)),
+                    self.region.clone().unwrap_or_else(|| Region::new(DEFAULT_REGION)),
+                );
+                Ok(Settled { scope, vpc_cidr: self.vpc_cidr })
+            }
             ([], false) => bail!(
                 "this data directory is of {}: start without --account-id and --region, or with \
                  another data directory",
-                named(known.iter())
+                named(known.keys())
             ),
             (several, _) => bail!(
                 "this data directory has the state of several, {}: say which with --account-id and \
                  --region",
-                named(several.iter().copied())
+                named(several.iter().map(|(scope, _)| *scope))
             ),
         }
     }
 }
 
-/// The accounts and regions that the store has state of: those that have a default VPC, which every start
+/// The accounts and regions that the store has state of, with the ranges of their default VPCs, which every start
 /// makes.
-pub fn known(tables: &Tables) -> BTreeSet<Scope> {
+pub fn known(tables: &Tables) -> BTreeMap<Scope, Ipv4Cidr> {
     let default_vpcs = tables.vpcs.iter().filter(|vpc| vpc.is_default);
-    default_vpcs.map(|vpc| vpc.scope.clone()).collect()
+    default_vpcs.map(|vpc| (vpc.scope.clone(), vpc.cidr)).collect()
+}
+
+/// The cluster of this machine's container instance: `given`, or the one of earlier starts.
+///
+/// # Errors
+/// When the two differ. As the ECS agent refuses another `ECS_CLUSTER` than that of its state: the machine is a container
+/// instance there.
+pub fn cluster(given: Option<&str>, stored: Option<&str>) -> Result<String> {
+    match (given, stored) {
+        (Some(given), Some(stored)) if given != stored => bail!(
+            "this machine is a container instance of the cluster {stored}, not of {given}: start \
+             without --cluster, or with another data directory"
+        ),
+        _ => Ok(given.or(stored).unwrap_or(DEFAULT_CLUSTER).to_owned()),
+    }
 }
 
 fn named<'s>(scopes: impl Iterator<Item = &'s Scope>) -> String {
@@ -74,7 +113,7 @@ fn named<'s>(scopes: impl Iterator<Item = &'s Scope>) -> String {
 
 fn account(text: &str) -> Result<AccountId> {
     if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        bail!("OUTPORT_ACCOUNT_ID is {text:?}: an account id has 12 digits");
+        bail!("--account-id is {text:?}: an account id has 12 digits");
     }
     Ok(AccountId::new(text))
 }
@@ -82,31 +121,46 @@ fn account(text: &str) -> Result<AccountId> {
 fn region(text: &str) -> Result<Region> {
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 32 || !text.bytes().all(valid) {
-        bail!("OUTPORT_REGION is {text:?}: a region is a name such as us-east-1");
+        bail!("--region is {text:?}: a region is a name such as us-east-1");
     }
     Ok(Region::new(text))
+}
+
+fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
+    Ipv4Cidr::parse(text).with_context(|| {
+        format!("--default-vpc-cidr is {text:?}: give a network such as 172.31.0.0/16")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `account/region` or `-` for an option that is not there.
+    /// `account/region range` or `-` for an option that is not there; `known` as many of them as there are.
     #[track_caller]
-    fn check(wanted: &str, known: &str, expected: &str) {
-        let (wanted_account, wanted_region) = wanted.split_once('/').unwrap();
-        let given = |text: &str| (text != "-").then(|| text.to_owned());
+    fn check(wanted: &str, known: &[&str], expected: &str) {
+        let parts = |text: &str| {
+            let (names, cidr) = text.split_once(' ').unwrap();
+            let (account, region) = names.split_once('/').unwrap();
+            (account.to_owned(), region.to_owned(), Ipv4Cidr::parse(cidr))
+        };
+        let (account, region, vpc_cidr) = parts(wanted);
+        let given = |text: String| (text != "-").then_some(text);
+        let (account, region) = (given(account), given(region));
         let wanted = Wanted {
-            account: given(wanted_account).map(AccountId::new),
-            region: given(wanted_region).map(Region::new),
+            account: account.map(AccountId::new),
+            region: region.map(Region::new),
+            vpc_cidr,
         };
-        let scope = |text: &str| {
-            let (account, region) = text.split_once('/').unwrap();
-            Scope::new(AccountId::new(account), Region::new(region))
-        };
-        let known = known.split_whitespace().map(scope).collect();
-        let settled = match wanted.settle(&known) {
-            Ok(scope) => format!("{}/{}", scope.account, scope.region),
+        let rows = known.iter().map(|text| {
+            let (account, region, cidr) = parts(text);
+            (Scope::new(AccountId::new(account), Region::new(region)), cidr.unwrap())
+        });
+        let settled = match wanted.settle(&rows.collect()) {
+            Ok(Settled { scope, vpc_cidr }) => {
+                let cidr = vpc_cidr.map_or("-".to_owned(), |cidr| cidr.to_string());
+                format!("{}/{} {cidr}", scope.account, scope.region)
+            }
             Err(error) => error.to_string(),
         };
         assert!(settled.contains(expected), "{settled}");
@@ -114,22 +168,38 @@ mod tests {
 
     #[test]
     fn a_first_start_takes_what_it_is_told_or_the_defaults() {
-        check("-/-", "", "000000000000/us-east-1");
-        check("123456789012/-", "", "123456789012/us-east-1");
-        check("-/eu-west-1", "", "000000000000/eu-west-1");
+        check("-/- -", &[], "000000000000/us-east-1 -");
+        check("123456789012/- -", &[], "123456789012/us-east-1 -");
+        check("-/eu-west-1 10.9.0.0/16", &[], "000000000000/eu-west-1 10.9.0.0/16");
     }
 
     #[test]
     fn a_later_start_takes_what_is_stored_and_refuses_a_contradiction() {
-        check("-/-", "1/eu-west-1", "1/eu-west-1");
-        check("1/-", "1/eu-west-1", "1/eu-west-1");
-        check("1/us-east-1", "1/eu-west-1", "is of account 1 in eu-west-1: start without");
-        check("2/-", "1/eu-west-1", "another data directory");
+        let known = ["1/eu-west-1 10.9.0.0/16"];
+        check("-/- -", &known, "1/eu-west-1 10.9.0.0/16");
+        check("1/- 10.9.0.0/16", &known, "1/eu-west-1 10.9.0.0/16");
+        check("1/us-east-1 -", &known, "is of account 1 in eu-west-1: start without");
+        check("2/- -", &known, "another data directory");
+        check("-/- 10.8.0.0/16", &known, "is 10.9.0.0/16, not 10.8.0.0/16: start without");
     }
 
     #[test]
     fn a_directory_that_an_older_version_mixed_up_asks_which() {
-        check("-/-", "1/a 1/b", "account 1 in a and account 1 in b: say which");
-        check("-/b", "1/a 1/b", "1/b");
+        let known = ["1/a 10.9.0.0/16", "1/b 10.8.0.0/16"];
+        check("-/- -", &known, "account 1 in a and account 1 in b: say which");
+        check("-/b -", &known, "1/b 10.8.0.0/16");
+    }
+
+    #[test]
+    fn a_machine_stays_in_its_cluster() {
+        assert_eq!(cluster(None, None).unwrap(), "default");
+        assert_eq!(cluster(Some("edge"), None).unwrap(), "edge");
+        assert_eq!(cluster(None, Some("edge")).unwrap(), "edge");
+        assert_eq!(cluster(Some("edge"), Some("edge")).unwrap(), "edge");
+        let refused = cluster(Some("mine"), Some("edge")).unwrap_err().to_string();
+        assert!(
+            refused.contains("cluster edge, not of mine: start without --cluster"),
+            "{refused}"
+        );
     }
 }

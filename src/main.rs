@@ -13,6 +13,7 @@ mod health;
 mod installation;
 mod instances;
 mod inventory;
+mod listen_address;
 mod memory;
 mod metrics_page;
 mod node;
@@ -25,10 +26,13 @@ mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;
 mod services;
+mod settings;
 mod stop_signal;
+mod summary;
 mod tls;
 mod up;
 mod upkeep;
+mod vpc_range;
 
 use std::process::ExitCode;
 

@@ -9,10 +9,13 @@ use outport_node_agent::{Agent, AgentSettings, HostAccess, TransportProtocol, ca
 
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
+use crate::installation;
 use crate::open_files;
 use crate::output;
 use crate::preflight;
+use crate::settings::Settings;
 use crate::stop_signal::StopSignal;
+use crate::summary::{self, Offered};
 
 /// Who this machine is; below the data directory.
 pub const NODE_ID: &str = "node/node-id";
@@ -23,13 +26,22 @@ pub async fn run(options: Node) -> Result<()> {
     preflight::check_node_host(&options.node)?;
     let join_token = join_token(&options.join_token_file)?;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
-    let settings = settings(&data_dir, &options.node, options.server.clone(), join_token, None)?;
+    let cluster = cluster(&data_dir, &options.node)?;
+    let (server, own_address) = (options.server.clone(), None);
+    let settings =
+        settings(&data_dir, &options.node, cluster.clone(), server, join_token, own_address)?;
+    let capacity = settings.capacity.clone();
     let mut agent = tokio::select! {
         agent = Agent::start(settings) => agent?,
         () = stop.received() => return Ok(()),
     };
-    data_dir.remember(&[NODE_ID]);
-    output::say(format_args!("outport node is ready, its control plane is {}", options.server));
+    joined(&data_dir, &cluster);
+    let offered = Offered { cluster: &cluster, capacity: &capacity };
+    let more = summary::lines(data_dir.path(), None, Some(offered));
+    output::say(format_args!(
+        "outport node is ready, its control plane is {}\n{more}",
+        options.server
+    ));
     tokio::select! {
         () = stop.received() => {
             agent.detach();
@@ -37,6 +49,21 @@ pub async fn run(options: Node) -> Result<()> {
         }
         reason = agent.dismissed() => bail!(dismissal(&reason)),
     }
+}
+
+/// The cluster that this machine joins.
+///
+/// # Errors
+/// When it is in another one.
+pub fn cluster(data_dir: &DataDir, options: &NodeOptions) -> Result<String> {
+    let stored = Settings::read(data_dir.path())?.cluster;
+    installation::cluster(options.cluster.as_deref(), stored.as_deref())
+}
+
+/// Writes down who this machine is from now on.
+pub fn joined(data_dir: &DataDir, cluster: &str) {
+    data_dir.remember(&[NODE_ID]);
+    data_dir.settle(|settings| settings.cluster = Some(cluster.to_owned()));
 }
 
 /// What is left to say, and to do, when the control plane does not want the node any more. As at AWS, containers of an
@@ -63,6 +90,7 @@ fn join_token(file: &Path) -> Result<JoinToken> {
 pub fn settings(
     data_dir: &DataDir,
     options: &NodeOptions,
+    cluster: String,
     control_plane_url: String,
     join_token: JoinToken,
     own_address: Option<SocketAddr>,
@@ -80,7 +108,7 @@ pub fn settings(
         instance: data_dir.instance().to_owned(),
         control_plane_url,
         join_token,
-        cluster: options.cluster.clone(),
+        cluster,
         capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
         oci_runtime: options.oci_runtime.clone(),
         container_open_files: open_files::raise_limit()?,

@@ -8,9 +8,10 @@ use anyhow::Result;
 use outport_node_agent::{Agent, AgentError, AgentSettings};
 
 use crate::command_line::Up;
-use crate::control_plane::{self, ControlPlane};
+use crate::control_plane::{ControlPlane, OwnNode};
 use crate::data_dir::DataDir;
 use crate::stop_signal::StopSignal;
+use crate::summary::Offered;
 use crate::{node, output, preflight};
 
 /// How long a node that is starting is waited for when everything is to stop.
@@ -70,19 +71,21 @@ pub async fn run(options: Up) -> Result<()> {
     let mut stop = StopSignal::listen()?;
     preflight::check_node_host(&options.node)?;
     let data_dir = DataDir::own(&options.control_plane.data_dir.data_dir)?;
-    // Before the control plane writes the range down for good.
-    let vpc_cidr = control_plane::vpc_cidr(&options.control_plane.default_vpc_cidr)?;
-    outport_node_agent::check_addresses(data_dir.instance(), &vpc_cidr.to_string())?;
-    let own_cluster = Some(options.node.cluster.as_str());
+    let own_node = OwnNode {
+        cluster: node::cluster(&data_dir, &options.node)?,
+        instance: data_dir.instance().to_owned(),
+    };
     let mut control_plane =
-        ControlPlane::start(&data_dir, &options.control_plane, own_cluster).await?;
+        ControlPlane::start(&data_dir, &options.control_plane, Some(&own_node)).await?;
     let settings = node::settings(
         &data_dir,
         &options.node,
+        own_node.cluster.clone(),
         control_plane.node_url.clone(),
         control_plane.join_token.clone(),
         Some(options.control_plane.listen),
     )?;
+    let capacity = settings.capacity.clone();
     let (directory, instance) = (settings.directory.clone(), settings.instance.clone());
     let mut start = pin!(start_node(settings));
     let (started, stop_asked) = tokio::select! {
@@ -97,7 +100,7 @@ pub async fn run(options: Up) -> Result<()> {
     };
     let mut agent = match started {
         Ok(Some(agent)) => {
-            data_dir.remember(&[node::NODE_ID]);
+            node::joined(&data_dir, &own_node.cluster);
             agent
         }
         Ok(None) => {
@@ -111,7 +114,8 @@ pub async fn run(options: Up) -> Result<()> {
     };
     if !stop_asked {
         control_plane.readiness.set(true);
-        output::say(format_args!("outport is ready at {}", control_plane.url));
+        let offered = Offered { cluster: &own_node.cluster, capacity: &capacity };
+        control_plane.say_ready(&data_dir, Some(offered));
         warn_of_dead_instances(data_dir.instance());
         let dismissed = tokio::select! {
             () = stop.received() => None,

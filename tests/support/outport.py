@@ -24,7 +24,11 @@ class Outport:
         self.data_dir = self.directory / "data"
         self.reserved = Reservation()
         self.port = self.reserved.port
+        self.listen = f"127.0.0.1:{self.port}"
+        # None: Outport's own choice.
         self.vpc_cidr = self.reserved.vpc_cidr
+        # A command that runs it, such as one that enters a namespace.
+        self.within = []
         self.process = None
         self.ready_before = 0
         self.log_path = self.directory / "outport.log"
@@ -42,8 +46,8 @@ class Outport:
         self.ready_before = self.log().count(READY)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "up", "--data-dir", self.data_dir, "--listen",
-                 f"127.0.0.1:{self.port}", "--default-vpc-cidr", self.vpc_cidr, *options],
+                [*self.within, self.binary, "up", "--data-dir", self.data_dir, "--listen",
+                 self.listen, *self.range_options(), *options],
                 stdout=output or log, stderr=output or log, stdin=subprocess.DEVNULL,
                 # A second signal would mean "leave the tasks": a Ctrl-C is not for it, but for us.
                 start_new_session=True, env={**os.environ, **(env or {})})
@@ -51,6 +55,14 @@ class Outport:
         if ready:
             until(self._is_ready, "outport says that it is ready", 90)
         return self
+
+    def range_options(self):
+        return ["--default-vpc-cidr", self.vpc_cidr] if self.vpc_cidr else []
+
+    def summary(self):
+        """Names and values that the last start said."""
+        text = self.log().rpartition(READY)[2]
+        return dict(re.findall(r"^  (\w+) +(.+)$", text, re.M))
 
     def _is_ready(self):
         assert self.process.poll() is None, f"outport ended early:\n{self.log()}"

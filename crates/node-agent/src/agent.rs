@@ -113,6 +113,11 @@ impl AgentError {
     pub fn is_dismissal(&self) -> bool {
         matches!(self, Self::Link(LinkError::Refused { code: RefusalCode::Revoked, .. }))
     }
+
+    /// Whether addresses are in use on this host already: another range may do.
+    pub fn is_address_clash(&self) -> bool {
+        matches!(self, Self::Network(NetworkError::Host(error)) if error.is_address_clash())
+    }
 }
 
 /// Not as its source: it is in the sentence already.

@@ -57,6 +57,7 @@ pub use container_spec::OpenFiles;
 pub use host::capacity;
 pub use instances::instances_on_host;
 pub use link_error::LinkError;
+pub use machine::host_name_servers;
 
 /// What works on tasks, for a machine of another kind: the simulation has one.
 pub mod parts {

@@ -99,6 +99,11 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
+    /// Whether addresses are in use on this host already: another range may do.
+    pub fn is_address_clash(&self) -> bool {
+        matches!(self, Self::AddressClash { .. } | Self::InstanceClash { .. })
+    }
+
     pub(crate) fn kernel(action: &'static str) -> impl FnOnce(io::Error) -> NetworkError {
         move |source| NetworkError::Kernel { action, source }
     }

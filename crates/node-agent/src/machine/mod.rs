@@ -30,7 +30,7 @@ pub use containers::container_exit;
 use containers::{Containers, LOST, blocking};
 pub use disks::{Disks, remove_images};
 pub use images::{Images, SWEEP_INTERVAL};
-pub use network::{NetworkError, Networks, remove_instance};
+pub use network::{NetworkError, Networks, host_name_servers, remove_instance};
 pub use user_namespaces::{UserError, UserNamespaces, remove_user_namespaces};
 
 use crate::container_spec::{ContainerHost, OpenFiles, container_spec, task_limits};

@@ -403,8 +403,8 @@ fn resolv_conf(container: &ContainerAssignment) -> Result<String, NetworkError> 
     Ok(resolv_conf_file(&servers, &container.definition.dns_search_domains, &[]))
 }
 
-/// Those that tasks ask unless their definition says otherwise.
-fn host_name_servers() -> Vec<IpAddr> {
+/// Those of this host that tasks ask unless their definition says otherwise.
+pub fn host_name_servers() -> Vec<IpAddr> {
     let texts: Vec<String> =
         RESOLV_CONFS.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
     nameservers(&texts.iter().map(String::as_str).collect::<Vec<_>>())

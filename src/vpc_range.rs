@@ -1,0 +1,140 @@
+//! Which range the default VPC of a first start gets that is told none.
+//!
+//! **Invariant:** what is chosen overlaps nothing that this host routes, asks for names, or has given to another Outport.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use outport_model::network::Ipv4Cidr;
+use outport_service_ec2::default_vpc::DEFAULT_CIDR;
+
+/// Tried in this order: AWS's own first, then what is seldom used by hosts. Docker takes its networks from 172.17.0.0 on
+/// upwards, so of these the last first.
+const CANDIDATES: [&str; 24] = [
+    DEFAULT_CIDR,
+    "172.30.0.0/16",
+    "172.29.0.0/16",
+    "172.28.0.0/16",
+    "172.27.0.0/16",
+    "172.26.0.0/16",
+    "172.25.0.0/16",
+    "172.24.0.0/16",
+    "172.23.0.0/16",
+    "172.22.0.0/16",
+    "172.21.0.0/16",
+    "172.20.0.0/16",
+    "172.19.0.0/16",
+    "172.18.0.0/16",
+    "172.16.0.0/16",
+    "10.231.0.0/16",
+    "10.197.0.0/16",
+    "10.163.0.0/16",
+    "10.131.0.0/16",
+    "10.97.0.0/16",
+    "10.63.0.0/16",
+    "192.168.224.0/20",
+    "192.168.160.0/20",
+    "192.168.96.0/20",
+];
+
+/// A range, and why it is not the usual one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    pub cidr: Ipv4Cidr,
+    /// What is wrong with the first candidate; `None` when it was taken.
+    pub instead: Option<String>,
+}
+
+/// The first candidate that is free. `look` says what a range clashes with, `None` for nothing.
+///
+/// # Errors
+/// When none is free, or `look` cannot tell.
+pub fn choose<C: Display>(
+    name_servers: &[IpAddr],
+    look: impl Fn(Ipv4Cidr) -> Result<Option<C>>,
+) -> Result<Chosen> {
+    let mut instead = None;
+    for text in CANDIDATES {
+        let cidr = Ipv4Cidr::parse(text).context("a candidate is no range")?;
+        let asked = name_servers.iter().find(|server| match server {
+            IpAddr::V4(server) => cidr.contains(*server),
+            IpAddr::V6(_) => false,
+        });
+        let clash = match asked {
+            Some(server) => Some(format!("the name server {server} of this host is in {cidr}")),
+            None => look(cidr)?.map(|clash| clash.to_string()),
+        };
+        match clash {
+            None => return Ok(Chosen { cidr, instead }),
+            Some(clash) => {
+                instead.get_or_insert(clash);
+            }
+        }
+    }
+    let first = instead.unwrap_or_default();
+    Err(anyhow::anyhow!(
+        "none of {} address ranges is free on this host, the usual one because {first}: give a free one with \
+         --default-vpc-cidr",
+        CANDIDATES.len()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use outport_service_ec2::default_vpc::{PREFIX_MAX, PREFIX_MIN};
+
+    use super::*;
+
+    /// With networks of the host that begin with these letters.
+    #[track_caller]
+    fn check(taken: &[&str], name_server: &str, expected: &str) {
+        let servers: Vec<IpAddr> = name_server.parse().into_iter().collect();
+        let chosen = choose(&servers, |cidr| {
+            let text = cidr.to_string();
+            Ok(taken
+                .iter()
+                .find(|taken| text.starts_with(**taken))
+                .map(|taken| format!("{taken} is there")))
+        });
+        let chosen = match chosen {
+            Ok(Chosen { cidr, instead: None }) => cidr.to_string(),
+            Ok(Chosen { cidr, instead: Some(clash) }) => format!("{cidr}: {clash}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(chosen.contains(expected), "{chosen}");
+    }
+
+    #[test]
+    fn the_first_free_one_is_taken_and_why_not_the_usual_is_said() {
+        check(&[], "", "172.31.0.0/16");
+        check(&["172.31", "172.30"], "", "172.29.0.0/16: 172.31 is there");
+        check(&["172."], "", "10.231.0.0/16: 172. is there");
+        check(&["172.", "10."], "", "192.168.224.0/20");
+        check(&[], "172.31.0.2", "172.30.0.0/16: the name server 172.31.0.2 of this host is in");
+        check(&[], "8.8.8.8", "172.31.0.0/16");
+        check(&["172.", "10.", "192."], "", "the usual one because 172. is there: give a free one");
+    }
+
+    #[test]
+    fn what_cannot_be_told_ends_the_search() {
+        let asked = choose(&[], |_| -> Result<Option<&str>> { anyhow::bail!("no netlink") });
+        assert_eq!(asked.unwrap_err().to_string(), "no netlink");
+    }
+
+    #[test]
+    fn every_candidate_can_be_a_default_vpc_and_none_overlaps_another() {
+        let all: Vec<Ipv4Cidr> =
+            CANDIDATES.iter().filter_map(|text| Ipv4Cidr::parse(text)).collect();
+        assert_eq!(all.len(), CANDIDATES.len());
+        for (index, one) in all.iter().enumerate() {
+            assert!((PREFIX_MIN..=PREFIX_MAX).contains(&one.prefix), "{one}");
+            for other in &all[index + 1..] {
+                assert!(
+                    !one.contains(other.address) && !other.contains(one.address),
+                    "{one} {other}"
+                );
+            }
+        }
+    }
+}

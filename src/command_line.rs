@@ -20,13 +20,14 @@ pub struct CommandLine {
 pub enum Command {
     /// Run everything on this machine, in the foreground
     ///
-    /// SIGINT or SIGTERM stops the tasks gracefully and leaves nothing behind on the host.
+    /// SIGINT, SIGTERM or SIGHUP stops the tasks gracefully and leaves nothing behind on the host; a second one kills
+    /// them, a third one ends at once and leaves the rest to `outport cleanup`.
     Up(Up),
     /// Run the control plane only; nodes join it with its join token
     Server(Server),
     /// Run tasks on this machine for a control plane
     ///
-    /// SIGINT or SIGTERM ends it and leaves the tasks running, with their network and its rules; the next start takes
+    /// SIGINT, SIGTERM or SIGHUP ends it and leaves the tasks running, with their network and its rules; the next start takes
     /// them over, `outport cleanup` removes them.
     Node(Node),
     /// Print the shell lines that point AWS tools here: eval "$(outport env)"

@@ -66,6 +66,18 @@ async fn remove_what_the_node_left(
     }
 }
 
+/// What is said when everything is to stop.
+fn stopping(tasks: usize) -> String {
+    let patience = outport_node_agent::STOP_ALL_PATIENCE.as_secs();
+    match tasks {
+        0 => "no task runs; ending".to_owned(),
+        _ => format!(
+            "stopping {tasks} {}, {patience} seconds at most; another Ctrl-C kills what still runs",
+            if tasks == 1 { "task" } else { "tasks" }
+        ),
+    }
+}
+
 /// Runs until it is told to stop.
 pub async fn run(options: Up) -> Result<()> {
     let mut stop = StopSignal::listen()?;
@@ -140,11 +152,24 @@ pub async fn run(options: Up) -> Result<()> {
         agent.detach();
         Ok(())
     } else {
-        output::complain("stopping the tasks; another Ctrl-C leaves them running");
+        output::complain(stopping(agent.unstopped().len()));
         control_plane.stop_controllers().await;
+        let (kill, killing) = tokio::sync::oneshot::channel();
+        let more_signals = async {
+            stop.received().await;
+            output::complain(
+                "killing the tasks; another Ctrl-C ends at once and leaves what is left",
+            );
+            // Who waits for it may be done already.
+            let _ = kill.send(());
+            stop.received().await;
+        };
+        let hurry = async {
+            let Ok(()) = killing.await else { return std::future::pending().await };
+        };
         tokio::select! {
-            stopped = agent.stop_tasks(STOPPED) => stopped,
-            () = stop.received() => Ok(()),
+            stopped = agent.stop_tasks(STOPPED, hurry) => stopped,
+            () = more_signals => Ok(()),
         }
     };
     control_plane.stop().await;

@@ -92,3 +92,51 @@ def test_up_makes_the_cluster_that_its_machine_joins(binary, outport):
     assert not outport.ecs.list_container_instances(cluster="default")["containerInstanceArns"]
     outport.stop()
     outport.assert_nothing_left()
+
+
+def run_deaf_task(outport, app_image):
+    """A task that does not listen to SIGTERM and has two minutes to end."""
+    uri = outport.push(app_image, "app", "1.0")
+    definition = outport.register(
+        "deaf", [{"name": "main", "image": f"{uri}:1.0", "memory": 16, "stopTimeout": 120,
+                  "command": ["sh", "-c", "trap '' TERM; while true; do sleep 1; done"]}])
+    arn = outport.run(definition)["taskArn"]
+    outport.reaches(arn, "RUNNING")
+    return arn
+
+
+def test_a_stop_says_what_it_waits_for_and_a_second_signal_kills(outport, app_image):
+    outport.start()
+    arn = run_deaf_task(outport, app_image)
+    outport.process.send_signal(signal.SIGHUP)
+    until(lambda: 'event="tasks_being_stopped"' in outport.log(), "it says what it waits for", 90)
+    log = outport.log()
+    assert "stopping 1 task, 150 seconds at most; another Ctrl-C kills what still runs" in log
+    (line,) = [line for line in log.splitlines() if 'event="tasks_being_stopped"' in line][:1]
+    assert f"{arn.rpartition('/')[2]} (deaf:1)" in line and "seconds_max=1" in line, line
+    assert outport.process.poll() is None
+    outport.process.send_signal(signal.SIGTERM)
+    # Far less than the two minutes that the task has.
+    assert outport.process.wait(timeout=60) == 0
+    outport.assert_nothing_left()
+    assert "killing the tasks" in outport.log()
+    outport.start()
+    (container,) = outport.task(arn)["containers"]
+    assert (outport.task(arn)["lastStatus"], container["exitCode"]) == ("STOPPED", 137)
+    outport.stop()
+
+
+def test_a_stop_gives_a_task_the_time_of_its_definition(outport, app_image):
+    """More than a task has that must go at once."""
+    outport.start()
+    uri = outport.push(app_image, "app", "1.0")
+    command = "trap 'sleep 4; exit 7' TERM; while true; do sleep 0.1; done"
+    definition = outport.register(
+        "slow", [{"name": "main", "image": f"{uri}:1.0", "memory": 16, "stopTimeout": 60,
+                  "command": ["sh", "-c", command]}])
+    arn = outport.run(definition)["taskArn"]
+    outport.reaches(arn, "RUNNING")
+    outport.stop(patience_s=90)
+    outport.start()
+    assert outport.task(arn)["containers"][0]["exitCode"] == 7
+    outport.stop()

@@ -49,7 +49,7 @@ class Outport:
                 [*self.within, self.binary, "up", "--data-dir", self.data_dir, "--listen",
                  self.listen, *self.range_options(), *options],
                 stdout=output or log, stderr=output or log, stdin=subprocess.DEVNULL,
-                # A second signal would mean "leave the tasks": a Ctrl-C is not for it, but for us.
+                # A second signal would mean "kill the tasks": a Ctrl-C is not for it, but for us.
                 start_new_session=True, env={**os.environ, **(env or {})})
         self._clients.clear()
         if ready:
@@ -85,6 +85,11 @@ class Outport:
         """Whatever the test did: nothing of it stays on the machine."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                # Tasks that do not listen are killed.
+                self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(timeout=90)
             except subprocess.TimeoutExpired:
@@ -157,7 +162,11 @@ class Outport:
     # -- tasks
 
     def register(self, family, containers, **options):
-        """A task definition of one or more containers; answers family:revision."""
+        """A task definition of one or more containers; answers family:revision.
+
+        What the first process of a container does not listen to ends it after the stop timeout: a short one here.
+        """
+        containers = [{"stopTimeout": 2, **container} for container in containers]
         answer = self.ecs.register_task_definition(
             family=family, containerDefinitions=containers, **options)["taskDefinition"]
         return f"{answer['family']}:{answer['revision']}"

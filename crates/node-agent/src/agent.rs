@@ -6,7 +6,7 @@ mod equipment;
 pub(crate) mod following;
 mod leaving;
 mod leftovers;
-mod orders;
+pub(crate) mod orders;
 pub(crate) mod tasks;
 mod unreadable;
 mod upkeep;
@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 
 use equipment::{machine, runtime};
 use following::{follow_assignments, keep_certificate, register, registration};
-use leaving::{empty_trash, remove_containers};
+use leaving::{empty_trash, remove_containers, wait_for_tasks};
 use tasks::Tasks;
 use upkeep::{keep_run_dir, measure_log_lag, restore_rules, sweep_images, watch_room};
 
@@ -47,10 +47,11 @@ use crate::run_dir;
 use crate::task::runner::StopReason;
 use crate::task_record::TaskRecords;
 
-/// After a stop of everything the tasks have this long beyond their own stop timeouts.
-const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
-/// How often it is said what is waited for.
-const STOP_WORD_INTERVAL: Duration = Duration::from_secs(5);
+/// After a stop of everything the tasks have this long: the longest stop timeout, which is 120 seconds, and what it takes
+/// to note and to let go.
+pub const STOP_ALL_PATIENCE: Duration = Duration::from_secs(150);
+/// And this once they are killed.
+const KILL_ALL_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the control plane has to take the last report and drop the stopped tasks.
 const FORGET_PATIENCE: Duration = Duration::from_secs(5);
 const FORGET_LOOK: Duration = Duration::from_millis(20);
@@ -200,32 +201,21 @@ impl Agent {
         Ok(agent)
     }
 
+    /// The tasks that are not STOPPED, each with its task definition.
+    pub fn unstopped(&self) -> Vec<String> {
+        self.shared.tasks.unstopped()
+    }
+
     /// Stops every task gracefully, waits until the control plane knows, and removes what the node
-    /// made on this host.
-    pub async fn stop_tasks(self, reason: &str) -> Result<(), AgentError> {
+    /// made on this host. Once `hurry` is over the tasks are killed and not waited for.
+    pub async fn stop_tasks(
+        self,
+        reason: &str,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), AgentError> {
         self.shared.accepts_tasks.store(false, Ordering::Release);
         self.shared.tasks.stop_all(StopReason(reason.to_owned()));
-        let task_reports = self.shared.tasks.task_reports();
-        let stopped = async {
-            let mut said = tokio::time::Instant::now();
-            while !task_reports.all_stopped() {
-                if said.elapsed() >= STOP_WORD_INTERVAL {
-                    said = tokio::time::Instant::now();
-                    tracing::info!(
-                        event = "tasks_being_stopped",
-                        tasks = task_reports.unstopped(),
-                        "waiting for tasks to stop"
-                    );
-                }
-                tokio::time::sleep(FORGET_LOOK).await;
-            }
-        };
-        if tokio::time::timeout(STOP_ALL_PATIENCE, stopped).await.is_err() {
-            tracing::error!(
-                event = "tasks_not_stopped",
-                "some tasks did not stop in time and are removed"
-            );
-        }
+        wait_for_tasks(&self.shared.tasks, hurry).await;
         let forgotten = async {
             while !self.shared.tasks.are_forgotten() {
                 tokio::time::sleep(FORGET_LOOK).await;

@@ -348,7 +348,7 @@ async fn tasks_of_a_newer_control_plane_are_reported_failed_and_nothing_else() {
         }
     };
     tokio::time::timeout(PATIENCE, followed).await.expect("it is followed");
-    agent.stop_tasks("the test is over").await.unwrap();
+    agent.stop_tasks("the test is over", std::future::pending()).await.unwrap();
     assert!(!Path::new("/run/outport").join(&instance).exists());
 }
 

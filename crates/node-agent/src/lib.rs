@@ -51,7 +51,8 @@ pub use outport_task_network::{HostAccess, TransportProtocol};
 pub use outport_user_namespace::SubordinateIds;
 
 pub use agent::{
-    Agent, AgentError, AgentSettings, check_addresses, forget_identity, remove_everything,
+    Agent, AgentError, AgentSettings, STOP_ALL_PATIENCE, check_addresses, forget_identity,
+    remove_everything,
 };
 pub use container_spec::OpenFiles;
 pub use host::capacity;

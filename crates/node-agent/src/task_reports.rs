@@ -92,10 +92,11 @@ impl TaskReports {
         self.lock().reports.values().all(|report| report.status >= TaskStatus::Stopped)
     }
 
-    /// How many tasks are not STOPPED.
-    pub fn unstopped(&self) -> usize {
+    /// The tasks that are not STOPPED.
+    pub fn unstopped(&self) -> Vec<TaskId> {
         let held = self.lock();
-        held.reports.values().filter(|report| report.status < TaskStatus::Stopped).count()
+        let unstopped = held.reports.values().filter(|report| report.status < TaskStatus::Stopped);
+        unstopped.map(|report| report.task.clone()).collect()
     }
 
     /// Waits for a change since the last wait.

@@ -34,7 +34,7 @@ pub(super) fn order_of(task: &TaskAssignment) -> Order {
 }
 
 /// An order is never taken back.
-pub(super) fn raise(orders: &watch::Sender<Order>, order: Order) {
+pub(crate) fn raise(orders: &watch::Sender<Order>, order: Order) {
     orders.send_if_modified(|known| {
         let higher = rank(&order) > rank(known);
         if higher {
@@ -48,6 +48,7 @@ pub(super) fn rank(order: &Order) -> u8 {
     match order {
         Order::Run => 0,
         Order::Stop(_) => 1,
-        Order::Forget => 2,
+        Order::Hurry(..) => 2,
+        Order::Forget => 3,
     }
 }

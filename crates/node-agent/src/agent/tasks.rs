@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use outport_model::task::StopCode;
 use outport_model::{NodeId, TaskId, TaskStatus};
@@ -25,6 +26,10 @@ use crate::task_reports::{Change, TaskReports};
 
 /// AWS's text for tasks whose host went away. Source: "Stopped tasks error messages".
 const HOST_STOPPED: &str = "Host was stopped or restarted while the task ran.";
+
+/// How long a task has that takes all that the host's disk has: until it is gone it goes on taking, and nobody else can
+/// write. A guess: enough for one who stops at the signal.
+const STOP_ONE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Follows assignments, with a runner for each task. Dropping it leaves the tasks running. What it does for several tasks it
 /// does in the order of their ids, so that a run of it can be repeated.
@@ -49,6 +54,8 @@ pub struct Tasks<H> {
 }
 
 struct Runner {
+    /// The task definition, `family:revision`.
+    definition: String,
     orders: watch::Sender<Order>,
     work: JoinHandle<()>,
 }
@@ -157,6 +164,8 @@ impl<H: NodeHost> Tasks<H> {
 
     fn run(&self, record: TaskRecord, order: Order, origin: Origin) {
         let task = record.report.task.clone();
+        let TaskAssignment { family, revision, .. } = &record.assignment;
+        let definition = format!("{family}:{revision}");
         let span = life_log::span(&record.assignment);
         // Before the generation is taken over: a report says every task of its generation.
         self.task_reports.put(record.report.clone());
@@ -174,7 +183,7 @@ impl<H: NodeHost> Tasks<H> {
         if let Some(reason) = self.stopping.get() {
             raise(&orders, Order::Stop(Some(reason.clone())));
         }
-        runners.insert(task, Runner { orders, work });
+        runners.insert(task, Runner { definition, orders, work });
     }
 
     /// Orders every task to stop, and every one that an assignment under way still brings.
@@ -186,11 +195,30 @@ impl<H: NodeHost> Tasks<H> {
         }
     }
 
-    /// Ends one task for a reason of the node's own.
+    /// Kills what is left after [`Tasks::stop_all`], without another word.
+    pub fn kill_all(&self) {
+        let Some(reason) = self.stopping.get() else { return };
+        for runner in self.runners().values() {
+            raise(&runner.orders, Order::Hurry(reason.clone(), Duration::ZERO));
+        }
+    }
+
+    /// Ends one task for a reason of the node's own that cannot wait.
     pub fn stop_one(&self, task: &TaskId, reason: StopReason) {
         if let Some(runner) = self.runners().get(task) {
-            raise(&runner.orders, Order::Stop(Some(reason)));
+            raise(&runner.orders, Order::Hurry(reason, STOP_ONE_TIMEOUT));
         }
+    }
+
+    /// The tasks that are not STOPPED, each with its task definition.
+    pub fn unstopped(&self) -> Vec<String> {
+        let runners = self.runners();
+        let unstopped = self.task_reports.unstopped().into_iter();
+        let named = unstopped.map(|task| match runners.get(&task) {
+            Some(Runner { definition, .. }) => format!("{task} ({definition})"),
+            None => task.to_string(),
+        });
+        named.collect()
     }
 
     /// Whether every task that was here is forgotten.

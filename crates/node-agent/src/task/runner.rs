@@ -7,6 +7,7 @@ mod ending;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outport_model::TaskStatus;
 use outport_model::task::ContainerStatus;
@@ -29,6 +30,9 @@ pub enum Order {
     Run,
     /// `None`: the control plane asked for it and knows why.
     Stop(Option<StopReason>),
+    /// For a reason of the node's own that cannot wait: what has not ended within this time is killed, whatever its own
+    /// stop timeout.
+    Hurry(StopReason, Duration),
     /// No longer assigned: stop it if it runs, then forget it.
     Forget,
 }
@@ -402,7 +406,7 @@ impl<H: TaskHost> TaskRunner<H> {
     /// The node's own reason to stop, if the control plane did not ask for it.
     fn ordered_cause(&self) -> Option<StopCause> {
         match self.order() {
-            Order::Stop(Some(StopReason(reason))) => {
+            Order::Stop(Some(StopReason(reason))) | Order::Hurry(StopReason(reason), _) => {
                 Some(StopCause { code: outport_model::task::StopCode::TerminationNotice, reason })
             }
             _ => None,

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 
 use super::host::{Adopted, ContainerExit, PulledImage, StartError, TaskHost};
 use super::runner::{Order, Origin, StopReason, TaskRunner};
+use crate::agent::orders::raise;
 use crate::task_record::{TaskRecord, TaskRecords};
 use crate::task_reports::TaskReports;
 
@@ -507,19 +508,29 @@ async fn the_log_of_a_task_that_stopped_before_it_was_delivered_is_found() {
     assert_eq!(*host.looked_for.lock().unwrap(), ["a", "b"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_task_that_the_node_itself_ends_has_no_long_time_for_it() {
+/// Whether a deaf task that has 120 seconds, and is being stopped by the control plane, has stopped some seconds after
+/// another order.
+async fn has_stopped_after(seconds: u64, order: Order) -> bool {
     let host = FakeHost { deaf: true, ..FakeHost::default() };
     let bench = Bench::start(host, &["slow"], None);
     bench.reaches(TaskStatus::Running).await;
-    let begun = tokio::time::Instant::now();
     bench.orders.send_replace(Order::Stop(None));
     bench.reaches(TaskStatus::Stopping).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    bench.orders.send_replace(Order::Stop(Some(StopReason("the disk".to_owned()))));
-    bench.reaches(TaskStatus::Stopped).await;
-    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
-    assert!(bench.log().await.contains("terminate slow, kill slow"));
+    raise(&bench.orders, order);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    bench.task_reports.reports()[0].status == TaskStatus::Stopped
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_cannot_be_waited_for_has_no_long_time_for_it() {
+    let reason = || StopReason("the disk".to_owned());
+    let two = Duration::from_secs(2);
+    assert!(!has_stopped_after(1, Order::Hurry(reason(), two)).await);
+    assert!(has_stopped_after(4, Order::Hurry(reason(), two)).await);
+    assert!(has_stopped_after(1, Order::Hurry(reason(), Duration::ZERO)).await);
+    // A node that ends leaves each the time that its definition gives it.
+    assert!(!has_stopped_after(119, Order::Stop(Some(reason()))).await);
+    assert!(has_stopped_after(124, Order::Stop(Some(reason()))).await);
 }
 
 #[tokio::test(start_paused = true)]

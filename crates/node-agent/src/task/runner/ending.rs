@@ -33,9 +33,6 @@ const FORGET_RETRY_FIRST: Duration = Duration::from_secs(1);
 const FORGET_RETRY_MAX: Duration = Duration::from_secs(60);
 /// Fargate's longest stop timeout; nothing waits longer. Source: `stopTimeout`.
 const STOP_TIMEOUT_S_MAX: u32 = 120;
-/// And this for a task that the node itself ends, because it takes all that the host's disk has: until it is gone it goes
-/// on taking, and nobody else can write. A guess: enough for one who stops at the signal.
-const NODES_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<H: TaskHost> TaskRunner<H> {
     /// SIGTERM, the stop timeout, SIGKILL; in the reverse order of the dependencies.
@@ -64,8 +61,8 @@ impl<H: TaskHost> TaskRunner<H> {
                 deadlines.insert(index, Instant::now() + timeout);
             }
             // It may have been stopping for another reason when this one came.
-            if let Order::Stop(Some(_)) = self.order() {
-                let last = *hurried.get_or_insert_with(|| Instant::now() + NODES_STOP_TIMEOUT);
+            if let Order::Hurry(_, timeout) = self.order() {
+                let last = *hurried.get_or_insert_with(|| Instant::now() + timeout);
                 deadlines.values_mut().for_each(|deadline| *deadline = last.min(*deadline));
             }
             if !self.stages.contains(&Stage::Running) {

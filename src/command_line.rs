@@ -1,5 +1,6 @@
 //! The command line: a contract, since scripts rely on it.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -44,6 +45,9 @@ pub enum Command {
     Events(Events),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
+    /// Say what a start would take for each option, and where that comes from
+    #[command(subcommand)]
+    Config(Config),
     /// One container's keeper; started by a node, never by hand
     #[command(hide = true)]
     Shim { directory: PathBuf },
@@ -67,6 +71,10 @@ pub struct DataDir {
     /// Where all state is kept
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "OUTPORT_DATA_DIR")]
     pub data_dir: PathBuf,
+    /// The file with values for options that are not given; /etc/outport/outport.toml if that is there
+    #[arg(long, value_name = "FILE", env = "OUTPORT_CONFIG")]
+    #[allow(dead_code, reason = "it is read before there is a command line")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -115,25 +123,26 @@ pub struct ControlPlaneOptions {
     pub root_secret_access_key: Option<String>,
     /// Host, and port unless it is that of --listen, by which clients elsewhere reach this server; the
     /// registry's address for those that came by no name of this host
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::tls::public_address)]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::tls::public_address, env = "OUTPORT_PUBLIC_ADDRESS")]
     pub public_address: Option<String>,
-    /// A further name or address that the server's certificate is good for; may be given several times
-    #[arg(long, value_name = "NAME")]
+    /// A further name or address that the server's certificate is good for; may be given several times, or
+    /// several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "OUTPORT_TLS_NAME")]
     pub tls_name: Vec<ServerName>,
     /// A certificate of your own for clients, with its chain (PEM); nodes go on with the installation's
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "OUTPORT_TLS_CERTIFICATE")]
     pub tls_certificate: Option<PathBuf>,
     /// Its key (PEM); both files are read again when they change
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(long, value_name = "FILE", requires = "tls_certificate", env = "OUTPORT_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
     /// Who is answered without TLS
-    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    #[arg(long, value_name = "WHO", value_enum, default_value_t, env = "OUTPORT_PLAIN_HTTP")]
     pub plain_http: PlainHttp,
     /// GiB that the registry's images may take; half of the disk unless given
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", env = "OUTPORT_REGISTRY_GIB")]
     pub registry_gib: Option<u32>,
     /// GiB that CloudWatch Logs may take; a quarter of the disk unless given
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", env = "OUTPORT_LOGS_GIB")]
     pub logs_gib: Option<u32>,
     /// MiB that clusters, services, tasks and task definitions may take together; they are all in memory
     #[arg(
@@ -145,7 +154,7 @@ pub struct ControlPlaneOptions {
     )]
     pub state_mib: u32,
     /// Do not tell podman, skopeo and buildah on this host that the registry speaks plain HTTP
-    #[arg(long)]
+    #[arg(long, env = "OUTPORT_NO_HOST_INTEGRATION")]
     pub no_host_integration: bool,
 }
 
@@ -167,10 +176,10 @@ pub struct NodeOptions {
     #[arg(long, value_name = "NAME", env = "OUTPORT_CLUSTER")]
     pub cluster: Option<String>,
     /// CPU units to offer (1,024 a core); all cores unless given
-    #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..), env = "OUTPORT_CPU_UNITS")]
     pub cpu_units: Option<u32>,
     /// MiB of memory to offer; all but a reserve for the system unless given
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), env = "OUTPORT_MEMORY_MIB")]
     pub memory_mib: Option<u32>,
     /// GiB that the containers of a task may write, where a Fargate task does not say another size
     #[arg(
@@ -182,7 +191,7 @@ pub struct NodeOptions {
     )]
     pub task_storage_gib: u32,
     /// Let each task write until the disk of this machine is full (for hosts without loop devices)
-    #[arg(long, conflicts_with = "task_storage_gib")]
+    #[arg(long, conflicts_with = "task_storage_gib", env = "OUTPORT_UNLIMITED_TASK_STORAGE")]
     pub unlimited_task_storage: bool,
     /// GiB that images may take, unpacked; those that no task uses go first, longest unused before others
     #[arg(
@@ -194,22 +203,27 @@ pub struct NodeOptions {
     )]
     pub images_gib: u32,
     /// Run containers with this OCI runtime (a path to runc, crun, youki, runsc) instead of our own
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "OUTPORT_OCI_RUNTIME")]
     pub oci_runtime: Option<PathBuf>,
     /// Give containers power over this host when they ask for it: privileged, and capabilities such
     /// as SYS_ADMIN. Whoever may register a task definition is then root here
-    #[arg(long)]
+    #[arg(long, env = "OUTPORT_ALLOW_PRIVILEGED")]
     pub allow_privileged: bool,
     /// Let root in a container be root of this host, as in Docker: no user namespace for each task
-    #[arg(long)]
+    #[arg(long, env = "OUTPORT_NO_USER_NAMESPACES")]
     pub no_user_namespaces: bool,
     /// The ids of this host for users and groups of tasks, 65,536 for each, as a line of /etc/subuid
     /// says them: from 2000224256 on for 2,245 tasks unless given
-    #[arg(long, value_name = "FIRST:COUNT", conflicts_with = "no_user_namespaces")]
+    #[arg(
+        long,
+        value_name = "FIRST:COUNT",
+        conflicts_with = "no_user_namespaces",
+        env = "OUTPORT_SUBORDINATE_IDS"
+    )]
     pub subordinate_ids: Option<SubordinateIds>,
     /// Let tasks reach these ports of this host, such as 5432 or udp/514, or all: otherwise name
     /// servers, published ports, an Outport that listens on more than loopback, and no more
-    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', env = "OUTPORT_OPEN_TO_TASKS")]
     pub open_to_tasks: Vec<String>,
 }
 
@@ -222,7 +236,7 @@ pub struct Up {
     #[command(flatten)]
     pub node: NodeOptions,
     /// Leave the tasks running on SIGINT and SIGTERM; the next `outport up` takes them over
-    #[arg(long)]
+    #[arg(long, env = "OUTPORT_KEEP_TASKS")]
     pub keep_tasks: bool,
 }
 
@@ -241,10 +255,10 @@ pub struct Node {
     #[command(flatten)]
     pub data_dir: DataDir,
     /// The control plane's address, such as https://10.0.0.1:4566
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "OUTPORT_SERVER")]
     pub server: String,
     /// A file with the join token (the server keeps it as <data dir>/join-token)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "OUTPORT_JOIN_TOKEN_FILE")]
     pub join_token_file: PathBuf,
     #[command(flatten)]
     pub node: NodeOptions,
@@ -336,6 +350,19 @@ pub struct Cleanup {
     /// Clean up after every instance on this host that does not run
     #[arg(long)]
     pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print each option's value and whether it is a flag's, the environment's, the file's, stored or the default
+    Show(ConfigShow),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigShow {
+    /// The command and its options, such as `server --listen :4566`; `up` unless given
+    #[arg(value_name = "COMMAND AND OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
 }
 
 fn default_vpc_help() -> String {

@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod command_line;
+mod configuration;
 mod control_plane;
 mod data_dir;
 mod disk_watch;
@@ -36,15 +37,17 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use command_line::{Command, CommandLine, LogOptions};
+use command_line::{Command, Config, LogOptions};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: outport_memory::Allocator = outport_memory::ALLOCATOR;
 
 fn main() -> ExitCode {
-    let command = CommandLine::parse().command;
+    let command = match configuration::read() {
+        Ok(command_line) => command_line.command,
+        Err(error) => return failed(&error),
+    };
     match command {
         Command::Shim { directory } => outport_container_runtime::shim::run(&directory),
         Command::Unpack { limits } => {
@@ -58,13 +61,16 @@ fn main() -> ExitCode {
     outport_memory::bound_arenas();
     let status = match run(command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::fail(format_args!("{error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => return failed(&error),
     };
     output::finish();
     status
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    output::fail(format_args!("{error:#}"));
+    output::finish();
+    ExitCode::FAILURE
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -75,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ps(options) => operator::ps(&options),
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),
+        Command::Config(Config::Show(options)) => configuration::show(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use outport_certificates::{
     JoinToken, NodeRequest, OwnCertificate, ServerName, ServerNames, ServerTls, ServerTlsOptions,
     VerifiedRequest, node_id,
@@ -34,7 +34,9 @@ impl ListenerTls {
             (Some(certificate), Some(key)) => {
                 Some(OwnCertificate { certificate: certificate.clone(), key: key.clone() })
             }
-            _ => None,
+            (None, None) => None,
+            // The command line is refused before; a configuration file comes as far as here.
+            _ => bail!("--tls-certificate and --tls-key go together: give both or none"),
         };
         let (scope, mut given) = (scope.clone(), options.tls_name.clone());
         if !options.listen.ip().is_unspecified() {

@@ -53,8 +53,11 @@ class Outport:
                 start_new_session=True, env={**os.environ, **(env or {})})
         self._clients.clear()
         if ready:
-            until(self._is_ready, "outport says that it is ready", 90)
+            self.wait_until_ready()
         return self
+
+    def wait_until_ready(self):
+        until(self._is_ready, "outport says that it is ready", 90)
 
     def range_options(self):
         return ["--default-vpc-cidr", self.vpc_cidr] if self.vpc_cidr else []

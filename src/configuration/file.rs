@@ -1,0 +1,119 @@
+//! The configuration file: one TOML table whose keys are the long names of options.
+//!
+//! **Invariant:** each entry is an option that there is, with values of its kind, and knows its line.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// How alike two names must be that one is offered for the other, of 1.
+const ALIKE: f64 = 0.8;
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Flag,
+    One,
+    List,
+}
+
+/// An option that the file may have.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// A line of the file.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    /// As they would stand on the command line; several only of a list.
+    pub values: Vec<String>,
+    path: PathBuf,
+    line: usize,
+}
+
+impl Entry {
+    /// `FILE:LINE`.
+    pub fn place(&self) -> impl fmt::Display {
+        format!("{}:{}", self.path.display(), self.line)
+    }
+
+    /// Whether it is more than a flag that is off.
+    pub fn says_something(&self) -> bool {
+        self.values != ["false"]
+    }
+}
+
+/// # Errors
+/// When the file cannot be read, or has anything in it that is not understood: one line, with the place in the file.
+pub fn read(path: &Path, known: &[Known]) -> Result<Vec<Entry>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let line = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    let place = |at: usize| format!("{}:{}", path.display(), line(at));
+    let table = DeTable::parse(&text).map_err(|error| {
+        let place = place(error.span().map_or(0, |span| span.start));
+        anyhow!("{place}: {}", error.message())
+    })?;
+    let mut entries = Vec::new();
+    for (key, value) in table.get_ref() {
+        let (name, at) = (key.get_ref().as_ref(), key.span().start);
+        let Some(option) = known.iter().find(|known| known.name == name) else {
+            bail!("{}: {}", place(at), unknown(name, known));
+        };
+        let values = values(option.kind, value)
+            .map_err(|problem| anyhow!("{}: {name} takes {problem}", place(at)))?;
+        entries.push(Entry {
+            name: name.to_owned(),
+            values,
+            path: path.to_owned(),
+            line: line(at),
+        });
+    }
+    Ok(entries)
+}
+
+fn unknown(name: &str, known: &[Known]) -> String {
+    let likeness = |known: &&Known| strsim::jaro_winkler(name, &known.name);
+    let nearest = known.iter().max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
+    match nearest.filter(|nearest| likeness(nearest) >= ALIKE) {
+        Some(nearest) => format!("there is no option {name}; did you mean {}?", nearest.name),
+        None => {
+            format!("there is no option {name}: `outport up --help` lists those that there are")
+        }
+    }
+}
+
+/// What an option takes is said when it is given something else.
+fn values(kind: Kind, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, String> {
+    match (kind, value.get_ref()) {
+        (Kind::Flag, DeValue::Boolean(flag)) => Ok(vec![flag.to_string()]),
+        (Kind::Flag, other) => Err(format!("true or false, not a {}", other.type_str())),
+        (Kind::List, DeValue::Array(items)) => items
+            .iter()
+            .map(|item| {
+                one(item.get_ref()).ok_or_else(|| {
+                    format!("a list of texts or numbers, not a {} in it", item.get_ref().type_str())
+                })
+            })
+            .collect(),
+        (_, other) => match one(other) {
+            Some(text) => Ok(vec![text]),
+            None => Err(format!("a text or a number, not a {}", other.type_str())),
+        },
+    }
+}
+
+/// Numbers may be in quotes and need not: a port and an account are both.
+fn one(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        _ => None,
+    }
+}

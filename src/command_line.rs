@@ -5,13 +5,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use outport_certificates::ServerName;
 use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
 
+use crate::manual;
+
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
 #[derive(Debug, Parser)]
-#[command(name = "outport", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "outport",
+    version = manual::VERSION,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = manual::HELP
+)]
 pub struct CommandLine {
     #[command(subcommand)]
     pub command: Command,
@@ -23,6 +32,7 @@ pub enum Command {
     ///
     /// SIGINT, SIGTERM or SIGHUP stops the tasks gracefully and leaves nothing behind on the host; a second one kills
     /// them, a third one ends at once and leaves the rest to `outport cleanup`.
+    #[command(after_help = manual::HELP_UP)]
     Up(Up),
     /// Run the control plane only; nodes join it with its join token
     Server(Server),
@@ -48,6 +58,12 @@ pub enum Command {
     /// Say what a start would take for each option, and where that comes from
     #[command(subcommand)]
     Config(Config),
+    /// Print the version and the commit that it is built from
+    Version,
+    /// Print what completes this command line in a shell: outport completions bash > /etc/bash_completion.d/outport
+    Completions { shell: Shell },
+    /// Write a page for `man` of each command into a directory, such as /usr/local/share/man/man1
+    Man { directory: PathBuf },
     /// One container's keeper; started by a node, never by hand
     #[command(hide = true)]
     Shim { directory: PathBuf },

@@ -15,6 +15,7 @@ mod installation;
 mod instances;
 mod inventory;
 mod listen_address;
+mod manual;
 mod memory;
 mod metrics_page;
 mod node;
@@ -82,6 +83,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
+        Command::Version => manual::print_version(),
+        Command::Completions { shell } => manual::print_completions(shell),
+        Command::Man { directory } => manual::write_pages(&directory),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {

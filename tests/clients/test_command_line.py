@@ -100,3 +100,27 @@ def test_a_clash_of_addresses_is_said_at_the_start(outport, shared_outport, bina
                   f"127.0.0.1:{outport.port}", "--default-vpc-cidr", shared_outport.vpc_cidr)
     assert refused.returncode != 0
     assert "--default-vpc-cidr" in refused.stderr, refused.stderr
+
+
+def test_version_completions_and_pages_come_of_the_program_itself(binary, tmp_path):
+    """Without a data directory, a configuration file that is read, or root."""
+    env = {"PATH": os.environ["PATH"], "OUTPORT_CONFIG": str(tmp_path / "none.toml")}
+    version = run(binary, "version", env=env).stdout
+    assert version.startswith("outport ") and "commit" in version
+    assert run(binary, "--version", env=env).stdout == version
+    bash = run(binary, "completions", "bash", env=env).stdout
+    syntax = subprocess.run(["bash", "-n"], input=bash, text=True, capture_output=True)
+    assert syntax.returncode == 0 and "--images-gib" in bash, syntax.stderr
+    for shell in ("zsh", "fish", "powershell"):
+        assert "images-gib" in run(binary, "completions", shell, env=env).stdout
+    assert run(binary, "man", tmp_path / "man1", env=env).returncode == 0
+    pages = {page.name for page in (tmp_path / "man1").iterdir()}
+    assert {"outport.1", "outport-up.1", "outport-config-show.1"} <= pages, pages
+    assert not any("shim" in page for page in pages)
+
+
+def test_the_help_has_examples_and_where_to_read_on(binary):
+    for command in (["--help"], ["up", "--help"]):
+        text = run(binary, *command).stdout
+        for part in ("Examples:", "RUST_LOG", "OUTPORT_", "docs/guide/"):
+            assert part in text, (command, part)

@@ -1,0 +1,120 @@
+//! What the command line says of itself: completions for shells, pages for `man`, and what stands below the help.
+//!
+//! **Invariant:** all of it is made of the one command line that is parsed, so it cannot say anything else.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Command;
+use clap_complete::Shell;
+
+use crate::configuration::command;
+use crate::output;
+
+/// The version, and the commit that it is built from.
+pub const VERSION: &str = env!("OUTPORT_VERSION");
+
+/// Below the help.
+pub const HELP: &str = "\
+Examples:
+  sudo outport up                          run everything on this machine, until Ctrl-C
+  eval \"$(sudo outport env)\"               point the AWS CLI and SDKs of this shell here
+  aws ecs list-clusters                    and use them
+  outport config show                      what a start would take for each option, and why
+
+Each option of up, server and node can also be said in the environment (OUTPORT_..., see their help) and in
+/etc/outport/outport.toml. RUST_LOG says what is logged: RUST_LOG=warn.
+
+Guide: docs/guide/ of the sources, /usr/share/doc/outport/ of a package";
+
+/// Below the help of `up`.
+pub const HELP_UP: &str = "\
+Examples:
+  sudo outport up                                  with the defaults, for clients on this machine
+  sudo outport up --listen :4566 --keep-tasks      for clients elsewhere too; tasks outlive it
+  sudo outport up --region eu-west-1               fixed by the first start, and remembered
+  sudo OUTPORT_IMAGES_GIB=100 outport up           the same as --images-gib 100
+
+Then, in another shell: eval \"$(sudo outport env)\"
+RUST_LOG says what is logged: RUST_LOG=warn. Guide: docs/guide/configuration.md of the sources,
+/usr/share/doc/outport/ of a package";
+
+/// `outport version`.
+///
+/// # Errors
+/// When it cannot be printed.
+pub fn print_version() -> Result<()> {
+    output::answer(&format!("outport {VERSION}\n")).context("cannot print")
+}
+
+/// `outport completions`.
+///
+/// # Errors
+/// When they cannot be printed.
+pub fn print_completions(shell: Shell) -> Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut visible(), "outport", &mut text);
+    output::answer(&String::from_utf8(text)?).context("cannot print")
+}
+
+/// `outport man`: a page for each command.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn write_pages(directory: &Path) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(directory)?;
+        clap_mangen::generate_to(visible(), directory)
+    };
+    write().with_context(|| format!("cannot write to {}", directory.display()))
+}
+
+/// Without what is never started by hand.
+fn visible() -> Command {
+    let whole = command();
+    let shown =
+        whole.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect::<Vec<_>>();
+    let about = whole.get_long_about().or(whole.get_about()).cloned();
+    let mut command =
+        Command::new("outport").version(VERSION).propagate_version(true).after_help(HELP);
+    if let Some(about) = about {
+        command = command.about(about);
+    }
+    command.subcommands(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_of_every_command_but_the_hidden_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        write_pages(directory.path()).unwrap();
+        let page = |name: &str| std::fs::read_to_string(directory.path().join(name));
+        for sub in command().get_subcommands() {
+            let there = page(&format!("outport-{}.1", sub.get_name())).is_ok();
+            assert_eq!(there, !sub.is_hide_set(), "{}", sub.get_name());
+        }
+        let up = page("outport-up.1").unwrap();
+        assert!(up.contains("OUTPORT_IMAGES_GIB") && up.contains("RUST_LOG"), "{up}");
+        assert!(page("outport.1").unwrap().contains("/etc/outport/outport.toml"));
+    }
+
+    #[test]
+    fn completions_know_the_options_and_no_hidden_command() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell] {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut visible(), "outport", &mut text);
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains("images-gib") && !text.contains("shim"), "{shell}");
+        }
+    }
+
+    #[test]
+    fn the_version_names_the_commit_or_says_why_not() {
+        let (version, origin) = VERSION.split_once(" (").unwrap();
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+        assert!(origin.contains("commit"), "{origin}");
+    }
+}

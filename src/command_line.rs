@@ -58,6 +58,10 @@ pub enum Command {
     /// Say what a start would take for each option, and where that comes from
     #[command(subcommand)]
     Config(Config),
+    /// Check whether this host has what Outport needs, with what to do about each thing that it lacks
+    ///
+    /// The exit code is 1 when something is missing that Outport does not work without.
+    Doctor(Doctor),
     /// Print the version and the commit that it is built from
     Version,
     /// Print what completes this command line in a shell: outport completions bash > /etc/bash_completion.d/outport
@@ -379,6 +383,18 @@ pub struct ConfigShow {
     /// The command and its options, such as `server --listen :4566`; `up` unless given
     #[arg(value_name = "COMMAND AND OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print JSON: {"ok": …, "checks": [{"name", "state": "ok" | "warning" | "failed", "found", "fix"}]}
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data_dir: DataDir,
+    /// As the start has them that is asked about.
+    #[command(flatten)]
+    pub node: NodeOptions,
 }
 
 fn default_vpc_help() -> String {

@@ -9,6 +9,7 @@ mod configuration;
 mod control_plane;
 mod data_dir;
 mod disk_watch;
+mod doctor;
 mod environment;
 mod health;
 mod installation;
@@ -83,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Version => manual::print_version(),
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { directory } => manual::write_pages(&directory),

@@ -81,16 +81,12 @@ fn configured(arguments: &[OsString]) -> Result<Configured> {
 /// The whole command line, with flags that the environment and a file can say, and that take a word of their own to
 /// overrule those: `--keep-tasks=false`.
 pub fn command() -> Command {
-    let mut command = CommandLine::command();
-    for name in CONFIGURABLE {
-        command = command.mut_subcommand(name, |sub| {
-            sub.mut_args(|arg| match arg.get_action() {
-                ArgAction::SetTrue => flag(arg),
-                _ => arg,
-            })
-        });
-    }
-    command
+    CommandLine::command().mut_subcommands(|sub| {
+        sub.mut_args(|arg| match (arg.get_action(), arg.get_env()) {
+            (ArgAction::SetTrue, Some(_)) => flag(arg),
+            _ => arg,
+        })
+    })
 }
 
 fn flag(arg: Arg) -> Arg {

@@ -20,6 +20,7 @@ Examples:
   sudo outport up                          run everything on this machine, until Ctrl-C
   eval \"$(sudo outport env)\"               point the AWS CLI and SDKs of this shell here
   aws ecs list-clusters                    and use them
+  sudo outport status                      whether all is well
   outport config show                      what a start would take for each option, and why
 
 Each option of up, server and node can also be said in the environment (OUTPORT_..., see their help) and in

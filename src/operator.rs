@@ -1,7 +1,7 @@
 //! `outport status`, `ps`, `logs` and `events`: which Outport is asked, and where its answer goes.
 
 use std::env;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use outport_operator::{
@@ -9,10 +9,9 @@ use outport_operator::{
 };
 
 use crate::command_line::{Asked, Events, Logs, Ps, Status};
+use crate::configuration;
 use crate::data_dir::DataDir;
 use crate::output;
-
-const DATA_DIR_DEFAULT: &str = "/var/lib/outport";
 
 pub fn status(options: &Status) -> Result<()> {
     let status = StatusOptions { cluster: options.asked.cluster.clone() };
@@ -39,7 +38,8 @@ pub fn logs(options: &Logs) -> Result<()> {
         tail: options.tail,
         with_times: options.timestamps,
         is_json: options.asked.json,
-        node: Some(data_dir(&options.asked).join("node")),
+        // Who may not read the configuration asks a node elsewhere.
+        node: data_dir(&options.asked).ok().map(|data_dir| data_dir.join("node")),
     };
     let api = Api::new(endpoint(&options.asked)?)?;
     runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer))
@@ -56,8 +56,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn data_dir(asked: &Asked) -> &Path {
-    asked.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR_DEFAULT))
+fn data_dir(asked: &Asked) -> Result<PathBuf> {
+    asked.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
 }
 
 /// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory.
@@ -81,7 +81,7 @@ fn endpoint(asked: &Asked) -> Result<Endpoint> {
             authority: of_environment("AWS_CA_BUNDLE").map(Into::into),
         });
     }
-    let published = DataDir::published(data_dir(asked))?;
+    let published = DataDir::published(&data_dir(asked)?)?;
     Ok(Endpoint {
         url: published.url,
         region: published.region,

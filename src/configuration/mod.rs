@@ -19,7 +19,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::command_line::CommandLine;
+use crate::command_line::{CommandLine, DATA_DIR};
 use file::{Entry, Kind, Known};
 
 pub use show::show;
@@ -115,13 +115,33 @@ fn file_of(options: &ArgMatches) -> Result<Option<PathBuf>> {
     if let Ok(Some(path)) = options.try_get_one::<PathBuf>("config") {
         return Ok(Some(path.clone()));
     }
-    let usual = Path::new(FILE);
-    Ok(usual.try_exists().with_context(|| format!("cannot read {FILE}"))?.then(|| usual.to_owned()))
+    usual_file()
 }
 
-/// Whether a command has any option that the file may have.
+fn usual_file() -> Result<Option<PathBuf>> {
+    let usual = Path::new(FILE);
+    let is_there = usual.try_exists().with_context(|| format!("cannot read {FILE}"))?;
+    Ok(is_there.then(|| usual.to_owned()))
+}
+
+/// The data directory of whoever is told none and has no other option of the file.
+///
+/// # Errors
+/// When the file is wrong.
+pub fn usual_data_dir() -> Result<PathBuf> {
+    let named = std::env::var_os("OUTPORT_CONFIG").map(PathBuf::from);
+    let Some(path) = named.map_or_else(usual_file, |named| Ok(Some(named)))? else {
+        return Ok(DATA_DIR.into());
+    };
+    let entries = file::read(&path, &known(&command()))?;
+    let data_dir = entries.iter().find(|entry| entry.name == "data-dir");
+    let value = data_dir.and_then(|entry| entry.values.first());
+    Ok(value.map_or_else(|| DATA_DIR.into(), PathBuf::from))
+}
+
+/// Those that can be told which file.
 fn reads_file(command: &Command, name: &str) -> bool {
-    known(command).iter().any(|known| has_option(command, name, &known.name))
+    has_option(command, name, "config")
 }
 
 fn has_option(command: &Command, name: &str, long: &str) -> bool {

@@ -42,6 +42,8 @@ def test_each_option_is_shown_with_where_it_is_from(binary, outport, tmp_path):
     outport.wait_until_ready()
     assert outport.summary()["VPC"] == outport.vpc_cidr
     assert run(binary, "env", env=env).stdout.count("'test'") == 1
+    status = run(binary, "status", "--json", env=env)
+    assert status.returncode == 0 and "edge" in status.stdout, status.stderr
     outport.stop()
     said = shown(binary, env=env)
     assert said["region"] == ("eu-west-1", "stored")

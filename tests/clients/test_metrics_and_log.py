@@ -83,8 +83,9 @@ def test_each_metric_of_the_page_counts(at_work):
 
 
 def lines(outport):
-    """Of the log. The one line on standard output is for whoever started it."""
-    return [json.loads(line) for line in outport.log().splitlines() if not line.startswith(READY)]
+    """Of the log. What stands on standard output is for whoever started it."""
+    said = (READY, *(f"  {name} " for name in outport.summary()))
+    return [json.loads(line) for line in outport.log().splitlines() if not line.startswith(said)]
 
 
 def test_each_line_of_the_log_is_an_object_with_its_ids(at_work):

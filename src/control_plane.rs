@@ -117,8 +117,9 @@ impl ControlPlane {
         let (store, logs, registry) =
             open_parts(parts, Shares::of(options, data_dir.path())?).await?;
         store.limit_bytes(u64::from(options.state_mib) << 20);
-        let Settled { scope, vpc_cidr } = wanted.settle(&installation::known(&store.snapshot()))?;
-        let cidr = range_for(vpc_cidr, own_node)?;
+        let known = installation::known(&store.snapshot());
+        let Settled { scope, vpc_cidr } = wanted.settle(&known)?;
+        let cidr = range_for(vpc_cidr, known.contains_key(&scope), own_node)?;
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
         let authority = tls.authority_for_clients(options);
@@ -349,13 +350,23 @@ pub fn now_ms() -> i64 {
 
 /// The range of the default VPC: a free one if nobody said any. Where the tasks of this host are to be in it, it is
 /// looked at before it is written down for good.
-fn range_for(settled: Option<Ipv4Cidr>, own_node: Option<&OwnNode>) -> Result<Ipv4Cidr> {
+fn range_for(
+    settled: Option<Ipv4Cidr>,
+    is_stored: bool,
+    own_node: Option<&OwnNode>,
+) -> Result<Ipv4Cidr> {
     let usual = Ipv4Cidr::parse(default_vpc::DEFAULT_CIDR).context("no usual range");
     let Some(OwnNode { instance, .. }) = own_node else { return settled.map_or(usual, Ok) };
     let check = |cidr: Ipv4Cidr| outport_node_agent::check_addresses(instance, &cidr.to_string());
     if let Some(cidr) = settled {
-        check(cidr)?;
-        return Ok(cidr);
+        return match check(cidr) {
+            Ok(()) => Ok(cidr),
+            // Another one is no way out.
+            Err(error) if is_stored && error.is_address_clash() => Err(anyhow!(error)).context(
+                "the range of this data directory is fixed: free it on this host, or start with another data directory",
+            ),
+            Err(error) => Err(error.into()),
+        };
     }
     let chosen =
         vpc_range::choose(&outport_node_agent::host_name_servers(), |cidr| match check(cidr) {

@@ -50,6 +50,12 @@ def test_a_free_range_is_taken_and_kept(outport, clashing_host):
     outport.start()
     assert outport.summary()["VPC"] == chosen
     outport.stop()
+    # And what uses the chosen one now has to go: it is not exchanged.
+    subprocess.run([*clashing_host, "ip", "route", "add", chosen, "dev", "lo"], check=True)
+    done = subprocess.run([*clashing_host, outport.binary, "up", "--data-dir", outport.data_dir,
+                           "--listen", str(outport.port)], capture_output=True, text=True, timeout=90)
+    assert done.returncode == 1
+    assert "the range of this data directory is fixed: free it on this host" in done.stderr
     outport.assert_nothing_left()
 
 

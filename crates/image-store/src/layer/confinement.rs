@@ -32,6 +32,8 @@ const LANDLOCK_ABI: ABI = ABI::V2;
 /// The deepest way to a directory is open at once, and some files.
 const OPEN_FILES_MAX: u64 = 512;
 const PROCESSOR_GRACE_S: u64 = 5;
+/// What an allocator may map beside what it has mapped before.
+const ALLOCATOR_BYTES: u64 = 64 << 20;
 
 /// What a process that only removes trees may use.
 const REMOVING: &[&str] = &[
@@ -101,12 +103,23 @@ pub enum Work<'limits> {
     Remove,
 }
 
+/// The bytes of addresses that the process may have. The program's allocator maps a GiB of them at its start, of which it uses
+/// what it needs: where that is the limit already, it cannot even have the few pages by which it finds its own, and whether
+/// it needs them depends on where the kernel put the rest. `status`: of `/proc/self`.
+fn address_space(memory_bytes_max: u64, status: &str) -> u64 {
+    let size =
+        status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
+    let mapped = size.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1024);
+    memory_bytes_max.max(mapped.saturating_add(ALLOCATOR_BYTES))
+}
+
 /// Gives up everything but what `work` in `directory` needs.
 pub fn confine(directory: &Path, work: Work<'_>) -> io::Result<()> {
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     limit(Resource::Nofile, OPEN_FILES_MAX)?;
     if let Work::Unpack(limits) = work {
-        limit(Resource::As, limits.memory_bytes_max)?;
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        limit(Resource::As, address_space(limits.memory_bytes_max, &status))?;
         // The signal of the first can be told from others; the second kills.
         limit(Resource::Cpu, limits.processor_time_max_s + PROCESSOR_GRACE_S)?;
         let hard = rustix::process::getrlimit(Resource::Cpu).maximum;
@@ -205,6 +218,14 @@ mod tests {
     const OUTSIDE: &str = "OUTPORT_TEST_OUTSIDE";
 
     /// Landlock knows neither modes nor owners. Needs root.
+    #[test]
+    fn what_the_allocator_has_mapped_before_takes_nothing_away() {
+        let gib = 1 << 30;
+        assert_eq!(address_space(gib, "Name:\tx\nVmSize:\t   20480 kB\n"), gib);
+        assert_eq!(address_space(gib, "VmSize:\t 1048576 kB\n"), gib + ALLOCATOR_BYTES);
+        assert_eq!(address_space(gib, ""), gib);
+    }
+
     #[test]
     fn what_is_outside_keeps_its_mode_and_owner() {
         if let (Some(directory), Some(outside)) =

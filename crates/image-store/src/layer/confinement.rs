@@ -217,7 +217,6 @@ mod tests {
     const CONFINED_IN: &str = "OUTPORT_TEST_CONFINED_IN";
     const OUTSIDE: &str = "OUTPORT_TEST_OUTSIDE";
 
-    /// Landlock knows neither modes nor owners. Needs root.
     #[test]
     fn what_the_allocator_has_mapped_before_takes_nothing_away() {
         let gib = 1 << 30;
@@ -226,6 +225,7 @@ mod tests {
         assert_eq!(address_space(gib, ""), gib);
     }
 
+    /// Landlock knows neither modes nor owners. Needs root.
     #[test]
     fn what_is_outside_keeps_its_mode_and_owner() {
         if let (Some(directory), Some(outside)) =

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** a check changes nothing on the host, and says of what is missing what to do about it.
 
+mod confinement;
 mod firewall;
 mod software;
 mod system;
@@ -70,12 +71,13 @@ impl Check {
 }
 
 /// In the order in which they are made and told.
-pub const CHECKS: [Check; 16] = [
+pub const CHECKS: [Check; 17] = [
     Check { name: "root", weight: Weight::Start, look: system::root },
     Check { name: "OCI runtime", weight: Weight::Start, look: software::oci_runtime },
     Check { name: "overlayfs", weight: Weight::Start, look: system::overlayfs },
     Check { name: "namespaces", weight: Weight::Start, look: system::namespaces },
     Check { name: "control groups", weight: Weight::Start, look: system::control_groups },
+    Check { name: "confinement", weight: Weight::Start, look: confinement::confinement },
     Check { name: "nft", weight: Weight::Start, look: software::nft },
     Check { name: "nftables", weight: Weight::Essential, look: firewall::nftables },
     Check { name: "task disks", weight: Weight::Essential, look: software::task_disks },

@@ -20,6 +20,7 @@ mod interrupt;
 mod metrics;
 mod mutants;
 mod outport;
+mod package;
 mod process;
 mod random;
 mod reservation;
@@ -49,6 +50,8 @@ enum Chore {
     },
     /// Show the main job, from a pushed image to a service, on a scratch data directory
     Demo(demo::Options),
+    /// Make what Outport is installed from: tarball, .deb, container image, bill of materials
+    Package(package::Options),
     /// Measure, beside peers that are measured in the same run
     Bench(bench::Options),
     /// Write docs/performance.md from docs/performance.json, which `bench --all` writes
@@ -101,6 +104,7 @@ fn main() -> Result<()> {
     match Chore::parse() {
         Chore::Test { quick, part } => test::run_tests(&repository, quick, part),
         Chore::Demo(options) => demo::run_demo(&repository, options),
+        Chore::Package(options) => package::run(&repository, options),
         Chore::Bench(options) => bench::run(&repository, options),
         Chore::Performance { check } => bench::run_page(&repository, check),
         Chore::Campaign(campaign) => campaign::run(&repository, campaign),

@@ -171,6 +171,7 @@ fn run_pytest(repository: &Path, directories: &[&str], counts: &mut Counts) -> R
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUNBUFFERED", "1")
         .env("OUTPORT_BINARY", &binary)
+        .env("OUTPORT_XTASK", std::env::current_exe()?)
         .env("PATH", setup::path_with(&programs)?);
     run_counting(&mut pytest, PYTEST_PATIENCE, counts)
 }

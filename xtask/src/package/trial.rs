@@ -1,0 +1,133 @@
+//! `--try`: the .deb on a fresh Debian, from its installation to its purge.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+
+use super::Release;
+use super::architecture::Architecture;
+use crate::process::{command, output};
+use crate::setup;
+
+const SUITE: &str = "bookworm";
+const PROGRAMS: [(&str, &str); 1] = [("debootstrap", "debootstrap")];
+const UNITS: &str = "usr/lib/systemd/system";
+/// What an administrator has added.
+const OWN_LINE: &str = "OUTPORT_REGION=eu-west-1\n";
+
+/// Fails early where it cannot be tried.
+pub fn prepare(architecture: Architecture) -> Result<()> {
+    setup::require_root()?;
+    if !architecture.is_this_machine() {
+        bail!("--try executes what is packaged: not with --arch {}", architecture.debian());
+    }
+    setup::install_packages(&PROGRAMS)
+}
+
+pub fn run(release: &Release, mirror: &str) -> Result<()> {
+    let debian = Debian { root: release.scratch.join("debian") };
+    super::say("a fresh Debian, in which the .deb is tried");
+    std::fs::create_dir_all(&debian.root)?;
+    // It mounts /proc and /sys there: where nobody else sees them, and gone when it ends, however it does.
+    let bootstrap = ["--mount", "--", "debootstrap", "--variant=minbase", SUITE];
+    output(command(&release.scratch, "unshare", bootstrap).arg(&debian.root).arg(mirror))?;
+    let deb = format!("outport_{}_{}.deb", release.version, release.architecture.debian());
+    std::fs::copy(release.out.join(&deb), debian.root.join("old.deb"))?;
+    debian.make_next(release)?;
+
+    debian.execute(&[
+        "apt-get",
+        "install",
+        "--quiet=2",
+        "--yes",
+        "--no-install-recommends",
+        "/old.deb",
+    ])?;
+    debian.check_installed(&release.version)?;
+    println!("    installed; nothing is enabled; `outport --version` is {}", release.version);
+
+    let default = debian.root.join("etc/default/outport");
+    let changed = std::fs::read_to_string(&default)? + OWN_LINE;
+    std::fs::write(&default, &changed)?;
+    std::fs::create_dir_all(debian.root.join("var/lib/outport/control"))?;
+    debian.execute(&["dpkg", "--install", "/next.deb"])?;
+    debian.check_installed(&release.version)?;
+    ensure!(
+        std::fs::read_to_string(&default)? == changed,
+        "the upgrade has changed {}",
+        default.display()
+    );
+    println!("    upgraded; the settings are what they were");
+
+    debian.execute(&["dpkg", "--remove", "outport"])?;
+    ensure!(
+        !debian.has("usr/bin/outport") && default.exists(),
+        "removal takes all but the settings"
+    );
+    debian.execute(&["dpkg", "--purge", "outport"])?;
+    ensure!(
+        !default.exists() && debian.has("var/lib/outport/control"),
+        "purge takes all but the data"
+    );
+    println!("    removed and purged; the data is kept");
+    Ok(())
+}
+
+struct Debian {
+    root: PathBuf,
+}
+
+impl Debian {
+    /// The same package with a later version.
+    fn make_next(&self, release: &Release) -> Result<()> {
+        let tree = release.scratch.join("next");
+        let (old, next) = (self.root.join("old.deb"), self.root.join("next.deb"));
+        let words = [Path::new("--raw-extract"), &old, &tree];
+        output(&mut command(&release.scratch, "dpkg-deb", words))?;
+        let control = tree.join("DEBIAN/control");
+        let text = std::fs::read_to_string(&control)?;
+        let version = format!("Version: {}", release.version);
+        std::fs::write(&control, text.replace(&version, &format!("{version}+next")))?;
+        let words = [
+            Path::new("--root-owner-group"),
+            Path::new("-Zgzip"),
+            Path::new("--build"),
+            &tree,
+            &next,
+        ];
+        output(&mut command(&release.scratch, "dpkg-deb", words))?;
+        Ok(())
+    }
+
+    fn check_installed(&self, version: &str) -> Result<()> {
+        let said = self.execute(&["/usr/bin/outport", "--version"])?;
+        ensure!(said.trim() == format!("outport {version}"), "it says {said}");
+        // Says each file that is not what the package has; changed settings are marked with a c.
+        let differences = self.execute(&["dpkg", "--verify", "outport"])?;
+        let other = differences.lines().find(|line| !line.ends_with(" c /etc/default/outport"));
+        ensure!(other.is_none(), "not as in the package: {differences}");
+        for (unit, _) in super::deb::UNITS {
+            ensure!(self.has(&format!("{UNITS}/{unit}")), "{unit} is missing");
+            let link = format!("etc/systemd/system/multi-user.target.wants/{unit}");
+            ensure!(!self.has(&link), "{unit} is enabled");
+        }
+        for program in ["usr/sbin/nft", "usr/sbin/mkfs.ext4"] {
+            ensure!(self.has(program), "{program} is missing");
+        }
+        Ok(())
+    }
+
+    fn execute(&self, words: &[&str]) -> Result<String> {
+        let mut chroot = command(Path::new("/"), "chroot", [&self.root]);
+        output(
+            chroot
+                .args(words)
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+        )
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.root.join(path).symlink_metadata().is_ok()
+    }
+}

@@ -1,0 +1,27 @@
+"""`cargo xtask package`, as a person would call it, without its build: it packages a program that is there."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE_S = 600
+
+
+def package(binary, out, *options, check=True):
+    """The files that it made, by what their names end with."""
+    # `cargo xtask test` names itself: a cargo would look whether to build it anew.
+    xtask = os.environ.get("OUTPORT_XTASK")
+    chore = [xtask] if xtask else ["cargo", "run", "--quiet", "--package", "xtask", "--"]
+    done = subprocess.run(
+        [*chore, "package", "--binary", binary, "--out", out, *options], cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+    if not check:
+        return done
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return {path.name: path for path in Path(out).iterdir()}
+
+
+def digests(files):
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}

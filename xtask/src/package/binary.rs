@@ -40,6 +40,8 @@ impl Binary {
         build.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env_remove("RUSTFLAGS");
         // What is of C names its files in assertions.
         build.env("CFLAGS", option("-ffile-prefix-map").collect::<Vec<_>>().join(" "));
+        // mimalloc says when it was compiled. The same for every commit, as cargo does not compile it anew for the next.
+        build.env("SOURCE_DATE_EPOCH", "0");
         if !architecture.is_this_machine() {
             let gcc = format!("{}-gcc", architecture.gnu());
             let name = target.replace('-', "_");

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-ESSENTIAL = {"root", "OCI runtime", "overlayfs", "namespaces", "control groups", "nft", "nftables",
+ESSENTIAL = {"root", "OCI runtime", "overlayfs", "namespaces", "control groups", "confinement", "nft", "nftables",
              "task disks", "disk space"}
 
 

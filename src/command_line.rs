@@ -36,6 +36,8 @@ pub enum Command {
     Up(Up),
     /// Run the control plane only; nodes join it with its join token
     Server(Server),
+    /// Run a command, such as a test, with an Outport of its own: on a free port and range, gone at the end
+    Run(Run),
     /// Run tasks on this machine for a control plane
     ///
     /// SIGINT, SIGTERM or SIGHUP ends it and leaves the tasks running, with their network and its rules; the next start takes
@@ -68,6 +70,9 @@ pub enum Command {
     Completions { shell: Shell },
     /// Write a page for `man` of each command into a directory, such as /usr/local/share/man/man1
     Man { directory: PathBuf },
+    /// The Outport of a command; started by `outport run`, never by hand
+    #[command(hide = true)]
+    Scratch(Up),
     /// One container's keeper; started by a node, never by hand
     #[command(hide = true)]
     Shim { directory: PathBuf },
@@ -261,6 +266,21 @@ pub struct Up {
 }
 
 #[derive(Debug, Args)]
+pub struct Run {
+    /// When the command fails, write the Outport's log, the list of its tasks and what each of them wrote to this directory
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
+    /// The command and its arguments, behind --
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
 pub struct Server {
     #[command(flatten)]
     pub log: LogOptions,
@@ -292,6 +312,30 @@ pub struct Env {
     /// users take `outport ca > outport-ca.pem` and name that
     #[arg(long)]
     pub https: bool,
+    /// For which shell, or what else reads it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: EnvFormat,
+    /// Only for the services that are answered here (AWS_ENDPOINT_URL_ECS and so on), so that another emulator can stand
+    /// beside for the others
+    #[arg(long)]
+    pub services: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EnvFormat {
+    /// eval "$(outport env)" in a POSIX shell
+    #[default]
+    Sh,
+    /// outport env --format fish | source
+    Fish,
+    /// outport env --format powershell | Invoke-Expression
+    Powershell,
+    /// outport env --format github >> "$GITHUB_ENV"
+    Github,
+    /// A file of NAME='value' lines, as docker compose and many libraries read them
+    Dotenv,
+    /// One object
+    Json,
 }
 
 #[derive(Debug, Args)]

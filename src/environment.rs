@@ -1,9 +1,10 @@
-//! `outport env`: shell lines for `eval "$(outport env)"`.
+//! `outport env`: lines for `eval "$(outport env)"`, and the same for other shells, files and CI systems.
 
 use anyhow::{Context, Result};
 use outport_certificates::authority_file;
+use serde_json::Value;
 
-use crate::command_line::{Ca, Env};
+use crate::command_line::{Ca, Env, EnvFormat};
 use crate::data_dir::{DataDir, Endpoint};
 use crate::output;
 
@@ -15,7 +16,7 @@ pub fn print(options: &Env) -> Result<()> {
             .clone()
             .context("the last Outport of this data directory did not speak TLS: start it again")?;
     }
-    output::answer(&export_lines(&endpoint)).context("cannot print")
+    output::answer(&lines(&endpoint, options.format, options.services)).context("cannot print")
 }
 
 /// `outport ca`: the authority's certificate, for whoever keeps trust in a place of its own.
@@ -27,25 +28,67 @@ pub fn print_authority(options: &Ca) -> Result<()> {
     output::answer(&text).context("cannot print")
 }
 
-fn export_lines(endpoint: &Endpoint) -> String {
+/// The variables of AWS's tools and SDKs, in the order in which they are printed. With `by_service` the endpoint is that of
+/// the services that are answered here alone, so that another emulator can stand beside for the rest (AWS SDKs and Tools
+/// Reference Guide, "Service-specific endpoints").
+pub fn variables(endpoint: &Endpoint, by_service: bool) -> Vec<(String, String)> {
+    const SERVICES: [&str; 5] = ["ECS", "ECR", "EC2", "CLOUDWATCH_LOGS", "STS"];
     let Endpoint { url, region, key, authority, .. } = endpoint;
     let authority = authority.as_ref().filter(|_| url.starts_with("https://"));
-    let authority = authority.map(|path| path.display().to_string());
-    let lines = [
-        ("AWS_ENDPOINT_URL", Some(url)),
-        ("AWS_CA_BUNDLE", authority.as_ref()),
-        ("AWS_ACCESS_KEY_ID", Some(&key.access_key_id)),
-        ("AWS_SECRET_ACCESS_KEY", Some(&key.secret_access_key)),
-        ("AWS_REGION", Some(region)),
-        ("AWS_DEFAULT_REGION", Some(region)),
-    ];
-    let given = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    given.map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
+    let url_names: Vec<String> = if by_service {
+        SERVICES.iter().map(|service| format!("AWS_ENDPOINT_URL_{service}")).collect()
+    } else {
+        vec!["AWS_ENDPOINT_URL".to_owned()]
+    };
+    let mut all: Vec<(String, String)> =
+        url_names.into_iter().map(|name| (name, url.clone())).collect();
+    let mut add = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
+    if let Some(authority) = authority {
+        add("AWS_CA_BUNDLE", &authority.display().to_string());
+    }
+    add("AWS_ACCESS_KEY_ID", &key.access_key_id);
+    add("AWS_SECRET_ACCESS_KEY", &key.secret_access_key);
+    add("AWS_REGION", region);
+    add("AWS_DEFAULT_REGION", region);
+    all
+}
+
+fn lines(endpoint: &Endpoint, format: EnvFormat, by_service: bool) -> String {
+    let variables = variables(endpoint, by_service);
+    let line = |(name, value): &(String, String)| match format {
+        EnvFormat::Sh => format!("export {name}={}\n", quoted(value)),
+        EnvFormat::Fish => format!("set -gx {name} {};\n", quoted_for_fish(value)),
+        EnvFormat::Powershell => format!("$Env:{name} = '{}'\n", value.replace('\'', "''")),
+        EnvFormat::Github => format!("{name}={value}\n"),
+        EnvFormat::Dotenv => format!("{name}={}\n", quoted_for_dotenv(value)),
+        EnvFormat::Json => String::new(),
+    };
+    match format {
+        EnvFormat::Json => {
+            let pairs = variables.into_iter().map(|(name, value)| (name, Value::from(value)));
+            format!("{:#}\n", Value::Object(pairs.collect()))
+        }
+        _ => variables.iter().map(line).collect(),
+    }
 }
 
 /// For any POSIX shell: nothing inside single quotes is special but the quote itself.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Of fish: a backslash and the quote itself are special inside single quotes.
+fn quoted_for_fish(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+/// Inside single quotes all readers of such files take a value as it is; one with that quote in it stands in double ones.
+fn quoted_for_dotenv(text: &str) -> String {
+    if !text.contains('\'') {
+        return format!("'{text}'");
+    }
+    let escaped = text.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
+    format!("\"{escaped}\"")
 }
 
 #[cfg(test)]
@@ -63,17 +106,52 @@ mod tests {
             authority: Some("/data/tls/authority.pem".into()),
         };
         let https = Endpoint { url: "https://a:1".into(), ..endpoint.clone() };
-        let lines = export_lines(&https);
-        assert!(lines.starts_with(
+        let of_https = lines(&https, EnvFormat::Sh, false);
+        assert!(of_https.starts_with(
             "export AWS_ENDPOINT_URL='https://a:1'\nexport AWS_CA_BUNDLE='/data/tls/authority.pem'\n"
         ));
         assert_eq!(
-            export_lines(&endpoint),
+            lines(&endpoint, EnvFormat::Sh, false),
             "export AWS_ENDPOINT_URL='http://127.0.0.1:4566'\n\
              export AWS_ACCESS_KEY_ID='test'\n\
              export AWS_SECRET_ACCESS_KEY='it'\\''s $(x)'\n\
              export AWS_REGION='us-east-1'\n\
              export AWS_DEFAULT_REGION='us-east-1'\n"
         );
+    }
+
+    #[test]
+    fn each_format_has_its_own_quotes() {
+        let endpoint = Endpoint {
+            url: "http://127.0.0.1:4566".into(),
+            region: "us-east-1".into(),
+            key: KeyPair { access_key_id: "test".into(), secret_access_key: r"it's \$x".into() },
+            https_url: None,
+            authority: None,
+        };
+        let check = |format, expected: &str| {
+            let lines = lines(&endpoint, format, false);
+            assert!(lines.contains(expected), "{lines}");
+        };
+        check(EnvFormat::Fish, r"set -gx AWS_SECRET_ACCESS_KEY 'it\'s \\$x';");
+        check(EnvFormat::Powershell, r"$Env:AWS_SECRET_ACCESS_KEY = 'it''s \$x'");
+        check(EnvFormat::Github, "AWS_ENDPOINT_URL=http://127.0.0.1:4566\n");
+        check(EnvFormat::Dotenv, "AWS_REGION='us-east-1'\n");
+        check(EnvFormat::Dotenv, r#"AWS_SECRET_ACCESS_KEY="it's \\\$x""#);
+        check(EnvFormat::Json, r#""AWS_SECRET_ACCESS_KEY": "it's \\$x""#);
+    }
+
+    #[test]
+    fn other_emulators_keep_what_is_not_served_here() {
+        let endpoint = Endpoint {
+            url: "http://127.0.0.1:4566".into(),
+            region: "us-east-1".into(),
+            key: KeyPair { access_key_id: "a".into(), secret_access_key: "b".into() },
+            https_url: None,
+            authority: None,
+        };
+        let lines = lines(&endpoint, EnvFormat::Github, true);
+        assert!(lines.starts_with("AWS_ENDPOINT_URL_ECS=http://127.0.0.1:4566\n"), "{lines}");
+        assert!(!lines.contains("AWS_ENDPOINT_URL="), "{lines}");
     }
 }

@@ -28,6 +28,7 @@ mod preflight;
 mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;
+mod run_command;
 mod services;
 mod settings;
 mod stop_signal;
@@ -61,8 +62,12 @@ fn main() -> ExitCode {
     }
     outport_container_runtime::private::set_umask();
     outport_memory::bound_arenas();
-    let status = match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = match command {
+        Command::Run(options) => run_command::run(&options),
+        command => run(command).map(|()| ExitCode::SUCCESS),
+    };
+    let status = match ended {
+        Ok(status) => status,
         Err(error) => return failed(&error),
     };
     output::finish();
@@ -95,7 +100,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             in_runtime(options.log, control_plane::run(options))
         }
         Command::Node(options) => in_runtime(options.log, node::run(options)),
-        Command::Shim { .. } | Command::Unpack { .. } => Ok(()),
+        Command::Scratch(options) => in_runtime(options.log, run_command::scratch(options)),
+        Command::Run(_) | Command::Shim { .. } | Command::Unpack { .. } => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `outport status`, `ps`, `logs` and `events`: which Outport is asked, and where its answer goes.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use outport_operator::{
@@ -81,7 +81,12 @@ fn endpoint(asked: &Asked) -> Result<Endpoint> {
             authority: of_environment("AWS_CA_BUNDLE").map(Into::into),
         });
     }
-    let published = DataDir::published(&data_dir(asked)?)?;
+    endpoint_of(&data_dir(asked)?)
+}
+
+/// Of the Outport of a data directory.
+pub fn endpoint_of(data_dir: &Path) -> Result<Endpoint> {
+    let published = DataDir::published(data_dir)?;
     Ok(Endpoint {
         url: published.url,
         region: published.region,

@@ -10,9 +10,10 @@ use outport_node_agent::{Agent, AgentError, AgentSettings};
 use crate::command_line::Up;
 use crate::control_plane::{ControlPlane, OwnNode};
 use crate::data_dir::DataDir;
+use crate::settings::Settings;
 use crate::stop_signal::StopSignal;
 use crate::summary::Offered;
-use crate::{node, output, preflight};
+use crate::{node, output, preflight, vpc_range};
 
 /// How long a node that is starting is waited for when everything is to stop.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -78,6 +79,12 @@ fn stopping(tasks: usize) -> String {
     }
 }
 
+/// Whether this is a first start that is told no range.
+fn is_to_choose_a_range(data_dir: &DataDir, options: &Up) -> Result<bool> {
+    let is_told = options.control_plane.default_vpc_cidr.is_some();
+    Ok(!is_told && Settings::read(data_dir.path())?.default_vpc_cidr.is_none())
+}
+
 /// Runs until it is told to stop.
 pub async fn run(options: Up) -> Result<()> {
     let mut stop = StopSignal::listen()?;
@@ -86,6 +93,12 @@ pub async fn run(options: Up) -> Result<()> {
     let own_node = OwnNode {
         cluster: node::cluster(&data_dir, &options.node)?,
         instance: data_dir.instance().to_owned(),
+    };
+    // Until its node has it.
+    let turn = if is_to_choose_a_range(&data_dir, &options)? {
+        Some(vpc_range::Turn::take().await)
+    } else {
+        None
     };
     let mut control_plane =
         ControlPlane::start(&data_dir, &options.control_plane, Some(&own_node)).await?;
@@ -110,6 +123,7 @@ pub async fn run(options: Up) -> Result<()> {
             () = stop.received() => (Ok(None), true),
         }
     };
+    drop(turn);
     let mut agent = match started {
         Ok(Some(agent)) => {
             node::joined(&data_dir, &own_node.cluster);

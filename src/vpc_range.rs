@@ -3,11 +3,22 @@
 //! **Invariant:** what is chosen overlaps nothing that this host routes, asks for names, or has given to another Outport.
 
 use std::fmt::Display;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
 use outport_model::network::Ipv4Cidr;
 use outport_service_ec2::default_vpc::DEFAULT_CIDR;
+
+/// In memory, beside the locks of the instances.
+const TURN: &str = "/run/outport/first-start.lock";
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
+const TURN_POLL: Duration = Duration::from_millis(10);
 
 /// Tried in this order: AWS's own first, then what is seldom used by hosts. Docker takes its networks from 172.17.0.0 on
 /// upwards, so of these the last first.
@@ -78,6 +89,38 @@ pub fn choose<C: Display>(
          --default-vpc-cidr",
         CANDIDATES.len()
     ))
+}
+
+/// A first start's turn to choose. Until its node has the range nothing on the host tells another one that it is taken.
+pub struct Turn {
+    _lock: Option<Flock<File>>,
+}
+
+impl Turn {
+    /// Waits until no other first start on this host is about it; one that is stuck is waited for half a minute.
+    pub async fn take() -> Self {
+        let deadline = Instant::now() + TURN_PATIENCE;
+        loop {
+            match lock(Path::new(TURN)) {
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(TURN_POLL).await;
+                }
+                // Without a turn it is only less likely that the range is still free in the end, and that is looked at.
+                lock => return Self { _lock: lock.ok() },
+            }
+        }
+    }
+}
+
+fn lock(path: &Path) -> std::io::Result<Flock<File>> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
 }
 
 #[cfg(test)]

@@ -119,6 +119,11 @@ def test_the_environment_of_the_aws_cli_is_enough(shared_outport):
     assert [c["name"] for c in status["clusters"]] == ["default"]
     instance = status["instances"][0]
     assert instance["isConnected"] and 0 < instance["cpuFree"] <= instance["cpu"]
+    assert json.loads(local(outport, "env", "--format", "json")) == outport.env()
+    beside = dict(line.split("=", 1) for line in
+                  local(outport, "env", "--services", "--format", "github").splitlines())
+    assert "AWS_ENDPOINT_URL" not in beside
+    assert json.loads(ask(outport, "status", "--json", env=beside))["isReady"]
     wrong = {**outport.env(), "AWS_SECRET_ACCESS_KEY": "wrong"}
     refused = ask(outport, "ps", env=wrong, check=False)
     assert refused.returncode == 1 and "InvalidSignatureException" in refused.stderr, refused.stderr

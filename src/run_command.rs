@@ -1,0 +1,240 @@
+//! `outport run -- COMMAND`: an Outport of the command's own, for tests: on a free port and range, with the environment that
+//! points AWS tools to it, gone at the end.
+//!
+//! ```text
+//! outport run ── starts ──→ outport scratch   an `up` on a scratch data directory, which ends with its standard input
+//!      └─────── starts ──→ COMMAND
+//! ```
+//!
+//! **Invariant:** however `outport run` ends, by SIGKILL too, its pipe to the other one closes: that stops its tasks, at first
+//! with their own time and then without, and removes the directory.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use outport_operator::{Api, LogsOptions, PsOptions, Shape};
+use outport_tree_removal::remove_tree;
+
+use crate::command_line::{Run, Up};
+use crate::data_dir::DataDir;
+use crate::stop_signal::StopSignal;
+use crate::{environment, operator, output, preflight, up};
+
+const READY: &str = "outport is ready at ";
+/// What tasks get to end by themselves; tests leave some behind that nobody needs any more.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// Of the log of an Outport that did not start, as many lines are shown.
+const LINES_SHOWN: usize = 20;
+
+/// Runs the command; its exit code, or 128 and the signal that ended it.
+///
+/// # Errors
+/// When there can be no Outport, or no such command.
+pub fn run(options: &Run) -> Result<ExitCode> {
+    preflight::check_root()?;
+    let scratch = Scratch::make()?;
+    let mut outport = Outport::start(&scratch.0)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let mut stop = StopSignal::listen()?;
+        let status = command(options, &scratch.data_dir(), &mut stop).await?;
+        if !status.success() {
+            // It is the command that failed: what cannot be collected is not worth another error.
+            if let Err(error) = collect(options, &scratch).await {
+                output::complain(format_args!("cannot collect what there is: {error:#}"));
+            }
+        }
+        Ok::<_, anyhow::Error>(status)
+    });
+    let stopped = outport.stop();
+    let status = ended?;
+    stopped?;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// The command with the environment of the Outport. A signal ends the command first, so that what it does at its end
+/// still finds an Outport.
+async fn command(options: &Run, data_dir: &Path, stop: &mut StopSignal) -> Result<ExitStatus> {
+    let (program, arguments) = options.command.split_first().context("no command was given")?;
+    let endpoint = DataDir::published(data_dir)?;
+    let mut command = tokio::process::Command::new(program);
+    command
+        .args(arguments)
+        .envs(environment::variables(&endpoint, false))
+        // For `outport ps` and the like.
+        .env("OUTPORT_DATA_DIR", data_dir)
+        .env_remove("AWS_PROFILE")
+        .env_remove("AWS_SESSION_TOKEN");
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start {}", program.to_string_lossy()))?;
+    loop {
+        tokio::select! {
+            ended = child.wait() => return Ok(ended?),
+            () = stop.received() => {
+                let id = child.id().and_then(|id| i32::try_from(id).ok());
+                // One that has ended meanwhile takes no signal.
+                id.map(|id| kill(Pid::from_raw(id), Signal::SIGTERM));
+            }
+        }
+    }
+}
+
+/// What tells why a test failed: on standard error which tasks there were, and with `--logs` everything in files.
+async fn collect(options: &Run, scratch: &Scratch) -> Result<()> {
+    let data_dir = scratch.data_dir();
+    let api = Api::new(operator::endpoint_of(&data_dir)?)?;
+    let all = PsOptions { with_stopped: true, ..PsOptions::default() };
+    let tasks = outport_operator::ps(&api, &all, Shape::default()).await?;
+    if tasks.lines().count() > 1 {
+        output::complain(format_args!("the command failed; the tasks of its Outport:\n{tasks}"));
+    }
+    let Some(logs) = &options.logs else { return Ok(()) };
+    let made = || format!("cannot write to {}", logs.display());
+    std::fs::create_dir_all(logs).with_context(made)?;
+    std::fs::copy(scratch.log(), logs.join("outport.log")).with_context(made)?;
+    std::fs::write(logs.join("tasks.txt"), &tasks).with_context(made)?;
+    for id in tasks.lines().skip(1).filter_map(|line| line.split_whitespace().next()) {
+        let of = LogsOptions {
+            of: id.to_owned(),
+            with_times: true,
+            node: Some(data_dir.join("node")),
+            ..LogsOptions::default()
+        };
+        let mut text = String::new();
+        let read = outport_operator::logs(&api, &of, |part| {
+            text.push_str(part);
+            Ok(())
+        });
+        if let Err(error) = read.await {
+            text.push_str(&format!("{error:#}\n"));
+        }
+        std::fs::write(logs.join(format!("task-{id}.log")), text).with_context(made)?;
+    }
+    Ok(())
+}
+
+/// An `up` that ends with its standard input, and takes its data directory with it.
+pub async fn scratch(options: Up) -> Result<()> {
+    let data_dir = options.control_plane.data_dir.data_dir.clone();
+    let is_left_alone = Arc::new(AtomicBool::new(false));
+    let notices = Arc::clone(&is_left_alone);
+    // A thread of its own: a runtime would wait for the end of the read.
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        notices.store(true, Ordering::Release);
+        for _ in 0..2 {
+            // To this process: it cannot fail.
+            let _ = kill(Pid::this(), Signal::SIGTERM);
+            std::thread::sleep(STOP_PATIENCE);
+        }
+    });
+    let ended = up::run(options).await;
+    // Who started it still wants to read why it ended, and removes it then.
+    if is_left_alone.load(Ordering::Acquire) {
+        let parent = data_dir.parent().unwrap_or(&data_dir);
+        remove_tree(parent).with_context(|| format!("cannot remove {}", parent.display()))?;
+    }
+    ended
+}
+
+/// Data directory and log of the Outport.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("outport-run-{}", std::process::id()));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("outport.log")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // The other one has, unless it could not start.
+        if self.0.exists()
+            && let Err(error) = remove_tree(&self.0)
+        {
+            output::complain(format_args!("cannot remove {}: {error}", self.0.display()));
+        }
+    }
+}
+
+struct Outport(Child);
+
+impl Outport {
+    fn start(directory: &Path) -> Result<Self> {
+        let log = directory.join("outport.log");
+        let data_dir = directory.join("data");
+        let options: [OsString; 5] = [
+            "scratch".into(),
+            "--listen".into(),
+            "127.0.0.1:0".into(),
+            "--data-dir".into(),
+            data_dir.into(),
+        ];
+        let mut child = Command::new("/proc/self/exe")
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?)
+            // A Ctrl-C is for the command, and then for us.
+            .process_group(0)
+            .spawn()
+            .context("cannot start an Outport")?;
+        let said = child.stdout.take().context("its standard output")?;
+        let mut lines = BufReader::new(said).lines();
+        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with(READY));
+        if !is_ready {
+            let _ = child.wait();
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+            bail!("the Outport of the command did not start:\n{last}");
+        }
+        // What it says beside is nobody's, and it must not wait for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self(child))
+    }
+
+    /// Closes its standard input, and waits for its end.
+    fn stop(&mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        let status = self.0.wait()?;
+        if !status.success() {
+            bail!("the Outport of the command did not end well ({status})");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Outport {
+    fn drop(&mut self) {
+        // Once more does no harm.
+        if let Err(error) = self.stop() {
+            output::complain(error);
+        }
+    }
+}

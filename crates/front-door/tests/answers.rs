@@ -347,10 +347,8 @@ async fn metrics_and_a_head_request() {
 
 #[tokio::test]
 async fn what_is_logged_for_an_operation_has_the_ids_of_its_request() {
-    let (written, door) = (support::written::Written::default(), door().0);
-    let lines = written.clone();
-    let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
-    let _logging = tracing::subscriber::set_default(log);
+    let (written, _logging) = support::written::log();
+    let door = door().0;
     let answer = Sent::ecs("DescribeClusters", "{}").signed("ecs").answer(&door).await;
     assert_eq!(answer.status, 500);
     let lines = written.lines();

@@ -274,10 +274,7 @@ async fn plain_http_is_told_to_use_https_where_it_is_not_wanted() {
 /// Every line by its event and advice. Settings that are an `Arc<ServerConfig>` take every name for that of the node link.
 #[tokio::test]
 async fn what_comes_to_nothing_is_said_once_a_minute_for_a_peer_and_a_reason() {
-    let written = support::written::Written::default();
-    let lines = written.clone();
-    let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
-    let _logging = tracing::subscriber::set_default(log);
+    let (written, _logging) = support::written::log();
     let running = start(|builder| builder.plain_http(PlainHttp::Nobody)).await;
     for _ in 0..3 {
         assert!(how_over_http1(running.plain().await).await.starts_with("HTTP/1.1 421 "));

@@ -1,7 +1,9 @@
 //! What a test logs. A test has one thread, so its subscriber is the thread's.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
+
+use tracing::subscriber::DefaultGuard;
 
 /// Where the subscriber writes. A clone is the same.
 #[derive(Clone, Default)]
@@ -24,4 +26,18 @@ impl Write for Written {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// What this thread logs, as long as the guard is kept.
+pub fn log() -> (Written, DefaultGuard) {
+    // Of a line that a thread without a subscriber logs first, while there is one subscriber, tracing remembers that nobody
+    // wants it, for all threads. So there is one that wants all, and does nothing with it.
+    static EVERYBODY: Once = Once::new();
+    EVERYBODY.call_once(|| {
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    });
+    let written = Written::default();
+    let lines = written.clone();
+    let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+    (written, tracing::subscriber::set_default(log))
 }

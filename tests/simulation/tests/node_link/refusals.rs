@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use axum::extract::ConnectInfo;
 use outport_controllers::node_link::WithoutTls;
@@ -35,6 +35,12 @@ impl Written {
 }
 
 fn logging() -> (Written, tracing::subscriber::DefaultGuard) {
+    // Of a line that a thread without a subscriber logs first, while there is one subscriber, tracing remembers that nobody
+    // wants it, for all threads. So there is one that wants all, and does nothing with it.
+    static EVERYBODY: Once = Once::new();
+    EVERYBODY.call_once(|| {
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    });
     let written = Written::default();
     let lines = written.clone();
     let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();

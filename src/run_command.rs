@@ -126,7 +126,9 @@ async fn collect(options: &Run, scratch: &Scratch) -> Result<()> {
 }
 
 /// An `up` that ends with its standard input, and takes its data directory with it.
-pub async fn scratch(options: Up) -> Result<()> {
+pub async fn scratch(mut options: Up) -> Result<()> {
+    // Whatever the environment says.
+    options.keep_tasks = false;
     let data_dir = options.control_plane.data_dir.data_dir.clone();
     let is_left_alone = Arc::new(AtomicBool::new(false));
     let notices = Arc::clone(&is_left_alone);

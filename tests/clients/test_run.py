@@ -70,7 +70,8 @@ exit 3
 def test_nothing_stays_when_it_is_killed(binary):
     before = scratch_directories()
     process = subprocess.Popen([binary, "run", "--", "sh", "-c", "echo $$; exec sleep 600"],
-                               stdout=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "OUTPORT_KEEP_TASKS": "true"})
     command = int(process.stdout.readline())
     (directory,) = [path for path in scratch_directories() - before
                     if path.name.endswith(f"-{process.pid}")]

@@ -22,3 +22,12 @@ def test_the_first_task(outport, app_image, tmp_path):
         timeout=60).stdout)
     assert sorted(row["group"] for row in rows) == ["app", "app", "app", "family:app"]
     assert all(row["ports"][0].endswith(":8000") for row in rows)
+
+
+def test_tests_with_an_outport_of_their_own(binary, tmp_path):
+    pytest = ["pytest", "-q", "-p", "no:cacheprovider", "--basetemp", tmp_path / "tests"]
+    done = subprocess.run([binary, "run", "--", *pytest, EXAMPLES / "pytest"], text=True,
+                          capture_output=True, timeout=120,
+                          env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout

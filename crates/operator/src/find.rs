@@ -76,10 +76,8 @@ pub async fn meant(api: &Api, cluster: Option<&str>, word: &str) -> Result<Meant
     let name = name_of(word);
     let mut found = Vec::new();
     for cluster in clusters(api, cluster).await? {
-        let answer = api
-            .ecs("DescribeServices", json!({ "cluster": cluster, "services": [name] }))
-            .await
-            .unwrap_or_default();
+        let input = json!({ "cluster": cluster, "services": [name] });
+        let answer = api.ecs("DescribeServices", input).await?;
         if list(&answer, "services").iter().any(|service| text(service, "status") != "INACTIVE") {
             found.push(Meant::Service { cluster: cluster.clone(), name: name.to_owned() });
         }

@@ -62,7 +62,11 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
             let arn = text(task, "taskDefinitionArn").to_owned();
             if !definitions.contains_key(&arn) {
                 let input = json!({ "taskDefinition": arn });
-                let answer = api.ecs("DescribeTaskDefinition", input).await.unwrap_or_default();
+                let answer = match api.ecs("DescribeTaskDefinition", input).await {
+                    // A revision may be deleted while a task that has stopped is still shown.
+                    Err(error) if error.to_string().starts_with("ClientException") => Value::Null,
+                    answer => answer?,
+                };
                 definitions.insert(arn.clone(), answer["taskDefinition"].clone());
             }
             rows.push(row(task, &definitions[&arn]));

@@ -64,7 +64,7 @@ impl JsonWriter {
         self.text.push('"');
         let mut rest = text;
         // What needs no escape goes in one piece.
-        while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')) {
+        while let Some(at) = first_escaped(rest.as_bytes()) {
             self.text.push_str(&rest[..at]);
             match rest.as_bytes()[at] {
                 b'"' => self.text.push_str("\\\""),
@@ -120,6 +120,19 @@ impl Writer for JsonWriter {
     }
 }
 
+const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\')
+}
+
+/// Looks at pieces without a way out in between: the compiler makes one comparison of many bytes of that.
+fn first_escaped(text: &[u8]) -> Option<usize> {
+    const PIECE: usize = 32;
+    let piece_has = |piece: &[u8]| piece.iter().fold(false, |has, byte| has | is_escaped(*byte));
+    let number = text.chunks(PIECE).position(piece_has)?;
+    let start = number * PIECE;
+    text[start..].iter().position(|byte| is_escaped(*byte)).map(|at| start + at)
+}
+
 /// The numbers that JSON has no digits for.
 pub(super) fn number_words(value: f64) -> Option<&'static str> {
     if value.is_nan() {
@@ -150,5 +163,10 @@ mod tests {
         check("\"a\\b\"", r#""\"a\\b\"""#);
         check("a\nb\r\tc", r#""a\nb\r\tc""#);
         check("\0\u{1f}é\u{8}", r#""\u0000\u001fé\u0008""#);
+        // At the ends of the pieces that are looked at.
+        for plain in [31, 32, 33, 63, 64, 65] {
+            let plain = "a".repeat(plain);
+            check(&format!("{plain}\"{plain}"), &format!("\"{plain}\\\"{plain}\""));
+        }
     }
 }

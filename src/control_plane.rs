@@ -44,6 +44,7 @@ use crate::metrics_page;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
 use crate::registry_door::at_the_door;
+use crate::service_manager;
 use crate::services::{Iam, Served};
 use crate::stop_signal::StopSignal;
 use crate::summary::{self, Offered};
@@ -252,6 +253,7 @@ impl ControlPlane {
         let served = summary::Served { scope: &self.scope, vpc_cidr: self.vpc_cidr };
         let more = summary::lines(data_dir.path(), Some(served), offered);
         output::say(format_args!("outport is ready at {}\n{more}", self.url));
+        service_manager::is_ready();
     }
 
     /// Nothing is started any more; what nodes report is still taken.

@@ -29,6 +29,7 @@ mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;
 mod run_command;
+mod service_manager;
 mod services;
 mod settings;
 mod stop_signal;

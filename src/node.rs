@@ -13,6 +13,7 @@ use crate::installation;
 use crate::open_files;
 use crate::output;
 use crate::preflight;
+use crate::service_manager;
 use crate::settings::Settings;
 use crate::stop_signal::StopSignal;
 use crate::summary::{self, Offered};
@@ -42,6 +43,7 @@ pub async fn run(options: Node) -> Result<()> {
         "outport node is ready, its control plane is {}\n{more}",
         options.server
     ));
+    service_manager::is_ready();
     tokio::select! {
         () = stop.received() => {
             agent.detach();

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::service_manager;
+
 /// Signals this close together are one request.
 const ONE_REQUEST: Duration = Duration::from_millis(100);
 
@@ -34,6 +36,7 @@ impl StopSignal {
         if !self.noticed {
             self.next().await;
             self.noticed = true;
+            service_manager::is_stopping();
         }
         // `timeout` and some service managers signal a process and its group: one request, not two.
         let twins = async {

@@ -2,7 +2,9 @@
 
 import shutil
 import signal
+import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,25 @@ def test_a_stop_gives_a_task_the_time_of_its_definition(outport, app_image):
     outport.start()
     assert outport.task(arn)["containers"][0]["exitCode"] == 7
     outport.stop()
+
+
+def test_a_service_manager_hears_that_it_is_ready_and_that_it_stops(outport, tmp_path):
+    """What systemd's Type=notify asks for. A unit that is started answers; no container inherits the socket."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(90)
+        outport.start(ready=False, env={"NOTIFY_SOCKET": str(path)})
+        assert manager.recv(4096) == b"READY=1\n"
+        with urllib.request.urlopen(f"{outport.env()['AWS_ENDPOINT_URL']}/_outport/health",
+                                    timeout=60) as answer:
+            assert answer.status == 200
+        outport.process.send_signal(signal.SIGTERM)
+        assert manager.recv(4096) == b"STOPPING=1\n"
+        assert outport.process.wait(timeout=120) == 0
+
+
+def test_a_service_manager_that_is_gone_is_not_waited_for(outport, tmp_path):
+    outport.start(env={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+    outport.stop()
+    outport.assert_nothing_left()

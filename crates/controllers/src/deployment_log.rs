@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus};
-use outport_model::service::Service;
-use outport_planner::service::is_of_short_runs;
+use outport_model::service::{Service, ServiceEvent};
+use outport_planner::Rejection;
+use outport_planner::service::{is_of_no_place, is_of_short_runs};
 
 /// Says that a deployment began, or how it ended. `before`: the rows as they are in the store.
 pub(crate) fn moved(before: &[Arc<ServiceDeployment>], after: &ServiceDeployment) {
@@ -56,11 +57,34 @@ pub(crate) fn moved(before: &[Arc<ServiceDeployment>], after: &ServiceDeployment
     }
 }
 
+/// That a task found no place, as often as the service has an event of it.
+pub(crate) fn not_placed(before: &Service, after: &Service, rejection: Option<&Rejection>) {
+    let Some(rejection) = rejection else { return };
+    if !new_events(before, after).any(|event| is_of_no_place(&event.message)) {
+        return;
+    }
+    let shortage = rejection.shortage.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::info!(
+        event = "service_task_not_placed",
+        cluster = %after.cluster,
+        service = %after.name,
+        reason = %rejection.reason,
+        shortage,
+        "a task of a service fits nowhere"
+    );
+}
+
+fn new_events<'a>(
+    before: &'a Service,
+    after: &'a Service,
+) -> impl Iterator<Item = &'a ServiceEvent> {
+    let known = before.events.first().map(|event| &event.id);
+    after.events.iter().take_while(move |event| Some(&event.id) != known)
+}
+
 /// The one event of a service that asks for somebody to look.
 pub(crate) fn short_runs(before: &Service, after: &Service) {
-    let known = before.events.first().map(|event| &event.id);
-    let new = after.events.iter().take_while(|event| Some(&event.id) != known);
-    for event in new.filter(|event| is_of_short_runs(&event.message)) {
+    for event in new_events(before, after).filter(|event| is_of_short_runs(&event.message)) {
         tracing::warn!(
             event = "service_tasks_failing",
             cluster = %after.cluster,

@@ -86,6 +86,7 @@ impl ServiceController {
         let scene = rows.scene(tx, tx.now(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
         deployment_log::short_runs(&rows.service, &plan.service);
+        deployment_log::not_placed(&rows.service, &plan.service, rejection.as_ref());
         tx.put(plan.service);
         let found_no_place = rejection.is_some();
         let look_again_at_ms = plan.look_again_at_ms.map(|at_ms| steady(at_ms, now));

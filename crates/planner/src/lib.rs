@@ -16,6 +16,7 @@ pub mod ports;
 pub mod retention;
 pub mod service;
 pub mod settings;
+mod shortage;
 pub mod task_end;
 pub mod task_overrides;
 pub mod task_report;
@@ -25,4 +26,5 @@ mod testing;
 
 pub use placement::{Rejection, Unplaceable};
 pub use settings::Settings;
+pub use shortage::Shortage;
 pub use task_start::StartRequest;

@@ -12,6 +12,7 @@ use outport_model::{ClusterName, ContainerInstanceId, NodeId, Scope};
 
 use crate::ports::HostPort;
 use crate::settings::Settings;
+use crate::shortage::Shortage;
 
 /// What a task needs of its node.
 #[derive(Clone, Debug)]
@@ -97,11 +98,13 @@ pub struct Rejection {
     pub instances: Vec<(ContainerInstanceId, Unplaceable)>,
     /// What of the task definition is not run, of `Unplaceable::Unsupported`.
     pub unsupported: Vec<String>,
+    /// Where room is what is missing.
+    pub shortage: Option<Shortage>,
 }
 
 impl Rejection {
     pub fn of(reason: Unplaceable) -> Self {
-        Self { reason, instances: Vec::new(), unsupported: Vec::new() }
+        Self { reason, instances: Vec::new(), unsupported: Vec::new(), shortage: None }
     }
 
     /// Of a task of this version's, which would lack something.
@@ -139,9 +142,19 @@ pub fn choose<'c>(
         }
         best_of_troubled = best_of_troubled.or(Some(candidate));
     }
-    best_of_troubled.ok_or_else(|| match pool {
-        Pool::Fargate => Rejection::of(Unplaceable::NoCapacity),
-        Pool::ContainerInstances(..) => reject(needs, capacity.members(scope, cluster), settings),
+    best_of_troubled.ok_or_else(|| {
+        let rejection = match pool {
+            Pool::Fargate => Rejection::of(Unplaceable::NoCapacity),
+            Pool::ContainerInstances(..) => {
+                reject(needs, capacity.members(scope, cluster), settings)
+            }
+        };
+        let lacks_room = matches!(
+            rejection.reason,
+            Unplaceable::NoCapacity | Unplaceable::Cpu | Unplaceable::Memory
+        );
+        let shortage = lacks_room.then(|| Shortage::of(needs, pool, capacity));
+        Rejection { shortage, ..rejection }
     })
 }
 
@@ -391,6 +404,9 @@ mod tests {
         let place = (&pool, &scope, &cluster);
         let chosen = match choose(&needs, place, &capacity, &troubled, &Settings::default()) {
             Ok(candidate) => candidate.node.id.to_string(),
+            Err(Rejection { shortage: Some(shortage), .. }) if needs.cpu_units > 9_000 => {
+                shortage.to_string()
+            }
             Err(Rejection { reason, instances, .. }) if instances.is_empty() => reason.to_string(),
             Err(Rejection { instances, .. }) => {
                 let each =
@@ -429,6 +445,21 @@ mod tests {
             "a 1/1, b 1024/1024 80, c 1024/1, d 1024/1024 silent, e 1024/1024 arm",
             "i-b RESOURCE:PORTS, i-c RESOURCE:MEMORY, i-a RESOURCE:CPU, i-e ATTRIBUTE, i-d AGENT",
         );
+    }
+
+    /// `check` tells the numbers of one that asks for more than 9,000 CPU units.
+    #[test]
+    fn what_never_fits_says_what_was_wanted_and_what_is_free() {
+        let wanted = "wanted: 9999 CPU units, 512 MiB; ";
+        let free = "free on the machine with the most memory left";
+        let check = |needs: &str, nodes: &str, rest: &str| {
+            check(needs, nodes, &format!("{wanted}{rest}"));
+        };
+        let rooms = "a 1024/1024, b 512/4096, c 9999/9999 silent, d 9999/9999 arm";
+        check("fargate 9999/512", rooms, &format!("{free} (b): 512 CPU units, 4096 MiB"));
+        check("ec2 9999/512", rooms, &format!("{free} (b): 512 CPU units, 4096 MiB"));
+        let nobody = "no machine of architecture X86_64 takes such tasks now";
+        check("fargate 9999/512", "d 9999/9999 arm, c 9999/9999 silent", nobody);
     }
 
     #[test]

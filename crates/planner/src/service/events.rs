@@ -93,6 +93,11 @@ pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &
     add_unless_repeated(service, &text, scene, resolved);
 }
 
+/// Whether an event says that a task found no place, or did not start where it had one: AWS begins both alike.
+pub fn is_of_no_place(message: &str) -> bool {
+    message.contains(") was unable to place a task")
+}
+
 fn closest_match(rejection: &Rejection) -> String {
     let Some((instance, reason)) = rejection.instances.first() else {
         return format!("Reason: {}", rejection.reason);

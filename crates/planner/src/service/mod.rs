@@ -34,6 +34,7 @@ use outport_model::{DeploymentId, NewIds, Now, TaskId, TimestampMs};
 use crate::placement::Rejection;
 use crate::settings::Settings;
 
+pub use events::is_of_no_place;
 pub use rollout::is_unfinished;
 pub use short_runs::is_of_short_runs;
 pub use steps::Stop;

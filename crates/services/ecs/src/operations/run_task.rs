@@ -310,7 +310,10 @@ fn start_all(
         Some(rejection) if rejection.reason == Unplaceable::NoContainerInstances => {
             return Err(Rejection::invalid_parameter(rejection.reason.to_string()));
         }
-        Some(rejection) => failures_of(scope, request.cluster, &rejection),
+        Some(rejection) => {
+            say_not_placed(request, &rejection);
+            failures_of(scope, request.cluster, &rejection)
+        }
         None => Vec::new(),
     };
     let tasks = started.iter().map(|started| started.task.clone()).collect();
@@ -320,6 +323,19 @@ fn start_all(
     Ok((tasks, failures))
 }
 
+fn say_not_placed(request: &StartRequest<'_>, rejection: &placement::Rejection) {
+    let shortage = rejection.shortage.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::info!(
+        event = "task_not_placed",
+        cluster = %request.cluster,
+        family = %request.definition.family,
+        revision = request.definition.revision,
+        reason = %rejection.reason,
+        shortage,
+        "a task of RunTask fits nowhere"
+    );
+}
+
 /// One failure per container instance that was looked at; Fargate has none and gives the reason alone.
 fn failures_of(
     scope: &Scope,
@@ -327,7 +343,9 @@ fn failures_of(
     rejection: &placement::Rejection,
 ) -> Vec<Failure> {
     if rejection.instances.is_empty() {
-        return vec![Failure { reason: Some(rejection.reason.to_string()), ..Failure::default() }];
+        // The machines are the caller's operator's own: that this task is larger than all of them is worth its words.
+        let detail = rejection.shortage.as_ref().map(ToString::to_string);
+        return vec![Failure { reason: Some(rejection.reason.to_string()), arn: None, detail }];
     }
     let of = |id| Some(Arn::container_instance(scope, cluster, id).to_string());
     rejection

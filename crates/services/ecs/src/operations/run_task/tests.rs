@@ -92,7 +92,10 @@ async fn what_finds_no_room_is_a_failure() {
     let answer = world.call("RunTask", input).await;
     assert_eq!(answer["tasks"].as_array().unwrap().len(), 2);
     let reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-    assert_eq!(answer["failures"], json!([{"reason": reason}]));
+    let detail = answer["failures"][0]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("wanted: 256 CPU units, 512 MiB; free on the machine"), "{detail}");
+    assert!(detail.ends_with(": 0 CPU units, 3072 MiB"), "{detail}");
+    assert_eq!(answer["failures"], json!([{"reason": reason, "detail": detail}]));
 }
 
 #[tokio::test]

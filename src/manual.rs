@@ -112,6 +112,47 @@ mod tests {
         }
     }
 
+    const COMMANDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide/commands.md");
+
+    /// The help of each command, as `--help` prints it.
+    fn commands_page() -> String {
+        let mut page = String::from(
+            "# Commands\n\n<!-- Made by `OUTPORT_WRITE_PAGES=1 cargo test -p outport commands`. Do not edit. -->\n\n\
+             As `outport COMMAND --help` prints it. `outport man DIR` writes the same as manual pages, and\n\
+             `outport completions SHELL` what a shell completes.\n",
+        );
+        let mut whole = visible().disable_help_subcommand(true);
+        whole.build();
+        for command in whole.get_subcommands_mut() {
+            add_help(&mut page, "outport", command);
+        }
+        page
+    }
+
+    fn add_help(page: &mut String, above: &str, command: &mut Command) {
+        let name = format!("{above} {}", command.get_name());
+        if command.has_subcommands() {
+            command.get_subcommands_mut().for_each(|sub| add_help(page, &name, sub));
+            return;
+        }
+        // Not what is set where the page is made.
+        let mut command = command.clone().mut_args(|arg| arg.hide_env_values(true));
+        let help = command.render_long_help().to_string();
+        let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+        let help = lines.join("\n");
+        page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
+    }
+
+    #[test]
+    fn the_page_of_commands_is_made_of_the_command_line() {
+        let page = commands_page();
+        if std::env::var_os("OUTPORT_WRITE_PAGES").is_some() {
+            std::fs::write(COMMANDS, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(COMMANDS).unwrap_or_default();
+        assert!(written == page, "stale: OUTPORT_WRITE_PAGES=1 cargo test -p outport commands");
+    }
+
     #[test]
     fn the_version_names_the_commit_or_says_why_not() {
         let (version, origin) = VERSION.split_once(" (").unwrap();

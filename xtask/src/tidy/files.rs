@@ -8,7 +8,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// Folders with what is written by hand.
-const ROOTS: [&str; 5] = ["crates", "docs", "src", "tests", "xtask"];
+const ROOTS: [&str; 6] = ["crates", "docs", "examples", "src", "tests", "xtask"];
 /// Names where things pile up.
 const PILES: [&str; 11] = [
     "common",
@@ -88,7 +88,7 @@ pub fn long(repository: &Path) -> Result<Vec<(String, usize)>> {
 }
 
 /// Every file and folder below the roots, relative to the repository.
-fn all_paths(repository: &Path) -> Result<Vec<PathBuf>> {
+pub fn all_paths(repository: &Path) -> Result<Vec<PathBuf>> {
     let mut open: Vec<PathBuf> = ROOTS.iter().map(|root| repository.join(root)).collect();
     let mut paths = Vec::new();
     while let Some(folder) = open.pop() {

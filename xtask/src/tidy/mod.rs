@@ -5,6 +5,7 @@
 mod dependencies;
 mod files;
 mod licence;
+mod links;
 mod packages;
 mod purity;
 mod workspace;
@@ -28,6 +29,7 @@ pub fn run(repository: &Path) -> Result<()> {
     offences.extend(crate::events::check(repository)?);
     offences.extend(crate::metrics::check(repository)?);
     offences.extend(files::check_invariants(&workspace)?);
+    offences.extend(links::check(repository)?);
     for (file, lines) in files::long(repository)? {
         println!("{lines:>6} lines: {file}");
     }
@@ -69,6 +71,11 @@ mod tests {
     #[test]
     fn names_say_what_is_inside() {
         check(|_| files::check_names(&crate::repository()));
+    }
+
+    #[test]
+    fn links_lead_somewhere() {
+        check(|_| links::check(&crate::repository()));
     }
 
     #[test]

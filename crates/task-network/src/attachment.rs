@@ -1,6 +1,7 @@
 //! What a namespace is attached to, and the record of it beside the namespace.
 
 use crate::instance::NamespaceName;
+use crate::published::Published;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -95,6 +96,9 @@ pub struct AttachedNamespace {
     /// The host's end of its link pair. Versions before it was recorded made it of the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// The ports of the host that lead to it beside those of its attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
 }
 
 #[cfg(test)]

@@ -55,6 +55,9 @@ pub enum NetworkError {
     /// A namespace of that name exists with another attachment.
     #[error("network namespace {0} exists with a different attachment")]
     AttachedDifferently(String),
+    /// There is no namespace of that name with an address.
+    #[error("network namespace {0} is not attached")]
+    NotAttached(String),
     /// An address belongs to another namespace already.
     #[error("address {address} is in use by network namespace {owner}")]
     AddressInUse {

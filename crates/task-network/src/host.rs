@@ -1,16 +1,20 @@
 //! The instance's network on this host: opened once, then namespaces come and go.
 
 mod build;
+mod publish;
 mod records;
 mod rules;
 mod take_apart;
 
-use crate::attachment::{AttachedNamespace, Attachment, MacAddress, PortMapping};
+use crate::attachment::{
+    AttachedNamespace, Attachment, MacAddress, PortMapping, TransportProtocol,
+};
 use crate::bridge::BridgeAddresses;
 use crate::error::NetworkError;
 use crate::firewall::{self, HostAccess};
 use crate::instance::{InstanceId, NamespaceName};
 use crate::ports::HeldPorts;
+use crate::published::PublishScope;
 use crate::reaper::{Reaper, Remains, delete_links, reap};
 use crate::route::{self, LinkEnd, RouteSocket};
 use crate::{clash, forwarding, namespace, ranges};
@@ -20,6 +24,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,6 +89,8 @@ pub struct HostNetwork {
 struct State {
     bridge: BridgeAddresses,
     ports: HashMap<NamespaceName, HeldPorts>,
+    /// Ports of the host that lead to namespaces with an interface of their own.
+    published: HashMap<(TransportProtocol, u16), HeldPort>,
     /// Who has which address.
     addresses: HashMap<Ipv4Addr, NamespaceName>,
     /// Who has which link.
@@ -92,6 +99,13 @@ struct State {
     in_work: HashMap<NamespaceName, Arc<Mutex<()>>>,
     /// What is to be detached, and is not yet.
     leaving: HashSet<NamespaceName>,
+}
+
+/// A published port, as long as it is held.
+struct HeldPort {
+    owner: NamespaceName,
+    scope: PublishScope,
+    _socket: OwnedFd,
 }
 
 impl HostNetwork {
@@ -111,6 +125,7 @@ impl HostNetwork {
             state: Mutex::new(State {
                 bridge: BridgeAddresses::new(settings.bridge_cidr),
                 ports: HashMap::new(),
+                published: HashMap::new(),
                 addresses: HashMap::new(),
                 links: HashMap::new(),
                 in_work: HashMap::new(),
@@ -145,7 +160,9 @@ impl HostNetwork {
     /// Lets tasks reach ports of the host that a task without a namespace of its own (network mode `host`) serves, until
     /// [`HostNetwork::detach`] of that name.
     pub fn serve(&self, name: &NamespaceName, ports: Vec<PortMapping>) -> Result<(), NetworkError> {
-        self.rules.serve(name, ports)
+        self.rules.serve(name, ports.clone())?;
+        self.publish_elsewhere(self.give_way(&ports));
+        Ok(())
     }
 
     /// The host's own address in the VPC: the source of what the host sends to tasks.
@@ -183,7 +200,7 @@ impl HostNetwork {
             }
             self.take_apart(name)?;
         }
-        let mut promised = self.promise(name, attachment);
+        let mut promised = self.promise_and_move(name, attachment);
         if let Err(NetworkError::AddressInUse { owner, .. }) = &promised
             && let Some(owner) = self.leaving(owner)
         {
@@ -269,7 +286,7 @@ impl HostNetwork {
             let directory = self.namespaces.join(one.name.as_str());
             if !directory.join(RECORD).exists() {
                 fs::create_dir_all(&directory).map_err(NetworkError::file(&directory))?;
-                records::write(&self.namespaces, one)?;
+                records::write(&self.namespaces, &self.with_held_ports(one))?;
             }
         }
         Ok(())
@@ -398,6 +415,8 @@ impl HostNetwork {
             }
             state.ports.insert(existing.name.clone(), HeldPorts::take_free(ports));
         }
+        drop(state);
+        self.note_published(existing);
     }
 
     fn read(&self, name: &NamespaceName) -> Result<Option<AttachedNamespace>, NetworkError> {

@@ -11,8 +11,9 @@
 //!
 //! **Invariant:** the calling thread's network namespace is never changed: namespaces are made by a thread that ends
 //! with its work. No packet leaves a task with a source address that is not its own, and none of a task's packets
-//! reaches the host's loopback, a cloud's metadata service, a bridge of other containers or machines, or anything of the
-//! host but name servers, an answer to a ping, the task's metadata and what the operator opened. All calls block for milliseconds; none needs an async
+//! reaches the host's loopback, unless it answers what came from there to a published port, a cloud's metadata service, a bridge
+//! of other containers or machines, or anything of the host but name servers, an answer to a ping, the task's metadata and
+//! what the operator opened. All calls block for milliseconds; none needs an async
 //! runtime.
 
 mod attachment;
@@ -27,6 +28,7 @@ mod instance;
 mod namespace;
 mod outward;
 mod ports;
+mod published;
 mod ranges;
 mod reaper;
 mod route;
@@ -42,4 +44,5 @@ pub use firewall::HostAccess;
 pub use host::{HostNetwork, HostNetworkSettings};
 pub use instance::{InstanceId, InvalidName, NamespaceName};
 pub use ipnet::Ipv4Net;
+pub use published::{Publication, PublishScope, Published};
 pub use ranges::bridge_range;

@@ -7,6 +7,7 @@ use crate::attachment::{PortMapping, TransportProtocol};
 use crate::error::NetworkError;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket};
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// The host ports of one namespace.
@@ -26,20 +27,30 @@ impl HeldPorts {
 }
 
 fn take(mapping: &PortMapping) -> Result<OwnedFd, NetworkError> {
-    let kind = match mapping.protocol {
+    hold(mapping.protocol, Ipv4Addr::UNSPECIFIED, mapping.host_port)
+}
+
+/// A socket that is bound there.
+///
+/// # Errors
+/// [`NetworkError::PortBusy`] when somebody has the port.
+pub fn hold(
+    protocol: TransportProtocol,
+    address: Ipv4Addr,
+    port: u16,
+) -> Result<OwnedFd, NetworkError> {
+    let kind = match protocol {
         TransportProtocol::Tcp => SockType::Stream,
         TransportProtocol::Udp => SockType::Datagram,
     };
     let kernel =
         |errno: nix::Error| NetworkError::kernel("hold a host port")(io::Error::from(errno));
     let held = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None).map_err(kernel)?;
-    // Without SO_REUSEADDR: a listener anywhere on the port is in the way.
-    let everywhere = SockaddrIn::new(0, 0, 0, 0, mapping.host_port);
-    match bind(held.as_raw_fd(), &everywhere) {
+    // Without SO_REUSEADDR: a listener on the port is in the way, on any address if `address` is none of them.
+    let address = SockaddrIn::from(SocketAddrV4::new(address, port));
+    match bind(held.as_raw_fd(), &address) {
         Ok(()) => Ok(held),
-        Err(nix::Error::EADDRINUSE) => {
-            Err(NetworkError::PortBusy { protocol: mapping.protocol, port: mapping.host_port })
-        }
+        Err(nix::Error::EADDRINUSE) => Err(NetworkError::PortBusy { protocol, port }),
         Err(errno) => Err(kernel(errno)),
     }
 }

@@ -27,17 +27,20 @@ pub enum Element {
     Served { protocol: TransportProtocol, port: u16 },
     /// `ports`: this host port leads to this address.
     Port { mapping: PortMapping, address: Ipv4Addr },
+    /// `loopback`: this port of 127.0.0.1 leads to this address.
+    Loopback { mapping: PortMapping, address: Ipv4Addr },
     /// `outward`: this bridge leads to the outside.
     Outward { link: String },
 }
 
 /// All sets and maps of the table.
-const SETS: [(&str, &str); 5] = [
+const SETS: [(&str, &str); 6] = [
     ("set", "sources"),
     ("set", "hairpin"),
     ("set", "served"),
     ("set", "outward"),
     ("map", "ports"),
+    ("map", "loopback"),
 ];
 
 /// Commands that make these all the elements that the sets have, for the transaction that writes the rules: what a task
@@ -63,6 +66,7 @@ impl Element {
             Element::Hairpin { .. } => "hairpin",
             Element::Served { .. } => "served",
             Element::Port { .. } => "ports",
+            Element::Loopback { .. } => "loopback",
             Element::Outward { .. } => "outward",
         }
     }
@@ -74,7 +78,7 @@ impl Element {
             Element::Source { link, address } => format!("{} . {address}", quoted(link)?),
             Element::Hairpin { address } => format!("{address} . {address}"),
             Element::Served { protocol, port } => format!("{protocol} . {port}"),
-            Element::Port { mapping, address } => {
+            Element::Port { mapping, address } | Element::Loopback { mapping, address } => {
                 let PortMapping { protocol, host_port, container_port } = mapping;
                 format!("{protocol} . {host_port} : {address} . {container_port}")
             }
@@ -92,13 +96,15 @@ impl Element {
             Element::Outward { link } => name_of_link(link),
             Element::Hairpin { address } => [address.octets(), address.octets()].concat(),
             Element::Served { protocol, port } => protocol_and_port(*protocol, *port),
-            Element::Port { mapping, .. } => protocol_and_port(mapping.protocol, mapping.host_port),
+            Element::Port { mapping, .. } | Element::Loopback { mapping, .. } => {
+                protocol_and_port(mapping.protocol, mapping.host_port)
+            }
         }
     }
 
     fn mapped(&self) -> Option<Vec<u8>> {
         match self {
-            Element::Port { mapping, address } => {
+            Element::Port { mapping, address } | Element::Loopback { mapping, address } => {
                 let [high, low] = mapping.container_port.to_be_bytes();
                 let mut mapped = address.octets().to_vec();
                 mapped.extend_from_slice(&[high, low, 0, 0]);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | somebody flushes or deletes them | on Linux 6.9 and newer the table has an owner, and nobody else can; on older kernels a watch puts it back within milliseconds |
 //! | the agent dies | the table stays, without an owner; the next agent takes it |
-//! | they are gone for a moment | loopback: `route_localnet` is on only where ports are published; foreign sources: strict `rp_filter` on each link, as far as the host lets it (see below); IPv6: off on each link |
+//! | they are gone for a moment | loopback: `route_localnet` is on only where ports are published, of a bridge or on loopback; foreign sources: strict `rp_filter` on each link, as far as the host lets it (see below); IPv6: off on each link |
 //!
 //! The last line counts on kernels before 6.9 only, and there `rp_filter` is a wish: the kernel takes the greater of the
 //! link's value and that of `all`, so that a host whose `all` is 2 (loose), or whose service manager sets new links to 2

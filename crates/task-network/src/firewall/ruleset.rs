@@ -3,7 +3,7 @@
 //! | chain | hook | what |
 //! |---|---|---|
 //! | `from_tasks` | prerouting, raw | anti-spoofing; the host's loopback, metadata services of clouds and IPv6 are dropped |
-//! | `published`, `published_here` | prerouting and output, nat | published ports, from outside and from the host itself |
+//! | `published`, `published_here` | prerouting and output, nat | published ports, from outside and from the host itself; what is published on loopback only, from the host itself |
 //! | `input` | input, filter | what a task reaches on the host itself |
 //! | `forward` | forward, filter | who may reach a task |
 //! | `to_others` | from `forward` | where a task may go beside other tasks: not to bridges of other containers |
@@ -117,7 +117,9 @@ pub fn ruleset_text(ruleset: &Ruleset) -> String {
     script.set("set", "hairpin", "type ipv4_addr . ipv4_addr;");
     script.set("set", "served", "type inet_proto . inet_service;");
     script.set("set", "outward", "type ifname;");
-    script.set("map", "ports", "type inet_proto . inet_service : ipv4_addr . inet_service;");
+    for map in ["ports", "loopback"] {
+        script.set("map", map, "type inet_proto . inet_service : ipv4_addr . inet_service;");
+    }
     script.chain("cloud_metadata", "", &["meta l4proto { tcp, udp } th dport 53 return", "drop"]);
     script.chain(
         "task_source",
@@ -143,7 +145,8 @@ pub fn ruleset_text(ruleset: &Ruleset) -> String {
     script.chain(
         "published_here",
         "type nat hook output priority -100; policy accept;",
-        &[to_published],
+        // What is published on loopback only is for who sends from this host, and found by nobody else.
+        &[to_published, "ip daddr 127.0.0.1 dnat ip to meta l4proto . th dport map @loopback"],
     );
     let host_access: Vec<String> = match host_access {
         HostAccess::Everything => vec!["accept".to_owned()],

@@ -76,6 +76,7 @@ impl HostNetwork {
             attachment: attachment.clone(),
             address,
             link,
+            published: None,
         })
     }
 
@@ -215,7 +216,7 @@ fn open_for_packets(inside: &mut RouteSocket) -> Result<(), NetworkError> {
 }
 
 /// Sets a parameter of the network namespace that this thread is in.
-fn set(parameter: &str, value: &str) -> Result<(), NetworkError> {
+pub(super) fn set(parameter: &str, value: &str) -> Result<(), NetworkError> {
     let path = Path::new(NETWORK_PARAMETERS).join(parameter);
     fs::write(&path, value).map_err(NetworkError::file(&path))
 }

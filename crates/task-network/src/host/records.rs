@@ -76,6 +76,7 @@ fn in_part(record: &Value, namespaces: &Path, name: &NamespaceName) -> AttachedN
         attachment: serde_json::from_value(field("attachment")).unwrap_or(Attachment::None),
         address: serde_json::from_value(field("address")).ok(),
         link: serde_json::from_value(field("link")).unwrap_or_default(),
+        published: serde_json::from_value(field("published")).unwrap_or_default(),
     }
 }
 
@@ -114,6 +115,21 @@ mod tests {
             let read = read_bytes(&flipped, Path::new("/"), &name);
             assert!(read.is_none_or(|read| read == first), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn what_is_published_is_read_again_and_no_reason_to_forget_the_address() {
+        let text = |scope: &str| {
+            format!(
+                r#"{{"name":"t1","path":"/run/outport/a/ns/t1/net","attachment":"None","address":"100.64.0.2","published":{{"scope":"{scope}","ports":[{{"protocol":"Tcp","host_port":8080,"container_port":8080}}]}}}}"#
+            )
+        };
+        let read = read_text(&text("Loopback")).unwrap();
+        assert_eq!(read.published.as_ref().unwrap().ports[0].host_port, 8080);
+        let written = String::from_utf8(checked_json::write(&read).unwrap()).unwrap();
+        assert!(written.starts_with(&text("Loopback")[..text("Loopback").len() - 1]), "{written}");
+        let future = read_text(&text("Mesh")).unwrap();
+        assert_eq!((future.address, future.published), (read.address, None));
     }
 
     #[test]

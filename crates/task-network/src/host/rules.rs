@@ -4,7 +4,7 @@
 //! opening no others. An element goes with the last that needs it.
 
 use super::{HostNetworkSettings, first_address, records};
-use crate::attachment::{AttachedNamespace, Attachment, PortMapping};
+use crate::attachment::{AttachedNamespace, Attachment, PortMapping, TransportProtocol};
 use crate::error::NetworkError;
 use crate::firewall::{
     self, Element, Ownership, Ruleset, TableSocket, Watch, elements_text, ruleset_text,
@@ -12,6 +12,7 @@ use crate::firewall::{
 use crate::forwarding::{self, Forwarding};
 use crate::instance::NamespaceName;
 use crate::outward;
+use crate::published::{PublishScope, Published};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
@@ -254,6 +255,30 @@ impl Rules {
         state.socket.add(&self.table, &opened).map_err(kernel())
     }
 
+    /// Exchanges the elements of a namespace for those of another record of it, which `record` writes.
+    pub fn replace(
+        &self,
+        before: &AttachedNamespace,
+        after: &AttachedNamespace,
+        record: impl FnOnce() -> Result<(), NetworkError>,
+    ) -> Result<(), NetworkError> {
+        let (old, new) = (self.elements_of(before), self.elements_of(after));
+        let gone: Vec<Element> = old.into_iter().filter(|one| !new.contains(one)).collect();
+        let mut state = self.state();
+        // First: what is in the table and in no record would stay there.
+        record()?;
+        let kernel = || NetworkError::kernel("change elements of nf_tables");
+        state.socket.delete(&self.table, &gone).map_err(kernel())?;
+        state.socket.add(&self.table, &new).map_err(kernel())
+    }
+
+    /// Whether a task without a namespace of its own serves that port on the host.
+    pub fn is_served(&self, protocol: TransportProtocol, port: u16) -> bool {
+        let state = self.state();
+        let mut served = state.served.values().flatten();
+        served.any(|one| (one.protocol, one.host_port) == (protocol, port))
+    }
+
     fn elements_of(&self, attached: &AttachedNamespace) -> Vec<Element> {
         let Some(address) = attached.address else { return Vec::new() };
         let link = self.settings.link_of(attached);
@@ -263,6 +288,14 @@ impl Rules {
             let ports = ports.iter();
             elements.extend(ports.map(|mapping| Element::Port { mapping: *mapping, address }));
         }
+        let Some(Published { scope, ports }) = &attached.published else { return elements };
+        if *scope == PublishScope::Everywhere {
+            elements.push(Element::Hairpin { address });
+        }
+        elements.extend(ports.iter().map(|mapping| match scope {
+            PublishScope::Loopback => Element::Loopback { mapping: *mapping, address },
+            PublishScope::Everywhere => Element::Port { mapping: *mapping, address },
+        }));
         elements
     }
 }

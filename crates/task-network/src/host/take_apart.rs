@@ -52,8 +52,9 @@ impl HostNetwork {
     /// By the books, not by the record: of a namespace whose making failed early there is none.
     fn give_back(&self, name: &NamespaceName) {
         let mut state = self.state();
-        let State { ports, links, addresses, bridge, .. } = &mut *state;
+        let State { ports, published, links, addresses, bridge, .. } = &mut *state;
         ports.remove(name);
+        published.retain(|_, held| held.owner != *name);
         links.retain(|_, owner| owner != name);
         for (address, _) in addresses.extract_if(|_, owner| owner == name) {
             bridge.give_back(address);

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// For what must not come: long enough for a machine that is not asleep.
@@ -209,7 +210,9 @@ pub struct Outside {
 
 impl Outside {
     pub fn new(fixture: &Fixture) -> Outside {
-        let link = format!("opo{}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let link = format!("opo{}-{count}", std::process::id());
         let namespace = format!("{link}-outside");
         let (near, vpc) = (fixture.reserved.address(OUTSIDE, 1), fixture.vpc());
         let path = PathBuf::from(format!("/run/netns/{namespace}"));

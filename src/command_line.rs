@@ -1,5 +1,7 @@
 //! The command line: a contract, since scripts rely on it.
 
+mod reaching;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
 
 use crate::manual;
+
+pub use reaching::{Forward, Open, PublishTasks};
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
 #[derive(Debug, Parser)]
@@ -55,6 +59,11 @@ pub enum Command {
     Logs(Logs),
     /// List what happened to services and tasks, the newest last
     Events(Events),
+    /// Have ports of this machine lead to ports of a task, until Ctrl-C or the task's end
+    #[command(after_help = manual::HELP_FORWARD)]
+    Forward(Forward),
+    /// Print the URL of a task or a service, and open it where there is a desktop
+    Open(Open),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// Say what a start would take for each option, and where that comes from
@@ -263,6 +272,10 @@ pub struct Up {
     /// Leave the tasks running on SIGINT and SIGTERM; the next `outport up` takes them over
     #[arg(long, env = "OUTPORT_KEEP_TASKS")]
     pub keep_tasks: bool,
+    /// Where each port mapping of a task with an address of its own (awsvpc) gets a port of this machine too, which
+    /// `outport ps` shows: the same number if that is free and between 1024 and 32767, else 10000 + it or the next
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t, env = "OUTPORT_PUBLISH_TASKS")]
+    pub publish_tasks: PublishTasks,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ use outport_image_registry::{HostIntegration, Registry};
 use outport_log_store::{LogStore, LogStoreOptions};
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
+use outport_node_agent::PublishScope;
 use outport_node_protocol::{DOOR_VERSION, Registered};
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
@@ -43,6 +44,7 @@ use crate::listen_address;
 use crate::metrics_page;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
+use crate::published_ports;
 use crate::registry_door::at_the_door;
 use crate::service_manager;
 use crate::services::{Iam, Served};
@@ -65,6 +67,8 @@ pub struct OwnNode {
     /// What it will join.
     pub cluster: String,
     pub instance: String,
+    /// Where it publishes the ports of tasks with addresses of their own.
+    pub publish: Option<PublishScope>,
 }
 
 /// A running control plane.
@@ -173,6 +177,7 @@ impl ControlPlane {
         });
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))
+            .merge(published_ports::router(own_node))
             .merge(identified(node_link::router(link.clone(), stopped.clone())))
             .merge(at_the_door(
                 outport_image_registry::http::router(

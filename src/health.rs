@@ -64,7 +64,8 @@ pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Ro
         .route("/_outport/metrics", get(metrics))
 }
 
-fn is_near(peer: SocketAddr) -> bool {
+/// Whether a peer is on this host, by its address.
+pub fn is_near(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }
 

@@ -25,6 +25,7 @@ mod open_files;
 mod operator;
 mod output;
 mod preflight;
+mod published_ports;
 mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;
@@ -89,6 +90,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ps(options) => operator::ps(&options),
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),
+        Command::Forward(options) => operator::forward(options),
+        Command::Open(options) => operator::open(&options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Version => manual::print_version(),

@@ -40,6 +40,15 @@ Then, in another shell: eval \"$(sudo outport env)\"
 RUST_LOG says what is logged: RUST_LOG=warn. Guide: docs/guide/configuration.md of the sources,
 /usr/share/doc/outport/ of a package";
 
+/// Below the help of `forward`.
+pub const HELP_FORWARD: &str = "\
+Examples:
+  outport forward web 8080:80         http://127.0.0.1:8080 is port 80 of a task of the service web
+  outport forward 4f2a 5432 0:9187    two ports of the task whose id begins so; the second at a free port
+
+It has to run on the machine that runs the task, or on one with a route to the task's address.
+Guide: docs/guide/reaching-a-task.md of the sources";
+
 /// `outport version`.
 ///
 /// # Errors

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use outport_certificates::{InvalidJoinToken, JoinToken};
-use outport_node_agent::{Agent, AgentSettings, HostAccess, TransportProtocol, capacity};
+use outport_node_agent::{
+    Agent, AgentSettings, HostAccess, PublishScope, TransportProtocol, capacity,
+};
 
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
@@ -28,9 +30,8 @@ pub async fn run(options: Node) -> Result<()> {
     let join_token = join_token(&options.join_token_file)?;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let cluster = cluster(&data_dir, &options.node)?;
-    let (server, own_address) = (options.server.clone(), None);
-    let settings =
-        settings(&data_dir, &options.node, cluster.clone(), server, join_token, own_address)?;
+    let (server, own) = (options.server.clone(), WithServer::default());
+    let settings = settings(&data_dir, &options.node, cluster.clone(), server, join_token, own)?;
     let capacity = settings.capacity.clone();
     let mut agent = tokio::select! {
         agent = Agent::start(settings) => agent?,
@@ -88,22 +89,34 @@ fn join_token(file: &Path) -> Result<JoinToken> {
     text.parse().map_err(|error: InvalidJoinToken| anyhow!("{}: {error}", file.display()))
 }
 
-/// `own_address`: of a control plane in the same process, whose port no task may take.
+/// What a node has only of a control plane in the same process.
+#[derive(Debug, Default)]
+pub struct WithServer {
+    /// Of the control plane: no task may take its port.
+    pub address: Option<SocketAddr>,
+    /// Where the ports of tasks with addresses of their own are published; `outport ps` shows them.
+    pub publish: Option<PublishScope>,
+}
+
+/// What an agent is told.
+///
+/// # Errors
+/// When options do not go together, or the host refuses.
 pub fn settings(
     data_dir: &DataDir,
     options: &NodeOptions,
     cluster: String,
     control_plane_url: String,
     join_token: JoinToken,
-    own_address: Option<SocketAddr>,
+    own: WithServer,
 ) -> Result<AgentSettings> {
     let mut host_access = HostAccess::parse(&options.open_to_tasks)
         .context("--open-to-tasks takes ports such as 5432 or udp/514, or all")?;
     // Tasks are clients of it, as of AWS.
-    if let Some(address) = own_address.filter(|address| !address.ip().is_loopback()) {
+    if let Some(address) = own.address.filter(|address| !address.ip().is_loopback()) {
         host_access = host_access.with(TransportProtocol::Tcp, address.port());
     }
-    let own_port = own_address.map(|address| address.port());
+    let own_port = own.address.map(|address| address.port());
     data_dir.check(NODE_ID)?;
     Ok(AgentSettings {
         directory: data_dir.part("node")?,
@@ -120,5 +133,6 @@ pub fn settings(
         user_namespaces: !options.no_user_namespaces,
         subordinate_ids: options.subordinate_ids.unwrap_or_default(),
         host_access,
+        publish: own.publish,
     })
 }

@@ -1,17 +1,20 @@
-//! `outport status`, `ps`, `logs` and `events`: which Outport is asked, and where its answer goes.
+//! `outport status`, `ps`, `logs`, `events`, `forward` and `open`: which Outport is asked, and where its answer goes.
 
 use std::env;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use outport_operator::{
-    Api, Endpoint, EventsOptions, LogsOptions, PsOptions, Shape, StatusOptions,
+    Api, Endpoint, EventsOptions, ForwardOptions, LogsOptions, PsOptions, Shape, StatusOptions,
 };
 
-use crate::command_line::{Asked, Events, Logs, Ps, Status};
+use crate::command_line::{Asked, Events, Forward, Logs, Open, Ps, Status};
 use crate::configuration;
 use crate::data_dir::DataDir;
 use crate::output;
+use crate::stop_signal::StopSignal;
 
 pub fn status(options: &Status) -> Result<()> {
     let status = StatusOptions { cluster: options.asked.cluster.clone() };
@@ -43,6 +46,51 @@ pub fn logs(options: &Logs) -> Result<()> {
     };
     let api = Api::new(endpoint(&options.asked)?)?;
     runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer))
+}
+
+pub fn forward(options: Forward) -> Result<()> {
+    let api = Api::new(endpoint(&options.asked)?)?;
+    let Forward { to, ports, asked } = options;
+    let forward = ForwardOptions { to, cluster: asked.cluster, ports, is_json: asked.json };
+    runtime()?.block_on(async {
+        let mut stop = StopSignal::listen()?;
+        let forwarding =
+            outport_operator::forward(&api, &forward, output::part_of_answer, output::complain);
+        tokio::select! {
+            ended = forwarding => ended,
+            () = stop.received() => Ok(()),
+        }
+    })
+}
+
+pub fn open(options: &Open) -> Result<()> {
+    let api = Api::new(endpoint(&options.asked)?)?;
+    let cluster = options.asked.cluster.as_deref();
+    let opened = runtime()?.block_on(outport_operator::open(&api, cluster, &options.of))?;
+    if options.asked.json {
+        let text = serde_json::to_string_pretty(&opened)?;
+        return output::answer(&format!("{text}\n")).context("cannot print");
+    }
+    output::answer(&format!("{}\n", opened.url)).context("cannot print")?;
+    if !options.print && std::io::stdout().is_terminal() {
+        show_on_desktop(&opened.url);
+    }
+    Ok(())
+}
+
+/// Opens a URL as a click does, if there is a desktop. It was printed, so nobody is told when that fails.
+fn show_on_desktop(url: &str) {
+    let has_display = ["WAYLAND_DISPLAY", "DISPLAY"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    // A browser is not to run as root.
+    if !has_display || nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let mut opener = Command::new("xdg-open");
+    opener.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It goes on without us.
+    let _ = opener.spawn();
 }
 
 fn answer(asked: &Asked, ask: impl AsyncFnOnce(&Api, Shape) -> Result<String>) -> Result<()> {

@@ -93,6 +93,7 @@ pub async fn run(options: Up) -> Result<()> {
     let own_node = OwnNode {
         cluster: node::cluster(&data_dir, &options.node)?,
         instance: data_dir.instance().to_owned(),
+        publish: options.publish_tasks.scope(),
     };
     // Until its node has it.
     let turn = if is_to_choose_a_range(&data_dir, &options)? {
@@ -108,7 +109,7 @@ pub async fn run(options: Up) -> Result<()> {
         own_node.cluster.clone(),
         control_plane.node_url.clone(),
         control_plane.join_token.clone(),
-        Some(options.control_plane.listen),
+        node::WithServer { address: Some(options.control_plane.listen), publish: own_node.publish },
     )?;
     let capacity = settings.capacity.clone();
     let (directory, instance) = (settings.directory.clone(), settings.instance.clone());

@@ -28,3 +28,6 @@ aws ecs create-service --service-name app --desired-count 3 --launch-type FARGAT
 aws ecs wait services-stable --services app
 outport ps
 outport logs "$task"
+
+# A URL of the service.
+outport open app

@@ -21,7 +21,10 @@ def test_the_first_task(outport, app_image, tmp_path):
         [outport.binary, "ps", "--json"], env=env, check=True, capture_output=True, text=True,
         timeout=60).stdout)
     assert sorted(row["group"] for row in rows) == ["app", "app", "app", "family:app"]
-    assert all(row["ports"][0].endswith(":8000") for row in rows)
+    urls = {url for row in rows for url in row["ports"]}
+    assert len(urls) == 4 and all(url.startswith("http://127.0.0.1:") for url in urls), urls
+    opened = set(done.stdout.splitlines()) & urls
+    assert len(opened) == 1, done.stdout
 
 
 def test_tests_with_an_outport_of_their_own(binary, tmp_path):

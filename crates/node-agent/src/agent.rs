@@ -22,7 +22,7 @@ use outport_image_store::StoreError;
 use outport_model::node::NodeCapacity;
 use outport_node_protocol::{RefusalCode, Registration};
 use outport_task_disk::DiskError;
-use outport_task_network::HostAccess;
+use outport_task_network::{HostAccess, PublishScope};
 use outport_user_namespace::SubordinateIds;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -85,6 +85,8 @@ pub struct AgentSettings {
     pub subordinate_ids: SubordinateIds,
     /// What tasks may reach on this host beside what every task needs.
     pub host_access: HostAccess,
+    /// Where on this host the ports of tasks with addresses of their own are published too; `None`: nowhere.
+    pub publish: Option<PublishScope>,
 }
 
 /// Why a node cannot work.

@@ -304,6 +304,7 @@ fn settings(directory: &Path, instance: &str, url: String, token: &JoinToken) ->
         user_namespaces: false,
         subordinate_ids: Default::default(),
         host_access: crate::HostAccess::Ports(Vec::new()),
+        publish: None,
     }
 }
 

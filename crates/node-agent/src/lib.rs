@@ -38,6 +38,7 @@ mod log_shipper;
 mod log_wakeups;
 mod machine;
 mod pending_log;
+mod published_ports;
 mod readable;
 mod reporter;
 mod retry;
@@ -47,7 +48,7 @@ mod task;
 mod task_record;
 mod task_reports;
 
-pub use outport_task_network::{HostAccess, TransportProtocol};
+pub use outport_task_network::{HostAccess, PublishScope, TransportProtocol};
 pub use outport_user_namespace::SubordinateIds;
 
 pub use agent::{
@@ -59,6 +60,7 @@ pub use host::capacity;
 pub use instances::instances_on_host;
 pub use link_error::LinkError;
 pub use machine::host_name_servers;
+pub use published_ports::{PublishedPort, published_ports};
 
 /// What works on tasks, for a machine of another kind: the simulation has one.
 pub mod parts {

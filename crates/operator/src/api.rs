@@ -1,5 +1,6 @@
 //! Signed calls of the AWS API.
 
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -104,8 +105,41 @@ impl Api {
     /// # Errors
     /// When nobody answers.
     pub async fn health(&self) -> Result<(u16, String)> {
-        let url = format!("{}/_outport/health", self.endpoint.url.trim_end_matches('/'));
+        self.get("/_outport/health").await
+    }
+
+    /// Something that is not of the AWS API.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let url = format!("{}{path}", self.endpoint.url.trim_end_matches('/'));
         self.exchange(Request::get(url).body(Full::default())?).await
+    }
+
+    /// Whether the API is that of this machine, by its address. Its name is looked up.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        let Ok(mut addresses) = (self.host_name(), 0).to_socket_addrs() else { return false };
+        // Only addresses of this machine can be bound to.
+        addresses.any(|address| UdpSocket::bind(address).is_ok())
+    }
+
+    /// What the machine of the API is called from here.
+    pub(crate) fn machine(&self) -> String {
+        let name = self.host_name();
+        let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        match name {
+            "localhost" => "127.0.0.1".to_owned(),
+            _ if is_loopback => "127.0.0.1".to_owned(),
+            name if name.contains(':') => format!("[{name}]"),
+            name => name.to_owned(),
+        }
+    }
+
+    /// Without port, and without the brackets of an IPv6 address.
+    fn host_name(&self) -> &str {
+        let name = match self.host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => &self.host,
+        };
+        name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
     }
 
     async fn json(&self, service: &str, target: &str, input: Value) -> Result<Value> {
@@ -200,4 +234,34 @@ fn config(roots: RootCertStore) -> Result<ClientConfig> {
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(builder?.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, machine: &str, is_here: bool) {
+        let text = String::new;
+        let api = Api::new(Endpoint {
+            url: url.to_owned(),
+            region: text(),
+            access_key_id: text(),
+            secret_access_key: text(),
+            session_token: None,
+            authority: None,
+        })
+        .unwrap();
+        assert_eq!((api.machine().as_str(), api.is_on_this_machine()), (machine, is_here), "{url}");
+    }
+
+    #[test]
+    fn the_machine_of_an_endpoint_is_known_by_its_url() {
+        check("http://127.0.0.1:4566", "127.0.0.1", true);
+        check("http://localhost:4566/", "127.0.0.1", true);
+        check("http://127.0.0.1", "127.0.0.1", true);
+        // TEST-NET-1: no machine's.
+        check("http://192.0.2.7:4566", "192.0.2.7", false);
+        check("http://[2001:db8::7]:4566", "[2001:db8::7]", false);
+    }
 }

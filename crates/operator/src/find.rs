@@ -1,10 +1,11 @@
 //! Tasks and services: all of them, or those that a word of the command line means.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::value::{list, name_of, strings, text};
+use crate::ps::why_it_stopped;
+use crate::value::{list, name_of, strings, text, time_ms};
 
 /// As many as `DescribeTasks` takes.
 const TASKS_PER_CALL: usize = 100;
@@ -111,6 +112,55 @@ fn either(found: &[Meant]) -> String {
     names.collect::<Vec<_>>().join(" or ")
 }
 
+/// The revision that a task was made of; `null` when it was deleted meanwhile.
+pub async fn definition(api: &Api, task: &Value) -> Result<Value> {
+    let input = json!({ "taskDefinition": task["taskDefinitionArn"] });
+    match api.ecs("DescribeTaskDefinition", input).await {
+        // A revision may be deleted while a task that has stopped is still shown.
+        Err(error) if error.to_string().starts_with("ClientException") => Ok(Value::Null),
+        answer => Ok(answer?["taskDefinition"].clone()),
+    }
+}
+
+/// The task that a word of the command line means, or the service's: a healthy one before others, the one that runs
+/// longest.
+///
+/// # Errors
+/// When it means nothing or more than one, or nothing of it runs.
+pub async fn running_task(api: &Api, cluster: Option<&str>, word: &str) -> Result<Value> {
+    match meant(api, cluster, word).await? {
+        Meant::Task(task) if text(&task, "lastStatus") == "RUNNING" => Ok(*task),
+        Meant::Task(task) => {
+            let why = why_it_stopped(&task);
+            bail!(
+                "task {} is {}{}{why}",
+                name_of(text(&task, "taskArn")),
+                text(&task, "lastStatus"),
+                if why.is_empty() { "" } else { ": " }
+            )
+        }
+        Meant::Service { cluster, name } => {
+            let filter = json!({ "serviceName": name, "desiredStatus": "RUNNING" });
+            let chosen = choose(tasks(api, &cluster, filter).await?);
+            chosen.with_context(|| {
+                format!("no task of service {name} runs: `outport events {name}` says what happened to it")
+            })
+        }
+    }
+}
+
+fn choose(tasks: Vec<Value>) -> Option<Value> {
+    let running = tasks.into_iter().filter(|task| text(task, "lastStatus") == "RUNNING");
+    running.min_by_key(|task| {
+        let health = match text(task, "healthStatus") {
+            "HEALTHY" => 0,
+            "UNHEALTHY" => 2,
+            _ => 1,
+        };
+        (health, time_ms(task, "startedAt").unwrap_or(i64::MAX))
+    })
+}
+
 /// A service's tasks, those that run first and then those that stopped.
 pub async fn service_tasks(api: &Api, cluster: &str, name: &str) -> Result<Vec<Value>> {
     let mut all = Vec::new();
@@ -119,4 +169,26 @@ pub async fn service_tasks(api: &Api, cluster: &str, name: &str) -> Result<Vec<V
         all.extend(tasks(api, cluster, filter).await?);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_services_tasks_a_healthy_one_is_taken_and_of_these_the_oldest() {
+        let task = |name: &str, status: &str, health: &str, started: i64| json!({ "taskArn": name, "lastStatus": status, "healthStatus": health, "startedAt": started });
+        let chosen = |tasks: &[Value]| {
+            choose(tasks.to_vec()).map(|task| text(&task, "taskArn").to_owned()).unwrap_or_default()
+        };
+        let old = task("old", "RUNNING", "UNKNOWN", 1);
+        let young = task("young", "RUNNING", "UNKNOWN", 2);
+        let ill = task("ill", "RUNNING", "UNHEALTHY", 0);
+        let well = task("well", "RUNNING", "HEALTHY", 3);
+        let pending = task("pending", "PENDING", "HEALTHY", 0);
+        assert_eq!(chosen(&[young.clone(), old.clone(), ill.clone(), pending.clone()]), "old");
+        assert_eq!(chosen(&[old, well, young]), "well");
+        assert_eq!(chosen(&[pending, ill]), "ill");
+        assert_eq!(chosen(&[]), "");
+    }
 }

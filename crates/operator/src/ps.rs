@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::find;
 use crate::moment::{age, now_ms};
+use crate::reach::{self, Port, Published};
 use crate::table::{Shape, json as as_json, table};
 use crate::value::{list, name_of, text, time_ms};
 
@@ -40,7 +41,7 @@ pub struct TaskRow {
     pub images: Vec<String>,
     /// Of a task with a network interface of its own.
     pub address: String,
-    /// Where its ports are reached from the host: a URL for each TCP port, `ADDRESS:PORT/udp` for the others.
+    /// Where its ports are reached from the host that runs it: a URL for each TCP port, `HOST:PORT/udp` for the others.
     pub ports: Vec<String>,
     /// Why it stopped; empty for one that did not.
     pub reason: String,
@@ -53,6 +54,8 @@ pub struct TaskRow {
 pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> {
     let mut rows = Vec::new();
     let mut definitions = BTreeMap::new();
+    let published = Published::ask(api).await?;
+    let machine = api.machine();
     for cluster in find::clusters(api, options.cluster.as_deref()).await? {
         let mut tasks = find::tasks(api, &cluster, json!({})).await?;
         if options.with_stopped {
@@ -61,15 +64,10 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
         for task in &tasks {
             let arn = text(task, "taskDefinitionArn").to_owned();
             if !definitions.contains_key(&arn) {
-                let input = json!({ "taskDefinition": arn });
-                let answer = match api.ecs("DescribeTaskDefinition", input).await {
-                    // A revision may be deleted while a task that has stopped is still shown.
-                    Err(error) if error.to_string().starts_with("ClientException") => Value::Null,
-                    answer => answer?,
-                };
-                definitions.insert(arn.clone(), answer["taskDefinition"].clone());
+                definitions.insert(arn.clone(), find::definition(api, task).await?);
             }
-            rows.push(row(task, &definitions[&arn]));
+            let ports = reach::ports(task, &definitions[&arn], &published, &machine);
+            rows.push(row(task, &ports));
         }
     }
     // Those that run first, the youngest on top, as `docker ps` does.
@@ -82,7 +80,8 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
 
 fn shown(shape: Shape, rows: &[TaskRow], now_ms: i64) -> String {
     let has_one_cluster = rows.windows(2).all(|pair| pair[0].cluster == pair[1].cluster);
-    let titles = ["TASK", "CLUSTER", "GROUP", "STATUS", "HEALTH", "AGE", "IMAGE", "PORTS", "WHY"];
+    let titles =
+        ["TASK", "CLUSTER", "GROUP", "STATUS", "HEALTH", "AGE", "IMAGE", "ADDRESS", "PORTS", "WHY"];
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -95,6 +94,8 @@ fn shown(shape: Shape, rows: &[TaskRow], now_ms: i64) -> String {
                 row.health.clone(),
                 age(now_ms - row.created_at_ms),
                 row.images.join(" "),
+                // Of one that stopped it is another's by now.
+                if row.status == "STOPPED" { String::new() } else { row.address.clone() },
                 row.ports.join(" "),
                 row.reason.clone(),
             ]
@@ -103,8 +104,8 @@ fn shown(shape: Shape, rows: &[TaskRow], now_ms: i64) -> String {
     table(shape, &titles, &cells)
 }
 
-/// The row of a described task with its definition, which may be unknown.
-fn row(task: &Value, definition: &Value) -> TaskRow {
+/// The row of a described task with its ports.
+fn row(task: &Value, ports: &[Port]) -> TaskRow {
     let containers = list(task, "containers");
     let health = text(task, "healthStatus");
     let group = text(task, "group");
@@ -117,49 +118,13 @@ fn row(task: &Value, definition: &Value) -> TaskRow {
         group: group.strip_prefix("service:").unwrap_or(group).to_owned(),
         task_definition: name_of(text(task, "taskDefinitionArn")).to_owned(),
         images: containers.iter().map(|container| text(container, "image").to_owned()).collect(),
-        address: address(task).unwrap_or_default().to_owned(),
+        address: reach::address(task).unwrap_or_default().to_owned(),
         ports: if text(task, "lastStatus") == "RUNNING" {
-            ports(task, definition)
+            ports.iter().map(Port::shown).collect()
         } else {
             Vec::new()
         },
         reason: why_it_stopped(task),
-    }
-}
-
-/// Of the network interface that an `awsvpc` task has.
-fn address(task: &Value) -> Option<&str> {
-    let details =
-        list(task, "attachments").iter().flat_map(|attachment| list(attachment, "details"));
-    let mut addresses = details.filter(|detail| text(detail, "name") == "privateIPv4Address");
-    addresses.next().map(|detail| text(detail, "value"))
-}
-
-fn ports(task: &Value, definition: &Value) -> Vec<String> {
-    let bindings: Vec<&Value> = list(task, "containers")
-        .iter()
-        .flat_map(|container| list(container, "networkBindings"))
-        .collect();
-    if !bindings.is_empty() {
-        let bound = bindings.into_iter().filter(|binding| !text(binding, "bindIP").contains(':'));
-        return bound.map(|binding| reached("127.0.0.1", binding, "hostPort")).collect();
-    }
-    let host = match (address(task), text(definition, "networkMode")) {
-        (Some(address), _) => address,
-        (None, "host") => "127.0.0.1",
-        (None, _) => return Vec::new(),
-    };
-    let mappings = list(definition, "containerDefinitions")
-        .iter()
-        .flat_map(|container| list(container, "portMappings"));
-    mappings.map(|mapping| reached(host, mapping, "containerPort")).collect()
-}
-
-fn reached(host: &str, mapping: &Value, member: &str) -> String {
-    let port = &mapping[member];
-    match text(mapping, "protocol") {
-        "udp" => format!("{host}:{port}/udp"),
-        _ => format!("http://{host}:{port}"),
     }
 }
 
@@ -203,38 +168,31 @@ mod tests {
         })
     }
 
-    fn definition() -> Value {
-        json!({ "networkMode": "awsvpc", "containerDefinitions": [
-            { "name": "web", "portMappings": [{ "containerPort": 8080, "protocol": "tcp" }] },
-            { "name": "side", "portMappings": [{ "containerPort": 514, "protocol": "udp" }] },
-        ] })
+    fn port(port: u16) -> Port {
+        Port { is_udp: false, host: "127.0.0.1".to_owned(), port }
     }
 
     #[test]
-    fn a_task_with_an_address_is_reached_at_its_ports() {
-        let row = row(&task(), &definition());
-        assert_eq!(row.ports, ["http://172.31.0.5:8080", "172.31.0.5:514/udp"]);
+    fn a_task_is_shown_with_its_address_and_where_its_ports_are_reached() {
+        let mut row = row(&task(), &[port(8080), port(10_514)]);
+        assert_eq!(row.ports, ["http://127.0.0.1:8080", "http://127.0.0.1:10514"]);
         assert_eq!((row.group.as_str(), row.health.as_str()), ("web", ""));
         assert_eq!(row.created_at_ms, 1_000_250);
-        let shown = shown(Shape::default(), &[row], 1_046_000);
+        let first = shown(Shape::default(), std::slice::from_ref(&row), 1_046_000);
         assert_eq!(
-            shown,
-            "TASK          GROUP  STATUS   AGE  IMAGE        PORTS\n\
-             4f2a5b6c7d8e  web    RUNNING  45s  app:2 log:1  http://172.31.0.5:8080 172.31.0.5:514/udp\n"
+            first,
+            "TASK          GROUP  STATUS   AGE  IMAGE        ADDRESS     PORTS\n\
+             4f2a5b6c7d8e  web    RUNNING  45s  app:2 log:1  172.31.0.5  http://127.0.0.1:8080 http://127.0.0.1:10514\n"
         );
+        row.status = "STOPPED".to_owned();
+        assert!(!shown(Shape::default(), &[row], 1_046_000).contains("172.31.0.5"));
     }
 
     #[test]
-    fn a_bridge_task_is_reached_at_the_ports_of_the_host() {
+    fn a_task_that_stopped_is_reached_nowhere() {
         let mut task = task();
-        task["attachments"] = json!([]);
-        task["containers"][0]["networkBindings"] = json!([
-            { "bindIP": "0.0.0.0", "hostPort": 49_153, "containerPort": 8080, "protocol": "tcp" },
-            { "bindIP": "::", "hostPort": 49_153, "containerPort": 8080, "protocol": "tcp" },
-        ]);
-        assert_eq!(row(&task, &json!(null)).ports, ["http://127.0.0.1:49153"]);
         task["lastStatus"] = json!("STOPPED");
-        assert!(row(&task, &json!(null)).ports.is_empty());
+        assert!(row(&task, &[port(8080)]).ports.is_empty());
     }
 
     #[test]

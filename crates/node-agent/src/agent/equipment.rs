@@ -42,8 +42,14 @@ pub(super) async fn machine(
     let disks = tokio::task::spawn_blocking(move || Disks::open(&directory, gib));
     let users = user_namespaces(settings, &run_dir);
     let host_access = settings.host_access.clone();
-    let networks =
-        Networks::open(&run_dir, &settings.instance, &registered.vpc_cidr, host_access).await?;
+    let networks = Networks::open(
+        &run_dir,
+        &settings.instance,
+        &registered.vpc_cidr,
+        host_access,
+        settings.publish,
+    )
+    .await?;
     let disks = Arc::new(disks.await.map_err(std::io::Error::other)??);
     let users = Arc::new(users.await.map_err(std::io::Error::other)?);
     let driver = match &settings.oci_runtime {

@@ -15,8 +15,9 @@ use outport_model::task_definition::TransportProtocol as Protocol;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
 use outport_task_network::{
     AttachedNamespace, Attachment, HostAccess, HostNetwork, HostNetworkSettings, InvalidName,
-    Ipv4Net, MacAddress, NamespaceName, PortMapping, TaskInterface, TransportProtocol,
-    bridge_range, hostname_file, hosts_file, hosts_file_of_host, nameservers, resolv_conf_file,
+    Ipv4Net, MacAddress, NamespaceName, PortMapping, Publication, PublishScope, TaskInterface,
+    TransportProtocol, bridge_range, hostname_file, hosts_file, hosts_file_of_host, nameservers,
+    resolv_conf_file,
 };
 
 /// Where the host keeps its name servers, in order of preference.
@@ -41,6 +42,8 @@ pub enum NetworkError {
 /// The networks of this node's tasks.
 pub struct Networks {
     host: Arc<HostNetwork>,
+    /// Where the ports of tasks with an address of their own are published.
+    publish: Option<PublishScope>,
     attached: Mutex<HashMap<String, AttachedNamespace>>,
 }
 
@@ -51,11 +54,12 @@ impl Networks {
         instance: &str,
         vpc_cidr: &str,
         host_access: HostAccess,
+        publish: Option<PublishScope>,
     ) -> Result<Self, NetworkError> {
         let settings = settings(run_dir, instance, vpc_cidr, host_access)?;
         let host = blocking(move || Ok(HostNetwork::open(settings)?)).await?;
         let attached = Mutex::default();
-        Ok(Self { host: Arc::new(host), attached })
+        Ok(Self { host: Arc::new(host), publish, attached })
     }
 
     /// Fails when an address range of the instance is in use on this host.
@@ -79,11 +83,28 @@ impl Networks {
         for (name, attachment) in attachments(task)? {
             let (host, wanted, owner) = (self.host.clone(), name.clone(), owner.clone());
             fail_point::reach("agent.network")?;
-            let made = move || Ok(host.attach_in(&wanted, &attachment, owner.as_deref())?);
+            let publication = self.publication(task);
+            let made = move || {
+                let made = host.attach_in(&wanted, &attachment, owner.as_deref())?;
+                Ok(publish(&host, made, &publication))
+            };
             let made = blocking(made).await?;
             self.lock().insert(name.as_str().to_owned(), made);
         }
         Ok(())
+    }
+
+    /// What of a task is to be reached at ports of this host, beside what its definition says.
+    fn publication(&self, task: &TaskAssignment) -> Publication {
+        let scope = self.publish.unwrap_or(PublishScope::Loopback);
+        let ports = match (&task.network, self.publish) {
+            (TaskNetwork::Awsvpc(_), Some(_)) => ports(task),
+            _ => Vec::new(),
+        };
+        Publication {
+            scope,
+            ports: ports.iter().map(|one| (one.protocol, one.container_port)).collect(),
+        }
     }
 
     /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody
@@ -253,6 +274,41 @@ impl Networks {
     }
 }
 
+/// A task runs without it as well.
+fn publish(
+    host: &HostNetwork,
+    made: AttachedNamespace,
+    publication: &Publication,
+) -> AttachedNamespace {
+    if publication.ports.is_empty() && made.published.is_none() {
+        return made;
+    }
+    match host.publish(&made.name, publication) {
+        Ok(published) => {
+            let found = published.published.as_ref().map_or(0, |published| published.ports.len());
+            if found < publication.ports.len() {
+                tracing::warn!(
+                    event = "task_ports_not_published",
+                    task = %made.name,
+                    wanted = publication.ports.len(),
+                    found,
+                    "no port of this host is free for some ports of a task: they are reached at its address only"
+                );
+            }
+            published
+        }
+        Err(error) => {
+            tracing::warn!(
+                event = "task_ports_publish_failed",
+                task = %made.name,
+                %error,
+                "cannot publish the ports of a task on this host: they are reached at its address only"
+            );
+            made
+        }
+    }
+}
+
 /// Removes all that an instance made on the host, with nobody running.
 pub fn remove_instance(run_dir: &Path, instance: &str) -> Result<(), NetworkError> {
     Ok(HostNetwork::remove_everything(&instance.parse()?, run_dir)?)
@@ -332,7 +388,7 @@ fn attachments(task: &TaskAssignment) -> Result<Vec<(NamespaceName, Attachment)>
     }
 }
 
-/// The ports that a task on the host's network serves there, by its definition.
+/// The ports of a task by its definition.
 fn ports(task: &TaskAssignment) -> Vec<PortMapping> {
     task.containers.iter().flat_map(|container| &container.ports).map(port_mapping).collect()
 }

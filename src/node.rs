@@ -38,7 +38,7 @@ pub async fn run(options: Node) -> Result<()> {
         () = stop.received() => return Ok(()),
     };
     joined(&data_dir, &cluster);
-    let offered = Offered { cluster: &cluster, capacity: &capacity };
+    let offered = Offered { cluster: &cluster, capacity: &capacity, publish: None };
     let more = summary::lines(data_dir.path(), None, Some(offered));
     output::say(format_args!(
         "outport node is ready, its control plane is {}\n{more}",

@@ -8,6 +8,7 @@ use std::path::Path;
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
 use outport_model::node::NodeCapacity;
+use outport_node_agent::PublishScope;
 
 use crate::command_line::DATA_DIR;
 use crate::environment::quoted;
@@ -26,6 +27,8 @@ pub struct Served<'s> {
 pub struct Offered<'s> {
     pub cluster: &'s str,
     pub capacity: &'s NodeCapacity,
+    /// Where the ports of tasks with addresses of their own are published.
+    pub publish: Option<PublishScope>,
 }
 
 /// The lines behind the one that it is ready.
@@ -41,11 +44,22 @@ pub fn lines(data_dir: &Path, served: Option<Served<'_>>, offered: Option<Offere
         line("region", scope.region.to_string());
         line("VPC", vpc_cidr.to_string());
     }
-    if let Some(Offered { cluster, capacity }) = offered {
+    if let Some(Offered { cluster, capacity, publish }) = offered {
         line("cluster", cluster.to_owned());
         let cores = f64::from(capacity.cpu_units) / CPU_UNITS_PER_CORE;
         line("CPU", format!("{} units ({cores} vCPU)", capacity.cpu_units));
         line("memory", format!("{} MiB", capacity.memory_mib));
+        let reached = match publish {
+            Some(PublishScope::Loopback) => Some("127.0.0.1"),
+            Some(PublishScope::Everywhere) => Some("every address of this machine"),
+            None => None,
+        };
+        if let Some(reached) = reached {
+            line(
+                "tasks",
+                format!("reached on {reached} too, at the ports that `outport ps` shows"),
+            );
+        }
     }
     if served.is_some() {
         line("next", format!("eval \"$({})\"", env_command(data_dir)));
@@ -78,13 +92,14 @@ mod tests {
         let scope = scope();
         let served = Served { scope: &scope, vpc_cidr: Ipv4Cidr::parse("172.30.0.0/16").unwrap() };
         let capacity = NodeCapacity { cpu_units: 1536, memory_mib: 900, reserved_ports: vec![] };
-        let offered = Offered { cluster: "default", capacity: &capacity };
+        let publish = Some(PublishScope::Loopback);
+        let offered = Offered { cluster: "default", capacity: &capacity, publish };
         assert_eq!(
             lines(Path::new("/var/lib/outport"), Some(served), Some(offered)),
             "  serves    Amazon ECS, ECR, CloudWatch Logs, STS; of EC2 and IAM what these need\n  \
              data      /var/lib/outport\n  account   123456789012\n  region    eu-west-1\n  \
              VPC       172.30.0.0/16\n  cluster   default\n  CPU       1536 units (1.5 vCPU)\n  \
-             memory    900 MiB\n  next      eval \"$(outport env)\""
+             memory    900 MiB\n  tasks     reached on 127.0.0.1 too, at the ports that `outport ps` shows\n  next      eval \"$(outport env)\""
         );
     }
 
@@ -97,9 +112,9 @@ mod tests {
     #[test]
     fn a_node_serves_nothing() {
         let capacity = NodeCapacity { cpu_units: 1024, memory_mib: 900, reserved_ports: vec![] };
-        let offered = Offered { cluster: "edge", capacity: &capacity };
+        let offered = Offered { cluster: "edge", capacity: &capacity, publish: None };
         let said = lines(Path::new("/d"), None, Some(offered));
         assert!(said.starts_with("  data      /d\n  cluster   edge\n"), "{said}");
-        assert!(!said.contains("next"), "{said}");
+        assert!(!said.contains("next") && !said.contains("tasks"), "{said}");
     }
 }

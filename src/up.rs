@@ -141,7 +141,8 @@ pub async fn run(options: Up) -> Result<()> {
     };
     if !stop_asked {
         control_plane.readiness.set(true);
-        let offered = Offered { cluster: &own_node.cluster, capacity: &capacity };
+        let publish = own_node.publish;
+        let offered = Offered { cluster: &own_node.cluster, capacity: &capacity, publish };
         control_plane.say_ready(&data_dir, Some(offered));
         warn_of_dead_instances(data_dir.instance());
         let dismissed = tokio::select! {

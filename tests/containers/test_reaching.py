@@ -158,10 +158,12 @@ def test_tasks_of_a_service_have_ports_that_stay_over_a_kill(outport):
 def test_a_changed_setting_counts_for_tasks_that_run(outport, elsewhere):
     task = start(outport, "setting", "awsvpc")
     url, = ports(outport, task)
+    assert outport.summary()["tasks"].startswith("reached on 127.0.0.1 too")
     answers(url)
     at_address = f"http://{outport.address(task)}:{PORT}"
 
     restart(outport, "--publish-tasks", "nowhere")
+    assert "tasks" not in outport.summary()
     assert ports(outport, task) == [at_address]
     answers(at_address)
     assert not get(url)

@@ -55,6 +55,8 @@ pub enum Command {
     Status(Status),
     /// List tasks: how they are reached, and why they stopped
     Ps(Ps),
+    /// Show one task or one service: addresses, times, containers, deployments, events
+    Describe(Describe),
     /// Print what the containers of a task or a service wrote
     Logs(Logs),
     /// List what happened to services and tasks, the newest last
@@ -385,6 +387,15 @@ pub struct Ps {
     /// Also tasks that have stopped, as long as they are kept
     #[arg(long, short)]
     pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Describe {
+    /// A task, by its id or the beginning of that, or a service by its name
+    #[arg(value_name = "TASK|SERVICE")]
+    pub of: String,
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 #[derive(Debug, Args)]

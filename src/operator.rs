@@ -1,4 +1,4 @@
-//! `outport status`, `ps`, `logs`, `events`, `forward` and `open`: which Outport is asked, and where its answer goes.
+//! `outport status`, `ps`, `describe`, `logs`, `events`, `forward` and `open`: which Outport is asked, and where its answer goes.
 
 use std::env;
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use outport_operator::{
     Api, Endpoint, EventsOptions, ForwardOptions, LogsOptions, PsOptions, Shape, StatusOptions,
 };
 
-use crate::command_line::{Asked, Events, Forward, Logs, Open, Ps, Status};
+use crate::command_line::{Asked, Describe, Events, Forward, Logs, Open, Ps, Status};
 use crate::configuration;
 use crate::data_dir::DataDir;
 use crate::output;
@@ -24,6 +24,13 @@ pub fn status(options: &Status) -> Result<()> {
 pub fn ps(options: &Ps) -> Result<()> {
     let ps = PsOptions { cluster: options.asked.cluster.clone(), with_stopped: options.all };
     answer(&options.asked, async |api, shape| outport_operator::ps(api, &ps, shape).await)
+}
+
+pub fn describe(options: &Describe) -> Result<()> {
+    let (cluster, word) = (options.asked.cluster.as_deref(), options.of.as_str());
+    answer(&options.asked, async |api, shape| {
+        outport_operator::describe(api, cluster, word, shape).await
+    })
 }
 
 pub fn events(options: &Events) -> Result<()> {

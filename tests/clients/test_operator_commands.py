@@ -76,6 +76,11 @@ def test_a_task_is_seen_with_its_url_and_its_output(shared_outport, uri):
     first = json.loads(local(outport, "logs", task_id, "--json").splitlines()[0])
     assert (first["task"], first["container"]) == (task_id, "web")
 
+    described = local(outport, "describe", task_id[:10])
+    assert described.startswith(f"task        {arn}\n") and url in described, described
+    both = json.loads(local(outport, "describe", "--json", arn))
+    assert both["task"]["taskArn"] == arn and both["taskDefinition"]["family"] == "seen"
+
     # `--follow` ends with the task, and says what came meanwhile.
     following = subprocess.Popen([outport.binary, "logs", "--data-dir", outport.data_dir, "-f",
                                   task_id], stdout=subprocess.PIPE, text=True)

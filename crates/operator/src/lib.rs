@@ -1,10 +1,10 @@
-//! What a person asks a running Outport, and how it is shown: `outport status`, `ps`, `logs`, `events`, `forward`, `open`.
+//! What a person asks a running Outport, and how it is shown: `outport status`, `ps`, `describe`, `logs`, `events`, `forward`, `open`.
 //!
 //! ```text
 //! api      signed calls of the AWS API, with the caller's own credentials
 //! find     tasks and services: by name, by the beginning of an id, all of them
 //! reach    where the ports of a task are reached
-//! ps, status, logs, events, forward, open    one command each: what is asked, rows made of the answers (pure), lines of the rows
+//! ps, status, describe, logs, events, forward, open    one command each: what is asked, rows made of the answers (pure), lines of the rows
 //! table    rows for a terminal of any width, or for a program
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! the machine lead to which task is asked of the Outport itself (design note 0025).
 
 mod api;
+mod describe;
 mod events;
 mod find;
 mod forward;
@@ -27,6 +28,7 @@ mod table;
 mod value;
 
 pub use api::{Api, Endpoint};
+pub use describe::describe;
 pub use events::{EventsOptions, events};
 pub use forward::{ForwardOptions, PortPair, forward};
 pub use logs::{LogsOptions, logs};

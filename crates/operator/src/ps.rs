@@ -78,7 +78,8 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
     Ok(shown(shape, &rows, now_ms()))
 }
 
-fn shown(shape: Shape, rows: &[TaskRow], now_ms: i64) -> String {
+/// A line each.
+pub fn shown(shape: Shape, rows: &[TaskRow], now_ms: i64) -> String {
     let has_one_cluster = rows.windows(2).all(|pair| pair[0].cluster == pair[1].cluster);
     let titles =
         ["TASK", "CLUSTER", "GROUP", "STATUS", "HEALTH", "AGE", "IMAGE", "ADDRESS", "PORTS", "WHY"];
@@ -105,7 +106,7 @@ fn shown(shape: Shape, rows: &[TaskRow], now_ms: i64) -> String {
 }
 
 /// The row of a described task with its ports.
-fn row(task: &Value, ports: &[Port]) -> TaskRow {
+pub fn row(task: &Value, ports: &[Port]) -> TaskRow {
     let containers = list(task, "containers");
     let health = text(task, "healthStatus");
     let group = text(task, "group");

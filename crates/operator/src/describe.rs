@@ -1,0 +1,287 @@
+//! `outport describe`: one task or one service, all that the API says of it that a person asks for.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::find::{self, Meant};
+use crate::moment::{age, clock, now_ms};
+use crate::ps::{row as task_row, shown as shown_tasks, why_it_stopped};
+use crate::reach::{self, Port, Published};
+use crate::table::{Shape, json as as_json, table};
+use crate::value::{list, name_of, text, time_ms};
+
+/// Of a service; there may be a hundred.
+const EVENTS_SHOWN: usize = 10;
+
+/// What `outport describe` prints. As JSON: the API's own answers, a task with its definition, a service with its tasks.
+///
+/// # Errors
+/// When the API cannot be asked or refuses, or the word means nothing or more than one.
+pub async fn describe(
+    api: &Api,
+    cluster: Option<&str>,
+    word: &str,
+    shape: Shape,
+) -> Result<String> {
+    match find::meant(api, cluster, word).await? {
+        Meant::Task(task) => {
+            let definition = find::definition(api, &task).await?;
+            if shape.is_json {
+                return as_json(&json!({ "task": task, "taskDefinition": definition }));
+            }
+            let ports =
+                reach::ports(&task, &definition, &Published::ask(api).await?, &api.machine());
+            Ok(task_text(shape, &task, &definition, &ports, now_ms()))
+        }
+        Meant::Service { cluster, name } => {
+            let input = json!({ "cluster": cluster, "services": [name] });
+            let answer = api.ecs("DescribeServices", input).await?;
+            let service = list(&answer, "services").first().context("the service is gone")?;
+            let tasks = find::service_tasks(api, &cluster, &name).await?;
+            if shape.is_json {
+                return as_json(&json!({ "service": service, "tasks": tasks }));
+            }
+            Ok(service_text(shape, service, &tasks, now_ms()))
+        }
+    }
+}
+
+/// A name and a value a line; what has no value is left out.
+fn fields(rows: &[(&str, String)]) -> String {
+    let shown: Vec<_> = rows.iter().filter(|(_, value)| !value.is_empty()).collect();
+    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let mut lines = String::new();
+    for (name, value) in shown {
+        let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let _ = writeln!(lines, "{name:<width$}  {value}");
+    }
+    lines
+}
+
+fn task_text(
+    shape: Shape,
+    task: &Value,
+    definition: &Value,
+    ports: &[Port],
+    now_ms: i64,
+) -> String {
+    let status = match text(task, "lastStatus") {
+        status if status == text(task, "desiredStatus") => status.to_owned(),
+        status => format!("{status}, to be {}", text(task, "desiredStatus")),
+    };
+    let health = text(task, "healthStatus");
+    let running = text(task, "lastStatus") == "RUNNING";
+    let mode = [text(definition, "networkMode"), text(task, "launchType")];
+    let mut shown = fields(&[
+        ("task", text(task, "taskArn").to_owned()),
+        ("group", text(task, "group").to_owned()),
+        ("started by", text(task, "startedBy").to_owned()),
+        ("definition", format!("{} ({})", name_of(text(task, "taskDefinitionArn")), words(&mode))),
+        ("status", status),
+        ("health", if health == "UNKNOWN" { String::new() } else { health.to_owned() }),
+        ("why", why_it_stopped(task)),
+        ("size", format!("{} CPU units, {} MiB", text(task, "cpu"), text(task, "memory"))),
+        ("instance", text(task, "containerInstanceArn").to_owned()),
+        ("address", reach::address(task).unwrap_or_default().to_owned()),
+        ("ports", if running { shown_ports(ports) } else { String::new() }),
+        ("created", moment(task, "createdAt", now_ms)),
+        ("pulled", moment(task, "pullStoppedAt", now_ms)),
+        ("started", moment(task, "startedAt", now_ms)),
+        ("stopping", moment(task, "stoppingAt", now_ms)),
+        ("stopped", moment(task, "stoppedAt", now_ms)),
+    ]);
+    let containers: Vec<Vec<String>> = list(task, "containers")
+        .iter()
+        .map(|container| {
+            vec![
+                text(container, "name").to_owned(),
+                text(container, "lastStatus").to_owned(),
+                container["exitCode"].as_i64().map_or_else(String::new, |code| code.to_string()),
+                text(container, "image").to_owned(),
+                text(container, "imageDigest").to_owned(),
+                text(container, "reason").to_owned(),
+            ]
+        })
+        .collect();
+    let titles = ["CONTAINER", "STATUS", "EXIT", "IMAGE", "DIGEST", "WHY"];
+    shown.push('\n');
+    shown.push_str(&table(shape, &titles, &containers));
+    shown
+}
+
+fn service_text(shape: Shape, service: &Value, tasks: &[Value], now_ms: i64) -> String {
+    let count = |row: &Value, member: &str| row[member].as_i64().unwrap_or_default().to_string();
+    let configuration = &service["deploymentConfiguration"];
+    let breaker = &configuration["deploymentCircuitBreaker"];
+    let mut shown = fields(&[
+        ("service", text(service, "serviceArn").to_owned()),
+        ("status", text(service, "status").to_owned()),
+        (
+            "definition",
+            format!(
+                "{} ({})",
+                name_of(text(service, "taskDefinition")),
+                words(&[text(service, "launchType"), text(service, "schedulingStrategy")])
+            ),
+        ),
+        (
+            "tasks",
+            format!(
+                "{} desired, {} running, {} pending",
+                count(service, "desiredCount"),
+                count(service, "runningCount"),
+                count(service, "pendingCount")
+            ),
+        ),
+        (
+            "deploys",
+            format!(
+                "with {} to {} % of them{}",
+                count(configuration, "minimumHealthyPercent"),
+                count(configuration, "maximumPercent"),
+                match (breaker["enable"] == true, breaker["rollback"] == true) {
+                    (true, true) => ", circuit breaker with rollback",
+                    (true, false) => ", circuit breaker",
+                    (false, _) => "",
+                }
+            ),
+        ),
+        ("created", moment(service, "createdAt", now_ms)),
+    ]);
+    let deployments: Vec<Vec<String>> = list(service, "deployments")
+        .iter()
+        .map(|row| {
+            vec![
+                text(row, "id").to_owned(),
+                text(row, "status").to_owned(),
+                text(row, "rolloutState").to_owned(),
+                name_of(text(row, "taskDefinition")).to_owned(),
+                count(row, "desiredCount"),
+                count(row, "runningCount"),
+                count(row, "pendingCount"),
+                count(row, "failedTasks"),
+                age(now_ms - time_ms(row, "createdAt").unwrap_or(now_ms)),
+                text(row, "rolloutStateReason").to_owned(),
+            ]
+        })
+        .collect();
+    let titles = [
+        "DEPLOYMENT",
+        "STATUS",
+        "ROLLOUT",
+        "DEFINITION",
+        "DESIRED",
+        "RUNNING",
+        "PENDING",
+        "FAILED",
+        "AGE",
+        "WHY",
+    ];
+    shown.push('\n');
+    shown.push_str(&table(shape, &titles, &deployments));
+    let rows: Vec<_> = tasks.iter().map(|task| task_row(task, &[])).collect();
+    if !rows.is_empty() {
+        shown.push('\n');
+        shown.push_str(&shown_tasks(shape, &rows, now_ms));
+    }
+    let events: Vec<Vec<String>> = list(service, "events")
+        .iter()
+        .take(EVENTS_SHOWN)
+        .map(|event| {
+            let at_ms = time_ms(event, "createdAt").unwrap_or_default();
+            vec![clock(at_ms), text(event, "message").to_owned()]
+        })
+        .collect();
+    if !events.is_empty() {
+        shown.push('\n');
+        shown.push_str(&table(shape, &["TIME (UTC)", "EVENT, NEWEST FIRST"], &events));
+    }
+    shown
+}
+
+/// Those that there are.
+fn words(words: &[&str]) -> String {
+    words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(", ")
+}
+
+fn shown_ports(ports: &[Port]) -> String {
+    ports.iter().map(Port::shown).collect::<Vec<_>>().join(" ")
+}
+
+/// `2026-01-31 23:59:59 UTC, 12s ago`; empty for what has not happened.
+fn moment(value: &Value, member: &str, now_ms: i64) -> String {
+    match time_ms(value, member) {
+        Some(at_ms) => format!("{} UTC, {} ago", clock(at_ms), age(now_ms - at_ms)),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 60_000;
+
+    #[test]
+    fn a_task_says_what_it_is_and_why_it_stopped() {
+        let task = json!({
+            "taskArn": "arn:aws:ecs:us-east-1:0:task/default/4f2a", "group": "service:web",
+            "taskDefinitionArn": "arn:aws:ecs:us-east-1:0:task-definition/app:3", "launchType": "FARGATE",
+            "lastStatus": "RUNNING", "desiredStatus": "STOPPED", "healthStatus": "UNKNOWN",
+            "cpu": "256", "memory": "512", "createdAt": 1.0, "startedAt": 2.5,
+            "containers": [{ "name": "web", "lastStatus": "RUNNING", "image": "app:1\u{1b}[2J" }],
+        });
+        let ports = [Port { is_udp: false, host: "127.0.0.1".to_owned(), port: 8080 }];
+        let definition = json!({ "networkMode": "awsvpc" });
+        let text = task_text(Shape::default(), &task, &definition, &ports, NOW_MS);
+        let expected = [
+            "task        arn:aws:ecs:us-east-1:0:task/default/4f2a",
+            "group       service:web",
+            "definition  app:3 (awsvpc, FARGATE)",
+            "status      RUNNING, to be STOPPED",
+            "size        256 CPU units, 512 MiB",
+            "ports       http://127.0.0.1:8080",
+            "created     1970-01-01 00:00:01 UTC, 59s ago",
+            "started     1970-01-01 00:00:02 UTC, 57s ago",
+            "",
+            "CONTAINER  STATUS   IMAGE",
+            "web        RUNNING  app:1 [2J",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_service_says_how_its_deployments_do_and_what_happened() {
+        let service = json!({
+            "serviceArn": "arn:aws:ecs:us-east-1:0:service/default/web", "status": "ACTIVE",
+            "taskDefinition": "arn:aws:ecs:us-east-1:0:task-definition/app:3", "launchType": "FARGATE",
+            "schedulingStrategy": "REPLICA", "desiredCount": 3, "runningCount": 2, "pendingCount": 1,
+            "deploymentConfiguration": {
+                "minimumHealthyPercent": 100, "maximumPercent": 200,
+                "deploymentCircuitBreaker": { "enable": true, "rollback": true },
+            },
+            "deployments": [{ "id": "ecs-svc/1", "status": "PRIMARY", "rolloutState": "IN_PROGRESS",
+                "taskDefinition": "x/app:3", "desiredCount": 3, "runningCount": 2, "pendingCount": 1,
+                "failedTasks": 0, "createdAt": 30.0 }],
+            "events": [{ "createdAt": 31.0, "message": "(service web) has started 3 tasks." }],
+        });
+        let text = service_text(Shape::default(), &service, &[], NOW_MS);
+        let expected = [
+            "service     arn:aws:ecs:us-east-1:0:service/default/web",
+            "status      ACTIVE",
+            "definition  app:3 (FARGATE, REPLICA)",
+            "tasks       3 desired, 2 running, 1 pending",
+            "deploys     with 100 to 200 % of them, circuit breaker with rollback",
+            "",
+            "DEPLOYMENT  STATUS   ROLLOUT      DEFINITION  DESIRED  RUNNING  PENDING  FAILED  AGE",
+            "ecs-svc/1   PRIMARY  IN_PROGRESS  app:3       3        2        1        0       30s",
+            "",
+            "TIME (UTC)           EVENT, NEWEST FIRST",
+            "1970-01-01 00:00:31  (service web) has started 3 tasks.",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,5 +1,7 @@
 //! The command line: a contract, since scripts rely on it.
 
+mod image;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
 
 use crate::manual;
+
+pub use image::{Image, ImageLoad};
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
 #[derive(Debug, Parser)]
@@ -55,6 +59,9 @@ pub enum Command {
     Logs(Logs),
     /// List what happened to services and tasks, the newest last
     Events(Events),
+    /// Put images into the registry
+    #[command(subcommand)]
+    Image(Image),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// Say what a start would take for each option, and where that comes from
@@ -344,13 +351,20 @@ pub struct Ca {
     pub data_dir: DataDir,
 }
 
-/// Which Outport is asked, and how its answer is shown.
+/// Which Outport is asked.
 #[derive(Clone, Debug, Args)]
-pub struct Asked {
+pub struct Which {
     /// Ask the Outport of this data directory. Otherwise the one that AWS_ENDPOINT_URL names, with the credentials,
     /// AWS_REGION and AWS_CA_BUNDLE of the environment; without that, the one of the usual data directory
     #[arg(long, value_name = "DIR", env = "OUTPORT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Which Outport is asked, and how its answer is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Asked {
+    #[command(flatten)]
+    pub which: Which,
     /// Only of this cluster; of all unless given
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,

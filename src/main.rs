@@ -40,7 +40,7 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use command_line::{Command, Config, LogOptions};
+use command_line::{Command, Config, Image, LogOptions};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -88,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ps(options) => operator::ps(&options),
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),
+        Command::Image(Image::Load(options)) => operator::load_image(&options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Version => manual::print_version(),

@@ -40,6 +40,18 @@ Then, in another shell: eval \"$(sudo outport env)\"
 RUST_LOG says what is logged: RUST_LOG=warn. Guide: docs/guide/configuration.md of the sources,
 /usr/share/doc/outport/ of a package";
 
+/// Below the help of `image load`.
+pub const HELP_IMAGE_LOAD: &str = "\
+Examples:
+  outport image load docker:app:1.0 app:1.0              from the Docker engine of this machine
+  docker save app:1.0 | outport image load - app:1.0     the same, where only docker can reach it
+  outport image load image.tar.gz app:1.0                an archive of a build
+  outport image load --all build/layout app:1.0          a directory, for all its platforms
+  image=$(outport image load image.tar app:1.0)          what to write into a task definition
+
+What is compressed or comes from a pipe is kept, unpacked, in the directory for temporary files (TMPDIR) meanwhile.
+Guide: docs/guide/images.md of the sources, /usr/share/doc/outport/ of a package";
+
 /// `outport version`.
 ///
 /// # Errors

@@ -1,14 +1,14 @@
-//! `outport status`, `ps`, `logs` and `events`: which Outport is asked, and where its answer goes.
+//! `outport status`, `ps`, `logs`, `events` and `image load`: which Outport is asked, and where its answer goes.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use outport_operator::{
-    Api, Endpoint, EventsOptions, LogsOptions, PsOptions, Shape, StatusOptions,
+    Api, Endpoint, EventsOptions, LoadOptions, LogsOptions, PsOptions, Shape, StatusOptions,
 };
 
-use crate::command_line::{Asked, Events, Logs, Ps, Status};
+use crate::command_line::{Asked, Events, ImageLoad, Logs, Ps, Status, Which};
 use crate::configuration;
 use crate::data_dir::DataDir;
 use crate::output;
@@ -39,14 +39,33 @@ pub fn logs(options: &Logs) -> Result<()> {
         with_times: options.timestamps,
         is_json: options.asked.json,
         // Who may not read the configuration asks a node elsewhere.
-        node: data_dir(&options.asked).ok().map(|data_dir| data_dir.join("node")),
+        node: data_dir(&options.asked.which).ok().map(|data_dir| data_dir.join("node")),
     };
-    let api = Api::new(endpoint(&options.asked)?)?;
+    let api = Api::new(endpoint(&options.asked.which)?)?;
     runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer))
 }
 
+pub fn load_image(options: &ImageLoad) -> Result<()> {
+    let load = LoadOptions {
+        source: options.source.clone(),
+        target: options.target.clone(),
+        name: options.name.clone(),
+        platform: options.platform.clone(),
+        all: options.all,
+    };
+    let api = Api::new(endpoint(&options.which)?)?;
+    let loaded =
+        runtime()?.block_on(outport_operator::load(&api, &load, |line| output::complain(line)))?;
+    let text = if options.json {
+        format!("{}\n", serde_json::to_string_pretty(&loaded)?)
+    } else {
+        format!("{}\n", loaded.uri)
+    };
+    output::answer(&text).context("cannot print")
+}
+
 fn answer(asked: &Asked, ask: impl AsyncFnOnce(&Api, Shape) -> Result<String>) -> Result<()> {
-    let api = Api::new(endpoint(asked)?)?;
+    let api = Api::new(endpoint(&asked.which)?)?;
     let text = runtime()?.block_on(ask(&api, Shape::of_stdout(asked.json)))?;
     output::answer(&text).context("cannot print")
 }
@@ -56,16 +75,16 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn data_dir(asked: &Asked) -> Result<PathBuf> {
-    asked.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
+fn data_dir(which: &Which) -> Result<PathBuf> {
+    which.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
 }
 
 /// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory.
-fn endpoint(asked: &Asked) -> Result<Endpoint> {
+fn endpoint(which: &Which) -> Result<Endpoint> {
     let of_environment = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let url =
         ["AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"].iter().find_map(|name| of_environment(name));
-    if let (None, Some(url)) = (&asked.data_dir, url) {
+    if let (None, Some(url)) = (&which.data_dir, url) {
         let needed = |name: &str| {
             of_environment(name).with_context(|| {
                 format!("AWS_ENDPOINT_URL is set and {name} is not: `outport env` prints both")
@@ -81,7 +100,7 @@ fn endpoint(asked: &Asked) -> Result<Endpoint> {
             authority: of_environment("AWS_CA_BUNDLE").map(Into::into),
         });
     }
-    endpoint_of(&data_dir(asked)?)
+    endpoint_of(&data_dir(which)?)
 }
 
 /// Of the Outport of a data directory.

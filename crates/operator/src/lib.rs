@@ -1,18 +1,20 @@
-//! What a person asks a running Outport, and how it is shown: `outport status`, `ps`, `logs`, `events`.
+//! What a person asks a running Outport, and how it is shown: `outport status`, `ps`, `logs`, `events`, `image load`.
 //!
 //! ```text
 //! api      signed calls of the AWS API, with the caller's own credentials
 //! find     tasks and services: by name, by the beginning of an id, all of them
 //! ps, status, logs, events    one command each: what is asked, rows made of the answers (pure), lines of the rows
+//! image_load    from an archive, a layout or an engine to the registry
 //! table    rows for a terminal of any width, or for a program
 //! ```
 //!
-//! **Invariant:** nothing is asked but by the AWS API, so that a person sees what their credentials may see, from any
+//! **Invariant:** nothing is asked but by the AWS API and the registry's, so that a person sees what their credentials may see, from any
 //! machine; only the output of containers that log nowhere is read from this host's disk (design note 0021).
 
 mod api;
 mod events;
 mod find;
+mod image_load;
 mod local_logs;
 mod logs;
 mod moment;
@@ -23,6 +25,7 @@ mod value;
 
 pub use api::{Api, Endpoint};
 pub use events::{EventsOptions, events};
+pub use image_load::{LoadOptions, Loaded, load};
 pub use logs::{LogsOptions, logs};
 pub use moment::parse_since;
 pub use ps::{PsOptions, ps};

@@ -1,5 +1,6 @@
 //! The command line: a contract, since scripts rely on it.
 
+mod compose;
 mod image;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use outport_service_ec2::default_vpc;
 
 use crate::manual;
 
+pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeUp};
 pub use image::{Image, ImageLoad};
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
@@ -62,6 +64,9 @@ pub enum Command {
     /// Put images into the registry
     #[command(subcommand)]
     Image(Image),
+    /// Run a compose file: as a task definition and a service
+    #[command(subcommand)]
+    Compose(Compose),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// Say what a start would take for each option, and where that comes from

@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod command_line;
+mod compose;
 mod configuration;
 mod control_plane;
 mod data_dir;
@@ -89,6 +90,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),
         Command::Image(Image::Load(options)) => operator::load_image(&options),
+        Command::Compose(options) => compose::run(&options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Version => manual::print_version(),

@@ -52,6 +52,18 @@ Examples:
 What is compressed or comes from a pipe is kept, unpacked, in the directory for temporary files (TMPDIR) meanwhile.
 Guide: docs/guide/images.md of the sources, /usr/share/doc/outport/ of a package";
 
+/// Below the help of `compose up`.
+pub const HELP_COMPOSE: &str = "\
+Examples:
+  outport compose config                            what would be registered, without an Outport
+  outport compose up                                build, load, register, create, and wait until it runs
+  outport compose up --ignore volumes,networks      without what Outport does not run
+  outport compose ps                                how the services are reached
+  outport logs PROJECT -f                           what they write
+  outport compose down                              remove all of it
+
+Guide: docs/guide/compose.md of the sources, /usr/share/doc/outport/ of a package";
+
 /// `outport version`.
 ///
 /// # Errors

@@ -71,7 +71,7 @@ fn answer(asked: &Asked, ask: impl AsyncFnOnce(&Api, Shape) -> Result<String>) -
 }
 
 /// One thread is enough for a person's questions.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
@@ -80,7 +80,7 @@ fn data_dir(which: &Which) -> Result<PathBuf> {
 }
 
 /// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory.
-fn endpoint(which: &Which) -> Result<Endpoint> {
+pub fn endpoint(which: &Which) -> Result<Endpoint> {
     let of_environment = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let url =
         ["AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"].iter().find_map(|name| of_environment(name));

@@ -116,6 +116,16 @@ impl Api {
         account.with_context(|| format!("{} names no account", self.endpoint.url))
     }
 
+    /// The subnets of the default VPC.
+    ///
+    /// # Errors
+    /// As of [`Api::ecs`].
+    pub async fn subnets(&self) -> Result<Vec<String>> {
+        let form = "Action=DescribeSubnets&Version=2016-11-15\
+                    &Filter.1.Name=default-for-az&Filter.1.Value.1=true";
+        Ok(elements(&self.query("ec2", form).await?, "subnetId"))
+    }
+
     /// Whether it takes tasks, and what it says beside that.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::api::Api;
 use crate::value::{list, name_of, strings, text};
 
 /// As many as `DescribeTasks` takes.
-const TASKS_PER_CALL: usize = 100;
+pub const TASKS_PER_CALL: usize = 100;
 /// As many as `DescribeServices` takes.
 const SERVICES_PER_CALL: usize = 10;
 

@@ -136,6 +136,7 @@ services:
     said = compose(outport, tmp_path, *words, check=False)
     assert said.returncode == 1
     assert "docker-compose.yml:5: services.web.volumes is not supported" in said.stderr
+    assert "docker-compose.yml:8: services.db.healthcheck is not supported" in said.stderr
     said = compose(outport, tmp_path, *words, "--ignore", "volumes", check=False).stderr
     assert "docker-compose.yml:8: services.db.healthcheck is not supported" in said
     assert "building" not in said

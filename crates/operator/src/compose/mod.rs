@@ -32,7 +32,7 @@ use crate::value::{list, text};
 
 pub use build::Builder;
 pub use down::down;
-use project::Project;
+use project::{Project, Purpose};
 pub use ps::ps;
 pub use up::{UpOptions, up};
 
@@ -63,7 +63,7 @@ impl ComposeOptions {
                 project::check_name(name)?;
                 Ok(name.clone())
             }
-            None => Ok(Project::read(self)?.name),
+            None => Ok(Project::read(self, Purpose::Show)?.name),
         }
     }
 }
@@ -74,7 +74,7 @@ impl ComposeOptions {
 /// # Errors
 /// All that is wrong with the file.
 pub fn config(options: &ComposeOptions, region: &str) -> Result<(String, Vec<String>)> {
-    let project = Project::read(options)?;
+    let project = Project::read(options, Purpose::Show)?;
     let image = |service: &service::Service| match (&service.build, &service.image) {
         (None, Some(image)) => image.clone(),
         _ => definition::repository(&project.name, &service.name),

@@ -41,8 +41,15 @@ pub struct Project {
     pub replicas: u64,
     /// What whoever calls should know.
     pub notes: Vec<String>,
-    /// The file's name, for later complaints.
-    pub file: String,
+}
+
+/// What a project is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// By this Outport.
+    Run,
+    /// What it is at Amazon ECS.
+    Show,
 }
 
 /// Where the file is.
@@ -58,7 +65,7 @@ pub fn find(options: &ComposeOptions) -> Result<PathBuf> {
 impl Project {
     /// # Errors
     /// All that is wrong with the file, each with its line.
-    pub fn read(options: &ComposeOptions) -> Result<Self> {
+    pub fn read(options: &ComposeOptions, purpose: Purpose) -> Result<Self> {
         let path = find(options)?;
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -67,7 +74,7 @@ impl Project {
         let text = text_of(&path)?;
         let file = path.display().to_string();
         let mut variables = Variables { values: values(&directory)?, ..Variables::default() };
-        let mut project = Self::of(&text, &file, &directory, options, &mut variables)?;
+        let mut project = Self::of(&text, &file, &directory, (options, purpose), &mut variables)?;
         if options.file.is_none() {
             let beside = OVERRIDES.iter().filter(|name| directory.join(name).exists());
             project
@@ -82,7 +89,7 @@ impl Project {
         text: &str,
         file: &str,
         directory: &Path,
-        options: &ComposeOptions,
+        (options, purpose): (&ComposeOptions, Purpose),
         variables: &mut Variables,
     ) -> Result<Self> {
         let mut complaints = Complaints::new(file, &options.ignore);
@@ -98,13 +105,15 @@ impl Project {
         check_dependencies(&services, &mut complaints);
         check_ports(&services, &mut complaints);
         check_essential(&services, &mut complaints);
+        if purpose == Purpose::Run {
+            refuse_what_is_not_run(&services, &mut complaints);
+        }
         let mut project = Self {
             name: String::new(),
             directory: directory.to_owned(),
             services,
             replicas,
             notes: Vec::new(),
-            file: file.to_owned(),
         };
         project.read_environment(variables, &mut complaints);
         complaints.check()?;
@@ -288,6 +297,26 @@ fn check_essential(services: &[Service], complaints: &mut Complaints) {
             first.line,
             "no service goes on: each has `restart: \"no\"`, or another one waits for its end",
         );
+    }
+}
+
+/// What a task definition takes, so that it is shown, and Outport does not run yet.
+fn refuse_what_is_not_run(services: &[Service], complaints: &mut Complaints) {
+    let why = "Outport does not run health checks yet";
+    for service in services {
+        if let Some(check) = &service.health_check {
+            let path = format!("services.{}.healthcheck", service.name);
+            complaints.not_supported(check.line, &path, why);
+        }
+        for Dependency { on, line, condition, .. } in &service.depends_on {
+            if *condition == Condition::Healthy {
+                let path = format!("services.{}.depends_on.{on}", service.name);
+                let text = format!(
+                    "{path}: service_healthy is not supported: {why}; --ignore healthcheck waits for the start"
+                );
+                complaints.add(*line, text);
+            }
+        }
     }
 }
 

@@ -13,10 +13,9 @@ use crate::ps::why_it_stopped;
 use crate::value::{list, text};
 
 use super::build::{self, Builder};
-use super::complaints::Complaints;
 use super::down::still_patient;
-use super::project::Project;
-use super::service::{Condition, Service};
+use super::project::{Project, Purpose};
+use super::service::Service;
 use super::{ComposeOptions, PROJECT_TAG, definition, ps, tag};
 
 /// On a revision: what of the file it was made from.
@@ -39,8 +38,7 @@ pub struct UpOptions {
 /// # Errors
 /// All that is wrong with the file, before anything is made; later what the API says, or why the services do not run.
 pub async fn up(api: &Api, options: &UpOptions, mut say: impl FnMut(&str)) -> Result<String> {
-    let project = Project::read(&options.compose)?;
-    refuse_what_is_not_run(&project)?;
+    let project = Project::read(&options.compose, Purpose::Run)?;
     project.notes.iter().for_each(|note| say(note));
     let cluster = options.compose.cluster();
     // Before anything is built, too.
@@ -63,27 +61,6 @@ impl UpOptions {
     fn compose_of(&self, project: &Project) -> ComposeOptions {
         ComposeOptions { project: Some(project.name.clone()), ..self.compose.clone() }
     }
-}
-
-/// What a task definition takes and Outport does not run yet: to be said with its line, and before anything is built.
-fn refuse_what_is_not_run(project: &Project) -> Result<()> {
-    let mut complaints = Complaints::new(&project.file, &[]);
-    let why = "Outport does not run health checks yet";
-    for service in &project.services {
-        if let Some(check) = &service.health_check {
-            let path = format!("services.{}.healthcheck", service.name);
-            complaints.not_supported(check.line, &path, why);
-        }
-        let is_healthy = |on: &&super::service::Dependency| on.condition == Condition::Healthy;
-        for dependency in service.depends_on.iter().filter(is_healthy) {
-            let path = format!("services.{}.depends_on.{}", service.name, dependency.on);
-            complaints.add(
-                dependency.line,
-                format!("{path}: service_healthy is not supported: {why}; --ignore healthcheck waits for the start"),
-            );
-        }
-    }
-    complaints.check()
 }
 
 /// Registers and creates or updates, where anything differs.

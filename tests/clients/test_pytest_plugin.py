@@ -132,6 +132,31 @@ def test_nothing_stays_when_pytest_is_killed(python, binary, tmp_path):
     until(lambda: not Path(said.read_text()).exists(), "its data directory is gone", 90)
 
 
+# Keeps of the environment what sudo does, and what it is asked to.
+SUDO = """#!/bin/sh
+[ "$1" = -n ] && shift
+case $1 in --preserve-env=*) keep=$(echo "${1#*=}" | tr , " "); shift;; esac
+[ "$1" = -n ] && shift
+for name in $keep; do eval "value=\\$$name"; set -- "$name=$value" "$@"; done
+exec env -i "PATH=$PATH" "$@"
+"""
+
+
+def test_others_than_root_go_by_sudo(python, binary, tmp_path):
+    bin_directory = tmp_path / "bin"
+    bin_directory.mkdir()
+    (bin_directory / "sudo").write_text(SUDO)
+    (bin_directory / "sudo").chmod(0o755)
+    (bin_directory / "outport").symlink_to(binary)
+    (tmp_path / "test_sample.py").write_text(
+        "def test_it(outport):\n"
+        "    outport.client('ecs').create_cluster(clusterName='mine')\n"
+        "    assert 'mine' in outport.run('status').stdout\n")
+    code, said = ended(run(python, "sudo -n outport", tmp_path, env={
+        "PATH": f"{bin_directory}:{os.environ['PATH']}"}))
+    assert code == 0 and "1 passed" in said, said
+
+
 def test_what_is_missing_is_said(python, tmp_path):
     (tmp_path / "test_sample.py").write_text("def test_it(outport):\n    pass\n")
     code, said = ended(run(python, "/no/such/outport", tmp_path))

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use crate::api::Api;
 
 const TAG_DEFAULT: &str = "latest";
+const TAG_LENGTH_MAX: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -13,8 +14,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A host before the name is taken where it is the registry's own: that of the endpoint, or in AWS's form. What names
-    /// and tags may be, the registry says.
+    /// A host before the name is taken where it is the registry's own: that of the endpoint, or in AWS's form. What a
+    /// repository's name may be, the API says.
     ///
     /// # Errors
     /// When it names another registry, or a digest.
@@ -36,11 +37,19 @@ impl Target {
             _ => text,
         };
         let (repository, tag) = name.split_once(':').unwrap_or((name, TAG_DEFAULT));
-        if repository.is_empty() || tag.is_empty() || tag.contains([':', '/']) {
+        if repository.is_empty() || !is_tag(tag) {
             bail!("{text:?} is no REPOSITORY:TAG, such as app:1.0");
         }
         Ok(Self { repository: repository.to_owned(), tag: tag.to_owned() })
     }
+}
+
+/// It becomes a part of a URL. Source: OCI distribution specification 1.1, "Pulling manifests".
+fn is_tag(text: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=TAG_LENGTH_MAX).contains(&text.len())
+        && is_word(text.as_bytes()[0])
+        && text.bytes().all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
 }
 
 /// As Docker tells a host from the first part of a name.
@@ -76,7 +85,9 @@ mod tests {
         check("000000000000.dkr.ecr.us-east-1.amazonaws.com/app:1.0", Ok(("app", "1.0")));
         check("docker.io/app:1.0", Err("names the registry docker.io"));
         check("app@sha256:00", Err("names a digest"));
-        for wrong in ["", ":1.0", "app:", "app:1:0", "127.0.0.1:4566/"] {
+        for wrong in
+            ["", ":1.0", "app:", "app:1:0", "app:1?x=y", "a/app:b/x", "app:é", "127.0.0.1:4566/"]
+        {
             check(wrong, Err("is no REPOSITORY:TAG"));
         }
     }

@@ -175,6 +175,18 @@ def test_what_is_damaged_is_not_loaded(shared_outport, archives, app_image, tmp_
     assert images == []
 
 
+def test_no_room_for_what_is_decompressed(shared_outport, archives, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
+    try:
+        said = refusal(shared_outport, archives["docker.tar.gz"], "room:1.0", env={"TMPDIR": str(small)})
+        assert "TMPDIR" in said and "No space left" in said and "damaged" not in said, said
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 def test_another_machine_needs_the_credentials_and_nothing_else(outport, archives, tmp_path):
     outport.start()
     lines = subprocess.run([outport.binary, "env", "--https", "--format", "json", "--data-dir",

@@ -1,7 +1,7 @@
 //! What an image is loaded from.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, copy};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +17,8 @@ use super::digest::Digest;
 const ARCHIVE_BYTES_MAX: u64 = 64 << 30;
 /// The largest manifest that the registry takes, and far more than a configuration has.
 pub const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
+/// Read and sent at once.
+const PIECE_BYTES: usize = 256 << 10;
 const STANDARD_INPUT: &str = "-";
 /// What makes an archive of an image of its own: `docker:NAME`.
 const ENGINES: [&str; 2] = ["docker", "podman"];
@@ -104,7 +106,7 @@ fn archive(file: File, name: &str, say: &mut impl FnMut(&str)) -> Result<Source>
     ensure!(begin != ZSTD, "{name} is compressed with zstd: decompress it before, or use gzip");
     let file = if begin.starts_with(&GZIP) {
         say(&format!("decompressing {name}"));
-        kept(MultiGzDecoder::new(&file)).with_context(|| format!("{name} is damaged"))?
+        kept(MultiGzDecoder::new(&file)).with_context(|| format!("cannot decompress {name}"))?
     } else {
         file
     };
@@ -113,11 +115,20 @@ fn archive(file: File, name: &str, say: &mut impl FnMut(&str)) -> Result<Source>
 }
 
 /// In a file that is nowhere to be found and goes with this process.
-fn kept(from: impl Read) -> Result<File> {
-    let mut file = tempfile::tempfile().context("cannot keep the archive")?;
-    let bytes = copy(&mut from.take(ARCHIVE_BYTES_MAX), &mut file)
-        .context("cannot keep the archive in the directory for temporary files (TMPDIR)")?;
-    ensure!(bytes < ARCHIVE_BYTES_MAX, "it has more than {} GiB", ARCHIVE_BYTES_MAX >> 30);
+fn kept(mut from: impl Read) -> Result<File> {
+    const NO_ROOM: &str = "cannot keep it in the directory for temporary files (TMPDIR)";
+    let mut file = tempfile::tempfile().context(NO_ROOM)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut bytes: u64 = 0;
+    loop {
+        let read = from.read(&mut piece).context("it cannot be read, or is damaged")?;
+        if read == 0 {
+            break;
+        }
+        bytes += read as u64;
+        ensure!(bytes <= ARCHIVE_BYTES_MAX, "it has more than {} GiB", ARCHIVE_BYTES_MAX >> 30);
+        file.write_all(&piece[..read]).context(NO_ROOM)?;
+    }
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
 }
@@ -170,14 +181,13 @@ impl Part {
 
     /// In pieces, each with what went wrong when it did.
     pub fn pieces(&self) -> impl Iterator<Item = io::Result<Vec<u8>>> + Send + use<> {
-        const PIECE: u64 = 256 << 10;
         let (file, place) = (Arc::clone(&self.file), self.place);
         let mut done = 0;
         std::iter::from_fn(move || {
             if done >= place.size {
                 return None;
             }
-            let length = PIECE.min(place.size - done);
+            let length = (PIECE_BYTES as u64).min(place.size - done);
             let mut piece = vec![0; usize::try_from(length).ok()?];
             let read = file.read_exact_at(&mut piece, place.offset + done);
             done = if read.is_ok() { done + length } else { place.size };

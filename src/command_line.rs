@@ -1,5 +1,7 @@
 //! The command line: a contract, since scripts rely on it.
 
+mod compose;
+mod image;
 mod reaching;
 
 use std::ffi::OsString;
@@ -14,6 +16,8 @@ use outport_service_ec2::default_vpc;
 
 use crate::manual;
 
+pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeUp};
+pub use image::{Image, ImageLoad};
 pub use reaching::{Forward, Open, PublishTasks};
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
@@ -66,6 +70,12 @@ pub enum Command {
     Forward(Forward),
     /// Print the URL of a task or a service, and open it where there is a desktop
     Open(Open),
+    /// Put images into the registry
+    #[command(subcommand)]
+    Image(Image),
+    /// Run a compose file: as a task definition and a service
+    #[command(subcommand)]
+    Compose(Compose),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// Say what a start would take for each option, and where that comes from
@@ -359,13 +369,20 @@ pub struct Ca {
     pub data_dir: DataDir,
 }
 
-/// Which Outport is asked, and how its answer is shown.
+/// Which Outport is asked.
 #[derive(Clone, Debug, Args)]
-pub struct Asked {
+pub struct Which {
     /// Ask the Outport of this data directory. Otherwise the one that AWS_ENDPOINT_URL names, with the credentials,
     /// AWS_REGION and AWS_CA_BUNDLE of the environment; without that, the one of the usual data directory
     #[arg(long, value_name = "DIR", env = "OUTPORT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Which Outport is asked, and how its answer is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Asked {
+    #[command(flatten)]
+    pub which: Which,
     /// Only of this cluster; of all unless given
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,

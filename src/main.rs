@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod command_line;
+mod compose;
 mod configuration;
 mod control_plane;
 mod data_dir;
@@ -42,7 +43,7 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use command_line::{Command, Config, LogOptions};
+use command_line::{Command, Config, Image, LogOptions};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -93,6 +94,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Events(options) => operator::events(&options),
         Command::Forward(options) => operator::forward(options),
         Command::Open(options) => operator::open(&options),
+        Command::Image(Image::Load(options)) => operator::load_image(&options),
+        Command::Compose(options) => compose::run(&options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Version => manual::print_version(),

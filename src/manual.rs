@@ -48,6 +48,29 @@ Examples:
 
 It has to run on the machine that runs the task, or on one with a route to the task's address.
 Guide: docs/guide/reaching-a-task.md of the sources";
+/// Below the help of `image load`.
+pub const HELP_IMAGE_LOAD: &str = "\
+Examples:
+  outport image load docker:app:1.0 app:1.0              from the Docker engine of this machine
+  docker save app:1.0 | outport image load - app:1.0     the same, where only docker can reach it
+  outport image load image.tar.gz app:1.0                an archive of a build
+  outport image load --all build/layout app:1.0          a directory, for all its platforms
+  image=$(outport image load image.tar app:1.0)          what to write into a task definition
+
+What is compressed or comes from a pipe is kept, unpacked, in the directory for temporary files (TMPDIR) meanwhile.
+Guide: docs/guide/images.md of the sources, /usr/share/doc/outport/ of a package";
+
+/// Below the help of `compose up`.
+pub const HELP_COMPOSE: &str = "\
+Examples:
+  outport compose config                            what would be registered, without an Outport
+  outport compose up                                build, load, register, create, and wait until it runs
+  outport compose up --ignore volumes,networks      without what Outport does not run
+  outport compose ps                                how the services are reached
+  outport logs PROJECT -f                           what they write
+  outport compose down                              remove all of it
+
+Guide: docs/guide/compose.md of the sources, /usr/share/doc/outport/ of a package";
 
 /// `outport version`.
 ///

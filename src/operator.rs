@@ -1,4 +1,5 @@
-//! `outport status`, `ps`, `describe`, `logs`, `events`, `forward` and `open`: which Outport is asked, and where its answer goes.
+//! `outport status`, `ps`, `describe`, `logs`, `events`, `forward`, `open` and `image load`: which Outport is asked, and where its
+//! answer goes.
 
 use std::env;
 use std::io::IsTerminal;
@@ -7,10 +8,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use outport_operator::{
-    Api, Endpoint, EventsOptions, ForwardOptions, LogsOptions, PsOptions, Shape, StatusOptions,
+    Api, Endpoint, EventsOptions, ForwardOptions, LoadOptions, LogsOptions, PsOptions, Shape,
+    StatusOptions,
 };
 
-use crate::command_line::{Asked, Describe, Events, Forward, Logs, Open, Ps, Status};
+use crate::command_line::{
+    Asked, Describe, Events, Forward, ImageLoad, Logs, Open, Ps, Status, Which,
+};
 use crate::configuration;
 use crate::data_dir::DataDir;
 use crate::output;
@@ -49,14 +53,14 @@ pub fn logs(options: &Logs) -> Result<()> {
         with_times: options.timestamps,
         is_json: options.asked.json,
         // Who may not read the configuration asks a node elsewhere.
-        node: data_dir(&options.asked).ok().map(|data_dir| data_dir.join("node")),
+        node: data_dir(&options.asked.which).ok().map(|data_dir| data_dir.join("node")),
     };
-    let api = Api::new(endpoint(&options.asked)?)?;
+    let api = Api::new(endpoint(&options.asked.which)?)?;
     runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer))
 }
 
 pub fn forward(options: Forward) -> Result<()> {
-    let api = Api::new(endpoint(&options.asked)?)?;
+    let api = Api::new(endpoint(&options.asked.which)?)?;
     let Forward { to, ports, asked } = options;
     let forward = ForwardOptions { to, cluster: asked.cluster, ports, is_json: asked.json };
     runtime()?.block_on(async {
@@ -71,7 +75,7 @@ pub fn forward(options: Forward) -> Result<()> {
 }
 
 pub fn open(options: &Open) -> Result<()> {
-    let api = Api::new(endpoint(&options.asked)?)?;
+    let api = Api::new(endpoint(&options.asked.which)?)?;
     let cluster = options.asked.cluster.as_deref();
     let opened = runtime()?.block_on(outport_operator::open(&api, cluster, &options.of))?;
     if options.asked.json {
@@ -100,27 +104,46 @@ fn show_on_desktop(url: &str) {
     let _ = opener.spawn();
 }
 
+pub fn load_image(options: &ImageLoad) -> Result<()> {
+    let load = LoadOptions {
+        source: options.source.clone(),
+        target: options.target.clone(),
+        name: options.name.clone(),
+        platform: options.platform.clone(),
+        all: options.all,
+    };
+    let api = Api::new(endpoint(&options.which)?)?;
+    let loaded =
+        runtime()?.block_on(outport_operator::load(&api, &load, |line| output::complain(line)))?;
+    let text = if options.json {
+        format!("{}\n", serde_json::to_string_pretty(&loaded)?)
+    } else {
+        format!("{}\n", loaded.uri)
+    };
+    output::answer(&text).context("cannot print")
+}
+
 fn answer(asked: &Asked, ask: impl AsyncFnOnce(&Api, Shape) -> Result<String>) -> Result<()> {
-    let api = Api::new(endpoint(asked)?)?;
+    let api = Api::new(endpoint(&asked.which)?)?;
     let text = runtime()?.block_on(ask(&api, Shape::of_stdout(asked.json)))?;
     output::answer(&text).context("cannot print")
 }
 
 /// One thread is enough for a person's questions.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn data_dir(asked: &Asked) -> Result<PathBuf> {
-    asked.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
+fn data_dir(which: &Which) -> Result<PathBuf> {
+    which.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
 }
 
 /// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory.
-fn endpoint(asked: &Asked) -> Result<Endpoint> {
+pub fn endpoint(which: &Which) -> Result<Endpoint> {
     let of_environment = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let url =
         ["AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"].iter().find_map(|name| of_environment(name));
-    if let (None, Some(url)) = (&asked.data_dir, url) {
+    if let (None, Some(url)) = (&which.data_dir, url) {
         let needed = |name: &str| {
             of_environment(name).with_context(|| {
                 format!("AWS_ENDPOINT_URL is set and {name} is not: `outport env` prints both")
@@ -136,7 +159,7 @@ fn endpoint(asked: &Asked) -> Result<Endpoint> {
             authority: of_environment("AWS_CA_BUNDLE").map(Into::into),
         });
     }
-    endpoint_of(&data_dir(asked)?)
+    endpoint_of(&data_dir(which)?)
 }
 
 /// Of the Outport of a data directory.

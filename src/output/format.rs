@@ -99,10 +99,24 @@ impl Notice {
                 serde_json::to_string(&Line { timestamp: now(), notice: self }).unwrap_or_default()
             }
             (LogFormat::Text, Some(lines)) => format!("{NAME}: {}: {lines}", self.message),
-            (LogFormat::Text, None) => format!("{NAME}: {}", self.message),
+            (LogFormat::Text, None) => format!("{NAME}: {}", harmless(&self.message)),
         };
         text + "\n"
     }
+}
+
+/// Names from a stranger's file or from a server stand in messages: what would move the cursor or colour a terminal is
+/// written as Rust writes it.
+fn harmless(message: &str) -> String {
+    let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let mut text = String::with_capacity(message.len());
+    for character in message.chars() {
+        match is_harmful(character) {
+            true => text.extend(character.escape_default()),
+            false => text.push(character),
+        }
+    }
+    text
 }
 
 /// As the log's own lines have it.
@@ -122,6 +136,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn a_message_does_not_reach_into_the_terminal() {
+        let message = "a \u{1b}[31mred\u{7}\u{9b}0m name\n\tand é more\r".to_owned();
+        let notice = Notice { level: "ERROR", event: "outport_failed", message, lines: None };
+        assert_eq!(
+            notice.to_line(LogFormat::Text),
+            "outport: a \\u{1b}[31mred\\u{7}\\u{9b}0m name\n\tand é more\\r\n"
+        );
+    }
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);

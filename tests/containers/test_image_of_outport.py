@@ -1,15 +1,20 @@
 """Outport's own image under a Docker engine: with what docs/guide/install.md says, and without."""
 
+import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 from support import image_tools
 from support.docker import Docker
 from support.outport import READY, Outport
 from support.packaging import package
 from support.wait import until
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 # What `--privileged` gives, one by one: a machine may lack some of its capabilities.
 PIECES = {
     "capabilities": ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE"],
@@ -139,3 +144,91 @@ def test_what_is_missing_is_named_with_its_option(docker, without, said):
     assert done.returncode == 1 and len(lines) == 1, lines
     for part in said:
         assert part in lines[0], lines
+
+
+def pieces(flag, *without):
+    """The values of an option, of all that `--privileged` gives."""
+    words = options(*without)
+    return [value for name, value in zip(words, words[1:]) if name == flag]
+
+
+# What the command `docker` makes of systempaths=unconfined, and its library for Python does not know.
+UNMASKED = """
+import docker.models.containers
+class HostConfig(docker.types.HostConfig):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.update(MaskedPaths=[], ReadonlyPaths=[])
+docker.models.containers.HostConfig = HostConfig
+"""
+
+
+def test_testcontainers(docker, tmp_path):
+    """The recipe, with an engine of the tests' own and the pieces of its privileges."""
+    security = [option for option in pieces("--security-opt") if "systempaths" not in option]
+    privileges = {"cap_add": pieces("--cap-add"), "security_opt": security,
+                  "device_cgroup_rules": pieces("--device-cgroup-rule")}
+    (tmp_path / "test_recipe.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(EXAMPLES / 'testcontainers')!r})\n"
+        f"{UNMASKED}\nimport test_service\ntest_service.PRIVILEGES = {privileges!r}\n"
+        "from test_service import *  # noqa: F401, F403, E402\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        capture_output=True, text=True, timeout=300, env={
+            **os.environ, "DOCKER_HOST": docker.host, "OUTPORT_IMAGE": docker.image,
+            "DOCKER_CONFIG": str(docker.directory / "config"), "PYTHONDONTWRITEBYTECODE": "1",
+            # It is an image of the internet.
+            "TESTCONTAINERS_RYUK_DISABLED": "true"})
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr
+    assert docker.run("ps", "--all", "--quiet").stdout == ""
+    assert docker.run("volume", "ls", "--quiet").stdout == ""
+
+
+class ByCompose(InDocker):
+    """The service of the compose file, by the `docker run` that Docker Compose would make of it."""
+
+    FLAGS = {"network_mode": "--network", "cgroup": "--cgroupns",
+             "restart": "--restart", "volumes": "--volume", "stop_grace_period": "--stop-timeout"}
+
+    def start(self, *_):
+        document = yaml.safe_load((EXAMPLES / "docker-compose/compose.yaml").read_text())
+        service = document["services"]["outport"]
+        known = {*self.FLAGS, "image", "command", "privileged", "healthcheck"}
+        assert set(service) == known, "each key of the file is tried"
+        service["stop_grace_period"] = service["stop_grace_period"].removesuffix("s")
+        # The test stops it itself, and has its data on the host.
+        service["restart"] = "no"
+        service["volumes"][-1] = f"{self.data_dir}:/var/lib/outport"
+        command = [word.replace("${OUTPORT_PORT:-4566}", str(self.port)) for word in service["command"]]
+        assert service["privileged"] is True
+        arguments = [each for name in ("capabilities", "sysctl", "profile") for each in PIECES[name]]
+        for rule in pieces("--device-cgroup-rule"):
+            arguments += ["--device-cgroup-rule", rule]
+        for key, flag in self.FLAGS.items():
+            values = service[key] if isinstance(service[key], list) else [service[key]]
+            arguments += [f"{flag}={value}" for value in values]
+        assert service["image"] == "outport:${OUTPORT_VERSION:-0.1.0}"
+        self.docker.run("run", "--detach", "--name", self.name, *arguments, self.docker.image,
+                        *command, "--default-vpc-cidr", self.vpc_cidr)
+        check = service["healthcheck"]["test"]
+        assert check[0] == "CMD"
+        is_healthy = lambda: self.docker.run("exec", self.name, *check[1:], check=False).returncode == 0  # noqa: E731
+        until(is_healthy, lambda: f"its check says that it is healthy\n{self.log()}", 90)
+
+
+def test_the_compose_file(docker, binary, app_image, tmp_path):
+    outport = ByCompose(binary, tmp_path, docker)
+    try:
+        outport.start()
+        said = docker.run("exec", outport.name, "outport", "env").stdout
+        assert f"export AWS_ENDPOINT_URL='{outport.url}'" in said
+        family = outport.register("web", [{
+            "name": "web", "image": f"{push(outport, app_image)}:1.0", "memory": 64}],
+            networkMode="awsvpc")
+        task = outport.run(family, networkConfiguration={
+            "awsvpcConfiguration": {"subnets": [outport.subnet()]}})
+        outport.reaches(task["taskArn"], "RUNNING", 90)
+        outport.stop(180)
+        outport.assert_nothing_left()
+    finally:
+        outport.destroy()

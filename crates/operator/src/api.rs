@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -24,7 +25,17 @@ use crate::value::text;
 
 /// A hundred described tasks are far below this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Of a request: what is in memory, or comes from a file.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// Of whatever speaks HTTP there.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
 
 /// Where an Outport is, and whose credentials it is asked with.
 #[derive(Clone, Debug)]
@@ -41,7 +52,7 @@ pub struct Endpoint {
 
 /// The API of one Outport.
 pub struct Api {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
     pub endpoint: Endpoint,
     host: String,
 }
@@ -82,22 +93,38 @@ impl Api {
         self.json("logs", &format!("Logs_20140328.{operation}"), input).await
     }
 
+    /// An operation of ECR.
+    ///
+    /// # Errors
+    /// As of [`Api::ecs`].
+    pub async fn ecr(&self, operation: &str, input: Value) -> Result<Value> {
+        let target = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
+        self.json("ecr", &target, input).await
+    }
+
+    /// The host of the endpoint, with its port if it says one.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The account that the credentials are of.
     ///
     /// # Errors
     /// As of [`Api::ecs`].
     pub async fn account(&self) -> Result<String> {
-        let body = b"Action=GetCallerIdentity&Version=2011-06-15".to_vec();
-        let form = [("content-type", "application/x-www-form-urlencoded")];
-        let (status, answer) = self.post("sts", &form, body).await?;
-        let element = |name: &str| {
-            let (_, rest) = answer.split_once(&format!("<{name}>"))?;
-            Some(rest.split_once('<')?.0.to_owned())
-        };
-        match element("Account") {
-            Some(account) if status == 200 => Ok(account),
-            _ => Err(refused(status, element("Code"), element("Message"))),
-        }
+        let answer = self.query("sts", "Action=GetCallerIdentity&Version=2011-06-15").await?;
+        let account = elements(&answer, "Account").into_iter().next();
+        account.with_context(|| format!("{} names no account", self.endpoint.url))
+    }
+
+    /// The subnets of the default VPC.
+    ///
+    /// # Errors
+    /// As of [`Api::ecs`].
+    pub async fn subnets(&self) -> Result<Vec<String>> {
+        let form = "Action=DescribeSubnets&Version=2016-11-15\
+                    &Filter.1.Name=default-for-az&Filter.1.Value.1=true";
+        Ok(elements(&self.query("ec2", form).await?, "subnetId"))
     }
 
     /// Whether it takes tasks, and what it says beside that.
@@ -111,7 +138,18 @@ impl Api {
     /// Something that is not of the AWS API.
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
         let url = format!("{}{path}", self.endpoint.url.trim_end_matches('/'));
-        self.exchange(Request::get(url).body(Full::default())?).await
+        self.exchange(Request::get(url).body(in_memory(Vec::new()))?).await
+    }
+
+    /// An operation whose answer is XML.
+    async fn query(&self, service: &str, form: &str) -> Result<String> {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let (status, answer) = self.post(service, &headers, form.as_bytes().to_vec()).await?;
+        if status != 200 {
+            let first = |name| elements(&answer, name).into_iter().next();
+            return Err(refused(status, first("Code"), first("Message")));
+        }
+        Ok(answer)
     }
 
     /// Whether the API is that of this machine, by its address. Its name is looked up.
@@ -186,26 +224,50 @@ impl Api {
         for (name, value) in signature {
             request = request.header(name, value);
         }
-        self.exchange(request.body(Full::new(body.into()))?).await
+        self.exchange(request.body(in_memory(body))?).await
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(u16, String)> {
+    async fn exchange(&self, request: Request<Body>) -> Result<(u16, String)> {
+        let answer = self.call(request, Some(CALL_TIMEOUT)).await?;
+        Ok((answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()))
+    }
+
+    /// Any request to the endpoint; without a timeout whoever calls gives it up.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn call(&self, request: Request<Body>, timeout: Option<Duration>) -> Result<Answer> {
         let url = &self.endpoint.url;
         let answered = async {
             let answer = self.client.request(request).await?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| anyhow!(error))?.to_bytes();
-            Ok::<_, anyhow::Error>((status, String::from_utf8_lossy(&body).into_owned()))
+            Ok::<_, anyhow::Error>(Answer { status: head.status, headers: head.headers, body })
         };
-        match tokio::time::timeout(CALL_TIMEOUT, answered).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                Err(error.context(format!("no answer from {url}: does `outport up` run there?")))
-            }
-            Err(_) => bail!("no answer from {url} within {} s", CALL_TIMEOUT.as_secs()),
-        }
+        let answered = match timeout {
+            Some(timeout) => match tokio::time::timeout(timeout, answered).await {
+                Ok(answered) => answered,
+                Err(_) => bail!("no answer from {url} within {} s", timeout.as_secs()),
+            },
+            None => answered.await,
+        };
+        answered.map_err(|error| {
+            error.context(format!("no answer from {url}: does `outport up` run there?"))
+        })
     }
+}
+
+/// A body of these bytes.
+pub fn in_memory(body: Vec<u8>) -> Body {
+    Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The texts of all elements of a name.
+fn elements(answer: &str, name: &str) -> Vec<String> {
+    let begin = format!("<{name}>");
+    let texts = answer.split(&begin).skip(1).filter_map(|rest| rest.split_once('<'));
+    texts.map(|(text, _)| text.to_owned()).collect()
 }
 
 fn refused(status: u16, code: Option<String>, message: Option<String>) -> anyhow::Error {

@@ -8,7 +8,7 @@ use crate::ps::why_it_stopped;
 use crate::value::{list, name_of, strings, text, time_ms};
 
 /// As many as `DescribeTasks` takes.
-const TASKS_PER_CALL: usize = 100;
+pub const TASKS_PER_CALL: usize = 100;
 /// As many as `DescribeServices` takes.
 const SERVICES_PER_CALL: usize = 10;
 

@@ -16,6 +16,7 @@ mod container;
 mod dependencies;
 mod fargate;
 mod limits;
+mod local_names;
 mod logging;
 mod normalise;
 mod ports;

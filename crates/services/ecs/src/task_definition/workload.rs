@@ -20,7 +20,7 @@ use outport_model::task_definition::{
 use outport_store::keys::{ServiceRevisionKey, TaskDefinitionKey};
 use outport_store::{Row, Tables};
 
-use super::{logging, unsupported};
+use super::{local_names, logging, unsupported};
 use crate::capacity_provider;
 
 /// Bytes that may wait for delivery in non-blocking mode, unless `max-buffer-size` says otherwise.
@@ -106,11 +106,19 @@ fn of(row: &TaskDefinition) -> Workload {
     // Of one that cannot be read nothing is started, and nobody is told what it runs.
     let definition = read.unwrap_or_default();
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
+    let network_mode = network_mode(definition.network_mode);
+    let container = |own| {
+        let mut container = container(own, row.non_blocking_logs);
+        if network_mode == NetworkMode::Awsvpc {
+            container.extra_hosts.extend(local_names::of(&container.docker_labels));
+        }
+        container
+    };
     let containers = definition.container_definitions.iter().flatten();
     let compatibilities = definition.compatibilities.iter().flatten().copied();
     Workload {
         is_readable,
-        network_mode: network_mode(definition.network_mode),
+        network_mode,
         cpu_units: number(&definition.cpu),
         memory_mib: number(&definition.memory),
         storage_gib: storage_gib(definition.ephemeral_storage.as_ref()),
@@ -118,7 +126,7 @@ fn of(row: &TaskDefinition) -> Workload {
         architecture: architecture(&definition),
         task_role_arn: definition.task_role_arn.clone(),
         execution_role_arn: definition.execution_role_arn.clone(),
-        containers: containers.map(|own| container(own, row.non_blocking_logs)).collect(),
+        containers: containers.map(container).collect(),
         unsupported,
     }
 }

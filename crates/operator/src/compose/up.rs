@@ -1,0 +1,192 @@
+//! `outport compose up`.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::api::Api;
+use crate::find;
+use crate::ps::why_it_stopped;
+use crate::value::{list, text};
+
+use super::build::{self, Builder};
+use super::down::still_patient;
+use super::project::{Project, Purpose};
+use super::service::Service;
+use super::{ComposeOptions, PROJECT_TAG, definition, ps, tag};
+
+/// On a revision: what of the file it was made from.
+const DIGEST_TAG: &str = "outport:compose-digest";
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Of tasks that stopped, as many say why.
+const REASONS_MAX: usize = 3;
+
+#[derive(Clone, Debug, Default)]
+pub struct UpOptions {
+    pub compose: ComposeOptions,
+    /// Of the engines of this machine; the first that is there unless given.
+    pub builder: Option<Builder>,
+    /// How long the services may take to run; `None`: it is not waited for.
+    pub patience: Option<Duration>,
+}
+
+/// Makes what is not there, changes what is, and leaves alone what is as the file says. What it prints.
+///
+/// # Errors
+/// All that is wrong with the file, before anything is made; later what the API says, or why the services do not run.
+pub async fn up(api: &Api, options: &UpOptions, mut say: impl FnMut(&str)) -> Result<String> {
+    let project = Project::read(&options.compose, Purpose::Run)?;
+    project.notes.iter().for_each(|note| say(note));
+    let cluster = options.compose.cluster();
+    // Before anything is built, too.
+    super::service(api, cluster, &project.name).await?;
+    let images = build::images(api, &project, options.builder, &mut say).await?;
+    let image = |service: &Service| {
+        let of_file = || service.image.clone().unwrap_or_default();
+        images.get(&service.name).cloned().unwrap_or_else(of_file)
+    };
+    let definition = definition::task_definition(&project, &api.endpoint.region, image);
+    apply(api, cluster, &project, definition, &mut say).await?;
+    if let Some(patience) = options.patience {
+        wait(api, cluster, &project.name, patience, &mut say).await?;
+    }
+    ps(api, &options.compose_of(&project), crate::table::Shape::of_stdout(false)).await
+}
+
+impl UpOptions {
+    /// The same, without a look at the file.
+    fn compose_of(&self, project: &Project) -> ComposeOptions {
+        ComposeOptions { project: Some(project.name.clone()), ..self.compose.clone() }
+    }
+}
+
+/// Registers and creates or updates, where anything differs.
+async fn apply(
+    api: &Api,
+    cluster: &str,
+    project: &Project,
+    mut definition: Value,
+    say: &mut impl FnMut(&str),
+) -> Result<()> {
+    let digest = hex(&Sha256::digest(serde_json::to_vec(&definition)?));
+    let mut there = super::service(api, cluster, &project.name).await?;
+    let began = Instant::now();
+    while there.as_ref().is_some_and(|there| text(there, "status") == "DRAINING") {
+        // An earlier `down` that was not waited for.
+        still_patient(began, &project.name)?;
+        tokio::time::sleep(LOOK_EVERY).await;
+        there = super::service(api, cluster, &project.name).await?;
+    }
+    let tags = |more: &[(&str, &str)]| {
+        let tags = [(PROJECT_TAG, project.name.as_str())];
+        let tags = tags.iter().chain(more);
+        tags.map(|(key, value)| json!({ "key": key, "value": value })).collect::<Value>()
+    };
+    let revision = match &there {
+        Some(service) => revision_of(api, service, &digest).await?,
+        None => None,
+    };
+    let is_new = revision.is_none();
+    let revision = match revision {
+        Some(revision) => revision,
+        None => {
+            definition["tags"] = tags(&[(DIGEST_TAG, digest.as_str())]);
+            let answer = api.ecs("RegisterTaskDefinition", definition).await?;
+            let revision = text(&answer["taskDefinition"], "taskDefinitionArn").to_owned();
+            say(&format!("registered {}", crate::value::name_of(&revision)));
+            revision
+        }
+    };
+    let mut input = definition::service(project);
+    input["cluster"] = json!(cluster);
+    input["taskDefinition"] = json!(revision);
+    match there {
+        None => {
+            let subnets = api.subnets().await?;
+            input["networkConfiguration"] =
+                json!({ "awsvpcConfiguration": { "subnets": subnets } });
+            input["tags"] = tags(&[]);
+            api.ecs("CreateService", input).await?;
+            say(&format!("created the service {}", project.name));
+        }
+        Some(service) if is_new || service["desiredCount"] != json!(project.replicas) => {
+            let update = json!({
+                "cluster": cluster,
+                "service": project.name,
+                "taskDefinition": revision,
+                "desiredCount": project.replicas,
+            });
+            api.ecs("UpdateService", update).await?;
+            say(&format!("updated the service {}", project.name));
+        }
+        Some(_) => say(&format!("the service {} is as the file says", project.name)),
+    }
+    Ok(())
+}
+
+/// The service's revision, if it was made from just this.
+async fn revision_of(api: &Api, service: &Value, digest: &str) -> Result<Option<String>> {
+    let revision = text(service, "taskDefinition");
+    let input = json!({ "taskDefinition": revision, "include": ["TAGS"] });
+    let answer = api.ecs("DescribeTaskDefinition", input).await?;
+    let is_active = text(&answer["taskDefinition"], "status") == "ACTIVE";
+    let is_same = is_active && tag(&answer, DIGEST_TAG) == digest;
+    Ok(is_same.then(|| revision.to_owned()))
+}
+
+/// Until the deployment is over.
+async fn wait(
+    api: &Api,
+    cluster: &str,
+    project: &str,
+    patience: Duration,
+    say: &mut impl FnMut(&str),
+) -> Result<()> {
+    let began = Instant::now();
+    let mut said: Option<BTreeSet<String>> = None;
+    loop {
+        let Some(service) = super::service(api, cluster, project).await? else {
+            bail!("the service {project} was deleted meanwhile");
+        };
+        let events = list(&service, "events");
+        let ids = events.iter().map(|event| text(event, "id").to_owned());
+        if let Some(said) = &said {
+            for event in events.iter().rev().filter(|event| !said.contains(text(event, "id"))) {
+                say(text(event, "message"));
+            }
+        }
+        said = Some(ids.collect());
+        let newest = list(&service, "deployments").first().cloned().unwrap_or_default();
+        match text(&newest, "rolloutState") {
+            "COMPLETED" => return Ok(()),
+            "FAILED" => {
+                let reason = text(&newest, "rolloutStateReason").to_owned();
+                bail!("{project} does not run: {reason}{}", reasons(api, cluster, project).await?);
+            }
+            _ => {}
+        }
+        if began.elapsed() > patience {
+            bail!(
+                "{project} does not run after {} s{}",
+                patience.as_secs(),
+                reasons(api, cluster, project).await?
+            );
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Why its tasks stopped, a line each.
+async fn reasons(api: &Api, cluster: &str, project: &str) -> Result<String> {
+    let filter = json!({ "serviceName": project, "desiredStatus": "STOPPED" });
+    let tasks = find::tasks(api, cluster, filter).await?;
+    let reasons: BTreeSet<String> = tasks.iter().map(why_it_stopped).collect();
+    Ok(reasons.iter().take(REASONS_MAX).map(|reason| format!("\n  {reason}")).collect())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::find;
+use crate::reach::{self, Port, Published};
 use crate::table::{Shape, json as as_json, table};
 use crate::value::{list, name_of, text};
 
@@ -23,7 +24,7 @@ struct Row {
     /// Of one that has ended.
     exit_code: Option<i64>,
     image: String,
-    /// A URL for each TCP port, `ADDRESS:PORT/udp` for the others.
+    /// Where they are reached: a URL for each TCP port, `ADDRESS:PORT/udp` for the others.
     ports: Vec<String>,
 }
 
@@ -33,6 +34,7 @@ struct Row {
 /// When the API cannot be asked, or the file is wrong where the name has to come from it.
 pub async fn ps(api: &Api, options: &ComposeOptions, shape: Shape) -> Result<String> {
     let (project, cluster) = (options.project_name()?, options.cluster());
+    let (published, machine) = (Published::ask(api).await?, api.machine());
     let mut rows = Vec::new();
     if super::service(api, cluster, &project).await?.is_some() {
         let filter = json!({ "serviceName": project });
@@ -40,7 +42,9 @@ pub async fn ps(api: &Api, options: &ComposeOptions, shape: Shape) -> Result<Str
             let input = json!({ "taskDefinition": text(&task, "taskDefinitionArn") });
             let definition = api.ecs("DescribeTaskDefinition", input).await?;
             let definitions = list(&definition["taskDefinition"], "containerDefinitions");
-            rows.extend(definitions.iter().map(|definition| row(&task, definition)));
+            rows.extend(
+                definitions.iter().map(|definition| row(&task, definition, &published, &machine)),
+            );
         }
     }
     if shape.is_json {
@@ -60,29 +64,18 @@ pub async fn ps(api: &Api, options: &ComposeOptions, shape: Shape) -> Result<Str
     Ok(table(shape, &["SERVICE", "TASK", "STATUS", "IMAGE", "PORTS"], &cells))
 }
 
-fn row(task: &Value, definition: &Value) -> Row {
+fn row(task: &Value, definition: &Value, published: &Published, machine: &str) -> Row {
     let name = text(definition, "name");
     let container = list(task, "containers").iter().find(|found| text(found, "name") == name);
     let container = container.cloned().unwrap_or_default();
-    let details = list(task, "attachments").first().map_or(&[][..], |found| list(found, "details"));
-    let address = details.iter().find(|detail| text(detail, "name") == "privateIPv4Address");
-    let address = address.map(|address| text(address, "value")).unwrap_or_default();
-    let port = |mapping: &Value| {
-        let number = &mapping["containerPort"];
-        match text(mapping, "protocol") {
-            "udp" => format!("{address}:{number}/udp"),
-            _ => format!("http://{address}:{number}"),
-        }
-    };
+    let alone = json!({ "networkMode": "awsvpc", "containerDefinitions": [definition] });
+    let ports = reach::ports(task, &alone, published, machine);
     Row {
         service: name.to_owned(),
         task_arn: text(task, "taskArn").to_owned(),
         status: text(&container, "lastStatus").to_owned(),
         exit_code: container["exitCode"].as_i64(),
         image: text(definition, "image").to_owned(),
-        ports: match address {
-            "" => Vec::new(),
-            _ => list(definition, "portMappings").iter().map(port).collect(),
-        },
+        ports: ports.iter().map(Port::shown).collect(),
     }
 }

@@ -1,5 +1,7 @@
 //! The command line: a contract, since scripts rely on it.
 
+mod operating;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use clap_complete::Shell;
 use outport_certificates::ServerName;
 use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
+
+pub use operating::{Backup, Cleanup, NodeToken, Restore, RotateToken};
 
 use crate::manual;
 
@@ -57,6 +61,17 @@ pub enum Command {
     Events(Events),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
+    /// Write all that a control plane keeps to one file, while it runs or when it does not
+    #[command(after_help = manual::HELP_BACKUP)]
+    Backup(Backup),
+    /// Make a data directory of a backup
+    ///
+    /// Nothing is put in place before all of the backup was found whole. Afterwards start Outport as before.
+    #[command(after_help = manual::HELP_RESTORE)]
+    Restore(Restore),
+    /// The token that machines join with
+    #[command(subcommand)]
+    NodeToken(NodeToken),
     /// Say what a start would take for each option, and where that comes from
     #[command(subcommand)]
     Config(Config),
@@ -402,18 +417,6 @@ pub struct Events {
     pub service: Option<String>,
     #[command(flatten)]
     pub asked: Asked,
-}
-
-#[derive(Debug, Args)]
-pub struct Cleanup {
-    #[command(flatten)]
-    pub data_dir: DataDir,
-    /// Clean up after this instance, 8 hexadecimal digits, whose data directory may be gone
-    #[arg(long, value_name = "ID", conflicts_with = "all")]
-    pub instance: Option<String>,
-    /// Clean up after every instance on this host that does not run
-    #[arg(long)]
-    pub all: bool,
 }
 
 #[derive(Debug, Subcommand)]

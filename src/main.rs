@@ -3,6 +3,8 @@
 //! **Invariant:** `shim` and `unpack` run before anything else exists in the process: no thread, no
 //! runtime, no logger, no open file.
 
+mod admin_door;
+mod backup;
 mod cleanup;
 mod command_line;
 mod configuration;
@@ -15,6 +17,7 @@ mod health;
 mod installation;
 mod instances;
 mod inventory;
+mod join_token;
 mod listen_address;
 mod manual;
 mod memory;
@@ -24,6 +27,7 @@ mod node_link;
 mod open_files;
 mod operator;
 mod output;
+mod parts;
 mod preflight;
 mod registry_door;
 #[cfg(test)]
@@ -40,7 +44,7 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use command_line::{Command, Config, LogOptions};
+use command_line::{Command, Config, LogOptions, NodeToken};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -93,6 +97,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Version => manual::print_version(),
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { directory } => manual::write_pages(&directory),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => backup::restore(&options),
+        Command::NodeToken(NodeToken::Rotate(options)) => join_token::rotate(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {

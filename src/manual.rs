@@ -40,6 +40,28 @@ Then, in another shell: eval \"$(sudo outport env)\"
 RUST_LOG says what is logged: RUST_LOG=warn. Guide: docs/guide/configuration.md of the sources,
 /usr/share/doc/outport/ of a package";
 
+/// Below the help of `backup`.
+pub const HELP_BACKUP: &str = "\
+Examples:
+  sudo outport backup /backup/outport.backup
+  sudo outport backup --data-dir /srv/outport /backup/outport.backup
+
+The file has keys in it: who can read it is root of this installation. What is in it and what is not:
+docs/guide/backup.md of the sources, /usr/share/doc/outport/ of a package";
+
+/// Below the help of `restore`.
+pub const HELP_RESTORE: &str = "\
+Example, with Outport stopped:
+  sudo mv /var/lib/outport /var/lib/outport.old
+  sudo outport restore /backup/outport.backup
+  sudo outport up";
+
+/// Below the help of `node-token rotate`.
+pub const HELP_ROTATE: &str = "\
+Example:
+  sudo outport node-token rotate
+  sudo cat /var/lib/outport/join-token       for machines that are to join from now on";
+
 /// `outport version`.
 ///
 /// # Errors

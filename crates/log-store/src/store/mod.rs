@@ -14,6 +14,7 @@
 
 mod events;
 mod filter;
+mod freeze;
 mod groups;
 mod put;
 mod query;
@@ -96,6 +97,8 @@ pub struct LogStore {
     room: Room,
     /// Held by whoever writes segments, one at a time.
     segment_work: Mutex<()>,
+    /// Held by who removes segments, and by who needs all that are there. Taken before `segment_work`.
+    removal: Mutex<()>,
     /// Keeps the directory locked.
     _lock: File,
 }
@@ -148,6 +151,7 @@ impl LogStore {
             disk,
             options,
             segment_work: Mutex::new(()),
+            removal: Mutex::new(()),
             _lock: lock,
         });
         store.start_sealing();
@@ -173,12 +177,15 @@ impl LogStore {
 
     /// Refuses events for which there is no room.
     fn check_room(&self) -> Result<(), LogStoreError> {
-        self.room.check(|| {
-            let journals = self.commit.journals();
-            let waiting: u64 = journals.iter().map(|journal| journal.length()).sum();
-            let segments = self.catalog.read(|read| read.segments())?;
-            Ok(waiting + segments.iter().map(|segment| segment.bytes).sum::<u64>())
-        })
+        self.room.check(|| self.bytes())
+    }
+
+    /// Bytes of all events on disk.
+    fn bytes(&self) -> Result<u64, LogStoreError> {
+        let journals = self.commit.journals();
+        let waiting: u64 = journals.iter().map(|journal| journal.length()).sum();
+        let segments = self.catalog.read(|read| read.segments())?;
+        Ok(waiting + segments.iter().map(|segment| segment.bytes).sum::<u64>())
     }
 
     fn journals_directory(&self) -> PathBuf {

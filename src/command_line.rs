@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use outport_certificates::ServerName;
+use outport_log_store::limits::RETENTION_DAYS;
 use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
 
-pub use operating::{Backup, Cleanup, NodeToken, Restore, RotateToken};
+pub use operating::{Backup, Cleanup, Disk, NodeToken, Restore, RotateToken};
 
 use crate::manual;
 
@@ -69,6 +70,8 @@ pub enum Command {
     /// Nothing is put in place before all of the backup was found whole. Afterwards start Outport as before.
     #[command(after_help = manual::HELP_RESTORE)]
     Restore(Restore),
+    /// Say what takes the space of a data directory, and what prunes each
+    Disk(Disk),
     /// The token that machines join with
     #[command(subcommand)]
     NodeToken(NodeToken),
@@ -184,6 +187,10 @@ pub struct ControlPlaneOptions {
     /// GiB that CloudWatch Logs may take; a quarter of the disk unless given
     #[arg(long, value_name = "GIB", env = "OUTPORT_LOGS_GIB")]
     pub logs_gib: Option<u32>,
+    /// Days that log groups which are made from now on keep their events, one of those that PutRetentionPolicy takes; for ever
+    /// unless given. PutRetentionPolicy says otherwise for one group
+    #[arg(long, value_name = "DAYS", value_parser = retention_days, env = "OUTPORT_LOG_RETENTION_DAYS")]
+    pub log_retention_days: Option<i64>,
     /// MiB that clusters, services, tasks and task definitions may take together; they are all in memory
     #[arg(
         long,
@@ -442,6 +449,13 @@ pub struct Doctor {
     /// As the start has them that is asked about.
     #[command(flatten)]
     pub node: NodeOptions,
+}
+
+fn retention_days(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(days) if RETENTION_DAYS.contains(&days) => Ok(days),
+        _ => Err(format!("AWS takes one of {RETENTION_DAYS:?}")),
+    }
 }
 
 fn default_vpc_help() -> String {

@@ -10,6 +10,7 @@ mod command_line;
 mod configuration;
 mod control_plane;
 mod data_dir;
+mod disk_use;
 mod disk_watch;
 mod doctor;
 mod environment;
@@ -99,6 +100,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Man { directory } => manual::write_pages(&directory),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => backup::restore(&options),
+        Command::Disk(options) => disk_use::run(&options),
         Command::NodeToken(NodeToken::Rotate(options)) => join_token::rotate(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),

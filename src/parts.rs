@@ -64,6 +64,7 @@ fn shares(options: &ControlPlaneOptions, directory: &Path) -> Result<(LogStoreOp
     };
     let logs = LogStoreOptions {
         bytes_max: share(options.logs_gib, LOGS_PERCENT),
+        retention_days: options.log_retention_days,
         ..LogStoreOptions::default()
     };
     let registry =

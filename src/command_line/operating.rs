@@ -48,3 +48,12 @@ pub struct Cleanup {
     #[arg(long)]
     pub all: bool,
 }
+
+#[derive(Debug, Args)]
+pub struct Disk {
+    #[command(flatten)]
+    pub data_dir: DataDir,
+    /// JSON, for programs: bytes of each kind
+    #[arg(long)]
+    pub json: bool,
+}

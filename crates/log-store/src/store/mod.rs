@@ -69,6 +69,9 @@ pub struct LogStoreOptions {
     pub bytes_max: u64,
     /// Log groups of one account and region.
     pub groups_max: u64,
+    /// Of groups that are made from now on and say nothing; one of [`crate::limits::RETENTION_DAYS`]. `None` keeps events
+    /// for ever, as AWS does.
+    pub retention_days: Option<i64>,
 }
 
 impl Default for LogStoreOptions {
@@ -79,6 +82,7 @@ impl Default for LogStoreOptions {
             seals_in_background: true,
             bytes_max: u64::MAX,
             groups_max: GROUPS_MAX,
+            retention_days: None,
         }
     }
 }

@@ -322,6 +322,9 @@ pub struct Node {
     /// A file with the join token (the server keeps it as <data dir>/join-token)
     #[arg(long, value_name = "FILE", env = "OUTPORT_JOIN_TOKEN_FILE")]
     pub join_token_file: PathBuf,
+    /// Serve metrics and health of this node on this port of the loopback, such as 9464 or 127.0.0.1:9464
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = crate::node_door::parse, env = "OUTPORT_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub node: NodeOptions,
 }

@@ -131,7 +131,7 @@ impl ControlPlane {
         let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));
         let readiness = Readiness::default();
         let disk = DiskWatch::new(data_dir.path());
-        let metrics = metrics_page::of_parts(recorded, &store, &registry, &disk);
+        let metrics = metrics_page::of_parts(recorded, &store, &logs, &registry, &disk);
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let workloads = Workloads::default();

@@ -10,6 +10,7 @@ use outport_node_agent::{Agent, AgentSettings, HostAccess, TransportProtocol, ca
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
 use crate::installation;
+use crate::node_door::NodeDoor;
 use crate::open_files;
 use crate::output;
 use crate::preflight;
@@ -26,6 +27,8 @@ pub async fn run(options: Node) -> Result<()> {
     preflight::check_node_host(&options.node)?;
     let join_token = join_token(&options.join_token_file)?;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
+    let door = options.metrics_listen.map(|address| NodeDoor::open(address, data_dir.path()));
+    let door = door.transpose()?;
     let cluster = cluster(&data_dir, &options.node)?;
     let (server, own_address) = (options.server.clone(), None);
     let settings =
@@ -36,6 +39,9 @@ pub async fn run(options: Node) -> Result<()> {
         () = stop.received() => return Ok(()),
     };
     joined(&data_dir, &cluster);
+    if let Some(door) = &door {
+        door.readiness.set(true);
+    }
     let offered = Offered { cluster: &cluster, capacity: &capacity };
     let more = summary::lines(data_dir.path(), None, Some(offered));
     output::say(format_args!(

@@ -60,10 +60,12 @@ impl Registry {
     /// Sets the gauges of what there is. Reads the metadata.
     pub fn measure(&self) -> Result<(), RegistryError> {
         gauge!("outport_registry_uploads").set(self.uploads.count() as f64);
-        let blobs: i64 = self.metadata.read(|transaction| {
-            Ok(transaction.query_row("SELECT count(*) FROM blob", [], |row| row.get(0))?)
+        let (blobs, bytes): (i64, i64) = self.metadata.read(|transaction| {
+            let sums = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM blob";
+            Ok(transaction.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
         })?;
         gauge!("outport_registry_blobs").set(blobs as f64);
+        gauge!("outport_registry_bytes").set(bytes as f64);
         Ok(())
     }
 

@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use metrics::gauge;
 use outport_model::Now;
 use outport_model::clock::StepWatch;
 
@@ -190,6 +191,12 @@ impl LogStore {
         let waiting: u64 = journals.iter().map(|journal| journal.length()).sum();
         let segments = self.catalog.read(|read| read.segments())?;
         Ok(waiting + segments.iter().map(|segment| segment.bytes).sum::<u64>())
+    }
+
+    /// Sets the gauges of what there is. Reads the catalog.
+    pub fn measure(&self) -> Result<(), LogStoreError> {
+        gauge!("outport_logs_bytes").set(self.bytes()? as f64);
+        Ok(())
     }
 
     fn journals_directory(&self) -> PathBuf {

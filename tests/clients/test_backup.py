@@ -253,6 +253,38 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(binary, stopped, tmp
         assert list(tiny.iterdir()) == []
 
 
+@pytest.fixture
+def small_data_dir(halves, outport):
+    """A data directory with a file system of its own."""
+    image = outport.directory / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    outport.data_dir.mkdir(mode=0o700)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, outport.data_dir], check=True)
+    yield outport.data_dir
+    halves.kill("server")
+    subprocess.run(["umount", "--lazy", outport.data_dir], check=True)
+
+
+def test_a_data_directory_without_space_says_so_and_goes_on(
+        binary, halves, outport, small_data_dir, tmp_path):
+    halves.server()
+    filler = small_data_dir / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\7" * 4096)
+    before = files_below(small_data_dir)
+    done = backup(binary, small_data_dir, tmp_path / "one.backup")
+    assert done.returncode != 0 and "No space left on device" in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert files_below(small_data_dir) == before and not (tmp_path / "one.backup").exists()
+    assert outport.ecs.list_clusters()["clusterArns"]
+    filler.unlink()
+    done = backup(binary, small_data_dir, tmp_path / "one.backup")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_directory_that_is_a_file_system_of_its_own_is_restored(binary, stopped, tmp_path):
     file = tmp_path / "one.backup"
     assert backup(binary, stopped.data_dir, file).returncode == 0

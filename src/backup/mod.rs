@@ -15,6 +15,7 @@ mod restore;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use outport_backup::PartSum;
 use outport_free_space::readable_bytes;
 
 use crate::admin_door::{self, Request};
@@ -26,6 +27,9 @@ use new_file::NewFile;
 
 pub use archive::{SyncFile, Written, is_part, write};
 pub use restore::{is_unfinished, restore};
+
+/// Those that a person wants to see apart.
+const LARGE_PARTS: [&str; 3] = ["control", "logs", "registry"];
 
 /// Writes the backup and says what is in it.
 ///
@@ -59,12 +63,31 @@ fn write_stopped(directory: &Path, file: &NewFile) -> Result<Written> {
 
 fn said(file: &Path, written: &Written) -> String {
     let mut text = format!("{} is a backup of instance {}\n", file.display(), written.instance);
-    let total: u64 = written.parts.values().map(|part| part.bytes).sum();
+    let (mut others, mut total) = (PartSum::default(), 0);
     for (name, part) in &written.parts {
-        text += &format!("  {name:<9} {:>9}  {} files\n", readable_bytes(part.bytes), part.files);
+        total += part.bytes;
+        match LARGE_PARTS.contains(&name.as_str()) {
+            true => text += &line(name, part),
+            false => {
+                others.files += part.files;
+                others.bytes += part.bytes;
+            }
+        }
     }
+    text += &line("keys, settings", &others);
     text + &format!(
-        "  unpacked  {:>9}\nIt has keys in it: who can read it is root here.\n",
-        readable_bytes(total)
+        "It takes {} unpacked, and has keys in it: who can read it is root here.\n",
+        readable(total)
     )
+}
+
+fn line(name: &str, part: &PartSum) -> String {
+    format!("  {name:<14} {:>9}  {} files\n", readable(part.bytes), part.files)
+}
+
+fn readable(bytes: u64) -> String {
+    match bytes < 1 << 20 {
+        true => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        false => readable_bytes(bytes),
+    }
 }

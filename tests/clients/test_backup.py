@@ -391,3 +391,28 @@ def test_nodes_elsewhere_go_on_with_what_both_know(binary, halves, outport, app_
     stayed = outport.reaches(stays_arn, "RUNNING")
     assert stayed["containers"][0]["runtimeId"] == runtime
     halves.terminate("server")
+
+
+def test_a_server_that_is_stopped_meanwhile_ends_and_says_so(binary, halves, outport, tmp_path):
+    halves.server()
+    registry = Registry(outport, REPOSITORY)
+    for _ in range(4):
+        registry.put_blob(os.urandom(60 << 20))
+    process = subprocess.Popen([binary, "backup", "--data-dir", outport.data_dir,
+                                tmp_path / "one.backup"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+
+    def has_asked():
+        links = f"/proc/{process.pid}/fd"
+        try:
+            return any("socket" in os.readlink(f"{links}/{name}") for name in os.listdir(links))
+        except OSError:
+            # What it had open a moment ago; or it is done.
+            return process.poll() is not None
+    until(has_asked, "it asks")
+    halves.terminate("server")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0 or (tmp_path / "one.backup").exists()
+    if process.returncode != 0:
+        assert "is being stopped" in said or "has ended" in said, said
+        assert not (tmp_path / "one.backup").exists()

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why no archive is written, or nothing is made of one.
+/// Why no archive is written, or nothing is made of one. What the disk says is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("it is not a backup of outport: {0}")]
@@ -14,10 +14,10 @@ pub enum ArchiveError {
     #[error("the backup is damaged: {0}")]
     Damaged(String),
     /// Reading what goes into an archive, or writing what comes out of it.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}", .path.display())]
     File { path: PathBuf, source: io::Error },
     /// Writing the archive.
-    #[error("cannot write the backup: {0}")]
+    #[error("cannot write the backup")]
     Write(#[source] io::Error),
 }
 

@@ -27,6 +27,8 @@ use crate::parts::Parts;
 /// Files of the data directory itself. `lock` and `endpoint` are made by each start.
 const FILES: [&str; 7] =
     ["format", "instance", "root-key", "join-token", "sealing-key", "made", "settings"];
+/// Without which a copy would be another installation.
+const KEYS: [&str; 3] = ["root-key", "join-token", "sealing-key"];
 /// Who the node of this machine is.
 const NODE_FILES: [&str; 2] = ["node/node-id", "node/identity.pem"];
 const TLS: &str = "tls";
@@ -113,10 +115,10 @@ fn own_files(directory: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
             }
         }
     }
-    if !files.iter().any(|(name, _)| name == Path::new("root-key"))
-        && is_made(directory, "root-key")
-    {
-        bail!("{} is gone: restore it first", directory.join("root-key").display());
+    let has = |name: &str| files.iter().any(|(known, _)| known == Path::new(name));
+    // One whose key is given to each start has made none.
+    if let Some(gone) = KEYS.iter().find(|name| is_made(directory, name) && !has(name)) {
+        bail!("{} is gone: restore it first", directory.join(gone).display());
     }
     Ok(files)
 }

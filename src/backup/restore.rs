@@ -121,7 +121,7 @@ fn unpack(archive: &File, directory: &Path) -> Result<()> {
     DirBuilder::new().mode(0o700).create(&restoring)?;
     outport_backup::unpack(BufReader::new(archive), &restoring, is_part)?;
     data_dir::check_format(&restoring)?;
-    for needed in ["instance", "root-key", "control", "logs", "registry"] {
+    for needed in ["instance", "control", "logs", "registry"] {
         if !restoring.join(needed).exists() {
             bail!("the backup is damaged: {needed} is not in it");
         }

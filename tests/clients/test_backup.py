@@ -180,6 +180,20 @@ def test_one_that_is_stopped_is_backed_up_and_a_copy_is_what_it_was(binary, stop
     halves.terminate("server")
 
 
+def test_a_key_that_is_gone_is_missed_and_one_that_was_never_made_is_not(binary, stopped, tmp_path):
+    file = tmp_path / "one.backup"
+    key, made = stopped.data_dir / "root-key", stopped.data_dir / "made"
+    key.unlink()
+    done = backup(binary, stopped.data_dir, file)
+    assert done.returncode != 0 and f"{key} is gone" in done.stderr, done.stderr
+    assert not file.exists()
+    # As where each start is given a key in its environment.
+    made.write_text(made.read_text().replace("root-key\n", ""))
+    assert backup(binary, stopped.data_dir, file).returncode == 0
+    restored(binary, file, tmp_path / "other")
+    assert not (tmp_path / "other/root-key").exists()
+
+
 def test_nothing_is_made_of_what_is_not_whole(binary, stopped, tmp_path):
     file = tmp_path / "one.backup"
     assert backup(binary, stopped.data_dir, file).returncode == 0

@@ -2,6 +2,7 @@
 
 mod compose;
 mod image;
+mod operating;
 mod reaching;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use outport_certificates::ServerName;
+use outport_log_store::limits::RETENTION_DAYS;
 use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
 
@@ -18,6 +20,7 @@ use crate::manual;
 
 pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeUp};
 pub use image::{Image, ImageLoad};
+pub use operating::{Backup, Cleanup, Disk, NodeToken, Restore, RotateToken};
 pub use reaching::{Forward, Open, PublishTasks};
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
@@ -78,6 +81,19 @@ pub enum Command {
     Compose(Compose),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
+    /// Write all that a control plane keeps to one file, while it runs or when it does not
+    #[command(after_help = manual::HELP_BACKUP)]
+    Backup(Backup),
+    /// Make a data directory of a backup
+    ///
+    /// Nothing is put in place before all of the backup was found whole. Afterwards start Outport as before.
+    #[command(after_help = manual::HELP_RESTORE)]
+    Restore(Restore),
+    /// Say what takes the space of a data directory, and what prunes each
+    Disk(Disk),
+    /// The token that machines join with
+    #[command(subcommand)]
+    NodeToken(NodeToken),
     /// Say what a start would take for each option, and where that comes from
     #[command(subcommand)]
     Config(Config),
@@ -190,6 +206,10 @@ pub struct ControlPlaneOptions {
     /// GiB that CloudWatch Logs may take; a quarter of the disk unless given
     #[arg(long, value_name = "GIB", env = "OUTPORT_LOGS_GIB")]
     pub logs_gib: Option<u32>,
+    /// Days that log groups which are made from now on keep their events, one of those that PutRetentionPolicy takes; for ever
+    /// unless given. PutRetentionPolicy says otherwise for one group
+    #[arg(long, value_name = "DAYS", value_parser = retention_days, env = "OUTPORT_LOG_RETENTION_DAYS")]
+    pub log_retention_days: Option<i64>,
     /// MiB that clusters, services, tasks and task definitions may take together; they are all in memory
     #[arg(
         long,
@@ -325,6 +345,9 @@ pub struct Node {
     /// A file with the join token (the server keeps it as <data dir>/join-token)
     #[arg(long, value_name = "FILE", env = "OUTPORT_JOIN_TOKEN_FILE")]
     pub join_token_file: PathBuf,
+    /// Serve metrics and health of this node on this port of the loopback, such as 9464 or 127.0.0.1:9464
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = crate::node_door::parse, env = "OUTPORT_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub node: NodeOptions,
 }
@@ -445,18 +468,6 @@ pub struct Events {
     pub asked: Asked,
 }
 
-#[derive(Debug, Args)]
-pub struct Cleanup {
-    #[command(flatten)]
-    pub data_dir: DataDir,
-    /// Clean up after this instance, 8 hexadecimal digits, whose data directory may be gone
-    #[arg(long, value_name = "ID", conflicts_with = "all")]
-    pub instance: Option<String>,
-    /// Clean up after every instance on this host that does not run
-    #[arg(long)]
-    pub all: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Print each option's value and whether it is a flag's, the environment's, the file's, stored or the default
@@ -480,6 +491,13 @@ pub struct Doctor {
     /// As the start has them that is asked about.
     #[command(flatten)]
     pub node: NodeOptions,
+}
+
+fn retention_days(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(days) if RETENTION_DAYS.contains(&days) => Ok(days),
+        _ => Err(format!("AWS takes one of {RETENTION_DAYS:?}")),
+    }
 }
 
 fn default_vpc_help() -> String {

@@ -1,7 +1,6 @@
 //! The control plane: store, services, controllers and the front door, wired together.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,11 +11,9 @@ use outport_controllers::node_link::{self, LinkConfig, NODES_MAX_DEFAULT, NodeLi
 use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
-use outport_free_space::FreeSpace;
 use outport_front_door::{FrontDoor, Limits};
 use outport_identity::{AccessKeyId, AccountRoots, Credential, Principal, Sealer, SecretAccessKey};
-use outport_image_registry::{HostIntegration, Registry};
-use outport_log_store::{LogStore, LogStoreOptions};
+use outport_image_registry::HostIntegration;
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
 use outport_node_agent::PublishScope;
@@ -29,11 +26,12 @@ use outport_service_ecs::task_definition::Workloads;
 use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
-use outport_store::{RandomIds, Store, SystemClock};
+use outport_store::Store;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::admin_door::{self, Asked};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
@@ -44,6 +42,7 @@ use crate::listen_address;
 use crate::metrics_page;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
+use crate::parts::Parts;
 use crate::published_ports;
 use crate::registry_door::at_the_door;
 use crate::service_manager;
@@ -53,10 +52,6 @@ use crate::summary::{self, Offered};
 use crate::tls::{self, ListenerTls, NodeSigner, NodesAtTheDoor};
 use crate::upkeep;
 use crate::vpc_range;
-
-/// Parts of the disk that logs and the registry may take unless the options say how much.
-const LOGS_PERCENT: u64 = 25;
-const REGISTRY_PERCENT: u64 = 50;
 
 /// What a start has made in the data directory once it got as far as this, and the next does not make anew.
 const MADE: [&str; 7] =
@@ -118,9 +113,8 @@ impl ControlPlane {
         let https_url = format!("https://{address}");
         let url = tls::plain_url(options, address).unwrap_or_else(|| https_url.clone());
 
-        let parts = [data_dir.part("control")?, data_dir.part("logs")?, data_dir.part("registry")?];
-        let (store, logs, registry) =
-            open_parts(parts, Shares::of(options, data_dir.path())?).await?;
+        let parts = Parts::open(data_dir, options).await?;
+        let Parts { store, logs, registry } = parts.clone();
         store.limit_bytes(u64::from(options.state_mib) << 20);
         let known = installation::known(&store.snapshot());
         let Settled { scope, vpc_cidr } = wanted.settle(&known)?;
@@ -142,7 +136,7 @@ impl ControlPlane {
         let body_memory = Arc::new(Semaphore::new(Limits::default().buffered_bytes_max));
         let readiness = Readiness::default();
         let disk = DiskWatch::new(data_dir.path());
-        let metrics = metrics_page::of_parts(recorded, &store, &registry, &disk);
+        let metrics = metrics_page::of_parts(recorded, &store, &logs, &registry, &disk);
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let workloads = Workloads::default();
@@ -231,6 +225,10 @@ impl ControlPlane {
                 "cannot write the file that `outport env` reads: it will not print the address of this start"
             );
         }
+        let asked =
+            Asked { parts, join_token: join_token.clone(), directory: data_dir.path().to_owned() };
+        let mut upkeep = upkeep::start(store, logs, registry, disk, metrics);
+        upkeep.extend(admin_door::open(asked, stopped.clone()));
         let door = tokio::spawn(async move {
             let shutdown = async move {
                 // A sender that is gone means the same.
@@ -248,7 +246,7 @@ impl ControlPlane {
             controllers: Some(controllers),
             door,
             stop,
-            upkeep: upkeep::start(store, logs, registry, disk, metrics),
+            upkeep,
             host_integration,
         })
     }
@@ -293,57 +291,6 @@ impl ControlPlane {
             );
         }
     }
-}
-
-/// How much of the disk is whose, in bytes.
-struct Shares {
-    logs: u64,
-    registry: u64,
-}
-
-impl Shares {
-    fn of(options: &ControlPlaneOptions, directory: &Path) -> Result<Self> {
-        let total = FreeSpace::of(directory)?.bytes_total;
-        let share = |gib: Option<u32>, percent: u64| match gib {
-            Some(gib) => u64::from(gib) << 30,
-            None => total / 100 * percent,
-        };
-        Ok(Self {
-            logs: share(options.logs_gib, LOGS_PERCENT),
-            registry: share(options.registry_gib, REGISTRY_PERCENT),
-        })
-    }
-}
-
-/// All at once: on the first start each waits for the disk a dozen times.
-async fn open_parts(
-    [control, logs, registry]: [PathBuf; 3],
-    shares: Shares,
-) -> Result<(Store, Arc<LogStore>, Arc<Registry>)> {
-    let store = blocking(move || {
-        let store = Store::open(&control, Arc::new(SystemClock), Arc::new(RandomIds))?;
-        // What it took to read the rows is several times what they are.
-        outport_memory::give_back();
-        Ok(store)
-    });
-    let (logs_max, registry_max) = (shares.logs, shares.registry);
-    let logs = blocking(move || {
-        let clock = Arc::new(outport_log_store::SystemClock);
-        let options = LogStoreOptions { bytes_max: logs_max, ..LogStoreOptions::default() };
-        Ok(LogStore::open(&logs, clock, options)?)
-    });
-    let registry = blocking(move || {
-        let limits =
-            outport_image_registry::Limits { bytes_max: registry_max, ..Default::default() };
-        Ok(Registry::open(&registry, limits)?)
-    });
-    tokio::try_join!(store, logs, registry)
-}
-
-async fn blocking<T: Send + 'static>(
-    open: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(open).await?
 }
 
 /// Milliseconds since the epoch.

@@ -11,6 +11,7 @@
 //! made            what of these was made here: what is gone is not made anew    0600
 //! settings        what the first start fixed: account, region, range, cluster  0600
 //! endpoint        the address and key of the running control plane     0600
+//! admin-socket    what the operator asks of the running control plane      0600
 //! control/        the store                registry/   images and layers of ECR
 //! logs/           CloudWatch Logs          node/       images and tasks of this machine
 //! ```
@@ -29,6 +30,7 @@ use nix::fcntl::{Flock, FlockArg};
 use outport_certificates::{JoinToken, Pin};
 use serde::{Deserialize, Serialize};
 
+use crate::backup;
 use crate::instances::{self, Claim, KeptClaim};
 use crate::inventory::Inventory;
 use crate::settings::{self, Settings};
@@ -80,6 +82,12 @@ impl DataDir {
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let path = path.canonicalize()?;
         let lock = take_lock(&path)?;
+        if backup::is_unfinished(&path) {
+            bail!(
+                "a restore into {} was not finished: run `outport restore` again, with the same backup or another",
+                path.display()
+            );
+        }
         check_format(&path)?;
         let inventory = Inventory::read(&path)?;
         inventory.check_instance()?;
@@ -253,7 +261,34 @@ fn claim_with_retry(instance: &str) -> std::io::Result<Option<Claim>> {
     }
 }
 
-fn take_lock(path: &Path) -> Result<Flock<File>> {
+/// Whether a data directory has this in it.
+///
+/// # Errors
+/// When this user may not look.
+pub fn holds(directory: &Path, name: &str) -> Result<bool> {
+    match std::fs::metadata(directory.join(name)) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            bail!("{} is readable by its owner only: run this with sudo", directory.display())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", directory.display())),
+    }
+}
+
+/// Makes another join token: what was given out lets nobody join any more. `token` is that of the running control plane, which
+/// goes on with the new one once that is on disk.
+pub fn rotate_join_token(directory: &Path, token: &JoinToken) -> Result<()> {
+    let new = JoinToken::new(&random_hex(SECRET_BYTES)?, token.pin())?;
+    write_secret(&directory.join("join-token"), &new.expose())?;
+    token.replace(&new);
+    Ok(())
+}
+
+/// The lock of a data directory, without anything else of it.
+pub fn take_lock(path: &Path) -> Result<Flock<File>> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -287,7 +322,9 @@ pub fn lock_with_retry(mut file: File) -> nix::Result<Flock<File>> {
     }
 }
 
-fn check_format(path: &Path) -> Result<()> {
+/// # Errors
+/// When a newer version wrote the directory.
+pub fn check_format(path: &Path) -> Result<()> {
     let text = read_or_make(&path.join("format"), || Ok(FORMAT.to_string()))?;
     let format: u32 = text
         .parse()

@@ -3,12 +3,15 @@
 //! **Invariant:** `shim` and `unpack` run before anything else exists in the process: no thread, no
 //! runtime, no logger, no open file.
 
+mod admin_door;
+mod backup;
 mod cleanup;
 mod command_line;
 mod compose;
 mod configuration;
 mod control_plane;
 mod data_dir;
+mod disk_use;
 mod disk_watch;
 mod doctor;
 mod environment;
@@ -16,15 +19,18 @@ mod health;
 mod installation;
 mod instances;
 mod inventory;
+mod join_token;
 mod listen_address;
 mod manual;
 mod memory;
 mod metrics_page;
 mod node;
+mod node_door;
 mod node_link;
 mod open_files;
 mod operator;
 mod output;
+mod parts;
 mod preflight;
 mod published_ports;
 mod registry_door;
@@ -34,6 +40,7 @@ mod run_command;
 mod service_manager;
 mod services;
 mod settings;
+mod state_metrics;
 mod stop_signal;
 mod summary;
 mod tls;
@@ -43,7 +50,7 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use command_line::{Command, Config, Image, LogOptions};
+use command_line::{Command, Config, Image, LogOptions, NodeToken};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -101,6 +108,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Version => manual::print_version(),
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { directory } => manual::write_pages(&directory),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => backup::restore(&options),
+        Command::Disk(options) => disk_use::run(&options),
+        Command::NodeToken(NodeToken::Rotate(options)) => join_token::rotate(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {

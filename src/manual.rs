@@ -47,7 +47,8 @@ Examples:
   outport forward 4f2a 5432 0:9187    two ports of the task whose id begins so; the second at a free port
 
 It has to run on the machine that runs the task, or on one with a route to the task's address.
-Guide: docs/guide/reaching-a-task.md of the sources";
+Guide: docs/guide/reaching-a-task.md of the sources, /usr/share/doc/outport/ of a package";
+
 /// Below the help of `image load`.
 pub const HELP_IMAGE_LOAD: &str = "\
 Examples:
@@ -71,6 +72,28 @@ Examples:
   outport compose down                              remove all of it
 
 Guide: docs/guide/compose.md of the sources, /usr/share/doc/outport/ of a package";
+
+/// Below the help of `backup`.
+pub const HELP_BACKUP: &str = "\
+Examples:
+  sudo outport backup /backup/outport.backup
+  sudo outport backup --data-dir /srv/outport /backup/outport.backup
+
+The file has keys in it: who can read it is root of this installation. What is in it and what is not:
+docs/guide/backup.md of the sources, /usr/share/doc/outport/ of a package";
+
+/// Below the help of `restore`.
+pub const HELP_RESTORE: &str = "\
+Example, with Outport stopped:
+  sudo mv /var/lib/outport /var/lib/outport.old
+  sudo outport restore /backup/outport.backup
+  sudo outport up";
+
+/// Below the help of `node-token rotate`.
+pub const HELP_ROTATE: &str = "\
+Example:
+  sudo outport node-token rotate
+  sudo cat /var/lib/outport/join-token       for machines that are to join from now on";
 
 /// `outport version`.
 ///

@@ -10,9 +10,11 @@ use anyhow::Result;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use outport_image_registry::Registry;
+use outport_log_store::LogStore;
 use outport_store::Store;
 
 use crate::disk_watch::DiskWatch;
+use crate::state_metrics;
 
 /// Upper bounds of histograms of time, in seconds.
 const SECONDS: [f64; 15] =
@@ -77,20 +79,30 @@ impl MetricsPage {
 pub fn of_parts(
     handle: PrometheusHandle,
     store: &Store,
+    logs: &Arc<LogStore>,
     registry: &Arc<Registry>,
     disk: &DiskWatch,
 ) -> MetricsPage {
-    let (store, registry, disk) = (store.clone(), registry.clone(), disk.clone());
-    MetricsPage::new(handle)
-        .with(move || disk.measure())
-        .with(move || gauge!("outport_commit_queue_writes").set(store.writes_waiting() as f64))
+    let (store, logs, registry) = (store.clone(), logs.clone(), registry.clone());
+    of_disk(handle, disk)
         .with(move || {
-            // What it says then is what it said before; the disk's trouble is said by who needs it.
-            let _measured = registry.measure();
+            gauge!("outport_commit_queue_writes").set(store.writes_waiting() as f64);
+            state_metrics::measure(&store);
+        })
+        .with(move || {
+            // What they say then is what they said before; the disk's trouble is said by who needs it.
+            let _measured = (logs.measure(), registry.measure());
         })
 }
 
+/// Of a node alone: what it counts itself, and its disk.
+pub fn of_disk(handle: PrometheusHandle, disk: &DiskWatch) -> MetricsPage {
+    let disk = disk.clone();
+    MetricsPage::new(handle).with(move || disk.measure())
+}
+
 fn describe() {
+    state_metrics::describe();
     describe_counter!(
         "outport_requests_total",
         "Requests answered, by code: 200 or so, or the error code."
@@ -142,6 +154,8 @@ fn describe() {
     );
     describe_gauge!("outport_registry_uploads", "Uploads to the registry that are open.");
     describe_gauge!("outport_registry_blobs", "Blobs of the registry.");
+    describe_gauge!("outport_registry_bytes", Unit::Bytes, "What its blobs take on disk.");
+    describe_gauge!("outport_logs_bytes", Unit::Bytes, "What all log events take on disk.");
     describe_counter!(
         "outport_registry_received_bytes_total",
         Unit::Bytes,

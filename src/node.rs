@@ -12,6 +12,7 @@ use outport_node_agent::{
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
 use crate::installation;
+use crate::node_door::NodeDoor;
 use crate::open_files;
 use crate::output;
 use crate::preflight;
@@ -29,6 +30,8 @@ pub async fn run(options: Node) -> Result<()> {
     preflight::check_node_host(&options.node)?;
     let join_token = join_token(&options.join_token_file)?;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
+    let door = options.metrics_listen.map(|address| NodeDoor::open(address, data_dir.path()));
+    let door = door.transpose()?;
     let cluster = cluster(&data_dir, &options.node)?;
     let (server, own) = (options.server.clone(), WithServer::default());
     let settings = settings(&data_dir, &options.node, cluster.clone(), server, join_token, own)?;
@@ -38,6 +41,9 @@ pub async fn run(options: Node) -> Result<()> {
         () = stop.received() => return Ok(()),
     };
     joined(&data_dir, &cluster);
+    if let Some(door) = &door {
+        door.readiness.set(true);
+    }
     let offered = Offered { cluster: &cluster, capacity: &capacity, publish: None };
     let more = summary::lines(data_dir.path(), None, Some(offered));
     output::say(format_args!(

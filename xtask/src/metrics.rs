@@ -112,8 +112,8 @@ const HEAD: &str = "\
 # Metrics
 
 `GET /_outport/metrics` answers them in Prometheus's text form, over the loopback of the machine of `outport up` or `outport
-server` only. Metrics of launches, shims and logs are of the node in the same process: an `outport node` on another
-machine shows none yet. All begin anew with each start, most of them with what they first count. A histogram has `_bucket`, `_sum` and `_count`; the count is how
+server` only. Metrics of launches, shims and logs are of the node in the same process; an `outport node` serves its own, and
+those of its disk, with `--metrics-listen`. All begin anew with each start, most of them with what they first count. A histogram has `_bucket`, `_sum` and `_count`; the count is how
 often it happened.
 
 | metric | kind | labels | what it says | in |

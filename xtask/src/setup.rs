@@ -19,13 +19,14 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("pgrep", "procps"),
 ];
 /// What the tests need beside.
-pub const TEST_PROGRAMS: [(&str, &str); 6] = [
+pub const TEST_PROGRAMS: [(&str, &str); 7] = [
     ("buildah", "buildah"),
     ("podman", "podman"),
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("runc", "runc"),
     ("openssl", "openssl"),
+    ("promtool", "prometheus"),
 ];
 /// What the guest with pure cgroup v2 needs.
 pub const GUEST_PROGRAMS: [(&str, &str); 3] =

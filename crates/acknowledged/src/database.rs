@@ -27,6 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
+use outport_backup::Frozen;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
@@ -93,6 +94,8 @@ pub struct WatchedDatabase {
     acknowledged: Acknowledged<1>,
     is_new: bool,
     is_checked: bool,
+    /// Held for as long as there are connections: SQLite's locks on a file end when this process closes it anywhere.
+    rows: Option<fs::File>,
 }
 
 impl WatchedDatabase {
@@ -106,7 +109,8 @@ impl WatchedDatabase {
         let acknowledged = Acknowledged::open(&count)
             .map_err(|source| DatabaseError::Disk { path: count, source })?;
         let is_new = length(path)? < FILE_BYTES_MIN;
-        let found = Self { path: path.to_owned(), acknowledged, is_new, is_checked: false };
+        let found =
+            Self { path: path.to_owned(), acknowledged, is_new, is_checked: false, rows: None };
         if is_new && (length(&log_of(path))? > 0 || found.acknowledged.numbers().is_some()) {
             return Err(found.gone());
         }
@@ -273,7 +277,31 @@ impl WatchedDatabase {
                 .map_err(|source| DatabaseError::Disk { path: log, source })?;
             self.acknowledged.set([changes]);
         }
+        self.rows = Some(open(&self.path)?);
         Ok(())
+    }
+
+    /// Its files as they are now, to be asked for once it is watched, by who keeps everybody from writing meanwhile. Takes
+    /// their space on their disk, until they are dropped.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn freeze(&self) -> Result<Vec<Frozen>, DatabaseError> {
+        let log = log_of(&self.path);
+        let mut files = match &self.rows {
+            Some(rows) => vec![frozen(&self.path, rows)?],
+            None => Vec::new(),
+        };
+        for path in [&log, self.acknowledged.path()] {
+            match open(path) {
+                Ok(file) => files.push(frozen(path, &file)?),
+                // A full disk may have had no room for it.
+                Err(DatabaseError::Disk { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(files)
     }
 
     /// Commits, and notes that it did. A transaction that changed nothing writes nothing.
@@ -346,6 +374,19 @@ impl Totals {
         }
         Ok(totals)
     }
+}
+
+fn open(path: &Path) -> Result<fs::File, DatabaseError> {
+    fs::File::open(path).map_err(|source| DatabaseError::Disk { path: path.to_owned(), source })
+}
+
+fn frozen(path: &Path, file: &fs::File) -> Result<Frozen, DatabaseError> {
+    let copy = || {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default();
+        Frozen::copy(name, file, file.metadata()?.len(), directory)
+    };
+    copy().map_err(|source| DatabaseError::Disk { path: path.to_owned(), source })
 }
 
 fn changes(connection: &Connection) -> rusqlite::Result<u64> {

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hmac::{Hmac, Mac};
 use outport_model::NodeId;
@@ -44,10 +45,10 @@ impl fmt::Debug for Pin {
     }
 }
 
-/// What every node of an installation is given, once. `Debug` hides it.
+/// What every node of an installation is given, once. `Debug` hides it. A clone is the same token, and changes with it.
 #[derive(Clone)]
 pub struct JoinToken {
-    secret: String,
+    secret: Arc<RwLock<String>>,
     pin: Pin,
 }
 
@@ -69,7 +70,7 @@ impl JoinToken {
     /// `secret`: 64 hexadecimal digits.
     pub fn new(secret: &str, pin: Pin) -> Result<Self, InvalidJoinToken> {
         if is_hex(secret) {
-            Ok(Self { secret: secret.to_ascii_lowercase(), pin })
+            Ok(Self { secret: Arc::new(RwLock::new(secret.to_ascii_lowercase())), pin })
         } else {
             Err(InvalidJoinToken::Other)
         }
@@ -89,9 +90,19 @@ impl JoinToken {
         self.pin
     }
 
+    /// Takes the secret of `other`, of the same authority: what was given out proves nothing from now on.
+    pub fn replace(&self, other: &Self) {
+        let secret = other.secret();
+        *self.secret.write().unwrap_or_else(PoisonError::into_inner) = secret;
+    }
+
+    fn secret(&self) -> String {
+        self.secret.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// As it stands in the file.
     pub fn expose(&self) -> String {
-        format!("{VERSION}.{}.{}", self.secret, self.pin)
+        format!("{VERSION}.{}.{}", self.secret(), self.pin)
     }
 
     /// What a node sends with its certificate request (in DER).
@@ -107,7 +118,7 @@ impl JoinToken {
     }
 
     fn mac(&self, node: &NodeId, request: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(self.secret.as_bytes())
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(self.secret().as_bytes())
             .expect("a key of any length is taken");
         mac.update(PURPOSE.as_bytes());
         mac.update(&[0]);
@@ -186,7 +197,7 @@ mod tests {
         let upgraded = JoinToken::with_pin(SECRET, Pin::of(b"authority")).unwrap();
         assert_eq!(upgraded.expose(), token().expose());
         let moved = JoinToken::with_pin(&token().expose(), Pin::of(b"another")).unwrap();
-        assert_eq!((moved.secret.as_str(), moved.pin()), (SECRET, Pin::of(b"another")));
+        assert_eq!((&*moved.secret(), moved.pin()), (SECRET, Pin::of(b"another")));
         assert!(JoinToken::with_pin("deadbeef", Pin::of(b"authority")).is_err());
     }
 

@@ -8,7 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use outport_backup::Frozen;
+
 use crate::{Algorithm, Digest, RegistryError};
+
+const DIRECTORY: &str = "blobs";
 
 /// Locks over blobs, by the first byte of the digest: publishing a blob and collecting it exclude each
 /// other, blobs of other stripes do not wait.
@@ -26,7 +30,7 @@ pub(crate) struct Stripe<'a> {
 
 impl BlobStore {
     pub(crate) fn open(registry: &Path) -> Result<Self, RegistryError> {
-        let directory = registry.join("blobs");
+        let directory = registry.join(DIRECTORY);
         create_directory(&directory)?;
         Ok(Self { directory, stripes: [const { Mutex::new(()) }; STRIPES] })
     }
@@ -87,15 +91,26 @@ impl BlobStore {
         Ok(())
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
+    /// The file of a blob, for as long as nothing is removed.
+    pub(crate) fn frozen(&self, digest: &Digest, bytes: u64) -> Frozen {
+        let name = Path::new(DIRECTORY).join(place_of(digest));
+        Frozen::unchanging(name, self.path(digest), bytes)
     }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(place_of(digest))
+    }
+}
+
+/// Below the directory of all blobs.
+fn place_of(digest: &Digest) -> PathBuf {
+    Path::new(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
 }
 
 /// Whether there are files of blobs in a registry.
 pub(crate) fn has_blobs(registry: &Path) -> Result<bool, RegistryError> {
     let store = BlobStore {
-        directory: registry.join("blobs"),
+        directory: registry.join(DIRECTORY),
         stripes: [const { Mutex::new(()) }; STRIPES],
     };
     let mut found = false;

@@ -11,6 +11,8 @@
 //! **Invariant:** a file is removed only under its stripe's lock and after its row is gone, and a push
 //! publishes file, row and link under the same lock. So a blob that a push was told exists stays.
 
+use std::sync::TryLockError;
+
 use outport_model::Now;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -30,6 +32,12 @@ pub struct Collected {
 impl Registry {
     /// One pass. Call it every few minutes; it waits for nothing but the disk.
     pub fn collect_garbage(&self, now: &Now) -> Result<Collected, RegistryError> {
+        let _removal = match self.removal.try_lock() {
+            Ok(removal) => removal,
+            Err(TryLockError::Poisoned(removal)) => removal.into_inner(),
+            // Somebody needs all that is there: the next pass comes soon.
+            Err(TryLockError::WouldBlock) => return Ok(Collected::default()),
+        };
         let mut collected =
             Collected { uploads: self.expire_uploads(now)?, ..Collected::default() };
         self.unlink_unreferenced_blobs(now)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outport_acknowledged::WatchedDatabase;
+use outport_backup::Frozen;
 use outport_free_space::{FreeSpace, Part, take_blocks};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -97,6 +98,18 @@ impl Metadata {
         let value = work(&transaction)?;
         watched.commit(transaction)?;
         Ok(value)
+    }
+
+    /// The files as they are now, and what `read` finds in them. Takes their space on the disk, until they are dropped.
+    pub(crate) fn freeze<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<(Vec<Frozen>, T), RegistryError> {
+        // Nobody else writes, neither rows nor what was in the log.
+        let writer = lock(&self.connections.writer);
+        let found =
+            read(&writer.connection).map_err(|error| error.in_file(&self.connections.path))?;
+        Ok((writer.watched.freeze()?, found))
     }
 
     /// Runs `work` on one consistent state.

@@ -1,17 +1,19 @@
 //! The registry as a whole: where it lives, and its parts.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::gauge;
+use outport_backup::Frozen;
 use outport_model::Scope;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::blob_store::{self, BlobStore};
+use crate::garbage::digest_of;
 use crate::metadata::Metadata;
 use crate::room::Room;
 use crate::upload_session::Uploads;
-use crate::{Limits, RegistryError, RepositoryName};
+use crate::{Digest, Limits, RegistryError, RepositoryName};
 
 /// All repositories of all accounts and regions, in one directory.
 ///
@@ -23,6 +25,8 @@ pub struct Registry {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) room: Arc<Room>,
     pub(crate) limits: Limits,
+    /// Held by who removes blobs, and by who needs all that are there.
+    pub(crate) removal: Arc<Mutex<()>>,
 }
 
 /// The row id of a repository. Never used twice, so an upload of a deleted repository finds nothing.
@@ -38,22 +42,42 @@ impl Registry {
         let blobs = Arc::new(BlobStore::open(directory)?);
         let uploads = Arc::new(Uploads::open(directory)?);
         let room = Arc::new(Room::open(directory, &metadata)?);
-        Ok(Arc::new(Self { metadata, blobs, uploads, room, limits }))
+        Ok(Arc::new(Self { metadata, blobs, uploads, room, limits, removal: Arc::default() }))
+    }
+
+    /// Gives `then` all files as they are now: the rows, and every blob that they know. Pushes and pulls go on meanwhile,
+    /// and nothing is collected. An upload that is under way is not among them: it begins anew.
+    ///
+    /// # Errors
+    /// Those of the disk, which has to hold the rows once more.
+    pub fn while_frozen<T>(&self, then: impl FnOnce(Vec<Frozen>) -> T) -> Result<T, RegistryError> {
+        let _nothing_is_removed = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut files, blobs) = self.metadata.freeze(blob_sizes)?;
+        files.extend(blobs.into_iter().map(|(digest, bytes)| self.blobs.frozen(&digest, bytes)));
+        Ok(then(files))
     }
 
     /// Sets the gauges of what there is. Reads the metadata.
     pub fn measure(&self) -> Result<(), RegistryError> {
         gauge!("outport_registry_uploads").set(self.uploads.count() as f64);
-        let blobs: i64 = self.metadata.read(|transaction| {
-            Ok(transaction.query_row("SELECT count(*) FROM blob", [], |row| row.get(0))?)
+        let (blobs, bytes): (i64, i64) = self.metadata.read(|transaction| {
+            let sums = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM blob";
+            Ok(transaction.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
         })?;
         gauge!("outport_registry_blobs").set(blobs as f64);
+        gauge!("outport_registry_bytes").set(bytes as f64);
         Ok(())
     }
 
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
+}
+
+fn blob_sizes(connection: &Connection) -> Result<Vec<(Digest, u64)>, RegistryError> {
+    let mut statement = connection.prepare_cached("SELECT digest, size_bytes FROM blob")?;
+    let found = statement.query_map([], |row| Ok((digest_of(row, 0)?, row.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Finds a repository, or says in ECR's words that there is none.

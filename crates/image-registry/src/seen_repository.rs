@@ -74,6 +74,7 @@ impl Registry {
             uploads: Arc::clone(&self.uploads),
             room: Arc::clone(&self.room),
             limits: self.limits.clone(),
+            removal: Arc::clone(&self.removal),
         })
     }
 }

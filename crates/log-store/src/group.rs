@@ -39,12 +39,20 @@ pub struct NewLogGroup {
     pub class: LogGroupClass,
     pub kms_key_id: Option<String>,
     pub tags: Tags,
+    /// `None`: as the options of the store say.
+    pub retention_days: Option<i64>,
 }
 
 impl NewLogGroup {
     /// A standard group without tags.
     pub fn named(name: LogGroupName) -> Self {
-        Self { name, class: LogGroupClass::Standard, kms_key_id: None, tags: Tags::new() }
+        Self {
+            name,
+            class: LogGroupClass::Standard,
+            kms_key_id: None,
+            tags: Tags::new(),
+            retention_days: None,
+        }
     }
 }
 

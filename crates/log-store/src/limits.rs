@@ -21,6 +21,11 @@ pub const PAGE_EVENTS_MAX: usize = 10_000;
 pub const PAGE_BYTES_MAX: usize = 1_048_576;
 /// Groups or streams in one answer of a Describe call (AWS).
 pub const DESCRIBE_PAGE_MAX: usize = 50;
+/// The days that a group may keep its events (AWS: `PutRetentionPolicy`).
+pub const RETENTION_DAYS: [i64; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
 /// Tags on a log group (AWS).
 pub const TAGS_PER_GROUP_MAX: usize = 50;
 

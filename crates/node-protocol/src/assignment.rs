@@ -171,11 +171,19 @@ impl<'de> Deserialize<'de> for TaskSection {
     }
 }
 
-/// All that a node needs to run one task. Only `desired` changes while it lives.
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// All that a node needs to run one task. Only `desired` changes while it lives, and `was_started` where it is said anew.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskAssignment {
     pub task: TaskId,
     pub desired: DesiredStatus,
+    /// The node has said that it started it. Where it has no record of the task, it is not to start it another time: its
+    /// own disk or the control plane's rows are those of an earlier time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub was_started: bool,
     pub account: AccountId,
     pub region: Region,
     pub cluster: ClusterName,

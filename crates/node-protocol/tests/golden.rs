@@ -356,6 +356,19 @@ fn a_report_of_a_status_of_the_future_leaves_the_others_readable() {
     assert_eq!(unreadable.collect::<Vec<_>>(), ["0", "1", "2"]);
 }
 
+/// The golden bytes are of tasks that nobody has started; others say one field more.
+#[test]
+fn an_older_control_plane_says_of_no_task_that_it_was_started() {
+    let mut task = messages::task_assignment();
+    let without = serde_json::to_value(&task).unwrap();
+    assert_eq!(without.get("was_started"), None);
+    assert!(!serde_json::from_value::<TaskAssignment>(without).unwrap().was_started);
+    task.was_started = true;
+    let with = serde_json::to_value(&task).unwrap();
+    assert_eq!(with["was_started"], true);
+    assert_eq!(serde_json::from_value::<TaskAssignment>(with).unwrap(), task);
+}
+
 /// Cut anywhere a message is none: nobody follows half an assignment.
 #[test]
 fn half_a_message_is_no_message() {

@@ -13,10 +13,11 @@
 //! accepted on top of it are taken back, and `head` is `durable` again.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
 use metrics::histogram;
+use outport_backup::Frozen;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::{Fault, FaultKind, JournalError};
@@ -48,6 +49,8 @@ pub(crate) struct Pipeline {
 struct Queue {
     head: Tables,
     waiting: VecDeque<Waiting>,
+    /// Who wants to have the journal's files as they are.
+    freezes: Vec<mpsc::Sender<Result<Vec<Frozen>, JournalError>>>,
     /// Whether a commit is being written now.
     committing: bool,
     closed: bool,
@@ -72,6 +75,7 @@ impl Pipeline {
             queue: Mutex::new(Queue {
                 head: tables.clone(),
                 waiting: VecDeque::new(),
+                freezes: Vec::new(),
                 committing: false,
                 closed: false,
             }),
@@ -158,10 +162,10 @@ impl Pipeline {
                     "cannot apply what the leader wrote"
                 );
             }
-            let batch = {
+            let (batch, freezes) = {
                 let mut queue = self.queue();
                 let mut is_calm = false;
-                while queue.waiting.is_empty() && !queue.closed {
+                while queue.has_nothing_to_do() {
                     if is_shared {
                         let wait = self.wake.wait_timeout(queue, FOLLOW_INTERVAL);
                         queue = wait.unwrap_or_else(PoisonError::into_inner).0;
@@ -174,7 +178,7 @@ impl Pipeline {
                     let wait = self.wake.wait_timeout(queue, CALM);
                     let (waited, wait) = wait.unwrap_or_else(PoisonError::into_inner);
                     queue = waited;
-                    if wait.timed_out() && queue.waiting.is_empty() && !queue.closed {
+                    if wait.timed_out() && queue.has_nothing_to_do() {
                         drop(queue);
                         while self.is_idle() && journal.take_reserve(true) {}
                         (queue, is_calm) = (self.queue(), true);
@@ -183,10 +187,24 @@ impl Pipeline {
                 if queue.waiting.is_empty() && queue.closed {
                     return;
                 }
-                take_batch(&mut queue)
+                let freezes = std::mem::take(&mut queue.freezes);
+                (take_batch(&mut queue), freezes)
             };
             self.commit(batch, journal);
+            for asked in freezes {
+                // Whoever asked may have gone.
+                let _ = asked.send(journal.freeze());
+            }
         }
+    }
+
+    /// The journal's files as they are between two commits; waits for them. All that was acknowledged is in them.
+    pub(crate) fn freeze(&self) -> Result<Vec<Frozen>, Fault> {
+        let (asked, frozen) = mpsc::channel();
+        self.queue().freezes.push(asked);
+        self.wake.notify_one();
+        let closed = |_| Fault::new(FaultKind::Closed, "the journal stopped");
+        frozen.recv().map_err(closed)?.map_err(|error| Fault::from(&error))
     }
 
     /// Writes that wait for the disk now.
@@ -313,6 +331,12 @@ impl Pipeline {
     }
 }
 
+impl Queue {
+    fn has_nothing_to_do(&self) -> bool {
+        self.waiting.is_empty() && self.freezes.is_empty() && !self.closed
+    }
+}
+
 fn take_batch(queue: &mut Queue) -> Vec<Waiting> {
     let count = queue.waiting.len().min(WRITES_PER_COMMIT_MAX);
     queue.committing = count > 0;
@@ -327,5 +351,6 @@ impl Drop for CloseOnExit<'_> {
         let mut queue = self.0.queue();
         queue.closed = true;
         queue.waiting.clear();
+        queue.freezes.clear();
     }
 }

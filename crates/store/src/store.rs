@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use outport_backup::Frozen;
 use outport_model::clock::StepWatch;
 use outport_model::{Now, TimestampMs};
 
@@ -173,6 +174,21 @@ impl Store {
             let changed = answer.is_ok().then(|| transaction.into_write());
             (answer, changed)
         })
+    }
+
+    /// The files of the journal as they are now, with all that was acknowledged. Writes wait while they are copied, a second
+    /// or so for the most that there may be; the copies take space on their disk until they are dropped. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk; that the journal has no thread of its own, or no files.
+    pub fn freeze(&self) -> Result<Vec<Frozen>, Fault> {
+        match &self.inner.committer {
+            Committer::Thread(_) => self.inner.pipeline.freeze(),
+            Committer::Inline(journal) => {
+                let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+                journal.freeze().map_err(|error| Fault::from(&error))
+            }
+        }
     }
 
     /// A watch on commits, which has seen those until now.

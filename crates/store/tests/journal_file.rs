@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use outport_backup::{ArchiveWriter, FORMAT, Head, unpack};
 use outport_model::account_setting::AccountSetting;
 use outport_model::{AccountId, Region, Scope};
 use outport_store::{FaultKind, OpenError, RandomIds, Row, Store, SystemClock, WriteError};
@@ -50,6 +52,61 @@ fn what_was_written_is_there_after_a_restart() {
     assert_eq!(values(&store), ["3", "2"]);
     assert_eq!(store.instance_id(), instance_id);
     assert_eq!(instance_id.len(), 8);
+}
+
+/// The files as they are frozen, in another directory.
+fn thawed(store: &Store) -> tempfile::TempDir {
+    let head = Head {
+        outport_backup: FORMAT,
+        version: String::new(),
+        instance: String::new(),
+        begun_at_s: 0,
+    };
+    let mut archive = ArchiveWriter::begin(Vec::new(), &head).unwrap();
+    for file in store.freeze().unwrap() {
+        archive.add("control", &file).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let archive = archive.finish().unwrap().0;
+    unpack(&*archive, directory.path(), |part| part == "control").unwrap();
+    directory
+}
+
+#[test]
+fn what_is_frozen_while_writes_go_on_has_all_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let acknowledged = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 1..=2_000 {
+                write(&store, vec![setting(&format!("{number:05}"), &number.to_string())]);
+                acknowledged.store(number, Ordering::SeqCst);
+            }
+        });
+        while !writer.is_finished() {
+            let least = acknowledged.load(Ordering::SeqCst);
+            let copy = thawed(&store);
+            let found = values(&open(&copy.path().join("control")).unwrap());
+            let expected: Vec<String> = (1..=found.len()).map(|n| n.to_string()).collect();
+            assert!(found == expected, "a prefix of what was written");
+            assert!(found.len() as u32 >= least, "{} of {least}", found.len());
+        }
+    });
+    let names = |path: &Path| {
+        let entries = fs::read_dir(path).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names(directory.path());
+    let copy = thawed(&store);
+    assert_eq!(names(directory.path()), before, "nothing lies beside");
+    drop(store);
+    // Its count is of the same moment: less than that is noticed in the copy, too.
+    let log = copy.path().join("control/journal.sqlite-wal");
+    assert!(fs::metadata(&log).unwrap().len() > 0);
+    fs::write(&log, "").unwrap();
+    let refused = open(&copy.path().join("control")).err().unwrap().to_string();
+    assert!(refused.contains("commits are missing"), "{refused}");
 }
 
 #[test]

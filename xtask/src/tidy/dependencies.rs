@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 35] = [
+const ALLOWED: [(&str, &[&str]); 36] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -21,9 +21,11 @@ const ALLOWED: [(&str, &[&str]); 35] = [
     ("free-space", &[]),
     // Calls of the allocator: design note 0020.
     ("memory", &[]),
+    // Files as they were, and one file of them: design note 0023.
+    ("backup", &[]),
     // A file and a count beside it: who keeps bytes shares it. Design note 0019.
-    ("acknowledged", &[]),
-    ("store", &["acknowledged", "free-space", "model"]),
+    ("acknowledged", &["backup"]),
+    ("store", &["acknowledged", "backup", "free-space", "model"]),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
@@ -69,8 +71,8 @@ const ALLOWED: [(&str, &[&str]); 35] = [
     // Below all that keep what strangers filled: design note 0005.
     ("tree-removal", &[]),
     // They keep their own bytes.
-    ("image-registry", &["acknowledged", "free-space", "model"]),
-    ("log-store", &["acknowledged", "free-space", "model"]),
+    ("image-registry", &["acknowledged", "backup", "free-space", "model"]),
+    ("log-store", &["acknowledged", "backup", "free-space", "model"]),
     // It calls the operations as the front door does, and runs tasks as a node does.
     (
         "simulation",

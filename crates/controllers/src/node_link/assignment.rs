@@ -9,7 +9,7 @@ use outport_model::task_definition::{
     ContainerDefinition, LaunchType, LogConfiguration, NetworkMode, ReadWorkload, TaskDefinition,
     Workload,
 };
-use outport_model::{Arn, NodeId, TaskId};
+use outport_model::{Arn, NodeId, TaskId, TaskStatus};
 use outport_node_protocol::{
     AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment, TaskLimits,
     TaskNetwork, TaskSection, UnreadableTask,
@@ -94,6 +94,7 @@ fn assign(
     Ok(TaskAssignment {
         task: task.id.clone(),
         desired: task.desired_status,
+        was_started: task.last_status > TaskStatus::Pending,
         account: task.scope.account.clone(),
         region: task.scope.region.clone(),
         cluster: task.cluster.clone(),

@@ -162,7 +162,7 @@ impl CatalogWrite<'_> {
             scope: scope.clone(),
             name: new.name,
             created_ms,
-            retention_days: None,
+            retention_days: new.retention_days,
             class: new.class,
             kms_key_id: new.kms_key_id,
             tags: new.tags,

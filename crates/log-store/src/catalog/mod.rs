@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use outport_acknowledged::{DatabaseError, WatchedDatabase};
+use outport_backup::Frozen;
 use outport_free_space::{FreeSpace, Part, take_blocks};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -131,6 +132,12 @@ impl Catalog {
             work(&CatalogRead { db: &transaction, path: &self.path })
         };
         read().map_err(|error: LogStoreError| error.in_file(&self.path))
+    }
+
+    /// The files as they are now. Takes their space on the disk, until they are dropped.
+    pub fn freeze(&self) -> Result<Vec<Frozen>, LogStoreError> {
+        // Nobody else writes, neither rows nor what was in the log.
+        Ok(lock(&self.writer).watched.freeze()?)
     }
 
     /// Compares the tables with their indexes, page by page, on a connection of its own, so that

@@ -17,8 +17,13 @@ use crate::seen_group::GroupNamed;
 
 impl LogStore {
     /// Makes a group; on disk on return.
-    pub fn create_group(&self, scope: &Scope, new: NewLogGroup) -> Result<LogGroup, LogStoreError> {
+    pub fn create_group(
+        &self,
+        scope: &Scope,
+        mut new: NewLogGroup,
+    ) -> Result<LogGroup, LogStoreError> {
         check_tags(&new.tags)?;
+        new.retention_days = new.retention_days.or(self.options.retention_days);
         let created_ms = self.clock.now_ms();
         let max = self.options.groups_max;
         let row = self.catalog.write(|write| write.insert_group(scope, new, created_ms, max))?;

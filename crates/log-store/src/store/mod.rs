@@ -14,6 +14,7 @@
 
 mod events;
 mod filter;
+mod freeze;
 mod groups;
 mod put;
 mod query;
@@ -34,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use metrics::gauge;
 use outport_model::Now;
 use outport_model::clock::StepWatch;
 
@@ -68,6 +70,9 @@ pub struct LogStoreOptions {
     pub bytes_max: u64,
     /// Log groups of one account and region.
     pub groups_max: u64,
+    /// Of groups that are made from now on and say nothing; one of [`crate::limits::RETENTION_DAYS`]. `None` keeps events
+    /// for ever, as AWS does.
+    pub retention_days: Option<i64>,
 }
 
 impl Default for LogStoreOptions {
@@ -78,6 +83,7 @@ impl Default for LogStoreOptions {
             seals_in_background: true,
             bytes_max: u64::MAX,
             groups_max: GROUPS_MAX,
+            retention_days: None,
         }
     }
 }
@@ -96,6 +102,8 @@ pub struct LogStore {
     room: Room,
     /// Held by whoever writes segments, one at a time.
     segment_work: Mutex<()>,
+    /// Held by who removes segments, and by who needs all that are there. Taken before `segment_work`.
+    removal: Mutex<()>,
     /// Keeps the directory locked.
     _lock: File,
 }
@@ -148,6 +156,7 @@ impl LogStore {
             disk,
             options,
             segment_work: Mutex::new(()),
+            removal: Mutex::new(()),
             _lock: lock,
         });
         store.start_sealing();
@@ -173,12 +182,21 @@ impl LogStore {
 
     /// Refuses events for which there is no room.
     fn check_room(&self) -> Result<(), LogStoreError> {
-        self.room.check(|| {
-            let journals = self.commit.journals();
-            let waiting: u64 = journals.iter().map(|journal| journal.length()).sum();
-            let segments = self.catalog.read(|read| read.segments())?;
-            Ok(waiting + segments.iter().map(|segment| segment.bytes).sum::<u64>())
-        })
+        self.room.check(|| self.bytes())
+    }
+
+    /// Bytes of all events on disk.
+    fn bytes(&self) -> Result<u64, LogStoreError> {
+        let journals = self.commit.journals();
+        let waiting: u64 = journals.iter().map(|journal| journal.length()).sum();
+        let segments = self.catalog.read(|read| read.segments())?;
+        Ok(waiting + segments.iter().map(|segment| segment.bytes).sum::<u64>())
+    }
+
+    /// Sets the gauges of what there is. Reads the catalog.
+    pub fn measure(&self) -> Result<(), LogStoreError> {
+        gauge!("outport_logs_bytes").set(self.bytes()? as f64);
+        Ok(())
     }
 
     fn journals_directory(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Upkeep: what retention and deletions leave behind is freed.
 
 use std::fs;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use super::{LogStore, disk_error};
 use crate::catalog::blocks::SegmentUse;
@@ -37,6 +37,12 @@ impl LogStore {
                 Ok(expired)
             })?,
             ..Maintenance::default()
+        };
+        let _removal = match self.removal.try_lock() {
+            Ok(removal) => removal,
+            Err(TryLockError::Poisoned(removal)) => removal.into_inner(),
+            // Somebody needs all that is there: the next round comes soon.
+            Err(TryLockError::WouldBlock) => return Ok(done),
         };
         let _work = self.segment_work.lock().unwrap_or_else(PoisonError::into_inner);
         for segment in self.catalog.read(|read| read.segments())? {

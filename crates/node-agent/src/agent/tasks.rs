@@ -267,7 +267,7 @@ impl<H: NodeHost> Tasks<H> {
         self.refused.follow(&unreadable, &self.task_reports, self.host.now_ms());
         for task in wanted.into_values() {
             let order = order_of(&task);
-            let is_lost = lost.remove(&task.task);
+            let is_lost = lost.remove(&task.task) || task.was_started;
             let mut record = TaskRecord::new(Arc::unwrap_or_clone(task), &self.boot_id);
             if is_lost {
                 record.first_id = self.host.ids_of(&record.report.task);

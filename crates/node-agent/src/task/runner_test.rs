@@ -29,6 +29,7 @@ pub fn assignment(containers: &[&str]) -> TaskAssignment {
     TaskAssignment {
         task: TaskId::new("t1"),
         desired: DesiredStatus::Running,
+        was_started: false,
         account: AccountId::new("000000000000"),
         region: Region::new("us-east-1"),
         cluster: ClusterName::new("default"),

@@ -111,6 +111,7 @@ pub fn assignment_changes() -> Assignment {
 pub fn task_section() -> TaskSection {
     let bare = |network, desired| TaskAssignment {
         desired,
+        was_started: false,
         network,
         launch_type: LaunchType::Ec2,
         service: None,
@@ -135,6 +136,7 @@ pub fn task_assignment() -> TaskAssignment {
     TaskAssignment {
         task: task(),
         desired: DesiredStatus::Running,
+        was_started: false,
         account: AccountId::new("000000000000"),
         region: Region::new("us-east-1"),
         cluster: ClusterName::new("default"),

@@ -19,6 +19,8 @@ pub mod sqlite;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use outport_backup::Frozen;
+
 use crate::error::{JournalError, OpenError};
 use crate::row::Row;
 
@@ -54,6 +56,13 @@ pub trait Journal: Send + 'static {
     /// What there is could not be read; the next call gives it again.
     fn follow(&mut self) -> Result<Vec<StoredChange>, JournalError> {
         Ok(Vec::new())
+    }
+    /// Its files as they are, below one directory, for who keeps a copy of them.
+    ///
+    /// # Errors
+    /// Those of the disk, which has to hold them once more; that there are none.
+    fn freeze(&mut self) -> Result<Vec<Frozen>, JournalError> {
+        Err(JournalError::Io("this journal is not kept in files".to_owned()))
     }
     /// The directory whose file system decides whether there is room for new rows; `None` where space
     /// is no matter.

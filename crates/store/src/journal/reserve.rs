@@ -47,6 +47,16 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
+    /// The write-ahead log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The file of the rows, which must not be opened, and closed, another time.
+    pub fn rows(&self) -> &File {
+        &self.rows
+    }
+
     /// Takes the blocks of the write-ahead log, if it has none yet.
     ///
     /// # Errors

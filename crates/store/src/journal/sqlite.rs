@@ -19,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use outport_acknowledged::Acknowledged;
+use outport_backup::Frozen;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension, params};
 
@@ -189,6 +190,20 @@ impl Journal for SqliteJournal {
         self.bytes
     }
 
+    /// No transaction is open, and nobody else has a connection.
+    fn freeze(&mut self) -> Result<Vec<Frozen>, JournalError> {
+        let mut files = vec![frozen(&self.path, self.reserve.rows())?];
+        for path in [self.reserve.log(), self.acknowledged.path()] {
+            match File::open(path) {
+                Ok(file) => files.push(frozen(path, &file)?),
+                // A full disk may have had no room for it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(freeze_error(path, &error)),
+            }
+        }
+        Ok(files)
+    }
+
     fn directory(&self) -> Option<PathBuf> {
         self.path.parent().map(Path::to_owned)
     }
@@ -277,6 +292,19 @@ fn write_totals(connection: &Connection, totals: &Totals) -> rusqlite::Result<()
         statement.execute(params![name, value])?;
     }
     Ok(())
+}
+
+fn frozen(path: &Path, file: &File) -> Result<Frozen, JournalError> {
+    let copy = || {
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let name = path.file_name().unwrap_or_default();
+        Frozen::copy(name, file, file.metadata()?.len(), directory)
+    };
+    copy().map_err(|error| freeze_error(path, &error))
+}
+
+fn freeze_error(path: &Path, error: &std::io::Error) -> JournalError {
+    JournalError::Io(format!("cannot copy {}: {error}", path.display()))
 }
 
 /// Covers where a row belongs as well as what it says.

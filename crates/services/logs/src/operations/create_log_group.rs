@@ -27,7 +27,7 @@ pub(crate) fn create_log_group(door: &Door, input: CreateLogGroupRequest) -> Res
     }
     let class = input.log_group_class.and_then(|class| LogGroupClass::parse(class.as_str()));
     let class = class.unwrap_or_default();
-    let new = NewLogGroup { name, class, kms_key_id: None, tags };
+    let new = NewLogGroup { class, tags, ..NewLogGroup::named(name) };
     store.create_group(&door.scope, new).map(drop).map_err(rejection)
 }
 

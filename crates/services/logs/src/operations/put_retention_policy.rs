@@ -2,30 +2,26 @@
 
 use outport_aws_logs::{LogsError, PutRetentionPolicyRequest};
 
+use outport_log_store::limits::RETENTION_DAYS;
+
 use crate::access::group_name;
 use crate::rejection::rejection;
 use crate::service::{Door, Permitted};
-
-/// The days that AWS takes. Source: `PutRetentionPolicy` in the API reference.
-const DAYS: [i32; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-    3288, 3653,
-];
 
 pub(crate) fn put_retention_policy(
     door: &Door,
     input: PutRetentionPolicyRequest,
 ) -> Result<(), LogsError> {
     let group = group_name(input.log_group_name.as_deref())?;
-    let days = input.retention_in_days.unwrap_or_default();
+    let days = i64::from(input.retention_in_days.unwrap_or_default());
     let Permitted { store, scope, group } = door.group("logs:PutRetentionPolicy", &group)?;
-    if !DAYS.contains(&days) {
+    if !RETENTION_DAYS.contains(&days) {
         return Err(LogsError::invalid_parameter_exception(format!(
             "1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy \
-             constraint: Member must satisfy enum value set: {DAYS:?}"
+             constraint: Member must satisfy enum value set: {RETENTION_DAYS:?}"
         )));
     }
-    store.set_retention(scope, &group, Some(i64::from(days))).map_err(rejection)
+    store.set_retention(scope, &group, Some(days)).map_err(rejection)
 }
 
 #[cfg(test)]

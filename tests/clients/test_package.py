@@ -40,7 +40,8 @@ def test_the_program_of_the_tarball_runs(binary, tmp_path):
     version = root.name.split("-")[1]
     assert output(root / "outport", "--version").startswith(f"outport {version} (")
     assert "not stripped" not in output("file", root / "outport") if shutil.which("file") else True
-    for name in ("LICENSE", "NOTICE", "THIRD-PARTY", "install.md", "systemd/default"):
+    for name in ("LICENSE", "NOTICE", "THIRD-PARTY", "docs/guide/install.md",
+                 "docs/compatibility.md", "systemd/default"):
         assert (root / name).read_text().strip(), name
     assert {path.name for path in (root / "systemd").glob("*.service")} == set(UNITS)
     # The crates that the program itself names, in what it would say of a panic.
@@ -79,6 +80,8 @@ def test_the_deb_is_in_order(small, tmp_path):
     assert paths["./usr/bin/outport"] == "-rwxr-xr-x"
     assert paths["./etc/default/outport"] == "-rw-r--r--"
     assert "./usr/share/doc/outport/copyright" in paths
+    for page in ("guide/install.md", "guide/backup.md", "operations/events.md", "compatibility.md"):
+        assert f"./usr/share/doc/outport/{page}" in paths
     for unit in UNITS:
         assert paths[f"./usr/lib/systemd/system/{unit}"] == "-rw-r--r--"
     output("dpkg-deb", "--raw-extract", deb, tmp_path / "raw")

@@ -200,10 +200,17 @@ impl Pipeline {
 
     /// The journal's files as they are between two commits; waits for them. All that was acknowledged is in them.
     pub(crate) fn freeze(&self) -> Result<Vec<Frozen>, Fault> {
-        let (asked, frozen) = mpsc::channel();
-        self.queue().freezes.push(asked);
-        self.wake.notify_one();
         let closed = |_| Fault::new(FaultKind::Closed, "the journal stopped");
+        let (asked, frozen) = mpsc::channel();
+        {
+            let mut queue = self.queue();
+            match queue.closed {
+                // Nobody would answer.
+                true => drop(asked),
+                false => queue.freezes.push(asked),
+            }
+        }
+        self.wake.notify_one();
         frozen.recv().map_err(closed)?.map_err(|error| Fault::from(&error))
     }
 
@@ -352,5 +359,17 @@ impl Drop for CloseOnExit<'_> {
         queue.closed = true;
         queue.waiting.clear();
         queue.freezes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_the_files_of_a_journal_that_has_stopped() {
+        let pipeline = Pipeline::new(Tables::default(), Room::new(None, 0));
+        pipeline.close();
+        assert_eq!(pipeline.freeze().err().unwrap().kind, FaultKind::Closed);
     }
 }

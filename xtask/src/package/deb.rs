@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{Release, archive};
+use super::{Release, archive, documents};
 use crate::process::{command, output, run};
 
-pub const GUIDE: &str = "docs/guide/install.md";
 pub const UNITS: [(&str, &str); 3] = [
     ("outport.service", include_str!("files/outport.service")),
     ("outport-server.service", include_str!("files/outport-server.service")),
@@ -34,9 +33,9 @@ pub fn make(release: &Release) -> Result<PathBuf> {
     }
     archive::place(&root, "etc/default/outport", 0o644, DEFAULT)?;
     archive::folders(&root, &root.join("etc/outport"))?;
-    let documents = "usr/share/doc/outport";
-    archive::place(&root, &format!("{documents}/copyright"), 0o644, copyright(release)?)?;
-    archive::place(&root, &format!("{documents}/install.md"), 0o644, release.file(GUIDE)?)?;
+    let documentation = "usr/share/doc/outport";
+    archive::place(&root, &format!("{documentation}/copyright"), 0o644, copyright(release)?)?;
+    documents::place(&root, documentation, release)?;
 
     let files = files_below(&root)?;
     let sums = output(&mut command(&root, "md5sum", &files))?;
@@ -81,7 +80,7 @@ fn control(release: &Release, installed_kib: u64) -> String {
          machines.\n \
          .\n \
          The units outport, outport-server and outport-node are neither enabled\n \
-         nor started: read /usr/share/doc/outport/install.md.\n",
+         nor started: read /usr/share/doc/outport/guide/install.md.\n",
         version = release.version,
         architecture = release.architecture.debian(),
         glibc = release.binary.glibc,

@@ -17,6 +17,7 @@ mod binary;
 mod crates;
 mod deb;
 mod debian_root;
+mod documents;
 mod image;
 mod sbom;
 mod sums;

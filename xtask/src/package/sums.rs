@@ -25,8 +25,7 @@ pub fn report(release: &Release, made: &[PathBuf]) -> Result<()> {
     }
     println!(
         "    {SUMS}\nsign it (gpg --detach-sign --armor {SUMS}) and publish all of them; how each is installed: \
-         {}",
-        super::deb::GUIDE
+         docs/guide/install.md"
     );
     Ok(())
 }

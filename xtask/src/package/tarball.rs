@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Release, archive, deb};
+use super::{Release, archive, deb, documents};
 
 pub fn make(release: &Release) -> Result<PathBuf> {
     let name = release.name();
@@ -15,7 +15,7 @@ pub fn make(release: &Release) -> Result<PathBuf> {
         archive::place(&root, file, 0o644, release.file(file)?)?;
     }
     archive::place(&root, "THIRD-PARTY", 0o644, super::crates::licence_texts(release)?)?;
-    archive::place(&root, "install.md", 0o644, release.file(deb::GUIDE)?)?;
+    documents::place(&root, "docs", release)?;
     for (unit, text) in deb::UNITS {
         archive::place(&root, &format!("systemd/{unit}"), 0o644, text)?;
     }

@@ -64,6 +64,8 @@ pub enum Command {
     Ps(Ps),
     /// Show one task or one service: addresses, times, containers, deployments, events
     Describe(Describe),
+    /// Show what the tasks of this machine use, until Ctrl-C
+    Top(Top),
     /// Print what the containers of a task or a service wrote
     Logs(Logs),
     /// List what happened to services and tasks, the newest last
@@ -427,6 +429,18 @@ pub struct Ps {
     /// Also tasks that have stopped, as long as they are kept
     #[arg(long, short)]
     pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Top {
+    /// Look once and end, as it does when nobody looks at a terminal
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval: u64,
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 #[derive(Debug, Args)]

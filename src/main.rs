@@ -96,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ca(options) => environment::print_authority(&options),
         Command::Status(options) => operator::status(&options),
         Command::Ps(options) => operator::ps(&options),
+        Command::Top(options) => operator::top(&options),
         Command::Describe(options) => operator::describe(&options),
         Command::Logs(options) => operator::logs(&options),
         Command::Events(options) => operator::events(&options),

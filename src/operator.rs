@@ -5,6 +5,7 @@ use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use outport_operator::{
@@ -13,7 +14,7 @@ use outport_operator::{
 };
 
 use crate::command_line::{
-    Asked, Describe, Events, Forward, ImageLoad, Logs, Open, Ps, Status, Which,
+    Asked, Describe, Events, Forward, ImageLoad, Logs, Open, Ps, Status, Top, Which,
 };
 use crate::configuration;
 use crate::data_dir::DataDir;
@@ -28,6 +29,28 @@ pub fn status(options: &Status) -> Result<()> {
 pub fn ps(options: &Ps) -> Result<()> {
     let ps = PsOptions { cluster: options.asked.cluster.clone(), with_stopped: options.all };
     answer(&options.asked, async |api, shape| outport_operator::ps(api, &ps, shape).await)
+}
+
+/// Where a terminal begins again, with what it showed removed.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+pub fn top(options: &Top) -> Result<()> {
+    let api = Api::new(endpoint(&options.asked.which)?)?;
+    let shape = Shape::of_stdout(options.asked.json);
+    let goes_on = !options.once && !options.asked.json && std::io::stdout().is_terminal();
+    let (cluster, interval) =
+        (options.asked.cluster.as_deref(), Duration::from_secs(options.interval));
+    let mut top = outport_operator::Top::default();
+    runtime()?.block_on(async {
+        loop {
+            let text = top.look(&api, cluster, interval, shape).await?;
+            let begin = if goes_on { CLEAR } else { "" };
+            output::answer(&format!("{begin}{text}")).context("cannot print")?;
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    })
 }
 
 pub fn describe(options: &Describe) -> Result<()> {

@@ -169,3 +169,27 @@ def test_a_reader_that_has_seen_enough_is_no_error(shared_outport):
                            "echo ${PIPESTATUS:-done}"], capture_output=True, text=True, timeout=60)
     assert pipe.stderr == "", pipe.stderr
     assert pipe.stdout.startswith("TASK")
+
+
+def test_top_shows_who_uses_the_processor(shared_outport, uri):
+    outport = shared_outport
+    busy = run(outport, fargate(outport, uri, "busy", f"{ENDS_AT_ONCE} while :; do :; done"))
+    idle = run(outport, fargate(outport, uri, "idle", f"{ENDS_AT_ONCE} sleep 600 & wait"))
+    try:
+        for arn in (busy, idle):
+            outport.reaches(arn, "RUNNING")
+
+        def used():
+            rows = json.loads(local(outport, "top", "--json", "--interval", "1"))
+            return {row["taskArn"]: row for row in rows}
+        # A quarter of a core is what it has: on a busy machine it may get less.
+        until(lambda: used()[busy]["cpuPercent"] > 3, "the busy one is seen")
+        rows = used()
+        assert rows[idle]["cpuPercent"] < rows[busy]["cpuPercent"]
+        assert rows[idle]["memoryLimitBytes"] == 512 << 20
+        assert 0 < rows[idle]["memoryBytes"] < 512 << 20 and rows[idle]["processes"] >= 2
+        shown = local(outport, "top", "--once", "--interval", "1").splitlines()
+        assert shown[0].split() == ["TASK", "GROUP", "CPU", "MEMORY", "LIMIT", "PROCESSES"], shown
+    finally:
+        for arn in (busy, idle):
+            outport.ecs.stop_task(task=arn)

@@ -1,5 +1,5 @@
 //! What a person asks a running Outport, and how it is shown: `outport status`, `ps`, `describe`, `logs`, `events`, `forward`,
-//! `open`, `image load`, `compose`.
+//! `open`, `top`, `image load`, `compose`.
 //!
 //! ```text
 //! api      signed calls of the AWS API, with the caller's own credentials
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! **Invariant:** nothing is asked but by the AWS API and the registry's, so that a person sees what their credentials may see, from
-//! any machine; only the output of containers that log nowhere is read from this host's disk (design note 0021), and which ports of
-//! the machine lead to which task is asked of the Outport itself (design note 0025).
+//! any machine; only the output of containers that log nowhere is read from this host's disk, and what tasks use from its kernel
+//! (design note 0021), and which ports of the machine lead to which task is asked of the Outport itself (design note 0025).
 
 mod api;
 mod compose;
@@ -30,6 +30,7 @@ mod ps;
 mod reach;
 mod status;
 mod table;
+mod top;
 mod value;
 
 pub use api::{Api, Endpoint};
@@ -47,3 +48,4 @@ pub use open::{Opened, open};
 pub use ps::{PsOptions, ps};
 pub use status::{StatusOptions, status};
 pub use table::Shape;
+pub use top::Top;

@@ -2,6 +2,7 @@
 
 mod compose;
 mod image;
+mod moving;
 mod operating;
 mod reaching;
 
@@ -20,6 +21,7 @@ use crate::manual;
 
 pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeUp};
 pub use image::{Image, ImageLoad};
+pub use moving::{Export, ExportFormat, From, Import};
 pub use operating::{Backup, Cleanup, Disk, NodeToken, Restore, RotateToken};
 pub use reaching::{Forward, Open, PublishTasks};
 
@@ -81,6 +83,12 @@ pub enum Command {
     /// Run a compose file: as a task definition and a service
     #[command(subcommand)]
     Compose(Compose),
+    /// Write what is here as files that make it elsewhere: for the AWS CLI or Terraform
+    #[command(after_help = manual::HELP_EXPORT)]
+    Export(Export),
+    /// Make here what is in an AWS account or another Outport; what is here already is left as it is
+    #[command(after_help = manual::HELP_IMPORT)]
+    Import(Import),
     /// Remove what a crash left on this host: containers, namespaces, links, rules, control groups
     Cleanup(Cleanup),
     /// Write all that a control plane keeps to one file, while it runs or when it does not

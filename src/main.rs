@@ -24,6 +24,7 @@ mod listen_address;
 mod manual;
 mod memory;
 mod metrics_page;
+mod moving;
 mod node;
 mod node_door;
 mod node_link;
@@ -104,6 +105,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Open(options) => operator::open(&options),
         Command::Image(Image::Load(options)) => operator::load_image(&options),
         Command::Compose(options) => compose::run(&options),
+        Command::Export(options) => moving::export(options),
+        Command::Import(options) => moving::import(options),
         Command::Config(Config::Show(options)) => configuration::show(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Version => manual::print_version(),

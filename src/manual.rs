@@ -95,6 +95,24 @@ Example:
   sudo outport node-token rotate
   sudo cat /var/lib/outport/join-token       for machines that are to join from now on";
 
+/// Below the help of `export`.
+pub const HELP_EXPORT: &str = "\
+Examples:
+  sudo outport export app-here                          then, where it goes: app-here/apply.sh
+  sudo outport export --format terraform app-here
+  outport export --profile work --cluster prod prod     an account of AWS
+
+What is not carried is said, and stands in DIR/not-carried.txt. Guide: docs/guide/moving.md of the sources";
+
+/// Below the help of `import`.
+pub const HELP_IMPORT: &str = "\
+Examples:
+  sudo outport import --profile work --cluster prod --dry-run
+  sudo outport import --profile work --cluster prod --images
+  outport import --from-endpoint http://10.0.0.9:4566 --profile other
+
+It only reads there. Run again it makes what has come since. Guide: docs/guide/moving.md of the sources";
+
 /// `outport version`.
 ///
 /// # Errors

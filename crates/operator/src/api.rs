@@ -253,7 +253,9 @@ impl Api {
             None => answered.await,
         };
         answered.map_err(|error| {
-            error.context(format!("no answer from {url}: does `outport up` run there?"))
+            let is_aws = self.host.ends_with(".amazonaws.com");
+            let hint = if is_aws { "" } else { ": does `outport up` run there?" };
+            error.context(format!("no answer from {url}{hint}"))
         })
     }
 }

@@ -1,5 +1,5 @@
 //! What a person asks a running Outport, and how it is shown: `outport status`, `ps`, `describe`, `logs`, `events`, `forward`,
-//! `open`, `top`, `image load`, `compose`.
+//! `open`, `top`, `image load`, `compose`, `export`, `import`.
 //!
 //! ```text
 //! api      signed calls of the AWS API, with the caller's own credentials
@@ -8,6 +8,7 @@
 //! ps, status, describe, logs, events, forward, open    one command each: what is asked, rows made of the answers (pure), lines of the rows
 //! compose  a compose file as a task definition and a service
 //! image_load    from an archive, a layout or an engine to the registry
+//! moving   `export` and `import`: the same things elsewhere
 //! table    rows for a terminal of any width, or for a program
 //! ```
 //!
@@ -25,6 +26,7 @@ mod image_load;
 mod local_logs;
 mod logs;
 mod moment;
+mod moving;
 mod open;
 mod ps;
 mod reach;
@@ -44,6 +46,10 @@ pub use forward::{ForwardOptions, PortPair, forward};
 pub use image_load::{LoadOptions, Loaded, load};
 pub use logs::{LogsOptions, logs};
 pub use moment::parse_since;
+pub use moving::{
+    Account, ExportFormat, ExportOptions, ImportOptions, SourceOptions, Surroundings, export,
+    import, source,
+};
 pub use open::{Opened, open};
 pub use ps::{PsOptions, ps};
 pub use status::{StatusOptions, status};

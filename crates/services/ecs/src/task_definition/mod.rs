@@ -32,6 +32,7 @@ mod workload;
 pub(crate) use normalise::check_storage_size;
 pub use normalise::normalise;
 pub use row::{Registration, row};
+pub use unsupported::not_run;
 pub(crate) use workload::storage_gib;
 pub use workload::{Workloads, asks_for_the_host, pairs};
 

@@ -9,6 +9,17 @@ use serde_json::Value;
 
 use super::limits::{LIMITS, Limit, When};
 
+/// The same of a definition as RegisterTaskDefinition takes it, for whoever carries one here.
+pub fn not_run(input: &Value, region: &Region) -> Vec<String> {
+    let mut document = input.clone();
+    // They are the revision's, and no part of its document.
+    if let Some(members) = document.as_object_mut() {
+        members.remove("tags");
+    }
+    let document = document.to_string();
+    of(&document, crate::views::stored(&document).as_ref(), region)
+}
+
 /// Names each of them once, such as `containerDefinitions[web].healthCheck`. `read` is what this version reads in the
 /// document, if it can; what of the document is not in it is not known here.
 pub fn of(document: &str, read: Option<&wire::TaskDefinition>, region: &Region) -> Vec<String> {

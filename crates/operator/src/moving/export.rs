@@ -1,0 +1,131 @@
+//! `outport export`.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::account::Account;
+use super::cli::{self, File};
+use super::inputs::{Inputs, Step, inputs};
+use super::terraform;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Inputs for the AWS CLI, and a script.
+    Cli,
+    Terraform,
+}
+
+#[derive(Debug)]
+pub struct ExportOptions {
+    /// Only of this cluster.
+    pub cluster: Option<String>,
+    pub all_revisions: bool,
+    pub format: ExportFormat,
+    /// Made unless it is there and empty.
+    pub directory: PathBuf,
+}
+
+const NOT_CARRIED: &str = "not-carried.txt";
+const README_CLI: &str = "\
+`apply.sh` makes all of it where the AWS CLI of your shell points, by the files of this directory in the order of their
+numbers; each is an input of one operation (`--cli-input-json`). What is there already is left as it is; of a task
+definition each run registers a revision more.
+
+Account, region and registry become those of where it goes. A service's subnets stay where they are there; elsewhere they
+become those of the default VPC, or what you say: SUBNETS='subnet-1 subnet-2' SECURITY_GROUPS='sg-1' ./apply.sh
+";
+const README_TERRAFORM: &str = "\
+    terraform init && terraform plan
+
+makes all of it where your environment points. Elsewhere than here set the variables: account, region, and for each subnet
+and security group the one to use (networks). For an Outport, `eval \"$(outport env)\"` sets the endpoint.
+
+Where it was exported from all of it is there already: copy adopt/imports.tf.json beside main.tf.json, so that Terraform
+takes it as its own instead of making it again.
+";
+
+/// Writes what makes the same into a directory; answers what is said at the end. `complain` takes what is not carried.
+///
+/// # Errors
+/// When the API cannot be asked, or refuses; when the directory has something in it, or cannot be written.
+pub async fn export(
+    account: &Account,
+    options: &ExportOptions,
+    complain: impl Fn(String),
+) -> Result<String> {
+    prepare(&options.directory)?;
+    let found = account.read(options.cluster.as_deref(), options.all_revisions).await?;
+    let inputs = inputs(found);
+    let (mut files, how) = match options.format {
+        ExportFormat::Cli => (cli::files(&inputs), README_CLI),
+        ExportFormat::Terraform => (terraform::files(&inputs), README_TERRAFORM),
+    };
+    files.push(File::new("README.md", readme(&inputs, how)));
+    let not_carried: String = inputs.left.iter().map(|left| format!("{left}\n")).collect();
+    files.push(File::new(NOT_CARRIED, not_carried));
+    for file in &files {
+        write(&options.directory, file)?;
+    }
+    for left in &inputs.left {
+        complain(format!("not carried: {left}"));
+    }
+    let directory = options.directory.display();
+    let next = match options.format {
+        ExportFormat::Cli => format!("{directory}/apply.sh makes it where the AWS CLI points"),
+        ExportFormat::Terraform => format!("{directory}/README.md says how it is applied"),
+    };
+    Ok(format!("exported {}; {next}\n", counts(&inputs)))
+}
+
+fn readme(inputs: &Inputs, how: &str) -> String {
+    let (account, region) = (&inputs.place.account, &inputs.place.region);
+    format!(
+        "# From {account} in {region}\n\n{}. Images are not in it: `skopeo copy` carries them from registry to \
+         registry.\nWhat is not carried stands in {NOT_CARRIED} ({} things).\n\n{how}",
+        counts(inputs),
+        inputs.left.len()
+    )
+}
+
+/// Such as `1 cluster, 2 services, …`.
+fn counts(inputs: &Inputs) -> String {
+    let services = inputs.steps.iter().filter(|step| matches!(step, Step::Service { .. })).count();
+    let counts = [
+        (inputs.clusters.len(), "cluster", "clusters"),
+        (inputs.steps.len() - services, "task definition", "task definitions"),
+        (services, "service", "services"),
+        (inputs.repositories.len(), "repository", "repositories"),
+        (inputs.log_groups.len(), "log group", "log groups"),
+    ];
+    let counts = counts.map(|(n, one, many)| format!("{n} {}", if n == 1 { one } else { many }));
+    counts.join(", ")
+}
+
+fn prepare(directory: &Path) -> Result<()> {
+    let cannot = || format!("cannot write to {}", directory.display());
+    fs::create_dir_all(directory).with_context(cannot)?;
+    if fs::read_dir(directory).with_context(cannot)?.next().is_some() {
+        bail!("{} is not empty: export into a new directory", directory.display());
+    }
+    Ok(())
+}
+
+/// Environment variables of containers are often secrets: for its owner alone.
+fn write(directory: &Path, file: &File) -> Result<()> {
+    let path = directory.join(&file.path);
+    let write = || -> std::io::Result<()> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mode = if file.is_executable { 0o700 } else { 0o600 };
+        // Nothing that somebody else put there meanwhile is written to, or followed.
+        let mut made =
+            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+        made.write_all(file.text.as_bytes())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

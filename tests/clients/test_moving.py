@@ -1,0 +1,390 @@
+"""`outport export` and `outport import`: accounts come as moto has them, exports go by the AWS CLI."""
+
+import json
+import os
+import subprocess
+import urllib.request
+
+import boto3
+import pytest
+
+from support.reservation import Reservation
+from support.wait import until
+
+ROLE = "arn:aws:iam::{}:role/x"
+# What is said of a revision. Which attributes it requires depends on the name by which its registry is called.
+OUTPUTS = ("taskDefinitionArn", "revision", "registeredAt", "registeredBy", "requiresAttributes")
+
+
+class Account:
+    """An account of AWS, as moto answers for it."""
+
+    id = "123456789012"
+    region = "eu-west-1"
+
+    def __init__(self, url):
+        self.url = url
+        self.ecs, self.ecr, self.logs = (self.client(name) for name in ("ecs", "ecr", "logs"))
+
+    def client(self, service):
+        return boto3.client(service, endpoint_url=self.url, region_name=self.region,
+                            aws_access_key_id="there", aws_secret_access_key="secret")
+
+    def profile(self, directory):
+        """The environment in which a profile `there` is this account's."""
+        (directory / "credentials").write_text(
+            "[there]\naws_access_key_id = there\naws_secret_access_key = secret\n")
+        (directory / "config").write_text(f"[profile there]\nregion = {self.region}\n")
+        return {"AWS_SHARED_CREDENTIALS_FILE": str(directory / "credentials"),
+                "AWS_CONFIG_FILE": str(directory / "config")}
+
+    def web(self, command):
+        container = {
+            "name": "web", "image": f"{self.id}.dkr.ecr.{self.region}.amazonaws.com/team/app:1.0",
+            "command": ["sh", "-c", command], "portMappings": [{"containerPort": 80}],
+            "environment": [{"name": "QUEUE", "value": f"arn:aws:sqs:{self.region}:{self.id}:q"}],
+            "logConfiguration": {"logDriver": "awslogs", "options": {
+                "awslogs-group": "/ecs/web", "awslogs-region": self.region,
+                "awslogs-stream-prefix": "web"}}}
+        return self.ecs.register_task_definition(
+            family="web", containerDefinitions=[container], networkMode="awsvpc", cpu="256",
+            memory="512", requiresCompatibilities=["FARGATE"],
+            executionRoleArn=ROLE.format(self.id), tags=[{"key": "team", "value": "a"}])
+
+    def fill(self):
+        self.ecs.create_cluster(clusterName="prod")
+        self.ecs.create_cluster(clusterName="other")
+        self.ecr.create_repository(repositoryName="team/app", imageTagMutability="IMMUTABLE",
+                                   tags=[{"Key": "team", "Value": "a"}])
+        self.logs.create_log_group(logGroupName="/ecs/web", tags={"team": "a"})
+        self.logs.put_retention_policy(logGroupName="/ecs/web", retentionInDays=14)
+        self.logs.create_log_group(logGroupName="/aws/lambda/other")
+        for command in ("one", "two", "three"):
+            self.web(command)
+        self.ecs.register_task_definition(family="job", containerDefinitions=[{
+            "name": "job", "image": "busybox", "memory": 64,
+            "healthCheck": {"command": ["CMD", "true"]}}])
+        ec2 = self.client("ec2")
+        subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
+        self.groups = [group["GroupId"]
+                       for group in ec2.describe_security_groups()["SecurityGroups"]]
+        network = {"awsvpcConfiguration": {"subnets": subnets, "securityGroups": self.groups,
+                                           "assignPublicIp": "ENABLED"}}
+        for name, definition, cluster in (("web", "web:3", "prod"), ("before", "web:2", "prod"),
+                                          ("far", "web:1", "other")):
+            self.ecs.create_service(
+                cluster=cluster, serviceName=name, taskDefinition=definition, desiredCount=0,
+                launchType="FARGATE", networkConfiguration=network,
+                tags=[{"key": "team", "value": "a"}])
+        self.ecs.create_service(
+            cluster="prod", serviceName="balanced", taskDefinition="web:3", desiredCount=0,
+            launchType="FARGATE", networkConfiguration=network, loadBalancers=[
+                {"containerName": "web", "containerPort": 80, "targetGroupArn": "arn:x"}])
+        self.ecs.create_service(cluster="prod", serviceName="each", taskDefinition="job",
+                                schedulingStrategy="DAEMON")
+        self.ecs.create_service(cluster="prod", serviceName="checked", taskDefinition="job",
+                                desiredCount=0)
+        return self
+
+
+@pytest.fixture
+def account():
+    from moto.server import ThreadedMotoServer
+    reserved = Reservation()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=reserved.port, verbose=False)
+    server.start()
+    # Its accounts are the process's, and outlive a server.
+    urllib.request.urlopen(urllib.request.Request(
+        f"http://127.0.0.1:{reserved.port}/moto-api/reset", method="POST"), timeout=60).close()
+    yield Account(f"http://127.0.0.1:{reserved.port}").fill()
+    server.stop()
+
+
+def carry(outport, *arguments, env=None, check=True):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run([outport.binary, *arguments], capture_output=True, text=True, timeout=120,
+                          env={**clean, **(env or {})})
+    assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def everything(outport):
+    """What an import makes, as it is described."""
+    ecs = outport.ecs
+    clusters = sorted(ecs.list_clusters()["clusterArns"])
+    services = [arn for cluster in clusters
+                for arn in ecs.list_services(cluster=cluster)["serviceArns"]]
+    groups = outport.client("logs").describe_log_groups()["logGroups"]
+    repositories = outport.client("ecr").describe_repositories()["repositories"]
+    return (clusters, sorted(services), ecs.list_task_definitions()["taskDefinitionArns"],
+            sorted(group["logGroupName"] for group in groups),
+            sorted(repository["repositoryName"] for repository in repositories))
+
+
+def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_path):
+    outport.start()
+    env = account.profile(tmp_path)
+
+    def bring(*options):
+        return carry(outport, "import", "--from-endpoint", account.url, "--profile", "there",
+                     "--data-dir", outport.data_dir, *options, env=env).stdout
+
+    before = everything(outport)
+    planned = bring("--cluster", "prod", "--dry-run")
+    assert everything(outport) == before, "a dry run makes nothing"
+    for line in ("would make       cluster prod", "would make       repository team/app",
+                 "would make       log group /ecs/web", "would make       retention of /ecs/web: 14 days",
+                 "would make       task definition web:2", "would make       task definition web:3",
+                 "would make       service before of prod", "would make       service balanced of prod"):
+        assert line in planned, planned
+    assert "web:1" not in planned and "far" not in planned and "lambda" not in planned, planned
+
+    assert "service checked of prod: its task definition is not run here" in planned
+    assert "would make       service checked" not in planned
+
+    made = bring("--cluster", "prod")
+    for left in ("service balanced of prod: loadBalancers: there are no load balancers yet",
+                 "service each of prod: DAEMON services are not built yet",
+                 "service web of prod: securityGroups: the default VPC's is taken",
+                 "task definition job:1: kept and shown, but not run here: "
+                 "containerDefinitions[job].healthCheck",
+                 "images of the registry there (1): --images copies them",
+                 "service checked of prod: "):
+        assert left in made, made
+    names = ["web", "before", "balanced", "each", "checked"]
+    here = outport.ecs.describe_services(cluster="prod", services=names)
+    services = {service["serviceName"]: service for service in here["services"]}
+    assert set(services) == {"web", "before", "balanced"}, made
+    web = services["web"]
+    assert web["taskDefinition"].endswith("web:2") and web["launchType"] == "FARGATE"
+    assert services["before"]["taskDefinition"].endswith("web:1")
+    awsvpc = web["networkConfiguration"]["awsvpcConfiguration"]
+    subnets = outport.client("ec2").describe_subnets()["Subnets"]
+    assert awsvpc["subnets"] == [subnet["SubnetId"] for subnet in subnets] and awsvpc["assignPublicIp"] == "ENABLED"
+    definition = outport.ecs.describe_task_definition(taskDefinition="web", include=["TAGS"])
+    tags = {tag["key"]: tag["value"] for tag in definition["tags"]}
+    assert tags.pop("outport:source").startswith(f"{account.id}/{account.region}/3 ")
+    assert tags == {"team": "a"}
+    definition = definition["taskDefinition"]
+    container, = definition["containerDefinitions"]
+    assert container["command"] == ["sh", "-c", "three"]
+    assert container["image"] == "000000000000.dkr.ecr.us-east-1.amazonaws.com/team/app:1.0"
+    assert container["environment"][0]["value"] == f"arn:aws:sqs:{account.region}:{account.id}:q"
+    assert container["logConfiguration"]["options"]["awslogs-region"] == "us-east-1"
+    assert definition["executionRoleArn"] == ROLE.format("000000000000")
+    repository, = outport.client("ecr").describe_repositories()["repositories"]
+    assert (repository["repositoryName"], repository["imageTagMutability"]) == ("team/app", "IMMUTABLE")
+    group, = outport.client("logs").describe_log_groups()["logGroups"]
+    assert (group["logGroupName"], group["retentionInDays"]) == ("/ecs/web", 14)
+
+    after = everything(outport)
+    again = bring("--cluster", "prod")
+    assert "\n0 made, " in again and everything(outport) == after, again
+    # What has come since comes: another cluster, and revisions that no service uses.
+    more = bring("--all-revisions")
+    assert "made             service far of other" in more, more
+    assert "made             task definition web:1" in more, more
+    assert "\n0 made, " in bring("--all-revisions")
+    # What was changed here is left so, and said.
+    outport.ecs.update_service(cluster="prod", service="web", desiredCount=0, taskDefinition="web:1")
+    assert "service web of prod: taskDefinition: it runs web:1 here" in bring("--cluster", "prod")
+
+
+def test_what_cannot_be_read_is_said_in_a_line(shared_outport, tmp_path):
+    outport = shared_outport
+    data_dir = ("--data-dir", outport.data_dir)
+
+    def refused(*arguments, env=None):
+        done = carry(outport, *arguments, env=env, check=False)
+        assert done.returncode == 1, done.stdout
+        return done.stderr
+    assert "say what is read: --profile" in refused("import", *data_dir)
+    assert "say --profile, or set AWS_ACCESS_KEY_ID" in refused(
+        "import", *data_dir, "--from-endpoint", "http://127.0.0.1:1")
+    (tmp_path / "config").write_text("[profile far]\nrole_arn = arn:aws:iam::1:role/x\n")
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "config"),
+             "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    assert "aws configure export-credentials --profile far" in refused(
+        "import", *data_dir, "--profile", "far", env=files)
+    key = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    assert "which region is read?" in refused(
+        "import", *data_dir, "--from-endpoint", "http://127.0.0.1:1", env=key)
+    assert "no answer from http://127.0.0.1:1" in refused(
+        "import", *data_dir, "--from-endpoint", "http://127.0.0.1:1", "--region", "us-east-1", env=key)
+    assert "is where it would go, too" in refused(
+        "import", *data_dir, "--from-endpoint", f"{outport.url}/", env=outport.env())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    assert "is not empty" in refused("export", *data_dir, str(tmp_path / "full"))
+    assert "there is no cluster" in refused(
+        "export", *data_dir, "--cluster", "none", str(tmp_path / "new"))
+
+
+def fill(outport, uri):
+    """Things to carry, of an Outport with an image."""
+    outport.ecs.create_cluster(clusterName="carried")
+    logs = outport.client("logs")
+    logs.create_log_group(logGroupName="/ecs/carried", tags={"team": "a"})
+    logs.put_retention_policy(logGroupName="/ecs/carried", retentionInDays=7)
+    for greeting in ("one", "${HOME} %{x}"):
+        outport.register("carried", [{
+            "name": "web", "image": f"{uri}:1.0", "portMappings": [{"containerPort": 8000}],
+            "command": ["sh", "-c", f"trap 'exit 0' TERM; echo '{greeting}'; sleep 600 & wait"],
+            "environment": [{"name": "QUEUE", "value": "arn:aws:sqs:us-east-1:000000000000:q"}],
+            "logConfiguration": {"logDriver": "awslogs", "options": {
+                "awslogs-group": "/ecs/carried", "awslogs-region": "us-east-1",
+                "awslogs-stream-prefix": "web"}}}],
+            networkMode="awsvpc", cpu="256", memory="512", requiresCompatibilities=["FARGATE"],
+            executionRoleArn=ROLE.format("000000000000"), tags=[{"key": "team", "value": "a"}])
+    for name, definition in (("newest", "carried"), ("older", "carried:1")):
+        outport.ecs.create_service(
+            cluster="carried", serviceName=name, taskDefinition=definition, desiredCount=0,
+            launchType="FARGATE", networkConfiguration=outport.awsvpc(), propagateTags="SERVICE",
+            deploymentConfiguration={"maximumPercent": 150, "minimumHealthyPercent": 50,
+                                     "deploymentCircuitBreaker": {"enable": True, "rollback": True}})
+
+
+def described(outport):
+    """What is the same on both sides, whatever the addresses there."""
+    ecs = outport.ecs
+    found = []
+    for service in ecs.describe_services(cluster="carried", services=["newest", "older"])["services"]:
+        definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"],
+                                                  include=["TAGS"])
+        of_family = {name: value for name, value in definition["taskDefinition"].items()
+                     if name not in OUTPUTS}
+        for container in of_family["containerDefinitions"]:
+            # Its own registry has the name of where it is asked.
+            container["image"] = container["image"].split("/", 1)[1]
+        members = ("serviceName", "desiredCount", "launchType", "propagateTags",
+                   "deploymentConfiguration", "platformVersion", "schedulingStrategy")
+        found.append(({name: service.get(name) for name in members}, of_family, definition["tags"]))
+    group, = outport.client("logs").describe_log_groups(logGroupNamePrefix="/ecs/carried")["logGroups"]
+    names = [one["repositoryName"] for one in outport.client("ecr").describe_repositories()["repositories"]]
+    return found, group["retentionInDays"], names
+
+
+@pytest.fixture(scope="module")
+def filled(shared_outport):
+    """The shared Outport with things to carry, none of which stays."""
+    outport = shared_outport
+    fill(outport, outport.repository_uri("app"))
+    yield outport
+    for name in ("newest", "older"):
+        outport.ecs.delete_service(cluster="carried", service=name, force=True)
+    outport.client("logs").delete_log_group(logGroupName="/ecs/carried")
+    for arn in outport.ecs.list_task_definitions(familyPrefix="carried")["taskDefinitionArns"]:
+        outport.ecs.deregister_task_definition(taskDefinition=arn)
+    until(lambda: outport.ecs.describe_services(
+        cluster="carried", services=["newest", "older"])["services"][0]["status"] == "INACTIVE",
+        "its services are gone")
+    outport.ecs.delete_cluster(cluster="carried")
+
+
+def test_an_export_makes_the_same_by_the_aws_cli(filled, outport, tmp_path):
+    there = tmp_path / "exported"
+    said = carry(filled, "export", "--data-dir", filled.data_dir, "--cluster", "carried", str(there))
+    assert said.stdout.startswith("exported 1 cluster, "), said.stdout
+    assert (there / "not-carried.txt").read_text() == "", said.stderr
+    assert {path.stat().st_mode & 0o077 for path in there.iterdir()} == {0}
+    outport.start()
+
+    def apply():
+        return subprocess.run([there / "apply.sh"], env={**os.environ, **outport.env()}, timeout=180,
+                              capture_output=True, text=True)
+    done = apply()
+    assert done.returncode == 0, done.stdout + done.stderr
+    for mine, theirs in zip(described(outport), described(filled), strict=True):
+        assert mine == theirs
+    # Nothing is made twice but revisions.
+    again = apply()
+    assert again.returncode == 0 and "made   service" not in again.stdout, again.stdout + again.stderr
+    assert "there  service newest" in again.stdout
+
+
+def test_an_export_goes_to_another_account(filled, account, tmp_path):
+    there = tmp_path / "exported"
+    carry(filled, "export", "--data-dir", filled.data_dir, "--cluster", "carried", str(there))
+    done = subprocess.run([there / "apply.sh"], capture_output=True, text=True, timeout=180, env={
+        **os.environ, "AWS_ENDPOINT_URL": account.url, "AWS_REGION": account.region,
+        "SECURITY_GROUPS": account.groups[0], "AWS_ACCESS_KEY_ID": "there", "AWS_SECRET_ACCESS_KEY": "secret"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    definition = account.ecs.describe_task_definition(taskDefinition="carried")["taskDefinition"]
+    container, = definition["containerDefinitions"]
+    assert container["image"] == f"{account.id}.dkr.ecr.{account.region}.amazonaws.com/app:1.0"
+    assert container["environment"][0]["value"] == "arn:aws:sqs:us-east-1:000000000000:q"
+    assert container["logConfiguration"]["options"]["awslogs-region"] == account.region
+    assert definition["executionRoleArn"] == ROLE.format(account.id)
+    services = account.ecs.describe_services(cluster="carried", services=["newest", "older"])
+    found = {one["serviceName"]: one for one in services["services"]}
+    assert found["newest"]["taskDefinition"].endswith("carried:2")
+    assert found["older"]["taskDefinition"].endswith("carried:1")
+    awsvpc = found["newest"]["networkConfiguration"]["awsvpcConfiguration"]
+    default = {subnet["SubnetId"] for subnet in account.client("ec2").describe_subnets()["Subnets"]}
+    assert set(awsvpc["subnets"]) <= default and awsvpc["securityGroups"] == account.groups[:1]
+    assert awsvpc["assignPublicIp"] == "ENABLED"
+    assert account.ecr.describe_repositories(repositoryNames=["app"])["repositories"]
+
+
+def test_an_account_is_exported_and_what_is_not_carried_is_named(shared_outport, account, tmp_path):
+    there, env = tmp_path / "exported", account.profile(tmp_path)
+    done = carry(shared_outport, "export", "--from-endpoint", account.url, "--profile", "there",
+                 "--cluster", "prod", "--all-revisions", str(there), env=env)
+    left = (there / "not-carried.txt").read_text().splitlines()
+    assert [line.split(": ", 1)[0] for line in left] == ["service each of prod", "service balanced of prod"]
+    assert all(f"not carried: {line}" in done.stderr for line in left), done.stderr
+    script = (there / "apply.sh").read_text()
+    order = [line.split("'")[1] for line in script.splitlines()
+             if line.startswith(("make '", "service '"))]
+    assert order == ["cluster prod", "repository team/app", "log-group /ecs/web",
+                     "retention /ecs/web", "task-definition job", "service checked", "task-definition web",
+                     "task-definition web", "service before", "task-definition web",
+                     "service balanced", "service web"], script
+
+
+def test_an_export_is_of_terraforms_form(filled, tmp_path):
+    there = tmp_path / "exported"
+    carry(filled, "export", "--data-dir", filled.data_dir, "--cluster", "carried", "--format",
+          "terraform", str(there))
+    main = json.loads((there / "main.tf.json").read_text())
+    resources = main["resource"]
+    assert resources["aws_ecs_cluster"]["carried"]["name"] == "carried"
+    revisions = [made for made in resources["aws_ecs_task_definition"].values()
+                 if made["family"] == "carried"]
+    assert len(revisions) == 2 and revisions[1]["depends_on"] == ["aws_ecs_task_definition.carried"]
+    text = revisions[1]["container_definitions"]
+    assert "$${HOME} %%{x}" in text, "what is read is no template"
+    container, = json.loads(text)
+    assert container["image"] == "${var.account}.dkr.ecr.${var.region}.amazonaws.com/app:1.0"
+    assert container["environment"][0]["value"] == "arn:aws:sqs:us-east-1:000000000000:q"
+    assert revisions[1]["execution_role_arn"] == ROLE.format("${var.account}")
+    older = resources["aws_ecs_service"]["older"]
+    assert older["cluster"] == "${aws_ecs_cluster.carried.arn}"
+    assert older["task_definition"] == "${aws_ecs_task_definition.carried.arn}"
+    network, = older["network_configuration"]
+    subnet = filled.subnet()
+    assert network["subnets"] == [f'${{var.networks["{subnet}"]}}']
+    assert main["variable"]["networks"]["default"][subnet] == subnet
+    assert resources["aws_cloudwatch_log_group"]["ecs_carried"]["retention_in_days"] == 7
+    adopted = json.loads((there / "adopt" / "imports.tf.json").read_text())["import"]
+    made = {f"{kind}.{label}" for kind, of_kind in resources.items() for label in of_kind}
+    assert {block["to"] for block in adopted} == made
+    assert {"to": "aws_ecs_service.older", "id": "carried/older"} in adopted
+
+
+def test_another_outport_comes_with_its_images(filled, outport):
+    outport.start()
+    env = {**filled.env(), "AWS_ENDPOINT_URL": ""}
+    arguments = ("import", "--data-dir", outport.data_dir, "--from-endpoint", filled.url,
+                 "--cluster", "carried", "--images")
+    done = carry(outport, *arguments, env=env)
+    assert "copied           image app:1.0" in done.stdout, done.stdout
+    assert "not carried:" not in done.stdout, done.stdout
+    assert "\n0 made, 0 not carried" in carry(outport, *arguments, env=env).stdout
+    outport.ecs.update_service(cluster="carried", service="newest", desiredCount=1)
+
+    def runs():
+        service, = outport.ecs.describe_services(cluster="carried", services=["newest"])["services"]
+        return service["runningCount"] == 1
+    until(runs, lambda: f"it runs here\n{outport.log()[-3000:]}", 90)
+    outport.ecs.update_service(cluster="carried", service="newest", desiredCount=0)

@@ -8,6 +8,7 @@ import urllib.request
 import boto3
 import pytest
 
+from support.outport import Outport
 from support.reservation import Reservation
 from support.wait import until
 
@@ -265,20 +266,16 @@ def described(outport):
 
 
 @pytest.fixture(scope="module")
-def filled(shared_outport):
-    """The shared Outport with things to carry, none of which stays."""
-    outport = shared_outport
-    fill(outport, outport.repository_uri("app"))
-    yield outport
-    for name in ("newest", "older"):
-        outport.ecs.delete_service(cluster="carried", service=name, force=True)
-    outport.client("logs").delete_log_group(logGroupName="/ecs/carried")
-    for arn in outport.ecs.list_task_definitions(familyPrefix="carried")["taskDefinitionArns"]:
-        outport.ecs.deregister_task_definition(taskDefinition=arn)
-    until(lambda: outport.ecs.describe_services(
-        cluster="carried", services=["newest", "older"])["services"][0]["status"] == "INACTIVE",
-        "its services are gone")
-    outport.ecs.delete_cluster(cluster="carried")
+def filled(binary, tmp_path_factory, app_image):
+    """An Outport with things to carry, and with nothing of other tests'."""
+    outport = Outport(binary, tmp_path_factory.mktemp("filled"))
+    outport.start()
+    try:
+        outport.push(app_image, "app", "1.0")
+        fill(outport, outport.repository_uri("app"))
+        yield outport
+    finally:
+        outport.destroy()
 
 
 def test_an_export_makes_the_same_by_the_aws_cli(filled, outport, tmp_path):

@@ -80,7 +80,8 @@ def test_the_deb_is_in_order(small, tmp_path):
     assert paths["./usr/bin/outport"] == "-rwxr-xr-x"
     assert paths["./etc/default/outport"] == "-rw-r--r--"
     assert "./usr/share/doc/outport/copyright" in paths
-    for page in ("guide/install.md", "guide/backup.md", "operations/events.md", "compatibility.md"):
+    for page in ("guide/install.md", "guide/backup.md", "operations/events.md", "compatibility.md",
+                 "examples/first-task/task.json"):
         assert f"./usr/share/doc/outport/{page}" in paths
     for unit in UNITS:
         assert paths[f"./usr/lib/systemd/system/{unit}"] == "-rw-r--r--"

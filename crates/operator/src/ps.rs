@@ -58,9 +58,10 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
     let machine = api.machine();
     for cluster in find::clusters(api, options.cluster.as_deref()).await? {
         let mut tasks = find::tasks(api, &cluster, json!({})).await?;
-        if options.with_stopped {
-            tasks.extend(find::tasks(api, &cluster, json!({ "desiredStatus": "STOPPED" })).await?);
-        }
+        let mut stopped = find::tasks(api, &cluster, json!({ "desiredStatus": "STOPPED" })).await?;
+        // Those that are on their way there use what they have.
+        stopped.retain(|task| options.with_stopped || text(task, "lastStatus") != "STOPPED");
+        tasks.extend(stopped);
         for task in &tasks {
             let arn = text(task, "taskDefinitionArn").to_owned();
             if !definitions.contains_key(&arn) {

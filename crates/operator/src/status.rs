@@ -242,7 +242,7 @@ fn shown(shape: Shape, status: &Status, now_ms: i64) -> String {
             .collect(),
     );
     section(
-        &["INSTANCE", "CLUSTER", "STATUS", "CPU FREE", "MEMORY FREE", "TASKS"],
+        &["INSTANCE", "CLUSTER", "STATUS", "CPU FREE", "MEMORY FREE", "EC2 TASKS"],
         status
             .instances
             .iter()

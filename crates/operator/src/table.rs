@@ -10,6 +10,10 @@ use serde::Serialize;
 const CELL_MIN: usize = 6;
 /// Between two columns.
 const GAP: usize = 2;
+/// What is copied from the terminal is there whole, or of no use. The line is longer than the terminal then.
+const WHOLE: [&str; 2] = ["TASK", "PORTS"];
+/// The end tells more than the beginning.
+const CUT_IN_FRONT: [&str; 1] = ["IMAGE"];
 
 /// How answers are shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,14 +58,19 @@ pub fn table(shape: Shape, titles: &[&str], rows: &[Vec<String>]) -> String {
         })
         .collect();
     if let Some(width) = shape.width {
-        fit(&mut widths, width);
+        let is_whole: Vec<bool> =
+            columns.iter().map(|column| WHOLE.contains(&titles[*column])).collect();
+        fit(&mut widths, &is_whole, width);
     }
     let mut text = String::new();
     let mut line = |cell: &dyn Fn(usize) -> String, is_title: bool| {
         let cells: Vec<String> = columns
             .iter()
             .zip(&widths)
-            .map(|(column, width)| format!("{:width$}", cut(&cell(*column), *width)))
+            .map(|(column, width)| {
+                let is_in_front = CUT_IN_FRONT.contains(&titles[*column]);
+                format!("{:width$}", cut(&cell(*column), *width, is_in_front))
+            })
             .collect();
         let cells = cells.join("  ");
         let cells = cells.trim_end();
@@ -78,10 +87,11 @@ pub fn table(shape: Shape, titles: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Takes from the widest until all fit, or nothing more can be taken.
-fn fit(widths: &mut [usize], width: usize) {
+fn fit(widths: &mut [usize], is_whole: &[bool], width: usize) {
     loop {
         let all = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        match widths.iter_mut().max() {
+        let cut = widths.iter_mut().zip(is_whole).filter(|(_, is_whole)| !**is_whole);
+        match cut.map(|(width, _)| width).max() {
             Some(widest) if all > width && *widest > CELL_MIN => *widest -= 1,
             _ => return,
         }
@@ -89,13 +99,17 @@ fn fit(widths: &mut [usize], width: usize) {
 }
 
 /// The text in at most so many characters; control characters, which would move the cursor, as spaces.
-fn cut(text: &str, width: usize) -> String {
-    let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().count() > width {
-        text = text.chars().take(width.saturating_sub(1)).collect();
-        text.push('…');
+fn cut(text: &str, width: usize, is_in_front: bool) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let length = text.chars().count();
+    if length <= width {
+        return text;
     }
-    text
+    let kept = width.saturating_sub(1);
+    match is_in_front {
+        true => std::iter::once('…').chain(text.chars().skip(length - kept)).collect(),
+        false => text.chars().take(kept).chain(std::iter::once('…')).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -125,9 +139,17 @@ mod tests {
     #[test]
     fn a_narrow_terminal_cuts_the_widest() {
         let shape = Shape { width: Some(16), ..Shape::default() };
-        check(shape, &["TASK  IMAGE", "4f2a  an image …", "77    b [31m"]);
+        check(shape, &["TASK  IMAGE", "4f2a  …long name", "77    b [31m"]);
         let shape = Shape { width: Some(1), ..Shape::default() };
-        check(shape, &["TASK  IMAGE", "4f2a  an im…", "77    b [31m"]);
+        check(shape, &["TASK  IMAGE", "4f2a  … name", "77    b [31m"]);
+    }
+
+    #[test]
+    fn what_is_copied_is_there_whole_on_any_terminal() {
+        let shape = Shape { width: Some(20), ..Shape::default() };
+        let row = ["4f2a5b6c7d8e", "a rather long group", "http://127.0.0.1:8080"];
+        let text = table(shape, &["TASK", "GROUP", "PORTS"], &[row.map(str::to_owned).to_vec()]);
+        assert_eq!(text.lines().last().unwrap(), "4f2a5b6c7d8e  a rat…  http://127.0.0.1:8080");
     }
 
     #[test]

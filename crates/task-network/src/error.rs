@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub enum NetworkError {
     /// The addresses that tasks are to get are in use on this host already.
     #[error(
-        "the address range {cidr} overlaps {other} on link {link} of this host; choose another one with --default-vpc-cidr"
+        "the address range {cidr} overlaps {other} on link {link} of this host; stop what uses it, or make another installation: the first start of its control plane takes --default-vpc-cidr, later ones and nodes cannot change it"
     )]
     AddressClash {
         /// The range asked for.
@@ -23,7 +23,7 @@ pub enum NetworkError {
     },
     /// Another Outport of this host has the addresses.
     #[error(
-        "the address range {cidr} overlaps {other} of the Outport instance {instance} on this host; choose another one with --default-vpc-cidr, or, if that instance does not run any more, remove what it left: outport cleanup --instance {instance}"
+        "the address range {cidr} overlaps {other} of the Outport instance {instance} on this host; stop that one, or make another installation (the first start of its control plane takes --default-vpc-cidr, later ones and nodes cannot change it), or, if that instance does not run any more, remove what it left: outport cleanup --instance {instance}"
     )]
     InstanceClash {
         /// The range asked for.

@@ -1,4 +1,5 @@
-//! The pages for users, and what they refer to, as they lie below `docs/`: so their links lead from one to the other.
+//! The pages for users, and what they refer to, as they lie below `docs/`: so their links lead from one to the other. Beside
+//! them the first example, which the pages type.
 
 use std::path::Path;
 
@@ -7,6 +8,8 @@ use anyhow::{Context, Result};
 use super::{Release, archive};
 
 const FOLDERS: [&str; 2] = ["guide", "operations"];
+const EXAMPLE: [(&str, u32); 2] =
+    [("examples/first-task/run.sh", 0o755), ("examples/first-task/task.json", 0o644)];
 const FILES: [&str; 2] = ["compatibility.md", "performance.md"];
 /// Of the folders: pages, a dashboard, rules. What pages are made of stays in the sources.
 const KINDS: [&str; 4] = ["md", "json", "yml", "yaml"];
@@ -32,6 +35,10 @@ pub fn place(root: &Path, at: &str, release: &Release) -> Result<()> {
     for name in names {
         let bytes = release.file(&format!("docs/{name}"))?;
         archive::place(root, &Path::new(at).join(&name).to_string_lossy(), 0o644, bytes)?;
+    }
+    for (name, mode) in EXAMPLE {
+        let bytes = release.file(name)?;
+        archive::place(root, &Path::new(at).join(name).to_string_lossy(), mode, bytes)?;
     }
     Ok(())
 }

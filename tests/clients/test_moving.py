@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import boto3
 import pytest
@@ -272,7 +275,8 @@ def filled(binary, tmp_path_factory, app_image):
     outport.start()
     try:
         outport.push(app_image, "app", "1.0")
-        fill(outport, outport.repository_uri("app"))
+        # The name that AWS gives it, which this registry takes for its own: exported it is the same.
+        fill(outport, "000000000000.dkr.ecr.us-east-1.amazonaws.com/app")
         yield outport
     finally:
         outport.destroy()
@@ -357,7 +361,8 @@ def test_an_export_is_of_terraforms_form(filled, tmp_path):
     assert revisions[1]["execution_role_arn"] == ROLE.format("${var.account}")
     older = resources["aws_ecs_service"]["older"]
     assert older["cluster"] == "${aws_ecs_cluster.carried.arn}"
-    assert older["task_definition"] == "${aws_ecs_task_definition.carried.arn}"
+    assert older["task_definition"] == (
+        "${aws_ecs_task_definition.carried.family}:${aws_ecs_task_definition.carried.revision}")
     network, = older["network_configuration"]
     subnet = filled.subnet()
     assert network["subnets"] == [f'${{var.networks["{subnet}"]}}']
@@ -367,6 +372,53 @@ def test_an_export_is_of_terraforms_form(filled, tmp_path):
     made = {f"{kind}.{label}" for kind, of_kind in resources.items() for label in of_kind}
     assert {block["to"] for block in adopted} == made
     assert {"to": "aws_ecs_service.older", "id": "carried/older"} in adopted
+
+
+def mirror_of_providers():
+    """A directory as `terraform providers mirror` makes it, with `hashicorp/aws`: 600 MB that no test fetches."""
+    mirror = os.environ.get("OUTPORT_TERRAFORM_MIRROR")
+    if not shutil.which("terraform") or not mirror:
+        pytest.skip("needs terraform, and its provider in the directory OUTPORT_TERRAFORM_MIRROR")
+    return Path(mirror)
+
+
+def test_terraforms_plan_is_clean_on_either_side(filled, outport, tmp_path):
+    mirror = mirror_of_providers()
+    there = tmp_path / "exported"
+    carry(filled, "export", "--data-dir", filled.data_dir, "--cluster", "carried", "--format",
+          "terraform", str(there))
+    (tmp_path / "terraformrc").write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
+    (there / "provider.tf").write_text(
+        'provider "aws" {\n  skip_metadata_api_check = true\n  skip_region_validation  = true\n}\n')
+
+    def terraform(on, *arguments, expected=0):
+        done = subprocess.run(
+            ["terraform", *arguments, "-no-color", "-input=false"], cwd=there, text=True,
+            capture_output=True, timeout=240,
+            env={**os.environ, **on.env(), "TF_CLI_CONFIG_FILE": str(tmp_path / "terraformrc"),
+                 "CHECKPOINT_DISABLE": "1"})
+        assert done.returncode == expected, done.stdout + done.stderr
+        return done.stdout
+
+    # Where it was exported: adopted as it is.
+    shutil.copy(there / "adopt/imports.tf.json", there)
+    terraform(filled, "init")
+    plan = terraform(filled, "plan")
+    assert re.search(r"to import, 0 to add, 0 to change, 0 to destroy", plan), plan
+    terraform(filled, "apply", "-auto-approve")
+    # 2 would be: there is something to do.
+    terraform(filled, "plan", "-detailed-exitcode")
+
+    # Elsewhere: made, and then as the files say.
+    for name in ("imports.tf.json", "terraform.tfstate"):
+        (there / name).unlink()
+    outport.start()
+    networks = json.dumps({filled.subnet(): outport.subnet()})
+    there_too = ("-var", f"networks={networks}")
+    terraform(outport, "apply", "-auto-approve", *there_too)
+    terraform(outport, "plan", "-detailed-exitcode", *there_too)
+    terraform(outport, "destroy", "-auto-approve", *there_too)
 
 
 def test_another_outport_comes_with_its_images(filled, outport):

@@ -46,7 +46,7 @@ pub fn files(inputs: &Inputs) -> Vec<File> {
     let main = json!({
         "terraform": {
             "required_version": ">= 1.5",
-            "required_providers": { "aws": { "source": "hashicorp/aws", "version": ">= 6.0" } },
+            "required_providers": { "aws": { "source": "hashicorp/aws", "version": ">= 5.0" } },
         },
         "variable": {
             "account": variable("string", json!(inputs.place.account), "Whose registry and roles are meant"),
@@ -167,7 +167,10 @@ impl Module {
         let mut service = json!({
             "name": name,
             "cluster": reference(&self.cluster_address(cluster), "arn"),
-            "task_definition": reference(definition, "arn"),
+            // Not the ARN: this is what the provider reads of a service that it adopts, and its plan is then clean.
+            "task_definition": format!(
+                "{}:{}", reference(definition, "family"), reference(definition, "revision")
+            ),
             "desired_count": input["desiredCount"],
         });
         for (member, argument) in [

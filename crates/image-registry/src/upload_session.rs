@@ -15,6 +15,7 @@ use std::time::UNIX_EPOCH;
 use outport_model::{Now, Scope, TimestampMs};
 use rusqlite::{OptionalExtension, Transaction, params};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::digest::Hasher;
@@ -96,6 +97,20 @@ impl Uploads {
         matches!(self.slots().get(&id), Some(Slot::Busy))
     }
 
+    /// Waits until nobody writes to the session.
+    async fn free(&self, id: UploadId) {
+        loop {
+            let returned = self.returned.notified();
+            tokio::pin!(returned);
+            // Before the look, so that no return between the two is missed.
+            returned.as_mut().enable();
+            if !self.is_busy(id) {
+                return;
+            }
+            returned.await;
+        }
+    }
+
     pub(crate) fn check_in(&self, id: UploadId, received: Option<Received>) {
         let mut slots = self.slots();
         match received {
@@ -150,23 +165,30 @@ impl Registry {
         self.open_upload(repository, id, None, Lifetime::Request)
     }
 
-    /// Waits until nobody writes to the session, but not for long
-    /// ([`Limits::upload_busy_wait_max`](crate::Limits)). Holds no thread: many may wait.
-    pub async fn wait_for_upload(&self, id: UploadId) {
-        let free = async {
-            loop {
-                let returned = self.uploads.returned.notified();
-                tokio::pin!(returned);
-                // Before the look, so that no return between the two is missed.
-                returned.as_mut().enable();
-                if !self.uploads.is_busy(id) {
-                    return;
-                }
-                returned.await;
+    /// [`resume_upload`](Self::resume_upload), once nobody else writes to the session; but it does not wait for long
+    /// ([`Limits::upload_busy_wait_max`](crate::Limits)). Holds no thread while it waits: many may.
+    /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`, `Storage`.
+    pub async fn resume_upload_in_turn(
+        self: &Arc<Self>,
+        scope: &Scope,
+        name: &RepositoryName,
+        id: UploadId,
+    ) -> Result<Upload, RegistryError> {
+        let until = Instant::now() + self.limits.upload_busy_wait_max;
+        loop {
+            // When the wait ends without its turn, the look below says that the session is busy.
+            let _ = tokio::time::timeout_at(until, self.uploads.free(id)).await;
+            let (registry, scope, name) = (Arc::clone(self), scope.clone(), name.clone());
+            let look = move || registry.resume_upload(&scope, &name, id);
+            let resumed = tokio::task::spawn_blocking(look).await.map_err(|error| {
+                RegistryError::storage("open", &self.uploads.path(id), io::Error::other(error))
+            })?;
+            match resumed {
+                // Another writer was quicker, between the wait and the look.
+                Err(RegistryError::UploadBusy) if Instant::now() < until => {}
+                resumed => return resumed,
             }
-        };
-        // Whoever takes the session next is told when it is busy still.
-        let _ = tokio::time::timeout(self.limits.upload_busy_wait_max, free).await;
+        }
     }
 
     /// How many bytes a session has; of one that is being written to, how many are in its file.
@@ -192,7 +214,7 @@ impl Registry {
         }
     }
 
-    /// Takes a session for writing. Does not wait: [`Registry::wait_for_upload`] does.
+    /// Takes a session for writing. Does not wait: [`Registry::resume_upload_in_turn`] does.
     /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`.
     pub fn resume_upload(
         self: &Arc<Self>,
@@ -225,17 +247,6 @@ impl Registry {
                 Err(error)
             }
         }
-    }
-
-    /// Forgets a session and its bytes.
-    /// Errors: `RepositoryNotFound`, `UploadNotFound`, `UploadBusy`.
-    pub fn cancel_upload(
-        self: &Arc<Self>,
-        scope: &Scope,
-        name: &RepositoryName,
-        id: UploadId,
-    ) -> Result<(), RegistryError> {
-        self.resume_upload(scope, name, id)?.discard()
     }
 
     /// Forgets sessions that received nothing for long, and files of sessions that are gone.

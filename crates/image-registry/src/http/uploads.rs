@@ -139,8 +139,8 @@ pub(crate) async fn cancel(
     id: UploadId,
 ) -> Result<Response, Refusal> {
     let permitted = exchange.authorize(&[UPLOAD_PART], &name).await?;
-    permitted.registry.wait_for_upload(id).await;
-    permitted.blocking(move |registry, scope| registry.cancel_upload(scope, &name, id)).await?;
+    let upload = resume(&permitted, &name, id).await?;
+    permitted.blocking(move |_, _| upload.discard()).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -172,9 +172,7 @@ async fn resume(
     name: &RepositoryName,
     id: UploadId,
 ) -> Result<Upload, Refusal> {
-    let name = name.clone();
-    permitted.registry.wait_for_upload(id).await;
-    permitted.blocking(move |registry, scope| registry.resume_upload(scope, &name, id)).await
+    Ok(permitted.registry.resume_upload_in_turn(&permitted.scope, name, id).await?)
 }
 
 async fn finish(

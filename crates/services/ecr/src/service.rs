@@ -9,7 +9,9 @@ use std::sync::Arc;
 use outport_aws_ecr::EcrError;
 use outport_aws_wire::WireError;
 use outport_identity::{Call, Credential, CredentialSource, Question, Sealer, Subject};
-use outport_image_registry::{Registry, RegistryError, RepositoryName, repository_arn};
+use outport_image_registry::{
+    Registry, RegistryError, RepositoryName, Upload, UploadId, repository_arn,
+};
 use outport_model::Scope;
 
 use crate::rejection::rejection;
@@ -106,8 +108,10 @@ impl Target {
         )
     }
 
-    pub(crate) async fn wait_for_upload(&self, id: outport_image_registry::UploadId) {
-        self.registry.wait_for_upload(id).await;
+    /// The session for writing, in turn with its other writers.
+    pub(crate) async fn resume_upload(&self, id: UploadId) -> Result<Upload, EcrError> {
+        let resumed = self.registry.resume_upload_in_turn(&self.scope, &self.name, id).await;
+        resumed.map_err(|error| self.reject(error))
     }
 
     /// Runs `work` on a thread that may block.

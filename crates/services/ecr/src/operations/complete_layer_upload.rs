@@ -19,12 +19,10 @@ pub(crate) async fn complete_layer_upload(
     let id = upload_id(input.upload_id.as_deref())?;
     let given = input.layer_digests.unwrap_or_default();
     let now_ms = call.now_ms;
-    target.wait_for_upload(id).await;
+    let mut upload = target.resume_upload(id).await?;
     target
         .blocking(move |registry, target| {
             let reject = |error| target.reject(error);
-            let mut upload =
-                registry.resume_upload(&target.scope, &target.name, id).map_err(reject)?;
             if upload.offset() == 0 {
                 return Err(EcrError::empty_upload_exception(format!(
                     "Upload with id '{id}' in the {} has no parts",

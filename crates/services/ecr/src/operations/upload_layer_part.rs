@@ -22,12 +22,9 @@ pub(crate) async fn upload_layer_part(
     let first = input.part_first_byte.unwrap_or_default();
     let last = input.part_last_byte.unwrap_or_default();
     let part = input.layer_part_blob.unwrap_or_default().0;
-    target.wait_for_upload(id).await;
+    let mut upload = target.resume_upload(id).await?;
     target
-        .blocking(move |registry, target| {
-            let mut upload = registry
-                .resume_upload(&target.scope, &target.name, id)
-                .map_err(|error| target.reject(error))?;
+        .blocking(move |_, target| {
             let received = i64::try_from(upload.offset()).unwrap_or(i64::MAX);
             let length = i64::try_from(part.len()).unwrap_or(i64::MAX);
             if first != received || last.checked_sub(first) != Some(length - 1) {

@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 36] = [
+const ALLOWED: [(&str, &[&str]); 37] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -26,6 +26,8 @@ const ALLOWED: [(&str, &[&str]); 36] = [
     // A file and a count beside it: who keeps bytes shares it. Design note 0019.
     ("acknowledged", &["backup"]),
     ("store", &["acknowledged", "backup", "free-space", "model"]),
+    // The store behind questions of permission: who answers requests shares it.
+    ("guarded-store", &["identity", "store"]),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
@@ -33,7 +35,10 @@ const ALLOWED: [(&str, &[&str]); 36] = [
         "service-ecr",
         &["aws-ecr", "aws-wire", "identity", "image-registry", "model", "planner", "store"],
     ),
-    ("service-ecs", &["aws-ecs", "aws-wire", "identity", "model", "planner", "store"]),
+    (
+        "service-ecs",
+        &["aws-ecs", "aws-wire", "guarded-store", "identity", "model", "planner", "store"],
+    ),
     (
         "service-logs",
         &["aws-logs", "aws-wire", "identity", "log-store", "model", "planner", "store"],

@@ -1,9 +1,9 @@
 //! A store that callers have filled takes nothing that grows, goes on to stop and remove, and takes all again when
 //! there is room.
 
+use outport_guarded_store::STORE_IS_FULL;
 use serde_json::{Value, json};
 
-use crate::service::STORE_IS_FULL;
 use crate::testing::World;
 
 async fn check_refused(world: &World, operation: &str, input: Value) {

@@ -41,7 +41,9 @@ pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
 pub use packed::PackedTable;
 pub use room::BYTES_MAX_DEFAULT;
 pub use row::Row;
-pub use rows::{DeploymentCounts, FamilyStatus, ServiceCounts, TaskCounts, TaskFacet, keys};
+pub use rows::{
+    Attachments, DeploymentCounts, FamilyStatus, ServiceCounts, TaskCounts, TaskFacet, keys,
+};
 pub use snapshot::{Closed, Snapshot, Watch};
 pub use store::Store;
 pub use table::{Grouping, Keeps, Members, Rows, Table};

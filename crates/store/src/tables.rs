@@ -9,6 +9,10 @@ use outport_model::capacity::AddressCursor;
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::iam::{
+    AccessKey, Account, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role,
+    ServerCertificate, User,
+};
 use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
@@ -151,6 +155,15 @@ tables! {
     address_cursors: Table<AddressCursor>,
     account_settings: Table<AccountSetting>,
     idempotency_tokens: Table<IdempotencyToken>,
+    accounts: Table<Account>,
+    users: Table<User>,
+    groups: Table<Group>,
+    roles: Table<Role>,
+    managed_policies: Table<ManagedPolicy>,
+    access_keys: Table<AccessKey>,
+    instance_profiles: Table<InstanceProfile>,
+    oidc_providers: Table<OidcProvider>,
+    server_certificates: Table<ServerCertificate>,
 }
 
 /// What hangs on a row beyond its own table.

@@ -14,6 +14,10 @@ use outport_model::capacity::AddressCursor;
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::iam::{
+    AccessKey, Account, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role,
+    ServerCertificate, User,
+};
 use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
@@ -84,6 +88,16 @@ fn old_bytes_are_read() {
     check::<Vpc>(&of("vpc-1"), &mut seen);
     check::<Node>("00000000000000000000000000000001", &mut seen);
     check::<NodeIdentity>("00000000000000000000000000000001", &mut seen);
+    check::<Account>("000000000000", &mut seen);
+    check::<AccessKey>("AKIAQAAAAAAAAAAAAAAA", &mut seen);
+    let of = |rest: &str| format!("000000000000/{rest}");
+    check::<User>(&of("ann"), &mut seen);
+    check::<Group>(&of("developers"), &mut seen);
+    check::<Role>(&of("taskrole"), &mut seen);
+    check::<ManagedPolicy>(&of("most"), &mut seen);
+    check::<InstanceProfile>(&of("nodes"), &mut seen);
+    check::<OidcProvider>(&of("token.example.com/x"), &mut seen);
+    check::<ServerCertificate>(&of("web"), &mut seen);
     let files = std::fs::read_dir(directory()).unwrap();
     let files: BTreeSet<String> =
         files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -5,6 +5,7 @@ mod account_setting;
 mod address_cursor;
 mod cluster;
 mod container_instance;
+mod iam;
 mod idempotency_token;
 mod key;
 mod network_interface;
@@ -20,6 +21,7 @@ mod task_definition;
 mod task_definition_family;
 mod vpc;
 
+pub use iam::Attachments;
 pub use service::ServiceCounts;
 pub use task::{DeploymentCounts, TaskCounts, TaskFacet};
 pub use task_definition::FamilyStatus;
@@ -29,6 +31,10 @@ pub mod keys {
     pub use super::account_setting::AccountSettingKey;
     pub use super::cluster::ClusterKey;
     pub use super::container_instance::ContainerInstanceKey;
+    pub use super::iam::keys::{
+        AccessKeyKey, GroupKey, InstanceProfileKey, ManagedPolicyKey, OidcProviderKey, RoleKey,
+        ServerCertificateKey, UserKey,
+    };
     pub use super::idempotency_token::IdempotencyTokenKey;
     pub use super::network_interface::NetworkInterfaceKey;
     pub use super::security_group::SecurityGroupKey;

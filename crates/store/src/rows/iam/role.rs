@@ -1,0 +1,45 @@
+//! A role.
+
+use std::sync::Arc;
+
+use outport_model::iam::{NameKey, Role};
+
+use super::attachments::Attachments;
+use super::key::{KeyOf, account_key};
+use crate::row::Row;
+use crate::table::{Index, Table};
+use crate::tables::Related;
+
+account_key!(RoleKey { name: NameKey });
+
+impl KeyOf for RoleKey {
+    type Row = Role;
+}
+
+impl Row for Role {
+    type Key = RoleKey;
+    type Index = Attachments<RoleKey>;
+    const TABLE: &'static str = "iam_role";
+    fn key(&self) -> RoleKey {
+        RoleKey::new(&self.account, &self.name)
+    }
+}
+
+impl Related for Role {}
+
+impl Index<Role> for Attachments<RoleKey> {
+    fn add(&mut self, row: &Arc<Role>) {
+        self.add(&row.key(), &row.policies.attached, row.permissions_boundary.as_ref());
+    }
+
+    fn remove(&mut self, row: &Role) {
+        self.remove(&row.key(), &row.policies.attached, row.permissions_boundary.as_ref());
+    }
+}
+
+impl Table<Role> {
+    /// Which have a managed policy.
+    pub fn with_policy(&self) -> &Attachments<RoleKey> {
+        &self.index
+    }
+}

@@ -5,7 +5,7 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 37] = [
+const ALLOWED: [(&str, &[&str]); 38] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
@@ -23,6 +23,8 @@ const ALLOWED: [(&str, &[&str]); 37] = [
     ("memory", &[]),
     // Files as they were, and one file of them: design note 0023.
     ("backup", &[]),
+    // Secrets at rest: whoever keeps one.
+    ("keyring", &[]),
     // A file and a count beside it: who keeps bytes shares it. Design note 0019.
     ("acknowledged", &["backup"]),
     ("store", &["acknowledged", "backup", "free-space", "model"]),

@@ -168,6 +168,7 @@ impl ControlPlane {
             access_key_id: AccessKeyId::new(&key.access_key_id),
             secret_access_key: SecretAccessKey::new(&key.secret_access_key),
             principal: Principal::root(scope.account.clone()),
+            session: None,
         });
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))

@@ -55,6 +55,7 @@ impl House {
             access_key_id: AccessKeyId::new("AKID"),
             secret_access_key: SecretAccessKey::new("secret"),
             principal: Principal::root(AccountId::new("000000000000")),
+            session: None,
         };
         let authorizer =
             EcrAuthorizer::new(sealer, Arc::new(root), Arc::new(AccountRoots), passwords.clone());

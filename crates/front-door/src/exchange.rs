@@ -132,11 +132,9 @@ impl AwsRequest<'_> {
             body = inflated.map_err(|error| body_error(error, bytes_max))?;
         }
         let asked = self.asked(service.model(), *protocol, wanted, body)?;
-        let principal = claimed.credential.principal;
         let call = Call::new(
             self.arrival.clone(),
-            principal,
-            claimed.credential.access_key_id,
+            claimed.credential.into_caller(),
             inner.region.clone(),
             Arc::clone(&inner.permissions),
         );

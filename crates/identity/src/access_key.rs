@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Principal, SignatureError};
+use crate::{Caller, Principal, Session, SignatureError};
 
 /// `AKIA…`: the public half of a key pair. Tools for local endpoints send any non-empty text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,25 @@ pub struct Credential {
     pub access_key_id: AccessKeyId,
     pub secret_access_key: SecretAccessKey,
     pub principal: Principal,
+    /// `None`: a long-term key.
+    pub session: Option<Box<Session>>,
+}
+
+impl Credential {
+    /// A long-term key.
+    pub fn long_term(
+        access_key_id: AccessKeyId,
+        secret_access_key: SecretAccessKey,
+        principal: Principal,
+    ) -> Self {
+        Self { access_key_id, secret_access_key, principal, session: None }
+    }
+
+    /// Whom a request that it signed is from.
+    pub fn into_caller(self) -> Caller {
+        let Self { access_key_id, principal, session, .. } = self;
+        Caller { principal, access_key_id, session }
+    }
 }
 
 /// Where credentials are found. Implemented by whoever keeps them.

@@ -9,12 +9,14 @@ use std::fmt;
 use outport_model::{AccountId, Arn};
 
 use crate::question::ANY_RESOURCE;
-use crate::{Principal, RequestContext};
+use crate::{Principal, RequestContext, Session};
 
 /// All that a decision may depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthorizationRequest<'a> {
     pub principal: &'a Principal,
+    /// Of a caller with temporary credentials.
+    pub session: Option<&'a Session>,
     /// The account that is called: whose an action without a resource is.
     pub account: &'a AccountId,
     /// `ecs:RunTask`.
@@ -78,6 +80,7 @@ impl PermissionSource for AccountRoots {
     fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision {
         match request.principal {
             Principal::Root { account } => decide_for_root(account, request),
+            _ => Decision::Refused(RefusalReason::NoIdentityBasedPolicy),
         }
     }
 }
@@ -134,6 +137,7 @@ mod tests {
         let nothing = ConditionContext::new();
         let request = AuthorizationRequest {
             principal: &Principal::root(AccountId::new("111111111111")),
+            session: None,
             account: &AccountId::new(called),
             action,
             resource,

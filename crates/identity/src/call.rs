@@ -9,7 +9,8 @@ use outport_model::{AccountId, Region};
 use crate::authorization::{AuthorizationRequest, PermissionSource, needs_no_permission};
 use crate::condition_context::{ConditionValue, RequestContext};
 use crate::{
-    AccessKeyId, Arrival, Authorized, ConditionContext, Denied, Principal, Question, Subject,
+    AccessKeyId, Arrival, Authorized, Caller, ConditionContext, Denied, Principal, Question,
+    Session, Subject,
 };
 
 /// The id of a request: it stands in the reply, in the log line and in nothing else.
@@ -54,6 +55,8 @@ pub struct Call {
     pub host: Option<String>,
     /// The key that signed the request, or that the password was got with.
     pub access_key_id: AccessKeyId,
+    /// `None`: a long-term key.
+    pub session: Option<Box<Session>>,
     pub(crate) permissions: Arc<dyn PermissionSource>,
 }
 
@@ -61,11 +64,11 @@ impl Call {
     /// The only way to one: what is asked about a request is the same at every door.
     pub fn new(
         arrival: Arrival,
-        principal: Principal,
-        access_key_id: AccessKeyId,
+        caller: Caller,
         region: Region,
         permissions: Arc<dyn PermissionSource>,
     ) -> Self {
+        let Caller { principal, access_key_id, session } = caller;
         Self {
             account: principal.account().clone(),
             principal,
@@ -77,6 +80,7 @@ impl Call {
             secure_transport: arrival.secure_transport,
             host: arrival.host,
             access_key_id,
+            session,
             permissions,
         }
     }
@@ -106,8 +110,14 @@ impl Call {
                 continue;
             }
             let context = RequestContext { of_request: &of_request, of_question: context };
-            let (principal, account) = (&self.principal, &self.account);
-            let request = AuthorizationRequest { principal, account, action, resource, context };
+            let request = AuthorizationRequest {
+                principal: &self.principal,
+                session: self.session.as_deref(),
+                account: &self.account,
+                action,
+                resource,
+                context,
+            };
             self.permissions.decide(&request).into_result(&request)?;
         }
         Ok(())
@@ -121,12 +131,14 @@ impl Call {
             .with("aws:CurrentTime", ConditionValue::Date(self.now_ms))
             .with("aws:EpochTime", self.now_ms.div_euclid(1000))
             .with("aws:PrincipalAccount", self.principal.account().as_str())
-            .with("aws:PrincipalArn", self.principal.arn())
+            .with("aws:PrincipalArn", self.principal.principal_arn())
             .with("aws:PrincipalType", self.principal.principal_type())
             .with("aws:userid", self.principal.user_id())
             .with("aws:RequestedRegion", self.region.as_str())
             .with("aws:ViaAWSService", false)
             .with_optional("aws:UserAgent", self.user_agent.clone())
+            .with_optional("aws:username", self.principal.user_name())
+            .of_session(self.session.as_deref())
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::Session;
+
 /// A value of a condition key, typed as the Service Authorization Reference types it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConditionValue {
@@ -64,6 +66,19 @@ impl ConditionContext {
     /// No keys.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Adds the keys that only requests of sessions have.
+    ///
+    /// Source: IAM user guide, "AWS global condition context keys": `aws:MultiFactorAuthPresent` is there, and false, in
+    /// every session without a device; long-term keys do not have it at all.
+    #[must_use]
+    pub(crate) fn of_session(self, session: Option<&Session>) -> Self {
+        let Some(session) = session else { return self };
+        self.with("aws:TokenIssueTime", ConditionValue::Date(session.issued_at_ms))
+            .with("aws:MultiFactorAuthPresent", false)
+            .with_optional("aws:SourceIdentity", session.source_identity.clone())
+            .with_optional("aws:FederatedProvider", session.federated_provider.clone())
     }
 
     /// Adds a key, replacing it if it was there: `context.with("ecs:cluster", cluster_arn)`.

@@ -28,7 +28,7 @@ pub use authorization::{
 };
 pub use call::{Call, RequestId};
 pub use condition_context::{ConditionContext, ConditionValue, RequestContext};
-pub use principal::Principal;
+pub use principal::{Caller, FederatingUser, Principal, Session};
 pub use question::{ANY_RESOURCE, Authorized, Changed, Question, Subject};
 pub use sealed_token::{
     Claims, Purpose, SEAL_NONCE_BYTES, SEALED_TOKEN_CHARS_MAX, Sealer, TokenError,

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use outport_model::{AccountId, Region};
 
 use crate::{
-    AccessKeyId, AccountRoots, Arrival, AuthorizationRequest, Call, ConditionContext, Decision,
-    PermissionSource, Principal, RefusalReason, RequestId,
+    AccessKeyId, AccountRoots, Arrival, AuthorizationRequest, Call, Caller, ConditionContext,
+    Decision, PermissionSource, Principal, RefusalReason, RequestId,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -33,9 +33,8 @@ impl Call {
     /// By the root of account 000000000000, in us-east-1 and at the start of 2026.
     pub fn for_tests() -> Self {
         let principal = Principal::root(AccountId::new("000000000000"));
-        let region = Region::new("us-east-1");
-        let key = AccessKeyId::new("AKID");
-        Self::new(Arrival::for_tests(), principal, key, region, Arc::new(AccountRoots))
+        let caller = Caller { principal, access_key_id: AccessKeyId::new("AKID"), session: None };
+        Self::new(Arrival::for_tests(), caller, Region::new("us-east-1"), Arc::new(AccountRoots))
     }
 
     /// The same call, at another time.

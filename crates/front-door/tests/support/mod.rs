@@ -124,6 +124,7 @@ pub fn credential() -> Credential {
         access_key_id: AccessKeyId::new("test"),
         secret_access_key: SecretAccessKey::new("secret"),
         principal: Principal::root(AccountId::new(ACCOUNT)),
+        session: None,
     }
 }
 

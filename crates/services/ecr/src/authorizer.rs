@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use outport_identity::{
-    AccessKeyId, Arrival, Call, CredentialSource, PermissionSource, Sealer, Subject, TokenError,
+    AccessKeyId, Arrival, Call, Caller, CredentialSource, PermissionSource, Sealer, Subject,
+    TokenError,
 };
 use outport_image_registry::{
     AccessDenied, AuthenticationError, RegistryAuthorizer, RegistryCaller,
@@ -45,9 +46,10 @@ impl EcrAuthorizer {
 
     /// A user's password needs the access key that it was got with. Source: `GetAuthorizationToken`: "represents your
     /// IAM authentication credentials and can be used to access any Amazon ECR registry that your IAM principal has
-    /// access to", which a key that is gone or inactive has to none. A node's has no key behind it, but tasks.
+    /// access to", which a key that is gone or inactive has to none. A node's has no key behind it, but tasks; a session's has a role,
+    /// without which no question is answered with yes.
     fn is_in_force(&self, access_key_id: &AccessKeyId, grant: &Grant, now_ms: TimestampMs) -> bool {
-        if grant.pulls_of.is_some() {
+        if grant.pulls_of.is_some() || grant.session.is_some() {
             return true;
         }
         let found = self.credentials.find(access_key_id, None, now_ms);
@@ -58,7 +60,7 @@ impl EcrAuthorizer {
     }
 }
 
-struct Caller {
+struct PasswordHolder {
     /// The same as at the API: one policy answers one request alike at both doors.
     call: Call,
     scope: Scope,
@@ -79,25 +81,26 @@ impl RegistryAuthorizer for EcrAuthorizer {
         if user != USER {
             return Err(AuthenticationError::Invalid);
         }
-        let (principal, id, grant) =
-            password::open(&self.sealer, password, now_ms).map_err(|error| match error {
+        let (principal, access_key_id, grant) = password::open(&self.sealer, password, now_ms)
+            .map_err(|error| match error {
                 TokenError::Expired => AuthenticationError::Expired,
                 TokenError::Invalid => AuthenticationError::Invalid,
             })?;
-        if !self.is_in_force(&id, &grant, now_ms) {
+        if !self.is_in_force(&access_key_id, &grant, now_ms) {
             return Err(AuthenticationError::Invalid);
         }
         let scope = grant.scope();
         let permissions = Arc::clone(&self.permissions);
         let region = scope.region.clone();
-        let mut call = Call::new(arrival.clone(), principal, id, region, permissions);
+        let caller = Caller { principal, access_key_id, session: grant.session.clone() };
+        let mut call = Call::new(arrival.clone(), caller, region, permissions);
         call.account = scope.account.clone();
         let pulls = Arc::clone(&self.pulls);
-        Ok(Box::new(Caller { call, scope, grant, pulls }))
+        Ok(Box::new(PasswordHolder { call, scope, grant, pulls }))
     }
 }
 
-impl RegistryCaller for Caller {
+impl RegistryCaller for PasswordHolder {
     fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -149,6 +152,7 @@ mod tests {
             access_key_id: AccessKeyId::new(id),
             secret_access_key: SecretAccessKey::new(secret),
             principal: Principal::root(AccountId::new("000000000000")),
+            session: None,
         }
     }
 

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, header};
 use outport_identity::testing::{Asked, WatchedPermissions};
-use outport_identity::{Arrival, Call, Principal, RequestId};
+use outport_identity::{Arrival, Call, Caller, Principal, RequestId};
 use outport_image_registry::http::router;
 use outport_model::Region;
 use serde_json::{Value, json};
@@ -42,8 +42,12 @@ impl Doors {
         fixture.push("app", "1", b"layer").await;
         let watched = WatchedPermissions::refusing();
         let root = fixture.call.clone();
-        let (key, region) = (root.access_key_id.clone(), Region::new("us-east-1"));
-        fixture.call = Call::new(arrival(), root.principal.clone(), key, region, watched.clone());
+        let caller = Caller {
+            principal: root.principal.clone(),
+            access_key_id: root.access_key_id.clone(),
+            session: None,
+        };
+        fixture.call = Call::new(arrival(), caller, Region::new("us-east-1"), watched.clone());
         let service = &fixture.service;
         let authorizer = EcrAuthorizer::new(
             service.sealer.clone(),

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use outport_aws_wire::WireError;
 use outport_identity::sigv4::sha256_hex;
 use outport_identity::{
-    AccessKeyId, Claims, Credential, Principal, Purpose, SEAL_NONCE_BYTES, Sealer, TokenError,
+    AccessKeyId, Claims, Credential, Principal, Purpose, SEAL_NONCE_BYTES, Sealer, Session,
+    TokenError,
 };
 use outport_image_registry::repository_arn;
 use outport_model::{AccountId, NodeId, Region, Scope, TimestampMs};
@@ -39,6 +40,9 @@ pub(crate) struct Grant {
     /// Tells the access key of who got it, as it was then, from every other. A node has none.
     #[serde(default)]
     pub(crate) key: Option<String>,
+    /// Of who got it with temporary credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<Box<Session>>,
 }
 
 impl Grant {
@@ -46,6 +50,12 @@ impl Grant {
     pub(crate) fn of_key(scope: &Scope, layers_of: Option<String>, key: &Credential) -> Self {
         let key = Some(key_fingerprint(key));
         Self { layers_of, key, ..Self::of_nobody(scope) }
+    }
+
+    /// For the holder of temporary credentials.
+    pub(crate) fn of_session(scope: &Scope, layers_of: Option<String>, session: &Session) -> Self {
+        let session = Some(Box::new(session.clone()));
+        Self { layers_of, session, ..Self::of_nobody(scope) }
     }
 
     /// For a node: to pull from these repositories.
@@ -56,7 +66,15 @@ impl Grant {
 
     fn of_nobody(scope: &Scope) -> Self {
         let (account, region) = (scope.account.clone(), scope.region.clone());
-        Self { account, region, layers_of: None, pulls_of: None, node: None, key: None }
+        Self {
+            account,
+            region,
+            layers_of: None,
+            pulls_of: None,
+            node: None,
+            key: None,
+            session: None,
+        }
     }
 
     pub(crate) fn scope(&self) -> Scope {

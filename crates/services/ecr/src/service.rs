@@ -14,6 +14,7 @@ use outport_image_registry::{
 };
 use outport_model::Scope;
 
+use crate::password::Grant;
 use crate::rejection::rejection;
 use crate::{RegistryAddress, access};
 
@@ -51,7 +52,20 @@ impl EcrService {
         Self { registry, address, sealer, credentials }
     }
 
-    /// The access key that signed the call.
+    /// What a password says that the caller gets: for one repository's layers, or for a login.
+    pub(crate) fn grant(
+        &self,
+        call: &Call,
+        scope: &Scope,
+        layers_of: Option<String>,
+    ) -> Result<Grant, WireError> {
+        match &call.session {
+            Some(session) => Ok(Grant::of_session(scope, layers_of, session)),
+            None => Ok(Grant::of_key(scope, layers_of, &self.key(call)?)),
+        }
+    }
+
+    /// The long-term access key that signed the call.
     pub(crate) fn key(&self, call: &Call) -> Result<Credential, WireError> {
         self.credentials.find(&call.access_key_id, None, call.now_ms).map_err(|error| {
             WireError::internal(format!("the key of a call that was proven is gone: {error}"))

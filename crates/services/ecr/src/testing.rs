@@ -56,6 +56,7 @@ impl Fixture {
             access_key_id: call.access_key_id.clone(),
             secret_access_key: SecretAccessKey::new("secret"),
             principal: call.principal.clone(),
+            session: None,
         };
         let address = RegistryAddress::new(own);
         let service = EcrService::new(registry, address, sealer, Arc::new(credential));

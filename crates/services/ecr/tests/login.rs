@@ -82,6 +82,7 @@ async fn the_password_of_get_authorization_token_pushes_and_pulls() {
         access_key_id: call().access_key_id,
         secret_access_key: SecretAccessKey::new("secret"),
         principal: call().principal,
+        session: None,
     });
     let authorizer = Arc::new(EcrAuthorizer::new(
         Arc::clone(&sealer),

@@ -8,7 +8,7 @@ use outport_identity::{Call, Question, Subject};
 
 use crate::EcrService;
 use crate::access::scope;
-use crate::password::{Grant, PASSWORD_LIFETIME_MS, authorization_token, seal};
+use crate::password::{PASSWORD_LIFETIME_MS, authorization_token, seal};
 use crate::service::open;
 
 /// `registryIds` is deprecated by AWS and still answered: one password for each registry that is named.
@@ -25,12 +25,11 @@ pub(crate) async fn get_authorization_token(
         registries.push(None);
     }
     let expires_ms = call.now_ms + PASSWORD_LIFETIME_MS;
-    let key = service.key(call)?;
     let (scheme, host) = (service.address.scheme(call), service.address.host(call));
     let mut granted = Vec::with_capacity(registries.len());
     for registry_id in registries {
         let scope = scope(call, registry_id);
-        let grant = Grant::of_key(&scope, None, &key);
+        let grant = service.grant(call, &scope, None)?;
         let (sealer, id) = (&service.sealer, &call.access_key_id);
         let password = seal(sealer, &call.principal, id, &grant, expires_ms)?;
         granted.push(AuthorizationData {

@@ -6,7 +6,7 @@ use outport_image_registry::{Digest, RegistryError, repository_arn};
 
 use crate::EcrService;
 use crate::access::target;
-use crate::password::{Grant, USER, seal};
+use crate::password::{USER, seal};
 use crate::rejection::invalid_parameter;
 
 /// How long a URL is good. Source: what ECR's URLs say (`X-Amz-Expires=3600`).
@@ -43,7 +43,7 @@ pub(crate) async fn get_download_url_for_layer(
         })
         .await?;
     let repository = repository_arn(&target.scope, &target.name);
-    let grant = Grant::of_key(&target.scope, Some(repository), &service.key(call)?);
+    let grant = service.grant(call, &target.scope, Some(repository))?;
     let expires_ms = call.now_ms + URL_LIFETIME_MS;
     let password = seal(&service.sealer, &call.principal, &call.access_key_id, &grant, expires_ms)?;
     let (scheme, host) = (service.address.scheme(call), service.address.host(call));

@@ -5,11 +5,13 @@ use super::Offences;
 use super::workspace::Workspace;
 
 /// A member, and what it may be built from. `outport-` is left out of the names.
-const ALLOWED: [(&str, &[&str]); 36] = [
+const ALLOWED: [(&str, &[&str]); 37] = [
     ("model", &[]),
     ("aws-wire", &[]),
     ("identity", &["model"]),
     ("planner", &["model"]),
+    // What a policy says, and nothing of where it is kept or who asks: design note 0027.
+    ("policy", &["model"]),
     ("certificates", &["model"]),
     ("aws-ec2", &["aws-wire"]),
     ("aws-ecr", &["aws-wire"]),

@@ -72,6 +72,21 @@ impl AwsPolicy {
     }
 }
 
+impl AwsPolicy {
+    /// `ANPA…`, always the same. AWS's own ids are not published; these are made of the ARN (FNV-1a).
+    pub fn id(&self) -> String {
+        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        for byte in self.arn.bytes() {
+            hash =
+                (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+        let digit =
+            |place: u32| char::from(ALPHABET[usize::from((hash >> (5 * place)) as u8 & 31)]);
+        "ANPA".chars().chain((0..17).map(digit)).collect()
+    }
+}
+
 /// The policy with this ARN.
 pub fn find(arn: &str) -> Option<Arc<AwsPolicy>> {
     POLICIES.get(arn).cloned()
@@ -94,6 +109,8 @@ mod tests {
         assert!(execution.document.contains("\"ecr:GetAuthorizationToken\""), "{execution:?}");
         assert!(execution.created_at_ms > 1_500_000_000_000);
         assert!(all().count() > 100);
+        let ids: std::collections::BTreeSet<String> = all().map(|policy| policy.id()).collect();
+        assert_eq!(ids.len(), all().count());
         assert!(all().all(|policy| policy.path.starts_with('/') && policy.path.ends_with('/')));
         assert_eq!(find("arn:aws:iam::aws:policy/AmazonECSTaskExecutionRolePolicy"), None);
     }

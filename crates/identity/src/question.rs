@@ -117,6 +117,28 @@ impl<T> Subject<T> {
         Subject { found: Some(self.found), questions: self.questions }
     }
 
+    /// With what was found as something else, about which nothing more is to be asked.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Subject<U> {
+        Subject { found: change(self.found), questions: self.questions }
+    }
+
+    /// With a condition key more in each question.
+    pub fn with(mut self, key: &str, value: impl Into<ConditionValue>) -> Self {
+        let value = value.into();
+        for question in &mut self.questions {
+            question.context.set(key, value.clone());
+        }
+        self
+    }
+
+    /// With the tags that the request brings, in each question.
+    pub fn with_request_tags(mut self, tags: &Tags) -> Self {
+        let questions = std::mem::take(&mut self.questions);
+        self.questions =
+            questions.into_iter().map(|question| question.with_request_tags(tags)).collect();
+        self
+    }
+
     /// Asks one more thing.
     pub fn and(mut self, question: Question) -> Self {
         self.questions.push(question);

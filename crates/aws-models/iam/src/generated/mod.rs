@@ -2,6 +2,10 @@
 
 #![allow(clippy::all, unused_imports)]
 
+mod enums;
+pub use enums::*;
+mod structures;
+pub use structures::*;
 mod exceptions;
 pub use exceptions::*;
 mod tables;

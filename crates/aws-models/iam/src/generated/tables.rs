@@ -3,6 +3,81 @@
 use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};
 use super::*;
 
+static ACCESS_KEY: Target = target(Kind::Structure(&ACCESS_KEY_SCHEMA));
+static ACCESS_KEY_SCHEMA: Schema = Schema { name: "AccessKey", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+    member("Status", &STATUS_TYPE).required(),
+    member("SecretAccessKey", &ACCESS_KEY_SECRET_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP),
+] };
+impl Shape for AccessKey {
+    fn schema(&self) -> &'static Schema { &ACCESS_KEY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.access_key_id,
+        2 => &self.status,
+        3 => &self.secret_access_key,
+        4 => &self.create_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.access_key_id,
+        2 => &mut self.status,
+        3 => &mut self.secret_access_key,
+        4 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static ACCESS_KEY_LAST_USED: Target = target(Kind::Structure(&ACCESS_KEY_LAST_USED_SCHEMA));
+static ACCESS_KEY_LAST_USED_SCHEMA: Schema = Schema { name: "AccessKeyLastUsed", members: &[
+    member("LastUsedDate", &scalar::TIMESTAMP),
+    member("ServiceName", &scalar::STRING).required(),
+    member("Region", &scalar::STRING).required(),
+] };
+impl Shape for AccessKeyLastUsed {
+    fn schema(&self) -> &'static Schema { &ACCESS_KEY_LAST_USED_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.last_used_date,
+        1 => &self.service_name,
+        2 => &self.region,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.last_used_date,
+        1 => &mut self.service_name,
+        2 => &mut self.region,
+        _ => return None,
+    }) }
+}
+
+static ACCESS_KEY_METADATA: Target = target(Kind::Structure(&ACCESS_KEY_METADATA_SCHEMA));
+static ACCESS_KEY_METADATA_SCHEMA: Schema = Schema { name: "AccessKeyMetadata", members: &[
+    member("UserName", &USER_NAME_TYPE),
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE),
+    member("Status", &STATUS_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+] };
+impl Shape for AccessKeyMetadata {
+    fn schema(&self) -> &'static Schema { &ACCESS_KEY_METADATA_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.access_key_id,
+        2 => &self.status,
+        3 => &self.create_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.access_key_id,
+        2 => &mut self.status,
+        3 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
 static ACCOUNT_NOT_MANAGEMENT_OR_DELEGATED_ADMINISTRATOR_EXCEPTION_SCHEMA: Schema = Schema { name: "AccountNotManagementOrDelegatedAdministratorException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -14,6 +89,134 @@ impl Shape for AccountNotManagementOrDelegatedAdministratorException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "AddRoleToInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for AddRoleToInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        1 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        1 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static ADD_USER_TO_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "AddUserToGroupRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+] };
+impl Shape for AddUserToGroupRequest {
+    fn schema(&self) -> &'static Schema { &ADD_USER_TO_GROUP_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static ATTACH_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "AttachGroupPolicyRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for AttachGroupPolicyRequest {
+    fn schema(&self) -> &'static Schema { &ATTACH_GROUP_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static ATTACH_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "AttachRolePolicyRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for AttachRolePolicyRequest {
+    fn schema(&self) -> &'static Schema { &ATTACH_ROLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static ATTACH_USER_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "AttachUserPolicyRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for AttachUserPolicyRequest {
+    fn schema(&self) -> &'static Schema { &ATTACH_USER_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static ATTACHED_PERMISSIONS_BOUNDARY: Target = target(Kind::Structure(&ATTACHED_PERMISSIONS_BOUNDARY_SCHEMA));
+static ATTACHED_PERMISSIONS_BOUNDARY_SCHEMA: Schema = Schema { name: "AttachedPermissionsBoundary", members: &[
+    member("PermissionsBoundaryType", &PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE),
+    member("PermissionsBoundaryArn", &ARN_TYPE),
+] };
+impl Shape for AttachedPermissionsBoundary {
+    fn schema(&self) -> &'static Schema { &ATTACHED_PERMISSIONS_BOUNDARY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.permissions_boundary_type,
+        1 => &self.permissions_boundary_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.permissions_boundary_type,
+        1 => &mut self.permissions_boundary_arn,
+        _ => return None,
+    }) }
+}
+
+static ATTACHED_POLICY: Target = target(Kind::Structure(&ATTACHED_POLICY_SCHEMA));
+static ATTACHED_POLICY_SCHEMA: Schema = Schema { name: "AttachedPolicy", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE),
+    member("PolicyArn", &ARN_TYPE),
+] };
+impl Shape for AttachedPolicy {
+    fn schema(&self) -> &'static Schema { &ATTACHED_POLICY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.policy_arn,
         _ => return None,
     }) }
 }
@@ -44,6 +247,270 @@ impl Shape for ConcurrentModificationException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static CREATE_ACCESS_KEY_REQUEST_SCHEMA: Schema = Schema { name: "CreateAccessKeyRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+] };
+impl Shape for CreateAccessKeyRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_ACCESS_KEY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static CREATE_ACCESS_KEY_RESPONSE_SCHEMA: Schema = Schema { name: "CreateAccessKeyResponse", members: &[
+    member("AccessKey", &ACCESS_KEY).required(),
+] };
+impl Shape for CreateAccessKeyResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_ACCESS_KEY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.access_key,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.access_key,
+        _ => return None,
+    }) }
+}
+
+static CREATE_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "CreateGroupRequest", members: &[
+    member("Path", &PATH_TYPE),
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+] };
+impl Shape for CreateGroupRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_GROUP_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.group_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.group_name,
+        _ => return None,
+    }) }
+}
+
+static CREATE_GROUP_RESPONSE_SCHEMA: Schema = Schema { name: "CreateGroupResponse", members: &[
+    member("Group", &GROUP).required(),
+] };
+impl Shape for CreateGroupResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_GROUP_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group,
+        _ => return None,
+    }) }
+}
+
+static CREATE_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "CreateInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("Path", &PATH_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        1 => &self.path,
+        2 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        1 => &mut self.path,
+        2 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static CREATE_INSTANCE_PROFILE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateInstanceProfileResponse", members: &[
+    member("InstanceProfile", &INSTANCE_PROFILE).required(),
+] };
+impl Shape for CreateInstanceProfileResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_INSTANCE_PROFILE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static CREATE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "CreatePolicyRequest", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("Path", &POLICY_PATH_TYPE),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+    member("Description", &POLICY_DESCRIPTION_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreatePolicyRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.path,
+        2 => &self.policy_document,
+        3 => &self.description,
+        4 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.path,
+        2 => &mut self.policy_document,
+        3 => &mut self.description,
+        4 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static CREATE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "CreatePolicyResponse", members: &[
+    member("Policy", &POLICY),
+] };
+impl Shape for CreatePolicyResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy,
+        _ => return None,
+    }) }
+}
+
+static CREATE_POLICY_VERSION_REQUEST_SCHEMA: Schema = Schema { name: "CreatePolicyVersionRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+    member("SetAsDefault", &scalar::BOOLEAN),
+] };
+impl Shape for CreatePolicyVersionRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_POLICY_VERSION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.policy_document,
+        2 => &self.set_as_default,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.policy_document,
+        2 => &mut self.set_as_default,
+        _ => return None,
+    }) }
+}
+
+static CREATE_POLICY_VERSION_RESPONSE_SCHEMA: Schema = Schema { name: "CreatePolicyVersionResponse", members: &[
+    member("PolicyVersion", &POLICY_VERSION),
+] };
+impl Shape for CreatePolicyVersionResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_POLICY_VERSION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_version,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_version,
+        _ => return None,
+    }) }
+}
+
+static CREATE_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "CreateRoleRequest", members: &[
+    member("Path", &PATH_TYPE),
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("AssumeRolePolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+    member("Description", &ROLE_DESCRIPTION_TYPE),
+    member("MaxSessionDuration", &ROLE_MAX_SESSION_DURATION_TYPE),
+    member("PermissionsBoundary", &ARN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateRoleRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.role_name,
+        2 => &self.assume_role_policy_document,
+        3 => &self.description,
+        4 => &self.max_session_duration,
+        5 => &self.permissions_boundary,
+        6 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.role_name,
+        2 => &mut self.assume_role_policy_document,
+        3 => &mut self.description,
+        4 => &mut self.max_session_duration,
+        5 => &mut self.permissions_boundary,
+        6 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static CREATE_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateRoleResponse", members: &[
+    member("Role", &ROLE).required(),
+] };
+impl Shape for CreateRoleResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
+static CREATE_USER_REQUEST_SCHEMA: Schema = Schema { name: "CreateUserRequest", members: &[
+    member("Path", &PATH_TYPE),
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("PermissionsBoundary", &ARN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateUserRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.user_name,
+        2 => &self.permissions_boundary,
+        3 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.user_name,
+        2 => &mut self.permissions_boundary,
+        3 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static CREATE_USER_RESPONSE_SCHEMA: Schema = Schema { name: "CreateUserResponse", members: &[
+    member("User", &USER),
+] };
+impl Shape for CreateUserResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_USER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user,
         _ => return None,
     }) }
 }
@@ -93,6 +560,24 @@ impl Shape for CredentialReportNotReadyException {
     }) }
 }
 
+static DELETE_ACCESS_KEY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteAccessKeyRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+] };
+impl Shape for DeleteAccessKeyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ACCESS_KEY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.access_key_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.access_key_id,
+        _ => return None,
+    }) }
+}
+
 static DELETE_CONFLICT_EXCEPTION_SCHEMA: Schema = Schema { name: "DeleteConflictException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -104,6 +589,237 @@ impl Shape for DeleteConflictException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static DELETE_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteGroupPolicyRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+] };
+impl Shape for DeleteGroupPolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_GROUP_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.policy_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.policy_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "DeleteGroupRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+] };
+impl Shape for DeleteGroupRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_GROUP_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeletePolicyRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for DeletePolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static DELETE_POLICY_VERSION_REQUEST_SCHEMA: Schema = Schema { name: "DeletePolicyVersionRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+] };
+impl Shape for DeletePolicyVersionRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_POLICY_VERSION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.version_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.version_id,
+        _ => return None,
+    }) }
+}
+
+static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRolePermissionsBoundaryRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteRolePermissionsBoundaryRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRolePolicyRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+] };
+impl Shape for DeleteRolePolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ROLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteRoleRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteUserPermissionsBoundaryRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+] };
+impl Shape for DeleteUserPermissionsBoundaryRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_USER_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteUserPolicyRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+] };
+impl Shape for DeleteUserPolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_USER_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.policy_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.policy_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_USER_REQUEST_SCHEMA: Schema = Schema { name: "DeleteUserRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+] };
+impl Shape for DeleteUserRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static DETACH_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DetachGroupPolicyRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for DetachGroupPolicyRequest {
+    fn schema(&self) -> &'static Schema { &DETACH_GROUP_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static DETACH_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DetachRolePolicyRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for DetachRolePolicyRequest {
+    fn schema(&self) -> &'static Schema { &DETACH_ROLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static DETACH_USER_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DetachUserPolicyRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for DetachUserPolicyRequest {
+    fn schema(&self) -> &'static Schema { &DETACH_USER_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.policy_arn,
         _ => return None,
     }) }
 }
@@ -168,6 +884,7 @@ impl Shape for EntityTemporarilyUnmodifiableException {
     }) }
 }
 
+static ENTITY_TYPE: Target = target(Kind::Enum(EntityType::NAMES));
 static FEATURE_DISABLED_EXCEPTION_SCHEMA: Schema = Schema { name: "FeatureDisabledException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -194,6 +911,416 @@ impl Shape for FeatureEnabledException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCESS_KEY_LAST_USED_REQUEST_SCHEMA: Schema = Schema { name: "GetAccessKeyLastUsedRequest", members: &[
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+] };
+impl Shape for GetAccessKeyLastUsedRequest {
+    fn schema(&self) -> &'static Schema { &GET_ACCESS_KEY_LAST_USED_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.access_key_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.access_key_id,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCESS_KEY_LAST_USED_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccessKeyLastUsedResponse", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+    member("AccessKeyLastUsed", &ACCESS_KEY_LAST_USED),
+] };
+impl Shape for GetAccessKeyLastUsedResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCESS_KEY_LAST_USED_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.access_key_last_used,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.access_key_last_used,
+        _ => return None,
+    }) }
+}
+
+static GET_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetGroupPolicyRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+] };
+impl Shape for GetGroupPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_GROUP_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.policy_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.policy_name,
+        _ => return None,
+    }) }
+}
+
+static GET_GROUP_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetGroupPolicyResponse", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for GetGroupPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_GROUP_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.policy_name,
+        2 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.policy_name,
+        2 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static GET_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "GetGroupRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for GetGroupRequest {
+    fn schema(&self) -> &'static Schema { &GET_GROUP_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static GET_GROUP_RESPONSE_SCHEMA: Schema = Schema { name: "GetGroupResponse", members: &[
+    member("Group", &GROUP).required(),
+    member("Users", &USER_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for GetGroupResponse {
+    fn schema(&self) -> &'static Schema { &GET_GROUP_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group,
+        1 => &self.users,
+        2 => &self.is_truncated,
+        3 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group,
+        1 => &mut self.users,
+        2 => &mut self.is_truncated,
+        3 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static GET_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "GetInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+] };
+impl Shape for GetInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &GET_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        _ => return None,
+    }) }
+}
+
+static GET_INSTANCE_PROFILE_RESPONSE_SCHEMA: Schema = Schema { name: "GetInstanceProfileResponse", members: &[
+    member("InstanceProfile", &INSTANCE_PROFILE).required(),
+] };
+impl Shape for GetInstanceProfileResponse {
+    fn schema(&self) -> &'static Schema { &GET_INSTANCE_PROFILE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static GET_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetPolicyRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+] };
+impl Shape for GetPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        _ => return None,
+    }) }
+}
+
+static GET_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetPolicyResponse", members: &[
+    member("Policy", &POLICY),
+] };
+impl Shape for GetPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy,
+        _ => return None,
+    }) }
+}
+
+static GET_POLICY_VERSION_REQUEST_SCHEMA: Schema = Schema { name: "GetPolicyVersionRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+] };
+impl Shape for GetPolicyVersionRequest {
+    fn schema(&self) -> &'static Schema { &GET_POLICY_VERSION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.version_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.version_id,
+        _ => return None,
+    }) }
+}
+
+static GET_POLICY_VERSION_RESPONSE_SCHEMA: Schema = Schema { name: "GetPolicyVersionResponse", members: &[
+    member("PolicyVersion", &POLICY_VERSION),
+] };
+impl Shape for GetPolicyVersionResponse {
+    fn schema(&self) -> &'static Schema { &GET_POLICY_VERSION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_version,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_version,
+        _ => return None,
+    }) }
+}
+
+static GET_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetRolePolicyRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+] };
+impl Shape for GetRolePolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_ROLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_name,
+        _ => return None,
+    }) }
+}
+
+static GET_ROLE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetRolePolicyResponse", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for GetRolePolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_ROLE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_name,
+        2 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_name,
+        2 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static GET_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "GetRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for GetRoleRequest {
+    fn schema(&self) -> &'static Schema { &GET_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static GET_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "GetRoleResponse", members: &[
+    member("Role", &ROLE).required(),
+] };
+impl Shape for GetRoleResponse {
+    fn schema(&self) -> &'static Schema { &GET_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
+static GET_USER_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetUserPolicyRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+] };
+impl Shape for GetUserPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_USER_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.policy_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.policy_name,
+        _ => return None,
+    }) }
+}
+
+static GET_USER_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetUserPolicyResponse", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for GetUserPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_USER_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.policy_name,
+        2 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.policy_name,
+        2 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static GET_USER_REQUEST_SCHEMA: Schema = Schema { name: "GetUserRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+] };
+impl Shape for GetUserRequest {
+    fn schema(&self) -> &'static Schema { &GET_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static GET_USER_RESPONSE_SCHEMA: Schema = Schema { name: "GetUserResponse", members: &[
+    member("User", &USER).required(),
+] };
+impl Shape for GetUserResponse {
+    fn schema(&self) -> &'static Schema { &GET_USER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user,
+        _ => return None,
+    }) }
+}
+
+static GROUP: Target = target(Kind::Structure(&GROUP_SCHEMA));
+static GROUP_SCHEMA: Schema = Schema { name: "Group", members: &[
+    member("Path", &PATH_TYPE).required(),
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("GroupId", &ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+] };
+impl Shape for Group {
+    fn schema(&self) -> &'static Schema { &GROUP_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.group_name,
+        2 => &self.group_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.group_name,
+        2 => &mut self.group_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static INSTANCE_PROFILE: Target = target(Kind::Structure(&INSTANCE_PROFILE_SCHEMA));
+static INSTANCE_PROFILE_SCHEMA: Schema = Schema { name: "InstanceProfile", members: &[
+    member("Path", &PATH_TYPE).required(),
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("InstanceProfileId", &ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+    member("Roles", &ROLE_LIST_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for InstanceProfile {
+    fn schema(&self) -> &'static Schema { &INSTANCE_PROFILE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.instance_profile_name,
+        2 => &self.instance_profile_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.roles,
+        6 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.instance_profile_name,
+        2 => &mut self.instance_profile_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.roles,
+        6 => &mut self.tags,
         _ => return None,
     }) }
 }
@@ -299,6 +1426,879 @@ impl Shape for LimitExceededException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static LIST_ACCESS_KEYS_REQUEST_SCHEMA: Schema = Schema { name: "ListAccessKeysRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListAccessKeysRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ACCESS_KEYS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ACCESS_KEYS_RESPONSE_SCHEMA: Schema = Schema { name: "ListAccessKeysResponse", members: &[
+    member("AccessKeyMetadata", &ACCESS_KEY_METADATA_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListAccessKeysResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ACCESS_KEYS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.access_key_metadata,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.access_key_metadata,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTACHED_GROUP_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListAttachedGroupPoliciesRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PathPrefix", &POLICY_PATH_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListAttachedGroupPoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ATTACHED_GROUP_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.path_prefix,
+        2 => &self.marker,
+        3 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.path_prefix,
+        2 => &mut self.marker,
+        3 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTACHED_GROUP_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListAttachedGroupPoliciesResponse", members: &[
+    member("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListAttachedGroupPoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ATTACHED_GROUP_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attached_policies,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attached_policies,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTACHED_ROLE_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListAttachedRolePoliciesRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PathPrefix", &POLICY_PATH_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListAttachedRolePoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ATTACHED_ROLE_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.path_prefix,
+        2 => &self.marker,
+        3 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.path_prefix,
+        2 => &mut self.marker,
+        3 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTACHED_ROLE_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListAttachedRolePoliciesResponse", members: &[
+    member("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListAttachedRolePoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ATTACHED_ROLE_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attached_policies,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attached_policies,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTACHED_USER_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListAttachedUserPoliciesRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("PathPrefix", &POLICY_PATH_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListAttachedUserPoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ATTACHED_USER_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.path_prefix,
+        2 => &self.marker,
+        3 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.path_prefix,
+        2 => &mut self.marker,
+        3 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ATTACHED_USER_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListAttachedUserPoliciesResponse", members: &[
+    member("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListAttachedUserPoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ATTACHED_USER_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.attached_policies,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.attached_policies,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ENTITIES_FOR_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "ListEntitiesForPolicyRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("EntityFilter", &ENTITY_TYPE),
+    member("PathPrefix", &PATH_TYPE),
+    member("PolicyUsageFilter", &POLICY_USAGE_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListEntitiesForPolicyRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ENTITIES_FOR_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.entity_filter,
+        2 => &self.path_prefix,
+        3 => &self.policy_usage_filter,
+        4 => &self.marker,
+        5 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.entity_filter,
+        2 => &mut self.path_prefix,
+        3 => &mut self.policy_usage_filter,
+        4 => &mut self.marker,
+        5 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ENTITIES_FOR_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "ListEntitiesForPolicyResponse", members: &[
+    member("PolicyGroups", &POLICY_GROUP_LIST_TYPE),
+    member("PolicyUsers", &POLICY_USER_LIST_TYPE),
+    member("PolicyRoles", &POLICY_ROLE_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListEntitiesForPolicyResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ENTITIES_FOR_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_groups,
+        1 => &self.policy_users,
+        2 => &self.policy_roles,
+        3 => &self.is_truncated,
+        4 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_groups,
+        1 => &mut self.policy_users,
+        2 => &mut self.policy_roles,
+        3 => &mut self.is_truncated,
+        4 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_GROUP_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListGroupPoliciesRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListGroupPoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_GROUP_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_GROUP_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListGroupPoliciesResponse", members: &[
+    member("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListGroupPoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_GROUP_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_names,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_names,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_GROUPS_FOR_USER_REQUEST_SCHEMA: Schema = Schema { name: "ListGroupsForUserRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListGroupsForUserRequest {
+    fn schema(&self) -> &'static Schema { &LIST_GROUPS_FOR_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_GROUPS_FOR_USER_RESPONSE_SCHEMA: Schema = Schema { name: "ListGroupsForUserResponse", members: &[
+    member("Groups", &GROUP_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListGroupsForUserResponse {
+    fn schema(&self) -> &'static Schema { &LIST_GROUPS_FOR_USER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.groups,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.groups,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_GROUPS_REQUEST_SCHEMA: Schema = Schema { name: "ListGroupsRequest", members: &[
+    member("PathPrefix", &PATH_PREFIX_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListGroupsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_GROUPS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path_prefix,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path_prefix,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_GROUPS_RESPONSE_SCHEMA: Schema = Schema { name: "ListGroupsResponse", members: &[
+    member("Groups", &GROUP_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListGroupsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_GROUPS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.groups,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.groups,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_INSTANCE_PROFILE_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListInstanceProfileTagsRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListInstanceProfileTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_INSTANCE_PROFILE_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_INSTANCE_PROFILE_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListInstanceProfileTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListInstanceProfileTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_INSTANCE_PROFILE_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "ListInstanceProfilesForRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListInstanceProfilesForRoleRequest {
+    fn schema(&self) -> &'static Schema { &LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "ListInstanceProfilesForRoleResponse", members: &[
+    member("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListInstanceProfilesForRoleResponse {
+    fn schema(&self) -> &'static Schema { &LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profiles,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profiles,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_INSTANCE_PROFILES_REQUEST_SCHEMA: Schema = Schema { name: "ListInstanceProfilesRequest", members: &[
+    member("PathPrefix", &PATH_PREFIX_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListInstanceProfilesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_INSTANCE_PROFILES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path_prefix,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path_prefix,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_INSTANCE_PROFILES_RESPONSE_SCHEMA: Schema = Schema { name: "ListInstanceProfilesResponse", members: &[
+    member("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListInstanceProfilesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_INSTANCE_PROFILES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profiles,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profiles,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListPoliciesRequest", members: &[
+    member("Scope", &POLICY_SCOPE_TYPE),
+    member("OnlyAttached", &scalar::BOOLEAN),
+    member("PathPrefix", &POLICY_PATH_TYPE),
+    member("PolicyUsageFilter", &POLICY_USAGE_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListPoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.scope,
+        1 => &self.only_attached,
+        2 => &self.path_prefix,
+        3 => &self.policy_usage_filter,
+        4 => &self.marker,
+        5 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.scope,
+        1 => &mut self.only_attached,
+        2 => &mut self.path_prefix,
+        3 => &mut self.policy_usage_filter,
+        4 => &mut self.marker,
+        5 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListPoliciesResponse", members: &[
+    member("Policies", &POLICY_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListPoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policies,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policies,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_POLICY_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListPolicyTagsRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListPolicyTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_POLICY_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_POLICY_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListPolicyTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListPolicyTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_POLICY_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_POLICY_VERSIONS_REQUEST_SCHEMA: Schema = Schema { name: "ListPolicyVersionsRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListPolicyVersionsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_POLICY_VERSIONS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_POLICY_VERSIONS_RESPONSE_SCHEMA: Schema = Schema { name: "ListPolicyVersionsResponse", members: &[
+    member("Versions", &POLICY_DOCUMENT_VERSION_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListPolicyVersionsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_POLICY_VERSIONS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.versions,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.versions,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ROLE_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListRolePoliciesRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListRolePoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ROLE_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ROLE_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListRolePoliciesResponse", members: &[
+    member("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListRolePoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ROLE_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_names,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_names,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ROLE_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListRoleTagsRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListRoleTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ROLE_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ROLE_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListRoleTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListRoleTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ROLE_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ROLES_REQUEST_SCHEMA: Schema = Schema { name: "ListRolesRequest", members: &[
+    member("PathPrefix", &PATH_PREFIX_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListRolesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ROLES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path_prefix,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path_prefix,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ROLES_RESPONSE_SCHEMA: Schema = Schema { name: "ListRolesResponse", members: &[
+    member("Roles", &ROLE_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListRolesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ROLES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.roles,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.roles,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_USER_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListUserPoliciesRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListUserPoliciesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_USER_POLICIES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_USER_POLICIES_RESPONSE_SCHEMA: Schema = Schema { name: "ListUserPoliciesResponse", members: &[
+    member("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListUserPoliciesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_USER_POLICIES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_names,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_names,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_USER_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListUserTagsRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListUserTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_USER_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_USER_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListUserTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListUserTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_USER_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_USERS_REQUEST_SCHEMA: Schema = Schema { name: "ListUsersRequest", members: &[
+    member("PathPrefix", &PATH_PREFIX_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListUsersRequest {
+    fn schema(&self) -> &'static Schema { &LIST_USERS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path_prefix,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path_prefix,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_USERS_RESPONSE_SCHEMA: Schema = Schema { name: "ListUsersResponse", members: &[
+    member("Users", &USER_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListUsersResponse {
+    fn schema(&self) -> &'static Schema { &LIST_USERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.users,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.users,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
         _ => return None,
     }) }
 }
@@ -423,6 +2423,56 @@ impl Shape for PasswordPolicyViolationException {
     }) }
 }
 
+static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Target = target(Kind::Enum(PermissionsBoundaryAttachmentType::NAMES));
+static POLICY: Target = target(Kind::Structure(&POLICY_SCHEMA));
+static POLICY_SCHEMA: Schema = Schema { name: "Policy", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE),
+    member("PolicyId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("Path", &POLICY_PATH_TYPE),
+    member("DefaultVersionId", &POLICY_VERSION_ID_TYPE),
+    member("AttachmentCount", &scalar::INTEGER),
+    member("PermissionsBoundaryUsageCount", &scalar::INTEGER),
+    member("IsAttachable", &scalar::BOOLEAN),
+    member("Description", &POLICY_DESCRIPTION_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("UpdateDate", &scalar::TIMESTAMP),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for Policy {
+    fn schema(&self) -> &'static Schema { &POLICY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.policy_id,
+        2 => &self.arn,
+        3 => &self.path,
+        4 => &self.default_version_id,
+        5 => &self.attachment_count,
+        6 => &self.permissions_boundary_usage_count,
+        7 => &self.is_attachable,
+        8 => &self.description,
+        9 => &self.create_date,
+        10 => &self.update_date,
+        11 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.policy_id,
+        2 => &mut self.arn,
+        3 => &mut self.path,
+        4 => &mut self.default_version_id,
+        5 => &mut self.attachment_count,
+        6 => &mut self.permissions_boundary_usage_count,
+        7 => &mut self.is_attachable,
+        8 => &mut self.description,
+        9 => &mut self.create_date,
+        10 => &mut self.update_date,
+        11 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static POLICY_EVALUATION_EXCEPTION_SCHEMA: Schema = Schema { name: "PolicyEvaluationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -438,6 +2488,26 @@ impl Shape for PolicyEvaluationException {
     }) }
 }
 
+static POLICY_GROUP: Target = target(Kind::Structure(&POLICY_GROUP_SCHEMA));
+static POLICY_GROUP_SCHEMA: Schema = Schema { name: "PolicyGroup", members: &[
+    member("GroupName", &GROUP_NAME_TYPE),
+    member("GroupId", &ID_TYPE),
+] };
+impl Shape for PolicyGroup {
+    fn schema(&self) -> &'static Schema { &POLICY_GROUP_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.group_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.group_id,
+        _ => return None,
+    }) }
+}
+
+static POLICY_GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_GROUP)));
 static POLICY_NOT_ATTACHABLE_EXCEPTION_SCHEMA: Schema = Schema { name: "PolicyNotAttachableException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -453,6 +2523,207 @@ impl Shape for PolicyNotAttachableException {
     }) }
 }
 
+static POLICY_ROLE: Target = target(Kind::Structure(&POLICY_ROLE_SCHEMA));
+static POLICY_ROLE_SCHEMA: Schema = Schema { name: "PolicyRole", members: &[
+    member("RoleName", &ROLE_NAME_TYPE),
+    member("RoleId", &ID_TYPE),
+] };
+impl Shape for PolicyRole {
+    fn schema(&self) -> &'static Schema { &POLICY_ROLE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.role_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.role_id,
+        _ => return None,
+    }) }
+}
+
+static POLICY_ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_ROLE)));
+static POLICY_USAGE_TYPE: Target = target(Kind::Enum(PolicyUsageType::NAMES));
+static POLICY_USER: Target = target(Kind::Structure(&POLICY_USER_SCHEMA));
+static POLICY_USER_SCHEMA: Schema = Schema { name: "PolicyUser", members: &[
+    member("UserName", &USER_NAME_TYPE),
+    member("UserId", &ID_TYPE),
+] };
+impl Shape for PolicyUser {
+    fn schema(&self) -> &'static Schema { &POLICY_USER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.user_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.user_id,
+        _ => return None,
+    }) }
+}
+
+static POLICY_USER_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_USER)));
+static POLICY_VERSION: Target = target(Kind::Structure(&POLICY_VERSION_SCHEMA));
+static POLICY_VERSION_SCHEMA: Schema = Schema { name: "PolicyVersion", members: &[
+    member("Document", &POLICY_DOCUMENT_TYPE),
+    member("VersionId", &POLICY_VERSION_ID_TYPE),
+    member("IsDefaultVersion", &scalar::BOOLEAN),
+    member("CreateDate", &scalar::TIMESTAMP),
+] };
+impl Shape for PolicyVersion {
+    fn schema(&self) -> &'static Schema { &POLICY_VERSION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.document,
+        1 => &self.version_id,
+        2 => &self.is_default_version,
+        3 => &self.create_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.document,
+        1 => &mut self.version_id,
+        2 => &mut self.is_default_version,
+        3 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static PUT_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "PutGroupPolicyRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for PutGroupPolicyRequest {
+    fn schema(&self) -> &'static Schema { &PUT_GROUP_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.policy_name,
+        2 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.policy_name,
+        2 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA: Schema = Schema { name: "PutRolePermissionsBoundaryRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PermissionsBoundary", &ARN_TYPE).required(),
+] };
+impl Shape for PutRolePermissionsBoundaryRequest {
+    fn schema(&self) -> &'static Schema { &PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.permissions_boundary,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.permissions_boundary,
+        _ => return None,
+    }) }
+}
+
+static PUT_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "PutRolePolicyRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for PutRolePolicyRequest {
+    fn schema(&self) -> &'static Schema { &PUT_ROLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_name,
+        2 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_name,
+        2 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static PUT_USER_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA: Schema = Schema { name: "PutUserPermissionsBoundaryRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("PermissionsBoundary", &ARN_TYPE).required(),
+] };
+impl Shape for PutUserPermissionsBoundaryRequest {
+    fn schema(&self) -> &'static Schema { &PUT_USER_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.permissions_boundary,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.permissions_boundary,
+        _ => return None,
+    }) }
+}
+
+static PUT_USER_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "PutUserPolicyRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for PutUserPolicyRequest {
+    fn schema(&self) -> &'static Schema { &PUT_USER_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.policy_name,
+        2 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.policy_name,
+        2 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "RemoveRoleFromInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for RemoveRoleFromInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        1 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        1 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static REMOVE_USER_FROM_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "RemoveUserFromGroupRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+] };
+impl Shape for RemoveUserFromGroupRequest {
+    fn schema(&self) -> &'static Schema { &REMOVE_USER_FROM_GROUP_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
 static REPORT_GENERATION_LIMIT_EXCEEDED_EXCEPTION_SCHEMA: Schema = Schema { name: "ReportGenerationLimitExceededException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -464,6 +2735,74 @@ impl Shape for ReportGenerationLimitExceededException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static ROLE: Target = target(Kind::Structure(&ROLE_SCHEMA));
+static ROLE_SCHEMA: Schema = Schema { name: "Role", members: &[
+    member("Path", &PATH_TYPE).required(),
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("RoleId", &ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+    member("AssumeRolePolicyDocument", &POLICY_DOCUMENT_TYPE),
+    member("Description", &ROLE_DESCRIPTION_TYPE),
+    member("MaxSessionDuration", &ROLE_MAX_SESSION_DURATION_TYPE),
+    member("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+    member("Tags", &TAG_LIST_TYPE),
+    member("RoleLastUsed", &ROLE_LAST_USED),
+    member("SourceRoleTemplate", &SOURCE_ROLE_TEMPLATE),
+] };
+impl Shape for Role {
+    fn schema(&self) -> &'static Schema { &ROLE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.role_name,
+        2 => &self.role_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.assume_role_policy_document,
+        6 => &self.description,
+        7 => &self.max_session_duration,
+        8 => &self.permissions_boundary,
+        9 => &self.tags,
+        10 => &self.role_last_used,
+        11 => &self.source_role_template,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.role_name,
+        2 => &mut self.role_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.assume_role_policy_document,
+        6 => &mut self.description,
+        7 => &mut self.max_session_duration,
+        8 => &mut self.permissions_boundary,
+        9 => &mut self.tags,
+        10 => &mut self.role_last_used,
+        11 => &mut self.source_role_template,
+        _ => return None,
+    }) }
+}
+
+static ROLE_LAST_USED: Target = target(Kind::Structure(&ROLE_LAST_USED_SCHEMA));
+static ROLE_LAST_USED_SCHEMA: Schema = Schema { name: "RoleLastUsed", members: &[
+    member("LastUsedDate", &scalar::TIMESTAMP),
+    member("Region", &scalar::STRING),
+] };
+impl Shape for RoleLastUsed {
+    fn schema(&self) -> &'static Schema { &ROLE_LAST_USED_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.last_used_date,
+        1 => &self.region,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.last_used_date,
+        1 => &mut self.region,
         _ => return None,
     }) }
 }
@@ -543,6 +2882,134 @@ impl Shape for ServiceNotSupportedException {
     }) }
 }
 
+static SET_DEFAULT_POLICY_VERSION_REQUEST_SCHEMA: Schema = Schema { name: "SetDefaultPolicyVersionRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+] };
+impl Shape for SetDefaultPolicyVersionRequest {
+    fn schema(&self) -> &'static Schema { &SET_DEFAULT_POLICY_VERSION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.version_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.version_id,
+        _ => return None,
+    }) }
+}
+
+static SOURCE_ROLE_TEMPLATE: Target = target(Kind::Structure(&SOURCE_ROLE_TEMPLATE_SCHEMA));
+static SOURCE_ROLE_TEMPLATE_SCHEMA: Schema = Schema { name: "SourceRoleTemplate", members: &[
+    member("TemplateArn", &ARN_TYPE).required(),
+    member("TemplateMinorVersion", &scalar::INTEGER).required(),
+] };
+impl Shape for SourceRoleTemplate {
+    fn schema(&self) -> &'static Schema { &SOURCE_ROLE_TEMPLATE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.template_arn,
+        1 => &self.template_minor_version,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.template_arn,
+        1 => &mut self.template_minor_version,
+        _ => return None,
+    }) }
+}
+
+static TAG: Target = target(Kind::Structure(&TAG_SCHEMA));
+static TAG_SCHEMA: Schema = Schema { name: "Tag", members: &[
+    member("Key", &TAG_KEY_TYPE).required(),
+    member("Value", &TAG_VALUE_TYPE).required(),
+] };
+impl Shape for Tag {
+    fn schema(&self) -> &'static Schema { &TAG_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key,
+        1 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key,
+        1 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
+static TAG_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "TagInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &TAG_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static TAG_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "TagPolicyRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagPolicyRequest {
+    fn schema(&self) -> &'static Schema { &TAG_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static TAG_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "TagRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagRoleRequest {
+    fn schema(&self) -> &'static Schema { &TAG_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static TAG_USER_REQUEST_SCHEMA: Schema = Schema { name: "TagUserRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagUserRequest {
+    fn schema(&self) -> &'static Schema { &TAG_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static UNMODIFIABLE_ENTITY_EXCEPTION_SCHEMA: Schema = Schema { name: "UnmodifiableEntityException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -573,4 +3040,307 @@ impl Shape for UnrecognizedPublicKeyEncodingException {
     }) }
 }
 
-structure_values! { AccountNotManagementOrDelegatedAdministratorException CallerIsNotManagementAccountException ConcurrentModificationException CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteConflictException DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException FeatureDisabledException FeatureEnabledException InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrganizationNotFoundException OrganizationNotInAllFeaturesModeException PasswordPolicyViolationException PolicyEvaluationException PolicyNotAttachableException ReportGenerationLimitExceededException RoleModifiedException RoleTemplateDisabledException ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException UnmodifiableEntityException UnrecognizedPublicKeyEncodingException }
+static UNTAG_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "UntagInstanceProfileRequest", members: &[
+    member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagInstanceProfileRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_INSTANCE_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.instance_profile_name,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.instance_profile_name,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
+static UNTAG_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UntagPolicyRequest", members: &[
+    member("PolicyArn", &ARN_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagPolicyRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_arn,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_arn,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
+static UNTAG_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "UntagRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagRoleRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
+static UNTAG_USER_REQUEST_SCHEMA: Schema = Schema { name: "UntagUserRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagUserRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_ACCESS_KEY_REQUEST_SCHEMA: Schema = Schema { name: "UpdateAccessKeyRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+    member("Status", &STATUS_TYPE).required(),
+] };
+impl Shape for UpdateAccessKeyRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_ACCESS_KEY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.access_key_id,
+        2 => &self.status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.access_key_id,
+        2 => &mut self.status,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_ASSUME_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UpdateAssumeRolePolicyRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+] };
+impl Shape for UpdateAssumeRolePolicyRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_ASSUME_ROLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "UpdateGroupRequest", members: &[
+    member("GroupName", &GROUP_NAME_TYPE).required(),
+    member("NewPath", &PATH_TYPE),
+    member("NewGroupName", &GROUP_NAME_TYPE),
+] };
+impl Shape for UpdateGroupRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_GROUP_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.group_name,
+        1 => &self.new_path,
+        2 => &self.new_group_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.group_name,
+        1 => &mut self.new_path,
+        2 => &mut self.new_group_name,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_ROLE_DESCRIPTION_REQUEST_SCHEMA: Schema = Schema { name: "UpdateRoleDescriptionRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("Description", &ROLE_DESCRIPTION_TYPE).required(),
+] };
+impl Shape for UpdateRoleDescriptionRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_ROLE_DESCRIPTION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.description,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.description,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_ROLE_DESCRIPTION_RESPONSE_SCHEMA: Schema = Schema { name: "UpdateRoleDescriptionResponse", members: &[
+    member("Role", &ROLE),
+] };
+impl Shape for UpdateRoleDescriptionResponse {
+    fn schema(&self) -> &'static Schema { &UPDATE_ROLE_DESCRIPTION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+    member("Description", &ROLE_DESCRIPTION_TYPE),
+    member("MaxSessionDuration", &ROLE_MAX_SESSION_DURATION_TYPE),
+] };
+impl Shape for UpdateRoleRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        1 => &self.description,
+        2 => &self.max_session_duration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        1 => &mut self.description,
+        2 => &mut self.max_session_duration,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "UpdateRoleResponse", members: &[] };
+impl Shape for UpdateRoleResponse {
+    fn schema(&self) -> &'static Schema { &UPDATE_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static UPDATE_USER_REQUEST_SCHEMA: Schema = Schema { name: "UpdateUserRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE).required(),
+    member("NewPath", &PATH_TYPE),
+    member("NewUserName", &USER_NAME_TYPE),
+] };
+impl Shape for UpdateUserRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_USER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.new_path,
+        2 => &self.new_user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.new_path,
+        2 => &mut self.new_user_name,
+        _ => return None,
+    }) }
+}
+
+static USER: Target = target(Kind::Structure(&USER_SCHEMA));
+static USER_SCHEMA: Schema = Schema { name: "User", members: &[
+    member("Path", &PATH_TYPE).required(),
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("UserId", &ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+    member("PasswordLastUsed", &scalar::TIMESTAMP),
+    member("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for User {
+    fn schema(&self) -> &'static Schema { &USER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.user_name,
+        2 => &self.user_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.password_last_used,
+        6 => &self.permissions_boundary,
+        7 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.user_name,
+        2 => &mut self.user_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.password_last_used,
+        6 => &mut self.permissions_boundary,
+        7 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]+");
+static ACCESS_KEY_ID_TYPE: Target = target(Kind::String).length(Some(16), Some(128)).matching(&PATTERN_OF_ACCESS_KEY_ID_TYPE);
+static ACCESS_KEY_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &ACCESS_KEY_METADATA)));
+static ACCESS_KEY_SECRET_TYPE: Target = target(Kind::String).sensitive();
+static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048));
+static ATTACHED_POLICIES_LIST_TYPE: Target = target(Kind::List(&member("member", &ATTACHED_POLICY)));
+static PATTERN_OF_EXISTING_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static EXISTING_USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_EXISTING_USER_NAME_TYPE);
+static GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP)));
+static PATTERN_OF_GROUP_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static GROUP_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_GROUP_NAME_TYPE);
+static PATTERN_OF_ID_TYPE: Pattern = Pattern::new("[\\w]+");
+static ID_TYPE: Target = target(Kind::String).length(Some(16), Some(128)).matching(&PATTERN_OF_ID_TYPE);
+static INSTANCE_PROFILE_LIST_TYPE: Target = target(Kind::List(&member("member", &INSTANCE_PROFILE)));
+static PATTERN_OF_INSTANCE_PROFILE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static INSTANCE_PROFILE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_INSTANCE_PROFILE_NAME_TYPE);
+static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
+static MARKER_TYPE: Target = target(Kind::String).length(Some(1), Some(320)).matching(&PATTERN_OF_MARKER_TYPE);
+static MAX_ITEMS_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1000));
+static PATTERN_OF_PATH_PREFIX_TYPE: Pattern = Pattern::new("\\u002F[\\u0021-\\u007F]*");
+static PATH_PREFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_PREFIX_TYPE);
+static PATTERN_OF_PATH_TYPE: Pattern = Pattern::new("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
+static PATH_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_TYPE);
+static POLICY_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000));
+static PATTERN_OF_POLICY_DOCUMENT_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static POLICY_DOCUMENT_TYPE: Target = target(Kind::String).length(Some(1), Some(131072)).matching(&PATTERN_OF_POLICY_DOCUMENT_TYPE);
+static POLICY_DOCUMENT_VERSION_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_VERSION)));
+static POLICY_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY)));
+static POLICY_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_NAME_TYPE)));
+static PATTERN_OF_POLICY_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static POLICY_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_POLICY_NAME_TYPE);
+static PATTERN_OF_POLICY_PATH_TYPE: Pattern = Pattern::new("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
+static POLICY_PATH_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_POLICY_PATH_TYPE);
+static POLICY_SCOPE_TYPE: Target = target(Kind::Enum(PolicyScopeType::NAMES));
+static PATTERN_OF_POLICY_VERSION_ID_TYPE: Pattern = Pattern::new("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
+static POLICY_VERSION_ID_TYPE: Target = target(Kind::String).matching(&PATTERN_OF_POLICY_VERSION_ID_TYPE);
+static PATTERN_OF_ROLE_DESCRIPTION_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
+static ROLE_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000)).matching(&PATTERN_OF_ROLE_DESCRIPTION_TYPE);
+static ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE)));
+static ROLE_MAX_SESSION_DURATION_TYPE: Target = target(Kind::Integer).length(Some(3600), Some(43200));
+static PATTERN_OF_ROLE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static ROLE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_ROLE_NAME_TYPE);
+static STATUS_TYPE: Target = target(Kind::Enum(StatusType::NAMES));
+static TAG_KEY_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG_KEY_TYPE))).length(None, Some(50));
+static PATTERN_OF_TAG_KEY_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
+static TAG_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_TAG_KEY_TYPE);
+static TAG_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG))).length(None, Some(50));
+static PATTERN_OF_TAG_VALUE_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
+static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).matching(&PATTERN_OF_TAG_VALUE_TYPE);
+static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
+static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrganizationNotFoundException OrganizationNotInAllFeaturesModeException PasswordPolicyViolationException Policy PolicyEvaluationException PolicyGroup PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SourceRoleTemplate Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }

@@ -1,0 +1,41 @@
+//! Policy documents on their way in and out.
+
+use outport_policy::{Policy, PolicyKind, counted_characters};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::rejection::Rejection;
+
+/// Source: API reference, GetRolePolicy: "Policies returned by this operation are URL-encoded compliant with RFC 3986."
+const RFC_3986: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Checks a document that was given, and how long it is without white space.
+///
+/// # Errors
+/// `MalformedPolicyDocument`, `LimitExceeded`.
+pub fn check(
+    document: Option<String>,
+    kind: PolicyKind,
+    chars_max: usize,
+    whose: &str,
+) -> Result<String, Rejection> {
+    let document = document.unwrap_or_default();
+    Policy::compile(&document, kind)
+        .map_err(|malformed| Rejection::MalformedPolicyDocument(malformed.to_string()))?;
+    check_length(counted_characters(&document), chars_max, whose)?;
+    Ok(document)
+}
+
+/// # Errors
+/// `LimitExceeded`. Source: answers as callers report them: "Maximum policy size of 2048 bytes exceeded for user ann".
+pub fn check_length(chars: usize, chars_max: usize, whose: &str) -> Result<(), Rejection> {
+    if chars > chars_max {
+        let text = format!("Maximum policy size of {chars_max} bytes exceeded for {whose}");
+        return Err(Rejection::LimitExceeded(text));
+    }
+    Ok(())
+}
+
+/// As it is shown.
+pub fn encoded(document: &str) -> String {
+    utf8_percent_encode(document, RFC_3986).to_string()
+}

@@ -1,0 +1,127 @@
+//! The generated handler trait, operation by operation.
+
+use outport_aws_iam::*;
+use outport_identity::Call;
+
+use crate::IamService;
+use crate::operations::{
+    access_keys, attached_policies, boundaries, group_members, groups, inline_policies,
+    instance_profiles, managed_policies, policy_versions, roles, tagging, users,
+};
+
+macro_rules! handler {
+    ($($module:ident { $($operation:ident: $input:ident => $output:ty,)+ })+) => {
+        impl IamHandler<Call> for IamService {
+            $($(async fn $operation(&self, call: &Call, input: $input) -> Result<$output, IamError> {
+                let answer = $module::$operation(self, call, input).await;
+                answer.map_err(IamError::from)
+            })+)+
+        }
+    };
+}
+
+handler! {
+    access_keys {
+        create_access_key: CreateAccessKeyRequest => CreateAccessKeyResponse,
+        delete_access_key: DeleteAccessKeyRequest => (),
+        get_access_key_last_used: GetAccessKeyLastUsedRequest => GetAccessKeyLastUsedResponse,
+        list_access_keys: ListAccessKeysRequest => ListAccessKeysResponse,
+        update_access_key: UpdateAccessKeyRequest => (),
+    }
+    attached_policies {
+        attach_group_policy: AttachGroupPolicyRequest => (),
+        attach_role_policy: AttachRolePolicyRequest => (),
+        attach_user_policy: AttachUserPolicyRequest => (),
+        detach_group_policy: DetachGroupPolicyRequest => (),
+        detach_role_policy: DetachRolePolicyRequest => (),
+        detach_user_policy: DetachUserPolicyRequest => (),
+        list_attached_group_policies: ListAttachedGroupPoliciesRequest => ListAttachedGroupPoliciesResponse,
+        list_attached_role_policies: ListAttachedRolePoliciesRequest => ListAttachedRolePoliciesResponse,
+        list_attached_user_policies: ListAttachedUserPoliciesRequest => ListAttachedUserPoliciesResponse,
+    }
+    boundaries {
+        delete_role_permissions_boundary: DeleteRolePermissionsBoundaryRequest => (),
+        delete_user_permissions_boundary: DeleteUserPermissionsBoundaryRequest => (),
+        put_role_permissions_boundary: PutRolePermissionsBoundaryRequest => (),
+        put_user_permissions_boundary: PutUserPermissionsBoundaryRequest => (),
+    }
+    group_members {
+        add_user_to_group: AddUserToGroupRequest => (),
+        list_groups_for_user: ListGroupsForUserRequest => ListGroupsForUserResponse,
+        remove_user_from_group: RemoveUserFromGroupRequest => (),
+    }
+    groups {
+        create_group: CreateGroupRequest => CreateGroupResponse,
+        delete_group: DeleteGroupRequest => (),
+        get_group: GetGroupRequest => GetGroupResponse,
+        list_groups: ListGroupsRequest => ListGroupsResponse,
+        update_group: UpdateGroupRequest => (),
+    }
+    inline_policies {
+        delete_group_policy: DeleteGroupPolicyRequest => (),
+        delete_role_policy: DeleteRolePolicyRequest => (),
+        delete_user_policy: DeleteUserPolicyRequest => (),
+        get_group_policy: GetGroupPolicyRequest => GetGroupPolicyResponse,
+        get_role_policy: GetRolePolicyRequest => GetRolePolicyResponse,
+        get_user_policy: GetUserPolicyRequest => GetUserPolicyResponse,
+        list_group_policies: ListGroupPoliciesRequest => ListGroupPoliciesResponse,
+        list_role_policies: ListRolePoliciesRequest => ListRolePoliciesResponse,
+        list_user_policies: ListUserPoliciesRequest => ListUserPoliciesResponse,
+        put_group_policy: PutGroupPolicyRequest => (),
+        put_role_policy: PutRolePolicyRequest => (),
+        put_user_policy: PutUserPolicyRequest => (),
+    }
+    instance_profiles {
+        add_role_to_instance_profile: AddRoleToInstanceProfileRequest => (),
+        create_instance_profile: CreateInstanceProfileRequest => CreateInstanceProfileResponse,
+        delete_instance_profile: DeleteInstanceProfileRequest => (),
+        get_instance_profile: GetInstanceProfileRequest => GetInstanceProfileResponse,
+        list_instance_profiles: ListInstanceProfilesRequest => ListInstanceProfilesResponse,
+        list_instance_profiles_for_role: ListInstanceProfilesForRoleRequest => ListInstanceProfilesForRoleResponse,
+        remove_role_from_instance_profile: RemoveRoleFromInstanceProfileRequest => (),
+    }
+    managed_policies {
+        create_policy: CreatePolicyRequest => CreatePolicyResponse,
+        delete_policy: DeletePolicyRequest => (),
+        get_policy: GetPolicyRequest => GetPolicyResponse,
+        list_entities_for_policy: ListEntitiesForPolicyRequest => ListEntitiesForPolicyResponse,
+        list_policies: ListPoliciesRequest => ListPoliciesResponse,
+    }
+    policy_versions {
+        create_policy_version: CreatePolicyVersionRequest => CreatePolicyVersionResponse,
+        delete_policy_version: DeletePolicyVersionRequest => (),
+        get_policy_version: GetPolicyVersionRequest => GetPolicyVersionResponse,
+        list_policy_versions: ListPolicyVersionsRequest => ListPolicyVersionsResponse,
+        set_default_policy_version: SetDefaultPolicyVersionRequest => (),
+    }
+    roles {
+        create_role: CreateRoleRequest => CreateRoleResponse,
+        delete_role: DeleteRoleRequest => (),
+        get_role: GetRoleRequest => GetRoleResponse,
+        list_roles: ListRolesRequest => ListRolesResponse,
+        update_assume_role_policy: UpdateAssumeRolePolicyRequest => (),
+        update_role: UpdateRoleRequest => UpdateRoleResponse,
+        update_role_description: UpdateRoleDescriptionRequest => UpdateRoleDescriptionResponse,
+    }
+    tagging {
+        list_instance_profile_tags: ListInstanceProfileTagsRequest => ListInstanceProfileTagsResponse,
+        list_policy_tags: ListPolicyTagsRequest => ListPolicyTagsResponse,
+        list_role_tags: ListRoleTagsRequest => ListRoleTagsResponse,
+        list_user_tags: ListUserTagsRequest => ListUserTagsResponse,
+        tag_instance_profile: TagInstanceProfileRequest => (),
+        tag_policy: TagPolicyRequest => (),
+        tag_role: TagRoleRequest => (),
+        tag_user: TagUserRequest => (),
+        untag_instance_profile: UntagInstanceProfileRequest => (),
+        untag_policy: UntagPolicyRequest => (),
+        untag_role: UntagRoleRequest => (),
+        untag_user: UntagUserRequest => (),
+    }
+    users {
+        create_user: CreateUserRequest => CreateUserResponse,
+        delete_user: DeleteUserRequest => (),
+        get_user: GetUserRequest => GetUserResponse,
+        list_users: ListUsersRequest => ListUsersResponse,
+        update_user: UpdateUserRequest => (),
+    }
+}

@@ -1,0 +1,14 @@
+//! The operations, by the noun that they are about.
+
+pub mod access_keys;
+pub mod attached_policies;
+pub mod boundaries;
+pub mod group_members;
+pub mod groups;
+pub mod inline_policies;
+pub mod instance_profiles;
+pub mod managed_policies;
+pub mod policy_versions;
+pub mod roles;
+pub mod tagging;
+pub mod users;

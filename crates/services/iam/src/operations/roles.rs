@@ -1,0 +1,289 @@
+//! Roles.
+
+use outport_aws_iam::{
+    CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, GetRoleRequest, GetRoleResponse,
+    ListRolesRequest, ListRolesResponse, UpdateAssumeRolePolicyRequest,
+    UpdateRoleDescriptionRequest, UpdateRoleDescriptionResponse, UpdateRoleRequest,
+    UpdateRoleResponse,
+};
+use outport_identity::{Call, Question, Subject};
+use outport_model::iam::{Policies, Role};
+use outport_policy::PolicyKind;
+use outport_store::{Row, Tables};
+
+use crate::entity::{arn_without_path, look, there};
+use crate::operations::boundaries;
+use crate::page::PageRequest;
+use crate::rejection::Rejection;
+use crate::{IamService, document, ids, quotas, tags, view};
+
+/// Source: API reference, CreateRole, MaxSessionDuration: "If you do not specify a value for this setting, the default
+/// value of one hour is applied."
+const SESSION_DURATION_DEFAULT: u32 = 3_600;
+/// Roles that services have made for themselves. Source: IAM user guide, "Using service-linked roles".
+const SERVICE_PATH: &str = "/aws-service-role/";
+
+pub async fn create_role(
+    service: &IamService,
+    call: &Call,
+    input: CreateRoleRequest,
+) -> Result<CreateRoleResponse, Rejection> {
+    let tags = tags::parse(input.tags)?;
+    let name = input.role_name.unwrap_or_default();
+    let path = input.path.unwrap_or_else(|| "/".to_owned());
+    if path.starts_with(SERVICE_PATH) {
+        // Source: answers as callers report them.
+        return Err(Rejection::InvalidInput(format!(
+            "Cannot create role with path {path}: it is reserved for service-linked roles. Use CreateServiceLinkedRole."
+        )));
+    }
+    let trust_policy = trust(input.assume_role_policy_document, &name)?;
+    let role = Role {
+        account: call.account.clone(),
+        name,
+        path,
+        id: ids::unique("AROA")?,
+        created_at_ms: call.now_ms,
+        trust_policy,
+        description: input.description,
+        max_session_duration: duration(input.max_session_duration),
+        policies: Policies::default(),
+        permissions_boundary: input.permissions_boundary,
+        tags,
+        last_use: None,
+    };
+    let question = Question::new("iam:CreateRole", role.arn())
+        .with_optional("iam:PermissionsBoundary", role.permissions_boundary.clone())
+        .with_request_tags(&role.tags);
+    service
+        .write(
+            call,
+            |_| Subject::from(question.clone()),
+            |tx, ()| {
+                boundaries::check(tx, role.permissions_boundary.as_deref())?;
+                if tx.roles.contains(&role.key()) {
+                    let text = format!("Role with name {} already exists.", role.name);
+                    return Err(Rejection::EntityAlreadyExists(text));
+                }
+                if tx.roles.of_account(&role.account).count() >= quotas::ROLES_PER_ACCOUNT {
+                    return Err(Rejection::quota("RolesPerAccount", quotas::ROLES_PER_ACCOUNT));
+                }
+                tx.put(role.clone());
+                let view = view::role(&role);
+                Ok(CreateRoleResponse {
+                    role: Some(outport_aws_iam::Role { role_last_used: None, ..view }),
+                })
+            },
+        )
+        .await
+}
+
+fn trust(document: Option<String>, role: &str) -> Result<String, Rejection> {
+    document::check(document, PolicyKind::RoleTrust, quotas::TRUST_CHARS, &format!("role {role}"))
+}
+
+/// The model holds it between an hour and twelve.
+fn duration(given: Option<i32>) -> u32 {
+    given.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(SESSION_DURATION_DEFAULT)
+}
+
+pub async fn get_role(
+    service: &IamService,
+    call: &Call,
+    input: GetRoleRequest,
+) -> Result<GetRoleResponse, Rejection> {
+    let name = input.role_name.as_deref().unwrap_or_default();
+    let (_, found) =
+        service.read(call, |tables| look::<Role>(tables, &call.account, name, "iam:GetRole"))?;
+    Ok(GetRoleResponse { role: Some(view::role(&*there(found, name)?)) })
+}
+
+pub async fn list_roles(
+    service: &IamService,
+    call: &Call,
+    input: ListRolesRequest,
+) -> Result<ListRolesResponse, Rejection> {
+    let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
+    let prefix = input.path_prefix.as_deref().unwrap_or("/");
+    let ask = |_: &Tables| {
+        let resource = arn_without_path(&call.account, "role", "");
+        Subject::from(Question::new("iam:ListRoles", resource))
+    };
+    let (tables, ()) = service.read(call, ask)?;
+    let roles = tables.roles.of_account(&call.account);
+    let roles = roles.filter(|role| role.path.starts_with(prefix));
+    let page = page.take(roles.map(|role| (role.key().name.to_string(), view::role_in_list(role))));
+    Ok(ListRolesResponse {
+        is_truncated: page.is_truncated(),
+        roles: Some(page.items),
+        marker: page.marker,
+    })
+}
+
+pub async fn update_assume_role_policy(
+    service: &IamService,
+    call: &Call,
+    input: UpdateAssumeRolePolicyRequest,
+) -> Result<(), Rejection> {
+    let name = input.role_name.as_deref().unwrap_or_default();
+    let trust_policy = trust(input.policy_document, name)?;
+    update(service, call, "iam:UpdateAssumeRolePolicy", name, |role| {
+        role.trust_policy = trust_policy;
+    })
+    .await
+    .map(drop)
+}
+
+pub async fn update_role(
+    service: &IamService,
+    call: &Call,
+    input: UpdateRoleRequest,
+) -> Result<UpdateRoleResponse, Rejection> {
+    let name = input.role_name.as_deref().unwrap_or_default();
+    update(service, call, "iam:UpdateRole", name, |role| {
+        if input.description.is_some() {
+            role.description = input.description;
+        }
+        if input.max_session_duration.is_some() {
+            role.max_session_duration = duration(input.max_session_duration);
+        }
+    })
+    .await?;
+    Ok(UpdateRoleResponse {})
+}
+
+pub async fn update_role_description(
+    service: &IamService,
+    call: &Call,
+    input: UpdateRoleDescriptionRequest,
+) -> Result<UpdateRoleDescriptionResponse, Rejection> {
+    let name = input.role_name.as_deref().unwrap_or_default();
+    let role = update(service, call, "iam:UpdateRoleDescription", name, |role| {
+        role.description = input.description;
+    })
+    .await?;
+    Ok(UpdateRoleDescriptionResponse { role: Some(view::role(&role)) })
+}
+
+async fn update(
+    service: &IamService,
+    call: &Call,
+    action: &'static str,
+    name: &str,
+    change: impl FnOnce(&mut Role),
+) -> Result<Role, Rejection> {
+    let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, action);
+    service
+        .write(call, ask, |tx, found| {
+            let role = there(found, name)?;
+            check_own(&role)?;
+            let mut role = Role::clone(&role);
+            change(&mut role);
+            tx.put(role.clone());
+            Ok(role)
+        })
+        .await
+}
+
+/// # Errors
+/// `UnmodifiableEntity`. Source: answers as callers report them.
+pub(super) fn check_own(role: &Role) -> Result<(), Rejection> {
+    if role.path.starts_with(SERVICE_PATH) {
+        return Err(Rejection::UnmodifiableEntity(format!(
+            "Cannot perform the operation on the protected role '{}' - this role is only modifiable by AWS",
+            role.name
+        )));
+    }
+    Ok(())
+}
+
+pub async fn delete_role(
+    service: &IamService,
+    call: &Call,
+    input: DeleteRoleRequest,
+) -> Result<(), Rejection> {
+    let name = input.role_name.as_deref().unwrap_or_default();
+    let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, "iam:DeleteRole");
+    service
+        .write_always(call, ask, |tx, found| {
+            let role = there(found, name)?;
+            check_own(&role)?;
+            let profiles = tx.instance_profiles.with_role(&role.key());
+            let hangs = [
+                (!profiles.is_empty(), "must remove roles from instance profile first"),
+                (!role.policies.attached.is_empty(), "must detach all policies first"),
+                (!role.policies.inline.is_empty(), "must delete policies first"),
+            ];
+            if let Some((_, first)) = hangs.iter().find(|(hangs, _)| *hangs) {
+                return Err(Rejection::DeleteConflict(format!("Cannot delete entity, {first}.")));
+            }
+            tx.remove::<Role>(&role.key());
+            Ok(())
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{ALLOWS, TRUSTS_TASKS, World, texts_of};
+
+    const APP: (&str, &str) = ("RoleName", "app");
+    const TRUST: (&str, &str) = ("AssumeRolePolicyDocument", TRUSTS_TASKS);
+
+    #[tokio::test]
+    async fn a_role_is_made_shown_and_changed() {
+        let world = World::new();
+        let made = world.call("CreateRole", &[APP, TRUST, ("Path", "/team/")]).await;
+        World::has(&made, &[("Arn", &["arn:aws:iam::000000000000:role/team/app"])]);
+        let shown = world.call("GetRole", &[APP]).await;
+        World::has(&shown, &[("MaxSessionDuration", &["3600"]), ("RoleName", &["app"])]);
+        let document = &texts_of(&shown, "AssumeRolePolicyDocument")[0];
+        assert!(document.starts_with("%7B%22Version%22%3A%222012-10-17%22%2C"), "{document}");
+        let change = [APP, ("Description", "of the app"), ("MaxSessionDuration", "7200")];
+        world.call("UpdateRole", &change).await;
+        let shown = world.call("GetRole", &[APP]).await;
+        World::has(&shown, &[("MaxSessionDuration", &["7200"]), ("Description", &["of the app"])]);
+        let text = "Role with name app already exists.";
+        world.refuses("CreateRole", &[APP, TRUST], "EntityAlreadyExists", text).await;
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_no_trust_policy_is_refused() {
+        let world = World::new();
+        let wrong = [APP, ("AssumeRolePolicyDocument", ALLOWS)];
+        let (status, answer) = world.reply("CreateRole", &wrong).await;
+        assert_eq!(
+            (status, texts_of(&answer, "Code")),
+            (400, vec!["MalformedPolicyDocument".into()])
+        );
+        let unknown = ("PermissionsBoundary", "arn:aws:iam::000000000000:policy/none");
+        let text =
+            "Scope ARN: arn:aws:iam::000000000000:policy/none does not exist or is not attachable.";
+        world.refuses("CreateRole", &[APP, TRUST, unknown], "NoSuchEntity", text).await;
+    }
+
+    #[tokio::test]
+    async fn what_hangs_on_a_role_goes_first() {
+        let world = World::new();
+        world.call("CreateRole", &[APP, TRUST]).await;
+        let profile = ("InstanceProfileName", "nodes");
+        world.call("CreateInstanceProfile", &[profile]).await;
+        world.call("AddRoleToInstanceProfile", &[profile, APP]).await;
+        let shown = world.call("ListInstanceProfilesForRole", &[APP]).await;
+        World::has(&shown, &[("InstanceProfileName", &["nodes"]), ("RoleName", &["app"])]);
+        let text = "Cannot delete entity, must remove roles from instance profile first.";
+        world.refuses("DeleteRole", &[APP], "DeleteConflict", text).await;
+        world.call("RemoveRoleFromInstanceProfile", &[profile, APP]).await;
+        let policy =
+            ("PolicyArn", "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy");
+        world.call("AttachRolePolicy", &[APP, policy]).await;
+        let attached = world.call("ListAttachedRolePolicies", &[APP]).await;
+        World::has(&attached, &[("PolicyName", &["AmazonECSTaskExecutionRolePolicy"])]);
+        let text = "Cannot delete entity, must detach all policies first.";
+        world.refuses("DeleteRole", &[APP], "DeleteConflict", text).await;
+        world.call("DetachRolePolicy", &[APP, policy]).await;
+        let text = format!("Policy {} was not found.", policy.1);
+        world.refuses("DetachRolePolicy", &[APP, policy], "NoSuchEntity", &text).await;
+        world.call("DeleteRole", &[APP]).await;
+    }
+}

@@ -1,0 +1,24 @@
+//! How much of what there may be. Source: "IAM and AWS STS quotas": those that AWS raises on request at their maximum, those
+//! that it never raises as they are.
+
+pub const ACCESS_KEYS_PER_USER: usize = 2;
+pub const GROUPS_PER_USER: usize = 10;
+/// Managed policies that are attached to one user, group or role.
+pub const ATTACHED_POLICIES: usize = 20;
+/// Versions of one managed policy.
+pub const POLICY_VERSIONS: usize = 5;
+pub const POLICIES_PER_ACCOUNT: usize = 5_000;
+pub const ROLES_PER_ACCOUNT: usize = 5_000;
+pub const USERS_PER_ACCOUNT: usize = 5_000;
+pub const GROUPS_PER_ACCOUNT: usize = 500;
+pub const INSTANCE_PROFILES_PER_ACCOUNT: usize = 5_000;
+/// Characters without white space of all inline policies of one user.
+pub const INLINE_CHARS_USER: usize = 2_048;
+/// The same of a group.
+pub const INLINE_CHARS_GROUP: usize = 5_120;
+/// The same of a role.
+pub const INLINE_CHARS_ROLE: usize = 10_240;
+/// Characters without white space of a managed policy.
+pub const MANAGED_CHARS: usize = 6_144;
+/// Characters without white space of a trust policy.
+pub const TRUST_CHARS: usize = 4_096;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use outport_model::{AccountId, Arn};
 
-use crate::question::ANY_RESOURCE;
+use crate::question::{ANY_RESOURCE, ResourcePolicy};
 use crate::{Principal, RequestContext, Session};
 
 /// All that a decision may depend on.
@@ -25,33 +25,21 @@ pub struct AuthorizationRequest<'a> {
     pub resource: &'a str,
     /// Every condition key of the request.
     pub context: RequestContext<'a>,
+    /// The policy of the resource, if it has one.
+    pub resource_policy: Option<&'a ResourcePolicy>,
 }
 
 /// Knows what principals may do. It may be slow, and its answer holds for the request that was asked about only.
 pub trait PermissionSource: fmt::Debug + Send + Sync {
-    fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision;
+    /// # Errors
+    /// [`Denied`], with AWS's text.
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Result<(), Denied>;
 }
 
 /// The root of an account may do everything with what is its account's, and with what belongs to no account. Nobody else
 /// may do anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountRoots;
-
-/// The answer, with its reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    Allowed,
-    Refused(RefusalReason),
-}
-
-/// Why not. Each reason has its words in AWS's access denied messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalReason {
-    /// Nothing that is attached to the principal says yes.
-    NoIdentityBasedPolicy,
-    /// The resource belongs to another account and does not say yes either.
-    NoResourceBasedPolicy,
-}
 
 /// A refusal as the caller reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,54 +65,51 @@ pub(crate) fn needs_no_permission(action: &str) -> bool {
 }
 
 impl PermissionSource for AccountRoots {
-    fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision {
-        match request.principal {
-            Principal::Root { account } => decide_for_root(account, request),
-            _ => Decision::Refused(RefusalReason::NoIdentityBasedPolicy),
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
+        let Principal::Root { account } = request.principal else {
+            return Err(Denied::by_no_identity_based_policy(request));
+        };
+        match request.owner() {
+            Some(owner) if owner == *account => Ok(()),
+            // Nobody acts in an account that is not their own.
+            Some(_) if request.resource != ANY_RESOURCE => {
+                Err(Denied::without_a_yes(request, "resource-based"))
+            }
+            _ => Err(Denied::by_no_identity_based_policy(request)),
         }
     }
 }
 
-fn decide_for_root(account: &AccountId, request: &AuthorizationRequest<'_>) -> Decision {
-    if request.resource == ANY_RESOURCE {
-        return if request.account == account {
-            Decision::Allowed
-        } else {
-            // Nobody acts in an account that is not their own.
-            Decision::Refused(RefusalReason::NoIdentityBasedPolicy)
-        };
-    }
-    let Some(arn) = Arn::parse(request.resource) else {
-        // A resource that is no ARN belongs to nobody that could be asked.
-        return Decision::Refused(RefusalReason::NoIdentityBasedPolicy);
-    };
-    let is_everyones = arn.account().is_empty() || arn.account() == ACCOUNT_OF_AWS;
-    if is_everyones || arn.account() == account.as_str() {
-        Decision::Allowed
-    } else {
-        Decision::Refused(RefusalReason::NoResourceBasedPolicy)
+impl AuthorizationRequest<'_> {
+    /// The account whose the resource is: for an action without one, the account that is called; for what belongs to
+    /// everyone, the principal's own. `None`: a resource that is no ARN belongs to nobody that could be asked.
+    pub fn owner(&self) -> Option<AccountId> {
+        if self.resource == ANY_RESOURCE {
+            return Some(self.account.clone());
+        }
+        let arn = Arn::parse(self.resource)?;
+        let is_everyones = arn.account().is_empty() || arn.account() == ACCOUNT_OF_AWS;
+        let own = || self.principal.account().clone();
+        Some(if is_everyones { own() } else { AccountId::new(arn.account()) })
     }
 }
 
-impl Decision {
-    /// Turns a refusal into AWS's text. Source: IAM user guide, "Troubleshoot access denied error
-    /// messages".
-    ///
-    /// # Errors
-    /// [`Denied`] unless allowed.
-    pub fn into_result(self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
-        let kind = match self {
-            Decision::Allowed => return Ok(()),
-            Decision::Refused(RefusalReason::NoIdentityBasedPolicy) => "identity-based",
-            Decision::Refused(RefusalReason::NoResourceBasedPolicy) => "resource-based",
-        };
+impl Denied {
+    /// AWS's text for a refusal because nothing says yes that has to. `kind`: `identity-based` or `resource-based`.
+    /// Source: IAM user guide, "Troubleshoot access denied error messages".
+    fn without_a_yes(request: &AuthorizationRequest<'_>, kind: &str) -> Self {
         let AuthorizationRequest { principal, action, resource, .. } = request;
         let message = format!(
             "User: {} is not authorized to perform: {action} on resource: {resource} because no \
              {kind} policy allows the {action} action",
             principal.arn()
         );
-        Err(Denied { message })
+        Self { message }
+    }
+
+    /// Nothing that is attached to the principal says yes.
+    pub fn by_no_identity_based_policy(request: &AuthorizationRequest<'_>) -> Self {
+        Self::without_a_yes(request, "identity-based")
     }
 }
 
@@ -142,8 +127,9 @@ mod tests {
             action,
             resource,
             context: RequestContext { of_request: &nothing, of_question: &nothing },
+            resource_policy: None,
         };
-        let result = AccountRoots.decide(&request).into_result(&request);
+        let result = AccountRoots.decide(&request);
         assert_eq!(result.map_err(|denied| denied.message), expected.map_err(str::to_owned));
     }
 

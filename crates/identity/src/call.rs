@@ -105,7 +105,7 @@ impl Call {
 
     fn ask(&self, questions: &[Question]) -> Result<(), Denied> {
         let of_request = self.condition_keys();
-        for Question { action, resource, context } in questions {
+        for Question { action, resource, context, resource_policy } in questions {
             if needs_no_permission(action) {
                 continue;
             }
@@ -117,8 +117,9 @@ impl Call {
                 action,
                 resource,
                 context,
+                resource_policy: resource_policy.as_ref(),
             };
-            self.permissions.decide(&request).into_result(&request)?;
+            self.permissions.decide(&request)?;
         }
         Ok(())
     }

@@ -17,20 +17,20 @@ mod condition_context;
 mod principal;
 mod question;
 mod sealed_token;
+mod session_token;
 pub mod sigv4;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use access_key::{AccessKeyId, Credential, CredentialSource, SecretAccessKey};
 pub use arrival::Arrival;
-pub use authorization::{
-    AccountRoots, AuthorizationRequest, Decision, Denied, PermissionSource, RefusalReason,
-};
+pub use authorization::{AccountRoots, AuthorizationRequest, Denied, PermissionSource};
 pub use call::{Call, RequestId};
 pub use condition_context::{ConditionContext, ConditionValue, RequestContext};
 pub use principal::{Caller, FederatingUser, Principal, Session};
-pub use question::{ANY_RESOURCE, Authorized, Changed, Question, Subject};
+pub use question::{ANY_RESOURCE, Authorized, Changed, Question, ResourcePolicy, Subject};
 pub use sealed_token::{
     Claims, Purpose, SEAL_NONCE_BYTES, SEALED_TOKEN_CHARS_MAX, Sealer, TokenError,
 };
+pub use session_token::SessionToken;
 pub use sigv4::SignatureError;

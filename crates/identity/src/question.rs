@@ -25,11 +25,31 @@ pub struct Question {
     pub resource: String,
     /// The condition keys of the action and of its resource.
     pub context: ConditionContext,
+    /// The policy of the resource, if it has one: a fact of the resource, as its tags are.
+    pub resource_policy: Option<ResourcePolicy>,
+}
+
+/// The policy of a resource: a document, and what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourcePolicy {
+    /// It is one of two ways to a yes.
+    Ordinary(String),
+    /// The same, of a repository of ECR: it names no resource.
+    Repository(String),
+    /// Who may assume a role. Without its yes, it is no.
+    RoleTrust(String),
+    /// Of a key of KMS. Without its yes, it is no.
+    Key(String),
 }
 
 impl Question {
     pub fn new(action: &'static str, resource: impl Into<String>) -> Self {
-        Self { action, resource: resource.into(), context: ConditionContext::new() }
+        Self {
+            action,
+            resource: resource.into(),
+            context: ConditionContext::new(),
+            resource_policy: None,
+        }
     }
 
     /// About an action that knows no resource.
@@ -51,6 +71,13 @@ impl Question {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// Adds the policy of the resource.
+    #[must_use]
+    pub fn with_resource_policy(mut self, policy: Option<ResourcePolicy>) -> Self {
+        self.resource_policy = policy;
+        self
     }
 
     /// Adds the tags that the request brings.

@@ -38,6 +38,8 @@ pub struct Purpose(&'static str);
 impl Purpose {
     /// The password that `ecr:GetAuthorizationToken` gives out.
     pub const REGISTRY_PASSWORD: Purpose = Purpose("registry-password");
+    /// `SessionToken` of temporary credentials.
+    pub const SESSION: Purpose = Purpose("session");
     /// `nextToken` of a paginated operation.
     pub const NEXT_TOKEN: Purpose = Purpose("next-token");
 

@@ -9,7 +9,7 @@ use outport_model::{AccountId, Region};
 
 use crate::{
     AccessKeyId, AccountRoots, Arrival, AuthorizationRequest, Call, Caller, ConditionContext,
-    Decision, PermissionSource, Principal, RefusalReason, RequestId,
+    Denied, PermissionSource, Principal, RequestId,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -103,7 +103,7 @@ impl fmt::Debug for WatchedPermissions {
 }
 
 impl PermissionSource for WatchedPermissions {
-    fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision {
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
         let mut context = request.context.of_question.clone();
         for (key, value) in request.context.of_request.iter() {
             context.set(key, value.clone());
@@ -112,11 +112,7 @@ impl PermissionSource for WatchedPermissions {
         let asked = Asked { action, resource, context };
         let is_allowed = (lock(&self.decide))(&asked);
         lock(&self.asked).push(asked);
-        if is_allowed {
-            Decision::Allowed
-        } else {
-            Decision::Refused(RefusalReason::NoIdentityBasedPolicy)
-        }
+        if is_allowed { Ok(()) } else { Err(Denied::by_no_identity_based_policy(request)) }
     }
 }
 

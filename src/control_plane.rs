@@ -12,18 +12,21 @@ use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
 use outport_front_door::{FrontDoor, Limits};
-use outport_identity::{AccessKeyId, AccountRoots, Credential, Principal, Sealer, SecretAccessKey};
+use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
 use outport_image_registry::HostIntegration;
+use outport_keyring::Keyring;
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
 use outport_node_agent::PublishScope;
 use outport_node_protocol::{DOOR_VERSION, Registered};
+use outport_permissions::{StoredCredentials, StoredPermissions};
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
 use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
 use outport_service_ecs::task_definition::Workloads;
 use outport_service_ecs::{EcsService, default_cluster};
+use outport_service_iam::IamService;
 use outport_service_logs::LogsService;
 use outport_service_sts::StsService;
 use outport_store::Store;
@@ -46,7 +49,7 @@ use crate::parts::Parts;
 use crate::published_ports;
 use crate::registry_door::at_the_door;
 use crate::service_manager;
-use crate::services::{Iam, Served};
+use crate::services::Served;
 use crate::stop_signal::StopSignal;
 use crate::summary::{self, Offered};
 use crate::tls::{self, ListenerTls, NodeSigner, NodesAtTheDoor};
@@ -54,8 +57,8 @@ use crate::upkeep;
 use crate::vpc_range;
 
 /// What a start has made in the data directory once it got as far as this, and the next does not make anew.
-const MADE: [&str; 7] =
-    ["control", "logs", "registry", "tls", "join-token", "root-key", "sealing-key"];
+const MADE: [&str; 8] =
+    ["control", "logs", "registry", "tls", "join-token", "root-key", "sealing-key", "master-key"];
 
 /// The node in the same process.
 pub struct OwnNode {
@@ -130,6 +133,7 @@ impl ControlPlane {
             settings.default_vpc_cidr = Some(cidr.to_string());
         });
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
+        let keyring = Arc::new(Keyring::new(&data_dir.master_key()?, &[]));
         data_dir.remember(&MADE);
         let own_registry = tls.own_registry(options, address);
 
@@ -163,13 +167,14 @@ impl ControlPlane {
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
         // One for both doors, so that both answer alike.
-        let permissions = Arc::new(AccountRoots);
-        let credential = Arc::new(Credential {
-            access_key_id: AccessKeyId::new(&key.access_key_id),
-            secret_access_key: SecretAccessKey::new(&key.secret_access_key),
-            principal: Principal::root(scope.account.clone()),
-            session: None,
-        });
+        let permissions = Arc::new(StoredPermissions::new(store.clone()));
+        let root = Credential::long_term(
+            AccessKeyId::new(&key.access_key_id),
+            SecretAccessKey::new(&key.secret_access_key),
+            Principal::root(scope.account.clone()),
+        );
+        let credentials =
+            Arc::new(StoredCredentials::new(root, store.clone(), sealer.clone(), keyring.clone()));
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))
             .merge(published_ports::router(own_node))
@@ -179,7 +184,7 @@ impl ControlPlane {
                     registry.clone(),
                     Arc::new(EcrAuthorizer::new(
                         sealer.clone(),
-                        credential.clone(),
+                        credentials.clone(),
                         permissions.clone(),
                         passwords,
                     )),
@@ -187,7 +192,7 @@ impl ControlPlane {
                 ),
                 body_memory.clone(),
             ));
-        let door = FrontDoor::builder(scope.region.clone(), credential.clone())
+        let door = FrontDoor::builder(scope.region.clone(), credentials.clone())
             .permissions(permissions)
             .service(Arc::new(Served(EcsService::new(
                 store.clone(),
@@ -197,13 +202,13 @@ impl ControlPlane {
             .service(Arc::new(Served(EcrService::new(
                 registry.clone(),
                 RegistryAddress::new(own_registry),
-                sealer,
-                credential,
+                sealer.clone(),
+                credentials,
             ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
-            .service(Arc::new(Served(StsService::new())))
+            .service(Arc::new(Served(StsService::new(store.clone(), sealer))))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
-            .service(Arc::new(Iam))
+            .service(Arc::new(Served(IamService::new(store.clone(), keyring))))
             .reserved(reserved)
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())

@@ -196,10 +196,19 @@ impl DataDir {
 
     /// The key that seals what is handed out and must come back unchanged.
     pub fn sealing_key(&self) -> Result<[u8; SECRET_BYTES]> {
-        self.check("sealing-key")?;
-        let text = read_or_make(&self.path.join("sealing-key"), || random_hex(SECRET_BYTES))?;
+        self.key("sealing-key")
+    }
+
+    /// The key that secrets are sealed with which the store keeps.
+    pub fn master_key(&self) -> Result<[u8; SECRET_BYTES]> {
+        self.key("master-key")
+    }
+
+    fn key(&self, name: &str) -> Result<[u8; SECRET_BYTES]> {
+        self.check(name)?;
+        let text = read_or_make(&self.path.join(name), || random_hex(SECRET_BYTES))?;
         let bytes = hex::decode(&text).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.context("the file sealing-key of the data directory is damaged")
+        bytes.with_context(|| format!("the file {name} of the data directory is damaged"))
     }
 
     /// Tells `outport env` where the running control plane is. What says so already is not written again:

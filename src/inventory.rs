@@ -21,7 +21,7 @@ const INSTANCE: &str = "instance ";
 const OF_THE_FILE_SYSTEM: &str = "lost+found";
 
 /// Names below a data directory, and what is lost without each.
-const LOST: [(&str, &str); 8] = [
+const LOST: [(&str, &str); 9] = [
     ("control", "all state is lost then, and nodes end what they run"),
     ("registry", "all repositories and images are lost then"),
     ("logs", "all log events are lost then"),
@@ -29,6 +29,10 @@ const LOST: [(&str, &str); 8] = [
     ("join-token", "machines that are to join need the new one then"),
     ("root-key", "clients need the new key then"),
     ("sealing-key", "the registry passwords that were given out are worth nothing then"),
+    (
+        "master-key",
+        "nothing that was sealed with it can be read then: access keys of users stop working",
+    ),
     ("node/node-id", "this machine is another node then, and what it runs ends"),
 ];
 

@@ -31,24 +31,7 @@ served! {
     outport_service_ec2::Ec2Service => outport_aws_ec2,
     outport_service_ecr::EcrService => outport_aws_ecr,
     outport_service_ecs::EcsService => outport_aws_ecs,
+    outport_service_iam::IamService => outport_aws_iam,
     outport_service_logs::LogsService => outport_aws_logs,
     outport_service_sts::StsService => outport_aws_sts,
-}
-
-/// IAM has no operation of its own yet: its clients are told so in their own protocol.
-pub struct Iam;
-
-impl AwsService for Iam {
-    fn model(&self) -> &'static ServiceModel {
-        &outport_aws_iam::MODEL
-    }
-
-    fn call<'a>(
-        &'a self,
-        _: &'a Call,
-        operation: &'a str,
-        _: &'a mut Exchange<'_>,
-    ) -> BoxFuture<'a, Result<(), WireError>> {
-        Box::pin(async move { Err(outport_aws_iam::MODEL.refuse_operation(operation)) })
-    }
 }

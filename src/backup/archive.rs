@@ -25,10 +25,18 @@ use crate::manual;
 use crate::parts::Parts;
 
 /// Files of the data directory itself. `lock` and `endpoint` are made by each start.
-const FILES: [&str; 7] =
-    ["format", "instance", "root-key", "join-token", "sealing-key", "made", "settings"];
+const FILES: [&str; 8] = [
+    "format",
+    "instance",
+    "root-key",
+    "join-token",
+    "sealing-key",
+    "master-key",
+    "made",
+    "settings",
+];
 /// Without which a copy would be another installation.
-const KEYS: [&str; 3] = ["root-key", "join-token", "sealing-key"];
+const KEYS: [&str; 4] = ["root-key", "join-token", "sealing-key", "master-key"];
 /// Who the node of this machine is.
 const NODE_FILES: [&str; 2] = ["node/node-id", "node/identity.pem"];
 const TLS: &str = "tls";

@@ -164,7 +164,7 @@ def test_one_that_is_stopped_is_backed_up_and_a_copy_is_what_it_was(binary, stop
     assert done.returncode == 0, done.stderr
     other = tmp_path / "other"
     restored(binary, file, other)
-    for name in ("instance", "root-key", "join-token", "sealing-key", "made", "settings",
+    for name in ("instance", "root-key", "join-token", "sealing-key", "master-key", "made", "settings",
                  "tls/authority.pem"):
         assert (other / name).read_bytes() == (stopped.data_dir / name).read_bytes(), name
         assert (other / name).stat().st_mode & 0o777 == 0o600

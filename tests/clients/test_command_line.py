@@ -19,7 +19,7 @@ def test_up_says_that_it_is_ready_and_env_names_it(outport):
     assert env["AWS_ENDPOINT_URL"] == outport.url
     assert env["AWS_REGION"] == env["AWS_DEFAULT_REGION"] == "us-east-1"
     assert env["AWS_ACCESS_KEY_ID"] and env["AWS_SECRET_ACCESS_KEY"]
-    for name in ("root-key", "join-token", "sealing-key", "endpoint"):
+    for name in ("root-key", "join-token", "sealing-key", "master-key", "endpoint"):
         mode = stat.S_IMODE((outport.data_dir / name).stat().st_mode)
         assert mode == 0o600, name
     with urllib.request.urlopen(f"{outport.url}/_outport/metrics") as answer:

@@ -115,7 +115,7 @@ def test_damage_is_refused_and_mended_by_putting_back(killed, name, damage):
 
 
 @pytest.mark.parametrize("name", [
-    "control", "registry", "logs", "instance", "root-key", "sealing-key", "tls", "join-token"])
+    "control", "registry", "logs", "instance", "root-key", "sealing-key", "master-key", "tls", "join-token"])
 def test_what_is_gone_as_a_whole_is_not_made_anew(killed, name):
     outport, path = killed, killed.data_dir / name
     aside = killed.directory / "aside"

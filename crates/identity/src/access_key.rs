@@ -2,13 +2,39 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::{Caller, Principal, Session, SignatureError};
 
 /// `AKIA…`: the public half of a key pair. Tools for local endpoints send any non-empty text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessKeyId(String);
 
+/// Random bytes of an access key id.
+pub const ACCESS_KEY_ID_RANDOM_BYTES: usize = 16;
+/// Random bytes of a secret.
+pub const SECRET_RANDOM_BYTES: usize = 30;
+/// What the ids of IAM are made of behind their prefix.
+const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// `prefix` and a character for each random byte: an id as IAM makes them.
+pub fn unique_id(prefix: &str, random: &[u8]) -> String {
+    let digit = |byte: &u8| char::from(ID_ALPHABET[usize::from(*byte) % ID_ALPHABET.len()]);
+    prefix.chars().chain(random.iter().map(digit)).collect()
+}
+
 impl AccessKeyId {
+    /// A new long-term key: `AKIA…`, 20 characters.
+    pub fn long_term(random: [u8; ACCESS_KEY_ID_RANDOM_BYTES]) -> Self {
+        Self(unique_id("AKIA", &random))
+    }
+
+    /// A new temporary key: `ASIA…`, 20 characters.
+    pub fn temporary(random: [u8; ACCESS_KEY_ID_RANDOM_BYTES]) -> Self {
+        Self(unique_id("ASIA", &random))
+    }
+
     /// Takes the text as it is.
     pub fn new(text: impl Into<String>) -> Self {
         AccessKeyId(text.into())
@@ -31,6 +57,11 @@ impl fmt::Display for AccessKeyId {
 pub struct SecretAccessKey(String);
 
 impl SecretAccessKey {
+    /// A new secret, 40 characters.
+    pub fn from_random(random: [u8; SECRET_RANDOM_BYTES]) -> Self {
+        Self(STANDARD.encode(random))
+    }
+
     /// Takes the text as it is.
     pub fn new(text: impl Into<String>) -> Self {
         SecretAccessKey(text.into())
@@ -105,5 +136,19 @@ impl CredentialSource for Credential {
         } else {
             Err(SignatureError::UnknownAccessKey)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_keys_have_the_form_of_awss() {
+        let (one, other) = ([0; 16], [255; 16]);
+        assert_eq!(AccessKeyId::long_term(one).as_str(), "AKIAAAAAAAAAAAAAAAAA");
+        assert_eq!(AccessKeyId::temporary(other).as_str(), "ASIA7777777777777777");
+        assert_eq!(SecretAccessKey::from_random([7; 30]).expose().len(), 40);
+        assert_eq!(unique_id("AIDA", &[1; 17]).len(), 21);
     }
 }

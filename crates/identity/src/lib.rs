@@ -22,7 +22,10 @@ pub mod sigv4;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use access_key::{AccessKeyId, Credential, CredentialSource, SecretAccessKey};
+pub use access_key::{
+    ACCESS_KEY_ID_RANDOM_BYTES, AccessKeyId, Credential, CredentialSource, SECRET_RANDOM_BYTES,
+    SecretAccessKey, unique_id,
+};
 pub use arrival::Arrival;
 pub use authorization::{AccountRoots, AuthorizationRequest, Denied, PermissionSource};
 pub use call::{Call, RequestId};

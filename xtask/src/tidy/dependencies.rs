@@ -34,6 +34,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["acknowledged", "backup", "free-space", "model"]),
     // The store behind questions of permission: who answers requests shares it.
     ("guarded-store", &["identity", "store"]),
+    // IAM's rows as answers to questions; the service that changes those rows does not answer them.
+    ("permissions", &["aws-managed-policies", "identity", "keyring", "model", "policy", "store"]),
+    (
+        "service-iam",
+        &[
+            "aws-iam",
+            "aws-managed-policies",
+            "aws-wire",
+            "guarded-store",
+            "identity",
+            "keyring",
+            "model",
+            "permissions",
+            "policy",
+            "store",
+        ],
+    ),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),

@@ -6,7 +6,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use outport_aws_sts::{
-    GetCallerIdentityRequest, GetCallerIdentityResponse, MODEL, StsError, StsHandler, dispatch,
+    AssumeRoleRequest, AssumeRoleResponse, GetAccessKeyInfoRequest, GetAccessKeyInfoResponse,
+    GetCallerIdentityRequest, GetCallerIdentityResponse, GetFederationTokenRequest,
+    GetFederationTokenResponse, GetSessionTokenRequest, GetSessionTokenResponse, MODEL, StsError,
+    StsHandler, dispatch,
 };
 use outport_aws_wire::{Exchange, Protocol, Reply, Request, WireError};
 
@@ -33,6 +36,38 @@ impl StsHandler<Caller> for Identity {
             account: Some(caller.account.clone()),
             ..Default::default()
         })
+    }
+
+    async fn assume_role(
+        &self,
+        _: &Caller,
+        _: AssumeRoleRequest,
+    ) -> Result<AssumeRoleResponse, StsError> {
+        Ok(AssumeRoleResponse::default())
+    }
+
+    async fn get_access_key_info(
+        &self,
+        _: &Caller,
+        _: GetAccessKeyInfoRequest,
+    ) -> Result<GetAccessKeyInfoResponse, StsError> {
+        Ok(GetAccessKeyInfoResponse::default())
+    }
+
+    async fn get_federation_token(
+        &self,
+        _: &Caller,
+        _: GetFederationTokenRequest,
+    ) -> Result<GetFederationTokenResponse, StsError> {
+        Ok(GetFederationTokenResponse::default())
+    }
+
+    async fn get_session_token(
+        &self,
+        _: &Caller,
+        _: GetSessionTokenRequest,
+    ) -> Result<GetSessionTokenResponse, StsError> {
+        Ok(GetSessionTokenResponse::default())
     }
 }
 
@@ -86,7 +121,7 @@ fn a_handler_answers_outputs_and_errors() {
         "<Code>ExpiredTokenException</Code><Message>The token is old</Message>",
     );
     check("2", "GetCallerIdentity", 403, "<Code>AccessDenied</Code><Message>no</Message>");
-    check("1", "AssumeRole", 501, "<Code>NotImplemented</Code>");
+    check("1", "AssumeRoleWithSAML", 501, "<Code>NotImplemented</Code>");
     check("1", "AssumeRoll", 400, "<Code>InvalidAction</Code>");
 }
 

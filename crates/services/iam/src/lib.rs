@@ -24,4 +24,4 @@ mod strangers;
 mod testing;
 
 pub use rejection::Rejection;
-pub use service::{IamService, secret_place};
+pub use service::IamService;

@@ -16,11 +16,6 @@ pub struct IamService {
     pub(crate) keyring: Arc<Keyring>,
 }
 
-/// For what place the secret of an access key is sealed.
-pub fn secret_place(access_key_id: &str) -> String {
-    format!("iam access key {access_key_id}")
-}
-
 impl IamService {
     pub fn new(store: Store, keyring: Arc<Keyring>) -> Self {
         Self { store: GuardedStore::new(store), keyring }

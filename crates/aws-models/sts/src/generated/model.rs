@@ -19,15 +19,15 @@ pub static MODEL: ServiceModel = ServiceModel {
 };
 
 static OPERATIONS: [OperationModel; 11] = [
-    OperationModel { name: "AssumeRole", is_implemented: false, result_wrapper: "AssumeRoleResult", is_anonymous: false },
+    OperationModel { name: "AssumeRole", is_implemented: true, result_wrapper: "AssumeRoleResult", is_anonymous: false },
     OperationModel { name: "AssumeRoleWithSAML", is_implemented: false, result_wrapper: "AssumeRoleWithSAMLResult", is_anonymous: true },
     OperationModel { name: "AssumeRoleWithWebIdentity", is_implemented: false, result_wrapper: "AssumeRoleWithWebIdentityResult", is_anonymous: true },
     OperationModel { name: "AssumeRoot", is_implemented: false, result_wrapper: "AssumeRootResult", is_anonymous: false },
     OperationModel { name: "DecodeAuthorizationMessage", is_implemented: false, result_wrapper: "DecodeAuthorizationMessageResult", is_anonymous: false },
-    OperationModel { name: "GetAccessKeyInfo", is_implemented: false, result_wrapper: "GetAccessKeyInfoResult", is_anonymous: false },
+    OperationModel { name: "GetAccessKeyInfo", is_implemented: true, result_wrapper: "GetAccessKeyInfoResult", is_anonymous: false },
     OperationModel { name: "GetCallerIdentity", is_implemented: true, result_wrapper: "GetCallerIdentityResult", is_anonymous: false },
     OperationModel { name: "GetDelegatedAccessToken", is_implemented: false, result_wrapper: "GetDelegatedAccessTokenResult", is_anonymous: false },
-    OperationModel { name: "GetFederationToken", is_implemented: false, result_wrapper: "GetFederationTokenResult", is_anonymous: false },
-    OperationModel { name: "GetSessionToken", is_implemented: false, result_wrapper: "GetSessionTokenResult", is_anonymous: false },
+    OperationModel { name: "GetFederationToken", is_implemented: true, result_wrapper: "GetFederationTokenResult", is_anonymous: false },
+    OperationModel { name: "GetSessionToken", is_implemented: true, result_wrapper: "GetSessionTokenResult", is_anonymous: false },
     OperationModel { name: "GetWebIdentityToken", is_implemented: false, result_wrapper: "GetWebIdentityTokenResult", is_anonymous: false },
 ];

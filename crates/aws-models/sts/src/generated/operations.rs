@@ -6,7 +6,11 @@ use super::*;
 
 /// The implemented operations of AWS Security Token Service. `C` is what the front door knows of a call.
 pub trait StsHandler<C: Sync>: Send + Sync {
+    fn assume_role(&self, call: &C, input: AssumeRoleRequest) -> impl Future<Output = Result<AssumeRoleResponse, StsError>> + Send;
+    fn get_access_key_info(&self, call: &C, input: GetAccessKeyInfoRequest) -> impl Future<Output = Result<GetAccessKeyInfoResponse, StsError>> + Send;
     fn get_caller_identity(&self, call: &C, input: GetCallerIdentityRequest) -> impl Future<Output = Result<GetCallerIdentityResponse, StsError>> + Send;
+    fn get_federation_token(&self, call: &C, input: GetFederationTokenRequest) -> impl Future<Output = Result<GetFederationTokenResponse, StsError>> + Send;
+    fn get_session_token(&self, call: &C, input: GetSessionTokenRequest) -> impl Future<Output = Result<GetSessionTokenResponse, StsError>> + Send;
 }
 
 /// Reads the input, calls the handler's method for `operation` and writes its output.
@@ -17,7 +21,11 @@ pub async fn dispatch<C: Sync, H: StsHandler<C>>(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), WireError> {
     match operation {
+        "AssumeRole" => { let output = Box::pin(handler.assume_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccessKeyInfo" => { let output = Box::pin(handler.get_access_key_info(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetCallerIdentity" => { let output = Box::pin(handler.get_caller_identity(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetFederationToken" => { let output = Box::pin(handler.get_federation_token(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetSessionToken" => { let output = Box::pin(handler.get_session_token(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }
     Ok(())

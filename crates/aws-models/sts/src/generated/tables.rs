@@ -3,6 +3,131 @@
 use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};
 use super::*;
 
+static ASSUME_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "AssumeRoleRequest", members: &[
+    member("RoleArn", &ARN_TYPE).required(),
+    member("RoleSessionName", &ROLE_SESSION_NAME_TYPE).required(),
+    member("PolicyArns", &POLICY_DESCRIPTOR_LIST_TYPE),
+    member("Policy", &UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE),
+    member("DurationSeconds", &ROLE_DURATION_SECONDS_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+    member("TransitiveTagKeys", &TAG_KEY_LIST_TYPE),
+    member("ExternalId", &EXTERNAL_ID_TYPE),
+    member("SerialNumber", &SERIAL_NUMBER_TYPE),
+    member("TokenCode", &TOKEN_CODE_TYPE),
+    member("SourceIdentity", &SOURCE_IDENTITY_TYPE),
+    member("ProvidedContexts", &PROVIDED_CONTEXTS_LIST_TYPE),
+    member("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for AssumeRoleRequest {
+    fn schema(&self) -> &'static Schema { &ASSUME_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_arn,
+        1 => &self.role_session_name,
+        2 => &self.policy_arns,
+        3 => &self.policy,
+        4 => &self.duration_seconds,
+        5 => &self.tags,
+        6 => &self.transitive_tag_keys,
+        7 => &self.external_id,
+        8 => &self.serial_number,
+        9 => &self.token_code,
+        10 => &self.source_identity,
+        11 => &self.provided_contexts,
+        12 => &self.minimum_session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_arn,
+        1 => &mut self.role_session_name,
+        2 => &mut self.policy_arns,
+        3 => &mut self.policy,
+        4 => &mut self.duration_seconds,
+        5 => &mut self.tags,
+        6 => &mut self.transitive_tag_keys,
+        7 => &mut self.external_id,
+        8 => &mut self.serial_number,
+        9 => &mut self.token_code,
+        10 => &mut self.source_identity,
+        11 => &mut self.provided_contexts,
+        12 => &mut self.minimum_session_token_size,
+        _ => return None,
+    }) }
+}
+
+static ASSUME_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "AssumeRoleResponse", members: &[
+    member("Credentials", &CREDENTIALS),
+    member("AssumedRoleUser", &ASSUMED_ROLE_USER),
+    member("PackedPolicySize", &NON_NEGATIVE_INTEGER_TYPE),
+    member("SourceIdentity", &SOURCE_IDENTITY_TYPE),
+    member("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+    member("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for AssumeRoleResponse {
+    fn schema(&self) -> &'static Schema { &ASSUME_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.credentials,
+        1 => &self.assumed_role_user,
+        2 => &self.packed_policy_size,
+        3 => &self.source_identity,
+        4 => &self.session_token_utilization,
+        5 => &self.session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.credentials,
+        1 => &mut self.assumed_role_user,
+        2 => &mut self.packed_policy_size,
+        3 => &mut self.source_identity,
+        4 => &mut self.session_token_utilization,
+        5 => &mut self.session_token_size,
+        _ => return None,
+    }) }
+}
+
+static ASSUMED_ROLE_USER: Target = target(Kind::Structure(&ASSUMED_ROLE_USER_SCHEMA));
+static ASSUMED_ROLE_USER_SCHEMA: Schema = Schema { name: "AssumedRoleUser", members: &[
+    member("AssumedRoleId", &ASSUMED_ROLE_ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+] };
+impl Shape for AssumedRoleUser {
+    fn schema(&self) -> &'static Schema { &ASSUMED_ROLE_USER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.assumed_role_id,
+        1 => &self.arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.assumed_role_id,
+        1 => &mut self.arn,
+        _ => return None,
+    }) }
+}
+
+static CREDENTIALS: Target = target(Kind::Structure(&CREDENTIALS_SCHEMA));
+static CREDENTIALS_SCHEMA: Schema = Schema { name: "Credentials", members: &[
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+    member("SecretAccessKey", &ACCESS_KEY_SECRET_TYPE).required(),
+    member("SessionToken", &scalar::STRING).required(),
+    member("Expiration", &scalar::TIMESTAMP).required(),
+] };
+impl Shape for Credentials {
+    fn schema(&self) -> &'static Schema { &CREDENTIALS_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.access_key_id,
+        1 => &self.secret_access_key,
+        2 => &self.session_token,
+        3 => &self.expiration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.access_key_id,
+        1 => &mut self.secret_access_key,
+        2 => &mut self.session_token,
+        3 => &mut self.expiration,
+        _ => return None,
+    }) }
+}
+
 static EXPIRED_TOKEN_EXCEPTION_SCHEMA: Schema = Schema { name: "ExpiredTokenException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -33,6 +158,55 @@ impl Shape for ExpiredTradeInTokenException {
     }) }
 }
 
+static FEDERATED_USER: Target = target(Kind::Structure(&FEDERATED_USER_SCHEMA));
+static FEDERATED_USER_SCHEMA: Schema = Schema { name: "FederatedUser", members: &[
+    member("FederatedUserId", &FEDERATED_ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+] };
+impl Shape for FederatedUser {
+    fn schema(&self) -> &'static Schema { &FEDERATED_USER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.federated_user_id,
+        1 => &self.arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.federated_user_id,
+        1 => &mut self.arn,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCESS_KEY_INFO_REQUEST_SCHEMA: Schema = Schema { name: "GetAccessKeyInfoRequest", members: &[
+    member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+] };
+impl Shape for GetAccessKeyInfoRequest {
+    fn schema(&self) -> &'static Schema { &GET_ACCESS_KEY_INFO_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.access_key_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.access_key_id,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCESS_KEY_INFO_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccessKeyInfoResponse", members: &[
+    member("Account", &scalar::STRING),
+] };
+impl Shape for GetAccessKeyInfoResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCESS_KEY_INFO_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account,
+        _ => return None,
+    }) }
+}
+
 static GET_CALLER_IDENTITY_REQUEST_SCHEMA: Schema = Schema { name: "GetCallerIdentityRequest", members: &[] };
 impl Shape for GetCallerIdentityRequest {
     fn schema(&self) -> &'static Schema { &GET_CALLER_IDENTITY_REQUEST_SCHEMA }
@@ -57,6 +231,108 @@ impl Shape for GetCallerIdentityResponse {
         0 => &mut self.user_id,
         1 => &mut self.account,
         2 => &mut self.arn,
+        _ => return None,
+    }) }
+}
+
+static GET_FEDERATION_TOKEN_REQUEST_SCHEMA: Schema = Schema { name: "GetFederationTokenRequest", members: &[
+    member("Name", &USER_NAME_TYPE).required(),
+    member("Policy", &SESSION_POLICY_DOCUMENT_TYPE),
+    member("PolicyArns", &POLICY_DESCRIPTOR_LIST_TYPE),
+    member("DurationSeconds", &DURATION_SECONDS_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+    member("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for GetFederationTokenRequest {
+    fn schema(&self) -> &'static Schema { &GET_FEDERATION_TOKEN_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.name,
+        1 => &self.policy,
+        2 => &self.policy_arns,
+        3 => &self.duration_seconds,
+        4 => &self.tags,
+        5 => &self.minimum_session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.name,
+        1 => &mut self.policy,
+        2 => &mut self.policy_arns,
+        3 => &mut self.duration_seconds,
+        4 => &mut self.tags,
+        5 => &mut self.minimum_session_token_size,
+        _ => return None,
+    }) }
+}
+
+static GET_FEDERATION_TOKEN_RESPONSE_SCHEMA: Schema = Schema { name: "GetFederationTokenResponse", members: &[
+    member("Credentials", &CREDENTIALS),
+    member("FederatedUser", &FEDERATED_USER),
+    member("PackedPolicySize", &NON_NEGATIVE_INTEGER_TYPE),
+    member("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+    member("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for GetFederationTokenResponse {
+    fn schema(&self) -> &'static Schema { &GET_FEDERATION_TOKEN_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.credentials,
+        1 => &self.federated_user,
+        2 => &self.packed_policy_size,
+        3 => &self.session_token_utilization,
+        4 => &self.session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.credentials,
+        1 => &mut self.federated_user,
+        2 => &mut self.packed_policy_size,
+        3 => &mut self.session_token_utilization,
+        4 => &mut self.session_token_size,
+        _ => return None,
+    }) }
+}
+
+static GET_SESSION_TOKEN_REQUEST_SCHEMA: Schema = Schema { name: "GetSessionTokenRequest", members: &[
+    member("DurationSeconds", &DURATION_SECONDS_TYPE),
+    member("SerialNumber", &SERIAL_NUMBER_TYPE),
+    member("TokenCode", &TOKEN_CODE_TYPE),
+    member("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for GetSessionTokenRequest {
+    fn schema(&self) -> &'static Schema { &GET_SESSION_TOKEN_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.duration_seconds,
+        1 => &self.serial_number,
+        2 => &self.token_code,
+        3 => &self.minimum_session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.duration_seconds,
+        1 => &mut self.serial_number,
+        2 => &mut self.token_code,
+        3 => &mut self.minimum_session_token_size,
+        _ => return None,
+    }) }
+}
+
+static GET_SESSION_TOKEN_RESPONSE_SCHEMA: Schema = Schema { name: "GetSessionTokenResponse", members: &[
+    member("Credentials", &CREDENTIALS),
+    member("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+    member("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for GetSessionTokenResponse {
+    fn schema(&self) -> &'static Schema { &GET_SESSION_TOKEN_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.credentials,
+        1 => &self.session_token_utilization,
+        2 => &self.session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.credentials,
+        1 => &mut self.session_token_utilization,
+        2 => &mut self.session_token_size,
         _ => return None,
     }) }
 }
@@ -181,6 +457,42 @@ impl Shape for PackedPolicyTooLargeException {
     }) }
 }
 
+static POLICY_DESCRIPTOR_TYPE: Target = target(Kind::Structure(&POLICY_DESCRIPTOR_TYPE_SCHEMA));
+static POLICY_DESCRIPTOR_TYPE_SCHEMA: Schema = Schema { name: "PolicyDescriptorType", members: &[
+    member("arn", &ARN_TYPE),
+] };
+impl Shape for PolicyDescriptorType {
+    fn schema(&self) -> &'static Schema { &POLICY_DESCRIPTOR_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.arn,
+        _ => return None,
+    }) }
+}
+
+static PROVIDED_CONTEXT: Target = target(Kind::Structure(&PROVIDED_CONTEXT_SCHEMA));
+static PROVIDED_CONTEXT_SCHEMA: Schema = Schema { name: "ProvidedContext", members: &[
+    member("ProviderArn", &ARN_TYPE),
+    member("ContextAssertion", &CONTEXT_ASSERTION_TYPE),
+] };
+impl Shape for ProvidedContext {
+    fn schema(&self) -> &'static Schema { &PROVIDED_CONTEXT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.provider_arn,
+        1 => &self.context_assertion,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.provider_arn,
+        1 => &mut self.context_assertion,
+        _ => return None,
+    }) }
+}
+
+static PROVIDED_CONTEXTS_LIST_TYPE: Target = target(Kind::List(&member("member", &PROVIDED_CONTEXT))).length(Some(1), Some(5));
 static REGION_DISABLED_EXCEPTION_SCHEMA: Schema = Schema { name: "RegionDisabledException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -211,6 +523,62 @@ impl Shape for SessionDurationEscalationException {
     }) }
 }
 
+static TAG: Target = target(Kind::Structure(&TAG_SCHEMA));
+static TAG_SCHEMA: Schema = Schema { name: "Tag", members: &[
+    member("Key", &TAG_KEY_TYPE).required(),
+    member("Value", &TAG_VALUE_TYPE).required(),
+] };
+impl Shape for Tag {
+    fn schema(&self) -> &'static Schema { &TAG_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key,
+        1 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key,
+        1 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
+static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]*");
+static ACCESS_KEY_ID_TYPE: Target = target(Kind::String).length(Some(16), Some(128)).matching(&PATTERN_OF_ACCESS_KEY_ID_TYPE);
+static ACCESS_KEY_SECRET_TYPE: Target = target(Kind::String).sensitive();
 static PATTERN_OF_ARN_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+");
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048)).matching(&PATTERN_OF_ARN_TYPE);
-structure_values! { ExpiredTokenException ExpiredTradeInTokenException GetCallerIdentityRequest GetCallerIdentityResponse IDPCommunicationErrorException IDPRejectedClaimException InvalidAuthorizationMessageException InvalidIdentityTokenException JWTPayloadSizeExceededException MalformedPolicyDocumentException OutboundWebIdentityFederationDisabledException PackedPolicyTooLargeException RegionDisabledException SessionDurationEscalationException }
+static PATTERN_OF_ASSUMED_ROLE_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@:-]*");
+static ASSUMED_ROLE_ID_TYPE: Target = target(Kind::String).length(Some(2), Some(193)).matching(&PATTERN_OF_ASSUMED_ROLE_ID_TYPE);
+static CONTEXT_ASSERTION_TYPE: Target = target(Kind::String).length(Some(4), Some(2048));
+static DURATION_SECONDS_TYPE: Target = target(Kind::Integer).length(Some(900), Some(129600));
+static PATTERN_OF_EXTERNAL_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@:\\/-]*");
+static EXTERNAL_ID_TYPE: Target = target(Kind::String).length(Some(2), Some(1224)).matching(&PATTERN_OF_EXTERNAL_ID_TYPE);
+static PATTERN_OF_FEDERATED_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@\\:-]*");
+static FEDERATED_ID_TYPE: Target = target(Kind::String).length(Some(2), Some(193)).matching(&PATTERN_OF_FEDERATED_ID_TYPE);
+static MINIMUM_SESSION_TOKEN_SIZE_TYPE: Target = target(Kind::Integer).length(Some(0), Some(4096));
+static NON_NEGATIVE_INTEGER_TYPE: Target = target(Kind::Integer).length(Some(0), None);
+static POLICY_DESCRIPTOR_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_DESCRIPTOR_TYPE)));
+static ROLE_DURATION_SECONDS_TYPE: Target = target(Kind::Integer).length(Some(900), Some(43200));
+static PATTERN_OF_ROLE_SESSION_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]*");
+static ROLE_SESSION_NAME_TYPE: Target = target(Kind::String).length(Some(2), Some(64)).matching(&PATTERN_OF_ROLE_SESSION_NAME_TYPE);
+static PATTERN_OF_SERIAL_NUMBER_TYPE: Pattern = Pattern::new("[\\w+=/:,.@-]*");
+static SERIAL_NUMBER_TYPE: Target = target(Kind::String).length(Some(9), Some(256)).matching(&PATTERN_OF_SERIAL_NUMBER_TYPE);
+static PATTERN_OF_SESSION_POLICY_DOCUMENT_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static SESSION_POLICY_DOCUMENT_TYPE: Target = target(Kind::String).length(Some(1), Some(2048)).matching(&PATTERN_OF_SESSION_POLICY_DOCUMENT_TYPE);
+static SESSION_TOKEN_SIZE_TYPE: Target = target(Kind::Integer).length(Some(0), None);
+static SESSION_TOKEN_UTILIZATION_TYPE: Target = target(Kind::Integer).length(Some(0), None);
+static PATTERN_OF_SOURCE_IDENTITY_TYPE: Pattern = Pattern::new("[\\w+=,.@-]*");
+static SOURCE_IDENTITY_TYPE: Target = target(Kind::String).length(Some(2), Some(64)).matching(&PATTERN_OF_SOURCE_IDENTITY_TYPE);
+static TAG_KEY_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG_KEY_TYPE))).length(None, Some(50));
+static PATTERN_OF_TAG_KEY_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
+static TAG_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_TAG_KEY_TYPE);
+static TAG_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG))).length(None, Some(50));
+static PATTERN_OF_TAG_VALUE_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
+static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).matching(&PATTERN_OF_TAG_VALUE_TYPE);
+static PATTERN_OF_TOKEN_CODE_TYPE: Pattern = Pattern::new("[\\d]*");
+static TOKEN_CODE_TYPE: Target = target(Kind::String).length(Some(6), Some(6)).matching(&PATTERN_OF_TOKEN_CODE_TYPE);
+static PATTERN_OF_UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Target = target(Kind::String).length(Some(1), None).matching(&PATTERN_OF_UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE);
+static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]*");
+static USER_NAME_TYPE: Target = target(Kind::String).length(Some(2), Some(32)).matching(&PATTERN_OF_USER_NAME_TYPE);
+structure_values! { AssumeRoleRequest AssumeRoleResponse AssumedRoleUser Credentials ExpiredTokenException ExpiredTradeInTokenException FederatedUser GetAccessKeyInfoRequest GetAccessKeyInfoResponse GetCallerIdentityRequest GetCallerIdentityResponse GetFederationTokenRequest GetFederationTokenResponse GetSessionTokenRequest GetSessionTokenResponse IDPCommunicationErrorException IDPRejectedClaimException InvalidAuthorizationMessageException InvalidIdentityTokenException JWTPayloadSizeExceededException MalformedPolicyDocumentException OutboundWebIdentityFederationDisabledException PackedPolicyTooLargeException PolicyDescriptorType ProvidedContext RegionDisabledException SessionDurationEscalationException Tag }

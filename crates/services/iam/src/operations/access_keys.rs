@@ -8,6 +8,7 @@ use outport_aws_iam::{
 };
 use outport_identity::{Call, Principal, Question, Subject};
 use outport_model::iam::{AccessKey, AccessKeyStatus, NameKey, User};
+use outport_permissions::secret_place;
 use outport_store::keys::UserKey;
 use outport_store::{Tables, Transaction};
 
@@ -15,7 +16,7 @@ use crate::entity::{arn_without_path, find, look, there};
 use crate::operations::users::named;
 use crate::page::PageRequest;
 use crate::rejection::Rejection;
-use crate::{IamService, ids, quotas, secret_place, view};
+use crate::{IamService, ids, quotas, view};
 
 /// Whose keys an operation is about: a user's, or the root's that calls for itself.
 enum Owner<'a> {
@@ -77,6 +78,7 @@ pub async fn create_access_key(
 ) -> Result<CreateAccessKeyResponse, Rejection> {
     let owner = Owner::of(call, input.user_name.as_deref())?;
     let (id, secret) = ids::access_key()?;
+    let (id, secret) = (id.as_str().to_owned(), secret.expose().to_owned());
     let sealed_secret = service.keyring.seal(&secret_place(&id), secret.as_bytes(), ids::bytes()?);
     let key = AccessKey {
         id,
@@ -244,7 +246,8 @@ pub async fn get_access_key_last_used(
 
 #[cfg(test)]
 mod tests {
-    use crate::secret_place;
+    use outport_permissions::secret_place;
+
     use crate::testing::{World, texts_of};
 
     const ANN: (&str, &str) = ("UserName", "ann");

@@ -1,15 +1,17 @@
 //! `GetCallerIdentity`: who signed the request. Nobody can be denied it.
 
-use outport_aws_sts::{GetCallerIdentityRequest, GetCallerIdentityResponse, StsError};
-use outport_aws_wire::WireError;
+use outport_aws_sts::{GetCallerIdentityRequest, GetCallerIdentityResponse};
 use outport_identity::{Call, Question, Subject};
 
+use crate::StsService;
+use crate::rejection::Rejection;
+
 pub fn get_caller_identity(
+    _service: &StsService,
     call: &Call,
     _input: GetCallerIdentityRequest,
-) -> Result<GetCallerIdentityResponse, StsError> {
-    call.open(Subject::from(Question::without_resource("sts:GetCallerIdentity")))
-        .map_err(|denied| WireError::access_denied(denied.message))?;
+) -> Result<GetCallerIdentityResponse, Rejection> {
+    call.open(Subject::from(Question::without_resource("sts:GetCallerIdentity")))?;
     let principal = &call.principal;
     Ok(GetCallerIdentityResponse {
         user_id: Some(principal.user_id()),
@@ -20,45 +22,38 @@ pub fn get_caller_identity(
 
 #[cfg(test)]
 mod tests {
-    use outport_aws_sts::{MODEL, dispatch};
-    use outport_aws_wire::{Exchange, Protocol, Request};
+    use outport_aws_sts::MODEL;
+    use outport_identity::Credential;
 
-    use super::*;
-    use crate::StsService;
+    use crate::testing::{World, ann, text_of};
 
-    #[tokio::test]
-    async fn the_root_is_its_account() {
-        let call = Call::for_tests();
-        let request = Request {
-            service: &MODEL,
-            protocol: Protocol::Query,
-            operation: "GetCallerIdentity",
-            body: b"Action=GetCallerIdentity&Version=2011-06-15",
-            request_id: "request",
-        };
-        let mut exchange = Exchange::new(request).unwrap();
-        dispatch(&StsService::new(), &call, "GetCallerIdentity", &mut exchange).await.unwrap();
-        let answer = String::from_utf8(exchange.into_reply().body).unwrap();
-        for part in [
-            "<GetCallerIdentityResult>",
-            "<Arn>arn:aws:iam::000000000000:root</Arn>",
-            "<UserId>000000000000</UserId>",
-            "<Account>000000000000</Account>",
-        ] {
-            assert!(answer.contains(part), "{part} in {answer}");
-        }
-    }
-
-    /// The only operation, and open to everybody whom AWS knows: no policy can take it away.
+    /// Open to everybody whom AWS knows: no policy can take it away.
     #[tokio::test]
     async fn nobody_is_denied_it() {
-        use outport_identity::testing::WatchedPermissions;
-        let implemented: Vec<_> =
-            MODEL.operations.iter().filter(|one| one.is_implemented).collect();
-        assert!(matches!(implemented[..], [one] if one.name == "GetCallerIdentity"));
-        let refusing = WatchedPermissions::refusing();
-        let call = Call::for_tests().asking(refusing.clone());
-        assert!(get_caller_identity(&call, GetCallerIdentityRequest::default()).is_ok());
-        assert!(refusing.asked().is_empty());
+        let world = World::new(&[]).await;
+        let answer = world.call(&ann(), "GetCallerIdentity", &[]).await;
+        assert_eq!(text_of(&answer, "Arn"), "arn:aws:iam::000000000000:user/ann");
+        assert_eq!(text_of(&answer, "UserId"), "AIDA1");
+        assert_eq!(text_of(&answer, "Account"), "000000000000");
+    }
+
+    /// Every other operation is denied to who may nothing, but for credentials of one's own.
+    #[tokio::test]
+    async fn everything_else_needs_a_permission() {
+        let world = World::new(&[]).await;
+        let stranger: Credential = ann();
+        let arn = ("RoleArn", "arn:aws:iam::000000000000:role/app");
+        let input = [
+            arn,
+            ("RoleSessionName", "build"),
+            ("AccessKeyId", "AKIA1AKIA1AKIA1AKIA1"),
+            ("Name", "bob"),
+        ];
+        for operation in MODEL.operations.iter().filter(|one| one.is_implemented) {
+            let (status, answer) = world.reply(&stranger, operation.name, &input).await;
+            let is_open = ["GetCallerIdentity", "GetSessionToken"].contains(&operation.name);
+            let expected = if is_open { 200 } else { 403 };
+            assert_eq!(status, expected, "{} {answer}", operation.name);
+        }
     }
 }

@@ -1,0 +1,92 @@
+//! Who an access key stands for.
+
+use std::sync::Arc;
+
+use outport_identity::{
+    AccessKeyId, Credential, CredentialSource, Principal, Sealer, SecretAccessKey, SessionToken,
+    SignatureError,
+};
+use outport_keyring::Keyring;
+use outport_model::iam::{AccessKey, AccessKeyStatus, User};
+use outport_store::keys::UserKey;
+use outport_store::{Store, Tables};
+
+use crate::principal::Entity;
+
+/// Finds credentials: the root key of the installation, the access keys of IAM, and sessions by their tokens.
+pub struct StoredCredentials {
+    root: Credential,
+    store: Store,
+    sealer: Arc<Sealer>,
+    keyring: Arc<Keyring>,
+}
+
+/// For what place the secret of an access key is sealed.
+pub fn secret_place(access_key_id: &str) -> String {
+    format!("iam access key {access_key_id}")
+}
+
+impl StoredCredentials {
+    /// `root` is the key of the installation's first account, which stands in no row.
+    pub fn new(root: Credential, store: Store, sealer: Arc<Sealer>, keyring: Arc<Keyring>) -> Self {
+        Self { root, store, sealer, keyring }
+    }
+
+    fn long_term(&self, tables: &Tables, id: &AccessKeyId) -> Option<Credential> {
+        let key = tables.access_keys.get(&id.as_str().to_owned())?;
+        if key.status != AccessKeyStatus::Active {
+            return None;
+        }
+        let principal = match &key.user {
+            None => Principal::root(key.account.clone()),
+            Some(user) => user_principal(tables.users.get(&UserKey::new(&key.account, user))?),
+        };
+        let secret = SecretAccessKey::new(self.secret(key)?);
+        Some(Credential::long_term(id.clone(), secret, principal))
+    }
+
+    fn secret(&self, key: &AccessKey) -> Option<String> {
+        let opened = self.keyring.open(&secret_place(&key.id), &key.sealed_secret);
+        let bytes = opened.inspect_err(|error| {
+            tracing::error!(
+                event = "access_key_unreadable",
+                access_key_id = key.id,
+                %error,
+                "the secret of an access key cannot be read: whoever holds it is turned away"
+            );
+        });
+        String::from_utf8(bytes.ok()?).ok()
+    }
+}
+
+fn user_principal(user: &Arc<User>) -> Principal {
+    Principal::User {
+        account: user.account.clone(),
+        path: user.path.clone(),
+        name: user.name.clone(),
+        id: user.id.clone(),
+    }
+}
+
+impl CredentialSource for StoredCredentials {
+    fn find(
+        &self,
+        access_key_id: &AccessKeyId,
+        session_token: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Credential, SignatureError> {
+        let tables = self.store.snapshot();
+        let Some(token) = session_token else {
+            if *access_key_id == self.root.access_key_id {
+                return Ok(self.root.clone());
+            }
+            return self.long_term(&tables, access_key_id).ok_or(SignatureError::UnknownAccessKey);
+        };
+        let credential = SessionToken::open(&self.sealer, token, access_key_id, now_ms)?;
+        match Entity::find(&tables, &credential.principal) {
+            // Sessions die with their role or user.
+            Entity::Gone => Err(SignatureError::UnknownAccessKey),
+            _ => Ok(credential),
+        }
+    }
+}

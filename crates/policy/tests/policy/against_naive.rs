@@ -13,7 +13,7 @@ use crate::random::{Dice, For, action, context, document, resource};
 use crate::support::{Circumstances, account, compile, principal};
 
 /// In the ordinary run: a second or two without optimisation.
-const DECISIONS: u64 = 40_000;
+const DECISIONS: u64 = 20_000;
 /// Requests with the same policies.
 const REQUESTS: u64 = 20;
 

@@ -117,6 +117,8 @@ pub fn document(statements: impl Into<Json>) -> Json {
 /// A policy that has to be one.
 #[track_caller]
 pub fn compile(document: &Json, kind: PolicyKind) -> Policy {
-    Policy::compile(&document.to_string(), kind)
-        .unwrap_or_else(|malformed| panic!("{malformed}: {document}"))
+    let text = document.to_string();
+    Policy::compile(&text, kind).unwrap_or_else(|malformed| {
+        panic!("{malformed}: {}", text.chars().take(500).collect::<String>())
+    })
 }

@@ -118,8 +118,11 @@ fn position(text: &str, at: usize) -> Position {
 mod tests {
     use super::*;
 
+    /// A line and a column.
+    type Place = (usize, usize);
+
     #[track_caller]
-    fn check(text: &str, expected: &[((usize, usize), (usize, usize))]) {
+    fn check(text: &str, expected: &[(Place, Place)]) {
         let pair = |position: Position| (position.line, position.column);
         let found = statement_positions(text);
         let found: Vec<_> = found.iter().map(|(start, end)| (pair(*start), pair(*end))).collect();

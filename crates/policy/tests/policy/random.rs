@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::naive::{BYTES, DATES, PRINCIPALS};
+use crate::naive::PRINCIPALS;
+use crate::naive_conditions::{BYTES, DATES};
 
 /// The same seed, the same numbers. Source: SplitMix64, by Sebastiano Vigna, in the public domain.
 pub struct Dice(u64);

@@ -36,9 +36,13 @@ pub(crate) struct RawCondition {
     pub values: Vec<String>,
 }
 
-/// The document is none of these: a syntax error.
+/// The document is none of these.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct WrongShape;
+pub(crate) enum WrongShape {
+    /// A member that no document or statement has.
+    UnknownField(String),
+    Other,
+}
 
 type Shaped<T> = Result<T, WrongShape>;
 
@@ -46,12 +50,12 @@ impl Document {
     /// Reads the members. A version or an effect that there is not is let through.
     pub fn read(json: &Json) -> Shaped<Self> {
         let mut document = Document { version: None, statements: Vec::new() };
-        for (name, value) in json.object().ok_or(WrongShape)? {
+        for (name, value) in json.object().ok_or(WrongShape::Other)? {
             match name.as_str() {
                 "Version" => document.version = Some(text(value)?),
                 "Id" => drop(text(value)?),
                 "Statement" => document.statements = statements(value)?,
-                _ => return Err(WrongShape),
+                other => return Err(WrongShape::UnknownField(other.to_owned())),
             }
         }
         Ok(document)
@@ -62,13 +66,13 @@ fn statements(value: &Json) -> Shaped<Vec<RawStatement>> {
     match value {
         Json::Object(_) => Ok(vec![statement(value)?]),
         Json::List(list) => list.iter().map(statement).collect(),
-        _ => Err(WrongShape),
+        _ => Err(WrongShape::Other),
     }
 }
 
 fn statement(value: &Json) -> Shaped<RawStatement> {
     let mut statement = RawStatement::default();
-    for (name, value) in value.object().ok_or(WrongShape)? {
+    for (name, value) in value.object().ok_or(WrongShape::Other)? {
         let negated = name.starts_with("Not");
         match name.as_str() {
             "Sid" => statement.sid = Some(text(value)?),
@@ -80,7 +84,7 @@ fn statement(value: &Json) -> Shaped<RawStatement> {
             "Resource" => put(&mut statement.resources, negated, texts_and_nulls(value)?)?,
             "NotResource" => put(&mut statement.resources, negated, texts(value)?)?,
             "Condition" => statement.conditions = conditions(value)?,
-            _ => return Err(WrongShape),
+            other => return Err(WrongShape::UnknownField(other.to_owned())),
         }
     }
     Ok(statement)
@@ -90,19 +94,19 @@ fn statement(value: &Json) -> Shaped<RawStatement> {
 fn put<T>(place: &mut Option<Element<T>>, negated: bool, value: T) -> Shaped<()> {
     match place.replace(Element { negated, value }) {
         None => Ok(()),
-        Some(_) => Err(WrongShape),
+        Some(_) => Err(WrongShape::Other),
     }
 }
 
 fn conditions(value: &Json) -> Shaped<Vec<RawCondition>> {
     let mut conditions = Vec::new();
-    for (name, keys) in value.object().ok_or(WrongShape)? {
-        let keys = keys.object().ok_or(WrongShape)?;
+    for (name, keys) in value.object().ok_or(WrongShape::Other)? {
+        let keys = keys.object().ok_or(WrongShape::Other)?;
         // IAM takes an operator that it does not know if there is nothing to compare. Source: moto's tests of IAM.
         if keys.is_empty() {
             continue;
         }
-        let operator = Operator::parse(name).ok_or(WrongShape)?;
+        let operator = Operator::parse(name).ok_or(WrongShape::Other)?;
         for (key, values) in keys {
             let values = condition_values(values)?;
             conditions.push(RawCondition { operator, key: key.clone(), values });
@@ -122,12 +126,12 @@ fn condition_value(value: &Json) -> Shaped<String> {
     match value {
         Json::Text(text) | Json::Number(text) => Ok(text.clone()),
         Json::Boolean(truth) => Ok(truth.to_string()),
-        Json::Null | Json::List(_) | Json::Object(_) => Err(WrongShape),
+        Json::Null | Json::List(_) | Json::Object(_) => Err(WrongShape::Other),
     }
 }
 
 fn text(value: &Json) -> Shaped<String> {
-    value.text().map(str::to_owned).ok_or(WrongShape)
+    value.text().map(str::to_owned).ok_or(WrongShape::Other)
 }
 
 /// One text, or a list of texts.

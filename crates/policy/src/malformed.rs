@@ -50,6 +50,8 @@ pub enum Malformed {
     // Of the reader of role trust and of resources' policies.
     #[error("This policy contains invalid Json")]
     InvalidJson,
+    #[error("Unknown field {0}")]
+    UnknownField(String),
     #[error("The policy must contain a valid version string")]
     InvalidVersion,
     #[error("Could not parse the policy: Statement is empty!")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::action::Actions;
-use crate::document::{DOCUMENT_CHARACTERS_MAX, Document, Element, RawStatement};
+use crate::document::{DOCUMENT_CHARACTERS_MAX, Document, Element, RawStatement, WrongShape};
 use crate::json::Json;
 use crate::malformed::Malformed;
 use crate::principal::Principals;
@@ -47,7 +47,10 @@ impl Policy {
             return Err(Malformed::Syntax);
         }
         let json = Json::parse(text).filter(|json| json.object().is_some()).ok_or(no_json)?;
-        let document = Document::read(&json).map_err(|_| Malformed::Syntax)?;
+        let document = Document::read(&json).map_err(|wrong| match wrong {
+            WrongShape::UnknownField(name) if is_granting => Malformed::UnknownField(name),
+            _ => Malformed::Syntax,
+        })?;
         let checked = if is_granting {
             check_granting(&document, kind)?
         } else {

@@ -1,8 +1,9 @@
 //! Texts with policy variables: `${aws:username}`, `${aws:PrincipalTag/team, 'all'}`, and `${*}`, `${?}`, `${$}` for the
 //! characters themselves.
 //!
-//! Source: IAM user guide, "IAM policy elements: Variables and tags". That what a variable stands for is never read as a
-//! wildcard, and that a key with several values cannot be one, are guesses on the safe side.
+//! Source: IAM user guide, "IAM policy elements: Variables and tags", and for keys with several values, which cannot be one,
+//! "Single-valued vs. multivalued context keys". That what a variable stands for is never read as a wildcard is a guess on
+//! the safe side.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,7 @@
-//! Where in the text of a document its statements stand, for the `StartPosition` and `EndPosition` of a simulation.
+//! Where things stand in the text of a document: its statements, for the `StartPosition` and `EndPosition` of a simulation, and
+//! what is wrong, for messages.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::json::Json;
@@ -9,6 +11,12 @@ use crate::json::Json;
 pub struct Position {
     pub line: usize,
     pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "({},{})", self.line, self.column)
+    }
 }
 
 /// Where the statements of a document begin and end: behind the brace that opens and the brace that closes each, as AWS
@@ -28,6 +36,28 @@ pub fn statement_positions(text: &str) -> Vec<(Position, Position)> {
         }
     }
     found.iter().map(|span| (position(text, span.start + 1), position(text, span.end))).collect()
+}
+
+/// Where AWS says that a value is: behind the bracket or the quote that opens it, or behind a number or a word. `path` has the
+/// numbers of the members and elements that lead to it, the last first. Source: positions in messages that users report.
+pub(crate) fn position_of(text: &str, path: &[usize]) -> Position {
+    let mut place = 0..text.len();
+    for number in path.iter().rev() {
+        let mut scan = Scan { text, at: place.start };
+        scan.skip_blanks();
+        place = match scan.byte() {
+            Some(b'[') => scan.elements().get(*number).cloned(),
+            _ => scan.members().get(*number).map(|(_, value)| value.clone()),
+        }
+        .unwrap_or(place);
+    }
+    let is_opened = matches!(text.as_bytes().get(place.start), Some(b'"' | b'{' | b'['));
+    position(text, if is_opened { place.start + 1 } else { place.end })
+}
+
+/// Behind the last character of a document.
+pub(crate) fn end_of(text: &str) -> Position {
+    position(text, text.trim_end().len())
 }
 
 /// Reads JSON that is known to be JSON, to see where things stand.

@@ -258,13 +258,14 @@ fn decisions() {
         let answer = match decide(&evaluation) {
             Decision::Allowed => "allowed".to_owned(),
             Decision::Denied(denial) => {
-                let message = denial.message(&evaluation);
                 let (name, action, resource) =
                     (evaluation.principal.name(), evaluation.action, evaluation.resource);
-                let start = format!(
-                    "User: {name} is not authorized to perform: {action} on resource: {resource} "
+                let bare = format!(
+                    "User: {name} is not authorized to perform: {action} on resource: {resource}"
                 );
-                message.strip_prefix(&start).unwrap_or(&message).to_owned()
+                assert_eq!(denial.bare_message(&evaluation), bare);
+                let message = denial.message(&evaluation);
+                message.strip_prefix(&format!("{bare} ")).unwrap_or(&message).to_owned()
             }
         };
         assert_eq!(answer, case["answer"].as_str().unwrap(), "{}", shows(case));

@@ -1,7 +1,7 @@
 //! `cargo xtask mutants`: deliberate mistakes in what decides, each of which a test must catch.
 //!
-//! Each mistake is made in a checkout of its own, and the tests of the planner, the store, the controllers and the
-//! simulation are run there; a mistake of a node is for the simulation alone to catch. One that passes them all shows a
+//! Each mistake is made in a checkout of its own, and the tests of the planner, the policies, the store, the controllers and
+//! the simulation are run there; a mistake of a node is for the simulation alone to catch. One that passes them all shows a
 //! hole. Takes some minutes, so it is run by hand and before a release; that each mistake can still be made is an
 //! ordinary test.
 
@@ -22,7 +22,7 @@ struct Mutant {
     wrong: &'static str,
 }
 
-const MUTANTS: [Mutant; 21] = [
+const MUTANTS: [Mutant; 26] = [
     Mutant {
         name: "the floor of healthy tasks is off by one",
         file: "crates/planner/src/service/steps.rs",
@@ -150,11 +150,42 @@ const MUTANTS: [Mutant; 21] = [
         right: "            true => Vec::new(),\n            false => self.missing_from(report),",
         wrong: "            true => self.missing_from(report),\n            false => self.missing_from(report),",
     },
+    Mutant {
+        name: "what is not known does not deny",
+        file: "crates/policy/src/answer.rs",
+        right: "Answer::Unknown => effect == Effect::Deny",
+        wrong: "Answer::Unknown => false && effect == Effect::Deny",
+    },
+    Mutant {
+        name: "a variable without value is another value",
+        file: "crates/policy/src/answer.rs",
+        right: "(true, false) => Answer::Unknown",
+        wrong: "(true, false) => Answer::Yes",
+    },
+    Mutant {
+        name: "a boundary does not limit what a resource gives to a role",
+        file: "crates/policy/src/evaluation.rs",
+        right: "Some(Named::Parent) => self.within_limits(principal)",
+        wrong: "Some(Named::Parent) => Ok(())",
+    },
+    Mutant {
+        name: "a role is assumed without its trust",
+        file: "crates/policy/src/evaluation.rs",
+        right: "None if resource_policy.has_to_allow() => no_grant",
+        wrong: "None if resource_policy.has_to_allow() && evaluation.owner.as_str().is_empty() => no_grant",
+    },
+    Mutant {
+        name: "another account's resource needs no policy of one's own",
+        file: "crates/policy/src/evaluation.rs",
+        right: "self.by_principal(principal)?;",
+        wrong: "self.within_limits(principal)?;",
+    },
 ];
 
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "outport-model",
     "outport-planner",
+    "outport-policy",
     "outport-store",
     "outport-controllers",
     "outport-simulation",

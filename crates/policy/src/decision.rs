@@ -69,12 +69,15 @@ impl Denial<'_> {
     /// "Enhanced access denied error messages with policy ARNs", for the ARN behind an explicit deny in the same account. The
     /// guide has "in a sessions policy"; messages that users report have "session policy".
     pub fn message(&self, evaluation: &Evaluation<'_>) -> String {
+        let why = Because { denial: self, action: evaluation.action };
+        format!("{} {why}", self.bare_message(evaluation))
+    }
+
+    /// The same without the reason, as AssumeRole and older services have it. Source: messages that users report.
+    pub fn bare_message(&self, evaluation: &Evaluation<'_>) -> String {
         let Evaluation { principal, action, resource, .. } = evaluation;
-        let why = Because { denial: self, action };
-        format!(
-            "User: {} is not authorized to perform: {action} on resource: {resource} {why}",
-            principal.name()
-        )
+        let name = principal.name();
+        format!("User: {name} is not authorized to perform: {action} on resource: {resource}")
     }
 }
 

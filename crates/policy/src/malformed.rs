@@ -6,6 +6,8 @@
 
 use thiserror::Error;
 
+use crate::position::Position;
+
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
     // Of the reader of principals' policies.
@@ -50,6 +52,10 @@ pub enum Malformed {
     // Of the reader of role trust and of resources' policies.
     #[error("This policy contains invalid Json")]
     InvalidJson,
+    #[error("Syntax error at position {0}")]
+    SyntaxAt(Position),
+    #[error("Unknown field {0}")]
+    UnknownField(String),
     #[error("The policy must contain a valid version string")]
     InvalidVersion,
     #[error("Could not parse the policy: Statement is empty!")]

@@ -75,6 +75,14 @@ impl Pattern {
         builder.build()
     }
 
+    /// The only text that matches, if there is only one.
+    pub fn literal(&self) -> Option<&str> {
+        match &*self.pieces {
+            [only] if only.gaps.is_empty() => Some(&only.text),
+            _ => None,
+        }
+    }
+
     pub fn matches(&self, text: &str) -> bool {
         match &*self.pieces {
             [only] => only.strip_start(text) == Some(""),

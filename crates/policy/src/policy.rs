@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::action::Actions;
-use crate::document::{DOCUMENT_CHARACTERS_MAX, Document, Element, RawStatement};
+use crate::document::{DOCUMENT_CHARACTERS_MAX, Document, Element, RawStatement, WrongShape};
 use crate::json::Json;
 use crate::malformed::Malformed;
+use crate::position::{end_of, position_of};
 use crate::principal::Principals;
 use crate::resource::Resources;
 use crate::statement::{Effect, Statement};
@@ -47,7 +48,12 @@ impl Policy {
             return Err(Malformed::Syntax);
         }
         let json = Json::parse(text).filter(|json| json.object().is_some()).ok_or(no_json)?;
-        let document = Document::read(&json).map_err(|_| Malformed::Syntax)?;
+        let document = Document::read(&json).map_err(|wrong| match wrong {
+            _ if !is_granting => Malformed::Syntax,
+            WrongShape::UnknownField(name) => Malformed::UnknownField(name),
+            WrongShape::At(path) => Malformed::SyntaxAt(position_of(text, &path)),
+            WrongShape::NoStatement => Malformed::SyntaxAt(end_of(text)),
+        })?;
         let checked = if is_granting {
             check_granting(&document, kind)?
         } else {

@@ -14,7 +14,7 @@ const PARTS: usize = 6;
 /// A resource of a request, cut at its colons.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestResource<'a> {
-    text: &'a str,
+    /// `None` for what is no ARN, as `*` is.
     arn: Option<[&'a str; PARTS]>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct ArnPattern {
 
 impl<'a> RequestResource<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, arn: parts_of(text) }
+        Self { arn: parts_of(text) }
     }
 }
 
@@ -86,8 +86,8 @@ impl ResourcePattern {
             ResourcePattern::NotUnderstood => None,
             ResourcePattern::Arn(pattern) => match &resource.arn {
                 Some(arn) => pattern.matches_parts(arn, context),
-                // An action that is about no resource, or no ARN: only a pattern for all is about it.
-                None => Some(resource.text == "*" && pattern.is_of_all()),
+                // An action that is about no resource, or no ARN: only `*` is about it.
+                None => Some(false),
             },
         }
     }
@@ -123,10 +123,6 @@ impl ArnPattern {
             }
         }
         Some(true)
-    }
-
-    fn is_of_all(&self) -> bool {
-        self.parts.iter().all(Option::is_none)
     }
 
     pub fn variables(&self) -> impl Iterator<Item = &str> {

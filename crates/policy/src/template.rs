@@ -1,8 +1,9 @@
 //! Texts with policy variables: `${aws:username}`, `${aws:PrincipalTag/team, 'all'}`, and `${*}`, `${?}`, `${$}` for the
 //! characters themselves.
 //!
-//! Source: IAM user guide, "IAM policy elements: Variables and tags". That what a variable stands for is never read as a
-//! wildcard, and that a key with several values cannot be one, are guesses on the safe side.
+//! Source: IAM user guide, "IAM policy elements: Variables and tags", and for keys with several values, which cannot be one,
+//! "Single-valued vs. multivalued context keys". That what a variable stands for is never read as a wildcard is a guess on
+//! the safe side.
 
 use std::borrow::Cow;
 
@@ -46,6 +47,8 @@ struct Variable {
 /// What a text with wildcards is compared with: built once, if it has no variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Glob {
+    /// Without wildcards, as the most parts of an ARN are.
+    Exactly(Box<str>),
     Fixed(Pattern),
     Open(Template),
 }
@@ -61,7 +64,10 @@ impl Glob {
     pub fn parse(text: &str, variables: bool) -> Self {
         let template = Template::parse(text, Syntax { wildcards: true, variables });
         match template.fixed_pattern() {
-            Some(pattern) => Glob::Fixed(pattern),
+            Some(pattern) => match pattern.literal() {
+                Some(text) => Glob::Exactly(text.into()),
+                None => Glob::Fixed(pattern),
+            },
             None => Glob::Open(template),
         }
     }
@@ -69,6 +75,7 @@ impl Glob {
     /// `None` when a variable stands for nothing.
     pub fn matches(&self, text: &str, context: &dyn Context) -> Option<bool> {
         match self {
+            Glob::Exactly(wanted) => Some(**wanted == *text),
             Glob::Fixed(pattern) => Some(pattern.matches(text)),
             Glob::Open(template) => Some(template.pattern(context)?.matches(text)),
         }

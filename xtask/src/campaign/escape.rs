@@ -71,7 +71,8 @@ fn module_rounds(module: &str) -> &'static str {
     }
 }
 
-fn last_lines(text: &str) -> String {
+/// What a test program said last, which is why it failed.
+pub(super) fn last_lines(text: &str) -> String {
     const LINES_MAX: usize = 20;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LINES_MAX)..].join("\n")

@@ -9,6 +9,7 @@
 //! | `launches` | tasks are launched while named points of the code fail |
 //! | `layers` | some thousand random layers, each unpacked beside a canary; crafted ones at the begin |
 //! | `flood` | strangers send bodies, readers leave answers of a megabyte unread, callers work |
+//! | `policies` | a million requests with policies by chance, decided in two ways |
 //! | `signatures` | 50,000 signed requests with something changed |
 //! | `strangers` | 10,000 connections that prove nothing, callers work |
 //! | `full` | a disk fills by a container, a push, log events or a stranger while tasks run |
@@ -36,6 +37,7 @@ mod kill;
 mod launches;
 mod layers;
 mod ledger;
+mod policies;
 mod rules;
 mod signatures;
 mod stage;
@@ -72,6 +74,8 @@ pub enum Campaign {
     Rules(Options),
     /// Send bodies that prove nothing, and leave answers unread, while signed callers work
     Flood(Options),
+    /// Decide requests by random policies in two ways: the answers have to be the same
+    Policies(Options),
     /// Change signed requests at random: none may pass
     Signatures(Options),
     /// Hold ten thousand connections that prove nothing while signed callers work
@@ -116,6 +120,7 @@ pub fn run(repository: &Path, campaign: Campaign) -> Result<()> {
         Campaign::Inodes(options) => conduct(repository, "inodes", options, full::run_inodes),
         Campaign::Rules(options) => conduct(repository, "rules", options, rules::run),
         Campaign::Flood(options) => conduct(repository, "flood", options, flood::run),
+        Campaign::Policies(options) => conduct(repository, "policies", options, policies::run),
         Campaign::Signatures(options) => {
             conduct(repository, "signatures", options, signatures::run)
         }

@@ -3,8 +3,7 @@
 use outport_model::Arn;
 
 use super::texts::is_partition;
-use crate::document::texts;
-use crate::json::Json;
+use crate::document::RawPrincipal;
 use crate::malformed::Malformed;
 use crate::principal::PrincipalEntry;
 
@@ -21,31 +20,32 @@ const ACCOUNT_DIGITS: usize = 12;
 
 /// `is_trust`: of a role, where AWS wants an object always.
 pub(super) fn read_principals(
-    value: &Json,
+    principal: &RawPrincipal,
     is_trust: bool,
 ) -> Result<Vec<PrincipalEntry>, Malformed> {
-    let kinds = match value {
-        Json::Text(text) if text == "*" && !is_trust => return Ok(vec![PrincipalEntry::Everyone]),
-        Json::Text(_) if is_trust => return Err(Malformed::PrincipalNoObject),
-        Json::Text(text) => return Err(invalid("AWS", text)),
-        Json::Object(kinds) => kinds,
-        _ => return Err(Malformed::Syntax),
+    let kinds = match principal {
+        RawPrincipal::Text(text) if text == "*" && !is_trust => {
+            return Ok(vec![PrincipalEntry::Everyone]);
+        }
+        RawPrincipal::Text(_) if is_trust => return Err(Malformed::PrincipalNoObject),
+        RawPrincipal::Text(text) => return Err(invalid("AWS", text)),
+        RawPrincipal::Kinds(kinds) => kinds,
     };
     let mut entries = Vec::new();
     for (kind, values) in kinds {
-        for text in texts(values).map_err(|_| Malformed::Syntax)? {
+        for text in values {
             let entry = match kind.as_str() {
-                "AWS" => read_aws(&text),
+                "AWS" => read_aws(text),
                 "Service" => {
-                    is_service(&text).then(|| PrincipalEntry::Service(text.as_str().into()))
+                    is_service(text).then(|| PrincipalEntry::Service(text.as_str().into()))
                 }
                 "Federated" => {
-                    is_provider(&text).then(|| PrincipalEntry::Provider(text.as_str().into()))
+                    is_provider(text).then(|| PrincipalEntry::Provider(text.as_str().into()))
                 }
                 // `CanonicalUser` is of S3's policies only.
                 _ => None,
             };
-            entries.push(entry.ok_or_else(|| invalid(kind, &text))?);
+            entries.push(entry.ok_or_else(|| invalid(kind, text))?);
         }
     }
     if entries.is_empty() { Err(Malformed::Empty("Principal")) } else { Ok(entries) }

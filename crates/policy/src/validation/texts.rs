@@ -74,6 +74,7 @@ pub(super) fn check_resource(resource: &str) -> Result<(), ResourceFault> {
         return said(Malformed::Partition(partition.to_owned(), rest));
     }
     let Some(vendor) = vendor else { return said(Malformed::ResourceVendor) };
+    // Source: users whose policies with `arn:aws:*:*:*:*` IAM refused in these words.
     if vendor.contains(['*', '?']) {
         return said(Malformed::ResourceVendor);
     }

@@ -1,0 +1,187 @@
+"""Users, roles and sessions: what they may do, as boto3 and the AWS CLI see it."""
+
+import json
+import uuid
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+LIST_CLUSTERS = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "ecs:ListClusters", "Resource": "*"}],
+}
+
+
+def trust(principal):
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.fixture(scope="module")
+def outport(shared_outport):
+    return shared_outport
+
+
+def name(kind):
+    return f"{kind}-{uuid.uuid4().hex[:8]}"
+
+
+def client(outport, service, key):
+    """A client with the credentials of an answer of IAM or STS."""
+    return boto3.client(
+        service,
+        endpoint_url=outport.url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+        aws_session_token=key.get("SessionToken"),
+        config=Config(retries={"max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def user(outport):
+    """A user without any policy, and its key."""
+    iam, user = outport.client("iam"), name("user")
+    iam.create_user(UserName=user)
+    yield user, iam.create_access_key(UserName=user)["AccessKey"]
+    for key in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+    for policy in iam.list_user_policies(UserName=user)["PolicyNames"]:
+        iam.delete_user_policy(UserName=user, PolicyName=policy)
+    for policy in iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]:
+        iam.detach_user_policy(UserName=user, PolicyArn=policy["PolicyArn"])
+    iam.delete_user(UserName=user)
+
+
+def denied(call, *parts):
+    with pytest.raises(ClientError) as error:
+        call()
+    refused = error.value.response["Error"]
+    assert refused["Code"] in ("AccessDeniedException", "AccessDenied"), refused
+    for part in parts:
+        assert part in refused["Message"], refused
+
+
+def test_a_user_may_what_its_policies_say_from_the_next_call_on(outport, user):
+    iam, (user, key) = outport.client("iam"), user
+    ecs = client(outport, "ecs", key)
+    arn = f"arn:aws:iam::000000000000:user/{user}"
+    denied(ecs.list_clusters, f"User: {arn} is not authorized to perform: ecs:ListClusters on resource: *"
+           " because no identity-based policy allows the ecs:ListClusters action")
+    who = client(outport, "sts", key).get_caller_identity()
+    assert (who["Arn"], who["Account"]) == (arn, "000000000000")
+    iam.put_user_policy(UserName=user, PolicyName="list", PolicyDocument=json.dumps(LIST_CLUSTERS))
+    assert ecs.list_clusters()["clusterArns"]
+    denied(lambda: ecs.create_cluster(clusterName="x"), "ecs:CreateCluster", "cluster/x")
+    denied(lambda: client(outport, "iam", key).list_users(), "iam:ListUsers")
+    iam.delete_user_policy(UserName=user, PolicyName="list")
+    denied(ecs.list_clusters)
+    # The document comes back as it was given.
+    iam.put_user_policy(UserName=user, PolicyName="list", PolicyDocument=json.dumps(LIST_CLUSTERS))
+    assert iam.get_user_policy(UserName=user, PolicyName="list")["PolicyDocument"] == LIST_CLUSTERS
+
+
+def test_a_key_that_is_switched_off_lets_nobody_in(outport, user):
+    iam, (user, key) = outport.client("iam"), user
+    sts = client(outport, "sts", key)
+    sts.get_caller_identity()
+    iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    with pytest.raises(ClientError) as error:
+        sts.get_caller_identity()
+    assert error.value.response["Error"]["Code"] == "InvalidClientTokenId"
+    iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Active")
+    sts.get_caller_identity()
+
+
+def test_a_role_is_assumed_by_whom_it_trusts(outport, user):
+    iam, (user, key) = outport.client("iam"), user
+    role = name("role")
+    made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"Service": "ecs-tasks.amazonaws.com"}))
+    arn = made["Role"]["Arn"]
+    sts = client(outport, "sts", key)
+    assume = lambda **more: sts.assume_role(RoleArn=arn, RoleSessionName="build", **more)
+    try:
+        denied(assume, f"is not authorized to perform: sts:AssumeRole on resource: {arn}")
+        iam.update_assume_role_policy(
+            RoleName=role,
+            PolicyDocument=trust({"AWS": f"arn:aws:iam::000000000000:user/{user}"}),
+        )
+        session = assume()
+        assert session["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::000000000000:assumed-role/{role}/build"
+        ecs = client(outport, "ecs", session["Credentials"])
+        denied(ecs.list_clusters, f"assumed-role/{role}/build", "no identity-based policy")
+        iam.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=json.dumps(LIST_CLUSTERS))
+        assert ecs.list_clusters()["clusterArns"]
+        nothing = {**LIST_CLUSTERS, "Statement": [{**LIST_CLUSTERS["Statement"][0], "Action": "ecs:RunTask"}]}
+        limited = client(outport, "ecs", assume(Policy=json.dumps(nothing))["Credentials"])
+        denied(limited.list_clusters, "because no session policy allows the ecs:ListClusters action")
+        # A later role of the same name is another one.
+        iam.delete_role_policy(RoleName=role, PolicyName="p")
+        iam.delete_role(RoleName=role)
+        with pytest.raises(ClientError):
+            ecs.list_clusters()
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"AWS": "000000000000"}))
+        with pytest.raises(ClientError) as error:
+            client(outport, "sts", session["Credentials"]).get_caller_identity()
+        assert error.value.response["Error"]["Code"] == "InvalidClientTokenId"
+    finally:
+        iam.delete_role(RoleName=role)
+
+
+def test_documents_that_say_nothing_are_refused(outport):
+    iam = outport.client("iam")
+    for document in ["{", "[]", '{"Version": "2012-10-17"}']:
+        with pytest.raises(ClientError) as error:
+            iam.create_policy(PolicyName=name("policy"), PolicyDocument=document)
+        assert error.value.response["Error"]["Code"] == "MalformedPolicyDocument", document
+
+
+def test_the_registry_lets_a_user_do_what_its_policies_say(outport, user):
+    """The password of a limited user: at the registry's door as at the API."""
+    iam, (user, key) = outport.client("iam"), user
+    ecr, repository = outport.client("ecr"), name("app")
+    ecr.create_repository(repositoryName=repository)
+    try:
+        own = client(outport, "ecr", key)
+        denied(own.get_authorization_token, "ecr:GetAuthorizationToken")
+        iam.attach_user_policy(
+            UserName=user, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly")
+        assert own.get_authorization_token()["authorizationData"]
+        assert own.describe_repositories(repositoryNames=[repository])["repositories"]
+        denied(lambda: own.initiate_layer_upload(repositoryName=repository), "ecr:InitiateLayerUpload")
+    finally:
+        ecr.delete_repository(repositoryName=repository)
+
+
+def test_lists_come_in_pages(outport):
+    iam, prefix = outport.client("iam"), f"/{name('pages')}/"
+    users = [name("paged") for _ in range(3)]
+    for user in users:
+        iam.create_user(UserName=user, Path=prefix)
+    try:
+        pages = list(iam.get_paginator("list_users").paginate(
+            PathPrefix=prefix, PaginationConfig={"PageSize": 2}))
+        assert [len(page["Users"]) for page in pages] == [2, 1]
+        assert {user["UserName"] for page in pages for user in page["Users"]} == set(users)
+    finally:
+        for user in users:
+            iam.delete_user(UserName=user)
+
+
+def test_waiters_wait_for_what_is_there(outport):
+    """`user_exists`, `role_exists`, `policy_exists` and `instance_profile_exists` wait for what is there already."""
+    iam = outport.client("iam")
+    role, policy, profile = name("role"), name("policy"), name("profile")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"Service": "ec2.amazonaws.com"}))
+    arn = iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(LIST_CLUSTERS))["Policy"]["Arn"]
+    iam.create_instance_profile(InstanceProfileName=profile)
+    quick = {"Delay": 1, "MaxAttempts": 1}
+    iam.get_waiter("role_exists").wait(RoleName=role, WaiterConfig=quick)
+    iam.get_waiter("policy_exists").wait(PolicyArn=arn, WaiterConfig=quick)
+    iam.get_waiter("instance_profile_exists").wait(InstanceProfileName=profile, WaiterConfig=quick)
+    iam.delete_role(RoleName=role)
+    iam.delete_policy(PolicyArn=arn)
+    iam.delete_instance_profile(InstanceProfileName=profile)

@@ -35,7 +35,7 @@ use crate::admin_door::{self, Asked};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
-use crate::health::{self, Readiness};
+use crate::health::{self, Readiness, Stage};
 use crate::installation::{self, Settled, Wanted};
 use crate::instances;
 use crate::listen_address;
@@ -90,7 +90,7 @@ pub async fn run(options: Server) -> Result<()> {
     let options = options.control_plane;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
-    control_plane.readiness.set(true);
+    control_plane.readiness.set(Stage::Ready);
     control_plane.say_ready(&data_dir, None);
     stop.received().await;
     control_plane.stop().await;
@@ -268,7 +268,7 @@ impl ControlPlane {
 
     /// Answers what is under way, then ends.
     pub async fn stop(mut self) {
-        self.readiness.set(false);
+        self.readiness.set(Stage::Stopping);
         self.stop_controllers().await;
         self.stop.send_replace(true);
         if let Err(error) = self.door.await {

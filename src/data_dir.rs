@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::backup;
 use crate::instances::{self, Claim, KeptClaim};
 use crate::inventory::Inventory;
+use crate::node::NODE_ID;
 use crate::settings::{self, Settings};
 
 /// The layout that this version writes.
@@ -219,21 +220,55 @@ impl DataDir {
     }
 
     /// What the last control plane published; needs no lock.
+    ///
+    /// # Errors
+    /// When there was none, with whom to ask instead, or this user may not read it.
     pub fn published(path: &Path) -> Result<Endpoint> {
-        let text = match std::fs::read_to_string(path.join("endpoint")) {
+        let file = path.join("endpoint");
+        let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                "no Outport has run with the data directory {}: start `outport up` first, or name \
-                 its directory with --data-dir",
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(nobody_published(path)?),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => bail!(
+                "{} is readable by its owner only: run this with sudo; or take the credentials once, with \
+                 `eval \"$(sudo outport env --data-dir {})\"`, and give no --data-dir",
+                file.display(),
                 path.display()
             ),
             Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("cannot read {}", path.join("endpoint").display()));
+                return Err(error).with_context(|| format!("cannot read {}", file.display()));
             }
         };
         serde_json::from_str(&text).context("the file endpoint of the data directory is damaged")
     }
+
+    /// Whether an Outport runs with this directory, as far as can be seen.
+    pub fn is_in_use(path: &Path) -> bool {
+        let Ok(file) = File::open(path.join("lock")) else { return false };
+        // Shared, so that two who look do not take each other for it.
+        matches!(
+            Flock::lock(file, FlockArg::LockSharedNonblock),
+            Err((_, nix::errno::Errno::EWOULDBLOCK))
+        )
+    }
+}
+
+/// Why a directory has no endpoint, and whom to ask.
+fn nobody_published(path: &Path) -> Result<String> {
+    let shown = path.display();
+    if !holds(path, NODE_ID)? {
+        return Ok(format!(
+            "no Outport has run with the data directory {shown}: start `outport up` first, or name its directory with \
+             --data-dir"
+        ));
+    }
+    let server = match Settings::read(path)?.server {
+        Some(server) => format!("its control plane, {server}"),
+        None => "its control plane".to_owned(),
+    };
+    Ok(format!(
+        "{shown} is the data directory of a node, which answers nothing itself: ask {server}, on that machine, or from here with \
+         what `outport env` prints there and its address as AWS_ENDPOINT_URL"
+    ))
 }
 
 /// The lock of the instance: two directories of one id are a copy and its original.
@@ -479,9 +514,28 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_directory_has_no_endpoint() {
+    fn a_directory_without_an_endpoint_says_whom_to_ask() {
         let directory = tempfile::tempdir().unwrap();
-        let error = DataDir::published(directory.path()).err().unwrap().to_string();
-        assert!(error.contains("outport up"), "{error}");
+        let check = |expected: &str| {
+            let error = DataDir::published(directory.path()).err().unwrap().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("start `outport up` first");
+        std::fs::create_dir(directory.path().join("node")).unwrap();
+        std::fs::write(directory.path().join(NODE_ID), "n").unwrap();
+        check("is the data directory of a node, which answers nothing itself: ask its control plane, on");
+        let text = r#"{"server":"https://10.0.0.1:4566"}"#;
+        std::fs::write(directory.path().join(settings::FILE), text).unwrap();
+        check("ask its control plane, https://10.0.0.1:4566, on that machine");
+    }
+
+    #[test]
+    fn a_directory_is_in_use_while_somebody_owns_it() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!DataDir::is_in_use(directory.path()));
+        let owner = DataDir::own(directory.path()).unwrap();
+        assert!(DataDir::is_in_use(directory.path()));
+        drop(owner);
+        assert!(!DataDir::is_in_use(directory.path()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -22,13 +22,33 @@ From elsewhere:   AWS_ENDPOINT_URL=<this URL>, with an access key of it and its 
 Is it ready:      /_outport/health        In numbers, on its host: /_outport/metrics
 ";
 
-/// True once the API answers and, with a node in the same process, tasks can be taken.
+/// How far an Outport is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    Starting,
+    /// The API answers and, with a node in the same process, tasks can be taken.
+    Ready,
+    Stopping,
+}
+
+/// The stage that is told to who asks; `Starting` at first.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    pub fn set(&self, stage: Stage) {
+        self.0.store(stage as u8, Ordering::Release);
+    }
+
+    fn answer(&self) -> (StatusCode, &'static str) {
+        const READY: u8 = Stage::Ready as u8;
+        const STOPPING: u8 = Stage::Stopping as u8;
+        match self.0.load(Ordering::Acquire) {
+            READY => (StatusCode::OK, "ready\n"),
+            STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        }
     }
 }
 
@@ -37,11 +57,7 @@ impl Readiness {
 /// something that runs on it.
 pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Router {
     let health = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-        let (status, word) = if readiness.0.load(Ordering::Acquire) {
-            (StatusCode::OK, "ready\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
-        };
+        let (status, word) = readiness.answer();
         // A full disk is no reason to restart it: it answers, and recovers by itself.
         let detail = if is_near(peer) { disk.detail() } else { None };
         (status, format!("{word}{}", detail.unwrap_or_default()))
@@ -81,7 +97,7 @@ mod tests {
     async fn check(path: &str, peer: &str, status: StatusCode, text: &str) {
         let peer: SocketAddr = format!("{peer}:50000").parse().unwrap();
         let readiness = Readiness::default();
-        readiness.set(true);
+        readiness.set(Stage::Ready);
         let mut request = Request::get(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
         let disk = DiskWatch::new(std::path::Path::new("/"));
@@ -105,5 +121,15 @@ mod tests {
             check("/_outport/health", peer, StatusCode::OK, "ready").await;
             check("/_outport/metrics", peer, StatusCode::FORBIDDEN, "Metrics are shown").await;
         }
+    }
+
+    #[test]
+    fn each_stage_has_its_word() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "starting\n"));
+        readiness.set(Stage::Ready);
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ready\n"));
+        readiness.set(Stage::Stopping);
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
     }
 }

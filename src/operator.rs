@@ -27,8 +27,27 @@ pub fn status(options: &Status) -> Result<()> {
 }
 
 pub fn ps(options: &Ps) -> Result<()> {
-    let ps = PsOptions { cluster: options.asked.cluster.clone(), with_stopped: options.all };
-    answer(&options.asked, async |api, shape| outport_operator::ps(api, &ps, shape).await)
+    let ps = PsOptions {
+        cluster: options.asked.cluster.clone(),
+        with_stopped: options.all,
+        of: options.of.clone(),
+    };
+    answer(&options.asked, async |api, shape| {
+        let text = outport_operator::ps(api, &ps, shape).await?;
+        if !options.asked.json && text.lines().count() <= 1 {
+            output::complain(nothing_runs(options));
+        }
+        Ok(text)
+    })
+}
+
+/// Below an empty list: what to ask or do next.
+fn nothing_runs(options: &Ps) -> String {
+    let of = options.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+    match options.all {
+        true => format!("no task{of} is known; `aws ecs run-task` starts one, `outport events` says what happened"),
+        false => format!("no task{of} runs: `outport ps --all` shows those that stopped, and why"),
+    }
 }
 
 /// Where a terminal begins again, with what it showed removed.
@@ -71,7 +90,8 @@ pub fn logs(options: &Logs) -> Result<()> {
         of: options.of.clone(),
         cluster: options.asked.cluster.clone(),
         follow: options.follow,
-        since_ms: options.since,
+        since: options.since,
+        container: None,
         tail: options.tail,
         with_times: options.timestamps,
         is_json: options.asked.json,
@@ -157,7 +177,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn data_dir(which: &Which) -> Result<PathBuf> {
+pub fn data_dir(which: &Which) -> Result<PathBuf> {
     which.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
 }
 

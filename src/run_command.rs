@@ -9,15 +9,17 @@
 //! **Invariant:** however `outport run` ends, by SIGKILL too, its pipe to the other one closes: that stops its tasks, at first
 //! with their own time and then without, and removes the directory.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -34,7 +36,7 @@ use crate::{environment, operator, output, preflight, up};
 const READY: &str = "outport is ready at ";
 /// What tasks get to end by themselves; tests leave some behind that nobody needs any more.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// Of the log of an Outport that did not start, as many lines are shown.
+/// Of the log of an Outport that did not start or did not end well, as many lines are shown.
 const LINES_SHOWN: usize = 20;
 
 /// Runs the command; its exit code, or 128 and the signal that ended it.
@@ -184,11 +186,16 @@ impl Drop for Scratch {
     }
 }
 
-struct Outport(Child);
+struct Outport {
+    process: Child,
+    /// `None` once it was read to its end.
+    log: Option<JoinHandle<LastLines>>,
+}
 
 impl Outport {
     fn start(directory: &Path) -> Result<Self> {
-        let log = directory.join("outport.log");
+        let path = directory.join("outport.log");
+        let log = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let data_dir = directory.join("data");
         let options: [OsString; 5] = [
             "scratch".into(),
@@ -197,38 +204,50 @@ impl Outport {
             "--data-dir".into(),
             data_dir.into(),
         ];
-        let mut child = Command::new("/proc/self/exe")
+        let mut process = Command::new("/proc/self/exe")
+            // In lists of processes.
+            .arg0("outport")
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(Stdio::piped())
             // A Ctrl-C is for the command, and then for us.
             .process_group(0)
             .spawn()
             .context("cannot start an Outport")?;
-        let said = child.stdout.take().context("its standard output")?;
+        let said = process.stdout.take().context("its standard output")?;
+        let complained = process.stderr.take().context("its standard error")?;
+        let keeping = std::thread::spawn(move || LastLines::of(complained, log));
+        let mut outport = Self { process, log: Some(keeping) };
         let mut lines = BufReader::new(said).lines();
         let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with(READY));
         if !is_ready {
-            let _ = child.wait();
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
-            bail!("the Outport of the command did not start:\n{last}");
+            let _ = outport.process.wait();
+            bail!("the Outport of the command did not start:{}", outport.last_lines());
         }
         // What it says beside is nobody's, and it must not wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self(child))
+        Ok(outport)
     }
 
     /// Closes its standard input, and waits for its end.
     fn stop(&mut self) -> Result<()> {
-        drop(self.0.stdin.take());
-        let status = self.0.wait()?;
+        drop(self.process.stdin.take());
+        let status = self.process.wait()?;
+        let said = self.last_lines();
         if !status.success() {
-            bail!("the Outport of the command did not end well ({status})");
+            bail!("the Outport of the command did not end well ({status}):{said}");
         }
         Ok(())
+    }
+
+    /// What it logged last, once it has ended: a line each, with a line break before.
+    fn last_lines(&mut self) -> String {
+        let Some(Ok(log)) = self.log.take().map(JoinHandle::join) else { return String::new() };
+        if let Some(error) = &log.not_written {
+            output::complain(format_args!("the log of the Outport has a gap: {error}"));
+        }
+        log.lines.iter().map(|line| format!("\n{line}")).collect()
     }
 }
 
@@ -238,5 +257,51 @@ impl Drop for Outport {
         if let Err(error) = self.stop() {
             output::complain(error);
         }
+    }
+}
+
+/// The end of a log, in memory: where the disk is full the file has nothing of it.
+#[derive(Debug, Default)]
+struct LastLines {
+    lines: VecDeque<String>,
+    /// Why not all of it is in the file; the first error.
+    not_written: Option<std::io::Error>,
+}
+
+impl LastLines {
+    /// Reads to the end, and keeps all of it in the file as far as that takes it.
+    fn of(log: impl Read, mut file: impl Write) -> Self {
+        let mut last = Self::default();
+        for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
+            let mut bytes = line.clone();
+            bytes.push(b'\n');
+            if let Err(error) = file.write_all(&bytes) {
+                last.not_written.get_or_insert(error);
+            }
+            if last.lines.len() == LINES_SHOWN {
+                last.lines.pop_front();
+            }
+            last.lines.push_back(String::from_utf8_lossy(&line).into_owned());
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_known_where_no_file_takes_it() {
+        let log: String = (0..LINES_SHOWN + 5).map(|number| format!("line {number}\n")).collect();
+        let mut file = Vec::new();
+        let last = LastLines::of(log.as_bytes(), &mut file);
+        assert_eq!(file, log.as_bytes());
+        assert!(last.not_written.is_none());
+        let mut full = [0_u8; 8];
+        let last = LastLines::of(log.as_bytes(), &mut full[..]);
+        assert!(last.not_written.is_some());
+        assert_eq!(last.lines.len(), LINES_SHOWN);
+        assert_eq!(last.lines.front().unwrap(), "line 5");
     }
 }

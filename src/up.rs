@@ -10,6 +10,7 @@ use outport_node_agent::{Agent, AgentError, AgentSettings};
 use crate::command_line::Up;
 use crate::control_plane::{ControlPlane, OwnNode};
 use crate::data_dir::DataDir;
+use crate::health::Stage;
 use crate::settings::Settings;
 use crate::stop_signal::StopSignal;
 use crate::summary::Offered;
@@ -140,7 +141,7 @@ pub async fn run(options: Up) -> Result<()> {
         }
     };
     if !stop_asked {
-        control_plane.readiness.set(true);
+        control_plane.readiness.set(Stage::Ready);
         let publish = own_node.publish;
         let offered = Offered { cluster: &own_node.cluster, capacity: &capacity, publish };
         control_plane.say_ready(&data_dir, Some(offered));
@@ -152,7 +153,7 @@ pub async fn run(options: Up) -> Result<()> {
         if let Some(reason) = dismissed {
             output::complain(format_args!("{reason}. The API goes on without a node"));
             stop.received().await;
-            control_plane.readiness.set(false);
+            control_plane.readiness.set(Stage::Stopping);
             control_plane.stop_controllers().await;
             drop(agent);
             let removed = match options.keep_tasks {
@@ -162,7 +163,7 @@ pub async fn run(options: Up) -> Result<()> {
             control_plane.stop().await;
             return removed;
         }
-        control_plane.readiness.set(false);
+        control_plane.readiness.set(Stage::Stopping);
     }
     let stopped = if options.keep_tasks {
         agent.detach();

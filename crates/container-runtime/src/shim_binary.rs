@@ -16,6 +16,9 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
+/// What a shim is called in lists of processes.
+const NAME: &str = "outport";
+
 #[derive(Debug)]
 pub(crate) struct ShimBinary {
     path: PathBuf,
@@ -32,11 +35,14 @@ impl ShimBinary {
         &self.path
     }
 
-    /// The descriptor is closed by the exec that follows its path.
+    /// The descriptor is closed by the exec that follows its path. `ps` shows [`NAME`]: the path is most often
+    /// `/proc/self/exe`, which names nothing. A shim is found by its last argument alone (`discovery`).
     pub fn command(&self) -> Command {
-        let Some(mount) = &self.mount else { return Command::new(&self.path) };
-        let mut command = Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd()));
-        command.arg0(&self.path);
+        let mut command = match &self.mount {
+            Some(mount) => Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd())),
+            None => Command::new(&self.path),
+        };
+        command.arg0(NAME);
         command
     }
 }

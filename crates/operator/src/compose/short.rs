@@ -11,6 +11,23 @@ pub struct Port {
     pub is_udp: bool,
     /// Where Docker would publish it, as it is written.
     pub published: Option<String>,
+    /// The port of the machine that Docker would take for it.
+    pub asked: Option<u16>,
+}
+
+impl Port {
+    /// Whether a node tries the port of the machine that the file asks for: it takes the container's own number, between
+    /// those of who administers the machine and those of programs that ask for any (design note 0025).
+    pub fn is_tried(&self) -> bool {
+        self.asked
+            .is_none_or(|asked| asked == self.number && (1_024..=32_767).contains(&self.number))
+    }
+}
+
+/// The port that the entry number `nth` of a range asks for, of `[HOST:]FIRST[-LAST]`.
+pub fn asked(published: &str, nth: u16) -> Option<u16> {
+    let port = published.rsplit(':').next()?;
+    port.split('-').next()?.parse::<u16>().ok()?.checked_add(nth)
 }
 
 /// `512m` in MiB, upward.
@@ -92,7 +109,10 @@ pub fn ports(text: &str) -> Option<Vec<Port>> {
     }
     Some(
         (first..=last)
-            .map(|number| Port { number, is_udp, published: published.clone() })
+            .map(|number| {
+                let asked = published.as_deref().and_then(|text| asked(text, number - first));
+                Port { number, is_udp, published: published.clone(), asked }
+            })
             .collect(),
     )
 }
@@ -190,6 +210,21 @@ mod tests {
         }
         assert!(ports("53:53/udp").unwrap()[0].is_udp);
         assert_eq!(ports("127.0.0.1:1:2").unwrap()[0].published.as_deref(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn the_port_that_is_asked_for_is_tried_where_it_is_the_containers_own() {
+        let check = |text: &str, expected: &[(Option<u16>, bool)]| {
+            let ports = ports(text).unwrap();
+            let found: Vec<_> = ports.iter().map(|port| (port.asked, port.is_tried())).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        check("8080", &[(None, true)]);
+        check("8080:8080", &[(Some(8080), true)]);
+        check("127.0.0.1:8080:80", &[(Some(8080), false)]);
+        check("80:80", &[(Some(80), false)]);
+        check("[::1]:9001-9002:9001-9002", &[(Some(9001), true), (Some(9002), true)]);
+        check("9000-9001:9001-9002", &[(Some(9000), false), (Some(9001), false)]);
     }
 
     #[test]

@@ -316,9 +316,10 @@ fn range_for(
         return match check(cidr) {
             Ok(()) => Ok(cidr),
             // Another one is no way out.
-            Err(error) if is_stored && error.is_address_clash() => Err(anyhow!(error)).context(
-                "the range of this data directory is fixed: free it on this host, or start with another data directory",
-            ),
+            Err(error) if is_stored && error.is_address_clash() => {
+                let advice = clash_of_stored_range(error.clashing_instance());
+                Err(anyhow!(error)).context(advice)
+            }
             Err(error) => Err(error.into()),
         };
     }
@@ -337,6 +338,21 @@ fn range_for(
         );
     }
     Ok(chosen.cidr)
+}
+
+/// What to do where the range of a data directory is in use on this host; `instance`: the Outport that has it.
+fn clash_of_stored_range(instance: Option<&str>) -> String {
+    let free = match instance.map(|instance| (instance, instances::process_of(instance))) {
+        Some((_, Some(process))) => format!("stop the other Outport with `kill {process}`"),
+        Some((instance, None)) => {
+            format!("if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it")
+        }
+        None => "free it on this host".to_owned(),
+    };
+    format!(
+        "the range of this data directory is fixed: {free}, or start with another data directory, which takes a free range: \
+         `outport up --data-dir DIR`"
+    )
 }
 
 /// The pair of the environment, or the one of the data directory.

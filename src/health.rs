@@ -1,4 +1,4 @@
-//! `GET /_outport/health` and `GET /_outport/metrics`, and what `/` says to who only looks.
+//! `GET /_outport/health`, `/_outport/metrics` and `/_outport/compatibility`, and what `/` says to who only looks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,11 @@ This is Outport: Amazon ECS, run by yourself. Here it answers the AWS API (ecs, 
 On its host:      eval \"$(sudo outport env)\"; aws ecs list-clusters; outport status; outport ps
 From elsewhere:   AWS_ENDPOINT_URL=<this URL>, with an access key of it and its region
 Is it ready:      /_outport/health        In numbers, on its host: /_outport/metrics
+What it can do:   /_outport/compatibility
 ";
+
+/// What answers that refuse something name: of this version, and there where the caller is already.
+const COMPATIBILITY: &str = include_str!("../docs/compatibility.md");
 
 /// How far an Outport is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,7 @@ pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Ro
     };
     Router::new()
         .route("/", get(async || GREETING))
+        .route("/_outport/compatibility", get(async || COMPATIBILITY))
         .route("/_outport/health", get(health))
         .route("/_outport/metrics", get(metrics))
 }
@@ -119,6 +124,7 @@ mod tests {
         }
         for peer in ["10.0.0.1", "[fe80::1]"] {
             check("/_outport/health", peer, StatusCode::OK, "ready").await;
+            check("/_outport/compatibility", peer, StatusCode::OK, "<!-- Made by").await;
             check("/_outport/metrics", peer, StatusCode::FORBIDDEN, "Metrics are shown").await;
         }
     }

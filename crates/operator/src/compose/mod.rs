@@ -9,6 +9,8 @@
 
 mod build;
 mod complaints;
+#[cfg(test)]
+mod corpus;
 mod definition;
 mod down;
 mod logs;

@@ -37,8 +37,14 @@ pub enum Stage {
 }
 
 /// The stage that is told to who asks; `Starting` at first.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Readiness(Arc<AtomicU8>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(Stage::Starting as u8)))
+    }
+}
 
 impl Readiness {
     pub fn set(&self, stage: Stage) {

@@ -34,21 +34,16 @@ pub fn ps(options: &Ps) -> Result<()> {
     };
     answer(&options.asked, async |api, shape| {
         let text = outport_operator::ps(api, &ps, shape).await?;
-        if !options.asked.json && text.lines().count() <= 1 {
-            output::complain(nothing_runs(options));
+        if !options.asked.json && !options.all && text.lines().count() <= 1 {
+            let of = options.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+            output::complain(format_args!(
+                "no task{of} runs: `outport ps --all` shows those that stopped, and why; `aws ecs run-task` starts one"
+            ));
         }
         Ok(text)
     })
 }
 
-/// Below an empty list: what to ask or do next.
-fn nothing_runs(options: &Ps) -> String {
-    let of = options.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
-    match options.all {
-        true => format!("no task{of} is known; `aws ecs run-task` starts one, `outport events` says what happened"),
-        false => format!("no task{of} runs: `outport ps --all` shows those that stopped, and why"),
-    }
-}
 
 /// Where a terminal begins again, with what it showed removed.
 const CLEAR: &str = "\x1b[H\x1b[2J";

@@ -31,7 +31,7 @@ use outport_tree_removal::remove_tree;
 use crate::command_line::{Run, Up};
 use crate::data_dir::DataDir;
 use crate::stop_signal::StopSignal;
-use crate::{environment, operator, output, preflight, up};
+use crate::{environment, instances, operator, output, preflight, up};
 
 const READY: &str = "outport is ready at ";
 /// What tasks get to end by themselves; tests leave some behind that nobody needs any more.
@@ -145,12 +145,34 @@ pub async fn scratch(mut options: Up) -> Result<()> {
         }
     });
     let ended = up::run(options).await;
+    // A start that failed may have made a network for tasks already, and nobody starts here again.
+    if ended.is_err() {
+        remove_what_is_on_the_host(&data_dir);
+    }
     // Who started it still wants to read why it ended, and removes it then.
     if is_left_alone.load(Ordering::Acquire) {
         let parent = data_dir.parent().unwrap_or(&data_dir);
         remove_tree(parent).with_context(|| format!("cannot remove {}", parent.display()))?;
     }
     ended
+}
+
+fn remove_what_is_on_the_host(data_dir: &Path) {
+    let Ok(instance) = DataDir::instance_of(data_dir) else { return };
+    if instances::check_id(&instance).is_err() {
+        return;
+    }
+    let removed = match instances::claim(&instance) {
+        Ok(Some(_claim)) => instances::remove(&instance, Some(&data_dir.join("node"))),
+        // Somebody cleans up already.
+        Ok(None) => return,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = removed {
+        output::complain(format_args!(
+            "{error:#}: the rest is removed by: outport cleanup --instance {instance}"
+        ));
+    }
 }
 
 /// Data directory and log of the Outport.
@@ -188,6 +210,8 @@ impl Drop for Scratch {
 
 struct Outport {
     process: Child,
+    /// Nothing is left to say of its end.
+    is_over: bool,
     /// `None` once it was read to its end.
     log: Option<JoinHandle<LastLines>>,
 }
@@ -218,11 +242,12 @@ impl Outport {
         let said = process.stdout.take().context("its standard output")?;
         let complained = process.stderr.take().context("its standard error")?;
         let keeping = std::thread::spawn(move || LastLines::of(complained, log));
-        let mut outport = Self { process, log: Some(keeping) };
+        let mut outport = Self { process, is_over: false, log: Some(keeping) };
         let mut lines = BufReader::new(said).lines();
         let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with(READY));
         if !is_ready {
             let _ = outport.process.wait();
+            outport.is_over = true;
             bail!("the Outport of the command did not start:{}", outport.last_lines());
         }
         // What it says beside is nobody's, and it must not wait for a reader.
@@ -230,8 +255,11 @@ impl Outport {
         Ok(outport)
     }
 
-    /// Closes its standard input, and waits for its end.
+    /// Closes its standard input, and waits for its end. Once more does nothing.
     fn stop(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_over, true) {
+            return Ok(());
+        }
         drop(self.process.stdin.take());
         let status = self.process.wait()?;
         let said = self.last_lines();
@@ -253,7 +281,6 @@ impl Outport {
 
 impl Drop for Outport {
     fn drop(&mut self) {
-        // Once more does no harm.
         if let Err(error) = self.stop() {
             output::complain(error);
         }

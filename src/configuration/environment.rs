@@ -11,8 +11,15 @@ use clap::{Arg, Command};
 use super::{command, file};
 
 const PREFIX: &str = "OUTPORT_";
-/// Read by others: the parts of our own tests and tools, which set them for what they start.
-const OF_OTHERS: [&str; 2] = ["OUTPORT_BINARY", "OUTPORT_XTASK"];
+/// Read by others: the units of the package, the pytest plugin, our own tests, fail points of a debug build.
+const OF_OTHERS: [&str; 6] = [
+    "OUTPORT_OPTIONS",
+    "OUTPORT_COMMAND",
+    "OUTPORT_ENDPOINT",
+    "OUTPORT_BINARY",
+    "OUTPORT_XTASK",
+    "OUTPORT_FAIL_POINTS",
+];
 
 /// The value of a variable; `None` for one that is empty, too.
 pub fn value(name: &str) -> Option<OsString> {

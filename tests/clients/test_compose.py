@@ -98,6 +98,16 @@ def test_a_project_runs_changes_and_leaves_nothing(shared_outport, image, tmp_pa
     assert len(revisions(outport)) == 2
     (url,) = rows(outport, directory)["front"]["ports"]
     assert until(lambda: page(url), "the new page is there") == "two\n"
+    # Of one service, and what comes next is told for this project.
+    logs = compose(outport, directory, "logs", "prepare").stdout
+    assert "prepared" in logs and "front" not in logs, logs
+    assert compose(outport, directory, "logs", "nobody", check=False).stderr.strip().endswith(
+        "no task of shop has a container nobody")
+    up = compose(outport, tmp_path, "up", "--file", directory / "compose.yaml", "-p", "shop")
+    told = f"next: outport compose logs -f --file '{directory}/compose.yaml' -p shop;"
+    assert told in up.stderr, up.stderr
+    # What it cannot give is said by name: 80 is the administrator's.
+    assert "services.front.ports: 80 of this machine is not taken for 8002" in up.stderr
     logs = subprocess.run([outport.binary, "logs", "shop"], text=True, capture_output=True,
                           env={**os.environ, **outport.env()}, timeout=60)
     assert "prepared" in logs.stdout

@@ -70,7 +70,9 @@ fn next(options: &ComposeUp) -> String {
     add("--file", options.file.file.as_ref().map(|file| file.display().to_string()));
     add("-p", options.file.project_name.clone());
     add("--cluster", options.of.cluster.clone());
-    format!("next: outport compose logs -f{which}; outport compose ps{which}; outport compose down{which}")
+    format!(
+        "next: outport compose logs -f{which}; outport compose ps{which}; outport compose down{which}"
+    )
 }
 
 fn logs(options: &ComposeLogs) -> Result<()> {

@@ -345,7 +345,9 @@ fn clash_of_stored_range(instance: Option<&str>) -> String {
     let free = match instance.map(|instance| (instance, instances::process_of(instance))) {
         Some((_, Some(process))) => format!("stop the other Outport with `kill {process}`"),
         Some((instance, None)) => {
-            format!("if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it")
+            format!(
+                "if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it"
+            )
         }
         None => "free it on this host".to_owned(),
     };

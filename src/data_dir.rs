@@ -523,7 +523,9 @@ mod tests {
         check("start `outport up` first");
         std::fs::create_dir(directory.path().join("node")).unwrap();
         std::fs::write(directory.path().join(NODE_ID), "n").unwrap();
-        check("is the data directory of a node, which answers nothing itself: ask its control plane, on");
+        check(
+            "is the data directory of a node, which answers nothing itself: ask its control plane, on",
+        );
         let text = r#"{"server":"https://10.0.0.1:4566"}"#;
         std::fs::write(directory.path().join(settings::FILE), text).unwrap();
         check("ask its control plane, https://10.0.0.1:4566, on that machine");

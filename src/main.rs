@@ -141,7 +141,8 @@ fn in_runtime(
     tracing::subscriber::set_global_default(output::subscriber(log.log_format, filter))?;
     output::log_panics();
     for (name, nearest) in configuration::unknown_variables() {
-        let nearest = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+        let nearest =
+            nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
         tracing::warn!(
             event = "environment_variable_unknown",
             name,

@@ -44,7 +44,6 @@ pub fn ps(options: &Ps) -> Result<()> {
     })
 }
 
-
 /// Where a terminal begins again, with what it showed removed.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 

@@ -55,7 +55,8 @@ pub fn named(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     match variable.and_then(|name| Some((value(&name)?, name))) {
         Some((value, name)) if !is_given => {
             let reason = super::reason(&error);
-            let text = format!("the variable {name} is {value:?}, which {option} does not take: {reason}");
+            let text =
+                format!("the variable {name} is {value:?}, which {option} does not take: {reason}");
             command.error(error.kind(), text)
         }
         _ => error,
@@ -92,7 +93,8 @@ fn unknown(set: impl Iterator<Item = String>) -> Vec<(String, Option<String>)> {
         .filter(is_unknown)
         .map(|name| {
             // The prefix, which all have, would make all of them alike.
-            let likeness = |known: &str| file::likeness(&name[PREFIX.len()..], &known[PREFIX.len()..]);
+            let likeness =
+                |known: &str| file::likeness(&name[PREFIX.len()..], &known[PREFIX.len()..]);
             let known = known.iter().filter(|known| known.starts_with(PREFIX));
             let nearest = file::nearest(known.map(String::as_str), likeness).map(str::to_owned);
             (name, nearest)

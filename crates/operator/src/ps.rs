@@ -215,7 +215,8 @@ mod tests {
         for word in ["we", "ap", "app:1", "service", "f2a"] {
             assert!(!is_of(&task(), word), "{word}");
         }
-        let alone = json!({ "group": "family:job", "taskArn": "a/b/1", "taskDefinitionArn": "r/job:1" });
+        let alone =
+            json!({ "group": "family:job", "taskArn": "a/b/1", "taskDefinitionArn": "r/job:1" });
         assert!(is_of(&alone, "job"));
     }
 

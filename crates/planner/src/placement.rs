@@ -459,7 +459,8 @@ mod tests {
             check(needs, nodes, &format!("{wanted}{rest}"));
         };
         let rooms = "a 1024/1024, b 512/4096, c 9999/9999 silent, d 9999/9999 arm";
-        let larger = "; larger than any machine that takes tasks: it fits on none of them, however empty";
+        let larger =
+            "; larger than any machine that takes tasks: it fits on none of them, however empty";
         let of_b = format!("{free} (i-b): 512 CPU units, 4096 MiB");
         check("fargate 9999/512", rooms, &format!("{of_b}{larger}"));
         check("ec2 9999/512", rooms, &format!("{of_b}{larger}"));

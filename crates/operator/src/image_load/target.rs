@@ -6,7 +6,8 @@ use crate::api::Api;
 
 const TAG_DEFAULT: &str = "latest";
 const TAG_LENGTH_MAX: usize = 128;
-const TAG_RULE: &str = "a tag has up to 128 letters, digits, _, . and -, and begins with none of the last two";
+const TAG_RULE: &str =
+    "a tag has up to 128 letters, digits, _, . and -, and begins with none of the last two";
 const REPOSITORY_LENGTH_MAX: usize = 256;
 const REPOSITORY_RULE: &str = "it has 2 to 256 small letters and digits, in parts with / between them; inside a part . or _ or - may stand \
      between two of them";

@@ -8,6 +8,7 @@ mod support;
 use TransportProtocol::{Tcp, Udp};
 use outport_task_network::{
     Attachment, HostNetwork, PortMapping, Publication, PublishScope, TransportProtocol,
+    WantedPort,
 };
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
@@ -35,7 +36,11 @@ fn listen_soon(address: Ipv4Addr, port: u16) -> TcpListener {
 }
 
 fn wanted(scope: PublishScope, ports: &[u16]) -> Publication {
-    Publication { scope, ports: ports.iter().map(|port| (Tcp, *port)).collect() }
+    Publication { scope, ports: ports.iter().map(|port| any(Tcp, *port)).collect() }
+}
+
+fn any(protocol: TransportProtocol, container_port: u16) -> WantedPort {
+    WantedPort { protocol, container_port, host_port: None }
 }
 
 /// Attaches and publishes on loopback; the ports of the host.
@@ -101,7 +106,7 @@ fn datagrams_are_published_too() {
     let network = fixture.open();
     let port = port_of(&fixture, 0);
     let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
-    let both = Publication { scope: PublishScope::Loopback, ports: vec![(Tcp, port), (Udp, port)] };
+    let both = Publication { scope: PublishScope::Loopback, ports: vec![any(Tcp, port), any(Udp, port)] };
     let published = network.publish(&name("t"), &both).unwrap().published.unwrap();
     assert_eq!(published.ports.iter().map(|one| one.host_port).collect::<Vec<_>>(), [port, port]);
     let inside = in_namespace(&task.path, move || UdpSocket::bind(("0.0.0.0", port)).unwrap());

@@ -3,6 +3,7 @@
 //! `awsvpc`: one namespace, shared by the containers. `bridge`: one per container, as Docker's bridge
 //! has. `none`: the container's own, made by the runtime. `host`: the host's.
 
+use super::asked_ports;
 use crate::in_span::spawn_blocking;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +17,7 @@ use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
 use outport_task_network::{
     AttachedNamespace, Attachment, HostAccess, HostNetwork, HostNetworkSettings, InvalidName,
     Ipv4Net, MacAddress, NamespaceName, PortMapping, Publication, PublishScope, TaskInterface,
-    TransportProtocol, bridge_range, hostname_file, hosts_file, hosts_file_of_host, nameservers,
+    TransportProtocol, WantedPort, bridge_range, hostname_file, hosts_file, hosts_file_of_host, nameservers,
     resolv_conf_file,
 };
 
@@ -101,10 +102,16 @@ impl Networks {
             (TaskNetwork::Awsvpc(_), Some(_)) => ports(task),
             _ => Vec::new(),
         };
-        Publication {
-            scope,
-            ports: ports.iter().map(|one| (one.protocol, one.container_port)).collect(),
-        }
+        let labels = task.containers.iter().map(|container| &container.definition.docker_labels);
+        let asked: Vec<PortMapping> = labels.flat_map(|labels| asked_ports::of(labels)).collect();
+        let wanted = |one: &PortMapping| {
+            let is_it = |asked: &&PortMapping| {
+                (asked.protocol, asked.container_port) == (one.protocol, one.container_port)
+            };
+            let host_port = asked.iter().find(is_it).map(|asked| asked.host_port);
+            WantedPort { protocol: one.protocol, container_port: one.container_port, host_port }
+        };
+        Publication { scope, ports: ports.iter().map(wanted).collect() }
     }
 
     /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody

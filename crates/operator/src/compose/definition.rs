@@ -4,11 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::project::Project;
 use super::service::{Condition, HealthCheck, Restart, Service};
+use super::short::Port;
 
 /// What a container without a limit is placed with, in MiB; it may use more.
 const MEMORY_RESERVATION_MIB: u64 = 128;
 /// Names that lead to the task itself: the other services of the project (design note 0026).
 pub const LOCALHOST_LABEL: &str = "outport.localhost";
+
+/// Ports of the machine that a container asks for, as the node reads them (design note 0026).
+pub const PUBLISH_LABEL: &str = "outport.publish";
 
 /// The repository of a service that is built.
 pub fn repository(project: &str, service: &str) -> String {
@@ -44,10 +48,21 @@ pub fn service(project: &Project) -> Value {
         "serviceName": project.name,
         "launchType": "EC2",
         "desiredCount": project.replicas,
-        "deploymentConfiguration": {
-            "deploymentCircuitBreaker": { "enable": true, "rollback": false },
-        },
+        "deploymentConfiguration": deployment_configuration(project),
     })
+}
+
+/// A port of the machine is one task's at a time: where the file asks for one, the old task ends before the new one starts, as
+/// with Docker.
+pub fn deployment_configuration(project: &Project) -> Value {
+    let mut configuration =
+        json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false } });
+    let mut ports = project.services.iter().flat_map(|service| &service.ports);
+    if ports.any(|port| port.asked.is_some()) {
+        configuration["minimumHealthyPercent"] = json!(0);
+        configuration["maximumPercent"] = json!(100);
+    }
+    configuration
 }
 
 fn container(project: &Project, service: &Service, image: String, region: &str) -> Value {
@@ -117,7 +132,7 @@ fn environment(service: &Service) -> Value {
 }
 
 fn ports(service: &Service) -> Value {
-    let mapping = |port: &super::short::Port| {
+    let mapping = |port: &Port| {
         let protocol = if port.is_udp { "udp" } else { "tcp" };
         json!({ "containerPort": port.number, "protocol": protocol })
     };
@@ -171,6 +186,10 @@ fn labels(project: &Project, service: &Service) -> Value {
         .map(String::as_str)
         .collect();
     labels.insert(LOCALHOST_LABEL.to_owned(), json!(names.join(" ")));
+    let asked: Vec<String> = service.ports.iter().filter_map(Port::asks).collect();
+    if !asked.is_empty() {
+        labels.insert(PUBLISH_LABEL.to_owned(), json!(asked.join(" ")));
+    }
     Value::Object(labels)
 }
 

@@ -105,7 +105,6 @@ impl Project {
         let replicas = replicas(&services, &mut complaints);
         check_dependencies(&services, &mut complaints);
         check_ports(&services, &mut complaints);
-        note_ports_of_the_machine(&services, &mut complaints);
         check_essential(&services, &mut complaints);
         if purpose == Purpose::Run {
             refuse_what_is_not_run(&services, &mut complaints);
@@ -358,21 +357,6 @@ fn check_ports(services: &[Service], complaints: &mut Complaints) {
                     ),
                 );
             }
-        }
-    }
-}
-
-/// A file's ports of the machine are wishes here, and one that is not even tried is said.
-fn note_ports_of_the_machine(services: &[Service], complaints: &mut Complaints) {
-    for service in services {
-        for port in service.ports.iter().filter(|port| !port.is_tried()) {
-            let (Some(asked), number) = (port.asked, port.number) else { continue };
-            let note = format!(
-                "{}:{}: services.{}.ports: {asked} of this machine is not taken for {number}: `outport compose ps` shows which port \
-                 leads there, and `outport forward` takes one of your choice",
-                complaints.file, service.line, service.name
-            );
-            complaints.notes.push(note);
         }
     }
 }

@@ -16,11 +16,10 @@ pub struct Port {
 }
 
 impl Port {
-    /// Whether a node tries the port of the machine that the file asks for: it takes the container's own number, between
-    /// those of who administers the machine and those of programs that ask for any (design note 0025).
-    pub fn is_tried(&self) -> bool {
-        self.asked
-            .is_none_or(|asked| asked == self.number && (1_024..=32_767).contains(&self.number))
+    /// As a node reads it; `None` when the file asks for no port of the machine.
+    pub fn asks(&self) -> Option<String> {
+        let protocol = if self.is_udp { "/udp" } else { "" };
+        Some(format!("{}:{}{protocol}", self.asked?, self.number))
     }
 }
 
@@ -213,18 +212,18 @@ mod tests {
     }
 
     #[test]
-    fn the_port_that_is_asked_for_is_tried_where_it_is_the_containers_own() {
-        let check = |text: &str, expected: &[(Option<u16>, bool)]| {
+    fn ports_of_the_machine_are_asked_for() {
+        let check = |text: &str, expected: &[&str]| {
             let ports = ports(text).unwrap();
-            let found: Vec<_> = ports.iter().map(|port| (port.asked, port.is_tried())).collect();
+            let found: Vec<String> = ports.iter().filter_map(Port::asks).collect();
             assert_eq!(found, expected, "{text}");
         };
-        check("8080", &[(None, true)]);
-        check("8080:8080", &[(Some(8080), true)]);
-        check("127.0.0.1:8080:80", &[(Some(8080), false)]);
-        check("80:80", &[(Some(80), false)]);
-        check("[::1]:9001-9002:9001-9002", &[(Some(9001), true), (Some(9002), true)]);
-        check("9000-9001:9001-9002", &[(Some(9000), false), (Some(9001), false)]);
+        check("8080", &[]);
+        check(":8080", &[]);
+        check("8080:80", &["8080:80"]);
+        check("127.0.0.1:53:5353/udp", &["53:5353/udp"]);
+        check("[::1]:9000-9001:9001-9002", &["9000:9001", "9001:9002"]);
+        check("8000-8010:80", &["8000:80"]);
     }
 
     #[test]

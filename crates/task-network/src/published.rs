@@ -9,7 +9,8 @@
 //! | 1024 to 32767 | the same one, if nobody has it |
 //! | any other, and where somebody has it | 10000 + the port (modulo 10,000), or the first behind it up to 19999, and round |
 //!
-//! **Invariant:** a port that was chosen stays the task's as long as it can be held, whatever becomes free meanwhile.
+//! **Invariant:** a port that was chosen stays the task's as long as it can be held, whatever becomes free meanwhile; but one that
+//! the task asks for is taken as soon as it is free.
 
 use crate::attachment::{PortMapping, TransportProtocol};
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ pub struct Published {
     pub ports: Vec<PortMapping>,
 }
 
-/// A port of the host for each port that is wanted: the one of `before` if it can still be had, else the one that it asks for,
+/// A port of the host for each port that is wanted: the one that it asks for, else the one of `before` if it can still be had,
 /// else the next that can. What finds none is left out. `can_have` may be asked for the same one twice.
 pub fn plan(
     wanted: &[WantedPort],
@@ -76,9 +77,16 @@ pub fn plan(
         *asks = asks.or(one.host_port);
     }
     for mapping in before {
-        let is_wanted = asked.contains_key(&(mapping.protocol, mapping.container_port));
-        if is_wanted && can_have(mapping.protocol, mapping.host_port) {
-            ports.push(*mapping);
+        let protocol = mapping.protocol;
+        let Some(asks) = asked.get(&(protocol, mapping.container_port)) else { continue };
+        // Not in place of another port of the task's own.
+        let is_anothers = |port: u16| {
+            before.iter().any(|other| (other.protocol, other.host_port) == (protocol, port))
+        };
+        match asks.filter(|port| !is_anothers(*port) && can_have(protocol, *port)) {
+            Some(host_port) => ports.push(PortMapping { host_port, ..*mapping }),
+            None if can_have(protocol, mapping.host_port) => ports.push(*mapping),
+            None => {}
         }
     }
     let (asking, others): (Vec<_>, Vec<_>) =
@@ -91,8 +99,8 @@ pub fn plan(
         }
         let is_given =
             |port: u16| ports.iter().any(|one| (one.protocol, one.host_port) == (protocol, port));
-        let chosen =
-            candidates(container_port, host_port).find(|port| !is_given(*port) && can_have(protocol, *port));
+        let chosen = candidates(container_port, host_port)
+            .find(|port| !is_given(*port) && can_have(protocol, *port));
         ports.extend(chosen.map(|host_port| PortMapping { protocol, host_port, container_port }));
     }
     ports
@@ -176,7 +184,9 @@ mod tests {
         check("80 40000:8080", "", |_| false, "40000:8080 10080:80");
         check("8080 8080:80", "", |_| false, "8080:80 18080:8080");
         check("8080:80", "", |port| port == 8080, "10080:80");
-        check("8080:80", "10080:80", |_| false, "10080:80");
+        check("8080:80", "10080:80", |_| false, "8080:80");
+        check("8080:80", "10080:80", |port| port == 8080, "10080:80");
+        check("8080:80 8080", "10080:80 8080:8080", |_| false, "10080:80 8080:8080");
         check("80 8080:80 9090:80", "", |_| false, "8080:80");
         check("53:5353/udp 53:5353", "", |_| false, "53:5353 53:5353/udp");
     }

@@ -48,21 +48,10 @@ pub fn service(project: &Project) -> Value {
         "serviceName": project.name,
         "launchType": "EC2",
         "desiredCount": project.replicas,
-        "deploymentConfiguration": deployment_configuration(project),
+        "deploymentConfiguration": {
+            "deploymentCircuitBreaker": { "enable": true, "rollback": false },
+        },
     })
-}
-
-/// A port of the machine is one task's at a time: where the file asks for one, the old task ends before the new one starts, as
-/// with Docker.
-pub fn deployment_configuration(project: &Project) -> Value {
-    let mut configuration =
-        json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false } });
-    let mut ports = project.services.iter().flat_map(|service| &service.ports);
-    if ports.any(|port| port.asked.is_some()) {
-        configuration["minimumHealthyPercent"] = json!(0);
-        configuration["maximumPercent"] = json!(100);
-    }
-    configuration
 }
 
 fn container(project: &Project, service: &Service, image: String, region: &str) -> Value {

@@ -53,10 +53,32 @@ pub async fn up(api: &Api, options: &UpOptions, mut say: impl FnMut(&str)) -> Re
     apply(api, cluster, &project, definition, &mut say).await?;
     if let Some(patience) = options.patience {
         wait(api, cluster, &project.name, patience, &mut say).await?;
-        let missed = ports_missed(api, cluster, &project).await?;
+        let missed = wait_for_ports(api, cluster, &project, patience).await?;
         missed.iter().for_each(|note| say(note));
     }
     ps(api, &options.compose_of(&project), crate::table::Shape::of_stdout(false)).await
+}
+
+/// A port of an earlier task of the project is given to the new one when the earlier one has ended. What is missed then.
+async fn wait_for_ports(
+    api: &Api,
+    cluster: &str,
+    project: &Project,
+    patience: Duration,
+) -> Result<Vec<String>> {
+    let began = Instant::now();
+    let mut ended = false;
+    loop {
+        let missed = ports_missed(api, cluster, project).await?;
+        if missed.is_empty() || ended || began.elapsed() > patience {
+            return Ok(missed);
+        }
+        let filter = json!({ "serviceName": project.name, "desiredStatus": "STOPPED" });
+        let tasks = find::tasks(api, cluster, filter).await?;
+        // And one more look after the end.
+        ended = tasks.iter().all(|task| text(task, "lastStatus") == "STOPPED");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Ports of the machine that the file asks for and that lead elsewhere, or nowhere, a line each.
@@ -154,7 +176,6 @@ async fn apply(
                 "service": project.name,
                 "taskDefinition": revision,
                 "desiredCount": project.replicas,
-                "deploymentConfiguration": definition::deployment_configuration(project),
             });
             api.ecs("UpdateService", update).await?;
             say(&format!("updated the service {}", project.name));

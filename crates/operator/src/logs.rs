@@ -92,7 +92,7 @@ pub(crate) async fn print_of(
     options: &LogsOptions,
     mut print: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<()> {
-    let from_ms = options.since.map(|since| since.from_ms(now_ms()));
+    let from_ms = options.since.map(|since| since.begin_ms(now_ms()));
     let mut sources = Sources::default();
     let mut looked = Instant::now();
     let mut is_over = sources.look(api, meant, options).await?;

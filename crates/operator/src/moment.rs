@@ -52,7 +52,7 @@ pub enum Since {
 
 impl Since {
     /// In milliseconds since 1970.
-    pub(crate) fn from_ms(self, now_ms: i64) -> i64 {
+    pub(crate) fn begin_ms(self, now_ms: i64) -> i64 {
         match self {
             Self::Ago(ms) => now_ms - ms,
             Self::At(ms) => ms,
@@ -125,7 +125,7 @@ mod tests {
     fn times_are_read_with_their_zone() {
         assert_eq!(parse_since("1970-01-01T00:00:01.5Z"), Ok(Since::At(1_500)));
         assert_eq!(parse_since("2023-11-14T23:13:20+01:00"), Ok(Since::At(1_700_000_000_000)));
-        assert_eq!(Since::At(5).from_ms(9), 5);
-        assert_eq!(Since::Ago(5).from_ms(9), 4);
+        assert_eq!(Since::At(5).begin_ms(9), 5);
+        assert_eq!(Since::Ago(5).begin_ms(9), 4);
     }
 }

@@ -48,3 +48,14 @@ def test_a_run_with_enough_space_runs(binary, tmp_path):
     done = run(binary, tmp_path / "disk", "size=256m")
     assert (done.returncode, done.stdout) == (0, "it ran\n"), done.stderr
     assert "LEFT: " not in done.stderr, done.stderr
+
+
+def test_what_cannot_be_collected_is_said_and_the_commands_code_counts(binary, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    script = 'mount -t tmpfs -o size=4k tmpfs "$1" && exec "$2" run --logs "$1" -- sh -c "exit 3"'
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", logs, binary],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3, done.stderr
+    assert f"cannot collect what there is: cannot write to {logs}: No space left on device" \
+        in done.stderr, done.stderr

@@ -16,7 +16,9 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
-/// What a shim is called in lists of processes.
+/// A path that names no program.
+const OWN: &str = "/proc/self/exe";
+/// What a shim of that path is called in lists of processes.
 const NAME: &str = "outport";
 
 #[derive(Debug)]
@@ -35,14 +37,14 @@ impl ShimBinary {
         &self.path
     }
 
-    /// The descriptor is closed by the exec that follows its path. `ps` shows [`NAME`]: the path is most often
-    /// `/proc/self/exe`, which names nothing. A shim is found by its last argument alone (`discovery`).
+    /// The descriptor is closed by the exec that follows its path. A shim is found by its last argument alone (`discovery`), so
+    /// that `ps` may show a name in the place of [`OWN`].
     pub fn command(&self) -> Command {
         let mut command = match &self.mount {
             Some(mount) => Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd())),
             None => Command::new(&self.path),
         };
-        command.arg0(NAME);
+        command.arg0(if self.path == Path::new(OWN) { Path::new(NAME) } else { &self.path });
         command
     }
 }

@@ -38,7 +38,7 @@ use crate::admin_door::{self, Asked};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
-use crate::health::{self, Readiness};
+use crate::health::{self, Readiness, Stage};
 use crate::installation::{self, Settled, Wanted};
 use crate::instances;
 use crate::listen_address;
@@ -93,7 +93,7 @@ pub async fn run(options: Server) -> Result<()> {
     let options = options.control_plane;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
-    control_plane.readiness.set(true);
+    control_plane.readiness.set(Stage::Ready);
     control_plane.say_ready(&data_dir, None);
     stop.received().await;
     control_plane.stop().await;
@@ -274,7 +274,7 @@ impl ControlPlane {
 
     /// Answers what is under way, then ends.
     pub async fn stop(mut self) {
-        self.readiness.set(false);
+        self.readiness.set(Stage::Stopping);
         self.stop_controllers().await;
         self.stop.send_replace(true);
         if let Err(error) = self.door.await {
@@ -322,9 +322,10 @@ fn range_for(
         return match check(cidr) {
             Ok(()) => Ok(cidr),
             // Another one is no way out.
-            Err(error) if is_stored && error.is_address_clash() => Err(anyhow!(error)).context(
-                "the range of this data directory is fixed: free it on this host, or start with another data directory",
-            ),
+            Err(error) if is_stored && error.is_address_clash() => {
+                let advice = clash_of_stored_range(error.clashing_instance());
+                Err(anyhow!(error)).context(advice)
+            }
             Err(error) => Err(error.into()),
         };
     }
@@ -343,6 +344,23 @@ fn range_for(
         );
     }
     Ok(chosen.cidr)
+}
+
+/// What to do where the range of a data directory is in use on this host; `instance`: the Outport that has it.
+fn clash_of_stored_range(instance: Option<&str>) -> String {
+    let free = match instance.map(|instance| (instance, instances::process_of(instance))) {
+        Some((_, Some(process))) => format!("stop the other Outport with `kill {process}`"),
+        Some((instance, None)) => {
+            format!(
+                "if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it"
+            )
+        }
+        None => "free it on this host".to_owned(),
+    };
+    format!(
+        "the range of this data directory is fixed: {free}, or start with another data directory, which takes a free range: \
+         `outport up --data-dir DIR`"
+    )
 }
 
 /// The pair of the environment, or the one of the data directory.

@@ -44,7 +44,19 @@ impl AccessKeyId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Why nobody is let in by it, when nobody has it.
+    pub fn unknown(&self) -> SignatureError {
+        if PLACEHOLDERS.contains(&self.as_str()) {
+            SignatureError::PlaceholderAccessKey
+        } else {
+            SignatureError::UnknownAccessKey
+        }
+    }
 }
+
+/// What people write who come from an emulator that looks at no key.
+const PLACEHOLDERS: [&str; 4] = ["test", "dummy", "fake", "mock"];
 
 impl fmt::Display for AccessKeyId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +126,8 @@ pub trait CredentialSource: Send + Sync {
     /// comes with it anyway is [`SignatureError::UnknownAccessKey`], as at AWS.
     ///
     /// # Errors
-    /// [`SignatureError::UnknownAccessKey`] and [`SignatureError::SessionExpired`].
+    /// [`SignatureError::UnknownAccessKey`], [`SignatureError::PlaceholderAccessKey`] and
+    /// [`SignatureError::SessionExpired`].
     fn find(
         &self,
         access_key_id: &AccessKeyId,
@@ -134,7 +147,7 @@ impl CredentialSource for Credential {
         if *access_key_id == self.access_key_id && session_token.is_none() {
             Ok(self.clone())
         } else {
-            Err(SignatureError::UnknownAccessKey)
+            Err(access_key_id.unknown())
         }
     }
 }

@@ -10,6 +10,7 @@ mod launch;
 mod load;
 mod logs;
 mod machine;
+mod operator;
 mod page;
 mod registry;
 mod report;
@@ -59,15 +60,18 @@ enum Bench {
     Logs,
     /// From RunTask to the first byte of the app, bursts, the same over many tasks, a cold start, idle memory
     Launch,
+    /// `outport run -- true`; `outport status` and `ps` over ten thousand tasks
+    Operator,
 }
 
 /// What `--all` measures, in this order.
-const ALL: [(&str, Measure); 5] = [
+const ALL: [(&str, Measure); 6] = [
     ("api", api::measure),
     ("scheduler", scheduler::measure),
     ("registry", registry::measure),
     ("logs", logs::measure),
     ("launch", launch::measure),
+    ("operator", operator::measure),
 ];
 
 type Measure = fn(&Setting<'_>) -> Result<Vec<Figure>>;
@@ -107,6 +111,7 @@ pub fn run(repository: &Path, options: Options) -> Result<()> {
         Some(Bench::Registry) => registry::measure,
         Some(Bench::Logs) => logs::measure,
         Some(Bench::Launch) => launch::measure,
+        Some(Bench::Operator) => operator::measure,
         None if options.all => return run_all(&setting, json),
         None => bail!("say which bench, or --all"),
     };

@@ -80,7 +80,7 @@ impl CredentialSource for StoredCredentials {
             if *access_key_id == self.root.access_key_id {
                 return Ok(self.root.clone());
             }
-            return self.long_term(&tables, access_key_id).ok_or(SignatureError::UnknownAccessKey);
+            return self.long_term(&tables, access_key_id).ok_or_else(|| access_key_id.unknown());
         };
         let credential = SessionToken::open(&self.sealer, token, access_key_id, now_ms)?;
         match Entity::find(&tables, &credential.principal) {

@@ -26,7 +26,6 @@ pub fn prepare(architecture: Architecture) -> Result<()> {
 
 pub fn run(release: &Release, mirror: &str) -> Result<()> {
     let debian = Debian { root: release.scratch.join("debian") };
-    super::say("a fresh Debian, in which the .deb is tried");
     std::fs::create_dir_all(&debian.root)?;
     // It mounts /proc and /sys there: where nobody else sees them, and gone when it ends, however it does.
     let bootstrap = ["--mount", "--", "debootstrap", "--variant=minbase", SUITE];

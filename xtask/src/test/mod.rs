@@ -4,7 +4,7 @@ mod counts;
 mod quick;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -12,6 +12,7 @@ use clap::Subcommand;
 pub use self::counts::Counts;
 use self::counts::run_counting;
 use crate::process::{Scratch, command, find, run};
+use crate::steps::Steps;
 use crate::{guest, interrupt, setup, upgrade};
 
 /// The suite takes some minutes; one that hangs must not hang for ever.
@@ -49,17 +50,11 @@ pub fn run_tests(repository: &Path, quick: bool, part: Option<Part>) -> Result<(
     setup::require_root()?;
     setup::install_packages(&[&setup::TEST_PROGRAMS[..], &setup::GUEST_PROGRAMS].concat())?;
     setup::install_cargo_components(repository)?;
-    let began = Instant::now();
+    let mut said = Steps::new(steps.len());
     let mut counts = Counts::default();
     let mut first_failure = None;
-    for (number, step) in steps.iter().enumerate() {
-        println!(
-            "==> step {} of {}: {} ({} s)",
-            number + 1,
-            steps.len(),
-            step.name(),
-            began.elapsed().as_secs()
-        );
+    for step in steps {
+        said.begin(step.name());
         if let Err(error) = step.run(repository, &mut counts) {
             interrupt::check()?;
             println!("    failed: {error:#}");
@@ -69,7 +64,7 @@ pub fn run_tests(repository: &Path, quick: bool, part: Option<Part>) -> Result<(
             }
         }
     }
-    let seconds = began.elapsed().as_secs();
+    let seconds = said.seconds();
     match first_failure {
         Some(error) => {
             println!("{counts}; not all is well, after {seconds} s");

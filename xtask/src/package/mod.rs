@@ -14,6 +14,8 @@
 mod architecture;
 mod archive;
 mod binary;
+mod booted;
+mod chroot;
 mod crates;
 mod deb;
 mod debian_root;
@@ -69,7 +71,7 @@ pub struct Options {
     /// Make only this; may be given several times
     #[arg(long, value_enum, value_name = "PRODUCT")]
     only: Vec<Product>,
-    /// Where Debian packages come from, those of the image and those of --try
+    /// Where Debian packages come from, those of the image and those of --try and --boot
     #[arg(long, value_name = "URL", default_value = debian_root::MIRROR)]
     mirror: String,
     /// Afterwards build the same commit once more, from a clone in another place, and compare each file
@@ -78,6 +80,10 @@ pub struct Options {
     /// Afterwards install the .deb in a fresh Debian, upgrade, remove and purge it; needs root
     #[arg(long = "try")]
     is_tried: bool,
+    /// Afterwards boot a Debian with the .deb under emulation, and start, restart and stop its units over live tasks; needs
+    /// root, takes some minutes
+    #[arg(long = "boot")]
+    is_booted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -149,6 +155,10 @@ pub fn run(repository: &Path, options: Options) -> Result<()> {
         step("a fresh Debian, in which the .deb is tried");
         trial::run(&release, &options.mirror)?;
     }
+    if options.is_booted {
+        step("a Debian that boots, in which the units are tried");
+        booted::run(&release, &options.mirror)?;
+    }
     sums::report(&release, &made)
 }
 
@@ -158,14 +168,14 @@ impl Options {
         let is_wanted = |product: &&Product| {
             self.only.is_empty()
                 || self.only.contains(product)
-                || (**product == Product::Deb && self.is_tried)
+                || (**product == Product::Deb && (self.is_tried || self.is_booted))
         };
         Product::value_variants().iter().filter(is_wanted).copied().collect()
     }
 
     /// How many there are: what this needs, the program, its pages, each product, and what follows.
     fn steps(&self, products: &[Product]) -> usize {
-        let following = [self.is_verified, self.is_tried];
+        let following = [self.is_verified, self.is_tried, self.is_booted];
         3 + products.len() + following.into_iter().filter(|is_wanted| *is_wanted).count()
     }
 
@@ -186,8 +196,11 @@ impl Options {
             verify::require_commit(repository)?;
         }
         setup::install_packages(&PROGRAMS)?;
-        if self.is_tried {
-            trial::prepare(architecture)?;
+        if self.is_tried || self.is_booted {
+            chroot::prepare(architecture)?;
+        }
+        if self.is_booted {
+            setup::install_packages(&setup::GUEST_PROGRAMS)?;
         }
         Ok(architecture)
     }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::chroot::Debian;
 use super::{Release, archive};
@@ -89,12 +89,11 @@ fn add_script(root: &Path) -> Result<()> {
     archive::place(root, "etc/hostname", 0o644, "booted\n")
 }
 
-/// A disk with the files of a folder, which is gone then.
+/// A disk with the files of a folder.
 fn disk_of(root: &Path, directory: &Path) -> Result<PathBuf> {
     let disk = directory.join("disk");
     let options = ["-q", "-F", "-d"].map(Path::new);
     let mut mkfs = command(directory, "mkfs.ext4", options);
     output(mkfs.arg(root).arg(&disk).arg(DISK))?;
-    std::fs::remove_dir_all(root).with_context(|| format!("cannot remove {}", root.display()))?;
     Ok(disk)
 }

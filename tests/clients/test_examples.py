@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from support import image_tools
+from support.app_image import AppImage
 from support.docker import Docker
 from support.terraform import Terraform
 
@@ -42,12 +43,11 @@ def page(url):
         return answer.read().decode()
 
 
-def test_the_first_service(outport, app_image, tmp_path):
+def test_the_first_service(outport, tmp_path):
     outport.start()
     for tag in ("1.0", "2.0"):
-        image_tools.run("skopeo", "copy", "--insecure-policy", f"oci:{app_image.directory}:{tag}",
-                        f"docker-archive:{tmp_path}/{tag}.tar:app:{tag}")
-    said = run_as_typed(outport, tmp_path, "first-service/run.sh", "1.0.tar", "2.0.tar")
+        AppImage(tmp_path / tag, tags=[tag])
+    said = run_as_typed(outport, tmp_path, "first-service/run.sh", "1.0", "2.0")
     service, = outport.ecs.describe_services(services=["web"], include=["TAGS"])["services"]
     assert service["taskDefinition"].endswith("/web:2") and service["runningCount"] == 2
     assert service["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"]

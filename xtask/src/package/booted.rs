@@ -44,6 +44,7 @@ pub fn run(release: &Release, mirror: &str) -> Result<()> {
     let kernel = Kernel::obtain(&guest::directory(&release.repository)?)?;
     let debian = Debian::bootstrap(directory.join("debian"), &PACKAGES, release, mirror)?;
     debian.install()?;
+    debian.make_next(release)?;
     kernel.install_modules(&debian.root)?;
     add_project(&debian.root, release)?;
     add_script(&debian.root)?;

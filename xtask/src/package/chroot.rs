@@ -56,6 +56,27 @@ impl Debian {
         Ok(())
     }
 
+    /// The same package with a later version, at `/next.deb`.
+    pub fn make_next(&self, release: &Release) -> Result<()> {
+        let tree = release.scratch.join("next");
+        let (old, next) = (self.root.join("outport.deb"), self.root.join("next.deb"));
+        let words = [Path::new("--raw-extract"), &old, &tree];
+        output(&mut command(&release.scratch, "dpkg-deb", words))?;
+        let control = tree.join("DEBIAN/control");
+        let text = std::fs::read_to_string(&control)?;
+        let version = format!("Version: {}", release.version);
+        std::fs::write(&control, text.replace(&version, &format!("{version}+next")))?;
+        let words = [
+            Path::new("--root-owner-group"),
+            Path::new("-Zgzip"),
+            Path::new("--build"),
+            &tree,
+            &next,
+        ];
+        output(&mut command(&release.scratch, "dpkg-deb", words))?;
+        Ok(())
+    }
+
     pub fn execute(&self, words: &[&str]) -> Result<String> {
         let mut chroot = command(Path::new("/"), "chroot", [&self.root]);
         output(

@@ -1,12 +1,9 @@
 //! `--try`: the .deb on a fresh Debian, from its installation to its purge.
 
-use std::path::Path;
-
 use anyhow::{Result, ensure};
 
 use super::Release;
 use super::chroot::Debian;
-use crate::process::{command, output};
 
 const UNITS: &str = "usr/lib/systemd/system";
 /// What an administrator has added.
@@ -47,27 +44,6 @@ pub fn run(release: &Release, mirror: &str) -> Result<()> {
 }
 
 impl Debian {
-    /// The same package with a later version.
-    fn make_next(&self, release: &Release) -> Result<()> {
-        let tree = release.scratch.join("next");
-        let (old, next) = (self.root.join("outport.deb"), self.root.join("next.deb"));
-        let words = [Path::new("--raw-extract"), &old, &tree];
-        output(&mut command(&release.scratch, "dpkg-deb", words))?;
-        let control = tree.join("DEBIAN/control");
-        let text = std::fs::read_to_string(&control)?;
-        let version = format!("Version: {}", release.version);
-        std::fs::write(&control, text.replace(&version, &format!("{version}+next")))?;
-        let words = [
-            Path::new("--root-owner-group"),
-            Path::new("-Zgzip"),
-            Path::new("--build"),
-            &tree,
-            &next,
-        ];
-        output(&mut command(&release.scratch, "dpkg-deb", words))?;
-        Ok(())
-    }
-
     fn check_installed(&self, version: &str) -> Result<()> {
         let said = self.execute(&["/usr/bin/outport", "--version"])?;
         ensure!(said.starts_with(&format!("outport {version} (")), "it says {said}");

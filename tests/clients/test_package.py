@@ -86,8 +86,9 @@ def test_the_deb_is_in_order(small, tmp_path):
     assert paths["./etc/default/outport"] == "-rw-r--r--"
     assert "./usr/share/doc/outport/copyright" in paths
     for page in ("guide/install.md", "guide/backup.md", "operations/events.md", "compatibility.md",
-                 "examples/first-task/task.json"):
+                 "examples/first-task/task.json", "examples/terraform/main.tf"):
         assert f"./usr/share/doc/outport/{page}" in paths
+    assert paths["./usr/share/doc/outport/examples/first-service/run.sh"] == "-rwxr-xr-x"
     for unit in UNITS:
         assert paths[f"./usr/lib/systemd/system/{unit}"] == "-rw-r--r--"
     for path in ("bash-completion/completions/outport", "zsh/vendor-completions/_outport",

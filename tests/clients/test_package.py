@@ -64,7 +64,10 @@ def test_the_program_of_the_tarball_runs(binary, tmp_path):
 
 
 def test_two_packagings_of_one_program_are_the_same_bytes(small, binary, tmp_path):
-    again = package(STAND_IN, tmp_path, "--pages-of", binary)
+    # As somebody else would, elsewhere.
+    env = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "DPKG_DEB_THREADS_MAX": "2",
+           "OUTPORT_LISTEN": "127.0.0.1:4999", "COLUMNS": "40"}
+    again = package(STAND_IN, tmp_path, "--pages-of", binary, env=env, umask=0o077)
     assert digests(again) == digests(small)
     assert len(again) == 5, again
     output("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=tmp_path)

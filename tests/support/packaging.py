@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 600
 
 
-def package(binary, out, *options, check=True):
+def package(binary, out, *options, check=True, env=None, umask=-1):
     """The files that it made, by what their names end with; of what it would build where no binary is named."""
     # `cargo xtask test` names itself: a cargo would look whether to build it anew.
     xtask = os.environ.get("OUTPORT_XTASK")
@@ -17,7 +17,7 @@ def package(binary, out, *options, check=True):
     named = ["--binary", binary] if binary else []
     done = subprocess.run(
         [*chore, "package", *named, "--out", out, *options], cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S,
-        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+        umask=umask, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000", **(env or {})})
     if not check:
         return done
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

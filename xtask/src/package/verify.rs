@@ -46,7 +46,7 @@ pub fn run(
     let second = Release::new(place, first.architecture, options, &mut say)?;
     let made_again = second.make(products, &options.mirror, &mut say)?;
     let digests = |release: &Release, made: &[PathBuf]| -> Result<_> {
-        sums::of(&[made, &[release.binary.path.clone()]].concat())
+        sums::of(&[made, std::slice::from_ref(&release.binary.path)].concat())
     };
     let differences = differences(&digests(first, made)?, &digests(&second, &made_again)?);
     if !differences.is_empty() {

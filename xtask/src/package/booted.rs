@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
+use super::architecture::Architecture;
 use super::chroot::Debian;
 use super::{Release, archive};
 use crate::guest::{self, Kernel, Machine, tail};
@@ -36,6 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(25 * 60);
 /// What the lines of the script begin with, and the last of them.
 const SAID: &str = "BOOTED: ";
 const PASSED: &str = "BOOTED: all is well";
+
+/// Fails early where it cannot be emulated.
+pub fn prepare(architecture: Architecture) -> Result<()> {
+    ensure!(architecture == Architecture::Amd64, "--boot emulates an amd64 machine");
+    setup::install_packages(&setup::GUEST_PROGRAMS)
+}
 
 pub fn run(release: &Release, mirror: &str) -> Result<()> {
     let began = Instant::now();

@@ -179,7 +179,7 @@ impl Options {
         3 + products.len() + following.into_iter().filter(|is_wanted| *is_wanted).count()
     }
 
-    /// For which machines; everything that takes is here then.
+    /// For which machines; what that takes is here then.
     ///
     /// # Errors
     /// Before minutes of work, when something of it cannot be done here.
@@ -200,7 +200,7 @@ impl Options {
             chroot::prepare(architecture)?;
         }
         if self.is_booted {
-            setup::install_packages(&setup::GUEST_PROGRAMS)?;
+            booted::prepare(architecture)?;
         }
         Ok(architecture)
     }
@@ -230,6 +230,9 @@ impl Release {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
+        // Now: who goes on working here meanwhile changes nothing.
+        let revision = git(&repository, &["rev-parse", "HEAD"])?;
+        let epoch = epoch(&repository)?;
         let binary = match &options.binary {
             Some(file) => {
                 step(&format!("the program {}", file.display()));
@@ -251,9 +254,9 @@ impl Release {
         };
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: git(&repository, &["rev-parse", "HEAD"])?,
+            revision,
             architecture,
-            epoch: epoch(&repository)?,
+            epoch,
             binary,
             pages,
             crates: crates::of_outport(&repository, architecture)?,

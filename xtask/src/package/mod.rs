@@ -230,7 +230,7 @@ impl Release {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        // Now: who goes on working here meanwhile changes nothing.
+        // Before the build, which takes minutes: the commit that is built, not one made meanwhile.
         let revision = git(&repository, &["rev-parse", "HEAD"])?;
         let epoch = epoch(&repository)?;
         let binary = match &options.binary {

@@ -66,7 +66,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "service-logs",
         &["aws-logs", "aws-wire", "identity", "log-store", "model", "planner", "store"],
     ),
-    ("service-sts", &["aws-sts", "aws-wire", "identity", "model", "planner", "store"]),
+    (
+        "service-sts",
+        &[
+            "aws-managed-policies",
+            "aws-sts",
+            "aws-wire",
+            "identity",
+            "model",
+            "planner",
+            "policy",
+            "store",
+        ],
+    ),
     ("front-door", &["aws-wire", "identity", "memory", "model"]),
     // A client of the API as any other, beside log files of this host: design note 0021.
     ("operator", &["container-runtime", "identity"]),
@@ -120,8 +132,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("xtask", &["aws-wire", "identity"]),
 ];
 /// What the tests of a member may use beside.
-const ALLOWED_IN_TESTS: [(&str, &[&str]); 2] = [
+const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("front-door", &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-sts"]),
+    // Whose sessions are what the front door would find.
+    ("service-sts", &["keyring", "permissions"]),
     // Its bench measures with the program's allocator.
     ("simulation", &["memory"]),
 ];
@@ -157,7 +171,7 @@ fn is_allowed(name: &str, used: &str, of_tests: bool) -> bool {
         return !NOT_IN_THE_BINARY.contains(&used);
     }
     let built_in = row(ALLOWED, name).is_some_and(|row| row.contains(&used));
-    let in_tests = row(&ALLOWED_IN_TESTS, name).is_some_and(|row| row.contains(&used));
+    let in_tests = row(ALLOWED_IN_TESTS, name).is_some_and(|row| row.contains(&used));
     built_in || of_tests && in_tests
 }
 

@@ -211,6 +211,10 @@ pub struct ControlPlaneOptions {
     /// Who is answered without TLS
     #[arg(long, value_name = "WHO", value_enum, default_value_t, env = "OUTPORT_PLAIN_HTTP")]
     pub plain_http: PlainHttp,
+    /// Allow what a user or a role of the own account may not do, and log it with the statement that would
+    /// allow it: for those who come from an emulator
+    #[arg(long, env = "OUTPORT_PERMISSIVE")]
+    pub permissive: bool,
     /// GiB that the registry's images may take; half of the disk unless given
     #[arg(long, value_name = "GIB", env = "OUTPORT_REGISTRY_GIB")]
     pub registry_gib: Option<u32>,

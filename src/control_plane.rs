@@ -12,14 +12,16 @@ use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
 use outport_front_door::{FrontDoor, Limits};
-use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
+use outport_identity::{
+    AccessKeyId, Credential, PermissionSource, Principal, Sealer, SecretAccessKey,
+};
 use outport_image_registry::HostIntegration;
 use outport_keyring::Keyring;
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
 use outport_node_agent::PublishScope;
 use outport_node_protocol::{DOOR_VERSION, Registered};
-use outport_permissions::{StoredCredentials, StoredPermissions};
+use outport_permissions::{Permissive, StoredCredentials, StoredPermissions};
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
@@ -167,7 +169,7 @@ impl ControlPlane {
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
         // One for both doors, so that both answer alike.
-        let permissions = Arc::new(StoredPermissions::new(store.clone()));
+        let permissions = permissions(options, &store);
         let root = Credential::long_term(
             AccessKeyId::new(&key.access_key_id),
             SecretAccessKey::new(&key.secret_access_key),
@@ -297,6 +299,18 @@ impl ControlPlane {
             );
         }
     }
+}
+
+/// Who answers questions of permission.
+fn permissions(options: &ControlPlaneOptions, store: &Store) -> Arc<dyn PermissionSource> {
+    if options.permissive {
+        tracing::warn!(
+            event = "permissions_not_enforced",
+            "what policies do not allow is allowed, and logged: leave out --permissive for anything but trying"
+        );
+        return Arc::new(Permissive::new(store.clone()));
+    }
+    Arc::new(StoredPermissions::new(store.clone()))
 }
 
 /// Milliseconds since the epoch.

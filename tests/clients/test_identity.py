@@ -19,11 +19,6 @@ def trust(principal):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-@pytest.fixture(scope="module")
-def outport(shared_outport):
-    return shared_outport
-
-
 def name(kind):
     return f"{kind}-{uuid.uuid4().hex[:8]}"
 
@@ -42,9 +37,9 @@ def client(outport, service, key):
 
 
 @pytest.fixture
-def user(outport):
+def user(shared_outport):
     """A user without any policy, and its key."""
-    iam, user = outport.client("iam"), name("user")
+    iam, user = shared_outport.client("iam"), name("user")
     iam.create_user(UserName=user)
     yield user, iam.create_access_key(UserName=user)["AccessKey"]
     for key in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
@@ -65,18 +60,18 @@ def denied(call, *parts):
         assert part in refused["Message"], refused
 
 
-def test_a_user_may_what_its_policies_say_from_the_next_call_on(outport, user):
-    iam, (user, key) = outport.client("iam"), user
-    ecs = client(outport, "ecs", key)
+def test_a_user_may_what_its_policies_say_from_the_next_call_on(shared_outport, user):
+    iam, (user, key) = shared_outport.client("iam"), user
+    ecs = client(shared_outport, "ecs", key)
     arn = f"arn:aws:iam::000000000000:user/{user}"
     denied(ecs.list_clusters, f"User: {arn} is not authorized to perform: ecs:ListClusters on resource: *"
            " because no identity-based policy allows the ecs:ListClusters action")
-    who = client(outport, "sts", key).get_caller_identity()
+    who = client(shared_outport, "sts", key).get_caller_identity()
     assert (who["Arn"], who["Account"]) == (arn, "000000000000")
     iam.put_user_policy(UserName=user, PolicyName="list", PolicyDocument=json.dumps(LIST_CLUSTERS))
     assert ecs.list_clusters()["clusterArns"]
     denied(lambda: ecs.create_cluster(clusterName="x"), "ecs:CreateCluster", "cluster/x")
-    denied(lambda: client(outport, "iam", key).list_users(), "iam:ListUsers")
+    denied(lambda: client(shared_outport, "iam", key).list_users(), "iam:ListUsers")
     iam.delete_user_policy(UserName=user, PolicyName="list")
     denied(ecs.list_clusters)
     # The document comes back as it was given.
@@ -84,9 +79,9 @@ def test_a_user_may_what_its_policies_say_from_the_next_call_on(outport, user):
     assert iam.get_user_policy(UserName=user, PolicyName="list")["PolicyDocument"] == LIST_CLUSTERS
 
 
-def test_a_key_that_is_switched_off_lets_nobody_in(outport, user):
-    iam, (user, key) = outport.client("iam"), user
-    sts = client(outport, "sts", key)
+def test_a_key_that_is_switched_off_lets_nobody_in(shared_outport, user):
+    iam, (user, key) = shared_outport.client("iam"), user
+    sts = client(shared_outport, "sts", key)
     sts.get_caller_identity()
     iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
     with pytest.raises(ClientError) as error:
@@ -96,12 +91,12 @@ def test_a_key_that_is_switched_off_lets_nobody_in(outport, user):
     sts.get_caller_identity()
 
 
-def test_a_role_is_assumed_by_whom_it_trusts(outport, user):
-    iam, (user, key) = outport.client("iam"), user
+def test_a_role_is_assumed_by_whom_it_trusts(shared_outport, user):
+    iam, (user, key) = shared_outport.client("iam"), user
     role = name("role")
     made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"Service": "ecs-tasks.amazonaws.com"}))
     arn = made["Role"]["Arn"]
-    sts = client(outport, "sts", key)
+    sts = client(shared_outport, "sts", key)
     assume = lambda **more: sts.assume_role(RoleArn=arn, RoleSessionName="build", **more)
     try:
         denied(assume, f"is not authorized to perform: sts:AssumeRole on resource: {arn}")
@@ -111,12 +106,12 @@ def test_a_role_is_assumed_by_whom_it_trusts(outport, user):
         )
         session = assume()
         assert session["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::000000000000:assumed-role/{role}/build"
-        ecs = client(outport, "ecs", session["Credentials"])
+        ecs = client(shared_outport, "ecs", session["Credentials"])
         denied(ecs.list_clusters, f"assumed-role/{role}/build", "no identity-based policy")
         iam.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=json.dumps(LIST_CLUSTERS))
         assert ecs.list_clusters()["clusterArns"]
         nothing = {**LIST_CLUSTERS, "Statement": [{**LIST_CLUSTERS["Statement"][0], "Action": "ecs:RunTask"}]}
-        limited = client(outport, "ecs", assume(Policy=json.dumps(nothing))["Credentials"])
+        limited = client(shared_outport, "ecs", assume(Policy=json.dumps(nothing))["Credentials"])
         denied(limited.list_clusters, "because no session policy allows the ecs:ListClusters action")
         # A later role of the same name is another one.
         iam.delete_role_policy(RoleName=role, PolicyName="p")
@@ -125,27 +120,27 @@ def test_a_role_is_assumed_by_whom_it_trusts(outport, user):
             ecs.list_clusters()
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"AWS": "000000000000"}))
         with pytest.raises(ClientError) as error:
-            client(outport, "sts", session["Credentials"]).get_caller_identity()
+            client(shared_outport, "sts", session["Credentials"]).get_caller_identity()
         assert error.value.response["Error"]["Code"] == "InvalidClientTokenId"
     finally:
         iam.delete_role(RoleName=role)
 
 
-def test_documents_that_say_nothing_are_refused(outport):
-    iam = outport.client("iam")
+def test_documents_that_say_nothing_are_refused(shared_outport):
+    iam = shared_outport.client("iam")
     for document in ["{", "[]", '{"Version": "2012-10-17"}']:
         with pytest.raises(ClientError) as error:
             iam.create_policy(PolicyName=name("policy"), PolicyDocument=document)
         assert error.value.response["Error"]["Code"] == "MalformedPolicyDocument", document
 
 
-def test_the_registry_lets_a_user_do_what_its_policies_say(outport, user):
+def test_the_registry_lets_a_user_do_what_its_policies_say(shared_outport, user):
     """The password of a limited user: at the registry's door as at the API."""
-    iam, (user, key) = outport.client("iam"), user
-    ecr, repository = outport.client("ecr"), name("app")
+    iam, (user, key) = shared_outport.client("iam"), user
+    ecr, repository = shared_outport.client("ecr"), name("app")
     ecr.create_repository(repositoryName=repository)
     try:
-        own = client(outport, "ecr", key)
+        own = client(shared_outport, "ecr", key)
         denied(own.get_authorization_token, "ecr:GetAuthorizationToken")
         iam.attach_user_policy(
             UserName=user, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly")
@@ -156,8 +151,8 @@ def test_the_registry_lets_a_user_do_what_its_policies_say(outport, user):
         ecr.delete_repository(repositoryName=repository)
 
 
-def test_lists_come_in_pages(outport):
-    iam, prefix = outport.client("iam"), f"/{name('pages')}/"
+def test_lists_come_in_pages(shared_outport):
+    iam, prefix = shared_outport.client("iam"), f"/{name('pages')}/"
     users = [name("paged") for _ in range(3)]
     for user in users:
         iam.create_user(UserName=user, Path=prefix)
@@ -171,9 +166,9 @@ def test_lists_come_in_pages(outport):
             iam.delete_user(UserName=user)
 
 
-def test_waiters_wait_for_what_is_there(outport):
+def test_waiters_wait_for_what_is_there(shared_outport):
     """`user_exists`, `role_exists`, `policy_exists` and `instance_profile_exists` wait for what is there already."""
-    iam = outport.client("iam")
+    iam = shared_outport.client("iam")
     role, policy, profile = name("role"), name("policy"), name("profile")
     iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"Service": "ec2.amazonaws.com"}))
     arn = iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(LIST_CLUSTERS))["Policy"]["Arn"]
@@ -185,3 +180,15 @@ def test_waiters_wait_for_what_is_there(outport):
     iam.delete_role(RoleName=role)
     iam.delete_policy(PolicyArn=arn)
     iam.delete_instance_profile(InstanceProfileName=profile)
+
+
+def test_permissive_lets_pass_and_says_what_is_missing(outport):
+    """Who comes from an emulator sees what is missing before it is enforced."""
+    outport.start("--permissive")
+    iam = outport.client("iam")
+    iam.create_user(UserName="ann")
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    assert client(outport, "ecs", key).list_clusters()["clusterArns"]
+    log = outport.log()
+    assert "permission_missing" in log or "allowed by --permissive" in log, log
+    assert '{"Effect":"Allow","Action":"ecs:ListClusters","Resource":"*"}' in log.replace("\\", ""), log

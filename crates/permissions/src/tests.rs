@@ -327,3 +327,19 @@ async fn a_session_dies_with_its_role() {
     keys.world.put(Role { id: "AROA2".into(), ..role(Policies::default()) }).await;
     assert_eq!(find(), Err(SignatureError::UnknownAccessKey), "a later role is another");
 }
+
+/// What another account owns stays denied, whoever asks.
+#[tokio::test]
+async fn permissive_lets_pass_what_the_own_account_denies() {
+    let world = World::new();
+    world.put(user("AIDA1", Policies::default())).await;
+    let permissive = Arc::new(crate::Permissive::new(world.store.clone()));
+    let asks = |resource: &str| {
+        let call = Call::for_tests().by(ann("AIDA1")).asking(permissive.clone());
+        call.open(Subject::from(Question::new("ecs:DescribeClusters", resource))).is_ok()
+    };
+    assert!(asks("*"));
+    assert!(asks("arn:aws:ecs:us-east-1:000000000000:cluster/default"));
+    assert!(!asks("arn:aws:ecs:us-east-1:111111111111:cluster/default"));
+    assert!(!asks("no arn"));
+}

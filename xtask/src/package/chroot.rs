@@ -58,7 +58,7 @@ impl Debian {
 
     /// The same package with a later version, at `/next.deb`.
     pub fn make_next(&self, release: &Release) -> Result<()> {
-        let tree = release.scratch.join("next");
+        let tree = self.root.with_file_name("next");
         let (old, next) = (self.root.join("outport.deb"), self.root.join("next.deb"));
         let words = [Path::new("--raw-extract"), &old, &tree];
         output(&mut command(&release.scratch, "dpkg-deb", words))?;

@@ -205,7 +205,7 @@ impl ControlPlane {
                 registry.clone(),
                 RegistryAddress::new(own_registry),
                 sealer.clone(),
-                credentials,
+                credentials.clone(),
             ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(StsService::new(store.clone(), sealer))))
@@ -236,6 +236,7 @@ impl ControlPlane {
         let asked =
             Asked { parts, join_token: join_token.clone(), directory: data_dir.path().to_owned() };
         let mut upkeep = upkeep::start(store, logs, registry, disk, metrics);
+        upkeep.push(upkeep::write_uses(credentials));
         upkeep.extend(admin_door::open(asked, stopped.clone()));
         let door = tokio::spawn(async move {
             let shutdown = async move {

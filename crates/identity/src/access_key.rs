@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use outport_model::Region;
 
 use crate::{Caller, Principal, Session, SignatureError};
 
@@ -134,6 +135,9 @@ pub trait CredentialSource: Send + Sync {
         session_token: Option<&str>,
         now_ms: i64,
     ) -> Result<Credential, SignatureError>;
+
+    /// Somebody has proven to hold a credential, by a request for `service`. Does not wait.
+    fn note_use(&self, _credential: &Credential, _service: &str, _region: &Region, _now_ms: i64) {}
 }
 
 /// One long-term credential: what a control plane with a root key pair and no IAM has.

@@ -16,6 +16,7 @@ mod permissive;
 mod principal;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub use credentials::{StoredCredentials, secret_place};
 pub use decision::StoredPermissions;

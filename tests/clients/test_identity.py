@@ -1,6 +1,8 @@
 """Users, roles and sessions: what they may do, as boto3 and the AWS CLI see it."""
 
 import json
+import os
+import subprocess
 import uuid
 
 import boto3
@@ -192,3 +194,39 @@ def test_permissive_lets_pass_and_says_what_is_missing(outport):
     log = outport.log()
     assert "permission_missing" in log or "allowed by --permissive" in log, log
     assert '{"Effect":"Allow","Action":"ecs:ListClusters","Resource":"*"}' in log.replace("\\", ""), log
+
+
+def test_a_profile_with_a_role_works_in_the_aws_cli(shared_outport, user, tmp_path):
+    """`role_arn` and `source_profile`, as people have them in ~/.aws/config."""
+    iam, (user, key) = shared_outport.client("iam"), user
+    role = name("deploy")
+    arn = iam.create_role(
+        RoleName=role,
+        AssumeRolePolicyDocument=trust({"AWS": f"arn:aws:iam::000000000000:user/{user}"}),
+    )["Role"]["Arn"]
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile base]\naws_access_key_id = {key['AccessKeyId']}\n"
+        f"aws_secret_access_key = {key['SecretAccessKey']}\n"
+        f"[profile deploy]\nrole_arn = {arn}\nsource_profile = base\nrole_session_name = pipeline\n")
+    kept = ("PATH", "HOME", "LANG")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    environment |= {
+        "AWS_CONFIG_FILE": str(config), "AWS_ENDPOINT_URL": shared_outport.url,
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    run = lambda *words: subprocess.run(
+        ["aws", "--profile", "deploy", "--output", "text", *words],
+        env=environment, capture_output=True, text=True)
+    try:
+        who = run("sts", "get-caller-identity", "--query", "Arn")
+        assert who.stdout.strip() == f"arn:aws:sts::000000000000:assumed-role/{role}/pipeline", who
+        refused = run("ecs", "list-clusters")
+        assert refused.returncode != 0 and "AccessDeniedException" in refused.stderr, refused
+        iam.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=json.dumps(LIST_CLUSTERS))
+        listed = run("ecs", "list-clusters")
+        assert listed.returncode == 0 and "cluster/default" in listed.stdout, listed
+    finally:
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=role, PolicyName=policy)
+        iam.delete_role(RoleName=role)

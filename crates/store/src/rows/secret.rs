@@ -58,9 +58,9 @@ impl Table<Secret> {
         let scope = Scope::new(AccountId::new(arn.account()), Region::new(arn.region()));
         let rest = arn.resource().strip_prefix(RESOURCE)?;
         let named = |name: &str| self.get(&SecretKey::new(&scope, name));
-        let whole = rest.rsplit_once('-').and_then(|(name, suffix)| {
-            named(name).filter(|secret| secret.suffix == suffix)
-        });
+        let whole = rest
+            .rsplit_once('-')
+            .and_then(|(name, suffix)| named(name).filter(|secret| secret.suffix == suffix));
         whole.or_else(|| named(rest))
     }
 }

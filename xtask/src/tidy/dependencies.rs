@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("aws-ecs", &["aws-wire"]),
     ("aws-iam", &["aws-wire"]),
     ("aws-logs", &["aws-wire"]),
+    ("aws-secretsmanager", &["aws-wire"]),
     ("aws-sts", &["aws-wire"]),
     // A number of the kernel and a comparison: who shares a disk shares these.
     ("free-space", &[]),
@@ -47,6 +48,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "keyring",
             "model",
             "permissions",
+            "policy",
+            "store",
+        ],
+    ),
+    (
+        "service-secretsmanager",
+        &[
+            "aws-secretsmanager",
+            "aws-wire",
+            "guarded-store",
+            "identity",
+            "keyring",
+            "model",
             "policy",
             "store",
         ],
@@ -133,7 +147,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 /// What the tests of a member may use beside.
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
-    ("front-door", &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-sts"]),
+    (
+        "front-door",
+        &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-secretsmanager", "aws-sts"],
+    ),
     // Whose sessions are what the front door would find.
     ("service-sts", &["keyring", "permissions"]),
     // Its bench measures with the program's allocator.

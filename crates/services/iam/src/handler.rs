@@ -6,7 +6,8 @@ use outport_identity::Call;
 use crate::IamService;
 use crate::operations::{
     access_keys, attached_policies, boundaries, group_members, groups, inline_policies,
-    instance_profiles, managed_policies, policy_versions, roles, tagging, users,
+    instance_profiles, managed_policies, policy_versions, roles, service_linked_roles, tagging,
+    users,
 };
 
 macro_rules! handler {
@@ -102,6 +103,11 @@ handler! {
         update_assume_role_policy: UpdateAssumeRolePolicyRequest => (),
         update_role: UpdateRoleRequest => UpdateRoleResponse,
         update_role_description: UpdateRoleDescriptionRequest => UpdateRoleDescriptionResponse,
+    }
+    service_linked_roles {
+        create_service_linked_role: CreateServiceLinkedRoleRequest => CreateServiceLinkedRoleResponse,
+        delete_service_linked_role: DeleteServiceLinkedRoleRequest => DeleteServiceLinkedRoleResponse,
+        get_service_linked_role_deletion_status: GetServiceLinkedRoleDeletionStatusRequest => GetServiceLinkedRoleDeletionStatusResponse,
     }
     tagging {
         list_instance_profile_tags: ListInstanceProfileTagsRequest => ListInstanceProfileTagsResponse,

@@ -47,6 +47,8 @@ async fn full_world() -> World {
         ("PutRolePolicy", &[("RoleName", "app"), ("PolicyName", "p"), ("PolicyDocument", ALLOWS)]),
         ("PutUserPermissionsBoundary", &[("UserName", "ann"), ("PermissionsBoundary", attached)]),
         ("PutRolePermissionsBoundary", &[("RoleName", "app"), ("PermissionsBoundary", attached)]),
+        ("CreateServiceLinkedRole", &[("AWSServiceName", "ecs.amazonaws.com")]),
+        ("CreateServiceLinkedRole", &[("AWSServiceName", "spot.amazonaws.com")]),
         (
             "TagPolicy",
             &[("PolicyArn", policy), ("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "red")],
@@ -60,8 +62,11 @@ async fn full_world() -> World {
 /// The calls, about the things of `world`.
 async fn calls(world: &World) -> Calls {
     let made = world.call("CreateAccessKey", &[("UserName", "ann")]).await;
+    let spot = [("RoleName", "AWSServiceRoleForEC2Spot")];
+    let deleted = world.call("DeleteServiceLinkedRole", &spot).await;
     let text = include_str!("calls.json")
         .replace("{key}", &texts_of(&made, "AccessKeyId")[0])
+        .replace("{task}", &texts_of(&deleted, "DeletionTaskId")[0])
         .replace("{allows}", &ALLOWS.replace('"', "\\\""))
         .replace("{trusts}", &TRUSTS_TASKS.replace('"', "\\\""));
     serde_json::from_str(&text).unwrap()

@@ -17,6 +17,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn create_policy(&self, call: &C, input: CreatePolicyRequest) -> impl Future<Output = Result<CreatePolicyResponse, IamError>> + Send;
     fn create_policy_version(&self, call: &C, input: CreatePolicyVersionRequest) -> impl Future<Output = Result<CreatePolicyVersionResponse, IamError>> + Send;
     fn create_role(&self, call: &C, input: CreateRoleRequest) -> impl Future<Output = Result<CreateRoleResponse, IamError>> + Send;
+    fn create_service_linked_role(&self, call: &C, input: CreateServiceLinkedRoleRequest) -> impl Future<Output = Result<CreateServiceLinkedRoleResponse, IamError>> + Send;
     fn create_user(&self, call: &C, input: CreateUserRequest) -> impl Future<Output = Result<CreateUserResponse, IamError>> + Send;
     fn delete_access_key(&self, call: &C, input: DeleteAccessKeyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_group(&self, call: &C, input: DeleteGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
@@ -27,6 +28,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn delete_role(&self, call: &C, input: DeleteRoleRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_role_permissions_boundary(&self, call: &C, input: DeleteRolePermissionsBoundaryRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_role_policy(&self, call: &C, input: DeleteRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_service_linked_role(&self, call: &C, input: DeleteServiceLinkedRoleRequest) -> impl Future<Output = Result<DeleteServiceLinkedRoleResponse, IamError>> + Send;
     fn delete_user(&self, call: &C, input: DeleteUserRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_user_permissions_boundary(&self, call: &C, input: DeleteUserPermissionsBoundaryRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_user_policy(&self, call: &C, input: DeleteUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
@@ -41,6 +43,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn get_policy_version(&self, call: &C, input: GetPolicyVersionRequest) -> impl Future<Output = Result<GetPolicyVersionResponse, IamError>> + Send;
     fn get_role(&self, call: &C, input: GetRoleRequest) -> impl Future<Output = Result<GetRoleResponse, IamError>> + Send;
     fn get_role_policy(&self, call: &C, input: GetRolePolicyRequest) -> impl Future<Output = Result<GetRolePolicyResponse, IamError>> + Send;
+    fn get_service_linked_role_deletion_status(&self, call: &C, input: GetServiceLinkedRoleDeletionStatusRequest) -> impl Future<Output = Result<GetServiceLinkedRoleDeletionStatusResponse, IamError>> + Send;
     fn get_user(&self, call: &C, input: GetUserRequest) -> impl Future<Output = Result<GetUserResponse, IamError>> + Send;
     fn get_user_policy(&self, call: &C, input: GetUserPolicyRequest) -> impl Future<Output = Result<GetUserPolicyResponse, IamError>> + Send;
     fn list_access_keys(&self, call: &C, input: ListAccessKeysRequest) -> impl Future<Output = Result<ListAccessKeysResponse, IamError>> + Send;
@@ -106,6 +109,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "CreatePolicy" => { let output = Box::pin(handler.create_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreatePolicyVersion" => { let output = Box::pin(handler.create_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateRole" => { let output = Box::pin(handler.create_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateServiceLinkedRole" => { let output = Box::pin(handler.create_service_linked_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateUser" => { let output = Box::pin(handler.create_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteAccessKey" => { let output = Box::pin(handler.delete_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteGroup" => { let output = Box::pin(handler.delete_group(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -116,6 +120,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "DeleteRole" => { let output = Box::pin(handler.delete_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRolePermissionsBoundary" => { let output = Box::pin(handler.delete_role_permissions_boundary(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRolePolicy" => { let output = Box::pin(handler.delete_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteServiceLinkedRole" => { let output = Box::pin(handler.delete_service_linked_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteUser" => { let output = Box::pin(handler.delete_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteUserPermissionsBoundary" => { let output = Box::pin(handler.delete_user_permissions_boundary(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteUserPolicy" => { let output = Box::pin(handler.delete_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -130,6 +135,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "GetPolicyVersion" => { let output = Box::pin(handler.get_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetRole" => { let output = Box::pin(handler.get_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetRolePolicy" => { let output = Box::pin(handler.get_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetServiceLinkedRoleDeletionStatus" => { let output = Box::pin(handler.get_service_linked_role_deletion_status(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetUser" => { let output = Box::pin(handler.get_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetUserPolicy" => { let output = Box::pin(handler.get_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAccessKeys" => { let output = Box::pin(handler.list_access_keys(call, exchange.read()?)).await?; exchange.write(&output); }

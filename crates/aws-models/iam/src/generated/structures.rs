@@ -146,6 +146,18 @@ pub struct CreateRoleResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct CreateServiceLinkedRoleRequest {
+    pub aws_service_name: Option<String>,
+    pub description: Option<String>,
+    pub custom_suffix: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateServiceLinkedRoleResponse {
+    pub role: Option<Role>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateUserRequest {
     pub path: Option<String>,
     pub user_name: Option<String>,
@@ -208,6 +220,16 @@ pub struct DeleteRoleRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct DeleteServiceLinkedRoleRequest {
+    pub role_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteServiceLinkedRoleResponse {
+    pub deletion_task_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeleteUserPermissionsBoundaryRequest {
     pub user_name: Option<String>,
 }
@@ -221,6 +243,12 @@ pub struct DeleteUserPolicyRequest {
 #[derive(Clone, Default)]
 pub struct DeleteUserRequest {
     pub user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeletionTaskFailureReasonType {
+    pub reason: Option<String>,
+    pub role_usage_list: Option<Vec<RoleUsageType>>,
 }
 
 #[derive(Clone, Default)]
@@ -332,6 +360,17 @@ pub struct GetRoleRequest {
 #[derive(Clone, Default)]
 pub struct GetRoleResponse {
     pub role: Option<Role>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServiceLinkedRoleDeletionStatusRequest {
+    pub deletion_task_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServiceLinkedRoleDeletionStatusResponse {
+    pub status: Option<DeletionTaskStatusType>,
+    pub reason: Option<DeletionTaskFailureReasonType>,
 }
 
 #[derive(Clone, Default)]
@@ -775,6 +814,12 @@ pub struct Role {
 pub struct RoleLastUsed {
     pub last_used_date: Option<Timestamp>,
     pub region: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct RoleUsageType {
+    pub region: Option<String>,
+    pub resources: Option<Vec<String>>,
 }
 
 #[derive(Clone, Default)]

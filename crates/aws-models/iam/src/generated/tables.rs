@@ -129,6 +129,7 @@ impl Shape for AddUserToGroupRequest {
     }) }
 }
 
+static ARN_LIST_TYPE: Target = target(Kind::List(&member("member", &ARN_TYPE)));
 static ATTACH_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "AttachGroupPolicyRequest", members: &[
     member("GroupName", &GROUP_NAME_TYPE).required(),
     member("PolicyArn", &ARN_TYPE).required(),
@@ -476,6 +477,42 @@ impl Shape for CreateRoleResponse {
     }) }
 }
 
+static CREATE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "CreateServiceLinkedRoleRequest", members: &[
+    member("AWSServiceName", &GROUP_NAME_TYPE).required(),
+    member("Description", &ROLE_DESCRIPTION_TYPE),
+    member("CustomSuffix", &CUSTOM_SUFFIX_TYPE),
+] };
+impl Shape for CreateServiceLinkedRoleRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.aws_service_name,
+        1 => &self.description,
+        2 => &self.custom_suffix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.aws_service_name,
+        1 => &mut self.description,
+        2 => &mut self.custom_suffix,
+        _ => return None,
+    }) }
+}
+
+static CREATE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateServiceLinkedRoleResponse", members: &[
+    member("Role", &ROLE),
+] };
+impl Shape for CreateServiceLinkedRoleResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
 static CREATE_USER_REQUEST_SCHEMA: Schema = Schema { name: "CreateUserRequest", members: &[
     member("Path", &PATH_TYPE),
     member("UserName", &USER_NAME_TYPE).required(),
@@ -722,6 +759,36 @@ impl Shape for DeleteRoleRequest {
     }) }
 }
 
+static DELETE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteServiceLinkedRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteServiceLinkedRoleRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteServiceLinkedRoleResponse", members: &[
+    member("DeletionTaskId", &DELETION_TASK_ID_TYPE).required(),
+] };
+impl Shape for DeleteServiceLinkedRoleResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.deletion_task_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.deletion_task_id,
+        _ => return None,
+    }) }
+}
+
 static DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteUserPermissionsBoundaryRequest", members: &[
     member("UserName", &USER_NAME_TYPE).required(),
 ] };
@@ -770,6 +837,27 @@ impl Shape for DeleteUserRequest {
     }) }
 }
 
+static DELETION_TASK_FAILURE_REASON_TYPE: Target = target(Kind::Structure(&DELETION_TASK_FAILURE_REASON_TYPE_SCHEMA));
+static DELETION_TASK_FAILURE_REASON_TYPE_SCHEMA: Schema = Schema { name: "DeletionTaskFailureReasonType", members: &[
+    member("Reason", &REASON_TYPE),
+    member("RoleUsageList", &ROLE_USAGE_LIST_TYPE),
+] };
+impl Shape for DeletionTaskFailureReasonType {
+    fn schema(&self) -> &'static Schema { &DELETION_TASK_FAILURE_REASON_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.reason,
+        1 => &self.role_usage_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.reason,
+        1 => &mut self.role_usage_list,
+        _ => return None,
+    }) }
+}
+
+static DELETION_TASK_ID_TYPE: Target = target(Kind::String).length(Some(1), Some(1000));
+static DELETION_TASK_STATUS_TYPE: Target = target(Kind::Enum(DeletionTaskStatusType::NAMES));
 static DETACH_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DetachGroupPolicyRequest", members: &[
     member("GroupName", &GROUP_NAME_TYPE).required(),
     member("PolicyArn", &ARN_TYPE).required(),
@@ -1190,6 +1278,39 @@ impl Shape for GetRoleResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_SCHEMA: Schema = Schema { name: "GetServiceLinkedRoleDeletionStatusRequest", members: &[
+    member("DeletionTaskId", &DELETION_TASK_ID_TYPE).required(),
+] };
+impl Shape for GetServiceLinkedRoleDeletionStatusRequest {
+    fn schema(&self) -> &'static Schema { &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.deletion_task_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.deletion_task_id,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_SCHEMA: Schema = Schema { name: "GetServiceLinkedRoleDeletionStatusResponse", members: &[
+    member("Status", &DELETION_TASK_STATUS_TYPE).required(),
+    member("Reason", &DELETION_TASK_FAILURE_REASON_TYPE),
+] };
+impl Shape for GetServiceLinkedRoleDeletionStatusResponse {
+    fn schema(&self) -> &'static Schema { &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.status,
+        1 => &self.reason,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.status,
+        1 => &mut self.reason,
         _ => return None,
     }) }
 }
@@ -2688,6 +2809,8 @@ impl Shape for PutUserPolicyRequest {
     }) }
 }
 
+static REASON_TYPE: Target = target(Kind::String).length(None, Some(1000));
+static REGION_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(100));
 static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "RemoveRoleFromInstanceProfileRequest", members: &[
     member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
     member("RoleName", &ROLE_NAME_TYPE).required(),
@@ -2833,6 +2956,26 @@ impl Shape for RoleTemplateDisabledException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static ROLE_USAGE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE_USAGE_TYPE)));
+static ROLE_USAGE_TYPE: Target = target(Kind::Structure(&ROLE_USAGE_TYPE_SCHEMA));
+static ROLE_USAGE_TYPE_SCHEMA: Schema = Schema { name: "RoleUsageType", members: &[
+    member("Region", &REGION_NAME_TYPE),
+    member("Resources", &ARN_LIST_TYPE),
+] };
+impl Shape for RoleUsageType {
+    fn schema(&self) -> &'static Schema { &ROLE_USAGE_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.region,
+        1 => &self.resources,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.region,
+        1 => &mut self.resources,
         _ => return None,
     }) }
 }
@@ -3297,6 +3440,8 @@ static ACCESS_KEY_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member
 static ACCESS_KEY_SECRET_TYPE: Target = target(Kind::String).sensitive();
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048));
 static ATTACHED_POLICIES_LIST_TYPE: Target = target(Kind::List(&member("member", &ATTACHED_POLICY)));
+static PATTERN_OF_CUSTOM_SUFFIX_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static CUSTOM_SUFFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_CUSTOM_SUFFIX_TYPE);
 static PATTERN_OF_EXISTING_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static EXISTING_USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_EXISTING_USER_NAME_TYPE);
 static GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP)));
@@ -3343,4 +3488,4 @@ static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrganizationNotFoundException OrganizationNotInAllFeaturesModeException PasswordPolicyViolationException Policy PolicyEvaluationException PolicyGroup PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SourceRoleTemplate Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrganizationNotFoundException OrganizationNotInAllFeaturesModeException PasswordPolicyViolationException Policy PolicyEvaluationException PolicyGroup PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SourceRoleTemplate Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }

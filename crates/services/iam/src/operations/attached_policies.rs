@@ -5,7 +5,7 @@ use outport_identity::Call;
 use outport_model::iam::{Group, Role, User};
 use outport_store::Tables;
 
-use crate::entity::{Entity, look, there};
+use crate::entity::{Entity, look, own, there};
 use crate::managed_policy::{self, Managed};
 use crate::page::{Page, PageRequest};
 use crate::rejection::Rejection;
@@ -74,7 +74,7 @@ async fn attach<E: Entity>(
     };
     service
         .write(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, name)?);
+            let mut entity = E::clone(&*own(found, name)?);
             // A policy of another account is none that could be attached.
             let is_there = match Managed::find(tx, &arn) {
                 Some(Managed::Customer(policy)) => policy.account == call.account,
@@ -114,7 +114,7 @@ async fn detach<E: Entity>(
     };
     service
         .write_always(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, name)?);
+            let mut entity = E::clone(&*own(found, name)?);
             if !entity.policies_mut().attached.remove(&arn) {
                 return Err(managed_policy::not_found(&arn));
             }

@@ -10,5 +10,6 @@ pub mod instance_profiles;
 pub mod managed_policies;
 pub mod policy_versions;
 pub mod roles;
+pub mod service_linked_roles;
 pub mod tagging;
 pub mod users;

@@ -6,8 +6,8 @@ use outport_identity::Call;
 use crate::IamService;
 use crate::operations::{
     access_keys, attached_policies, boundaries, group_members, groups, inline_policies,
-    instance_profiles, managed_policies, policy_versions, roles, service_linked_roles, tagging,
-    users,
+    instance_profiles, managed_policies, policy_versions, roles, service_linked_roles, simulations,
+    tagging, users,
 };
 
 macro_rules! handler {
@@ -108,6 +108,12 @@ handler! {
         create_service_linked_role: CreateServiceLinkedRoleRequest => CreateServiceLinkedRoleResponse,
         delete_service_linked_role: DeleteServiceLinkedRoleRequest => DeleteServiceLinkedRoleResponse,
         get_service_linked_role_deletion_status: GetServiceLinkedRoleDeletionStatusRequest => GetServiceLinkedRoleDeletionStatusResponse,
+    }
+    simulations {
+        get_context_keys_for_custom_policy: GetContextKeysForCustomPolicyRequest => GetContextKeysForPolicyResponse,
+        get_context_keys_for_principal_policy: GetContextKeysForPrincipalPolicyRequest => GetContextKeysForPolicyResponse,
+        simulate_custom_policy: SimulateCustomPolicyRequest => SimulatePolicyResponse,
+        simulate_principal_policy: SimulatePrincipalPolicyRequest => SimulatePolicyResponse,
     }
     tagging {
         list_instance_profile_tags: ListInstanceProfileTagsRequest => ListInstanceProfileTagsResponse,

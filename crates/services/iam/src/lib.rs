@@ -15,6 +15,7 @@ mod page;
 mod quotas;
 mod rejection;
 mod service;
+mod simulation;
 mod tags;
 mod view;
 

@@ -36,6 +36,8 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn detach_role_policy(&self, call: &C, input: DetachRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn detach_user_policy(&self, call: &C, input: DetachUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn get_access_key_last_used(&self, call: &C, input: GetAccessKeyLastUsedRequest) -> impl Future<Output = Result<GetAccessKeyLastUsedResponse, IamError>> + Send;
+    fn get_context_keys_for_custom_policy(&self, call: &C, input: GetContextKeysForCustomPolicyRequest) -> impl Future<Output = Result<GetContextKeysForPolicyResponse, IamError>> + Send;
+    fn get_context_keys_for_principal_policy(&self, call: &C, input: GetContextKeysForPrincipalPolicyRequest) -> impl Future<Output = Result<GetContextKeysForPolicyResponse, IamError>> + Send;
     fn get_group(&self, call: &C, input: GetGroupRequest) -> impl Future<Output = Result<GetGroupResponse, IamError>> + Send;
     fn get_group_policy(&self, call: &C, input: GetGroupPolicyRequest) -> impl Future<Output = Result<GetGroupPolicyResponse, IamError>> + Send;
     fn get_instance_profile(&self, call: &C, input: GetInstanceProfileRequest) -> impl Future<Output = Result<GetInstanceProfileResponse, IamError>> + Send;
@@ -74,6 +76,8 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn remove_role_from_instance_profile(&self, call: &C, input: RemoveRoleFromInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn remove_user_from_group(&self, call: &C, input: RemoveUserFromGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn set_default_policy_version(&self, call: &C, input: SetDefaultPolicyVersionRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn simulate_custom_policy(&self, call: &C, input: SimulateCustomPolicyRequest) -> impl Future<Output = Result<SimulatePolicyResponse, IamError>> + Send;
+    fn simulate_principal_policy(&self, call: &C, input: SimulatePrincipalPolicyRequest) -> impl Future<Output = Result<SimulatePolicyResponse, IamError>> + Send;
     fn tag_instance_profile(&self, call: &C, input: TagInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn tag_policy(&self, call: &C, input: TagPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn tag_role(&self, call: &C, input: TagRoleRequest) -> impl Future<Output = Result<(), IamError>> + Send;
@@ -128,6 +132,8 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "DetachRolePolicy" => { let output = Box::pin(handler.detach_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DetachUserPolicy" => { let output = Box::pin(handler.detach_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAccessKeyLastUsed" => { let output = Box::pin(handler.get_access_key_last_used(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetContextKeysForCustomPolicy" => { let output = Box::pin(handler.get_context_keys_for_custom_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetContextKeysForPrincipalPolicy" => { let output = Box::pin(handler.get_context_keys_for_principal_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroup" => { let output = Box::pin(handler.get_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroupPolicy" => { let output = Box::pin(handler.get_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetInstanceProfile" => { let output = Box::pin(handler.get_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -166,6 +172,8 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "RemoveRoleFromInstanceProfile" => { let output = Box::pin(handler.remove_role_from_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "RemoveUserFromGroup" => { let output = Box::pin(handler.remove_user_from_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "SetDefaultPolicyVersion" => { let output = Box::pin(handler.set_default_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
+        "SimulateCustomPolicy" => { let output = Box::pin(handler.simulate_custom_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "SimulatePrincipalPolicy" => { let output = Box::pin(handler.simulate_principal_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagInstanceProfile" => { let output = Box::pin(handler.tag_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagPolicy" => { let output = Box::pin(handler.tag_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagRole" => { let output = Box::pin(handler.tag_role(call, exchange.read()?)).await?; exchange.write(&output); }

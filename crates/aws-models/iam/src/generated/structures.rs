@@ -71,6 +71,13 @@ pub struct AttachedPolicy {
 }
 
 #[derive(Clone, Default)]
+pub struct ContextEntry {
+    pub context_key_name: Option<String>,
+    pub context_key_values: Option<Vec<String>>,
+    pub context_key_type: Option<ContextKeyTypeEnum>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateAccessKeyRequest {
     pub user_name: Option<String>,
 }
@@ -270,6 +277,19 @@ pub struct DetachUserPolicyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct EvaluationResult {
+    pub eval_action_name: Option<String>,
+    pub eval_resource_name: Option<String>,
+    pub eval_decision: Option<PolicyEvaluationDecisionType>,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub organizations_decision_detail: Option<OrganizationsDecisionDetail>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub resource_specific_results: Option<Vec<ResourceSpecificResult>>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetAccessKeyLastUsedRequest {
     pub access_key_id: Option<String>,
 }
@@ -278,6 +298,22 @@ pub struct GetAccessKeyLastUsedRequest {
 pub struct GetAccessKeyLastUsedResponse {
     pub user_name: Option<String>,
     pub access_key_last_used: Option<AccessKeyLastUsed>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetContextKeysForCustomPolicyRequest {
+    pub policy_input_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetContextKeysForPolicyResponse {
+    pub context_key_names: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetContextKeysForPrincipalPolicyRequest {
+    pub policy_source_arn: Option<String>,
+    pub policy_input_list: Option<Vec<String>>,
 }
 
 #[derive(Clone, Default)]
@@ -403,6 +439,13 @@ pub struct Group {
     pub group_id: Option<String>,
     pub arn: Option<String>,
     pub create_date: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct InlinePolicyIdentifierType {
+    pub policy_name: Option<String>,
+    pub attachment_type: Option<AttachmentType>,
+    pub attachment_name: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -708,6 +751,21 @@ pub struct ListUsersResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct OrderedOrganizationPolicyType {
+    pub service_control_policy_input_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct OrganizationsDecisionDetail {
+    pub allowed_by_organizations: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct PermissionsBoundaryDecisionDetail {
+    pub allowed_by_permissions_boundary: Option<bool>,
+}
+
+#[derive(Clone, Default)]
 pub struct Policy {
     pub policy_name: Option<String>,
     pub policy_id: Option<String>,
@@ -730,6 +788,13 @@ pub struct PolicyGroup {
 }
 
 #[derive(Clone, Default)]
+pub struct PolicyIdentifier {
+    pub policy_type: Option<PolicyIdentifierPolicyType>,
+    pub policy_arn: Option<String>,
+    pub inline_policy_identifier: Option<InlinePolicyIdentifierType>,
+}
+
+#[derive(Clone, Default)]
 pub struct PolicyRole {
     pub role_name: Option<String>,
     pub role_id: Option<String>,
@@ -747,6 +812,12 @@ pub struct PolicyVersion {
     pub version_id: Option<String>,
     pub is_default_version: Option<bool>,
     pub create_date: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct Position {
+    pub line: Option<i32>,
+    pub column: Option<i32>,
 }
 
 #[derive(Clone, Default)]
@@ -795,6 +866,16 @@ pub struct RemoveUserFromGroupRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct ResourceSpecificResult {
+    pub eval_resource_name: Option<String>,
+    pub eval_resource_decision: Option<PolicyEvaluationDecisionType>,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+}
+
+#[derive(Clone, Default)]
 pub struct Role {
     pub path: Option<String>,
     pub role_name: Option<String>,
@@ -829,9 +910,57 @@ pub struct SetDefaultPolicyVersionRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct SimulateCustomPolicyRequest {
+    pub policy_input_list: Option<Vec<String>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    pub action_names: Option<Vec<String>>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct SimulatePolicyResponse {
+    pub evaluation_results: Option<Vec<EvaluationResult>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct SimulatePrincipalPolicyRequest {
+    pub policy_source_arn: Option<String>,
+    pub policy_input_list: Option<Vec<String>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    pub action_names: Option<Vec<String>>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct SourceRoleTemplate {
     pub template_arn: Option<String>,
     pub template_minor_version: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct Statement {
+    pub source_policy_id: Option<String>,
+    pub source_policy_type: Option<PolicySourceType>,
+    pub start_position: Option<Position>,
+    pub end_position: Option<Position>,
 }
 
 #[derive(Clone, Default)]

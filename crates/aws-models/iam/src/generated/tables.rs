@@ -93,6 +93,8 @@ impl Shape for AccountNotManagementOrDelegatedAdministratorException {
     }) }
 }
 
+static ACTION_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &ACTION_NAME_TYPE)));
+static ACTION_NAME_TYPE: Target = target(Kind::String).length(Some(3), Some(128));
 static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "AddRoleToInstanceProfileRequest", members: &[
     member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
     member("RoleName", &ROLE_NAME_TYPE).required(),
@@ -222,6 +224,9 @@ impl Shape for AttachedPolicy {
     }) }
 }
 
+static PATTERN_OF_ATTACHMENT_NAME: Pattern = Pattern::new("[\\w+=,.@-]+");
+static ATTACHMENT_NAME: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_ATTACHMENT_NAME);
+static ATTACHMENT_TYPE: Target = target(Kind::Enum(AttachmentType::NAMES));
 static CALLER_IS_NOT_MANAGEMENT_ACCOUNT_EXCEPTION_SCHEMA: Schema = Schema { name: "CallerIsNotManagementAccountException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -252,6 +257,33 @@ impl Shape for ConcurrentModificationException {
     }) }
 }
 
+static CONTEXT_ENTRY: Target = target(Kind::Structure(&CONTEXT_ENTRY_SCHEMA));
+static CONTEXT_ENTRY_SCHEMA: Schema = Schema { name: "ContextEntry", members: &[
+    member("ContextKeyName", &CONTEXT_KEY_NAME_TYPE),
+    member("ContextKeyValues", &CONTEXT_KEY_VALUE_LIST_TYPE),
+    member("ContextKeyType", &CONTEXT_KEY_TYPE_ENUM),
+] };
+impl Shape for ContextEntry {
+    fn schema(&self) -> &'static Schema { &CONTEXT_ENTRY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.context_key_name,
+        1 => &self.context_key_values,
+        2 => &self.context_key_type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.context_key_name,
+        1 => &mut self.context_key_values,
+        2 => &mut self.context_key_type,
+        _ => return None,
+    }) }
+}
+
+static CONTEXT_ENTRY_LIST_TYPE: Target = target(Kind::List(&member("member", &CONTEXT_ENTRY)));
+static CONTEXT_KEY_NAME_TYPE: Target = target(Kind::String).length(Some(5), Some(256));
+static CONTEXT_KEY_NAMES_RESULT_LIST_TYPE: Target = target(Kind::List(&member("member", &CONTEXT_KEY_NAME_TYPE)));
+static CONTEXT_KEY_TYPE_ENUM: Target = target(Kind::Enum(ContextKeyTypeEnum::NAMES));
+static CONTEXT_KEY_VALUE_LIST_TYPE: Target = target(Kind::List(&member("member", &scalar::STRING)));
 static CREATE_ACCESS_KEY_REQUEST_SCHEMA: Schema = Schema { name: "CreateAccessKeyRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE),
 ] };
@@ -973,6 +1005,49 @@ impl Shape for EntityTemporarilyUnmodifiableException {
 }
 
 static ENTITY_TYPE: Target = target(Kind::Enum(EntityType::NAMES));
+static EVAL_DECISION_DETAILS_TYPE: Target = target(Kind::Map { key: &member("key", &EVAL_DECISION_SOURCE_TYPE), value: &member("value", &POLICY_EVALUATION_DECISION_TYPE) });
+static EVAL_DECISION_SOURCE_TYPE: Target = target(Kind::String).length(Some(3), Some(256));
+static EVALUATION_RESULT: Target = target(Kind::Structure(&EVALUATION_RESULT_SCHEMA));
+static EVALUATION_RESULT_SCHEMA: Schema = Schema { name: "EvaluationResult", members: &[
+    member("EvalActionName", &ACTION_NAME_TYPE).required(),
+    member("EvalResourceName", &RESOURCE_NAME_TYPE),
+    member("EvalDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+    member("MatchedStatements", &STATEMENT_LIST_TYPE),
+    member("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+    member("OrganizationsDecisionDetail", &ORGANIZATIONS_DECISION_DETAIL),
+    member("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+    member("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+    member("ResourceSpecificResults", &RESOURCE_SPECIFIC_RESULT_LIST_TYPE),
+] };
+impl Shape for EvaluationResult {
+    fn schema(&self) -> &'static Schema { &EVALUATION_RESULT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.eval_action_name,
+        1 => &self.eval_resource_name,
+        2 => &self.eval_decision,
+        3 => &self.matched_statements,
+        4 => &self.missing_context_values,
+        5 => &self.organizations_decision_detail,
+        6 => &self.permissions_boundary_decision_detail,
+        7 => &self.eval_decision_details,
+        8 => &self.resource_specific_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.eval_action_name,
+        1 => &mut self.eval_resource_name,
+        2 => &mut self.eval_decision,
+        3 => &mut self.matched_statements,
+        4 => &mut self.missing_context_values,
+        5 => &mut self.organizations_decision_detail,
+        6 => &mut self.permissions_boundary_decision_detail,
+        7 => &mut self.eval_decision_details,
+        8 => &mut self.resource_specific_results,
+        _ => return None,
+    }) }
+}
+
+static EVALUATION_RESULTS_LIST_TYPE: Target = target(Kind::List(&member("member", &EVALUATION_RESULT)));
 static FEATURE_DISABLED_EXCEPTION_SCHEMA: Schema = Schema { name: "FeatureDisabledException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1032,6 +1107,54 @@ impl Shape for GetAccessKeyLastUsedResponse {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.user_name,
         1 => &mut self.access_key_last_used,
+        _ => return None,
+    }) }
+}
+
+static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetContextKeysForCustomPolicyRequest", members: &[
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required(),
+] };
+impl Shape for GetContextKeysForCustomPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_input_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_input_list,
+        _ => return None,
+    }) }
+}
+
+static GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetContextKeysForPolicyResponse", members: &[
+    member("ContextKeyNames", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+] };
+impl Shape for GetContextKeysForPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.context_key_names,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.context_key_names,
+        _ => return None,
+    }) }
+}
+
+static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetContextKeysForPrincipalPolicyRequest", members: &[
+    member("PolicySourceArn", &ARN_TYPE).required(),
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+] };
+impl Shape for GetContextKeysForPrincipalPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_source_arn,
+        1 => &self.policy_input_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_source_arn,
+        1 => &mut self.policy_input_list,
         _ => return None,
     }) }
 }
@@ -1408,6 +1531,28 @@ impl Shape for Group {
         2 => &mut self.group_id,
         3 => &mut self.arn,
         4 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static INLINE_POLICY_IDENTIFIER_TYPE: Target = target(Kind::Structure(&INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA));
+static INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA: Schema = Schema { name: "InlinePolicyIdentifierType", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("AttachmentType", &ATTACHMENT_TYPE).required(),
+    member("AttachmentName", &ATTACHMENT_NAME).required(),
+] };
+impl Shape for InlinePolicyIdentifierType {
+    fn schema(&self) -> &'static Schema { &INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.attachment_type,
+        2 => &self.attachment_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.attachment_type,
+        2 => &mut self.attachment_name,
         _ => return None,
     }) }
 }
@@ -2499,6 +2644,22 @@ impl Shape for OpenIdIdpCommunicationErrorException {
     }) }
 }
 
+static ORDERED_ORGANIZATION_POLICY_TYPE: Target = target(Kind::Structure(&ORDERED_ORGANIZATION_POLICY_TYPE_SCHEMA));
+static ORDERED_ORGANIZATION_POLICY_TYPE_SCHEMA: Schema = Schema { name: "OrderedOrganizationPolicyType", members: &[
+    member("ServiceControlPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+] };
+impl Shape for OrderedOrganizationPolicyType {
+    fn schema(&self) -> &'static Schema { &ORDERED_ORGANIZATION_POLICY_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.service_control_policy_input_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.service_control_policy_input_list,
+        _ => return None,
+    }) }
+}
+
 static ORGANIZATION_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "OrganizationNotFoundException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2529,6 +2690,23 @@ impl Shape for OrganizationNotInAllFeaturesModeException {
     }) }
 }
 
+static ORGANIZATION_POLICY_LIST_TYPE: Target = target(Kind::List(&member("member", &ORDERED_ORGANIZATION_POLICY_TYPE))).length(None, Some(7));
+static ORGANIZATIONS_DECISION_DETAIL: Target = target(Kind::Structure(&ORGANIZATIONS_DECISION_DETAIL_SCHEMA));
+static ORGANIZATIONS_DECISION_DETAIL_SCHEMA: Schema = Schema { name: "OrganizationsDecisionDetail", members: &[
+    member("AllowedByOrganizations", &scalar::BOOLEAN),
+] };
+impl Shape for OrganizationsDecisionDetail {
+    fn schema(&self) -> &'static Schema { &ORGANIZATIONS_DECISION_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.allowed_by_organizations,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.allowed_by_organizations,
+        _ => return None,
+    }) }
+}
+
 static PASSWORD_POLICY_VIOLATION_EXCEPTION_SCHEMA: Schema = Schema { name: "PasswordPolicyViolationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2545,6 +2723,22 @@ impl Shape for PasswordPolicyViolationException {
 }
 
 static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Target = target(Kind::Enum(PermissionsBoundaryAttachmentType::NAMES));
+static PERMISSIONS_BOUNDARY_DECISION_DETAIL: Target = target(Kind::Structure(&PERMISSIONS_BOUNDARY_DECISION_DETAIL_SCHEMA));
+static PERMISSIONS_BOUNDARY_DECISION_DETAIL_SCHEMA: Schema = Schema { name: "PermissionsBoundaryDecisionDetail", members: &[
+    member("AllowedByPermissionsBoundary", &scalar::BOOLEAN),
+] };
+impl Shape for PermissionsBoundaryDecisionDetail {
+    fn schema(&self) -> &'static Schema { &PERMISSIONS_BOUNDARY_DECISION_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.allowed_by_permissions_boundary,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.allowed_by_permissions_boundary,
+        _ => return None,
+    }) }
+}
+
 static POLICY: Target = target(Kind::Structure(&POLICY_SCHEMA));
 static POLICY_SCHEMA: Schema = Schema { name: "Policy", members: &[
     member("PolicyName", &POLICY_NAME_TYPE),
@@ -2594,6 +2788,7 @@ impl Shape for Policy {
     }) }
 }
 
+static POLICY_EVALUATION_DECISION_TYPE: Target = target(Kind::Enum(PolicyEvaluationDecisionType::NAMES));
 static POLICY_EVALUATION_EXCEPTION_SCHEMA: Schema = Schema { name: "PolicyEvaluationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2609,6 +2804,7 @@ impl Shape for PolicyEvaluationException {
     }) }
 }
 
+static POLICY_EXCLUSIONS_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_IDENTIFIER))).length(None, Some(256));
 static POLICY_GROUP: Target = target(Kind::Structure(&POLICY_GROUP_SCHEMA));
 static POLICY_GROUP_SCHEMA: Schema = Schema { name: "PolicyGroup", members: &[
     member("GroupName", &GROUP_NAME_TYPE),
@@ -2629,6 +2825,29 @@ impl Shape for PolicyGroup {
 }
 
 static POLICY_GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_GROUP)));
+static POLICY_IDENTIFIER: Target = target(Kind::Structure(&POLICY_IDENTIFIER_SCHEMA));
+static POLICY_IDENTIFIER_SCHEMA: Schema = Schema { name: "PolicyIdentifier", members: &[
+    member("PolicyType", &POLICY_IDENTIFIER_POLICY_TYPE),
+    member("PolicyArn", &ARN_TYPE),
+    member("InlinePolicyIdentifier", &INLINE_POLICY_IDENTIFIER_TYPE),
+] };
+impl Shape for PolicyIdentifier {
+    fn schema(&self) -> &'static Schema { &POLICY_IDENTIFIER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_type,
+        1 => &self.policy_arn,
+        2 => &self.inline_policy_identifier,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_type,
+        1 => &mut self.policy_arn,
+        2 => &mut self.inline_policy_identifier,
+        _ => return None,
+    }) }
+}
+
+static POLICY_IDENTIFIER_POLICY_TYPE: Target = target(Kind::Enum(PolicyIdentifierPolicyType::NAMES));
 static POLICY_NOT_ATTACHABLE_EXCEPTION_SCHEMA: Schema = Schema { name: "PolicyNotAttachableException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2664,6 +2883,7 @@ impl Shape for PolicyRole {
 }
 
 static POLICY_ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_ROLE)));
+static POLICY_SOURCE_TYPE: Target = target(Kind::Enum(PolicySourceType::NAMES));
 static POLICY_USAGE_TYPE: Target = target(Kind::Enum(PolicyUsageType::NAMES));
 static POLICY_USER: Target = target(Kind::Structure(&POLICY_USER_SCHEMA));
 static POLICY_USER_SCHEMA: Schema = Schema { name: "PolicyUser", members: &[
@@ -2706,6 +2926,25 @@ impl Shape for PolicyVersion {
         1 => &mut self.version_id,
         2 => &mut self.is_default_version,
         3 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static POSITION: Target = target(Kind::Structure(&POSITION_SCHEMA));
+static POSITION_SCHEMA: Schema = Schema { name: "Position", members: &[
+    member("Line", &scalar::INTEGER),
+    member("Column", &scalar::INTEGER),
+] };
+impl Shape for Position {
+    fn schema(&self) -> &'static Schema { &POSITION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.line,
+        1 => &self.column,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.line,
+        1 => &mut self.column,
         _ => return None,
     }) }
 }
@@ -2862,6 +3101,41 @@ impl Shape for ReportGenerationLimitExceededException {
     }) }
 }
 
+static RESOURCE_HANDLING_OPTION_TYPE: Target = target(Kind::String).length(Some(1), Some(64));
+static RESOURCE_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &RESOURCE_NAME_TYPE)));
+static RESOURCE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(2048));
+static RESOURCE_SPECIFIC_RESULT: Target = target(Kind::Structure(&RESOURCE_SPECIFIC_RESULT_SCHEMA));
+static RESOURCE_SPECIFIC_RESULT_SCHEMA: Schema = Schema { name: "ResourceSpecificResult", members: &[
+    member("EvalResourceName", &RESOURCE_NAME_TYPE).required(),
+    member("EvalResourceDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+    member("MatchedStatements", &STATEMENT_LIST_TYPE),
+    member("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+    member("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+    member("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+] };
+impl Shape for ResourceSpecificResult {
+    fn schema(&self) -> &'static Schema { &RESOURCE_SPECIFIC_RESULT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.eval_resource_name,
+        1 => &self.eval_resource_decision,
+        2 => &self.matched_statements,
+        3 => &self.missing_context_values,
+        4 => &self.eval_decision_details,
+        5 => &self.permissions_boundary_decision_detail,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.eval_resource_name,
+        1 => &mut self.eval_resource_decision,
+        2 => &mut self.matched_statements,
+        3 => &mut self.missing_context_values,
+        4 => &mut self.eval_decision_details,
+        5 => &mut self.permissions_boundary_decision_detail,
+        _ => return None,
+    }) }
+}
+
+static RESOURCE_SPECIFIC_RESULT_LIST_TYPE: Target = target(Kind::List(&member("member", &RESOURCE_SPECIFIC_RESULT)));
 static ROLE: Target = target(Kind::Structure(&ROLE_SCHEMA));
 static ROLE_SCHEMA: Schema = Schema { name: "Role", members: &[
     member("Path", &PATH_TYPE).required(),
@@ -3043,6 +3317,127 @@ impl Shape for SetDefaultPolicyVersionRequest {
     }) }
 }
 
+static SIMULATE_CUSTOM_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "SimulateCustomPolicyRequest", members: &[
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required(),
+    member("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+    member("OrderedOrganizationPolicyInputList", &ORGANIZATION_POLICY_LIST_TYPE),
+    member("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+    member("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+    member("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+    member("ResourceOwner", &RESOURCE_NAME_TYPE),
+    member("CallerArn", &RESOURCE_NAME_TYPE),
+    member("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+    member("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+    member("Marker", &MARKER_TYPE),
+] };
+impl Shape for SimulateCustomPolicyRequest {
+    fn schema(&self) -> &'static Schema { &SIMULATE_CUSTOM_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_input_list,
+        1 => &self.permissions_boundary_policy_input_list,
+        2 => &self.ordered_organization_policy_input_list,
+        3 => &self.action_names,
+        4 => &self.resource_arns,
+        5 => &self.resource_policy,
+        6 => &self.resource_owner,
+        7 => &self.caller_arn,
+        8 => &self.context_entries,
+        9 => &self.resource_handling_option,
+        10 => &self.max_items,
+        11 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_input_list,
+        1 => &mut self.permissions_boundary_policy_input_list,
+        2 => &mut self.ordered_organization_policy_input_list,
+        3 => &mut self.action_names,
+        4 => &mut self.resource_arns,
+        5 => &mut self.resource_policy,
+        6 => &mut self.resource_owner,
+        7 => &mut self.caller_arn,
+        8 => &mut self.context_entries,
+        9 => &mut self.resource_handling_option,
+        10 => &mut self.max_items,
+        11 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static SIMULATE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "SimulatePolicyResponse", members: &[
+    member("EvaluationResults", &EVALUATION_RESULTS_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for SimulatePolicyResponse {
+    fn schema(&self) -> &'static Schema { &SIMULATE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.evaluation_results,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.evaluation_results,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static SIMULATE_PRINCIPAL_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "SimulatePrincipalPolicyRequest", members: &[
+    member("PolicySourceArn", &ARN_TYPE).required(),
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+    member("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+    member("PolicyExclusionList", &POLICY_EXCLUSIONS_LIST_TYPE),
+    member("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+    member("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+    member("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+    member("ResourceOwner", &RESOURCE_NAME_TYPE),
+    member("CallerArn", &RESOURCE_NAME_TYPE),
+    member("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+    member("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+    member("Marker", &MARKER_TYPE),
+] };
+impl Shape for SimulatePrincipalPolicyRequest {
+    fn schema(&self) -> &'static Schema { &SIMULATE_PRINCIPAL_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_source_arn,
+        1 => &self.policy_input_list,
+        2 => &self.permissions_boundary_policy_input_list,
+        3 => &self.policy_exclusion_list,
+        4 => &self.action_names,
+        5 => &self.resource_arns,
+        6 => &self.resource_policy,
+        7 => &self.resource_owner,
+        8 => &self.caller_arn,
+        9 => &self.context_entries,
+        10 => &self.resource_handling_option,
+        11 => &self.max_items,
+        12 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_source_arn,
+        1 => &mut self.policy_input_list,
+        2 => &mut self.permissions_boundary_policy_input_list,
+        3 => &mut self.policy_exclusion_list,
+        4 => &mut self.action_names,
+        5 => &mut self.resource_arns,
+        6 => &mut self.resource_policy,
+        7 => &mut self.resource_owner,
+        8 => &mut self.caller_arn,
+        9 => &mut self.context_entries,
+        10 => &mut self.resource_handling_option,
+        11 => &mut self.max_items,
+        12 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static SIMULATION_POLICY_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_DOCUMENT_TYPE)));
 static SOURCE_ROLE_TEMPLATE: Target = target(Kind::Structure(&SOURCE_ROLE_TEMPLATE_SCHEMA));
 static SOURCE_ROLE_TEMPLATE_SCHEMA: Schema = Schema { name: "SourceRoleTemplate", members: &[
     member("TemplateArn", &ARN_TYPE).required(),
@@ -3062,6 +3457,32 @@ impl Shape for SourceRoleTemplate {
     }) }
 }
 
+static STATEMENT: Target = target(Kind::Structure(&STATEMENT_SCHEMA));
+static STATEMENT_SCHEMA: Schema = Schema { name: "Statement", members: &[
+    member("SourcePolicyId", &scalar::STRING),
+    member("SourcePolicyType", &POLICY_SOURCE_TYPE),
+    member("StartPosition", &POSITION),
+    member("EndPosition", &POSITION),
+] };
+impl Shape for Statement {
+    fn schema(&self) -> &'static Schema { &STATEMENT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.source_policy_id,
+        1 => &self.source_policy_type,
+        2 => &self.start_position,
+        3 => &self.end_position,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.source_policy_id,
+        1 => &mut self.source_policy_type,
+        2 => &mut self.start_position,
+        3 => &mut self.end_position,
+        _ => return None,
+    }) }
+}
+
+static STATEMENT_LIST_TYPE: Target = target(Kind::List(&member("member", &STATEMENT)));
 static TAG: Target = target(Kind::Structure(&TAG_SCHEMA));
 static TAG_SCHEMA: Schema = Schema { name: "Tag", members: &[
     member("Key", &TAG_KEY_TYPE).required(),
@@ -3488,4 +3909,4 @@ static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrganizationNotFoundException OrganizationNotInAllFeaturesModeException PasswordPolicyViolationException Policy PolicyEvaluationException PolicyGroup PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SourceRoleTemplate Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }

@@ -11,5 +11,6 @@ pub mod managed_policies;
 pub mod policy_versions;
 pub mod roles;
 pub mod service_linked_roles;
+pub mod simulations;
 pub mod tagging;
 pub mod users;

@@ -5,13 +5,13 @@ use outport_identity::Call;
 
 use crate::IamService;
 use crate::operations::{
-    access_keys, attached_policies, boundaries, group_members, groups, inline_policies,
-    instance_profiles, managed_policies, policy_versions, roles, service_linked_roles, simulations,
-    tagging, users,
+    access_keys, account_aliases, accounts, attached_policies, boundaries, credential_reports,
+    group_members, groups, inline_policies, instance_profiles, managed_policies, password_policies,
+    policy_versions, roles, service_linked_roles, simulations, tagging, users,
 };
 
 macro_rules! handler {
-    ($($module:ident { $($operation:ident: $input:ident => $output:ty,)+ })+) => {
+    ($($module:ident { $($operation:ident: $input:ty => $output:ty,)+ })+) => {
         impl IamHandler<Call> for IamService {
             $($(async fn $operation(&self, call: &Call, input: $input) -> Result<$output, IamError> {
                 let answer = $module::$operation(self, call, input).await;
@@ -29,6 +29,15 @@ handler! {
         list_access_keys: ListAccessKeysRequest => ListAccessKeysResponse,
         update_access_key: UpdateAccessKeyRequest => (),
     }
+    account_aliases {
+        create_account_alias: CreateAccountAliasRequest => (),
+        delete_account_alias: DeleteAccountAliasRequest => (),
+        list_account_aliases: ListAccountAliasesRequest => ListAccountAliasesResponse,
+    }
+    accounts {
+        get_account_authorization_details: GetAccountAuthorizationDetailsRequest => GetAccountAuthorizationDetailsResponse,
+        get_account_summary: () => GetAccountSummaryResponse,
+    }
     attached_policies {
         attach_group_policy: AttachGroupPolicyRequest => (),
         attach_role_policy: AttachRolePolicyRequest => (),
@@ -45,6 +54,10 @@ handler! {
         delete_user_permissions_boundary: DeleteUserPermissionsBoundaryRequest => (),
         put_role_permissions_boundary: PutRolePermissionsBoundaryRequest => (),
         put_user_permissions_boundary: PutUserPermissionsBoundaryRequest => (),
+    }
+    credential_reports {
+        generate_credential_report: () => GenerateCredentialReportResponse,
+        get_credential_report: () => GetCredentialReportResponse,
     }
     group_members {
         add_user_to_group: AddUserToGroupRequest => (),
@@ -87,6 +100,11 @@ handler! {
         get_policy: GetPolicyRequest => GetPolicyResponse,
         list_entities_for_policy: ListEntitiesForPolicyRequest => ListEntitiesForPolicyResponse,
         list_policies: ListPoliciesRequest => ListPoliciesResponse,
+    }
+    password_policies {
+        delete_account_password_policy: () => (),
+        get_account_password_policy: () => GetAccountPasswordPolicyResponse,
+        update_account_password_policy: UpdateAccountPasswordPolicyRequest => (),
     }
     policy_versions {
         create_policy_version: CreatePolicyVersionRequest => CreatePolicyVersionResponse,

@@ -48,6 +48,9 @@ async fn full_world() -> World {
         ("PutUserPermissionsBoundary", &[("UserName", "ann"), ("PermissionsBoundary", attached)]),
         ("PutRolePermissionsBoundary", &[("RoleName", "app"), ("PermissionsBoundary", attached)]),
         ("CreateServiceLinkedRole", &[("AWSServiceName", "ecs.amazonaws.com")]),
+        ("CreateAccountAlias", &[("AccountAlias", "full-world")]),
+        ("UpdateAccountPasswordPolicy", &[]),
+        ("GenerateCredentialReport", &[]),
         ("CreateServiceLinkedRole", &[("AWSServiceName", "spot.amazonaws.com")]),
         (
             "TagPolicy",
@@ -83,7 +86,8 @@ fn rows(world: &World) -> String {
     let (tables, account) = (world.store.snapshot(), AccountId::new("000000000000"));
     let keys: Vec<_> = tables.access_keys.iter().filter(|key| key.account == account).collect();
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {keys:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {keys:?}",
+        tables.accounts.get(&account),
         tables.users.of_account(&account).collect::<Vec<_>>(),
         tables.groups.of_account(&account).collect::<Vec<_>>(),
         tables.roles.of_account(&account).collect::<Vec<_>>(),

@@ -22,6 +22,7 @@ pub const TRUSTS_TASKS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect"
 
 pub struct World {
     pub store: Store,
+    pub clock: Arc<ManualClock>,
     pub keyring: Arc<Keyring>,
     service: IamService,
     principal: Principal,
@@ -32,12 +33,13 @@ impl World {
     /// An account that has nothing, called by its root.
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(START_MS));
-        let store = Store::in_memory(clock, Arc::new(SeededIds::new(1)));
+        let store = Store::in_memory(clock.clone(), Arc::new(SeededIds::new(1)));
         let keyring = Arc::new(Keyring::new(&[1; 32], &[]));
         Self {
             service: IamService::new(store.clone(), keyring.clone()),
             principal: Principal::root(AccountId::new("000000000000")),
             permissions: None,
+            clock,
             store,
             keyring,
         }

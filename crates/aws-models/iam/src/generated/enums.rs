@@ -71,6 +71,16 @@ outport_aws_wire::enumeration! { PolicyUsageType {
     PermissionsBoundary = "PermissionsBoundary",
 } }
 
+outport_aws_wire::enumeration! { ReportFormatType {
+    TextCsv = "text/csv",
+} }
+
+outport_aws_wire::enumeration! { ReportStateType {
+    Started = "STARTED",
+    Inprogress = "INPROGRESS",
+    Complete = "COMPLETE",
+} }
+
 outport_aws_wire::enumeration! { PolicyScopeType {
     All = "All",
     Aws = "AWS",
@@ -81,5 +91,42 @@ outport_aws_wire::enumeration! { StatusType {
     Active = "Active",
     Inactive = "Inactive",
     Expired = "Expired",
+} }
+
+outport_aws_wire::enumeration! { SummaryKeyType {
+    Users = "Users",
+    UsersQuota = "UsersQuota",
+    Groups = "Groups",
+    GroupsQuota = "GroupsQuota",
+    ServerCertificates = "ServerCertificates",
+    ServerCertificatesQuota = "ServerCertificatesQuota",
+    UserPolicySizeQuota = "UserPolicySizeQuota",
+    GroupPolicySizeQuota = "GroupPolicySizeQuota",
+    GroupsPerUserQuota = "GroupsPerUserQuota",
+    SigningCertificatesPerUserQuota = "SigningCertificatesPerUserQuota",
+    AccessKeysPerUserQuota = "AccessKeysPerUserQuota",
+    MfaDevices = "MFADevices",
+    MfaDevicesInUse = "MFADevicesInUse",
+    AccountMfaEnabled = "AccountMFAEnabled",
+    AccountAccessKeysPresent = "AccountAccessKeysPresent",
+    AccountPasswordPresent = "AccountPasswordPresent",
+    AccountSigningCertificatesPresent = "AccountSigningCertificatesPresent",
+    AttachedPoliciesPerGroupQuota = "AttachedPoliciesPerGroupQuota",
+    AttachedPoliciesPerRoleQuota = "AttachedPoliciesPerRoleQuota",
+    AttachedPoliciesPerUserQuota = "AttachedPoliciesPerUserQuota",
+    Policies = "Policies",
+    PoliciesQuota = "PoliciesQuota",
+    PolicySizeQuota = "PolicySizeQuota",
+    PolicyVersionsInUse = "PolicyVersionsInUse",
+    PolicyVersionsInUseQuota = "PolicyVersionsInUseQuota",
+    VersionsPerPolicyQuota = "VersionsPerPolicyQuota",
+    GlobalEndpointTokenVersion = "GlobalEndpointTokenVersion",
+    AssumeRolePolicySizeQuota = "AssumeRolePolicySizeQuota",
+    InstanceProfiles = "InstanceProfiles",
+    InstanceProfilesQuota = "InstanceProfilesQuota",
+    Providers = "Providers",
+    RolePolicySizeQuota = "RolePolicySizeQuota",
+    Roles = "Roles",
+    RolesQuota = "RolesQuota",
 } }
 

@@ -12,6 +12,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn attach_role_policy(&self, call: &C, input: AttachRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn attach_user_policy(&self, call: &C, input: AttachUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn create_access_key(&self, call: &C, input: CreateAccessKeyRequest) -> impl Future<Output = Result<CreateAccessKeyResponse, IamError>> + Send;
+    fn create_account_alias(&self, call: &C, input: CreateAccountAliasRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn create_group(&self, call: &C, input: CreateGroupRequest) -> impl Future<Output = Result<CreateGroupResponse, IamError>> + Send;
     fn create_instance_profile(&self, call: &C, input: CreateInstanceProfileRequest) -> impl Future<Output = Result<CreateInstanceProfileResponse, IamError>> + Send;
     fn create_policy(&self, call: &C, input: CreatePolicyRequest) -> impl Future<Output = Result<CreatePolicyResponse, IamError>> + Send;
@@ -20,6 +21,8 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn create_service_linked_role(&self, call: &C, input: CreateServiceLinkedRoleRequest) -> impl Future<Output = Result<CreateServiceLinkedRoleResponse, IamError>> + Send;
     fn create_user(&self, call: &C, input: CreateUserRequest) -> impl Future<Output = Result<CreateUserResponse, IamError>> + Send;
     fn delete_access_key(&self, call: &C, input: DeleteAccessKeyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_account_alias(&self, call: &C, input: DeleteAccountAliasRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_account_password_policy(&self, call: &C, input: ()) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_group(&self, call: &C, input: DeleteGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_group_policy(&self, call: &C, input: DeleteGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_instance_profile(&self, call: &C, input: DeleteInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
@@ -35,9 +38,14 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn detach_group_policy(&self, call: &C, input: DetachGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn detach_role_policy(&self, call: &C, input: DetachRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn detach_user_policy(&self, call: &C, input: DetachUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn generate_credential_report(&self, call: &C, input: ()) -> impl Future<Output = Result<GenerateCredentialReportResponse, IamError>> + Send;
     fn get_access_key_last_used(&self, call: &C, input: GetAccessKeyLastUsedRequest) -> impl Future<Output = Result<GetAccessKeyLastUsedResponse, IamError>> + Send;
+    fn get_account_authorization_details(&self, call: &C, input: GetAccountAuthorizationDetailsRequest) -> impl Future<Output = Result<GetAccountAuthorizationDetailsResponse, IamError>> + Send;
+    fn get_account_password_policy(&self, call: &C, input: ()) -> impl Future<Output = Result<GetAccountPasswordPolicyResponse, IamError>> + Send;
+    fn get_account_summary(&self, call: &C, input: ()) -> impl Future<Output = Result<GetAccountSummaryResponse, IamError>> + Send;
     fn get_context_keys_for_custom_policy(&self, call: &C, input: GetContextKeysForCustomPolicyRequest) -> impl Future<Output = Result<GetContextKeysForPolicyResponse, IamError>> + Send;
     fn get_context_keys_for_principal_policy(&self, call: &C, input: GetContextKeysForPrincipalPolicyRequest) -> impl Future<Output = Result<GetContextKeysForPolicyResponse, IamError>> + Send;
+    fn get_credential_report(&self, call: &C, input: ()) -> impl Future<Output = Result<GetCredentialReportResponse, IamError>> + Send;
     fn get_group(&self, call: &C, input: GetGroupRequest) -> impl Future<Output = Result<GetGroupResponse, IamError>> + Send;
     fn get_group_policy(&self, call: &C, input: GetGroupPolicyRequest) -> impl Future<Output = Result<GetGroupPolicyResponse, IamError>> + Send;
     fn get_instance_profile(&self, call: &C, input: GetInstanceProfileRequest) -> impl Future<Output = Result<GetInstanceProfileResponse, IamError>> + Send;
@@ -49,6 +57,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn get_user(&self, call: &C, input: GetUserRequest) -> impl Future<Output = Result<GetUserResponse, IamError>> + Send;
     fn get_user_policy(&self, call: &C, input: GetUserPolicyRequest) -> impl Future<Output = Result<GetUserPolicyResponse, IamError>> + Send;
     fn list_access_keys(&self, call: &C, input: ListAccessKeysRequest) -> impl Future<Output = Result<ListAccessKeysResponse, IamError>> + Send;
+    fn list_account_aliases(&self, call: &C, input: ListAccountAliasesRequest) -> impl Future<Output = Result<ListAccountAliasesResponse, IamError>> + Send;
     fn list_attached_group_policies(&self, call: &C, input: ListAttachedGroupPoliciesRequest) -> impl Future<Output = Result<ListAttachedGroupPoliciesResponse, IamError>> + Send;
     fn list_attached_role_policies(&self, call: &C, input: ListAttachedRolePoliciesRequest) -> impl Future<Output = Result<ListAttachedRolePoliciesResponse, IamError>> + Send;
     fn list_attached_user_policies(&self, call: &C, input: ListAttachedUserPoliciesRequest) -> impl Future<Output = Result<ListAttachedUserPoliciesResponse, IamError>> + Send;
@@ -87,6 +96,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn untag_role(&self, call: &C, input: UntagRoleRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn untag_user(&self, call: &C, input: UntagUserRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_access_key(&self, call: &C, input: UpdateAccessKeyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn update_account_password_policy(&self, call: &C, input: UpdateAccountPasswordPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_assume_role_policy(&self, call: &C, input: UpdateAssumeRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_group(&self, call: &C, input: UpdateGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_role(&self, call: &C, input: UpdateRoleRequest) -> impl Future<Output = Result<UpdateRoleResponse, IamError>> + Send;
@@ -108,6 +118,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "AttachRolePolicy" => { let output = Box::pin(handler.attach_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "AttachUserPolicy" => { let output = Box::pin(handler.attach_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateAccessKey" => { let output = Box::pin(handler.create_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateAccountAlias" => { let output = Box::pin(handler.create_account_alias(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateGroup" => { let output = Box::pin(handler.create_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateInstanceProfile" => { let output = Box::pin(handler.create_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreatePolicy" => { let output = Box::pin(handler.create_policy(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -116,6 +127,8 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "CreateServiceLinkedRole" => { let output = Box::pin(handler.create_service_linked_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateUser" => { let output = Box::pin(handler.create_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteAccessKey" => { let output = Box::pin(handler.delete_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteAccountAlias" => { let output = Box::pin(handler.delete_account_alias(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteAccountPasswordPolicy" => { let output = Box::pin(handler.delete_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteGroup" => { let output = Box::pin(handler.delete_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteGroupPolicy" => { let output = Box::pin(handler.delete_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteInstanceProfile" => { let output = Box::pin(handler.delete_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -131,9 +144,14 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "DetachGroupPolicy" => { let output = Box::pin(handler.detach_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DetachRolePolicy" => { let output = Box::pin(handler.detach_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DetachUserPolicy" => { let output = Box::pin(handler.detach_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GenerateCredentialReport" => { let output = Box::pin(handler.generate_credential_report(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAccessKeyLastUsed" => { let output = Box::pin(handler.get_access_key_last_used(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountAuthorizationDetails" => { let output = Box::pin(handler.get_account_authorization_details(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountPasswordPolicy" => { let output = Box::pin(handler.get_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountSummary" => { let output = Box::pin(handler.get_account_summary(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetContextKeysForCustomPolicy" => { let output = Box::pin(handler.get_context_keys_for_custom_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetContextKeysForPrincipalPolicy" => { let output = Box::pin(handler.get_context_keys_for_principal_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetCredentialReport" => { let output = Box::pin(handler.get_credential_report(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroup" => { let output = Box::pin(handler.get_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroupPolicy" => { let output = Box::pin(handler.get_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetInstanceProfile" => { let output = Box::pin(handler.get_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -145,6 +163,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "GetUser" => { let output = Box::pin(handler.get_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetUserPolicy" => { let output = Box::pin(handler.get_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAccessKeys" => { let output = Box::pin(handler.list_access_keys(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListAccountAliases" => { let output = Box::pin(handler.list_account_aliases(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttachedGroupPolicies" => { let output = Box::pin(handler.list_attached_group_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttachedRolePolicies" => { let output = Box::pin(handler.list_attached_role_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttachedUserPolicies" => { let output = Box::pin(handler.list_attached_user_policies(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -183,6 +202,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "UntagRole" => { let output = Box::pin(handler.untag_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagUser" => { let output = Box::pin(handler.untag_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateAccessKey" => { let output = Box::pin(handler.update_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateAccountPasswordPolicy" => { let output = Box::pin(handler.update_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateAssumeRolePolicy" => { let output = Box::pin(handler.update_assume_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateGroup" => { let output = Box::pin(handler.update_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateRole" => { let output = Box::pin(handler.update_role(call, exchange.read()?)).await?; exchange.write(&output); }

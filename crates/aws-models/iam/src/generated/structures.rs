@@ -88,6 +88,11 @@ pub struct CreateAccessKeyResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct CreateAccountAliasRequest {
+    pub account_alias: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateGroupRequest {
     pub path: Option<String>,
     pub group_name: Option<String>,
@@ -181,6 +186,11 @@ pub struct CreateUserResponse {
 pub struct DeleteAccessKeyRequest {
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteAccountAliasRequest {
+    pub account_alias: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -290,6 +300,12 @@ pub struct EvaluationResult {
 }
 
 #[derive(Clone, Default)]
+pub struct GenerateCredentialReportResponse {
+    pub state: Option<ReportStateType>,
+    pub description: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetAccessKeyLastUsedRequest {
     pub access_key_id: Option<String>,
 }
@@ -298,6 +314,33 @@ pub struct GetAccessKeyLastUsedRequest {
 pub struct GetAccessKeyLastUsedResponse {
     pub user_name: Option<String>,
     pub access_key_last_used: Option<AccessKeyLastUsed>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountAuthorizationDetailsRequest {
+    pub filter: Option<Vec<EntityType>>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountAuthorizationDetailsResponse {
+    pub user_detail_list: Option<Vec<UserDetail>>,
+    pub group_detail_list: Option<Vec<GroupDetail>>,
+    pub role_detail_list: Option<Vec<RoleDetail>>,
+    pub policies: Option<Vec<ManagedPolicyDetail>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountPasswordPolicyResponse {
+    pub password_policy: Option<PasswordPolicy>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountSummaryResponse {
+    pub summary_map: Option<BTreeMap<String, i32>>,
 }
 
 #[derive(Clone, Default)]
@@ -314,6 +357,13 @@ pub struct GetContextKeysForPolicyResponse {
 pub struct GetContextKeysForPrincipalPolicyRequest {
     pub policy_source_arn: Option<String>,
     pub policy_input_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetCredentialReportResponse {
+    pub content: Option<Blob>,
+    pub report_format: Option<ReportFormatType>,
+    pub generated_time: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -442,6 +492,17 @@ pub struct Group {
 }
 
 #[derive(Clone, Default)]
+pub struct GroupDetail {
+    pub path: Option<String>,
+    pub group_name: Option<String>,
+    pub group_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub group_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+}
+
+#[derive(Clone, Default)]
 pub struct InlinePolicyIdentifierType {
     pub policy_name: Option<String>,
     pub attachment_type: Option<AttachmentType>,
@@ -469,6 +530,19 @@ pub struct ListAccessKeysRequest {
 #[derive(Clone, Default)]
 pub struct ListAccessKeysResponse {
     pub access_key_metadata: Option<Vec<AccessKeyMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListAccountAliasesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListAccountAliasesResponse {
+    pub account_aliases: Option<Vec<String>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
 }
@@ -751,6 +825,22 @@ pub struct ListUsersResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ManagedPolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_id: Option<String>,
+    pub arn: Option<String>,
+    pub path: Option<String>,
+    pub default_version_id: Option<String>,
+    pub attachment_count: Option<i32>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub is_attachable: Option<bool>,
+    pub description: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub update_date: Option<Timestamp>,
+    pub policy_version_list: Option<Vec<PolicyVersion>>,
+}
+
+#[derive(Clone, Default)]
 pub struct OrderedOrganizationPolicyType {
     pub service_control_policy_input_list: Option<Vec<String>>,
 }
@@ -758,6 +848,20 @@ pub struct OrderedOrganizationPolicyType {
 #[derive(Clone, Default)]
 pub struct OrganizationsDecisionDetail {
     pub allowed_by_organizations: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct PasswordPolicy {
+    pub minimum_password_length: Option<i32>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub expire_passwords: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub hard_expiry: Option<bool>,
 }
 
 #[derive(Clone, Default)]
@@ -779,6 +883,12 @@ pub struct Policy {
     pub create_date: Option<Timestamp>,
     pub update_date: Option<Timestamp>,
     pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct PolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_document: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -889,6 +999,22 @@ pub struct Role {
     pub tags: Option<Vec<Tag>>,
     pub role_last_used: Option<RoleLastUsed>,
     pub source_role_template: Option<SourceRoleTemplate>,
+}
+
+#[derive(Clone, Default)]
+pub struct RoleDetail {
+    pub path: Option<String>,
+    pub role_name: Option<String>,
+    pub role_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub assume_role_policy_document: Option<String>,
+    pub instance_profile_list: Option<Vec<InstanceProfile>>,
+    pub role_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub role_last_used: Option<RoleLastUsed>,
 }
 
 #[derive(Clone, Default)]
@@ -1025,6 +1151,19 @@ pub struct UpdateAccessKeyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct UpdateAccountPasswordPolicyRequest {
+    pub minimum_password_length: Option<i32>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub hard_expiry: Option<bool>,
+}
+
+#[derive(Clone, Default)]
 pub struct UpdateAssumeRolePolicyRequest {
     pub role_name: Option<String>,
     pub policy_document: Option<String>,
@@ -1074,6 +1213,20 @@ pub struct User {
     pub arn: Option<String>,
     pub create_date: Option<Timestamp>,
     pub password_last_used: Option<Timestamp>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct UserDetail {
+    pub path: Option<String>,
+    pub user_name: Option<String>,
+    pub user_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub user_policy_list: Option<Vec<PolicyDetail>>,
+    pub group_list: Option<Vec<String>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
     pub tags: Option<Vec<Tag>>,
 }

@@ -314,6 +314,21 @@ impl Shape for CreateAccessKeyResponse {
     }) }
 }
 
+static CREATE_ACCOUNT_ALIAS_REQUEST_SCHEMA: Schema = Schema { name: "CreateAccountAliasRequest", members: &[
+    member("AccountAlias", &ACCOUNT_ALIAS_TYPE).required(),
+] };
+impl Shape for CreateAccountAliasRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_ACCOUNT_ALIAS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account_alias,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account_alias,
+        _ => return None,
+    }) }
+}
+
 static CREATE_GROUP_REQUEST_SCHEMA: Schema = Schema { name: "CreateGroupRequest", members: &[
     member("Path", &PATH_TYPE),
     member("GroupName", &GROUP_NAME_TYPE).required(),
@@ -643,6 +658,21 @@ impl Shape for DeleteAccessKeyRequest {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.user_name,
         1 => &mut self.access_key_id,
+        _ => return None,
+    }) }
+}
+
+static DELETE_ACCOUNT_ALIAS_REQUEST_SCHEMA: Schema = Schema { name: "DeleteAccountAliasRequest", members: &[
+    member("AccountAlias", &ACCOUNT_ALIAS_TYPE).required(),
+] };
+impl Shape for DeleteAccountAliasRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ACCOUNT_ALIAS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account_alias,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account_alias,
         _ => return None,
     }) }
 }
@@ -1078,6 +1108,24 @@ impl Shape for FeatureEnabledException {
     }) }
 }
 
+static GENERATE_CREDENTIAL_REPORT_RESPONSE_SCHEMA: Schema = Schema { name: "GenerateCredentialReportResponse", members: &[
+    member("State", &REPORT_STATE_TYPE),
+    member("Description", &scalar::STRING),
+] };
+impl Shape for GenerateCredentialReportResponse {
+    fn schema(&self) -> &'static Schema { &GENERATE_CREDENTIAL_REPORT_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.state,
+        1 => &self.description,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.state,
+        1 => &mut self.description,
+        _ => return None,
+    }) }
+}
+
 static GET_ACCESS_KEY_LAST_USED_REQUEST_SCHEMA: Schema = Schema { name: "GetAccessKeyLastUsedRequest", members: &[
     member("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
 ] };
@@ -1107,6 +1155,87 @@ impl Shape for GetAccessKeyLastUsedResponse {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.user_name,
         1 => &mut self.access_key_last_used,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_SCHEMA: Schema = Schema { name: "GetAccountAuthorizationDetailsRequest", members: &[
+    member("Filter", &ENTITY_LIST_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+    member("Marker", &MARKER_TYPE),
+] };
+impl Shape for GetAccountAuthorizationDetailsRequest {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.filter,
+        1 => &self.max_items,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.filter,
+        1 => &mut self.max_items,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountAuthorizationDetailsResponse", members: &[
+    member("UserDetailList", &USER_DETAIL_LIST_TYPE),
+    member("GroupDetailList", &GROUP_DETAIL_LIST_TYPE),
+    member("RoleDetailList", &ROLE_DETAIL_LIST_TYPE),
+    member("Policies", &MANAGED_POLICY_DETAIL_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for GetAccountAuthorizationDetailsResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_detail_list,
+        1 => &self.group_detail_list,
+        2 => &self.role_detail_list,
+        3 => &self.policies,
+        4 => &self.is_truncated,
+        5 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_detail_list,
+        1 => &mut self.group_detail_list,
+        2 => &mut self.role_detail_list,
+        3 => &mut self.policies,
+        4 => &mut self.is_truncated,
+        5 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountPasswordPolicyResponse", members: &[
+    member("PasswordPolicy", &PASSWORD_POLICY).required(),
+] };
+impl Shape for GetAccountPasswordPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.password_policy,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.password_policy,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_SUMMARY_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountSummaryResponse", members: &[
+    member("SummaryMap", &SUMMARY_MAP_TYPE),
+] };
+impl Shape for GetAccountSummaryResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_SUMMARY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.summary_map,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.summary_map,
         _ => return None,
     }) }
 }
@@ -1155,6 +1284,27 @@ impl Shape for GetContextKeysForPrincipalPolicyRequest {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.policy_source_arn,
         1 => &mut self.policy_input_list,
+        _ => return None,
+    }) }
+}
+
+static GET_CREDENTIAL_REPORT_RESPONSE_SCHEMA: Schema = Schema { name: "GetCredentialReportResponse", members: &[
+    member("Content", &scalar::BLOB),
+    member("ReportFormat", &REPORT_FORMAT_TYPE),
+    member("GeneratedTime", &scalar::TIMESTAMP),
+] };
+impl Shape for GetCredentialReportResponse {
+    fn schema(&self) -> &'static Schema { &GET_CREDENTIAL_REPORT_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.content,
+        1 => &self.report_format,
+        2 => &self.generated_time,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.content,
+        1 => &mut self.report_format,
+        2 => &mut self.generated_time,
         _ => return None,
     }) }
 }
@@ -1535,6 +1685,40 @@ impl Shape for Group {
     }) }
 }
 
+static GROUP_DETAIL: Target = target(Kind::Structure(&GROUP_DETAIL_SCHEMA));
+static GROUP_DETAIL_SCHEMA: Schema = Schema { name: "GroupDetail", members: &[
+    member("Path", &PATH_TYPE),
+    member("GroupName", &GROUP_NAME_TYPE),
+    member("GroupId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("GroupPolicyList", &POLICY_DETAIL_LIST_TYPE),
+    member("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+] };
+impl Shape for GroupDetail {
+    fn schema(&self) -> &'static Schema { &GROUP_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.group_name,
+        2 => &self.group_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.group_policy_list,
+        6 => &self.attached_managed_policies,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.group_name,
+        2 => &mut self.group_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.group_policy_list,
+        6 => &mut self.attached_managed_policies,
+        _ => return None,
+    }) }
+}
+
 static INLINE_POLICY_IDENTIFIER_TYPE: Target = target(Kind::Structure(&INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA));
 static INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA: Schema = Schema { name: "InlinePolicyIdentifierType", members: &[
     member("PolicyName", &POLICY_NAME_TYPE).required(),
@@ -1732,6 +1916,45 @@ impl Shape for ListAccessKeysResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.access_key_metadata,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ACCOUNT_ALIASES_REQUEST_SCHEMA: Schema = Schema { name: "ListAccountAliasesRequest", members: &[
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListAccountAliasesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ACCOUNT_ALIASES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.marker,
+        1 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.marker,
+        1 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ACCOUNT_ALIASES_RESPONSE_SCHEMA: Schema = Schema { name: "ListAccountAliasesResponse", members: &[
+    member("AccountAliases", &ACCOUNT_ALIAS_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListAccountAliasesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ACCOUNT_ALIASES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account_aliases,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account_aliases,
         1 => &mut self.is_truncated,
         2 => &mut self.marker,
         _ => return None,
@@ -2599,6 +2822,56 @@ impl Shape for MalformedPolicyDocumentException {
     }) }
 }
 
+static MANAGED_POLICY_DETAIL: Target = target(Kind::Structure(&MANAGED_POLICY_DETAIL_SCHEMA));
+static MANAGED_POLICY_DETAIL_SCHEMA: Schema = Schema { name: "ManagedPolicyDetail", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE),
+    member("PolicyId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("Path", &POLICY_PATH_TYPE),
+    member("DefaultVersionId", &POLICY_VERSION_ID_TYPE),
+    member("AttachmentCount", &scalar::INTEGER),
+    member("PermissionsBoundaryUsageCount", &scalar::INTEGER),
+    member("IsAttachable", &scalar::BOOLEAN),
+    member("Description", &POLICY_DESCRIPTION_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("UpdateDate", &scalar::TIMESTAMP),
+    member("PolicyVersionList", &POLICY_DOCUMENT_VERSION_LIST_TYPE),
+] };
+impl Shape for ManagedPolicyDetail {
+    fn schema(&self) -> &'static Schema { &MANAGED_POLICY_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.policy_id,
+        2 => &self.arn,
+        3 => &self.path,
+        4 => &self.default_version_id,
+        5 => &self.attachment_count,
+        6 => &self.permissions_boundary_usage_count,
+        7 => &self.is_attachable,
+        8 => &self.description,
+        9 => &self.create_date,
+        10 => &self.update_date,
+        11 => &self.policy_version_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.policy_id,
+        2 => &mut self.arn,
+        3 => &mut self.path,
+        4 => &mut self.default_version_id,
+        5 => &mut self.attachment_count,
+        6 => &mut self.permissions_boundary_usage_count,
+        7 => &mut self.is_attachable,
+        8 => &mut self.description,
+        9 => &mut self.create_date,
+        10 => &mut self.update_date,
+        11 => &mut self.policy_version_list,
+        _ => return None,
+    }) }
+}
+
+static MANAGED_POLICY_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &MANAGED_POLICY_DETAIL)));
 static NAME_CONFLICT_EXCEPTION_SCHEMA: Schema = Schema { name: "NameConflictException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2707,6 +2980,49 @@ impl Shape for OrganizationsDecisionDetail {
     }) }
 }
 
+static PASSWORD_POLICY: Target = target(Kind::Structure(&PASSWORD_POLICY_SCHEMA));
+static PASSWORD_POLICY_SCHEMA: Schema = Schema { name: "PasswordPolicy", members: &[
+    member("MinimumPasswordLength", &MINIMUM_PASSWORD_LENGTH_TYPE),
+    member("RequireSymbols", &scalar::BOOLEAN),
+    member("RequireNumbers", &scalar::BOOLEAN),
+    member("RequireUppercaseCharacters", &scalar::BOOLEAN),
+    member("RequireLowercaseCharacters", &scalar::BOOLEAN),
+    member("AllowUsersToChangePassword", &scalar::BOOLEAN),
+    member("ExpirePasswords", &scalar::BOOLEAN),
+    member("MaxPasswordAge", &MAX_PASSWORD_AGE_TYPE),
+    member("PasswordReusePrevention", &PASSWORD_REUSE_PREVENTION_TYPE),
+    member("HardExpiry", &scalar::BOOLEAN),
+] };
+impl Shape for PasswordPolicy {
+    fn schema(&self) -> &'static Schema { &PASSWORD_POLICY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.minimum_password_length,
+        1 => &self.require_symbols,
+        2 => &self.require_numbers,
+        3 => &self.require_uppercase_characters,
+        4 => &self.require_lowercase_characters,
+        5 => &self.allow_users_to_change_password,
+        6 => &self.expire_passwords,
+        7 => &self.max_password_age,
+        8 => &self.password_reuse_prevention,
+        9 => &self.hard_expiry,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.minimum_password_length,
+        1 => &mut self.require_symbols,
+        2 => &mut self.require_numbers,
+        3 => &mut self.require_uppercase_characters,
+        4 => &mut self.require_lowercase_characters,
+        5 => &mut self.allow_users_to_change_password,
+        6 => &mut self.expire_passwords,
+        7 => &mut self.max_password_age,
+        8 => &mut self.password_reuse_prevention,
+        9 => &mut self.hard_expiry,
+        _ => return None,
+    }) }
+}
+
 static PASSWORD_POLICY_VIOLATION_EXCEPTION_SCHEMA: Schema = Schema { name: "PasswordPolicyViolationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2784,6 +3100,25 @@ impl Shape for Policy {
         9 => &mut self.create_date,
         10 => &mut self.update_date,
         11 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static POLICY_DETAIL: Target = target(Kind::Structure(&POLICY_DETAIL_SCHEMA));
+static POLICY_DETAIL_SCHEMA: Schema = Schema { name: "PolicyDetail", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE),
+] };
+impl Shape for PolicyDetail {
+    fn schema(&self) -> &'static Schema { &POLICY_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.policy_document,
         _ => return None,
     }) }
 }
@@ -3086,6 +3421,7 @@ impl Shape for RemoveUserFromGroupRequest {
     }) }
 }
 
+static REPORT_FORMAT_TYPE: Target = target(Kind::Enum(ReportFormatType::NAMES));
 static REPORT_GENERATION_LIMIT_EXCEEDED_EXCEPTION_SCHEMA: Schema = Schema { name: "ReportGenerationLimitExceededException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -3101,6 +3437,7 @@ impl Shape for ReportGenerationLimitExceededException {
     }) }
 }
 
+static REPORT_STATE_TYPE: Target = target(Kind::Enum(ReportStateType::NAMES));
 static RESOURCE_HANDLING_OPTION_TYPE: Target = target(Kind::String).length(Some(1), Some(64));
 static RESOURCE_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &RESOURCE_NAME_TYPE)));
 static RESOURCE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(2048));
@@ -3181,6 +3518,55 @@ impl Shape for Role {
         9 => &mut self.tags,
         10 => &mut self.role_last_used,
         11 => &mut self.source_role_template,
+        _ => return None,
+    }) }
+}
+
+static ROLE_DETAIL: Target = target(Kind::Structure(&ROLE_DETAIL_SCHEMA));
+static ROLE_DETAIL_SCHEMA: Schema = Schema { name: "RoleDetail", members: &[
+    member("Path", &PATH_TYPE),
+    member("RoleName", &ROLE_NAME_TYPE),
+    member("RoleId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("AssumeRolePolicyDocument", &POLICY_DOCUMENT_TYPE),
+    member("InstanceProfileList", &INSTANCE_PROFILE_LIST_TYPE),
+    member("RolePolicyList", &POLICY_DETAIL_LIST_TYPE),
+    member("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+    member("Tags", &TAG_LIST_TYPE),
+    member("RoleLastUsed", &ROLE_LAST_USED),
+] };
+impl Shape for RoleDetail {
+    fn schema(&self) -> &'static Schema { &ROLE_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.role_name,
+        2 => &self.role_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.assume_role_policy_document,
+        6 => &self.instance_profile_list,
+        7 => &self.role_policy_list,
+        8 => &self.attached_managed_policies,
+        9 => &self.permissions_boundary,
+        10 => &self.tags,
+        11 => &self.role_last_used,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.role_name,
+        2 => &mut self.role_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.assume_role_policy_document,
+        6 => &mut self.instance_profile_list,
+        7 => &mut self.role_policy_list,
+        8 => &mut self.attached_managed_policies,
+        9 => &mut self.permissions_boundary,
+        10 => &mut self.tags,
+        11 => &mut self.role_last_used,
         _ => return None,
     }) }
 }
@@ -3697,6 +4083,45 @@ impl Shape for UpdateAccessKeyRequest {
     }) }
 }
 
+static UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UpdateAccountPasswordPolicyRequest", members: &[
+    member("MinimumPasswordLength", &MINIMUM_PASSWORD_LENGTH_TYPE),
+    member("RequireSymbols", &scalar::BOOLEAN),
+    member("RequireNumbers", &scalar::BOOLEAN),
+    member("RequireUppercaseCharacters", &scalar::BOOLEAN),
+    member("RequireLowercaseCharacters", &scalar::BOOLEAN),
+    member("AllowUsersToChangePassword", &scalar::BOOLEAN),
+    member("MaxPasswordAge", &MAX_PASSWORD_AGE_TYPE),
+    member("PasswordReusePrevention", &PASSWORD_REUSE_PREVENTION_TYPE),
+    member("HardExpiry", &scalar::BOOLEAN),
+] };
+impl Shape for UpdateAccountPasswordPolicyRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.minimum_password_length,
+        1 => &self.require_symbols,
+        2 => &self.require_numbers,
+        3 => &self.require_uppercase_characters,
+        4 => &self.require_lowercase_characters,
+        5 => &self.allow_users_to_change_password,
+        6 => &self.max_password_age,
+        7 => &self.password_reuse_prevention,
+        8 => &self.hard_expiry,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.minimum_password_length,
+        1 => &mut self.require_symbols,
+        2 => &mut self.require_numbers,
+        3 => &mut self.require_uppercase_characters,
+        4 => &mut self.require_lowercase_characters,
+        5 => &mut self.allow_users_to_change_password,
+        6 => &mut self.max_password_age,
+        7 => &mut self.password_reuse_prevention,
+        8 => &mut self.hard_expiry,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_ASSUME_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UpdateAssumeRolePolicyRequest", members: &[
     member("RoleName", &ROLE_NAME_TYPE).required(),
     member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
@@ -3855,17 +4280,66 @@ impl Shape for User {
     }) }
 }
 
+static USER_DETAIL: Target = target(Kind::Structure(&USER_DETAIL_SCHEMA));
+static USER_DETAIL_SCHEMA: Schema = Schema { name: "UserDetail", members: &[
+    member("Path", &PATH_TYPE),
+    member("UserName", &USER_NAME_TYPE),
+    member("UserId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("UserPolicyList", &POLICY_DETAIL_LIST_TYPE),
+    member("GroupList", &GROUP_NAME_LIST_TYPE),
+    member("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for UserDetail {
+    fn schema(&self) -> &'static Schema { &USER_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.user_name,
+        2 => &self.user_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.user_policy_list,
+        6 => &self.group_list,
+        7 => &self.attached_managed_policies,
+        8 => &self.permissions_boundary,
+        9 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.user_name,
+        2 => &mut self.user_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.user_policy_list,
+        6 => &mut self.group_list,
+        7 => &mut self.attached_managed_policies,
+        8 => &mut self.permissions_boundary,
+        9 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]+");
 static ACCESS_KEY_ID_TYPE: Target = target(Kind::String).length(Some(16), Some(128)).matching(&PATTERN_OF_ACCESS_KEY_ID_TYPE);
 static ACCESS_KEY_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &ACCESS_KEY_METADATA)));
 static ACCESS_KEY_SECRET_TYPE: Target = target(Kind::String).sensitive();
+static ACCOUNT_ALIAS_LIST_TYPE: Target = target(Kind::List(&member("member", &ACCOUNT_ALIAS_TYPE)));
+static PATTERN_OF_ACCOUNT_ALIAS_TYPE: Pattern = Pattern::translated("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", "[a-z0-9](?:-?[a-z0-9])+");
+static ACCOUNT_ALIAS_TYPE: Target = target(Kind::String).length(Some(3), Some(63)).matching(&PATTERN_OF_ACCOUNT_ALIAS_TYPE);
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048));
 static ATTACHED_POLICIES_LIST_TYPE: Target = target(Kind::List(&member("member", &ATTACHED_POLICY)));
 static PATTERN_OF_CUSTOM_SUFFIX_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static CUSTOM_SUFFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_CUSTOM_SUFFIX_TYPE);
+static ENTITY_LIST_TYPE: Target = target(Kind::List(&member("member", &ENTITY_TYPE)));
 static PATTERN_OF_EXISTING_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static EXISTING_USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_EXISTING_USER_NAME_TYPE);
+static GROUP_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP_DETAIL)));
 static GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP)));
+static GROUP_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP_NAME_TYPE)));
 static PATTERN_OF_GROUP_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static GROUP_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_GROUP_NAME_TYPE);
 static PATTERN_OF_ID_TYPE: Pattern = Pattern::new("[\\w]+");
@@ -3876,11 +4350,15 @@ static INSTANCE_PROFILE_NAME_TYPE: Target = target(Kind::String).length(Some(1),
 static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
 static MARKER_TYPE: Target = target(Kind::String).length(Some(1), Some(320)).matching(&PATTERN_OF_MARKER_TYPE);
 static MAX_ITEMS_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1000));
+static MAX_PASSWORD_AGE_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1095));
+static MINIMUM_PASSWORD_LENGTH_TYPE: Target = target(Kind::Integer).length(Some(6), Some(128));
+static PASSWORD_REUSE_PREVENTION_TYPE: Target = target(Kind::Integer).length(Some(1), Some(24));
 static PATTERN_OF_PATH_PREFIX_TYPE: Pattern = Pattern::new("\\u002F[\\u0021-\\u007F]*");
 static PATH_PREFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_PREFIX_TYPE);
 static PATTERN_OF_PATH_TYPE: Pattern = Pattern::new("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
 static PATH_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_TYPE);
 static POLICY_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000));
+static POLICY_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_DETAIL)));
 static PATTERN_OF_POLICY_DOCUMENT_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 static POLICY_DOCUMENT_TYPE: Target = target(Kind::String).length(Some(1), Some(131072)).matching(&PATTERN_OF_POLICY_DOCUMENT_TYPE);
 static POLICY_DOCUMENT_VERSION_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_VERSION)));
@@ -3895,18 +4373,22 @@ static PATTERN_OF_POLICY_VERSION_ID_TYPE: Pattern = Pattern::new("v[1-9][0-9]*(\
 static POLICY_VERSION_ID_TYPE: Target = target(Kind::String).matching(&PATTERN_OF_POLICY_VERSION_ID_TYPE);
 static PATTERN_OF_ROLE_DESCRIPTION_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 static ROLE_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000)).matching(&PATTERN_OF_ROLE_DESCRIPTION_TYPE);
+static ROLE_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE_DETAIL)));
 static ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE)));
 static ROLE_MAX_SESSION_DURATION_TYPE: Target = target(Kind::Integer).length(Some(3600), Some(43200));
 static PATTERN_OF_ROLE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static ROLE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_ROLE_NAME_TYPE);
 static STATUS_TYPE: Target = target(Kind::Enum(StatusType::NAMES));
+static SUMMARY_KEY_TYPE: Target = target(Kind::Enum(SummaryKeyType::NAMES));
+static SUMMARY_MAP_TYPE: Target = target(Kind::Map { key: &member("key", &SUMMARY_KEY_TYPE), value: &member("value", &scalar::INTEGER) });
 static TAG_KEY_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG_KEY_TYPE))).length(None, Some(50));
 static PATTERN_OF_TAG_KEY_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
 static TAG_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_TAG_KEY_TYPE);
 static TAG_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG))).length(None, Some(50));
 static PATTERN_OF_TAG_VALUE_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).matching(&PATTERN_OF_TAG_VALUE_TYPE);
+static USER_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &USER_DETAIL)));
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User UserDetail }

@@ -9,7 +9,7 @@ use crate::entity::{Entity, look, own, there};
 use crate::managed_policy::{self, Managed};
 use crate::page::{Page, PageRequest};
 use crate::rejection::Rejection;
-use crate::{IamService, quotas};
+use crate::{IamService, quotas, view};
 
 macro_rules! operations {
     ($(
@@ -135,13 +135,7 @@ fn list<E: Entity>(
     let (tables, found) =
         service.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
     let entity = there(found, name)?;
-    let attached = entity.policies().attached.iter().filter_map(|arn| {
-        let policy = Managed::find(&tables, arn)?;
-        let view = AttachedPolicy {
-            policy_name: Some(policy.name().to_owned()),
-            policy_arn: Some(arn.clone()),
-        };
-        policy.path().starts_with(path_prefix).then(|| (arn.clone(), view))
-    });
-    Ok(page.take(attached))
+    let attached = view::attached(&tables, entity.policies());
+    let attached = attached.filter(|(_, policy, _)| policy.path().starts_with(path_prefix));
+    Ok(page.take(attached.map(|(arn, _, view)| (arn, view))))
 }

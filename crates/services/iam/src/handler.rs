@@ -6,8 +6,9 @@ use outport_identity::Call;
 use crate::IamService;
 use crate::operations::{
     access_keys, account_aliases, accounts, attached_policies, boundaries, credential_reports,
-    group_members, groups, inline_policies, instance_profiles, managed_policies, password_policies,
-    policy_versions, roles, service_linked_roles, simulations, tagging, users,
+    group_members, groups, inline_policies, instance_profiles, managed_policies, oidc_providers,
+    password_policies, policy_versions, roles, server_certificates, service_linked_roles,
+    simulations, tagging, users,
 };
 
 macro_rules! handler {
@@ -101,6 +102,15 @@ handler! {
         list_entities_for_policy: ListEntitiesForPolicyRequest => ListEntitiesForPolicyResponse,
         list_policies: ListPoliciesRequest => ListPoliciesResponse,
     }
+    oidc_providers {
+        add_client_id_to_open_id_connect_provider: AddClientIDToOpenIDConnectProviderRequest => (),
+        create_open_id_connect_provider: CreateOpenIDConnectProviderRequest => CreateOpenIDConnectProviderResponse,
+        delete_open_id_connect_provider: DeleteOpenIDConnectProviderRequest => (),
+        get_open_id_connect_provider: GetOpenIDConnectProviderRequest => GetOpenIDConnectProviderResponse,
+        list_open_id_connect_providers: ListOpenIDConnectProvidersRequest => ListOpenIDConnectProvidersResponse,
+        remove_client_id_from_open_id_connect_provider: RemoveClientIDFromOpenIDConnectProviderRequest => (),
+        update_open_id_connect_provider_thumbprint: UpdateOpenIDConnectProviderThumbprintRequest => (),
+    }
     password_policies {
         delete_account_password_policy: () => (),
         get_account_password_policy: () => GetAccountPasswordPolicyResponse,
@@ -122,6 +132,13 @@ handler! {
         update_role: UpdateRoleRequest => UpdateRoleResponse,
         update_role_description: UpdateRoleDescriptionRequest => UpdateRoleDescriptionResponse,
     }
+    server_certificates {
+        delete_server_certificate: DeleteServerCertificateRequest => (),
+        get_server_certificate: GetServerCertificateRequest => GetServerCertificateResponse,
+        list_server_certificates: ListServerCertificatesRequest => ListServerCertificatesResponse,
+        update_server_certificate: UpdateServerCertificateRequest => (),
+        upload_server_certificate: UploadServerCertificateRequest => UploadServerCertificateResponse,
+    }
     service_linked_roles {
         create_service_linked_role: CreateServiceLinkedRoleRequest => CreateServiceLinkedRoleResponse,
         delete_service_linked_role: DeleteServiceLinkedRoleRequest => DeleteServiceLinkedRoleResponse,
@@ -135,16 +152,22 @@ handler! {
     }
     tagging {
         list_instance_profile_tags: ListInstanceProfileTagsRequest => ListInstanceProfileTagsResponse,
+        list_open_id_connect_provider_tags: ListOpenIDConnectProviderTagsRequest => ListOpenIDConnectProviderTagsResponse,
         list_policy_tags: ListPolicyTagsRequest => ListPolicyTagsResponse,
         list_role_tags: ListRoleTagsRequest => ListRoleTagsResponse,
+        list_server_certificate_tags: ListServerCertificateTagsRequest => ListServerCertificateTagsResponse,
         list_user_tags: ListUserTagsRequest => ListUserTagsResponse,
         tag_instance_profile: TagInstanceProfileRequest => (),
+        tag_open_id_connect_provider: TagOpenIDConnectProviderRequest => (),
         tag_policy: TagPolicyRequest => (),
         tag_role: TagRoleRequest => (),
+        tag_server_certificate: TagServerCertificateRequest => (),
         tag_user: TagUserRequest => (),
         untag_instance_profile: UntagInstanceProfileRequest => (),
+        untag_open_id_connect_provider: UntagOpenIDConnectProviderRequest => (),
         untag_policy: UntagPolicyRequest => (),
         untag_role: UntagRoleRequest => (),
+        untag_server_certificate: UntagServerCertificateRequest => (),
         untag_user: UntagUserRequest => (),
     }
     users {

@@ -6,6 +6,7 @@
 //! Where users, groups and roles have operations that differ in nothing but that, a file of `operations` holds all three.
 
 mod account;
+mod certificate;
 mod document;
 mod entity;
 mod handler;

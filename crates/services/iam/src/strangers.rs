@@ -4,13 +4,14 @@
 //! `strangers.json`; a row that is not needed any more fails the test, too.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use outport_aws_iam::MODEL;
 use outport_identity::Principal;
 use outport_identity::testing::{Oddities, WatchedPermissions, check_oddities};
 use outport_model::AccountId;
 
-use crate::testing::{ALLOWS, TRUSTS_TASKS, World, texts_of};
+use crate::testing::{ALLOWS, Pair, TRUSTS_TASKS, World, texts_of};
 
 type Calls = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -48,6 +49,14 @@ async fn full_world() -> World {
         ("PutUserPermissionsBoundary", &[("UserName", "ann"), ("PermissionsBoundary", attached)]),
         ("PutRolePermissionsBoundary", &[("RoleName", "app"), ("PermissionsBoundary", attached)]),
         ("CreateServiceLinkedRole", &[("AWSServiceName", "ecs.amazonaws.com")]),
+        (
+            "CreateOpenIDConnectProvider",
+            &[
+                ("Url", "https://token.example.com"),
+                ("Tags.member.1.Key", "team"),
+                ("Tags.member.1.Value", "red"),
+            ],
+        ),
         ("CreateAccountAlias", &[("AccountAlias", "full-world")]),
         ("UpdateAccountPasswordPolicy", &[]),
         ("GenerateCredentialReport", &[]),
@@ -59,8 +68,16 @@ async fn full_world() -> World {
     ] {
         world.call(operation, input).await;
     }
+    let certificate = [
+        ("ServerCertificateName", "web"),
+        ("CertificateBody", &PAIR.certificate),
+        ("PrivateKey", &PAIR.key),
+    ];
+    world.call("UploadServerCertificate", &certificate).await;
     world
 }
+
+static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::new("web.example.com"));
 
 /// The calls, about the things of `world`.
 async fn calls(world: &World) -> Calls {
@@ -69,6 +86,8 @@ async fn calls(world: &World) -> Calls {
     let deleted = world.call("DeleteServiceLinkedRole", &spot).await;
     let text = include_str!("calls.json")
         .replace("{key}", &texts_of(&made, "AccessKeyId")[0])
+        .replace("{certificate}", &PAIR.certificate.replace(['\r', '\n'], "\\n"))
+        .replace("{private key}", &PAIR.key.replace(['\r', '\n'], "\\n"))
         .replace("{task}", &texts_of(&deleted, "DeletionTaskId")[0])
         .replace("{allows}", &ALLOWS.replace('"', "\\\""))
         .replace("{trusts}", &TRUSTS_TASKS.replace('"', "\\\""));
@@ -86,8 +105,10 @@ fn rows(world: &World) -> String {
     let (tables, account) = (world.store.snapshot(), AccountId::new("000000000000"));
     let keys: Vec<_> = tables.access_keys.iter().filter(|key| key.account == account).collect();
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {keys:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {keys:?}",
         tables.accounts.get(&account),
+        tables.oidc_providers.of_account(&account).collect::<Vec<_>>(),
+        tables.server_certificates.of_account(&account).collect::<Vec<_>>(),
         tables.users.of_account(&account).collect::<Vec<_>>(),
         tables.groups.of_account(&account).collect::<Vec<_>>(),
         tables.roles.of_account(&account).collect::<Vec<_>>(),

@@ -119,3 +119,20 @@ pub fn texts_of(answer: &str, name: &str) -> Vec<String> {
     let elements = document.descendants().filter(|node| node.tag_name().name() == name);
     elements.map(|node| node.text().unwrap_or_default().to_owned()).collect()
 }
+
+/// A certificate that signs itself, until 2030, and its key, in PEM.
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Pair {
+    pub fn new(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}

@@ -29,6 +29,12 @@ pub struct AccessKeyMetadata {
 }
 
 #[derive(Clone, Default)]
+pub struct AddClientIDToOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub client_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct AddRoleToInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
     pub role_name: Option<String>,
@@ -113,6 +119,20 @@ pub struct CreateInstanceProfileRequest {
 #[derive(Clone, Default)]
 pub struct CreateInstanceProfileResponse {
     pub instance_profile: Option<InstanceProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateOpenIDConnectProviderRequest {
+    pub url: Option<String>,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateOpenIDConnectProviderResponse {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 #[derive(Clone, Default)]
@@ -210,6 +230,11 @@ pub struct DeleteInstanceProfileRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct DeleteOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeletePolicyRequest {
     pub policy_arn: Option<String>,
 }
@@ -234,6 +259,11 @@ pub struct DeleteRolePolicyRequest {
 #[derive(Clone, Default)]
 pub struct DeleteRoleRequest {
     pub role_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -405,6 +435,20 @@ pub struct GetInstanceProfileResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct GetOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetOpenIDConnectProviderResponse {
+    pub url: Option<String>,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub create_date: Option<Timestamp>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetPolicyRequest {
     pub policy_arn: Option<String>,
 }
@@ -446,6 +490,16 @@ pub struct GetRoleRequest {
 #[derive(Clone, Default)]
 pub struct GetRoleResponse {
     pub role: Option<Role>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServerCertificateResponse {
+    pub server_certificate: Option<ServerCertificate>,
 }
 
 #[derive(Clone, Default)]
@@ -696,6 +750,29 @@ pub struct ListInstanceProfilesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListOpenIDConnectProviderTagsRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListOpenIDConnectProviderTagsResponse {
+    pub tags: Option<Vec<Tag>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListOpenIDConnectProvidersRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct ListOpenIDConnectProvidersResponse {
+    pub open_id_connect_provider_list: Option<Vec<OpenIDConnectProviderListEntry>>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListPoliciesRequest {
     pub scope: Option<PolicyScopeType>,
     pub only_attached: Option<bool>,
@@ -783,6 +860,34 @@ pub struct ListRolesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListServerCertificateTagsRequest {
+    pub server_certificate_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServerCertificateTagsResponse {
+    pub tags: Option<Vec<Tag>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServerCertificatesRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServerCertificatesResponse {
+    pub server_certificate_metadata_list: Option<Vec<ServerCertificateMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListUserPoliciesRequest {
     pub user_name: Option<String>,
     pub marker: Option<String>,
@@ -838,6 +943,11 @@ pub struct ManagedPolicyDetail {
     pub create_date: Option<Timestamp>,
     pub update_date: Option<Timestamp>,
     pub policy_version_list: Option<Vec<PolicyVersion>>,
+}
+
+#[derive(Clone, Default)]
+pub struct OpenIDConnectProviderListEntry {
+    pub arn: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -964,6 +1074,12 @@ pub struct PutUserPolicyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct RemoveClientIDFromOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub client_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct RemoveRoleFromInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
     pub role_name: Option<String>,
@@ -1027,6 +1143,24 @@ pub struct RoleLastUsed {
 pub struct RoleUsageType {
     pub region: Option<String>,
     pub resources: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ServerCertificate {
+    pub server_certificate_metadata: Option<ServerCertificateMetadata>,
+    pub certificate_body: Option<String>,
+    pub certificate_chain: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ServerCertificateMetadata {
+    pub path: Option<String>,
+    pub server_certificate_name: Option<String>,
+    pub server_certificate_id: Option<String>,
+    pub arn: Option<String>,
+    pub upload_date: Option<Timestamp>,
+    pub expiration: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -1102,6 +1236,12 @@ pub struct TagInstanceProfileRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct TagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
 pub struct TagPolicyRequest {
     pub policy_arn: Option<String>,
     pub tags: Option<Vec<Tag>>,
@@ -1110,6 +1250,12 @@ pub struct TagPolicyRequest {
 #[derive(Clone, Default)]
 pub struct TagRoleRequest {
     pub role_name: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct TagServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
     pub tags: Option<Vec<Tag>>,
 }
 
@@ -1126,6 +1272,12 @@ pub struct UntagInstanceProfileRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct UntagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tag_keys: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
 pub struct UntagPolicyRequest {
     pub policy_arn: Option<String>,
     pub tag_keys: Option<Vec<String>>,
@@ -1134,6 +1286,12 @@ pub struct UntagPolicyRequest {
 #[derive(Clone, Default)]
 pub struct UntagRoleRequest {
     pub role_name: Option<String>,
+    pub tag_keys: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct UntagServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
     pub tag_keys: Option<Vec<String>>,
 }
 
@@ -1177,6 +1335,12 @@ pub struct UpdateGroupRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct UpdateOpenIDConnectProviderThumbprintRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub thumbprint_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
 pub struct UpdateRoleDescriptionRequest {
     pub role_name: Option<String>,
     pub description: Option<String>,
@@ -1199,10 +1363,33 @@ pub struct UpdateRoleResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct UpdateServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
+    pub new_path: Option<String>,
+    pub new_server_certificate_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct UpdateUserRequest {
     pub user_name: Option<String>,
     pub new_path: Option<String>,
     pub new_user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UploadServerCertificateRequest {
+    pub path: Option<String>,
+    pub server_certificate_name: Option<String>,
+    pub certificate_body: Option<String>,
+    pub private_key: Option<String>,
+    pub certificate_chain: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct UploadServerCertificateResponse {
+    pub server_certificate_metadata: Option<ServerCertificateMetadata>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 #[derive(Clone, Default)]

@@ -95,6 +95,24 @@ impl Shape for AccountNotManagementOrDelegatedAdministratorException {
 
 static ACTION_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &ACTION_NAME_TYPE)));
 static ACTION_NAME_TYPE: Target = target(Kind::String).length(Some(3), Some(128));
+static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "AddClientIDToOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("ClientID", &CLIENT_ID_TYPE).required(),
+] };
+impl Shape for AddClientIDToOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.client_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.client_id,
+        _ => return None,
+    }) }
+}
+
 static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "AddRoleToInstanceProfileRequest", members: &[
     member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
     member("RoleName", &ROLE_NAME_TYPE).required(),
@@ -394,6 +412,48 @@ impl Shape for CreateInstanceProfileResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "CreateOpenIDConnectProviderRequest", members: &[
+    member("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE).required(),
+    member("ClientIDList", &CLIENT_ID_LIST_TYPE),
+    member("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.url,
+        1 => &self.client_id_list,
+        2 => &self.thumbprint_list,
+        3 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.url,
+        1 => &mut self.client_id_list,
+        2 => &mut self.thumbprint_list,
+        3 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA: Schema = Schema { name: "CreateOpenIDConnectProviderResponse", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateOpenIDConnectProviderResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.tags,
         _ => return None,
     }) }
 }
@@ -740,6 +800,21 @@ impl Shape for DeleteInstanceProfileRequest {
     }) }
 }
 
+static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "DeleteOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+] };
+impl Shape for DeleteOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+}
+
 static DELETE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeletePolicyRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
 ] };
@@ -817,6 +892,21 @@ impl Shape for DeleteRoleRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
         _ => return None,
     }) }
 }
@@ -1423,6 +1513,48 @@ impl Shape for GetInstanceProfileResponse {
     }) }
 }
 
+static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "GetOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+] };
+impl Shape for GetOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+}
+
+static GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA: Schema = Schema { name: "GetOpenIDConnectProviderResponse", members: &[
+    member("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE),
+    member("ClientIDList", &CLIENT_ID_LIST_TYPE),
+    member("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for GetOpenIDConnectProviderResponse {
+    fn schema(&self) -> &'static Schema { &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.url,
+        1 => &self.client_id_list,
+        2 => &self.thumbprint_list,
+        3 => &self.create_date,
+        4 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.url,
+        1 => &mut self.client_id_list,
+        2 => &mut self.thumbprint_list,
+        3 => &mut self.create_date,
+        4 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static GET_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetPolicyRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
 ] };
@@ -1551,6 +1683,36 @@ impl Shape for GetRoleResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "GetServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+] };
+impl Shape for GetServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &GET_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVER_CERTIFICATE_RESPONSE_SCHEMA: Schema = Schema { name: "GetServerCertificateResponse", members: &[
+    member("ServerCertificate", &SERVER_CERTIFICATE).required(),
+] };
+impl Shape for GetServerCertificateResponse {
+    fn schema(&self) -> &'static Schema { &GET_SERVER_CERTIFICATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate,
         _ => return None,
     }) }
 }
@@ -2405,6 +2567,70 @@ impl Shape for ListInstanceProfilesResponse {
     }) }
 }
 
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProviderTagsRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListOpenIDConnectProviderTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProviderTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListOpenIDConnectProviderTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProvidersRequest", members: &[] };
+impl Shape for ListOpenIDConnectProvidersRequest {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProvidersResponse", members: &[
+    member("OpenIDConnectProviderList", &OPEN_ID_CONNECT_PROVIDER_LIST_TYPE),
+] };
+impl Shape for ListOpenIDConnectProvidersResponse {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_list,
+        _ => return None,
+    }) }
+}
+
 static LIST_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListPoliciesRequest", members: &[
     member("Scope", &POLICY_SCOPE_TYPE),
     member("OnlyAttached", &scalar::BOOLEAN),
@@ -2666,6 +2892,90 @@ impl Shape for ListRolesResponse {
     }) }
 }
 
+static LIST_SERVER_CERTIFICATE_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListServerCertificateTagsRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListServerCertificateTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATE_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVER_CERTIFICATE_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListServerCertificateTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListServerCertificateTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATE_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVER_CERTIFICATES_REQUEST_SCHEMA: Schema = Schema { name: "ListServerCertificatesRequest", members: &[
+    member("PathPrefix", &PATH_PREFIX_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListServerCertificatesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path_prefix,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path_prefix,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVER_CERTIFICATES_RESPONSE_SCHEMA: Schema = Schema { name: "ListServerCertificatesResponse", members: &[
+    member("ServerCertificateMetadataList", &SERVER_CERTIFICATE_METADATA_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListServerCertificatesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_metadata_list,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_metadata_list,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
 static LIST_USER_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListUserPoliciesRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE).required(),
     member("Marker", &MARKER_TYPE),
@@ -2902,6 +3212,24 @@ impl Shape for NoSuchEntityException {
     }) }
 }
 
+static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY: Target = target(Kind::Structure(&OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_SCHEMA));
+static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_SCHEMA: Schema = Schema { name: "OpenIDConnectProviderListEntry", members: &[
+    member("Arn", &ARN_TYPE),
+] };
+impl Shape for OpenIDConnectProviderListEntry {
+    fn schema(&self) -> &'static Schema { &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.arn,
+        _ => return None,
+    }) }
+}
+
+static OPEN_ID_CONNECT_PROVIDER_LIST_TYPE: Target = target(Kind::List(&member("member", &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY)));
+static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Target = target(Kind::String).length(Some(1), Some(255));
 static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_SCHEMA: Schema = Schema { name: "OpenIdIdpCommunicationErrorException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -3385,6 +3713,24 @@ impl Shape for PutUserPolicyRequest {
 
 static REASON_TYPE: Target = target(Kind::String).length(None, Some(1000));
 static REGION_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(100));
+static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "RemoveClientIDFromOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("ClientID", &CLIENT_ID_TYPE).required(),
+] };
+impl Shape for RemoveClientIDFromOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.client_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.client_id,
+        _ => return None,
+    }) }
+}
+
 static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "RemoveRoleFromInstanceProfileRequest", members: &[
     member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
     member("RoleName", &ROLE_NAME_TYPE).required(),
@@ -3636,6 +3982,62 @@ impl Shape for RoleUsageType {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.region,
         1 => &mut self.resources,
+        _ => return None,
+    }) }
+}
+
+static SERVER_CERTIFICATE: Target = target(Kind::Structure(&SERVER_CERTIFICATE_SCHEMA));
+static SERVER_CERTIFICATE_SCHEMA: Schema = Schema { name: "ServerCertificate", members: &[
+    member("ServerCertificateMetadata", &SERVER_CERTIFICATE_METADATA).required(),
+    member("CertificateBody", &CERTIFICATE_BODY_TYPE).required(),
+    member("CertificateChain", &CERTIFICATE_CHAIN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for ServerCertificate {
+    fn schema(&self) -> &'static Schema { &SERVER_CERTIFICATE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_metadata,
+        1 => &self.certificate_body,
+        2 => &self.certificate_chain,
+        3 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_metadata,
+        1 => &mut self.certificate_body,
+        2 => &mut self.certificate_chain,
+        3 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static SERVER_CERTIFICATE_METADATA: Target = target(Kind::Structure(&SERVER_CERTIFICATE_METADATA_SCHEMA));
+static SERVER_CERTIFICATE_METADATA_SCHEMA: Schema = Schema { name: "ServerCertificateMetadata", members: &[
+    member("Path", &PATH_TYPE).required(),
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("ServerCertificateId", &ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+    member("UploadDate", &scalar::TIMESTAMP),
+    member("Expiration", &scalar::TIMESTAMP),
+] };
+impl Shape for ServerCertificateMetadata {
+    fn schema(&self) -> &'static Schema { &SERVER_CERTIFICATE_METADATA_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.server_certificate_name,
+        2 => &self.server_certificate_id,
+        3 => &self.arn,
+        4 => &self.upload_date,
+        5 => &self.expiration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.server_certificate_name,
+        2 => &mut self.server_certificate_id,
+        3 => &mut self.arn,
+        4 => &mut self.upload_date,
+        5 => &mut self.expiration,
         _ => return None,
     }) }
 }
@@ -3906,6 +4308,24 @@ impl Shape for TagInstanceProfileRequest {
     }) }
 }
 
+static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "TagOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static TAG_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "TagPolicyRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
     member("Tags", &TAG_LIST_TYPE).required(),
@@ -3937,6 +4357,24 @@ impl Shape for TagRoleRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role_name,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static TAG_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "TagServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &TAG_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
         1 => &mut self.tags,
         _ => return None,
     }) }
@@ -4008,6 +4446,24 @@ impl Shape for UntagInstanceProfileRequest {
     }) }
 }
 
+static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "UntagOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
 static UNTAG_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UntagPolicyRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
     member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
@@ -4039,6 +4495,24 @@ impl Shape for UntagRoleRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role_name,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
+static UNTAG_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "UntagServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
         1 => &mut self.tag_keys,
         _ => return None,
     }) }
@@ -4161,6 +4635,24 @@ impl Shape for UpdateGroupRequest {
     }) }
 }
 
+static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_SCHEMA: Schema = Schema { name: "UpdateOpenIDConnectProviderThumbprintRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("ThumbprintList", &THUMBPRINT_LIST_TYPE).required(),
+] };
+impl Shape for UpdateOpenIDConnectProviderThumbprintRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.thumbprint_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.thumbprint_list,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_ROLE_DESCRIPTION_REQUEST_SCHEMA: Schema = Schema { name: "UpdateRoleDescriptionRequest", members: &[
     member("RoleName", &ROLE_NAME_TYPE).required(),
     member("Description", &ROLE_DESCRIPTION_TYPE).required(),
@@ -4222,6 +4714,27 @@ impl Shape for UpdateRoleResponse {
     fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
 }
 
+static UPDATE_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("NewPath", &PATH_TYPE),
+    member("NewServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE),
+] };
+impl Shape for UpdateServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.new_path,
+        2 => &self.new_server_certificate_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        1 => &mut self.new_path,
+        2 => &mut self.new_server_certificate_name,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_USER_REQUEST_SCHEMA: Schema = Schema { name: "UpdateUserRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE).required(),
     member("NewPath", &PATH_TYPE),
@@ -4239,6 +4752,54 @@ impl Shape for UpdateUserRequest {
         0 => &mut self.user_name,
         1 => &mut self.new_path,
         2 => &mut self.new_user_name,
+        _ => return None,
+    }) }
+}
+
+static UPLOAD_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "UploadServerCertificateRequest", members: &[
+    member("Path", &PATH_TYPE),
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("CertificateBody", &CERTIFICATE_BODY_TYPE).required(),
+    member("PrivateKey", &PRIVATE_KEY_TYPE).required(),
+    member("CertificateChain", &CERTIFICATE_CHAIN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for UploadServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &UPLOAD_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.server_certificate_name,
+        2 => &self.certificate_body,
+        3 => &self.private_key,
+        4 => &self.certificate_chain,
+        5 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.server_certificate_name,
+        2 => &mut self.certificate_body,
+        3 => &mut self.private_key,
+        4 => &mut self.certificate_chain,
+        5 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static UPLOAD_SERVER_CERTIFICATE_RESPONSE_SCHEMA: Schema = Schema { name: "UploadServerCertificateResponse", members: &[
+    member("ServerCertificateMetadata", &SERVER_CERTIFICATE_METADATA),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for UploadServerCertificateResponse {
+    fn schema(&self) -> &'static Schema { &UPLOAD_SERVER_CERTIFICATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_metadata,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_metadata,
+        1 => &mut self.tags,
         _ => return None,
     }) }
 }
@@ -4332,6 +4893,12 @@ static PATTERN_OF_ACCOUNT_ALIAS_TYPE: Pattern = Pattern::translated("^[a-z0-9]([
 static ACCOUNT_ALIAS_TYPE: Target = target(Kind::String).length(Some(3), Some(63)).matching(&PATTERN_OF_ACCOUNT_ALIAS_TYPE);
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048));
 static ATTACHED_POLICIES_LIST_TYPE: Target = target(Kind::List(&member("member", &ATTACHED_POLICY)));
+static PATTERN_OF_CERTIFICATE_BODY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static CERTIFICATE_BODY_TYPE: Target = target(Kind::String).length(Some(1), Some(16384)).matching(&PATTERN_OF_CERTIFICATE_BODY_TYPE);
+static PATTERN_OF_CERTIFICATE_CHAIN_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static CERTIFICATE_CHAIN_TYPE: Target = target(Kind::String).length(Some(1), Some(2097152)).matching(&PATTERN_OF_CERTIFICATE_CHAIN_TYPE);
+static CLIENT_ID_LIST_TYPE: Target = target(Kind::List(&member("member", &CLIENT_ID_TYPE)));
+static CLIENT_ID_TYPE: Target = target(Kind::String).length(Some(1), Some(255));
 static PATTERN_OF_CUSTOM_SUFFIX_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static CUSTOM_SUFFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_CUSTOM_SUFFIX_TYPE);
 static ENTITY_LIST_TYPE: Target = target(Kind::List(&member("member", &ENTITY_TYPE)));
@@ -4371,6 +4938,8 @@ static POLICY_PATH_TYPE: Target = target(Kind::String).length(Some(1), Some(512)
 static POLICY_SCOPE_TYPE: Target = target(Kind::Enum(PolicyScopeType::NAMES));
 static PATTERN_OF_POLICY_VERSION_ID_TYPE: Pattern = Pattern::new("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
 static POLICY_VERSION_ID_TYPE: Target = target(Kind::String).matching(&PATTERN_OF_POLICY_VERSION_ID_TYPE);
+static PATTERN_OF_PRIVATE_KEY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static PRIVATE_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(16384)).matching(&PATTERN_OF_PRIVATE_KEY_TYPE).sensitive();
 static PATTERN_OF_ROLE_DESCRIPTION_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 static ROLE_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000)).matching(&PATTERN_OF_ROLE_DESCRIPTION_TYPE);
 static ROLE_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE_DETAIL)));
@@ -4378,6 +4947,9 @@ static ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE)));
 static ROLE_MAX_SESSION_DURATION_TYPE: Target = target(Kind::Integer).length(Some(3600), Some(43200));
 static PATTERN_OF_ROLE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static ROLE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_ROLE_NAME_TYPE);
+static SERVER_CERTIFICATE_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &SERVER_CERTIFICATE_METADATA)));
+static PATTERN_OF_SERVER_CERTIFICATE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static SERVER_CERTIFICATE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_SERVER_CERTIFICATE_NAME_TYPE);
 static STATUS_TYPE: Target = target(Kind::Enum(StatusType::NAMES));
 static SUMMARY_KEY_TYPE: Target = target(Kind::Enum(SummaryKeyType::NAMES));
 static SUMMARY_MAP_TYPE: Target = target(Kind::Map { key: &member("key", &SUMMARY_KEY_TYPE), value: &member("value", &scalar::INTEGER) });
@@ -4387,8 +4959,10 @@ static TAG_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).ma
 static TAG_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG))).length(None, Some(50));
 static PATTERN_OF_TAG_VALUE_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).matching(&PATTERN_OF_TAG_VALUE_TYPE);
+static THUMBPRINT_LIST_TYPE: Target = target(Kind::List(&member("member", &THUMBPRINT_TYPE)));
+static THUMBPRINT_TYPE: Target = target(Kind::String).length(Some(40), Some(40));
 static USER_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &USER_DETAIL)));
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User UserDetail }
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddClientIDToOpenIDConnectProviderRequest AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreateOpenIDConnectProviderRequest CreateOpenIDConnectProviderResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeleteOpenIDConnectProviderRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServerCertificateRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetOpenIDConnectProviderRequest GetOpenIDConnectProviderResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServerCertificateRequest GetServerCertificateResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListOpenIDConnectProviderTagsRequest ListOpenIDConnectProviderTagsResponse ListOpenIDConnectProvidersRequest ListOpenIDConnectProvidersResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListServerCertificateTagsRequest ListServerCertificateTagsResponse ListServerCertificatesRequest ListServerCertificatesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIDConnectProviderListEntry OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveClientIDFromOpenIDConnectProviderRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServerCertificate ServerCertificateMetadata ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagOpenIDConnectProviderRequest TagPolicyRequest TagRoleRequest TagServerCertificateRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagOpenIDConnectProviderRequest UntagPolicyRequest UntagRoleRequest UntagServerCertificateRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateOpenIDConnectProviderThumbprintRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateServerCertificateRequest UpdateUserRequest UploadServerCertificateRequest UploadServerCertificateResponse User UserDetail }

@@ -6,9 +6,9 @@ use outport_identity::Call;
 use crate::IamService;
 use crate::operations::{
     access_keys, account_aliases, accounts, attached_policies, boundaries, credential_reports,
-    group_members, groups, inline_policies, instance_profiles, managed_policies, oidc_providers,
-    password_policies, policy_versions, roles, server_certificates, service_linked_roles,
-    simulations, tagging, users,
+    group_members, groups, inline_policies, instance_profiles, login_profiles, managed_policies,
+    oidc_providers, password_policies, policy_versions, roles, server_certificates,
+    service_linked_roles, simulations, tagging, users,
 };
 
 macro_rules! handler {
@@ -94,6 +94,13 @@ handler! {
         list_instance_profiles: ListInstanceProfilesRequest => ListInstanceProfilesResponse,
         list_instance_profiles_for_role: ListInstanceProfilesForRoleRequest => ListInstanceProfilesForRoleResponse,
         remove_role_from_instance_profile: RemoveRoleFromInstanceProfileRequest => (),
+    }
+    login_profiles {
+        change_password: ChangePasswordRequest => (),
+        create_login_profile: CreateLoginProfileRequest => CreateLoginProfileResponse,
+        delete_login_profile: DeleteLoginProfileRequest => (),
+        get_login_profile: GetLoginProfileRequest => GetLoginProfileResponse,
+        update_login_profile: UpdateLoginProfileRequest => (),
     }
     managed_policies {
         create_policy: CreatePolicyRequest => CreatePolicyResponse,

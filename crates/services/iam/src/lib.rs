@@ -14,6 +14,7 @@ mod ids;
 mod managed_policy;
 pub mod operations;
 mod page;
+mod password;
 mod quotas;
 mod rejection;
 mod service;

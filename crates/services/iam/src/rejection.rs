@@ -24,6 +24,7 @@ pub enum Rejection {
     UnmodifiableEntity(String),
     CredentialReportExpired(String),
     CredentialReportNotPresent(String),
+    EntityTemporarilyUnmodifiable(String),
     InvalidUserType(String),
     KeyPairMismatch(String),
     MalformedCertificate(String),
@@ -65,6 +66,7 @@ impl Rejection {
             | Self::UnmodifiableEntity(text)
             | Self::CredentialReportExpired(text)
             | Self::CredentialReportNotPresent(text)
+            | Self::EntityTemporarilyUnmodifiable(text)
             | Self::InvalidUserType(text)
             | Self::KeyPairMismatch(text)
             | Self::MalformedCertificate(text)
@@ -125,6 +127,9 @@ impl From<Rejection> for IamError {
             }
             Rejection::CredentialReportNotPresent(_) => {
                 Self::credential_report_not_present_exception(message)
+            }
+            Rejection::EntityTemporarilyUnmodifiable(_) => {
+                Self::entity_temporarily_unmodifiable_exception(message)
             }
             Rejection::InvalidUserType(_) => Self::invalid_user_type_exception(message),
             Rejection::KeyPairMismatch(_) => Self::key_pair_mismatch_exception(message),

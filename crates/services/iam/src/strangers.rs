@@ -57,6 +57,7 @@ async fn full_world() -> World {
                 ("Tags.member.1.Value", "red"),
             ],
         ),
+        ("CreateLoginProfile", &[("UserName", "ann"), ("Password", "Abcdef12")]),
         ("CreateAccountAlias", &[("AccountAlias", "full-world")]),
         ("UpdateAccountPasswordPolicy", &[]),
         ("GenerateCredentialReport", &[]),

@@ -1,6 +1,8 @@
 //! The one driver of the operation tests: a service on a store in memory, called by the query protocol as a client would.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use outport_aws_iam::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Reply, Request};
@@ -8,7 +10,7 @@ use outport_identity::testing::WatchedPermissions;
 use outport_identity::{Call, Principal};
 use outport_keyring::Keyring;
 use outport_model::AccountId;
-use outport_store::{ManualClock, SeededIds, Store};
+use outport_store::{ManualClock, SeededIds, Store, Transaction};
 
 use crate::IamService;
 
@@ -110,6 +112,19 @@ impl World {
         let (status, answer) = self.reply(operation, input).await;
         assert!(status >= 400, "{operation} {input:?}: {answer}");
         Self::has(&answer, &[("Code", &[code]), ("Message", &[message])]);
+    }
+}
+
+/// A write that is done on return: in memory it is done at the first poll.
+pub fn write_now(store: &Store, change: impl FnOnce(&mut Transaction<'_>)) {
+    let write = store.write(|tx| {
+        change(tx);
+        Ok::<(), Infallible>(())
+    });
+    let mut context = Context::from_waker(Waker::noop());
+    match std::pin::pin!(write).poll(&mut context) {
+        Poll::Ready(result) => result.unwrap(),
+        Poll::Pending => panic!("a store in memory writes at once"),
     }
 }
 

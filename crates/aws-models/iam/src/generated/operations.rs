@@ -12,10 +12,12 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn attach_group_policy(&self, call: &C, input: AttachGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn attach_role_policy(&self, call: &C, input: AttachRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn attach_user_policy(&self, call: &C, input: AttachUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn change_password(&self, call: &C, input: ChangePasswordRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn create_access_key(&self, call: &C, input: CreateAccessKeyRequest) -> impl Future<Output = Result<CreateAccessKeyResponse, IamError>> + Send;
     fn create_account_alias(&self, call: &C, input: CreateAccountAliasRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn create_group(&self, call: &C, input: CreateGroupRequest) -> impl Future<Output = Result<CreateGroupResponse, IamError>> + Send;
     fn create_instance_profile(&self, call: &C, input: CreateInstanceProfileRequest) -> impl Future<Output = Result<CreateInstanceProfileResponse, IamError>> + Send;
+    fn create_login_profile(&self, call: &C, input: CreateLoginProfileRequest) -> impl Future<Output = Result<CreateLoginProfileResponse, IamError>> + Send;
     fn create_open_id_connect_provider(&self, call: &C, input: CreateOpenIDConnectProviderRequest) -> impl Future<Output = Result<CreateOpenIDConnectProviderResponse, IamError>> + Send;
     fn create_policy(&self, call: &C, input: CreatePolicyRequest) -> impl Future<Output = Result<CreatePolicyResponse, IamError>> + Send;
     fn create_policy_version(&self, call: &C, input: CreatePolicyVersionRequest) -> impl Future<Output = Result<CreatePolicyVersionResponse, IamError>> + Send;
@@ -28,6 +30,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn delete_group(&self, call: &C, input: DeleteGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_group_policy(&self, call: &C, input: DeleteGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_instance_profile(&self, call: &C, input: DeleteInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_login_profile(&self, call: &C, input: DeleteLoginProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_open_id_connect_provider(&self, call: &C, input: DeleteOpenIDConnectProviderRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_policy(&self, call: &C, input: DeletePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_policy_version(&self, call: &C, input: DeletePolicyVersionRequest) -> impl Future<Output = Result<(), IamError>> + Send;
@@ -53,6 +56,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn get_group(&self, call: &C, input: GetGroupRequest) -> impl Future<Output = Result<GetGroupResponse, IamError>> + Send;
     fn get_group_policy(&self, call: &C, input: GetGroupPolicyRequest) -> impl Future<Output = Result<GetGroupPolicyResponse, IamError>> + Send;
     fn get_instance_profile(&self, call: &C, input: GetInstanceProfileRequest) -> impl Future<Output = Result<GetInstanceProfileResponse, IamError>> + Send;
+    fn get_login_profile(&self, call: &C, input: GetLoginProfileRequest) -> impl Future<Output = Result<GetLoginProfileResponse, IamError>> + Send;
     fn get_open_id_connect_provider(&self, call: &C, input: GetOpenIDConnectProviderRequest) -> impl Future<Output = Result<GetOpenIDConnectProviderResponse, IamError>> + Send;
     fn get_policy(&self, call: &C, input: GetPolicyRequest) -> impl Future<Output = Result<GetPolicyResponse, IamError>> + Send;
     fn get_policy_version(&self, call: &C, input: GetPolicyVersionRequest) -> impl Future<Output = Result<GetPolicyVersionResponse, IamError>> + Send;
@@ -114,6 +118,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn update_account_password_policy(&self, call: &C, input: UpdateAccountPasswordPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_assume_role_policy(&self, call: &C, input: UpdateAssumeRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_group(&self, call: &C, input: UpdateGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn update_login_profile(&self, call: &C, input: UpdateLoginProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_open_id_connect_provider_thumbprint(&self, call: &C, input: UpdateOpenIDConnectProviderThumbprintRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_role(&self, call: &C, input: UpdateRoleRequest) -> impl Future<Output = Result<UpdateRoleResponse, IamError>> + Send;
     fn update_role_description(&self, call: &C, input: UpdateRoleDescriptionRequest) -> impl Future<Output = Result<UpdateRoleDescriptionResponse, IamError>> + Send;
@@ -136,10 +141,12 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "AttachGroupPolicy" => { let output = Box::pin(handler.attach_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "AttachRolePolicy" => { let output = Box::pin(handler.attach_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "AttachUserPolicy" => { let output = Box::pin(handler.attach_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ChangePassword" => { let output = Box::pin(handler.change_password(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateAccessKey" => { let output = Box::pin(handler.create_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateAccountAlias" => { let output = Box::pin(handler.create_account_alias(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateGroup" => { let output = Box::pin(handler.create_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateInstanceProfile" => { let output = Box::pin(handler.create_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateLoginProfile" => { let output = Box::pin(handler.create_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateOpenIDConnectProvider" => { let output = Box::pin(handler.create_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreatePolicy" => { let output = Box::pin(handler.create_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreatePolicyVersion" => { let output = Box::pin(handler.create_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -152,6 +159,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "DeleteGroup" => { let output = Box::pin(handler.delete_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteGroupPolicy" => { let output = Box::pin(handler.delete_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteInstanceProfile" => { let output = Box::pin(handler.delete_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteLoginProfile" => { let output = Box::pin(handler.delete_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteOpenIDConnectProvider" => { let output = Box::pin(handler.delete_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeletePolicy" => { let output = Box::pin(handler.delete_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeletePolicyVersion" => { let output = Box::pin(handler.delete_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -177,6 +185,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "GetGroup" => { let output = Box::pin(handler.get_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroupPolicy" => { let output = Box::pin(handler.get_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetInstanceProfile" => { let output = Box::pin(handler.get_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetLoginProfile" => { let output = Box::pin(handler.get_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetOpenIDConnectProvider" => { let output = Box::pin(handler.get_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetPolicy" => { let output = Box::pin(handler.get_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetPolicyVersion" => { let output = Box::pin(handler.get_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -238,6 +247,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "UpdateAccountPasswordPolicy" => { let output = Box::pin(handler.update_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateAssumeRolePolicy" => { let output = Box::pin(handler.update_assume_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateGroup" => { let output = Box::pin(handler.update_group(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateLoginProfile" => { let output = Box::pin(handler.update_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateOpenIDConnectProviderThumbprint" => { let output = Box::pin(handler.update_open_id_connect_provider_thumbprint(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateRole" => { let output = Box::pin(handler.update_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateRoleDescription" => { let output = Box::pin(handler.update_role_description(call, exchange.read()?)).await?; exchange.write(&output); }

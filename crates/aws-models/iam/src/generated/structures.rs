@@ -77,6 +77,12 @@ pub struct AttachedPolicy {
 }
 
 #[derive(Clone, Default)]
+pub struct ChangePasswordRequest {
+    pub old_password: Option<String>,
+    pub new_password: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ContextEntry {
     pub context_key_name: Option<String>,
     pub context_key_values: Option<Vec<String>>,
@@ -119,6 +125,18 @@ pub struct CreateInstanceProfileRequest {
 #[derive(Clone, Default)]
 pub struct CreateInstanceProfileResponse {
     pub instance_profile: Option<InstanceProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateLoginProfileRequest {
+    pub user_name: Option<String>,
+    pub password: Option<String>,
+    pub password_reset_required: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateLoginProfileResponse {
+    pub login_profile: Option<LoginProfile>,
 }
 
 #[derive(Clone, Default)]
@@ -227,6 +245,11 @@ pub struct DeleteGroupRequest {
 #[derive(Clone, Default)]
 pub struct DeleteInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteLoginProfileRequest {
+    pub user_name: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -432,6 +455,16 @@ pub struct GetInstanceProfileRequest {
 #[derive(Clone, Default)]
 pub struct GetInstanceProfileResponse {
     pub instance_profile: Option<InstanceProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLoginProfileResponse {
+    pub login_profile: Option<LoginProfile>,
 }
 
 #[derive(Clone, Default)]
@@ -930,6 +963,13 @@ pub struct ListUsersResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct LoginProfile {
+    pub user_name: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub password_reset_required: Option<bool>,
+}
+
+#[derive(Clone, Default)]
 pub struct ManagedPolicyDetail {
     pub policy_name: Option<String>,
     pub policy_id: Option<String>,
@@ -1332,6 +1372,13 @@ pub struct UpdateGroupRequest {
     pub group_name: Option<String>,
     pub new_path: Option<String>,
     pub new_group_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateLoginProfileRequest {
+    pub user_name: Option<String>,
+    pub password: Option<String>,
+    pub password_reset_required: Option<bool>,
 }
 
 #[derive(Clone, Default)]

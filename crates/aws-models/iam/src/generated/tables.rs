@@ -260,6 +260,24 @@ impl Shape for CallerIsNotManagementAccountException {
     }) }
 }
 
+static CHANGE_PASSWORD_REQUEST_SCHEMA: Schema = Schema { name: "ChangePasswordRequest", members: &[
+    member("OldPassword", &PASSWORD_TYPE).required(),
+    member("NewPassword", &PASSWORD_TYPE).required(),
+] };
+impl Shape for ChangePasswordRequest {
+    fn schema(&self) -> &'static Schema { &CHANGE_PASSWORD_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.old_password,
+        1 => &self.new_password,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.old_password,
+        1 => &mut self.new_password,
+        _ => return None,
+    }) }
+}
+
 static CONCURRENT_MODIFICATION_EXCEPTION_SCHEMA: Schema = Schema { name: "ConcurrentModificationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -412,6 +430,42 @@ impl Shape for CreateInstanceProfileResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static CREATE_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "CreateLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+    member("Password", &PASSWORD_TYPE),
+    member("PasswordResetRequired", &scalar::BOOLEAN),
+] };
+impl Shape for CreateLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.password,
+        2 => &self.password_reset_required,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.password,
+        2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
+static CREATE_LOGIN_PROFILE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateLoginProfileResponse", members: &[
+    member("LoginProfile", &LOGIN_PROFILE).required(),
+] };
+impl Shape for CreateLoginProfileResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_LOGIN_PROFILE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.login_profile,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.login_profile,
         _ => return None,
     }) }
 }
@@ -796,6 +850,21 @@ impl Shape for DeleteInstanceProfileRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+] };
+impl Shape for DeleteLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
         _ => return None,
     }) }
 }
@@ -1509,6 +1578,36 @@ impl Shape for GetInstanceProfileResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static GET_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "GetLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+] };
+impl Shape for GetLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &GET_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static GET_LOGIN_PROFILE_RESPONSE_SCHEMA: Schema = Schema { name: "GetLoginProfileResponse", members: &[
+    member("LoginProfile", &LOGIN_PROFILE).required(),
+] };
+impl Shape for GetLoginProfileResponse {
+    fn schema(&self) -> &'static Schema { &GET_LOGIN_PROFILE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.login_profile,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.login_profile,
         _ => return None,
     }) }
 }
@@ -3102,6 +3201,28 @@ impl Shape for ListUsersResponse {
     }) }
 }
 
+static LOGIN_PROFILE: Target = target(Kind::Structure(&LOGIN_PROFILE_SCHEMA));
+static LOGIN_PROFILE_SCHEMA: Schema = Schema { name: "LoginProfile", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+    member("PasswordResetRequired", &scalar::BOOLEAN),
+] };
+impl Shape for LoginProfile {
+    fn schema(&self) -> &'static Schema { &LOGIN_PROFILE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.create_date,
+        2 => &self.password_reset_required,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.create_date,
+        2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
 static MALFORMED_CERTIFICATE_EXCEPTION_SCHEMA: Schema = Schema { name: "MalformedCertificateException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -4635,6 +4756,27 @@ impl Shape for UpdateGroupRequest {
     }) }
 }
 
+static UPDATE_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("Password", &PASSWORD_TYPE),
+    member("PasswordResetRequired", &scalar::BOOLEAN),
+] };
+impl Shape for UpdateLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.password,
+        2 => &self.password_reset_required,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.password,
+        2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_SCHEMA: Schema = Schema { name: "UpdateOpenIDConnectProviderThumbprintRequest", members: &[
     member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
     member("ThumbprintList", &THUMBPRINT_LIST_TYPE).required(),
@@ -4920,6 +5062,8 @@ static MAX_ITEMS_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1000)
 static MAX_PASSWORD_AGE_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1095));
 static MINIMUM_PASSWORD_LENGTH_TYPE: Target = target(Kind::Integer).length(Some(6), Some(128));
 static PASSWORD_REUSE_PREVENTION_TYPE: Target = target(Kind::Integer).length(Some(1), Some(24));
+static PATTERN_OF_PASSWORD_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static PASSWORD_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_PASSWORD_TYPE).sensitive();
 static PATTERN_OF_PATH_PREFIX_TYPE: Pattern = Pattern::new("\\u002F[\\u0021-\\u007F]*");
 static PATH_PREFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_PREFIX_TYPE);
 static PATTERN_OF_PATH_TYPE: Pattern = Pattern::new("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
@@ -4965,4 +5109,4 @@ static USER_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &USER
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddClientIDToOpenIDConnectProviderRequest AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreateOpenIDConnectProviderRequest CreateOpenIDConnectProviderResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeleteOpenIDConnectProviderRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServerCertificateRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetOpenIDConnectProviderRequest GetOpenIDConnectProviderResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServerCertificateRequest GetServerCertificateResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListOpenIDConnectProviderTagsRequest ListOpenIDConnectProviderTagsResponse ListOpenIDConnectProvidersRequest ListOpenIDConnectProvidersResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListServerCertificateTagsRequest ListServerCertificateTagsResponse ListServerCertificatesRequest ListServerCertificatesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIDConnectProviderListEntry OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveClientIDFromOpenIDConnectProviderRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServerCertificate ServerCertificateMetadata ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagOpenIDConnectProviderRequest TagPolicyRequest TagRoleRequest TagServerCertificateRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagOpenIDConnectProviderRequest UntagPolicyRequest UntagRoleRequest UntagServerCertificateRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateOpenIDConnectProviderThumbprintRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateServerCertificateRequest UpdateUserRequest UploadServerCertificateRequest UploadServerCertificateResponse User UserDetail }
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddClientIDToOpenIDConnectProviderRequest AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ChangePasswordRequest ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreateLoginProfileRequest CreateLoginProfileResponse CreateOpenIDConnectProviderRequest CreateOpenIDConnectProviderResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeleteLoginProfileRequest DeleteOpenIDConnectProviderRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServerCertificateRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetLoginProfileRequest GetLoginProfileResponse GetOpenIDConnectProviderRequest GetOpenIDConnectProviderResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServerCertificateRequest GetServerCertificateResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListOpenIDConnectProviderTagsRequest ListOpenIDConnectProviderTagsResponse ListOpenIDConnectProvidersRequest ListOpenIDConnectProvidersResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListServerCertificateTagsRequest ListServerCertificateTagsResponse ListServerCertificatesRequest ListServerCertificatesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse LoginProfile MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIDConnectProviderListEntry OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveClientIDFromOpenIDConnectProviderRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServerCertificate ServerCertificateMetadata ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagOpenIDConnectProviderRequest TagPolicyRequest TagRoleRequest TagServerCertificateRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagOpenIDConnectProviderRequest UntagPolicyRequest UntagRoleRequest UntagServerCertificateRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateLoginProfileRequest UpdateOpenIDConnectProviderThumbprintRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateServerCertificateRequest UpdateUserRequest UploadServerCertificateRequest UploadServerCertificateResponse User UserDetail }

@@ -10,6 +10,7 @@ pub mod group_members;
 pub mod groups;
 pub mod inline_policies;
 pub mod instance_profiles;
+pub mod login_profiles;
 pub mod managed_policies;
 pub mod oidc_providers;
 pub mod password_policies;

@@ -166,13 +166,16 @@ pub async fn update_role_description(
     Ok(UpdateRoleDescriptionResponse { role: Some(view::role(&role)) })
 }
 
+/// Which of the roles that are found may be changed.
+type Allowed = fn(Option<Arc<Role>>, &str) -> Result<Arc<Role>, Rejection>;
+
 /// Of the role of a service only the description may be changed. Source: IAM user guide, "Edit a service-linked role".
 async fn update(
     service: &IamService,
     call: &Call,
     action: &'static str,
     name: &str,
-    allowed: fn(Option<Arc<Role>>, &str) -> Result<Arc<Role>, Rejection>,
+    allowed: Allowed,
     change: impl FnOnce(&mut Role),
 ) -> Result<Role, Rejection> {
     let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, action);

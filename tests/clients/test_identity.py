@@ -1,5 +1,6 @@
 """Users, roles and sessions: what they may do, as boto3 and the AWS CLI see it."""
 
+import csv
 import json
 import os
 import subprocess
@@ -230,3 +231,127 @@ def test_a_profile_with_a_role_works_in_the_aws_cli(shared_outport, user, tmp_pa
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             iam.delete_role_policy(RoleName=role, PolicyName=policy)
         iam.delete_role(RoleName=role)
+
+
+def test_a_service_linked_role_is_made_once_and_deleted(shared_outport):
+    iam = shared_outport.client("iam")
+    made = iam.create_service_linked_role(AWSServiceName="spotfleet.amazonaws.com")["Role"]
+    assert made["Arn"].endswith(":role/aws-service-role/spotfleet.amazonaws.com/AWSServiceRoleForEC2SpotFleet")
+    assert made["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "spotfleet.amazonaws.com"}
+    role = made["RoleName"]
+    with pytest.raises(iam.exceptions.InvalidInputException):
+        iam.create_service_linked_role(AWSServiceName="spotfleet.amazonaws.com")
+    with pytest.raises(iam.exceptions.UnmodifiableEntityException):
+        iam.delete_role(RoleName=role)
+    task = iam.delete_service_linked_role(RoleName=role)["DeletionTaskId"]
+    assert iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"] == "SUCCEEDED"
+
+
+def test_what_is_simulated_is_what_happens(shared_outport, user):
+    iam, (user, key) = shared_outport.client("iam"), user
+    arn = f"arn:aws:iam::000000000000:user/{user}"
+    iam.put_user_policy(UserName=user, PolicyName="list", PolicyDocument=json.dumps(LIST_CLUSTERS))
+    actions = ["ecs:ListClusters", "ecs:CreateCluster"]
+    results = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=actions)["EvaluationResults"]
+    decisions = {result["EvalActionName"]: result["EvalDecision"] for result in results}
+    assert decisions == {"ecs:ListClusters": "allowed", "ecs:CreateCluster": "implicitDeny"}
+    assert [statement["SourcePolicyId"] for statement in results[0]["MatchedStatements"]] == ["list"]
+    ecs = client(shared_outport, "ecs", key)
+    ecs.list_clusters()
+    denied(lambda: ecs.create_cluster(clusterName="x"))
+    # Nobody simulates without the permission, and pages come to an end.
+    denied(lambda: client(shared_outport, "iam", key).simulate_principal_policy(PolicySourceArn=arn, ActionNames=actions),
+           "iam:SimulatePrincipalPolicy")
+    pages = iam.get_paginator("simulate_custom_policy").paginate(
+        PolicyInputList=[json.dumps(LIST_CLUSTERS)], ActionNames=actions * 2, PaginationConfig={"PageSize": 3})
+    assert [len(page["EvaluationResults"]) for page in pages] == [3, 1]
+    condition = {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}
+    asking = {**LIST_CLUSTERS, "Statement": [{**LIST_CLUSTERS["Statement"][0], "Condition": condition}]}
+    keys = iam.get_context_keys_for_custom_policy(PolicyInputList=[json.dumps(asking)])["ContextKeyNames"]
+    assert keys == ["aws:PrincipalTag/team", "aws:ResourceTag/team"]
+
+
+def test_an_account_is_shown_in_full(shared_outport, user):
+    iam, (user, _) = shared_outport.client("iam"), user
+    summary = iam.get_account_summary()["SummaryMap"]
+    assert summary["Users"] >= 1 and summary["AccountAccessKeysPresent"] == 1 and summary["UsersQuota"] == 5000
+    pages = iam.get_paginator("get_account_authorization_details").paginate(PaginationConfig={"PageSize": 2})
+    assert user in {found["UserName"] for page in pages for found in page["UserDetailList"]}
+    alias = name("alias")
+    iam.create_account_alias(AccountAlias=alias)
+    assert iam.list_account_aliases()["AccountAliases"] == [alias]
+    iam.delete_account_alias(AccountAlias=alias)
+    while iam.generate_credential_report()["State"] != "COMPLETE":
+        pass
+    report = list(csv.DictReader(iam.get_credential_report()["Content"].decode().splitlines()))
+    assert report[0]["user"] == "<root_account>"
+    [line] = [line for line in report if line["user"] == user]
+    assert (line["access_key_1_active"], line["access_key_2_active"], line["password_enabled"]) == ("true", "false", "false")
+
+
+def test_a_user_changes_its_password_within_the_policy(shared_outport, user):
+    iam, (user, key) = shared_outport.client("iam"), user
+    own = client(shared_outport, "iam", key)
+    iam.update_account_password_policy(MinimumPasswordLength=12, RequireNumbers=True)
+    try:
+        assert iam.get_account_password_policy()["PasswordPolicy"]["ExpirePasswords"] is False
+        with pytest.raises(iam.exceptions.PasswordPolicyViolationException):
+            iam.create_login_profile(UserName=user, Password="too-short-1")
+        iam.create_login_profile(UserName=user, Password="long-enough-1", PasswordResetRequired=True)
+        change = lambda old, new: own.change_password(OldPassword=old, NewPassword=new)
+        denied(lambda: change("long-enough-1", "long-enough-2"), "iam:ChangePassword")
+        iam.attach_user_policy(UserName=user, PolicyArn="arn:aws:iam::aws:policy/IAMUserChangePassword")
+        denied(lambda: change("another-one-1", "long-enough-2"), "old password")
+        change("long-enough-1", "long-enough-2")
+        assert iam.get_login_profile(UserName=user)["LoginProfile"]["PasswordResetRequired"] is False
+        with pytest.raises(iam.exceptions.InvalidUserTypeException):
+            iam.change_password(OldPassword="long-enough-2", NewPassword="long-enough-3")
+    finally:
+        iam.delete_account_password_policy()
+        iam.delete_login_profile(UserName=user)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_account_password_policy()
+
+
+def test_an_oidc_provider_is_kept(shared_outport):
+    iam = shared_outport.client("iam")
+    url = f"https://{name('issuer')}.example.com/id"
+    arn = iam.create_open_id_connect_provider(
+        Url=url, ClientIDList=["sts.amazonaws.com"], Tags=[{"Key": "team", "Value": "blue"}],
+    )["OpenIDConnectProviderArn"]
+    assert arn == f"arn:aws:iam::000000000000:oidc-provider/{url.removeprefix('https://')}"
+    iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID="app")
+    shown = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    assert (shown["ClientIDList"], shown["Tags"]) == (["sts.amazonaws.com", "app"], [{"Key": "team", "Value": "blue"}])
+    assert {"Arn": arn} in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+
+
+def test_a_server_certificate_fits_its_key(shared_outport, tmp_path):
+    iam, certificate = shared_outport.client("iam"), name("certificate")
+    pairs = [make_pair(tmp_path, f"{number}.example.com") for number in (1, 2)]
+    upload = lambda body, key: iam.upload_server_certificate(
+        ServerCertificateName=certificate, CertificateBody=body, PrivateKey=key)
+    with pytest.raises(iam.exceptions.KeyPairMismatchException):
+        upload(pairs[0][0], pairs[1][1])
+    with pytest.raises(iam.exceptions.MalformedCertificateException):
+        upload("certificate", pairs[0][1])
+    made = upload(*pairs[0])["ServerCertificateMetadata"]
+    assert made["Expiration"] > made["UploadDate"]
+    shown = iam.get_server_certificate(ServerCertificateName=certificate)["ServerCertificate"]
+    assert shown["CertificateBody"].strip() == pairs[0][0].strip()
+    listed = iam.list_server_certificates()["ServerCertificateMetadataList"]
+    assert certificate in {found["ServerCertificateName"] for found in listed}
+    iam.delete_server_certificate(ServerCertificateName=certificate)
+
+
+def make_pair(directory, common_name):
+    """A certificate that signs itself, and its RSA key, as `openssl` makes them."""
+    key, certificate = directory / f"{common_name}.key", directory / f"{common_name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={common_name}",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True)
+    return certificate.read_text(), key.read_text()

@@ -14,10 +14,27 @@ pub struct Account {
     /// The alias of IAM, unique in the installation.
     pub alias: Option<String>,
     pub password_policy: Option<PasswordPolicy>,
+    /// When a credential report was last asked for.
+    #[serde(default)]
+    pub report_asked_for_at_ms: Option<TimestampMs>,
+}
+
+impl Account {
+    /// One that nothing is known of yet.
+    pub fn new(id: AccountId, now_ms: TimestampMs) -> Self {
+        Self {
+            name: id.to_string(),
+            id,
+            created_at_ms: now_ms,
+            alias: None,
+            password_policy: None,
+            report_asked_for_at_ms: None,
+        }
+    }
 }
 
 /// What passwords of users must be like.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordPolicy {
     /// 6 to 128 characters.
     pub minimum_length: u32,

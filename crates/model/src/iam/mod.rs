@@ -13,6 +13,7 @@ mod policy;
 mod provider;
 mod role;
 mod server_certificate;
+mod service_linked;
 mod user;
 
 pub use access_key::{AccessKey, AccessKeyStatus, LastUse};
@@ -24,4 +25,5 @@ pub use policy::{ManagedPolicy, PolicyVersion};
 pub use provider::OidcProvider;
 pub use role::{Role, RoleUse};
 pub use server_certificate::ServerCertificate;
+pub use service_linked::{SERVICE_LINKED_PATH, SERVICE_LINKED_ROLES, ServiceLinkedRole};
 pub use user::{LoginProfile, User};

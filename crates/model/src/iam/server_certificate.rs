@@ -29,4 +29,9 @@ impl ServerCertificate {
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:server-certificate{}{}", self.account, self.path, self.name)
     }
+
+    /// For what place the private key of the certificate with an id is sealed: a name may change.
+    pub fn key_place(id: &str) -> String {
+        format!("iam server certificate {id}")
+    }
 }

@@ -32,6 +32,19 @@ pub struct LoginProfile {
     /// Salted and hashed, in the form that names its own parameters.
     pub password_hash: String,
     pub must_be_changed: bool,
+    /// When the password was last set; `None`: when the profile was made.
+    #[serde(default)]
+    pub changed_at_ms: Option<TimestampMs>,
+    /// Of the passwords before, the latest first: at most as many as a policy can forbid to use again.
+    #[serde(default)]
+    pub earlier_hashes: Vec<String>,
+}
+
+impl LoginProfile {
+    /// When the password was set.
+    pub fn password_set_at_ms(&self) -> TimestampMs {
+        self.changed_at_ms.unwrap_or(self.created_at_ms)
+    }
 }
 
 impl User {

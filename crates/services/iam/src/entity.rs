@@ -23,10 +23,12 @@ pub trait Entity: InTables {
     /// Groups have none.
     fn tags(&self) -> Option<&Tags>;
     fn boundary(&self) -> Option<&String>;
+    /// The service that alone may change it.
+    fn linked_service(&self) -> Option<&str>;
 }
 
 macro_rules! entity {
-    ($row:ty, $key:ident, $kind:literal, $chars:ident, $tags:expr, $boundary:expr) => {
+    ($row:ty, $key:ident, $kind:literal, $chars:ident, $tags:expr, $boundary:expr, $linked:expr) => {
         impl Entity for $row {
             const KIND: &'static str = $kind;
             const INLINE_CHARS_MAX: usize = quotas::$chars;
@@ -50,17 +52,33 @@ macro_rules! entity {
                 let boundary: fn(&$row) -> Option<&String> = $boundary;
                 boundary(self)
             }
+            fn linked_service(&self) -> Option<&str> {
+                let linked: fn(&$row) -> Option<&str> = $linked;
+                linked(self)
+            }
         }
     };
 }
 
-entity!(User, UserKey, "user", INLINE_CHARS_USER, |user| Some(&user.tags), |user| user
-    .permissions_boundary
-    .as_ref());
-entity!(Group, GroupKey, "group", INLINE_CHARS_GROUP, |_| None, |_| None);
-entity!(Role, RoleKey, "role", INLINE_CHARS_ROLE, |role| Some(&role.tags), |role| role
-    .permissions_boundary
-    .as_ref());
+entity!(
+    User,
+    UserKey,
+    "user",
+    INLINE_CHARS_USER,
+    |user| Some(&user.tags),
+    |user| user.permissions_boundary.as_ref(),
+    |_| None
+);
+entity!(Group, GroupKey, "group", INLINE_CHARS_GROUP, |_| None, |_| None, |_| None);
+entity!(
+    Role,
+    RoleKey,
+    "role",
+    INLINE_CHARS_ROLE,
+    |role| Some(&role.tags),
+    |role| role.permissions_boundary.as_ref(),
+    Role::linked_service
+);
 
 /// What there may be under a name, and the question about it.
 ///
@@ -95,6 +113,20 @@ pub fn find<E: Entity>(tables: &Tables, account: &AccountId, name: &str) -> Opti
 /// `NoSuchEntity`.
 pub fn there<E: Entity>(found: Option<Arc<E>>, name: &str) -> Result<Arc<E>, Rejection> {
     found.ok_or_else(|| not_found(E::KIND, name))
+}
+
+/// One that its owner may change: not the role that a service made for itself.
+///
+/// # Errors
+/// `NoSuchEntity`, `UnmodifiableEntity`. Source of the text: answers as callers report them.
+pub fn own<E: Entity>(found: Option<Arc<E>>, name: &str) -> Result<Arc<E>, Rejection> {
+    let entity = there(found, name)?;
+    match entity.linked_service() {
+        None => Ok(entity),
+        Some(_) => Err(Rejection::UnmodifiableEntity(format!(
+            "Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
+        ))),
+    }
 }
 
 pub fn not_found(kind: &str, name: &str) -> Rejection {

@@ -5,12 +5,14 @@ use outport_identity::Call;
 
 use crate::IamService;
 use crate::operations::{
-    access_keys, attached_policies, boundaries, group_members, groups, inline_policies,
-    instance_profiles, managed_policies, policy_versions, roles, tagging, users,
+    access_keys, account_aliases, accounts, attached_policies, boundaries, credential_reports,
+    group_members, groups, inline_policies, instance_profiles, login_profiles, managed_policies,
+    oidc_providers, password_policies, policy_versions, roles, server_certificates,
+    service_linked_roles, simulations, tagging, users,
 };
 
 macro_rules! handler {
-    ($($module:ident { $($operation:ident: $input:ident => $output:ty,)+ })+) => {
+    ($($module:ident { $($operation:ident: $input:ty => $output:ty,)+ })+) => {
         impl IamHandler<Call> for IamService {
             $($(async fn $operation(&self, call: &Call, input: $input) -> Result<$output, IamError> {
                 let answer = $module::$operation(self, call, input).await;
@@ -28,6 +30,15 @@ handler! {
         list_access_keys: ListAccessKeysRequest => ListAccessKeysResponse,
         update_access_key: UpdateAccessKeyRequest => (),
     }
+    account_aliases {
+        create_account_alias: CreateAccountAliasRequest => (),
+        delete_account_alias: DeleteAccountAliasRequest => (),
+        list_account_aliases: ListAccountAliasesRequest => ListAccountAliasesResponse,
+    }
+    accounts {
+        get_account_authorization_details: GetAccountAuthorizationDetailsRequest => GetAccountAuthorizationDetailsResponse,
+        get_account_summary: () => GetAccountSummaryResponse,
+    }
     attached_policies {
         attach_group_policy: AttachGroupPolicyRequest => (),
         attach_role_policy: AttachRolePolicyRequest => (),
@@ -44,6 +55,10 @@ handler! {
         delete_user_permissions_boundary: DeleteUserPermissionsBoundaryRequest => (),
         put_role_permissions_boundary: PutRolePermissionsBoundaryRequest => (),
         put_user_permissions_boundary: PutUserPermissionsBoundaryRequest => (),
+    }
+    credential_reports {
+        generate_credential_report: () => GenerateCredentialReportResponse,
+        get_credential_report: () => GetCredentialReportResponse,
     }
     group_members {
         add_user_to_group: AddUserToGroupRequest => (),
@@ -80,12 +95,33 @@ handler! {
         list_instance_profiles_for_role: ListInstanceProfilesForRoleRequest => ListInstanceProfilesForRoleResponse,
         remove_role_from_instance_profile: RemoveRoleFromInstanceProfileRequest => (),
     }
+    login_profiles {
+        change_password: ChangePasswordRequest => (),
+        create_login_profile: CreateLoginProfileRequest => CreateLoginProfileResponse,
+        delete_login_profile: DeleteLoginProfileRequest => (),
+        get_login_profile: GetLoginProfileRequest => GetLoginProfileResponse,
+        update_login_profile: UpdateLoginProfileRequest => (),
+    }
     managed_policies {
         create_policy: CreatePolicyRequest => CreatePolicyResponse,
         delete_policy: DeletePolicyRequest => (),
         get_policy: GetPolicyRequest => GetPolicyResponse,
         list_entities_for_policy: ListEntitiesForPolicyRequest => ListEntitiesForPolicyResponse,
         list_policies: ListPoliciesRequest => ListPoliciesResponse,
+    }
+    oidc_providers {
+        add_client_id_to_open_id_connect_provider: AddClientIDToOpenIDConnectProviderRequest => (),
+        create_open_id_connect_provider: CreateOpenIDConnectProviderRequest => CreateOpenIDConnectProviderResponse,
+        delete_open_id_connect_provider: DeleteOpenIDConnectProviderRequest => (),
+        get_open_id_connect_provider: GetOpenIDConnectProviderRequest => GetOpenIDConnectProviderResponse,
+        list_open_id_connect_providers: ListOpenIDConnectProvidersRequest => ListOpenIDConnectProvidersResponse,
+        remove_client_id_from_open_id_connect_provider: RemoveClientIDFromOpenIDConnectProviderRequest => (),
+        update_open_id_connect_provider_thumbprint: UpdateOpenIDConnectProviderThumbprintRequest => (),
+    }
+    password_policies {
+        delete_account_password_policy: () => (),
+        get_account_password_policy: () => GetAccountPasswordPolicyResponse,
+        update_account_password_policy: UpdateAccountPasswordPolicyRequest => (),
     }
     policy_versions {
         create_policy_version: CreatePolicyVersionRequest => CreatePolicyVersionResponse,
@@ -103,18 +139,42 @@ handler! {
         update_role: UpdateRoleRequest => UpdateRoleResponse,
         update_role_description: UpdateRoleDescriptionRequest => UpdateRoleDescriptionResponse,
     }
+    server_certificates {
+        delete_server_certificate: DeleteServerCertificateRequest => (),
+        get_server_certificate: GetServerCertificateRequest => GetServerCertificateResponse,
+        list_server_certificates: ListServerCertificatesRequest => ListServerCertificatesResponse,
+        update_server_certificate: UpdateServerCertificateRequest => (),
+        upload_server_certificate: UploadServerCertificateRequest => UploadServerCertificateResponse,
+    }
+    service_linked_roles {
+        create_service_linked_role: CreateServiceLinkedRoleRequest => CreateServiceLinkedRoleResponse,
+        delete_service_linked_role: DeleteServiceLinkedRoleRequest => DeleteServiceLinkedRoleResponse,
+        get_service_linked_role_deletion_status: GetServiceLinkedRoleDeletionStatusRequest => GetServiceLinkedRoleDeletionStatusResponse,
+    }
+    simulations {
+        get_context_keys_for_custom_policy: GetContextKeysForCustomPolicyRequest => GetContextKeysForPolicyResponse,
+        get_context_keys_for_principal_policy: GetContextKeysForPrincipalPolicyRequest => GetContextKeysForPolicyResponse,
+        simulate_custom_policy: SimulateCustomPolicyRequest => SimulatePolicyResponse,
+        simulate_principal_policy: SimulatePrincipalPolicyRequest => SimulatePolicyResponse,
+    }
     tagging {
         list_instance_profile_tags: ListInstanceProfileTagsRequest => ListInstanceProfileTagsResponse,
+        list_open_id_connect_provider_tags: ListOpenIDConnectProviderTagsRequest => ListOpenIDConnectProviderTagsResponse,
         list_policy_tags: ListPolicyTagsRequest => ListPolicyTagsResponse,
         list_role_tags: ListRoleTagsRequest => ListRoleTagsResponse,
+        list_server_certificate_tags: ListServerCertificateTagsRequest => ListServerCertificateTagsResponse,
         list_user_tags: ListUserTagsRequest => ListUserTagsResponse,
         tag_instance_profile: TagInstanceProfileRequest => (),
+        tag_open_id_connect_provider: TagOpenIDConnectProviderRequest => (),
         tag_policy: TagPolicyRequest => (),
         tag_role: TagRoleRequest => (),
+        tag_server_certificate: TagServerCertificateRequest => (),
         tag_user: TagUserRequest => (),
         untag_instance_profile: UntagInstanceProfileRequest => (),
+        untag_open_id_connect_provider: UntagOpenIDConnectProviderRequest => (),
         untag_policy: UntagPolicyRequest => (),
         untag_role: UntagRoleRequest => (),
+        untag_server_certificate: UntagServerCertificateRequest => (),
         untag_user: UntagUserRequest => (),
     }
     users {

@@ -5,6 +5,8 @@
 //!
 //! Where users, groups and roles have operations that differ in nothing but that, a file of `operations` holds all three.
 
+mod account;
+mod certificate;
 mod document;
 mod entity;
 mod handler;
@@ -12,9 +14,11 @@ mod ids;
 mod managed_policy;
 pub mod operations;
 mod page;
+mod password;
 mod quotas;
 mod rejection;
 mod service;
+mod simulation;
 mod tags;
 mod view;
 

@@ -39,6 +39,16 @@ impl Managed {
     }
 }
 
+impl Managed {
+    /// The document that counts.
+    pub fn document(&self) -> &str {
+        match self {
+            Self::Customer(policy) => policy.document().unwrap_or_default(),
+            Self::Aws(policy) => &policy.document,
+        }
+    }
+}
+
 /// What there may be under an ARN, and the question about it.
 pub fn look(tables: &Tables, arn: &str, action: &'static str) -> Subject<Option<Managed>> {
     let found = Managed::find(tables, arn);

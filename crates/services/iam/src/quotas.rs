@@ -22,3 +22,11 @@ pub const INLINE_CHARS_ROLE: usize = 10_240;
 pub const MANAGED_CHARS: usize = 6_144;
 /// Characters without white space of a trust policy.
 pub const TRUST_CHARS: usize = 4_096;
+/// Versions of all managed policies of an account. IAM tells it and does not hold to it, nor does this.
+pub const POLICY_VERSIONS_PER_ACCOUNT: usize = 10_000;
+pub const SERVER_CERTIFICATES_PER_ACCOUNT: usize = 1_000;
+pub const OIDC_PROVIDERS_PER_ACCOUNT: usize = 700;
+/// Audiences of one OIDC provider.
+pub const CLIENT_IDS: usize = 100;
+/// Thumbprints of one OIDC provider.
+pub const THUMBPRINTS: usize = 5;

@@ -22,6 +22,13 @@ pub enum Rejection {
     InvalidInput(String),
     PolicyNotAttachable(String),
     UnmodifiableEntity(String),
+    CredentialReportExpired(String),
+    CredentialReportNotPresent(String),
+    EntityTemporarilyUnmodifiable(String),
+    InvalidUserType(String),
+    KeyPairMismatch(String),
+    MalformedCertificate(String),
+    PasswordPolicyViolation(String),
     /// `ValidationError`, as of an input that breaks the model's constraints.
     Validation(String),
     /// Known, and not built.
@@ -57,6 +64,13 @@ impl Rejection {
             | Self::InvalidInput(text)
             | Self::PolicyNotAttachable(text)
             | Self::UnmodifiableEntity(text)
+            | Self::CredentialReportExpired(text)
+            | Self::CredentialReportNotPresent(text)
+            | Self::EntityTemporarilyUnmodifiable(text)
+            | Self::InvalidUserType(text)
+            | Self::KeyPairMismatch(text)
+            | Self::MalformedCertificate(text)
+            | Self::PasswordPolicyViolation(text)
             | Self::Validation(text)
             | Self::NotBuilt(text)
             | Self::Server { message: text, .. } => text,
@@ -108,6 +122,21 @@ impl From<Rejection> for IamError {
             Rejection::InvalidInput(_) => Self::invalid_input_exception(message),
             Rejection::PolicyNotAttachable(_) => Self::policy_not_attachable_exception(message),
             Rejection::UnmodifiableEntity(_) => Self::unmodifiable_entity_exception(message),
+            Rejection::CredentialReportExpired(_) => {
+                Self::credential_report_expired_exception(message)
+            }
+            Rejection::CredentialReportNotPresent(_) => {
+                Self::credential_report_not_present_exception(message)
+            }
+            Rejection::EntityTemporarilyUnmodifiable(_) => {
+                Self::entity_temporarily_unmodifiable_exception(message)
+            }
+            Rejection::InvalidUserType(_) => Self::invalid_user_type_exception(message),
+            Rejection::KeyPairMismatch(_) => Self::key_pair_mismatch_exception(message),
+            Rejection::MalformedCertificate(_) => Self::malformed_certificate_exception(message),
+            Rejection::PasswordPolicyViolation(_) => {
+                Self::password_policy_violation_exception(message)
+            }
             Rejection::Validation(_) => {
                 Self::from(WireError::common(CommonError::InvalidInput, message))
             }

@@ -7,6 +7,7 @@ use outport_identity::{Call, Subject};
 use outport_keyring::Keyring;
 use outport_store::{Snapshot, Store, Tables, Transaction};
 
+use crate::password::Hashing;
 use crate::rejection::Rejection;
 
 /// The service.
@@ -14,11 +15,12 @@ use crate::rejection::Rejection;
 pub struct IamService {
     store: GuardedStore,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) hashing: Hashing,
 }
 
 impl IamService {
     pub fn new(store: Store, keyring: Arc<Keyring>) -> Self {
-        Self { store: GuardedStore::new(store), keyring }
+        Self { store: GuardedStore::new(store), keyring, hashing: Hashing::default() }
     }
 
     /// The rows, and what `look` found in them, for a caller who may see that.

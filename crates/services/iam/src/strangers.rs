@@ -4,13 +4,14 @@
 //! `strangers.json`; a row that is not needed any more fails the test, too.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use outport_aws_iam::MODEL;
 use outport_identity::Principal;
 use outport_identity::testing::{Oddities, WatchedPermissions, check_oddities};
 use outport_model::AccountId;
 
-use crate::testing::{ALLOWS, TRUSTS_TASKS, World, texts_of};
+use crate::testing::{ALLOWS, Pair, TRUSTS_TASKS, World, texts_of};
 
 type Calls = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -47,6 +48,20 @@ async fn full_world() -> World {
         ("PutRolePolicy", &[("RoleName", "app"), ("PolicyName", "p"), ("PolicyDocument", ALLOWS)]),
         ("PutUserPermissionsBoundary", &[("UserName", "ann"), ("PermissionsBoundary", attached)]),
         ("PutRolePermissionsBoundary", &[("RoleName", "app"), ("PermissionsBoundary", attached)]),
+        ("CreateServiceLinkedRole", &[("AWSServiceName", "ecs.amazonaws.com")]),
+        (
+            "CreateOpenIDConnectProvider",
+            &[
+                ("Url", "https://token.example.com"),
+                ("Tags.member.1.Key", "team"),
+                ("Tags.member.1.Value", "red"),
+            ],
+        ),
+        ("CreateLoginProfile", &[("UserName", "ann"), ("Password", "Abcdef12")]),
+        ("CreateAccountAlias", &[("AccountAlias", "full-world")]),
+        ("UpdateAccountPasswordPolicy", &[]),
+        ("GenerateCredentialReport", &[]),
+        ("CreateServiceLinkedRole", &[("AWSServiceName", "spot.amazonaws.com")]),
         (
             "TagPolicy",
             &[("PolicyArn", policy), ("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "red")],
@@ -54,14 +69,27 @@ async fn full_world() -> World {
     ] {
         world.call(operation, input).await;
     }
+    let certificate = [
+        ("ServerCertificateName", "web"),
+        ("CertificateBody", &PAIR.certificate),
+        ("PrivateKey", &PAIR.key),
+    ];
+    world.call("UploadServerCertificate", &certificate).await;
     world
 }
+
+static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::new("web.example.com"));
 
 /// The calls, about the things of `world`.
 async fn calls(world: &World) -> Calls {
     let made = world.call("CreateAccessKey", &[("UserName", "ann")]).await;
+    let spot = [("RoleName", "AWSServiceRoleForEC2Spot")];
+    let deleted = world.call("DeleteServiceLinkedRole", &spot).await;
     let text = include_str!("calls.json")
         .replace("{key}", &texts_of(&made, "AccessKeyId")[0])
+        .replace("{certificate}", &PAIR.certificate.replace(['\r', '\n'], "\\n"))
+        .replace("{private key}", &PAIR.key.replace(['\r', '\n'], "\\n"))
+        .replace("{task}", &texts_of(&deleted, "DeletionTaskId")[0])
         .replace("{allows}", &ALLOWS.replace('"', "\\\""))
         .replace("{trusts}", &TRUSTS_TASKS.replace('"', "\\\""));
     serde_json::from_str(&text).unwrap()
@@ -78,7 +106,10 @@ fn rows(world: &World) -> String {
     let (tables, account) = (world.store.snapshot(), AccountId::new("000000000000"));
     let keys: Vec<_> = tables.access_keys.iter().filter(|key| key.account == account).collect();
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {keys:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {keys:?}",
+        tables.accounts.get(&account),
+        tables.oidc_providers.of_account(&account).collect::<Vec<_>>(),
+        tables.server_certificates.of_account(&account).collect::<Vec<_>>(),
         tables.users.of_account(&account).collect::<Vec<_>>(),
         tables.groups.of_account(&account).collect::<Vec<_>>(),
         tables.roles.of_account(&account).collect::<Vec<_>>(),

@@ -1,6 +1,8 @@
 //! The one driver of the operation tests: a service on a store in memory, called by the query protocol as a client would.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use outport_aws_iam::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Reply, Request};
@@ -8,7 +10,7 @@ use outport_identity::testing::WatchedPermissions;
 use outport_identity::{Call, Principal};
 use outport_keyring::Keyring;
 use outport_model::AccountId;
-use outport_store::{ManualClock, SeededIds, Store};
+use outport_store::{ManualClock, SeededIds, Store, Transaction};
 
 use crate::IamService;
 
@@ -22,6 +24,7 @@ pub const TRUSTS_TASKS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect"
 
 pub struct World {
     pub store: Store,
+    pub clock: Arc<ManualClock>,
     pub keyring: Arc<Keyring>,
     service: IamService,
     principal: Principal,
@@ -32,12 +35,13 @@ impl World {
     /// An account that has nothing, called by its root.
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(START_MS));
-        let store = Store::in_memory(clock, Arc::new(SeededIds::new(1)));
+        let store = Store::in_memory(clock.clone(), Arc::new(SeededIds::new(1)));
         let keyring = Arc::new(Keyring::new(&[1; 32], &[]));
         Self {
             service: IamService::new(store.clone(), keyring.clone()),
             principal: Principal::root(AccountId::new("000000000000")),
             permissions: None,
+            clock,
             store,
             keyring,
         }
@@ -111,9 +115,39 @@ impl World {
     }
 }
 
+/// A write that is done on return: in memory it is done at the first poll.
+pub fn write_now(store: &Store, change: impl FnOnce(&mut Transaction<'_>)) {
+    let write = store.write(|tx| {
+        change(tx);
+        Ok::<(), Infallible>(())
+    });
+    let mut context = Context::from_waker(Waker::noop());
+    match std::pin::pin!(write).poll(&mut context) {
+        Poll::Ready(result) => result.unwrap(),
+        Poll::Pending => panic!("a store in memory writes at once"),
+    }
+}
+
 /// The texts of all elements with a name, in their order; markup of documents is read.
 pub fn texts_of(answer: &str, name: &str) -> Vec<String> {
     let document = roxmltree::Document::parse(answer).unwrap();
     let elements = document.descendants().filter(|node| node.tag_name().name() == name);
     elements.map(|node| node.text().unwrap_or_default().to_owned()).collect()
+}
+
+/// A certificate that signs itself, until 2030, and its key, in PEM.
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Pair {
+    pub fn new(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
 }

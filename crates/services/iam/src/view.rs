@@ -4,7 +4,7 @@ use outport_aws_iam as wire;
 use outport_aws_wire::Timestamp;
 use outport_model::TimestampMs;
 use outport_model::iam::{
-    AccessKeyStatus, Group, InstanceProfile, ManagedPolicy, Role, RoleUse, User,
+    AccessKeyStatus, Group, InstanceProfile, ManagedPolicy, Policies, Role, RoleUse, User,
 };
 use outport_store::Tables;
 use outport_store::keys::RoleKey;
@@ -18,7 +18,7 @@ pub fn time(ms: TimestampMs) -> Option<Timestamp> {
     Some(Timestamp::from_millis(ms - ms.rem_euclid(1000)))
 }
 
-fn boundary(arn: Option<&String>) -> Option<wire::AttachedPermissionsBoundary> {
+pub fn boundary(arn: Option<&String>) -> Option<wire::AttachedPermissionsBoundary> {
     arn.map(|arn| wire::AttachedPermissionsBoundary {
         permissions_boundary_type: Some(
             wire::PermissionsBoundaryAttachmentType::PermissionsBoundaryPolicy,
@@ -62,15 +62,19 @@ pub fn group(group: &Group) -> wire::Group {
 
 /// Whole, as GetRole shows it.
 pub fn role(role: &Role) -> wire::Role {
-    let last_use = role.last_use.as_ref();
     wire::Role {
         permissions_boundary: boundary(role.permissions_boundary.as_ref()),
         tags: tags::view_if_any(&role.tags),
-        role_last_used: Some(wire::RoleLastUsed {
-            last_used_date: last_use.and_then(|RoleUse { at_ms, .. }| time(*at_ms)),
-            region: last_use.map(|RoleUse { region, .. }| region.to_string()),
-        }),
+        role_last_used: Some(role_last_used(role)),
         ..role_in_list(role)
+    }
+}
+
+pub fn role_last_used(role: &Role) -> wire::RoleLastUsed {
+    let last_use = role.last_use.as_ref();
+    wire::RoleLastUsed {
+        last_used_date: last_use.and_then(|RoleUse { at_ms, .. }| time(*at_ms)),
+        region: last_use.map(|RoleUse { region, .. }| region.to_string()),
     }
 }
 
@@ -115,6 +119,21 @@ pub fn uses(tables: &Tables, arn: &str) -> (usize, usize) {
     let attached =
         users.attached(arn).len() + groups.attached(arn).len() + roles.attached(arn).len();
     (attached, users.boundary(arn).len() + roles.boundary(arn).len())
+}
+
+/// The managed policies of a user, a group or a role, by their ARNs; one that is gone is not shown.
+pub fn attached<'a>(
+    tables: &'a Tables,
+    policies: &'a Policies,
+) -> impl Iterator<Item = (String, Managed, wire::AttachedPolicy)> + 'a {
+    policies.attached.iter().filter_map(|arn| {
+        let policy = Managed::find(tables, arn)?;
+        let view = wire::AttachedPolicy {
+            policy_name: Some(policy.name().to_owned()),
+            policy_arn: Some(arn.clone()),
+        };
+        Some((arn.clone(), policy, view))
+    })
 }
 
 /// Whole, as GetPolicy shows it.

@@ -6,44 +6,68 @@ use super::*;
 
 /// The implemented operations of AWS Identity and Access Management. `C` is what the front door knows of a call.
 pub trait IamHandler<C: Sync>: Send + Sync {
+    fn add_client_id_to_open_id_connect_provider(&self, call: &C, input: AddClientIDToOpenIDConnectProviderRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn add_role_to_instance_profile(&self, call: &C, input: AddRoleToInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn add_user_to_group(&self, call: &C, input: AddUserToGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn attach_group_policy(&self, call: &C, input: AttachGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn attach_role_policy(&self, call: &C, input: AttachRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn attach_user_policy(&self, call: &C, input: AttachUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn change_password(&self, call: &C, input: ChangePasswordRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn create_access_key(&self, call: &C, input: CreateAccessKeyRequest) -> impl Future<Output = Result<CreateAccessKeyResponse, IamError>> + Send;
+    fn create_account_alias(&self, call: &C, input: CreateAccountAliasRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn create_group(&self, call: &C, input: CreateGroupRequest) -> impl Future<Output = Result<CreateGroupResponse, IamError>> + Send;
     fn create_instance_profile(&self, call: &C, input: CreateInstanceProfileRequest) -> impl Future<Output = Result<CreateInstanceProfileResponse, IamError>> + Send;
+    fn create_login_profile(&self, call: &C, input: CreateLoginProfileRequest) -> impl Future<Output = Result<CreateLoginProfileResponse, IamError>> + Send;
+    fn create_open_id_connect_provider(&self, call: &C, input: CreateOpenIDConnectProviderRequest) -> impl Future<Output = Result<CreateOpenIDConnectProviderResponse, IamError>> + Send;
     fn create_policy(&self, call: &C, input: CreatePolicyRequest) -> impl Future<Output = Result<CreatePolicyResponse, IamError>> + Send;
     fn create_policy_version(&self, call: &C, input: CreatePolicyVersionRequest) -> impl Future<Output = Result<CreatePolicyVersionResponse, IamError>> + Send;
     fn create_role(&self, call: &C, input: CreateRoleRequest) -> impl Future<Output = Result<CreateRoleResponse, IamError>> + Send;
+    fn create_service_linked_role(&self, call: &C, input: CreateServiceLinkedRoleRequest) -> impl Future<Output = Result<CreateServiceLinkedRoleResponse, IamError>> + Send;
     fn create_user(&self, call: &C, input: CreateUserRequest) -> impl Future<Output = Result<CreateUserResponse, IamError>> + Send;
     fn delete_access_key(&self, call: &C, input: DeleteAccessKeyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_account_alias(&self, call: &C, input: DeleteAccountAliasRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_account_password_policy(&self, call: &C, input: ()) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_group(&self, call: &C, input: DeleteGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_group_policy(&self, call: &C, input: DeleteGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_instance_profile(&self, call: &C, input: DeleteInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_login_profile(&self, call: &C, input: DeleteLoginProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_open_id_connect_provider(&self, call: &C, input: DeleteOpenIDConnectProviderRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_policy(&self, call: &C, input: DeletePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_policy_version(&self, call: &C, input: DeletePolicyVersionRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_role(&self, call: &C, input: DeleteRoleRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_role_permissions_boundary(&self, call: &C, input: DeleteRolePermissionsBoundaryRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_role_policy(&self, call: &C, input: DeleteRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_server_certificate(&self, call: &C, input: DeleteServerCertificateRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn delete_service_linked_role(&self, call: &C, input: DeleteServiceLinkedRoleRequest) -> impl Future<Output = Result<DeleteServiceLinkedRoleResponse, IamError>> + Send;
     fn delete_user(&self, call: &C, input: DeleteUserRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_user_permissions_boundary(&self, call: &C, input: DeleteUserPermissionsBoundaryRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn delete_user_policy(&self, call: &C, input: DeleteUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn detach_group_policy(&self, call: &C, input: DetachGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn detach_role_policy(&self, call: &C, input: DetachRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn detach_user_policy(&self, call: &C, input: DetachUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn generate_credential_report(&self, call: &C, input: ()) -> impl Future<Output = Result<GenerateCredentialReportResponse, IamError>> + Send;
     fn get_access_key_last_used(&self, call: &C, input: GetAccessKeyLastUsedRequest) -> impl Future<Output = Result<GetAccessKeyLastUsedResponse, IamError>> + Send;
+    fn get_account_authorization_details(&self, call: &C, input: GetAccountAuthorizationDetailsRequest) -> impl Future<Output = Result<GetAccountAuthorizationDetailsResponse, IamError>> + Send;
+    fn get_account_password_policy(&self, call: &C, input: ()) -> impl Future<Output = Result<GetAccountPasswordPolicyResponse, IamError>> + Send;
+    fn get_account_summary(&self, call: &C, input: ()) -> impl Future<Output = Result<GetAccountSummaryResponse, IamError>> + Send;
+    fn get_context_keys_for_custom_policy(&self, call: &C, input: GetContextKeysForCustomPolicyRequest) -> impl Future<Output = Result<GetContextKeysForPolicyResponse, IamError>> + Send;
+    fn get_context_keys_for_principal_policy(&self, call: &C, input: GetContextKeysForPrincipalPolicyRequest) -> impl Future<Output = Result<GetContextKeysForPolicyResponse, IamError>> + Send;
+    fn get_credential_report(&self, call: &C, input: ()) -> impl Future<Output = Result<GetCredentialReportResponse, IamError>> + Send;
     fn get_group(&self, call: &C, input: GetGroupRequest) -> impl Future<Output = Result<GetGroupResponse, IamError>> + Send;
     fn get_group_policy(&self, call: &C, input: GetGroupPolicyRequest) -> impl Future<Output = Result<GetGroupPolicyResponse, IamError>> + Send;
     fn get_instance_profile(&self, call: &C, input: GetInstanceProfileRequest) -> impl Future<Output = Result<GetInstanceProfileResponse, IamError>> + Send;
+    fn get_login_profile(&self, call: &C, input: GetLoginProfileRequest) -> impl Future<Output = Result<GetLoginProfileResponse, IamError>> + Send;
+    fn get_open_id_connect_provider(&self, call: &C, input: GetOpenIDConnectProviderRequest) -> impl Future<Output = Result<GetOpenIDConnectProviderResponse, IamError>> + Send;
     fn get_policy(&self, call: &C, input: GetPolicyRequest) -> impl Future<Output = Result<GetPolicyResponse, IamError>> + Send;
     fn get_policy_version(&self, call: &C, input: GetPolicyVersionRequest) -> impl Future<Output = Result<GetPolicyVersionResponse, IamError>> + Send;
     fn get_role(&self, call: &C, input: GetRoleRequest) -> impl Future<Output = Result<GetRoleResponse, IamError>> + Send;
     fn get_role_policy(&self, call: &C, input: GetRolePolicyRequest) -> impl Future<Output = Result<GetRolePolicyResponse, IamError>> + Send;
+    fn get_server_certificate(&self, call: &C, input: GetServerCertificateRequest) -> impl Future<Output = Result<GetServerCertificateResponse, IamError>> + Send;
+    fn get_service_linked_role_deletion_status(&self, call: &C, input: GetServiceLinkedRoleDeletionStatusRequest) -> impl Future<Output = Result<GetServiceLinkedRoleDeletionStatusResponse, IamError>> + Send;
     fn get_user(&self, call: &C, input: GetUserRequest) -> impl Future<Output = Result<GetUserResponse, IamError>> + Send;
     fn get_user_policy(&self, call: &C, input: GetUserPolicyRequest) -> impl Future<Output = Result<GetUserPolicyResponse, IamError>> + Send;
     fn list_access_keys(&self, call: &C, input: ListAccessKeysRequest) -> impl Future<Output = Result<ListAccessKeysResponse, IamError>> + Send;
+    fn list_account_aliases(&self, call: &C, input: ListAccountAliasesRequest) -> impl Future<Output = Result<ListAccountAliasesResponse, IamError>> + Send;
     fn list_attached_group_policies(&self, call: &C, input: ListAttachedGroupPoliciesRequest) -> impl Future<Output = Result<ListAttachedGroupPoliciesResponse, IamError>> + Send;
     fn list_attached_role_policies(&self, call: &C, input: ListAttachedRolePoliciesRequest) -> impl Future<Output = Result<ListAttachedRolePoliciesResponse, IamError>> + Send;
     fn list_attached_user_policies(&self, call: &C, input: ListAttachedUserPoliciesRequest) -> impl Future<Output = Result<ListAttachedUserPoliciesResponse, IamError>> + Send;
@@ -54,12 +78,16 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn list_instance_profile_tags(&self, call: &C, input: ListInstanceProfileTagsRequest) -> impl Future<Output = Result<ListInstanceProfileTagsResponse, IamError>> + Send;
     fn list_instance_profiles(&self, call: &C, input: ListInstanceProfilesRequest) -> impl Future<Output = Result<ListInstanceProfilesResponse, IamError>> + Send;
     fn list_instance_profiles_for_role(&self, call: &C, input: ListInstanceProfilesForRoleRequest) -> impl Future<Output = Result<ListInstanceProfilesForRoleResponse, IamError>> + Send;
+    fn list_open_id_connect_provider_tags(&self, call: &C, input: ListOpenIDConnectProviderTagsRequest) -> impl Future<Output = Result<ListOpenIDConnectProviderTagsResponse, IamError>> + Send;
+    fn list_open_id_connect_providers(&self, call: &C, input: ListOpenIDConnectProvidersRequest) -> impl Future<Output = Result<ListOpenIDConnectProvidersResponse, IamError>> + Send;
     fn list_policies(&self, call: &C, input: ListPoliciesRequest) -> impl Future<Output = Result<ListPoliciesResponse, IamError>> + Send;
     fn list_policy_tags(&self, call: &C, input: ListPolicyTagsRequest) -> impl Future<Output = Result<ListPolicyTagsResponse, IamError>> + Send;
     fn list_policy_versions(&self, call: &C, input: ListPolicyVersionsRequest) -> impl Future<Output = Result<ListPolicyVersionsResponse, IamError>> + Send;
     fn list_role_policies(&self, call: &C, input: ListRolePoliciesRequest) -> impl Future<Output = Result<ListRolePoliciesResponse, IamError>> + Send;
     fn list_role_tags(&self, call: &C, input: ListRoleTagsRequest) -> impl Future<Output = Result<ListRoleTagsResponse, IamError>> + Send;
     fn list_roles(&self, call: &C, input: ListRolesRequest) -> impl Future<Output = Result<ListRolesResponse, IamError>> + Send;
+    fn list_server_certificate_tags(&self, call: &C, input: ListServerCertificateTagsRequest) -> impl Future<Output = Result<ListServerCertificateTagsResponse, IamError>> + Send;
+    fn list_server_certificates(&self, call: &C, input: ListServerCertificatesRequest) -> impl Future<Output = Result<ListServerCertificatesResponse, IamError>> + Send;
     fn list_user_policies(&self, call: &C, input: ListUserPoliciesRequest) -> impl Future<Output = Result<ListUserPoliciesResponse, IamError>> + Send;
     fn list_user_tags(&self, call: &C, input: ListUserTagsRequest) -> impl Future<Output = Result<ListUserTagsResponse, IamError>> + Send;
     fn list_users(&self, call: &C, input: ListUsersRequest) -> impl Future<Output = Result<ListUsersResponse, IamError>> + Send;
@@ -68,23 +96,35 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn put_role_policy(&self, call: &C, input: PutRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn put_user_permissions_boundary(&self, call: &C, input: PutUserPermissionsBoundaryRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn put_user_policy(&self, call: &C, input: PutUserPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn remove_client_id_from_open_id_connect_provider(&self, call: &C, input: RemoveClientIDFromOpenIDConnectProviderRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn remove_role_from_instance_profile(&self, call: &C, input: RemoveRoleFromInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn remove_user_from_group(&self, call: &C, input: RemoveUserFromGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn set_default_policy_version(&self, call: &C, input: SetDefaultPolicyVersionRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn simulate_custom_policy(&self, call: &C, input: SimulateCustomPolicyRequest) -> impl Future<Output = Result<SimulatePolicyResponse, IamError>> + Send;
+    fn simulate_principal_policy(&self, call: &C, input: SimulatePrincipalPolicyRequest) -> impl Future<Output = Result<SimulatePolicyResponse, IamError>> + Send;
     fn tag_instance_profile(&self, call: &C, input: TagInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn tag_open_id_connect_provider(&self, call: &C, input: TagOpenIDConnectProviderRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn tag_policy(&self, call: &C, input: TagPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn tag_role(&self, call: &C, input: TagRoleRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn tag_server_certificate(&self, call: &C, input: TagServerCertificateRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn tag_user(&self, call: &C, input: TagUserRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn untag_instance_profile(&self, call: &C, input: UntagInstanceProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn untag_open_id_connect_provider(&self, call: &C, input: UntagOpenIDConnectProviderRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn untag_policy(&self, call: &C, input: UntagPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn untag_role(&self, call: &C, input: UntagRoleRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn untag_server_certificate(&self, call: &C, input: UntagServerCertificateRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn untag_user(&self, call: &C, input: UntagUserRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_access_key(&self, call: &C, input: UpdateAccessKeyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn update_account_password_policy(&self, call: &C, input: UpdateAccountPasswordPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_assume_role_policy(&self, call: &C, input: UpdateAssumeRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_group(&self, call: &C, input: UpdateGroupRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn update_login_profile(&self, call: &C, input: UpdateLoginProfileRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn update_open_id_connect_provider_thumbprint(&self, call: &C, input: UpdateOpenIDConnectProviderThumbprintRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_role(&self, call: &C, input: UpdateRoleRequest) -> impl Future<Output = Result<UpdateRoleResponse, IamError>> + Send;
     fn update_role_description(&self, call: &C, input: UpdateRoleDescriptionRequest) -> impl Future<Output = Result<UpdateRoleDescriptionResponse, IamError>> + Send;
+    fn update_server_certificate(&self, call: &C, input: UpdateServerCertificateRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn update_user(&self, call: &C, input: UpdateUserRequest) -> impl Future<Output = Result<(), IamError>> + Send;
+    fn upload_server_certificate(&self, call: &C, input: UploadServerCertificateRequest) -> impl Future<Output = Result<UploadServerCertificateResponse, IamError>> + Send;
 }
 
 /// Reads the input, calls the handler's method for `operation` and writes its output.
@@ -95,44 +135,68 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), WireError> {
     match operation {
+        "AddClientIDToOpenIDConnectProvider" => { let output = Box::pin(handler.add_client_id_to_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "AddRoleToInstanceProfile" => { let output = Box::pin(handler.add_role_to_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "AddUserToGroup" => { let output = Box::pin(handler.add_user_to_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "AttachGroupPolicy" => { let output = Box::pin(handler.attach_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "AttachRolePolicy" => { let output = Box::pin(handler.attach_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "AttachUserPolicy" => { let output = Box::pin(handler.attach_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ChangePassword" => { let output = Box::pin(handler.change_password(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateAccessKey" => { let output = Box::pin(handler.create_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateAccountAlias" => { let output = Box::pin(handler.create_account_alias(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateGroup" => { let output = Box::pin(handler.create_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateInstanceProfile" => { let output = Box::pin(handler.create_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateLoginProfile" => { let output = Box::pin(handler.create_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateOpenIDConnectProvider" => { let output = Box::pin(handler.create_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreatePolicy" => { let output = Box::pin(handler.create_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreatePolicyVersion" => { let output = Box::pin(handler.create_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateRole" => { let output = Box::pin(handler.create_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateServiceLinkedRole" => { let output = Box::pin(handler.create_service_linked_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateUser" => { let output = Box::pin(handler.create_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteAccessKey" => { let output = Box::pin(handler.delete_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteAccountAlias" => { let output = Box::pin(handler.delete_account_alias(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteAccountPasswordPolicy" => { let output = Box::pin(handler.delete_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteGroup" => { let output = Box::pin(handler.delete_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteGroupPolicy" => { let output = Box::pin(handler.delete_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteInstanceProfile" => { let output = Box::pin(handler.delete_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteLoginProfile" => { let output = Box::pin(handler.delete_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteOpenIDConnectProvider" => { let output = Box::pin(handler.delete_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeletePolicy" => { let output = Box::pin(handler.delete_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeletePolicyVersion" => { let output = Box::pin(handler.delete_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRole" => { let output = Box::pin(handler.delete_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRolePermissionsBoundary" => { let output = Box::pin(handler.delete_role_permissions_boundary(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRolePolicy" => { let output = Box::pin(handler.delete_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteServerCertificate" => { let output = Box::pin(handler.delete_server_certificate(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteServiceLinkedRole" => { let output = Box::pin(handler.delete_service_linked_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteUser" => { let output = Box::pin(handler.delete_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteUserPermissionsBoundary" => { let output = Box::pin(handler.delete_user_permissions_boundary(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteUserPolicy" => { let output = Box::pin(handler.delete_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DetachGroupPolicy" => { let output = Box::pin(handler.detach_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DetachRolePolicy" => { let output = Box::pin(handler.detach_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DetachUserPolicy" => { let output = Box::pin(handler.detach_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GenerateCredentialReport" => { let output = Box::pin(handler.generate_credential_report(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAccessKeyLastUsed" => { let output = Box::pin(handler.get_access_key_last_used(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountAuthorizationDetails" => { let output = Box::pin(handler.get_account_authorization_details(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountPasswordPolicy" => { let output = Box::pin(handler.get_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountSummary" => { let output = Box::pin(handler.get_account_summary(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetContextKeysForCustomPolicy" => { let output = Box::pin(handler.get_context_keys_for_custom_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetContextKeysForPrincipalPolicy" => { let output = Box::pin(handler.get_context_keys_for_principal_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetCredentialReport" => { let output = Box::pin(handler.get_credential_report(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroup" => { let output = Box::pin(handler.get_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetGroupPolicy" => { let output = Box::pin(handler.get_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetInstanceProfile" => { let output = Box::pin(handler.get_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetLoginProfile" => { let output = Box::pin(handler.get_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetOpenIDConnectProvider" => { let output = Box::pin(handler.get_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetPolicy" => { let output = Box::pin(handler.get_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetPolicyVersion" => { let output = Box::pin(handler.get_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetRole" => { let output = Box::pin(handler.get_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetRolePolicy" => { let output = Box::pin(handler.get_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetServerCertificate" => { let output = Box::pin(handler.get_server_certificate(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetServiceLinkedRoleDeletionStatus" => { let output = Box::pin(handler.get_service_linked_role_deletion_status(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetUser" => { let output = Box::pin(handler.get_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetUserPolicy" => { let output = Box::pin(handler.get_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAccessKeys" => { let output = Box::pin(handler.list_access_keys(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListAccountAliases" => { let output = Box::pin(handler.list_account_aliases(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttachedGroupPolicies" => { let output = Box::pin(handler.list_attached_group_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttachedRolePolicies" => { let output = Box::pin(handler.list_attached_role_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttachedUserPolicies" => { let output = Box::pin(handler.list_attached_user_policies(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -143,12 +207,16 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "ListInstanceProfileTags" => { let output = Box::pin(handler.list_instance_profile_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListInstanceProfiles" => { let output = Box::pin(handler.list_instance_profiles(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListInstanceProfilesForRole" => { let output = Box::pin(handler.list_instance_profiles_for_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListOpenIDConnectProviderTags" => { let output = Box::pin(handler.list_open_id_connect_provider_tags(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListOpenIDConnectProviders" => { let output = Box::pin(handler.list_open_id_connect_providers(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListPolicies" => { let output = Box::pin(handler.list_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListPolicyTags" => { let output = Box::pin(handler.list_policy_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListPolicyVersions" => { let output = Box::pin(handler.list_policy_versions(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListRolePolicies" => { let output = Box::pin(handler.list_role_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListRoleTags" => { let output = Box::pin(handler.list_role_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListRoles" => { let output = Box::pin(handler.list_roles(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListServerCertificateTags" => { let output = Box::pin(handler.list_server_certificate_tags(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListServerCertificates" => { let output = Box::pin(handler.list_server_certificates(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListUserPolicies" => { let output = Box::pin(handler.list_user_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListUserTags" => { let output = Box::pin(handler.list_user_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListUsers" => { let output = Box::pin(handler.list_users(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -157,23 +225,35 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "PutRolePolicy" => { let output = Box::pin(handler.put_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutUserPermissionsBoundary" => { let output = Box::pin(handler.put_user_permissions_boundary(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutUserPolicy" => { let output = Box::pin(handler.put_user_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "RemoveClientIDFromOpenIDConnectProvider" => { let output = Box::pin(handler.remove_client_id_from_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "RemoveRoleFromInstanceProfile" => { let output = Box::pin(handler.remove_role_from_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
         "RemoveUserFromGroup" => { let output = Box::pin(handler.remove_user_from_group(call, exchange.read()?)).await?; exchange.write(&output); }
         "SetDefaultPolicyVersion" => { let output = Box::pin(handler.set_default_policy_version(call, exchange.read()?)).await?; exchange.write(&output); }
+        "SimulateCustomPolicy" => { let output = Box::pin(handler.simulate_custom_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "SimulatePrincipalPolicy" => { let output = Box::pin(handler.simulate_principal_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagInstanceProfile" => { let output = Box::pin(handler.tag_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "TagOpenIDConnectProvider" => { let output = Box::pin(handler.tag_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagPolicy" => { let output = Box::pin(handler.tag_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagRole" => { let output = Box::pin(handler.tag_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "TagServerCertificate" => { let output = Box::pin(handler.tag_server_certificate(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagUser" => { let output = Box::pin(handler.tag_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagInstanceProfile" => { let output = Box::pin(handler.untag_instance_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UntagOpenIDConnectProvider" => { let output = Box::pin(handler.untag_open_id_connect_provider(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagPolicy" => { let output = Box::pin(handler.untag_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagRole" => { let output = Box::pin(handler.untag_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UntagServerCertificate" => { let output = Box::pin(handler.untag_server_certificate(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagUser" => { let output = Box::pin(handler.untag_user(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateAccessKey" => { let output = Box::pin(handler.update_access_key(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateAccountPasswordPolicy" => { let output = Box::pin(handler.update_account_password_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateAssumeRolePolicy" => { let output = Box::pin(handler.update_assume_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateGroup" => { let output = Box::pin(handler.update_group(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateLoginProfile" => { let output = Box::pin(handler.update_login_profile(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateOpenIDConnectProviderThumbprint" => { let output = Box::pin(handler.update_open_id_connect_provider_thumbprint(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateRole" => { let output = Box::pin(handler.update_role(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateRoleDescription" => { let output = Box::pin(handler.update_role_description(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateServerCertificate" => { let output = Box::pin(handler.update_server_certificate(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateUser" => { let output = Box::pin(handler.update_user(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UploadServerCertificate" => { let output = Box::pin(handler.upload_server_certificate(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }
     Ok(())

@@ -29,6 +29,12 @@ pub struct AccessKeyMetadata {
 }
 
 #[derive(Clone, Default)]
+pub struct AddClientIDToOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub client_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct AddRoleToInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
     pub role_name: Option<String>,
@@ -71,6 +77,19 @@ pub struct AttachedPolicy {
 }
 
 #[derive(Clone, Default)]
+pub struct ChangePasswordRequest {
+    pub old_password: Option<String>,
+    pub new_password: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ContextEntry {
+    pub context_key_name: Option<String>,
+    pub context_key_values: Option<Vec<String>>,
+    pub context_key_type: Option<ContextKeyTypeEnum>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateAccessKeyRequest {
     pub user_name: Option<String>,
 }
@@ -78,6 +97,11 @@ pub struct CreateAccessKeyRequest {
 #[derive(Clone, Default)]
 pub struct CreateAccessKeyResponse {
     pub access_key: Option<AccessKey>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateAccountAliasRequest {
+    pub account_alias: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -101,6 +125,32 @@ pub struct CreateInstanceProfileRequest {
 #[derive(Clone, Default)]
 pub struct CreateInstanceProfileResponse {
     pub instance_profile: Option<InstanceProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateLoginProfileRequest {
+    pub user_name: Option<String>,
+    pub password: Option<String>,
+    pub password_reset_required: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateLoginProfileResponse {
+    pub login_profile: Option<LoginProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateOpenIDConnectProviderRequest {
+    pub url: Option<String>,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateOpenIDConnectProviderResponse {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 #[derive(Clone, Default)]
@@ -146,6 +196,18 @@ pub struct CreateRoleResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct CreateServiceLinkedRoleRequest {
+    pub aws_service_name: Option<String>,
+    pub description: Option<String>,
+    pub custom_suffix: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateServiceLinkedRoleResponse {
+    pub role: Option<Role>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateUserRequest {
     pub path: Option<String>,
     pub user_name: Option<String>,
@@ -165,6 +227,11 @@ pub struct DeleteAccessKeyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct DeleteAccountAliasRequest {
+    pub account_alias: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeleteGroupPolicyRequest {
     pub group_name: Option<String>,
     pub policy_name: Option<String>,
@@ -178,6 +245,16 @@ pub struct DeleteGroupRequest {
 #[derive(Clone, Default)]
 pub struct DeleteInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -208,6 +285,21 @@ pub struct DeleteRoleRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct DeleteServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteServiceLinkedRoleRequest {
+    pub role_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteServiceLinkedRoleResponse {
+    pub deletion_task_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeleteUserPermissionsBoundaryRequest {
     pub user_name: Option<String>,
 }
@@ -221,6 +313,12 @@ pub struct DeleteUserPolicyRequest {
 #[derive(Clone, Default)]
 pub struct DeleteUserRequest {
     pub user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeletionTaskFailureReasonType {
+    pub reason: Option<String>,
+    pub role_usage_list: Option<Vec<RoleUsageType>>,
 }
 
 #[derive(Clone, Default)]
@@ -242,6 +340,25 @@ pub struct DetachUserPolicyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct EvaluationResult {
+    pub eval_action_name: Option<String>,
+    pub eval_resource_name: Option<String>,
+    pub eval_decision: Option<PolicyEvaluationDecisionType>,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub organizations_decision_detail: Option<OrganizationsDecisionDetail>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub resource_specific_results: Option<Vec<ResourceSpecificResult>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GenerateCredentialReportResponse {
+    pub state: Option<ReportStateType>,
+    pub description: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetAccessKeyLastUsedRequest {
     pub access_key_id: Option<String>,
 }
@@ -250,6 +367,56 @@ pub struct GetAccessKeyLastUsedRequest {
 pub struct GetAccessKeyLastUsedResponse {
     pub user_name: Option<String>,
     pub access_key_last_used: Option<AccessKeyLastUsed>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountAuthorizationDetailsRequest {
+    pub filter: Option<Vec<EntityType>>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountAuthorizationDetailsResponse {
+    pub user_detail_list: Option<Vec<UserDetail>>,
+    pub group_detail_list: Option<Vec<GroupDetail>>,
+    pub role_detail_list: Option<Vec<RoleDetail>>,
+    pub policies: Option<Vec<ManagedPolicyDetail>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountPasswordPolicyResponse {
+    pub password_policy: Option<PasswordPolicy>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountSummaryResponse {
+    pub summary_map: Option<BTreeMap<String, i32>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetContextKeysForCustomPolicyRequest {
+    pub policy_input_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetContextKeysForPolicyResponse {
+    pub context_key_names: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetContextKeysForPrincipalPolicyRequest {
+    pub policy_source_arn: Option<String>,
+    pub policy_input_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetCredentialReportResponse {
+    pub content: Option<Blob>,
+    pub report_format: Option<ReportFormatType>,
+    pub generated_time: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -288,6 +455,30 @@ pub struct GetInstanceProfileRequest {
 #[derive(Clone, Default)]
 pub struct GetInstanceProfileResponse {
     pub instance_profile: Option<InstanceProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLoginProfileResponse {
+    pub login_profile: Option<LoginProfile>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetOpenIDConnectProviderResponse {
+    pub url: Option<String>,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub create_date: Option<Timestamp>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 #[derive(Clone, Default)]
@@ -335,6 +526,27 @@ pub struct GetRoleResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct GetServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServerCertificateResponse {
+    pub server_certificate: Option<ServerCertificate>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServiceLinkedRoleDeletionStatusRequest {
+    pub deletion_task_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetServiceLinkedRoleDeletionStatusResponse {
+    pub status: Option<DeletionTaskStatusType>,
+    pub reason: Option<DeletionTaskFailureReasonType>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetUserPolicyRequest {
     pub user_name: Option<String>,
     pub policy_name: Option<String>,
@@ -367,6 +579,24 @@ pub struct Group {
 }
 
 #[derive(Clone, Default)]
+pub struct GroupDetail {
+    pub path: Option<String>,
+    pub group_name: Option<String>,
+    pub group_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub group_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+}
+
+#[derive(Clone, Default)]
+pub struct InlinePolicyIdentifierType {
+    pub policy_name: Option<String>,
+    pub attachment_type: Option<AttachmentType>,
+    pub attachment_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct InstanceProfile {
     pub path: Option<String>,
     pub instance_profile_name: Option<String>,
@@ -387,6 +617,19 @@ pub struct ListAccessKeysRequest {
 #[derive(Clone, Default)]
 pub struct ListAccessKeysResponse {
     pub access_key_metadata: Option<Vec<AccessKeyMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListAccountAliasesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListAccountAliasesResponse {
+    pub account_aliases: Option<Vec<String>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
 }
@@ -540,6 +783,29 @@ pub struct ListInstanceProfilesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListOpenIDConnectProviderTagsRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListOpenIDConnectProviderTagsResponse {
+    pub tags: Option<Vec<Tag>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListOpenIDConnectProvidersRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct ListOpenIDConnectProvidersResponse {
+    pub open_id_connect_provider_list: Option<Vec<OpenIDConnectProviderListEntry>>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListPoliciesRequest {
     pub scope: Option<PolicyScopeType>,
     pub only_attached: Option<bool>,
@@ -627,6 +893,34 @@ pub struct ListRolesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListServerCertificateTagsRequest {
+    pub server_certificate_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServerCertificateTagsResponse {
+    pub tags: Option<Vec<Tag>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServerCertificatesRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServerCertificatesResponse {
+    pub server_certificate_metadata_list: Option<Vec<ServerCertificateMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListUserPoliciesRequest {
     pub user_name: Option<String>,
     pub marker: Option<String>,
@@ -669,6 +963,63 @@ pub struct ListUsersResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct LoginProfile {
+    pub user_name: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub password_reset_required: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct ManagedPolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_id: Option<String>,
+    pub arn: Option<String>,
+    pub path: Option<String>,
+    pub default_version_id: Option<String>,
+    pub attachment_count: Option<i32>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub is_attachable: Option<bool>,
+    pub description: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub update_date: Option<Timestamp>,
+    pub policy_version_list: Option<Vec<PolicyVersion>>,
+}
+
+#[derive(Clone, Default)]
+pub struct OpenIDConnectProviderListEntry {
+    pub arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct OrderedOrganizationPolicyType {
+    pub service_control_policy_input_list: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct OrganizationsDecisionDetail {
+    pub allowed_by_organizations: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct PasswordPolicy {
+    pub minimum_password_length: Option<i32>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub expire_passwords: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub hard_expiry: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct PermissionsBoundaryDecisionDetail {
+    pub allowed_by_permissions_boundary: Option<bool>,
+}
+
+#[derive(Clone, Default)]
 pub struct Policy {
     pub policy_name: Option<String>,
     pub policy_id: Option<String>,
@@ -685,9 +1036,22 @@ pub struct Policy {
 }
 
 #[derive(Clone, Default)]
+pub struct PolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_document: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct PolicyGroup {
     pub group_name: Option<String>,
     pub group_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct PolicyIdentifier {
+    pub policy_type: Option<PolicyIdentifierPolicyType>,
+    pub policy_arn: Option<String>,
+    pub inline_policy_identifier: Option<InlinePolicyIdentifierType>,
 }
 
 #[derive(Clone, Default)]
@@ -708,6 +1072,12 @@ pub struct PolicyVersion {
     pub version_id: Option<String>,
     pub is_default_version: Option<bool>,
     pub create_date: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct Position {
+    pub line: Option<i32>,
+    pub column: Option<i32>,
 }
 
 #[derive(Clone, Default)]
@@ -744,6 +1114,12 @@ pub struct PutUserPolicyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct RemoveClientIDFromOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub client_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct RemoveRoleFromInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
     pub role_name: Option<String>,
@@ -753,6 +1129,16 @@ pub struct RemoveRoleFromInstanceProfileRequest {
 pub struct RemoveUserFromGroupRequest {
     pub group_name: Option<String>,
     pub user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ResourceSpecificResult {
+    pub eval_resource_name: Option<String>,
+    pub eval_resource_decision: Option<PolicyEvaluationDecisionType>,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
 }
 
 #[derive(Clone, Default)]
@@ -772,9 +1158,49 @@ pub struct Role {
 }
 
 #[derive(Clone, Default)]
+pub struct RoleDetail {
+    pub path: Option<String>,
+    pub role_name: Option<String>,
+    pub role_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub assume_role_policy_document: Option<String>,
+    pub instance_profile_list: Option<Vec<InstanceProfile>>,
+    pub role_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub role_last_used: Option<RoleLastUsed>,
+}
+
+#[derive(Clone, Default)]
 pub struct RoleLastUsed {
     pub last_used_date: Option<Timestamp>,
     pub region: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct RoleUsageType {
+    pub region: Option<String>,
+    pub resources: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ServerCertificate {
+    pub server_certificate_metadata: Option<ServerCertificateMetadata>,
+    pub certificate_body: Option<String>,
+    pub certificate_chain: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ServerCertificateMetadata {
+    pub path: Option<String>,
+    pub server_certificate_name: Option<String>,
+    pub server_certificate_id: Option<String>,
+    pub arn: Option<String>,
+    pub upload_date: Option<Timestamp>,
+    pub expiration: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -784,9 +1210,57 @@ pub struct SetDefaultPolicyVersionRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct SimulateCustomPolicyRequest {
+    pub policy_input_list: Option<Vec<String>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    pub action_names: Option<Vec<String>>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct SimulatePolicyResponse {
+    pub evaluation_results: Option<Vec<EvaluationResult>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct SimulatePrincipalPolicyRequest {
+    pub policy_source_arn: Option<String>,
+    pub policy_input_list: Option<Vec<String>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    pub action_names: Option<Vec<String>>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct SourceRoleTemplate {
     pub template_arn: Option<String>,
     pub template_minor_version: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct Statement {
+    pub source_policy_id: Option<String>,
+    pub source_policy_type: Option<PolicySourceType>,
+    pub start_position: Option<Position>,
+    pub end_position: Option<Position>,
 }
 
 #[derive(Clone, Default)]
@@ -798,6 +1272,12 @@ pub struct Tag {
 #[derive(Clone, Default)]
 pub struct TagInstanceProfileRequest {
     pub instance_profile_name: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct TagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
     pub tags: Option<Vec<Tag>>,
 }
 
@@ -814,6 +1294,12 @@ pub struct TagRoleRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct TagServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
 pub struct TagUserRequest {
     pub user_name: Option<String>,
     pub tags: Option<Vec<Tag>>,
@@ -826,6 +1312,12 @@ pub struct UntagInstanceProfileRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct UntagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tag_keys: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
 pub struct UntagPolicyRequest {
     pub policy_arn: Option<String>,
     pub tag_keys: Option<Vec<String>>,
@@ -834,6 +1326,12 @@ pub struct UntagPolicyRequest {
 #[derive(Clone, Default)]
 pub struct UntagRoleRequest {
     pub role_name: Option<String>,
+    pub tag_keys: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct UntagServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
     pub tag_keys: Option<Vec<String>>,
 }
 
@@ -851,6 +1349,19 @@ pub struct UpdateAccessKeyRequest {
 }
 
 #[derive(Clone, Default)]
+pub struct UpdateAccountPasswordPolicyRequest {
+    pub minimum_password_length: Option<i32>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub hard_expiry: Option<bool>,
+}
+
+#[derive(Clone, Default)]
 pub struct UpdateAssumeRolePolicyRequest {
     pub role_name: Option<String>,
     pub policy_document: Option<String>,
@@ -861,6 +1372,19 @@ pub struct UpdateGroupRequest {
     pub group_name: Option<String>,
     pub new_path: Option<String>,
     pub new_group_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateLoginProfileRequest {
+    pub user_name: Option<String>,
+    pub password: Option<String>,
+    pub password_reset_required: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateOpenIDConnectProviderThumbprintRequest {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub thumbprint_list: Option<Vec<String>>,
 }
 
 #[derive(Clone, Default)]
@@ -886,10 +1410,33 @@ pub struct UpdateRoleResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct UpdateServerCertificateRequest {
+    pub server_certificate_name: Option<String>,
+    pub new_path: Option<String>,
+    pub new_server_certificate_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct UpdateUserRequest {
     pub user_name: Option<String>,
     pub new_path: Option<String>,
     pub new_user_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UploadServerCertificateRequest {
+    pub path: Option<String>,
+    pub server_certificate_name: Option<String>,
+    pub certificate_body: Option<String>,
+    pub private_key: Option<String>,
+    pub certificate_chain: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct UploadServerCertificateResponse {
+    pub server_certificate_metadata: Option<ServerCertificateMetadata>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 #[derive(Clone, Default)]
@@ -900,6 +1447,20 @@ pub struct User {
     pub arn: Option<String>,
     pub create_date: Option<Timestamp>,
     pub password_last_used: Option<Timestamp>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct UserDetail {
+    pub path: Option<String>,
+    pub user_name: Option<String>,
+    pub user_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub user_policy_list: Option<Vec<PolicyDetail>>,
+    pub group_list: Option<Vec<String>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
     pub tags: Option<Vec<Tag>>,
 }

@@ -93,6 +93,26 @@ impl Shape for AccountNotManagementOrDelegatedAdministratorException {
     }) }
 }
 
+static ACTION_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &ACTION_NAME_TYPE)));
+static ACTION_NAME_TYPE: Target = target(Kind::String).length(Some(3), Some(128));
+static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "AddClientIDToOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("ClientID", &CLIENT_ID_TYPE).required(),
+] };
+impl Shape for AddClientIDToOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.client_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.client_id,
+        _ => return None,
+    }) }
+}
+
 static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "AddRoleToInstanceProfileRequest", members: &[
     member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
     member("RoleName", &ROLE_NAME_TYPE).required(),
@@ -129,6 +149,7 @@ impl Shape for AddUserToGroupRequest {
     }) }
 }
 
+static ARN_LIST_TYPE: Target = target(Kind::List(&member("member", &ARN_TYPE)));
 static ATTACH_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "AttachGroupPolicyRequest", members: &[
     member("GroupName", &GROUP_NAME_TYPE).required(),
     member("PolicyArn", &ARN_TYPE).required(),
@@ -221,6 +242,9 @@ impl Shape for AttachedPolicy {
     }) }
 }
 
+static PATTERN_OF_ATTACHMENT_NAME: Pattern = Pattern::new("[\\w+=,.@-]+");
+static ATTACHMENT_NAME: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_ATTACHMENT_NAME);
+static ATTACHMENT_TYPE: Target = target(Kind::Enum(AttachmentType::NAMES));
 static CALLER_IS_NOT_MANAGEMENT_ACCOUNT_EXCEPTION_SCHEMA: Schema = Schema { name: "CallerIsNotManagementAccountException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -232,6 +256,24 @@ impl Shape for CallerIsNotManagementAccountException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static CHANGE_PASSWORD_REQUEST_SCHEMA: Schema = Schema { name: "ChangePasswordRequest", members: &[
+    member("OldPassword", &PASSWORD_TYPE).required(),
+    member("NewPassword", &PASSWORD_TYPE).required(),
+] };
+impl Shape for ChangePasswordRequest {
+    fn schema(&self) -> &'static Schema { &CHANGE_PASSWORD_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.old_password,
+        1 => &self.new_password,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.old_password,
+        1 => &mut self.new_password,
         _ => return None,
     }) }
 }
@@ -251,6 +293,33 @@ impl Shape for ConcurrentModificationException {
     }) }
 }
 
+static CONTEXT_ENTRY: Target = target(Kind::Structure(&CONTEXT_ENTRY_SCHEMA));
+static CONTEXT_ENTRY_SCHEMA: Schema = Schema { name: "ContextEntry", members: &[
+    member("ContextKeyName", &CONTEXT_KEY_NAME_TYPE),
+    member("ContextKeyValues", &CONTEXT_KEY_VALUE_LIST_TYPE),
+    member("ContextKeyType", &CONTEXT_KEY_TYPE_ENUM),
+] };
+impl Shape for ContextEntry {
+    fn schema(&self) -> &'static Schema { &CONTEXT_ENTRY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.context_key_name,
+        1 => &self.context_key_values,
+        2 => &self.context_key_type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.context_key_name,
+        1 => &mut self.context_key_values,
+        2 => &mut self.context_key_type,
+        _ => return None,
+    }) }
+}
+
+static CONTEXT_ENTRY_LIST_TYPE: Target = target(Kind::List(&member("member", &CONTEXT_ENTRY)));
+static CONTEXT_KEY_NAME_TYPE: Target = target(Kind::String).length(Some(5), Some(256));
+static CONTEXT_KEY_NAMES_RESULT_LIST_TYPE: Target = target(Kind::List(&member("member", &CONTEXT_KEY_NAME_TYPE)));
+static CONTEXT_KEY_TYPE_ENUM: Target = target(Kind::Enum(ContextKeyTypeEnum::NAMES));
+static CONTEXT_KEY_VALUE_LIST_TYPE: Target = target(Kind::List(&member("member", &scalar::STRING)));
 static CREATE_ACCESS_KEY_REQUEST_SCHEMA: Schema = Schema { name: "CreateAccessKeyRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE),
 ] };
@@ -277,6 +346,21 @@ impl Shape for CreateAccessKeyResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.access_key,
+        _ => return None,
+    }) }
+}
+
+static CREATE_ACCOUNT_ALIAS_REQUEST_SCHEMA: Schema = Schema { name: "CreateAccountAliasRequest", members: &[
+    member("AccountAlias", &ACCOUNT_ALIAS_TYPE).required(),
+] };
+impl Shape for CreateAccountAliasRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_ACCOUNT_ALIAS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account_alias,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account_alias,
         _ => return None,
     }) }
 }
@@ -346,6 +430,84 @@ impl Shape for CreateInstanceProfileResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static CREATE_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "CreateLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+    member("Password", &PASSWORD_TYPE),
+    member("PasswordResetRequired", &scalar::BOOLEAN),
+] };
+impl Shape for CreateLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.password,
+        2 => &self.password_reset_required,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.password,
+        2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
+static CREATE_LOGIN_PROFILE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateLoginProfileResponse", members: &[
+    member("LoginProfile", &LOGIN_PROFILE).required(),
+] };
+impl Shape for CreateLoginProfileResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_LOGIN_PROFILE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.login_profile,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.login_profile,
+        _ => return None,
+    }) }
+}
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "CreateOpenIDConnectProviderRequest", members: &[
+    member("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE).required(),
+    member("ClientIDList", &CLIENT_ID_LIST_TYPE),
+    member("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.url,
+        1 => &self.client_id_list,
+        2 => &self.thumbprint_list,
+        3 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.url,
+        1 => &mut self.client_id_list,
+        2 => &mut self.thumbprint_list,
+        3 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA: Schema = Schema { name: "CreateOpenIDConnectProviderResponse", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for CreateOpenIDConnectProviderResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.tags,
         _ => return None,
     }) }
 }
@@ -476,6 +638,42 @@ impl Shape for CreateRoleResponse {
     }) }
 }
 
+static CREATE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "CreateServiceLinkedRoleRequest", members: &[
+    member("AWSServiceName", &GROUP_NAME_TYPE).required(),
+    member("Description", &ROLE_DESCRIPTION_TYPE),
+    member("CustomSuffix", &CUSTOM_SUFFIX_TYPE),
+] };
+impl Shape for CreateServiceLinkedRoleRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.aws_service_name,
+        1 => &self.description,
+        2 => &self.custom_suffix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.aws_service_name,
+        1 => &mut self.description,
+        2 => &mut self.custom_suffix,
+        _ => return None,
+    }) }
+}
+
+static CREATE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateServiceLinkedRoleResponse", members: &[
+    member("Role", &ROLE),
+] };
+impl Shape for CreateServiceLinkedRoleResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role,
+        _ => return None,
+    }) }
+}
+
 static CREATE_USER_REQUEST_SCHEMA: Schema = Schema { name: "CreateUserRequest", members: &[
     member("Path", &PATH_TYPE),
     member("UserName", &USER_NAME_TYPE).required(),
@@ -578,6 +776,21 @@ impl Shape for DeleteAccessKeyRequest {
     }) }
 }
 
+static DELETE_ACCOUNT_ALIAS_REQUEST_SCHEMA: Schema = Schema { name: "DeleteAccountAliasRequest", members: &[
+    member("AccountAlias", &ACCOUNT_ALIAS_TYPE).required(),
+] };
+impl Shape for DeleteAccountAliasRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_ACCOUNT_ALIAS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account_alias,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account_alias,
+        _ => return None,
+    }) }
+}
+
 static DELETE_CONFLICT_EXCEPTION_SCHEMA: Schema = Schema { name: "DeleteConflictException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -637,6 +850,36 @@ impl Shape for DeleteInstanceProfileRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+] };
+impl Shape for DeleteLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "DeleteOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+] };
+impl Shape for DeleteOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
         _ => return None,
     }) }
 }
@@ -722,6 +965,51 @@ impl Shape for DeleteRoleRequest {
     }) }
 }
 
+static DELETE_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteServiceLinkedRoleRequest", members: &[
+    member("RoleName", &ROLE_NAME_TYPE).required(),
+] };
+impl Shape for DeleteServiceLinkedRoleRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_SERVICE_LINKED_ROLE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteServiceLinkedRoleResponse", members: &[
+    member("DeletionTaskId", &DELETION_TASK_ID_TYPE).required(),
+] };
+impl Shape for DeleteServiceLinkedRoleResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_SERVICE_LINKED_ROLE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.deletion_task_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.deletion_task_id,
+        _ => return None,
+    }) }
+}
+
 static DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteUserPermissionsBoundaryRequest", members: &[
     member("UserName", &USER_NAME_TYPE).required(),
 ] };
@@ -770,6 +1058,27 @@ impl Shape for DeleteUserRequest {
     }) }
 }
 
+static DELETION_TASK_FAILURE_REASON_TYPE: Target = target(Kind::Structure(&DELETION_TASK_FAILURE_REASON_TYPE_SCHEMA));
+static DELETION_TASK_FAILURE_REASON_TYPE_SCHEMA: Schema = Schema { name: "DeletionTaskFailureReasonType", members: &[
+    member("Reason", &REASON_TYPE),
+    member("RoleUsageList", &ROLE_USAGE_LIST_TYPE),
+] };
+impl Shape for DeletionTaskFailureReasonType {
+    fn schema(&self) -> &'static Schema { &DELETION_TASK_FAILURE_REASON_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.reason,
+        1 => &self.role_usage_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.reason,
+        1 => &mut self.role_usage_list,
+        _ => return None,
+    }) }
+}
+
+static DELETION_TASK_ID_TYPE: Target = target(Kind::String).length(Some(1), Some(1000));
+static DELETION_TASK_STATUS_TYPE: Target = target(Kind::Enum(DeletionTaskStatusType::NAMES));
 static DETACH_GROUP_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DetachGroupPolicyRequest", members: &[
     member("GroupName", &GROUP_NAME_TYPE).required(),
     member("PolicyArn", &ARN_TYPE).required(),
@@ -885,6 +1194,49 @@ impl Shape for EntityTemporarilyUnmodifiableException {
 }
 
 static ENTITY_TYPE: Target = target(Kind::Enum(EntityType::NAMES));
+static EVAL_DECISION_DETAILS_TYPE: Target = target(Kind::Map { key: &member("key", &EVAL_DECISION_SOURCE_TYPE), value: &member("value", &POLICY_EVALUATION_DECISION_TYPE) });
+static EVAL_DECISION_SOURCE_TYPE: Target = target(Kind::String).length(Some(3), Some(256));
+static EVALUATION_RESULT: Target = target(Kind::Structure(&EVALUATION_RESULT_SCHEMA));
+static EVALUATION_RESULT_SCHEMA: Schema = Schema { name: "EvaluationResult", members: &[
+    member("EvalActionName", &ACTION_NAME_TYPE).required(),
+    member("EvalResourceName", &RESOURCE_NAME_TYPE),
+    member("EvalDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+    member("MatchedStatements", &STATEMENT_LIST_TYPE),
+    member("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+    member("OrganizationsDecisionDetail", &ORGANIZATIONS_DECISION_DETAIL),
+    member("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+    member("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+    member("ResourceSpecificResults", &RESOURCE_SPECIFIC_RESULT_LIST_TYPE),
+] };
+impl Shape for EvaluationResult {
+    fn schema(&self) -> &'static Schema { &EVALUATION_RESULT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.eval_action_name,
+        1 => &self.eval_resource_name,
+        2 => &self.eval_decision,
+        3 => &self.matched_statements,
+        4 => &self.missing_context_values,
+        5 => &self.organizations_decision_detail,
+        6 => &self.permissions_boundary_decision_detail,
+        7 => &self.eval_decision_details,
+        8 => &self.resource_specific_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.eval_action_name,
+        1 => &mut self.eval_resource_name,
+        2 => &mut self.eval_decision,
+        3 => &mut self.matched_statements,
+        4 => &mut self.missing_context_values,
+        5 => &mut self.organizations_decision_detail,
+        6 => &mut self.permissions_boundary_decision_detail,
+        7 => &mut self.eval_decision_details,
+        8 => &mut self.resource_specific_results,
+        _ => return None,
+    }) }
+}
+
+static EVALUATION_RESULTS_LIST_TYPE: Target = target(Kind::List(&member("member", &EVALUATION_RESULT)));
 static FEATURE_DISABLED_EXCEPTION_SCHEMA: Schema = Schema { name: "FeatureDisabledException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -911,6 +1263,24 @@ impl Shape for FeatureEnabledException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static GENERATE_CREDENTIAL_REPORT_RESPONSE_SCHEMA: Schema = Schema { name: "GenerateCredentialReportResponse", members: &[
+    member("State", &REPORT_STATE_TYPE),
+    member("Description", &scalar::STRING),
+] };
+impl Shape for GenerateCredentialReportResponse {
+    fn schema(&self) -> &'static Schema { &GENERATE_CREDENTIAL_REPORT_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.state,
+        1 => &self.description,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.state,
+        1 => &mut self.description,
         _ => return None,
     }) }
 }
@@ -944,6 +1314,156 @@ impl Shape for GetAccessKeyLastUsedResponse {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.user_name,
         1 => &mut self.access_key_last_used,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_SCHEMA: Schema = Schema { name: "GetAccountAuthorizationDetailsRequest", members: &[
+    member("Filter", &ENTITY_LIST_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+    member("Marker", &MARKER_TYPE),
+] };
+impl Shape for GetAccountAuthorizationDetailsRequest {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.filter,
+        1 => &self.max_items,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.filter,
+        1 => &mut self.max_items,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountAuthorizationDetailsResponse", members: &[
+    member("UserDetailList", &USER_DETAIL_LIST_TYPE),
+    member("GroupDetailList", &GROUP_DETAIL_LIST_TYPE),
+    member("RoleDetailList", &ROLE_DETAIL_LIST_TYPE),
+    member("Policies", &MANAGED_POLICY_DETAIL_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for GetAccountAuthorizationDetailsResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_detail_list,
+        1 => &self.group_detail_list,
+        2 => &self.role_detail_list,
+        3 => &self.policies,
+        4 => &self.is_truncated,
+        5 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_detail_list,
+        1 => &mut self.group_detail_list,
+        2 => &mut self.role_detail_list,
+        3 => &mut self.policies,
+        4 => &mut self.is_truncated,
+        5 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountPasswordPolicyResponse", members: &[
+    member("PasswordPolicy", &PASSWORD_POLICY).required(),
+] };
+impl Shape for GetAccountPasswordPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.password_policy,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.password_policy,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_SUMMARY_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountSummaryResponse", members: &[
+    member("SummaryMap", &SUMMARY_MAP_TYPE),
+] };
+impl Shape for GetAccountSummaryResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_SUMMARY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.summary_map,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.summary_map,
+        _ => return None,
+    }) }
+}
+
+static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetContextKeysForCustomPolicyRequest", members: &[
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required(),
+] };
+impl Shape for GetContextKeysForCustomPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_input_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_input_list,
+        _ => return None,
+    }) }
+}
+
+static GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetContextKeysForPolicyResponse", members: &[
+    member("ContextKeyNames", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+] };
+impl Shape for GetContextKeysForPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.context_key_names,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.context_key_names,
+        _ => return None,
+    }) }
+}
+
+static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetContextKeysForPrincipalPolicyRequest", members: &[
+    member("PolicySourceArn", &ARN_TYPE).required(),
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+] };
+impl Shape for GetContextKeysForPrincipalPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_source_arn,
+        1 => &self.policy_input_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_source_arn,
+        1 => &mut self.policy_input_list,
+        _ => return None,
+    }) }
+}
+
+static GET_CREDENTIAL_REPORT_RESPONSE_SCHEMA: Schema = Schema { name: "GetCredentialReportResponse", members: &[
+    member("Content", &scalar::BLOB),
+    member("ReportFormat", &REPORT_FORMAT_TYPE),
+    member("GeneratedTime", &scalar::TIMESTAMP),
+] };
+impl Shape for GetCredentialReportResponse {
+    fn schema(&self) -> &'static Schema { &GET_CREDENTIAL_REPORT_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.content,
+        1 => &self.report_format,
+        2 => &self.generated_time,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.content,
+        1 => &mut self.report_format,
+        2 => &mut self.generated_time,
         _ => return None,
     }) }
 }
@@ -1058,6 +1578,78 @@ impl Shape for GetInstanceProfileResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.instance_profile,
+        _ => return None,
+    }) }
+}
+
+static GET_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "GetLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+] };
+impl Shape for GetLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &GET_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        _ => return None,
+    }) }
+}
+
+static GET_LOGIN_PROFILE_RESPONSE_SCHEMA: Schema = Schema { name: "GetLoginProfileResponse", members: &[
+    member("LoginProfile", &LOGIN_PROFILE).required(),
+] };
+impl Shape for GetLoginProfileResponse {
+    fn schema(&self) -> &'static Schema { &GET_LOGIN_PROFILE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.login_profile,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.login_profile,
+        _ => return None,
+    }) }
+}
+
+static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "GetOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+] };
+impl Shape for GetOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        _ => return None,
+    }) }
+}
+
+static GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA: Schema = Schema { name: "GetOpenIDConnectProviderResponse", members: &[
+    member("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE),
+    member("ClientIDList", &CLIENT_ID_LIST_TYPE),
+    member("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for GetOpenIDConnectProviderResponse {
+    fn schema(&self) -> &'static Schema { &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.url,
+        1 => &self.client_id_list,
+        2 => &self.thumbprint_list,
+        3 => &self.create_date,
+        4 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.url,
+        1 => &mut self.client_id_list,
+        2 => &mut self.thumbprint_list,
+        3 => &mut self.create_date,
+        4 => &mut self.tags,
         _ => return None,
     }) }
 }
@@ -1194,6 +1786,69 @@ impl Shape for GetRoleResponse {
     }) }
 }
 
+static GET_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "GetServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+] };
+impl Shape for GetServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &GET_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVER_CERTIFICATE_RESPONSE_SCHEMA: Schema = Schema { name: "GetServerCertificateResponse", members: &[
+    member("ServerCertificate", &SERVER_CERTIFICATE).required(),
+] };
+impl Shape for GetServerCertificateResponse {
+    fn schema(&self) -> &'static Schema { &GET_SERVER_CERTIFICATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_SCHEMA: Schema = Schema { name: "GetServiceLinkedRoleDeletionStatusRequest", members: &[
+    member("DeletionTaskId", &DELETION_TASK_ID_TYPE).required(),
+] };
+impl Shape for GetServiceLinkedRoleDeletionStatusRequest {
+    fn schema(&self) -> &'static Schema { &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.deletion_task_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.deletion_task_id,
+        _ => return None,
+    }) }
+}
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_SCHEMA: Schema = Schema { name: "GetServiceLinkedRoleDeletionStatusResponse", members: &[
+    member("Status", &DELETION_TASK_STATUS_TYPE).required(),
+    member("Reason", &DELETION_TASK_FAILURE_REASON_TYPE),
+] };
+impl Shape for GetServiceLinkedRoleDeletionStatusResponse {
+    fn schema(&self) -> &'static Schema { &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.status,
+        1 => &self.reason,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.status,
+        1 => &mut self.reason,
+        _ => return None,
+    }) }
+}
+
 static GET_USER_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetUserPolicyRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE).required(),
     member("PolicyName", &POLICY_NAME_TYPE).required(),
@@ -1287,6 +1942,62 @@ impl Shape for Group {
         2 => &mut self.group_id,
         3 => &mut self.arn,
         4 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static GROUP_DETAIL: Target = target(Kind::Structure(&GROUP_DETAIL_SCHEMA));
+static GROUP_DETAIL_SCHEMA: Schema = Schema { name: "GroupDetail", members: &[
+    member("Path", &PATH_TYPE),
+    member("GroupName", &GROUP_NAME_TYPE),
+    member("GroupId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("GroupPolicyList", &POLICY_DETAIL_LIST_TYPE),
+    member("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+] };
+impl Shape for GroupDetail {
+    fn schema(&self) -> &'static Schema { &GROUP_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.group_name,
+        2 => &self.group_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.group_policy_list,
+        6 => &self.attached_managed_policies,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.group_name,
+        2 => &mut self.group_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.group_policy_list,
+        6 => &mut self.attached_managed_policies,
+        _ => return None,
+    }) }
+}
+
+static INLINE_POLICY_IDENTIFIER_TYPE: Target = target(Kind::Structure(&INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA));
+static INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA: Schema = Schema { name: "InlinePolicyIdentifierType", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE).required(),
+    member("AttachmentType", &ATTACHMENT_TYPE).required(),
+    member("AttachmentName", &ATTACHMENT_NAME).required(),
+] };
+impl Shape for InlinePolicyIdentifierType {
+    fn schema(&self) -> &'static Schema { &INLINE_POLICY_IDENTIFIER_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.attachment_type,
+        2 => &self.attachment_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.attachment_type,
+        2 => &mut self.attachment_name,
         _ => return None,
     }) }
 }
@@ -1466,6 +2177,45 @@ impl Shape for ListAccessKeysResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.access_key_metadata,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_ACCOUNT_ALIASES_REQUEST_SCHEMA: Schema = Schema { name: "ListAccountAliasesRequest", members: &[
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListAccountAliasesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_ACCOUNT_ALIASES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.marker,
+        1 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.marker,
+        1 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_ACCOUNT_ALIASES_RESPONSE_SCHEMA: Schema = Schema { name: "ListAccountAliasesResponse", members: &[
+    member("AccountAliases", &ACCOUNT_ALIAS_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListAccountAliasesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_ACCOUNT_ALIASES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.account_aliases,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.account_aliases,
         1 => &mut self.is_truncated,
         2 => &mut self.marker,
         _ => return None,
@@ -1916,6 +2666,70 @@ impl Shape for ListInstanceProfilesResponse {
     }) }
 }
 
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProviderTagsRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListOpenIDConnectProviderTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProviderTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListOpenIDConnectProviderTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProvidersRequest", members: &[] };
+impl Shape for ListOpenIDConnectProvidersRequest {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProvidersResponse", members: &[
+    member("OpenIDConnectProviderList", &OPEN_ID_CONNECT_PROVIDER_LIST_TYPE),
+] };
+impl Shape for ListOpenIDConnectProvidersResponse {
+    fn schema(&self) -> &'static Schema { &LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_list,
+        _ => return None,
+    }) }
+}
+
 static LIST_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListPoliciesRequest", members: &[
     member("Scope", &POLICY_SCOPE_TYPE),
     member("OnlyAttached", &scalar::BOOLEAN),
@@ -2177,6 +2991,90 @@ impl Shape for ListRolesResponse {
     }) }
 }
 
+static LIST_SERVER_CERTIFICATE_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListServerCertificateTagsRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListServerCertificateTagsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATE_TAGS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVER_CERTIFICATE_TAGS_RESPONSE_SCHEMA: Schema = Schema { name: "ListServerCertificateTagsResponse", members: &[
+    member("Tags", &TAG_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListServerCertificateTagsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATE_TAGS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tags,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tags,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVER_CERTIFICATES_REQUEST_SCHEMA: Schema = Schema { name: "ListServerCertificatesRequest", members: &[
+    member("PathPrefix", &PATH_PREFIX_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListServerCertificatesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path_prefix,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path_prefix,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVER_CERTIFICATES_RESPONSE_SCHEMA: Schema = Schema { name: "ListServerCertificatesResponse", members: &[
+    member("ServerCertificateMetadataList", &SERVER_CERTIFICATE_METADATA_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListServerCertificatesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SERVER_CERTIFICATES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_metadata_list,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_metadata_list,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
 static LIST_USER_POLICIES_REQUEST_SCHEMA: Schema = Schema { name: "ListUserPoliciesRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE).required(),
     member("Marker", &MARKER_TYPE),
@@ -2303,6 +3201,28 @@ impl Shape for ListUsersResponse {
     }) }
 }
 
+static LOGIN_PROFILE: Target = target(Kind::Structure(&LOGIN_PROFILE_SCHEMA));
+static LOGIN_PROFILE_SCHEMA: Schema = Schema { name: "LoginProfile", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+    member("PasswordResetRequired", &scalar::BOOLEAN),
+] };
+impl Shape for LoginProfile {
+    fn schema(&self) -> &'static Schema { &LOGIN_PROFILE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.create_date,
+        2 => &self.password_reset_required,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.create_date,
+        2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
 static MALFORMED_CERTIFICATE_EXCEPTION_SCHEMA: Schema = Schema { name: "MalformedCertificateException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2333,6 +3253,56 @@ impl Shape for MalformedPolicyDocumentException {
     }) }
 }
 
+static MANAGED_POLICY_DETAIL: Target = target(Kind::Structure(&MANAGED_POLICY_DETAIL_SCHEMA));
+static MANAGED_POLICY_DETAIL_SCHEMA: Schema = Schema { name: "ManagedPolicyDetail", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE),
+    member("PolicyId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("Path", &POLICY_PATH_TYPE),
+    member("DefaultVersionId", &POLICY_VERSION_ID_TYPE),
+    member("AttachmentCount", &scalar::INTEGER),
+    member("PermissionsBoundaryUsageCount", &scalar::INTEGER),
+    member("IsAttachable", &scalar::BOOLEAN),
+    member("Description", &POLICY_DESCRIPTION_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("UpdateDate", &scalar::TIMESTAMP),
+    member("PolicyVersionList", &POLICY_DOCUMENT_VERSION_LIST_TYPE),
+] };
+impl Shape for ManagedPolicyDetail {
+    fn schema(&self) -> &'static Schema { &MANAGED_POLICY_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.policy_id,
+        2 => &self.arn,
+        3 => &self.path,
+        4 => &self.default_version_id,
+        5 => &self.attachment_count,
+        6 => &self.permissions_boundary_usage_count,
+        7 => &self.is_attachable,
+        8 => &self.description,
+        9 => &self.create_date,
+        10 => &self.update_date,
+        11 => &self.policy_version_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.policy_id,
+        2 => &mut self.arn,
+        3 => &mut self.path,
+        4 => &mut self.default_version_id,
+        5 => &mut self.attachment_count,
+        6 => &mut self.permissions_boundary_usage_count,
+        7 => &mut self.is_attachable,
+        8 => &mut self.description,
+        9 => &mut self.create_date,
+        10 => &mut self.update_date,
+        11 => &mut self.policy_version_list,
+        _ => return None,
+    }) }
+}
+
+static MANAGED_POLICY_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &MANAGED_POLICY_DETAIL)));
 static NAME_CONFLICT_EXCEPTION_SCHEMA: Schema = Schema { name: "NameConflictException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2363,6 +3333,24 @@ impl Shape for NoSuchEntityException {
     }) }
 }
 
+static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY: Target = target(Kind::Structure(&OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_SCHEMA));
+static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_SCHEMA: Schema = Schema { name: "OpenIDConnectProviderListEntry", members: &[
+    member("Arn", &ARN_TYPE),
+] };
+impl Shape for OpenIDConnectProviderListEntry {
+    fn schema(&self) -> &'static Schema { &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.arn,
+        _ => return None,
+    }) }
+}
+
+static OPEN_ID_CONNECT_PROVIDER_LIST_TYPE: Target = target(Kind::List(&member("member", &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY)));
+static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Target = target(Kind::String).length(Some(1), Some(255));
 static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_SCHEMA: Schema = Schema { name: "OpenIdIdpCommunicationErrorException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2374,6 +3362,22 @@ impl Shape for OpenIdIdpCommunicationErrorException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static ORDERED_ORGANIZATION_POLICY_TYPE: Target = target(Kind::Structure(&ORDERED_ORGANIZATION_POLICY_TYPE_SCHEMA));
+static ORDERED_ORGANIZATION_POLICY_TYPE_SCHEMA: Schema = Schema { name: "OrderedOrganizationPolicyType", members: &[
+    member("ServiceControlPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+] };
+impl Shape for OrderedOrganizationPolicyType {
+    fn schema(&self) -> &'static Schema { &ORDERED_ORGANIZATION_POLICY_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.service_control_policy_input_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.service_control_policy_input_list,
         _ => return None,
     }) }
 }
@@ -2408,6 +3412,66 @@ impl Shape for OrganizationNotInAllFeaturesModeException {
     }) }
 }
 
+static ORGANIZATION_POLICY_LIST_TYPE: Target = target(Kind::List(&member("member", &ORDERED_ORGANIZATION_POLICY_TYPE))).length(None, Some(7));
+static ORGANIZATIONS_DECISION_DETAIL: Target = target(Kind::Structure(&ORGANIZATIONS_DECISION_DETAIL_SCHEMA));
+static ORGANIZATIONS_DECISION_DETAIL_SCHEMA: Schema = Schema { name: "OrganizationsDecisionDetail", members: &[
+    member("AllowedByOrganizations", &scalar::BOOLEAN),
+] };
+impl Shape for OrganizationsDecisionDetail {
+    fn schema(&self) -> &'static Schema { &ORGANIZATIONS_DECISION_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.allowed_by_organizations,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.allowed_by_organizations,
+        _ => return None,
+    }) }
+}
+
+static PASSWORD_POLICY: Target = target(Kind::Structure(&PASSWORD_POLICY_SCHEMA));
+static PASSWORD_POLICY_SCHEMA: Schema = Schema { name: "PasswordPolicy", members: &[
+    member("MinimumPasswordLength", &MINIMUM_PASSWORD_LENGTH_TYPE),
+    member("RequireSymbols", &scalar::BOOLEAN),
+    member("RequireNumbers", &scalar::BOOLEAN),
+    member("RequireUppercaseCharacters", &scalar::BOOLEAN),
+    member("RequireLowercaseCharacters", &scalar::BOOLEAN),
+    member("AllowUsersToChangePassword", &scalar::BOOLEAN),
+    member("ExpirePasswords", &scalar::BOOLEAN),
+    member("MaxPasswordAge", &MAX_PASSWORD_AGE_TYPE),
+    member("PasswordReusePrevention", &PASSWORD_REUSE_PREVENTION_TYPE),
+    member("HardExpiry", &scalar::BOOLEAN),
+] };
+impl Shape for PasswordPolicy {
+    fn schema(&self) -> &'static Schema { &PASSWORD_POLICY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.minimum_password_length,
+        1 => &self.require_symbols,
+        2 => &self.require_numbers,
+        3 => &self.require_uppercase_characters,
+        4 => &self.require_lowercase_characters,
+        5 => &self.allow_users_to_change_password,
+        6 => &self.expire_passwords,
+        7 => &self.max_password_age,
+        8 => &self.password_reuse_prevention,
+        9 => &self.hard_expiry,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.minimum_password_length,
+        1 => &mut self.require_symbols,
+        2 => &mut self.require_numbers,
+        3 => &mut self.require_uppercase_characters,
+        4 => &mut self.require_lowercase_characters,
+        5 => &mut self.allow_users_to_change_password,
+        6 => &mut self.expire_passwords,
+        7 => &mut self.max_password_age,
+        8 => &mut self.password_reuse_prevention,
+        9 => &mut self.hard_expiry,
+        _ => return None,
+    }) }
+}
+
 static PASSWORD_POLICY_VIOLATION_EXCEPTION_SCHEMA: Schema = Schema { name: "PasswordPolicyViolationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2424,6 +3488,22 @@ impl Shape for PasswordPolicyViolationException {
 }
 
 static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Target = target(Kind::Enum(PermissionsBoundaryAttachmentType::NAMES));
+static PERMISSIONS_BOUNDARY_DECISION_DETAIL: Target = target(Kind::Structure(&PERMISSIONS_BOUNDARY_DECISION_DETAIL_SCHEMA));
+static PERMISSIONS_BOUNDARY_DECISION_DETAIL_SCHEMA: Schema = Schema { name: "PermissionsBoundaryDecisionDetail", members: &[
+    member("AllowedByPermissionsBoundary", &scalar::BOOLEAN),
+] };
+impl Shape for PermissionsBoundaryDecisionDetail {
+    fn schema(&self) -> &'static Schema { &PERMISSIONS_BOUNDARY_DECISION_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.allowed_by_permissions_boundary,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.allowed_by_permissions_boundary,
+        _ => return None,
+    }) }
+}
+
 static POLICY: Target = target(Kind::Structure(&POLICY_SCHEMA));
 static POLICY_SCHEMA: Schema = Schema { name: "Policy", members: &[
     member("PolicyName", &POLICY_NAME_TYPE),
@@ -2473,6 +3553,26 @@ impl Shape for Policy {
     }) }
 }
 
+static POLICY_DETAIL: Target = target(Kind::Structure(&POLICY_DETAIL_SCHEMA));
+static POLICY_DETAIL_SCHEMA: Schema = Schema { name: "PolicyDetail", members: &[
+    member("PolicyName", &POLICY_NAME_TYPE),
+    member("PolicyDocument", &POLICY_DOCUMENT_TYPE),
+] };
+impl Shape for PolicyDetail {
+    fn schema(&self) -> &'static Schema { &POLICY_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_name,
+        1 => &self.policy_document,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_name,
+        1 => &mut self.policy_document,
+        _ => return None,
+    }) }
+}
+
+static POLICY_EVALUATION_DECISION_TYPE: Target = target(Kind::Enum(PolicyEvaluationDecisionType::NAMES));
 static POLICY_EVALUATION_EXCEPTION_SCHEMA: Schema = Schema { name: "PolicyEvaluationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2488,6 +3588,7 @@ impl Shape for PolicyEvaluationException {
     }) }
 }
 
+static POLICY_EXCLUSIONS_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_IDENTIFIER))).length(None, Some(256));
 static POLICY_GROUP: Target = target(Kind::Structure(&POLICY_GROUP_SCHEMA));
 static POLICY_GROUP_SCHEMA: Schema = Schema { name: "PolicyGroup", members: &[
     member("GroupName", &GROUP_NAME_TYPE),
@@ -2508,6 +3609,29 @@ impl Shape for PolicyGroup {
 }
 
 static POLICY_GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_GROUP)));
+static POLICY_IDENTIFIER: Target = target(Kind::Structure(&POLICY_IDENTIFIER_SCHEMA));
+static POLICY_IDENTIFIER_SCHEMA: Schema = Schema { name: "PolicyIdentifier", members: &[
+    member("PolicyType", &POLICY_IDENTIFIER_POLICY_TYPE),
+    member("PolicyArn", &ARN_TYPE),
+    member("InlinePolicyIdentifier", &INLINE_POLICY_IDENTIFIER_TYPE),
+] };
+impl Shape for PolicyIdentifier {
+    fn schema(&self) -> &'static Schema { &POLICY_IDENTIFIER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_type,
+        1 => &self.policy_arn,
+        2 => &self.inline_policy_identifier,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_type,
+        1 => &mut self.policy_arn,
+        2 => &mut self.inline_policy_identifier,
+        _ => return None,
+    }) }
+}
+
+static POLICY_IDENTIFIER_POLICY_TYPE: Target = target(Kind::Enum(PolicyIdentifierPolicyType::NAMES));
 static POLICY_NOT_ATTACHABLE_EXCEPTION_SCHEMA: Schema = Schema { name: "PolicyNotAttachableException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2543,6 +3667,7 @@ impl Shape for PolicyRole {
 }
 
 static POLICY_ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_ROLE)));
+static POLICY_SOURCE_TYPE: Target = target(Kind::Enum(PolicySourceType::NAMES));
 static POLICY_USAGE_TYPE: Target = target(Kind::Enum(PolicyUsageType::NAMES));
 static POLICY_USER: Target = target(Kind::Structure(&POLICY_USER_SCHEMA));
 static POLICY_USER_SCHEMA: Schema = Schema { name: "PolicyUser", members: &[
@@ -2585,6 +3710,25 @@ impl Shape for PolicyVersion {
         1 => &mut self.version_id,
         2 => &mut self.is_default_version,
         3 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static POSITION: Target = target(Kind::Structure(&POSITION_SCHEMA));
+static POSITION_SCHEMA: Schema = Schema { name: "Position", members: &[
+    member("Line", &scalar::INTEGER),
+    member("Column", &scalar::INTEGER),
+] };
+impl Shape for Position {
+    fn schema(&self) -> &'static Schema { &POSITION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.line,
+        1 => &self.column,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.line,
+        1 => &mut self.column,
         _ => return None,
     }) }
 }
@@ -2688,6 +3832,26 @@ impl Shape for PutUserPolicyRequest {
     }) }
 }
 
+static REASON_TYPE: Target = target(Kind::String).length(None, Some(1000));
+static REGION_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(100));
+static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "RemoveClientIDFromOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("ClientID", &CLIENT_ID_TYPE).required(),
+] };
+impl Shape for RemoveClientIDFromOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.client_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.client_id,
+        _ => return None,
+    }) }
+}
+
 static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "RemoveRoleFromInstanceProfileRequest", members: &[
     member("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
     member("RoleName", &ROLE_NAME_TYPE).required(),
@@ -2724,6 +3888,7 @@ impl Shape for RemoveUserFromGroupRequest {
     }) }
 }
 
+static REPORT_FORMAT_TYPE: Target = target(Kind::Enum(ReportFormatType::NAMES));
 static REPORT_GENERATION_LIMIT_EXCEEDED_EXCEPTION_SCHEMA: Schema = Schema { name: "ReportGenerationLimitExceededException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2739,6 +3904,42 @@ impl Shape for ReportGenerationLimitExceededException {
     }) }
 }
 
+static REPORT_STATE_TYPE: Target = target(Kind::Enum(ReportStateType::NAMES));
+static RESOURCE_HANDLING_OPTION_TYPE: Target = target(Kind::String).length(Some(1), Some(64));
+static RESOURCE_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &RESOURCE_NAME_TYPE)));
+static RESOURCE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(2048));
+static RESOURCE_SPECIFIC_RESULT: Target = target(Kind::Structure(&RESOURCE_SPECIFIC_RESULT_SCHEMA));
+static RESOURCE_SPECIFIC_RESULT_SCHEMA: Schema = Schema { name: "ResourceSpecificResult", members: &[
+    member("EvalResourceName", &RESOURCE_NAME_TYPE).required(),
+    member("EvalResourceDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+    member("MatchedStatements", &STATEMENT_LIST_TYPE),
+    member("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+    member("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+    member("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+] };
+impl Shape for ResourceSpecificResult {
+    fn schema(&self) -> &'static Schema { &RESOURCE_SPECIFIC_RESULT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.eval_resource_name,
+        1 => &self.eval_resource_decision,
+        2 => &self.matched_statements,
+        3 => &self.missing_context_values,
+        4 => &self.eval_decision_details,
+        5 => &self.permissions_boundary_decision_detail,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.eval_resource_name,
+        1 => &mut self.eval_resource_decision,
+        2 => &mut self.matched_statements,
+        3 => &mut self.missing_context_values,
+        4 => &mut self.eval_decision_details,
+        5 => &mut self.permissions_boundary_decision_detail,
+        _ => return None,
+    }) }
+}
+
+static RESOURCE_SPECIFIC_RESULT_LIST_TYPE: Target = target(Kind::List(&member("member", &RESOURCE_SPECIFIC_RESULT)));
 static ROLE: Target = target(Kind::Structure(&ROLE_SCHEMA));
 static ROLE_SCHEMA: Schema = Schema { name: "Role", members: &[
     member("Path", &PATH_TYPE).required(),
@@ -2788,6 +3989,55 @@ impl Shape for Role {
     }) }
 }
 
+static ROLE_DETAIL: Target = target(Kind::Structure(&ROLE_DETAIL_SCHEMA));
+static ROLE_DETAIL_SCHEMA: Schema = Schema { name: "RoleDetail", members: &[
+    member("Path", &PATH_TYPE),
+    member("RoleName", &ROLE_NAME_TYPE),
+    member("RoleId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("AssumeRolePolicyDocument", &POLICY_DOCUMENT_TYPE),
+    member("InstanceProfileList", &INSTANCE_PROFILE_LIST_TYPE),
+    member("RolePolicyList", &POLICY_DETAIL_LIST_TYPE),
+    member("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+    member("Tags", &TAG_LIST_TYPE),
+    member("RoleLastUsed", &ROLE_LAST_USED),
+] };
+impl Shape for RoleDetail {
+    fn schema(&self) -> &'static Schema { &ROLE_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.role_name,
+        2 => &self.role_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.assume_role_policy_document,
+        6 => &self.instance_profile_list,
+        7 => &self.role_policy_list,
+        8 => &self.attached_managed_policies,
+        9 => &self.permissions_boundary,
+        10 => &self.tags,
+        11 => &self.role_last_used,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.role_name,
+        2 => &mut self.role_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.assume_role_policy_document,
+        6 => &mut self.instance_profile_list,
+        7 => &mut self.role_policy_list,
+        8 => &mut self.attached_managed_policies,
+        9 => &mut self.permissions_boundary,
+        10 => &mut self.tags,
+        11 => &mut self.role_last_used,
+        _ => return None,
+    }) }
+}
+
 static ROLE_LAST_USED: Target = target(Kind::Structure(&ROLE_LAST_USED_SCHEMA));
 static ROLE_LAST_USED_SCHEMA: Schema = Schema { name: "RoleLastUsed", members: &[
     member("LastUsedDate", &scalar::TIMESTAMP),
@@ -2833,6 +4083,82 @@ impl Shape for RoleTemplateDisabledException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static ROLE_USAGE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE_USAGE_TYPE)));
+static ROLE_USAGE_TYPE: Target = target(Kind::Structure(&ROLE_USAGE_TYPE_SCHEMA));
+static ROLE_USAGE_TYPE_SCHEMA: Schema = Schema { name: "RoleUsageType", members: &[
+    member("Region", &REGION_NAME_TYPE),
+    member("Resources", &ARN_LIST_TYPE),
+] };
+impl Shape for RoleUsageType {
+    fn schema(&self) -> &'static Schema { &ROLE_USAGE_TYPE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.region,
+        1 => &self.resources,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.region,
+        1 => &mut self.resources,
+        _ => return None,
+    }) }
+}
+
+static SERVER_CERTIFICATE: Target = target(Kind::Structure(&SERVER_CERTIFICATE_SCHEMA));
+static SERVER_CERTIFICATE_SCHEMA: Schema = Schema { name: "ServerCertificate", members: &[
+    member("ServerCertificateMetadata", &SERVER_CERTIFICATE_METADATA).required(),
+    member("CertificateBody", &CERTIFICATE_BODY_TYPE).required(),
+    member("CertificateChain", &CERTIFICATE_CHAIN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for ServerCertificate {
+    fn schema(&self) -> &'static Schema { &SERVER_CERTIFICATE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_metadata,
+        1 => &self.certificate_body,
+        2 => &self.certificate_chain,
+        3 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_metadata,
+        1 => &mut self.certificate_body,
+        2 => &mut self.certificate_chain,
+        3 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static SERVER_CERTIFICATE_METADATA: Target = target(Kind::Structure(&SERVER_CERTIFICATE_METADATA_SCHEMA));
+static SERVER_CERTIFICATE_METADATA_SCHEMA: Schema = Schema { name: "ServerCertificateMetadata", members: &[
+    member("Path", &PATH_TYPE).required(),
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("ServerCertificateId", &ID_TYPE).required(),
+    member("Arn", &ARN_TYPE).required(),
+    member("UploadDate", &scalar::TIMESTAMP),
+    member("Expiration", &scalar::TIMESTAMP),
+] };
+impl Shape for ServerCertificateMetadata {
+    fn schema(&self) -> &'static Schema { &SERVER_CERTIFICATE_METADATA_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.server_certificate_name,
+        2 => &self.server_certificate_id,
+        3 => &self.arn,
+        4 => &self.upload_date,
+        5 => &self.expiration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.server_certificate_name,
+        2 => &mut self.server_certificate_id,
+        3 => &mut self.arn,
+        4 => &mut self.upload_date,
+        5 => &mut self.expiration,
         _ => return None,
     }) }
 }
@@ -2900,6 +4226,127 @@ impl Shape for SetDefaultPolicyVersionRequest {
     }) }
 }
 
+static SIMULATE_CUSTOM_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "SimulateCustomPolicyRequest", members: &[
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required(),
+    member("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+    member("OrderedOrganizationPolicyInputList", &ORGANIZATION_POLICY_LIST_TYPE),
+    member("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+    member("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+    member("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+    member("ResourceOwner", &RESOURCE_NAME_TYPE),
+    member("CallerArn", &RESOURCE_NAME_TYPE),
+    member("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+    member("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+    member("Marker", &MARKER_TYPE),
+] };
+impl Shape for SimulateCustomPolicyRequest {
+    fn schema(&self) -> &'static Schema { &SIMULATE_CUSTOM_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_input_list,
+        1 => &self.permissions_boundary_policy_input_list,
+        2 => &self.ordered_organization_policy_input_list,
+        3 => &self.action_names,
+        4 => &self.resource_arns,
+        5 => &self.resource_policy,
+        6 => &self.resource_owner,
+        7 => &self.caller_arn,
+        8 => &self.context_entries,
+        9 => &self.resource_handling_option,
+        10 => &self.max_items,
+        11 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_input_list,
+        1 => &mut self.permissions_boundary_policy_input_list,
+        2 => &mut self.ordered_organization_policy_input_list,
+        3 => &mut self.action_names,
+        4 => &mut self.resource_arns,
+        5 => &mut self.resource_policy,
+        6 => &mut self.resource_owner,
+        7 => &mut self.caller_arn,
+        8 => &mut self.context_entries,
+        9 => &mut self.resource_handling_option,
+        10 => &mut self.max_items,
+        11 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static SIMULATE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "SimulatePolicyResponse", members: &[
+    member("EvaluationResults", &EVALUATION_RESULTS_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for SimulatePolicyResponse {
+    fn schema(&self) -> &'static Schema { &SIMULATE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.evaluation_results,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.evaluation_results,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static SIMULATE_PRINCIPAL_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "SimulatePrincipalPolicyRequest", members: &[
+    member("PolicySourceArn", &ARN_TYPE).required(),
+    member("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+    member("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+    member("PolicyExclusionList", &POLICY_EXCLUSIONS_LIST_TYPE),
+    member("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+    member("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+    member("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+    member("ResourceOwner", &RESOURCE_NAME_TYPE),
+    member("CallerArn", &RESOURCE_NAME_TYPE),
+    member("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+    member("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+    member("Marker", &MARKER_TYPE),
+] };
+impl Shape for SimulatePrincipalPolicyRequest {
+    fn schema(&self) -> &'static Schema { &SIMULATE_PRINCIPAL_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_source_arn,
+        1 => &self.policy_input_list,
+        2 => &self.permissions_boundary_policy_input_list,
+        3 => &self.policy_exclusion_list,
+        4 => &self.action_names,
+        5 => &self.resource_arns,
+        6 => &self.resource_policy,
+        7 => &self.resource_owner,
+        8 => &self.caller_arn,
+        9 => &self.context_entries,
+        10 => &self.resource_handling_option,
+        11 => &self.max_items,
+        12 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_source_arn,
+        1 => &mut self.policy_input_list,
+        2 => &mut self.permissions_boundary_policy_input_list,
+        3 => &mut self.policy_exclusion_list,
+        4 => &mut self.action_names,
+        5 => &mut self.resource_arns,
+        6 => &mut self.resource_policy,
+        7 => &mut self.resource_owner,
+        8 => &mut self.caller_arn,
+        9 => &mut self.context_entries,
+        10 => &mut self.resource_handling_option,
+        11 => &mut self.max_items,
+        12 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static SIMULATION_POLICY_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_DOCUMENT_TYPE)));
 static SOURCE_ROLE_TEMPLATE: Target = target(Kind::Structure(&SOURCE_ROLE_TEMPLATE_SCHEMA));
 static SOURCE_ROLE_TEMPLATE_SCHEMA: Schema = Schema { name: "SourceRoleTemplate", members: &[
     member("TemplateArn", &ARN_TYPE).required(),
@@ -2919,6 +4366,32 @@ impl Shape for SourceRoleTemplate {
     }) }
 }
 
+static STATEMENT: Target = target(Kind::Structure(&STATEMENT_SCHEMA));
+static STATEMENT_SCHEMA: Schema = Schema { name: "Statement", members: &[
+    member("SourcePolicyId", &scalar::STRING),
+    member("SourcePolicyType", &POLICY_SOURCE_TYPE),
+    member("StartPosition", &POSITION),
+    member("EndPosition", &POSITION),
+] };
+impl Shape for Statement {
+    fn schema(&self) -> &'static Schema { &STATEMENT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.source_policy_id,
+        1 => &self.source_policy_type,
+        2 => &self.start_position,
+        3 => &self.end_position,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.source_policy_id,
+        1 => &mut self.source_policy_type,
+        2 => &mut self.start_position,
+        3 => &mut self.end_position,
+        _ => return None,
+    }) }
+}
+
+static STATEMENT_LIST_TYPE: Target = target(Kind::List(&member("member", &STATEMENT)));
 static TAG: Target = target(Kind::Structure(&TAG_SCHEMA));
 static TAG_SCHEMA: Schema = Schema { name: "Tag", members: &[
     member("Key", &TAG_KEY_TYPE).required(),
@@ -2956,6 +4429,24 @@ impl Shape for TagInstanceProfileRequest {
     }) }
 }
 
+static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "TagOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static TAG_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "TagPolicyRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
     member("Tags", &TAG_LIST_TYPE).required(),
@@ -2987,6 +4478,24 @@ impl Shape for TagRoleRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role_name,
+        1 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static TAG_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "TagServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("Tags", &TAG_LIST_TYPE).required(),
+] };
+impl Shape for TagServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &TAG_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
         1 => &mut self.tags,
         _ => return None,
     }) }
@@ -3058,6 +4567,24 @@ impl Shape for UntagInstanceProfileRequest {
     }) }
 }
 
+static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA: Schema = Schema { name: "UntagOpenIDConnectProviderRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagOpenIDConnectProviderRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
 static UNTAG_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UntagPolicyRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
     member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
@@ -3089,6 +4616,24 @@ impl Shape for UntagRoleRequest {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.role_name,
+        1 => &mut self.tag_keys,
+        _ => return None,
+    }) }
+}
+
+static UNTAG_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "UntagServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+] };
+impl Shape for UntagServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &UNTAG_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.tag_keys,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
         1 => &mut self.tag_keys,
         _ => return None,
     }) }
@@ -3133,6 +4678,45 @@ impl Shape for UpdateAccessKeyRequest {
     }) }
 }
 
+static UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UpdateAccountPasswordPolicyRequest", members: &[
+    member("MinimumPasswordLength", &MINIMUM_PASSWORD_LENGTH_TYPE),
+    member("RequireSymbols", &scalar::BOOLEAN),
+    member("RequireNumbers", &scalar::BOOLEAN),
+    member("RequireUppercaseCharacters", &scalar::BOOLEAN),
+    member("RequireLowercaseCharacters", &scalar::BOOLEAN),
+    member("AllowUsersToChangePassword", &scalar::BOOLEAN),
+    member("MaxPasswordAge", &MAX_PASSWORD_AGE_TYPE),
+    member("PasswordReusePrevention", &PASSWORD_REUSE_PREVENTION_TYPE),
+    member("HardExpiry", &scalar::BOOLEAN),
+] };
+impl Shape for UpdateAccountPasswordPolicyRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.minimum_password_length,
+        1 => &self.require_symbols,
+        2 => &self.require_numbers,
+        3 => &self.require_uppercase_characters,
+        4 => &self.require_lowercase_characters,
+        5 => &self.allow_users_to_change_password,
+        6 => &self.max_password_age,
+        7 => &self.password_reuse_prevention,
+        8 => &self.hard_expiry,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.minimum_password_length,
+        1 => &mut self.require_symbols,
+        2 => &mut self.require_numbers,
+        3 => &mut self.require_uppercase_characters,
+        4 => &mut self.require_lowercase_characters,
+        5 => &mut self.allow_users_to_change_password,
+        6 => &mut self.max_password_age,
+        7 => &mut self.password_reuse_prevention,
+        8 => &mut self.hard_expiry,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_ASSUME_ROLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "UpdateAssumeRolePolicyRequest", members: &[
     member("RoleName", &ROLE_NAME_TYPE).required(),
     member("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
@@ -3168,6 +4752,45 @@ impl Shape for UpdateGroupRequest {
         0 => &mut self.group_name,
         1 => &mut self.new_path,
         2 => &mut self.new_group_name,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_LOGIN_PROFILE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateLoginProfileRequest", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("Password", &PASSWORD_TYPE),
+    member("PasswordResetRequired", &scalar::BOOLEAN),
+] };
+impl Shape for UpdateLoginProfileRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_LOGIN_PROFILE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.password,
+        2 => &self.password_reset_required,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.password,
+        2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_SCHEMA: Schema = Schema { name: "UpdateOpenIDConnectProviderThumbprintRequest", members: &[
+    member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+    member("ThumbprintList", &THUMBPRINT_LIST_TYPE).required(),
+] };
+impl Shape for UpdateOpenIDConnectProviderThumbprintRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.open_id_connect_provider_arn,
+        1 => &self.thumbprint_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.open_id_connect_provider_arn,
+        1 => &mut self.thumbprint_list,
         _ => return None,
     }) }
 }
@@ -3233,6 +4856,27 @@ impl Shape for UpdateRoleResponse {
     fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
 }
 
+static UPDATE_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateServerCertificateRequest", members: &[
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("NewPath", &PATH_TYPE),
+    member("NewServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE),
+] };
+impl Shape for UpdateServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_name,
+        1 => &self.new_path,
+        2 => &self.new_server_certificate_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_name,
+        1 => &mut self.new_path,
+        2 => &mut self.new_server_certificate_name,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_USER_REQUEST_SCHEMA: Schema = Schema { name: "UpdateUserRequest", members: &[
     member("UserName", &EXISTING_USER_NAME_TYPE).required(),
     member("NewPath", &PATH_TYPE),
@@ -3250,6 +4894,54 @@ impl Shape for UpdateUserRequest {
         0 => &mut self.user_name,
         1 => &mut self.new_path,
         2 => &mut self.new_user_name,
+        _ => return None,
+    }) }
+}
+
+static UPLOAD_SERVER_CERTIFICATE_REQUEST_SCHEMA: Schema = Schema { name: "UploadServerCertificateRequest", members: &[
+    member("Path", &PATH_TYPE),
+    member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
+    member("CertificateBody", &CERTIFICATE_BODY_TYPE).required(),
+    member("PrivateKey", &PRIVATE_KEY_TYPE).required(),
+    member("CertificateChain", &CERTIFICATE_CHAIN_TYPE),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for UploadServerCertificateRequest {
+    fn schema(&self) -> &'static Schema { &UPLOAD_SERVER_CERTIFICATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.server_certificate_name,
+        2 => &self.certificate_body,
+        3 => &self.private_key,
+        4 => &self.certificate_chain,
+        5 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.server_certificate_name,
+        2 => &mut self.certificate_body,
+        3 => &mut self.private_key,
+        4 => &mut self.certificate_chain,
+        5 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
+static UPLOAD_SERVER_CERTIFICATE_RESPONSE_SCHEMA: Schema = Schema { name: "UploadServerCertificateResponse", members: &[
+    member("ServerCertificateMetadata", &SERVER_CERTIFICATE_METADATA),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for UploadServerCertificateResponse {
+    fn schema(&self) -> &'static Schema { &UPLOAD_SERVER_CERTIFICATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.server_certificate_metadata,
+        1 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.server_certificate_metadata,
+        1 => &mut self.tags,
         _ => return None,
     }) }
 }
@@ -3291,15 +4983,72 @@ impl Shape for User {
     }) }
 }
 
+static USER_DETAIL: Target = target(Kind::Structure(&USER_DETAIL_SCHEMA));
+static USER_DETAIL_SCHEMA: Schema = Schema { name: "UserDetail", members: &[
+    member("Path", &PATH_TYPE),
+    member("UserName", &USER_NAME_TYPE),
+    member("UserId", &ID_TYPE),
+    member("Arn", &ARN_TYPE),
+    member("CreateDate", &scalar::TIMESTAMP),
+    member("UserPolicyList", &POLICY_DETAIL_LIST_TYPE),
+    member("GroupList", &GROUP_NAME_LIST_TYPE),
+    member("AttachedManagedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+    member("PermissionsBoundary", &ATTACHED_PERMISSIONS_BOUNDARY),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for UserDetail {
+    fn schema(&self) -> &'static Schema { &USER_DETAIL_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.path,
+        1 => &self.user_name,
+        2 => &self.user_id,
+        3 => &self.arn,
+        4 => &self.create_date,
+        5 => &self.user_policy_list,
+        6 => &self.group_list,
+        7 => &self.attached_managed_policies,
+        8 => &self.permissions_boundary,
+        9 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.path,
+        1 => &mut self.user_name,
+        2 => &mut self.user_id,
+        3 => &mut self.arn,
+        4 => &mut self.create_date,
+        5 => &mut self.user_policy_list,
+        6 => &mut self.group_list,
+        7 => &mut self.attached_managed_policies,
+        8 => &mut self.permissions_boundary,
+        9 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]+");
 static ACCESS_KEY_ID_TYPE: Target = target(Kind::String).length(Some(16), Some(128)).matching(&PATTERN_OF_ACCESS_KEY_ID_TYPE);
 static ACCESS_KEY_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &ACCESS_KEY_METADATA)));
 static ACCESS_KEY_SECRET_TYPE: Target = target(Kind::String).sensitive();
+static ACCOUNT_ALIAS_LIST_TYPE: Target = target(Kind::List(&member("member", &ACCOUNT_ALIAS_TYPE)));
+static PATTERN_OF_ACCOUNT_ALIAS_TYPE: Pattern = Pattern::translated("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", "[a-z0-9](?:-?[a-z0-9])+");
+static ACCOUNT_ALIAS_TYPE: Target = target(Kind::String).length(Some(3), Some(63)).matching(&PATTERN_OF_ACCOUNT_ALIAS_TYPE);
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048));
 static ATTACHED_POLICIES_LIST_TYPE: Target = target(Kind::List(&member("member", &ATTACHED_POLICY)));
+static PATTERN_OF_CERTIFICATE_BODY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static CERTIFICATE_BODY_TYPE: Target = target(Kind::String).length(Some(1), Some(16384)).matching(&PATTERN_OF_CERTIFICATE_BODY_TYPE);
+static PATTERN_OF_CERTIFICATE_CHAIN_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static CERTIFICATE_CHAIN_TYPE: Target = target(Kind::String).length(Some(1), Some(2097152)).matching(&PATTERN_OF_CERTIFICATE_CHAIN_TYPE);
+static CLIENT_ID_LIST_TYPE: Target = target(Kind::List(&member("member", &CLIENT_ID_TYPE)));
+static CLIENT_ID_TYPE: Target = target(Kind::String).length(Some(1), Some(255));
+static PATTERN_OF_CUSTOM_SUFFIX_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static CUSTOM_SUFFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_CUSTOM_SUFFIX_TYPE);
+static ENTITY_LIST_TYPE: Target = target(Kind::List(&member("member", &ENTITY_TYPE)));
 static PATTERN_OF_EXISTING_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static EXISTING_USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_EXISTING_USER_NAME_TYPE);
+static GROUP_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP_DETAIL)));
 static GROUP_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP)));
+static GROUP_NAME_LIST_TYPE: Target = target(Kind::List(&member("member", &GROUP_NAME_TYPE)));
 static PATTERN_OF_GROUP_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static GROUP_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_GROUP_NAME_TYPE);
 static PATTERN_OF_ID_TYPE: Pattern = Pattern::new("[\\w]+");
@@ -3310,11 +5059,17 @@ static INSTANCE_PROFILE_NAME_TYPE: Target = target(Kind::String).length(Some(1),
 static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
 static MARKER_TYPE: Target = target(Kind::String).length(Some(1), Some(320)).matching(&PATTERN_OF_MARKER_TYPE);
 static MAX_ITEMS_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1000));
+static MAX_PASSWORD_AGE_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1095));
+static MINIMUM_PASSWORD_LENGTH_TYPE: Target = target(Kind::Integer).length(Some(6), Some(128));
+static PASSWORD_REUSE_PREVENTION_TYPE: Target = target(Kind::Integer).length(Some(1), Some(24));
+static PATTERN_OF_PASSWORD_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static PASSWORD_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_PASSWORD_TYPE).sensitive();
 static PATTERN_OF_PATH_PREFIX_TYPE: Pattern = Pattern::new("\\u002F[\\u0021-\\u007F]*");
 static PATH_PREFIX_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_PREFIX_TYPE);
 static PATTERN_OF_PATH_TYPE: Pattern = Pattern::new("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
 static PATH_TYPE: Target = target(Kind::String).length(Some(1), Some(512)).matching(&PATTERN_OF_PATH_TYPE);
 static POLICY_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000));
+static POLICY_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_DETAIL)));
 static PATTERN_OF_POLICY_DOCUMENT_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 static POLICY_DOCUMENT_TYPE: Target = target(Kind::String).length(Some(1), Some(131072)).matching(&PATTERN_OF_POLICY_DOCUMENT_TYPE);
 static POLICY_DOCUMENT_VERSION_LIST_TYPE: Target = target(Kind::List(&member("member", &POLICY_VERSION)));
@@ -3327,20 +5082,31 @@ static POLICY_PATH_TYPE: Target = target(Kind::String).length(Some(1), Some(512)
 static POLICY_SCOPE_TYPE: Target = target(Kind::Enum(PolicyScopeType::NAMES));
 static PATTERN_OF_POLICY_VERSION_ID_TYPE: Pattern = Pattern::new("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
 static POLICY_VERSION_ID_TYPE: Target = target(Kind::String).matching(&PATTERN_OF_POLICY_VERSION_ID_TYPE);
+static PATTERN_OF_PRIVATE_KEY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static PRIVATE_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(16384)).matching(&PATTERN_OF_PRIVATE_KEY_TYPE).sensitive();
 static PATTERN_OF_ROLE_DESCRIPTION_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 static ROLE_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000)).matching(&PATTERN_OF_ROLE_DESCRIPTION_TYPE);
+static ROLE_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE_DETAIL)));
 static ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE)));
 static ROLE_MAX_SESSION_DURATION_TYPE: Target = target(Kind::Integer).length(Some(3600), Some(43200));
 static PATTERN_OF_ROLE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static ROLE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_ROLE_NAME_TYPE);
+static SERVER_CERTIFICATE_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &SERVER_CERTIFICATE_METADATA)));
+static PATTERN_OF_SERVER_CERTIFICATE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
+static SERVER_CERTIFICATE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_SERVER_CERTIFICATE_NAME_TYPE);
 static STATUS_TYPE: Target = target(Kind::Enum(StatusType::NAMES));
+static SUMMARY_KEY_TYPE: Target = target(Kind::Enum(SummaryKeyType::NAMES));
+static SUMMARY_MAP_TYPE: Target = target(Kind::Map { key: &member("key", &SUMMARY_KEY_TYPE), value: &member("value", &scalar::INTEGER) });
 static TAG_KEY_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG_KEY_TYPE))).length(None, Some(50));
 static PATTERN_OF_TAG_KEY_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
 static TAG_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_TAG_KEY_TYPE);
 static TAG_LIST_TYPE: Target = target(Kind::List(&member("member", &TAG))).length(None, Some(50));
 static PATTERN_OF_TAG_VALUE_TYPE: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 static TAG_VALUE_TYPE: Target = target(Kind::String).length(Some(0), Some(256)).matching(&PATTERN_OF_TAG_VALUE_TYPE);
+static THUMBPRINT_LIST_TYPE: Target = target(Kind::List(&member("member", &THUMBPRINT_TYPE)));
+static THUMBPRINT_TYPE: Target = target(Kind::String).length(Some(40), Some(40));
+static USER_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &USER_DETAIL)));
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ConcurrentModificationException CreateAccessKeyRequest CreateAccessKeyResponse CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException FeatureDisabledException FeatureEnabledException GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse MalformedCertificateException MalformedPolicyDocumentException NameConflictException NoSuchEntityException OpenIdIdpCommunicationErrorException OrganizationNotFoundException OrganizationNotInAllFeaturesModeException PasswordPolicyViolationException Policy PolicyEvaluationException PolicyGroup PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException Role RoleLastUsed RoleModifiedException RoleTemplateDisabledException ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SourceRoleTemplate Tag TagInstanceProfileRequest TagPolicyRequest TagRoleRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagPolicyRequest UntagRoleRequest UntagUserRequest UpdateAccessKeyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateUserRequest User }
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddClientIDToOpenIDConnectProviderRequest AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ChangePasswordRequest ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreateLoginProfileRequest CreateLoginProfileResponse CreateOpenIDConnectProviderRequest CreateOpenIDConnectProviderResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeleteLoginProfileRequest DeleteOpenIDConnectProviderRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServerCertificateRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetLoginProfileRequest GetLoginProfileResponse GetOpenIDConnectProviderRequest GetOpenIDConnectProviderResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServerCertificateRequest GetServerCertificateResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListOpenIDConnectProviderTagsRequest ListOpenIDConnectProviderTagsResponse ListOpenIDConnectProvidersRequest ListOpenIDConnectProvidersResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListServerCertificateTagsRequest ListServerCertificateTagsResponse ListServerCertificatesRequest ListServerCertificatesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse LoginProfile MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIDConnectProviderListEntry OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveClientIDFromOpenIDConnectProviderRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServerCertificate ServerCertificateMetadata ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagOpenIDConnectProviderRequest TagPolicyRequest TagRoleRequest TagServerCertificateRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagOpenIDConnectProviderRequest UntagPolicyRequest UntagRoleRequest UntagServerCertificateRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateLoginProfileRequest UpdateOpenIDConnectProviderThumbprintRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateServerCertificateRequest UpdateUserRequest UploadServerCertificateRequest UploadServerCertificateResponse User UserDetail }

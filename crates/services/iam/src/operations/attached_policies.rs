@@ -5,11 +5,11 @@ use outport_identity::Call;
 use outport_model::iam::{Group, Role, User};
 use outport_store::Tables;
 
-use crate::entity::{Entity, look, there};
+use crate::entity::{Entity, look, own, there};
 use crate::managed_policy::{self, Managed};
 use crate::page::{Page, PageRequest};
 use crate::rejection::Rejection;
-use crate::{IamService, quotas};
+use crate::{IamService, quotas, view};
 
 macro_rules! operations {
     ($(
@@ -74,7 +74,7 @@ async fn attach<E: Entity>(
     };
     service
         .write(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, name)?);
+            let mut entity = E::clone(&*own(found, name)?);
             // A policy of another account is none that could be attached.
             let is_there = match Managed::find(tx, &arn) {
                 Some(Managed::Customer(policy)) => policy.account == call.account,
@@ -114,7 +114,7 @@ async fn detach<E: Entity>(
     };
     service
         .write_always(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, name)?);
+            let mut entity = E::clone(&*own(found, name)?);
             if !entity.policies_mut().attached.remove(&arn) {
                 return Err(managed_policy::not_found(&arn));
             }
@@ -135,13 +135,7 @@ fn list<E: Entity>(
     let (tables, found) =
         service.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
     let entity = there(found, name)?;
-    let attached = entity.policies().attached.iter().filter_map(|arn| {
-        let policy = Managed::find(&tables, arn)?;
-        let view = AttachedPolicy {
-            policy_name: Some(policy.name().to_owned()),
-            policy_arn: Some(arn.clone()),
-        };
-        policy.path().starts_with(path_prefix).then(|| (arn.clone(), view))
-    });
-    Ok(page.take(attached))
+    let attached = view::attached(&tables, entity.policies());
+    let attached = attached.filter(|(_, policy, _)| policy.path().starts_with(path_prefix));
+    Ok(page.take(attached.map(|(arn, _, view)| (arn, view))))
 }

@@ -9,7 +9,7 @@ use outport_model::iam::{Role, User};
 use outport_store::Tables;
 
 use crate::IamService;
-use crate::entity::{Entity, look, there};
+use crate::entity::{Entity, look, own};
 use crate::managed_policy::Managed;
 use crate::rejection::Rejection;
 
@@ -92,7 +92,7 @@ async fn set<E: Entity>(
     };
     service
         .write(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, &name)?);
+            let mut entity = E::clone(&*own(found, &name)?);
             check(tx, boundary.as_deref())?;
             change(&mut entity, boundary.clone());
             tx.put(entity);

@@ -8,7 +8,7 @@ use outport_store::Tables;
 
 use crate::IamService;
 use crate::document::{self, encoded};
-use crate::entity::{Entity, look, there};
+use crate::entity::{Entity, look, own, there};
 use crate::page::{Page, PageRequest};
 use crate::rejection::Rejection;
 
@@ -88,7 +88,7 @@ async fn put<E: Entity>(
     let ask = |tables: &Tables| look::<E>(tables, &call.account, name, action);
     service
         .write(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, name)?);
+            let mut entity = E::clone(&*own(found, name)?);
             let inline = &mut entity.policies_mut().inline;
             inline.insert(policy.clone(), given.clone());
             let chars = inline.values().map(|text| counted_characters(text)).sum();
@@ -133,7 +133,7 @@ async fn delete<E: Entity>(
     let ask = |tables: &Tables| look::<E>(tables, &call.account, name, action);
     service
         .write_always(call, ask, |tx, found| {
-            let mut entity = E::clone(&*there(found, name)?);
+            let mut entity = E::clone(&*own(found, name)?);
             if entity.policies_mut().inline.remove(policy).is_none() {
                 return Err(not_found::<E>(policy));
             }

@@ -1,5 +1,7 @@
 //! Roles.
 
+use std::sync::Arc;
+
 use outport_aws_iam::{
     CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, GetRoleRequest, GetRoleResponse,
     ListRolesRequest, ListRolesResponse, UpdateAssumeRolePolicyRequest,
@@ -7,11 +9,11 @@ use outport_aws_iam::{
     UpdateRoleResponse,
 };
 use outport_identity::{Call, Question, Subject};
-use outport_model::iam::{Policies, Role};
+use outport_model::iam::{Policies, Role, SERVICE_LINKED_PATH};
 use outport_policy::PolicyKind;
 use outport_store::{Row, Tables};
 
-use crate::entity::{arn_without_path, look, there};
+use crate::entity::{arn_without_path, look, own, there};
 use crate::operations::boundaries;
 use crate::page::PageRequest;
 use crate::rejection::Rejection;
@@ -20,8 +22,6 @@ use crate::{IamService, document, ids, quotas, tags, view};
 /// Source: API reference, CreateRole, MaxSessionDuration: "If you do not specify a value for this setting, the default
 /// value of one hour is applied."
 const SESSION_DURATION_DEFAULT: u32 = 3_600;
-/// Roles that services have made for themselves. Source: IAM user guide, "Using service-linked roles".
-const SERVICE_PATH: &str = "/aws-service-role/";
 
 pub async fn create_role(
     service: &IamService,
@@ -31,7 +31,7 @@ pub async fn create_role(
     let tags = tags::parse(input.tags)?;
     let name = input.role_name.unwrap_or_default();
     let path = input.path.unwrap_or_else(|| "/".to_owned());
-    if path.starts_with(SERVICE_PATH) {
+    if path.starts_with(SERVICE_LINKED_PATH) {
         // Source: answers as callers report them.
         return Err(Rejection::InvalidInput(format!(
             "Cannot create role with path {path}: it is reserved for service-linked roles. Use CreateServiceLinkedRole."
@@ -127,7 +127,7 @@ pub async fn update_assume_role_policy(
 ) -> Result<(), Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
     let trust_policy = trust(input.policy_document, name)?;
-    update(service, call, "iam:UpdateAssumeRolePolicy", name, |role| {
+    update(service, call, "iam:UpdateAssumeRolePolicy", name, own, |role| {
         role.trust_policy = trust_policy;
     })
     .await
@@ -140,7 +140,8 @@ pub async fn update_role(
     input: UpdateRoleRequest,
 ) -> Result<UpdateRoleResponse, Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
-    update(service, call, "iam:UpdateRole", name, |role| {
+    let allowed = if input.max_session_duration.is_some() { own } else { there };
+    update(service, call, "iam:UpdateRole", name, allowed, |role| {
         if input.description.is_some() {
             role.description = input.description;
         }
@@ -158,43 +159,34 @@ pub async fn update_role_description(
     input: UpdateRoleDescriptionRequest,
 ) -> Result<UpdateRoleDescriptionResponse, Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
-    let role = update(service, call, "iam:UpdateRoleDescription", name, |role| {
+    let role = update(service, call, "iam:UpdateRoleDescription", name, there, |role| {
         role.description = input.description;
     })
     .await?;
     Ok(UpdateRoleDescriptionResponse { role: Some(view::role(&role)) })
 }
 
+/// Which of the roles that are found may be changed.
+type Allowed = fn(Option<Arc<Role>>, &str) -> Result<Arc<Role>, Rejection>;
+
+/// Of the role of a service only the description may be changed. Source: IAM user guide, "Edit a service-linked role".
 async fn update(
     service: &IamService,
     call: &Call,
     action: &'static str,
     name: &str,
+    allowed: Allowed,
     change: impl FnOnce(&mut Role),
 ) -> Result<Role, Rejection> {
     let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, action);
     service
         .write(call, ask, |tx, found| {
-            let role = there(found, name)?;
-            check_own(&role)?;
-            let mut role = Role::clone(&role);
+            let mut role = Role::clone(&*allowed(found, name)?);
             change(&mut role);
             tx.put(role.clone());
             Ok(role)
         })
         .await
-}
-
-/// # Errors
-/// `UnmodifiableEntity`. Source: answers as callers report them.
-pub(super) fn check_own(role: &Role) -> Result<(), Rejection> {
-    if role.path.starts_with(SERVICE_PATH) {
-        return Err(Rejection::UnmodifiableEntity(format!(
-            "Cannot perform the operation on the protected role '{}' - this role is only modifiable by AWS",
-            role.name
-        )));
-    }
-    Ok(())
 }
 
 pub async fn delete_role(
@@ -206,8 +198,7 @@ pub async fn delete_role(
     let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, "iam:DeleteRole");
     service
         .write_always(call, ask, |tx, found| {
-            let role = there(found, name)?;
-            check_own(&role)?;
+            let role = own(found, name)?;
             let profiles = tx.instance_profiles.with_role(&role.key());
             let hangs = [
                 (!profiles.is_empty(), "must remove roles from instance profile first"),

@@ -1,4 +1,4 @@
-//! Tags of users, roles, managed policies and instance profiles.
+//! Tags of users, roles, managed policies, instance profiles, OIDC providers and server certificates.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use outport_store::{InTables, Tables};
 
 use crate::entity::{look, there};
 use crate::managed_policy::{self, Managed};
-use crate::operations::instance_profiles::{existing, look_at};
+use crate::operations::{instance_profiles, oidc_providers, server_certificates};
 use crate::page::{Page, PageRequest};
 use crate::rejection::Rejection;
 use crate::{IamService, tags};
@@ -55,7 +55,9 @@ macro_rules! tagged {
 
 tagged!(iam::User, look::<iam::User>, there);
 tagged!(iam::Role, look::<iam::Role>, there);
-tagged!(iam::InstanceProfile, look_at, existing);
+tagged!(iam::InstanceProfile, instance_profiles::look_at, instance_profiles::existing);
+tagged!(iam::OidcProvider, oidc_providers::look_at, oidc_providers::existing);
+tagged!(iam::ServerCertificate, server_certificates::look_at, server_certificates::existing);
 
 impl Tagged for ManagedPolicy {
     fn look(
@@ -124,6 +126,16 @@ operations! {
         untag_instance_profile(UntagInstanceProfileRequest) "iam:UntagInstanceProfile",
         list_instance_profile_tags(ListInstanceProfileTagsRequest => ListInstanceProfileTagsResponse)
             "iam:ListInstanceProfileTags";
+    iam::OidcProvider, open_id_connect_provider_arn:
+        tag_open_id_connect_provider(TagOpenIDConnectProviderRequest) "iam:TagOpenIDConnectProvider",
+        untag_open_id_connect_provider(UntagOpenIDConnectProviderRequest) "iam:UntagOpenIDConnectProvider",
+        list_open_id_connect_provider_tags(ListOpenIDConnectProviderTagsRequest => ListOpenIDConnectProviderTagsResponse)
+            "iam:ListOpenIDConnectProviderTags";
+    iam::ServerCertificate, server_certificate_name:
+        tag_server_certificate(TagServerCertificateRequest) "iam:TagServerCertificate",
+        untag_server_certificate(UntagServerCertificateRequest) "iam:UntagServerCertificate",
+        list_server_certificate_tags(ListServerCertificateTagsRequest => ListServerCertificateTagsResponse)
+            "iam:ListServerCertificateTags";
 }
 
 async fn tag<T: Tagged>(

@@ -9,6 +9,7 @@ use super::key::{KeyOf, account_key};
 use crate::row::Row;
 use crate::table::{Index, Table};
 use crate::tables::Related;
+use crate::transaction::Transaction;
 
 account_key!(RoleKey { name: NameKey });
 
@@ -41,5 +42,16 @@ impl Table<Role> {
     /// Which have a managed policy.
     pub fn with_policy(&self) -> &Attachments<RoleKey> {
         &self.index
+    }
+}
+
+impl Transaction<'_> {
+    /// Makes the role of a service, unless the account has it: what a service does at its first use. Whether it was made.
+    pub fn ensure_service_linked_role(&mut self, role: Role) -> bool {
+        let is_new = !self.roles.contains(&role.key());
+        if is_new {
+            self.put(role);
+        }
+        is_new
     }
 }

@@ -31,6 +31,7 @@ use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_iam::IamService;
 use outport_service_logs::LogsService;
 use outport_service_secretsmanager::SecretsManagerService;
+use outport_service_ssm::SsmService;
 use outport_service_sts::StsService;
 use outport_store::Store;
 use tokio::net::{TcpListener, TcpSocket};
@@ -212,7 +213,8 @@ impl ControlPlane {
             .service(Arc::new(Served(StsService::new(store.clone(), sealer))))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring.clone()))))
-            .service(Arc::new(Served(SecretsManagerService::new(store.clone(), keyring))))
+            .service(Arc::new(Served(SecretsManagerService::new(store.clone(), keyring.clone()))))
+            .service(Arc::new(Served(SsmService::new(store.clone(), keyring))))
             .reserved(reserved)
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())

@@ -1,6 +1,7 @@
 """Secrets Manager, as boto3 and the AWS CLI see it: who reads a value, and that nobody else finds it."""
 
 import json
+import subprocess
 import uuid
 
 import boto3
@@ -127,7 +128,7 @@ def test_who_reads_is_said_by_user_and_secret(outport, secrets, secret, user):
     iam.put_user_policy(UserName=user_name, PolicyName="p",
                         PolicyDocument=json.dumps({**policy, "Statement": [by_tag]}))
     read()
-    denying = {**policy, "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]}
+    denying = {**policy, "Statement": [{"Effect": "Deny", "Principal": {"AWS": user_arn}, "Action": "*", "Resource": "*"}]}
     secrets.put_resource_policy(SecretId=arn, ResourcePolicy=json.dumps(denying))
     refused(read, "AccessDeniedException", "with an explicit deny in a resource-based policy")
 
@@ -139,10 +140,12 @@ def test_a_value_is_nowhere_in_clear(outport, secrets):
     # What is refused is not written either.
     refused(lambda: secrets.put_secret_value(SecretId=made["ARN"], SecretString=clear * 2000), "ValidationException")
     assert secrets.get_secret_value(SecretId=made["ARN"])["SecretBinary"] == other.encode()
-    files = [path for path in outport.data_dir.rglob("*") if path.is_file()]
-    assert any(path.parts[-2] == "control" for path in files), files
-    found = [path for path in files for value in (clear, other) if value.encode() in path.read_bytes()]
-    assert not found
+    # The node's images are large, and no secret comes near them.
+    parts = [path for path in outport.data_dir.iterdir() if path.name not in ("node", "admin-socket")]
+    assert outport.data_dir / "control" in parts
+    grep = ["grep", "--recursive", "--devices=skip", "--fixed-strings", "--files-with-matches"]
+    found = subprocess.run([*grep, "-e", clear, "-e", other, "--", *parts], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (1, ""), found
     log = outport.log()
     assert clear not in log and other not in log
     secrets.delete_secret(SecretId=made["ARN"], ForceDeleteWithoutRecovery=True)

@@ -145,6 +145,11 @@ impl Arn {
         let path = [cluster.as_str(), service.as_str(), id.as_str()];
         Self::of_path(scope, "service-revision", &path)
     }
+    /// A parameter of Systems Manager: a name that begins with a slash keeps it.
+    pub fn parameter(scope: &Scope, name: &str) -> Self {
+        let parts = ["parameter/", name.strip_prefix('/').unwrap_or(name)];
+        Self::of_parts("ssm", &scope.region, &scope.account, &parts)
+    }
     /// `suffix`: the six characters behind the name.
     pub fn secret(scope: &Scope, name: &str, suffix: &str) -> Self {
         let parts = ["secret:", name, "-", suffix];

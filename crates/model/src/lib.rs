@@ -23,6 +23,7 @@ pub mod network;
 pub mod node;
 pub mod node_identity;
 pub mod own_registry;
+pub mod parameter;
 pub mod rare_lines;
 pub mod secret;
 pub mod service;

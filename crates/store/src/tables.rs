@@ -17,6 +17,7 @@ use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
+use outport_model::parameter::{Parameter, ParameterVersion};
 use outport_model::secret::{Secret, SecretValue};
 use outport_model::service::Service;
 use outport_model::task::Task;
@@ -168,6 +169,8 @@ tables! {
     secrets: Table<Secret>,
     /// The sealed values of the versions of secrets.
     secret_values: Table<SecretValue>,
+    parameters: Table<Parameter>,
+    parameter_versions: Table<ParameterVersion>,
 }
 
 /// What hangs on a row beyond its own table.

@@ -22,6 +22,7 @@ use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
+use outport_model::parameter::{Parameter, ParameterVersion};
 use outport_model::secret::{Secret, SecretValue};
 use outport_model::service::Service;
 use outport_model::task::Task;
@@ -79,6 +80,8 @@ fn old_bytes_are_read() {
     check::<IdempotencyToken>(&of("RunTask/a-token"), &mut seen);
     check::<NetworkInterface>(&of("eni-d48e834376391ac96"), &mut seen);
     check::<SecurityGroup>(&of("sg-1"), &mut seen);
+    check::<Parameter>(&of("/prod/db"), &mut seen);
+    check::<ParameterVersion>(&of("/prod/db/2"), &mut seen);
     check::<Secret>(&of("prod/db"), &mut seen);
     check::<SecretValue>(&of("prod/db/7"), &mut seen);
     check::<Service>(&of("default/web"), &mut seen);

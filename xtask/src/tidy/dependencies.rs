@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("aws-iam", &["aws-wire"]),
     ("aws-logs", &["aws-wire"]),
     ("aws-secretsmanager", &["aws-wire"]),
+    ("aws-ssm", &["aws-wire"]),
     ("aws-sts", &["aws-wire"]),
     // A number of the kernel and a comparison: who shares a disk shares these.
     ("free-space", &[]),
@@ -64,6 +65,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "policy",
             "store",
         ],
+    ),
+    (
+        "service-ssm",
+        &["aws-ssm", "aws-wire", "guarded-store", "identity", "keyring", "model", "store"],
     ),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
@@ -149,7 +154,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     (
         "front-door",
-        &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-secretsmanager", "aws-sts"],
+        &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-secretsmanager", "aws-ssm", "aws-sts"],
     ),
     // Whose sessions are what the front door would find.
     ("service-sts", &["keyring", "permissions"]),

@@ -1,0 +1,195 @@
+//! The filters of DescribeParameters and GetParametersByPath.
+//!
+//! Source: API reference, ParameterStringFilter: options Equals and BeginsWith, for names Contains too, for paths Recursive and
+//! OneLevel; "GetParametersByPath: Type, KeyId, and Label" only.
+
+use outport_aws_ssm as wire;
+use outport_model::parameter::{Parameter, ParameterVersion};
+
+use crate::rejection::{Reason, Rejection};
+use crate::view;
+
+/// Filters that were understood. A parameter has to match every one, and of each any value.
+pub struct Filters(Vec<Filter>);
+
+struct Filter {
+    key: Key,
+    option: Match,
+    values: Vec<String>,
+}
+
+enum Key {
+    Name,
+    Type,
+    KeyId,
+    Path,
+    Tier,
+    DataType,
+    Label,
+    Tag(String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Match {
+    Equals,
+    BeginsWith,
+    Contains,
+    Recursive,
+    OneLevel,
+}
+
+/// Whose filters they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Describe,
+    ByPath,
+}
+
+impl Filters {
+    /// # Errors
+    /// `InvalidFilterKey`, `InvalidFilterOption`, `InvalidFilterValue`.
+    pub fn parse(
+        given: Option<Vec<wire::ParameterStringFilter>>,
+        of: Of,
+    ) -> Result<Self, Rejection> {
+        let filters = given.unwrap_or_default().into_iter().map(|filter| Filter::parse(filter, of));
+        Ok(Self(filters.collect::<Result<_, _>>()?))
+    }
+
+    /// Those of before `ParameterFilters`, which only know equality.
+    pub fn parse_old(given: Option<Vec<wire::ParametersFilter>>) -> Self {
+        let filters = given.unwrap_or_default().into_iter().map(|filter| Filter {
+            key: match filter.key {
+                Some(wire::ParametersFilterKey::Type) => Key::Type,
+                Some(wire::ParametersFilterKey::KeyId) => Key::KeyId,
+                Some(wire::ParametersFilterKey::Name) | None => Key::Name,
+            },
+            option: Match::Equals,
+            values: filter.values.unwrap_or_default(),
+        });
+        Self(filters.collect())
+    }
+
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
+    pub fn match_parameter(&self, parameter: &Parameter, version: &ParameterVersion) -> bool {
+        self.0.iter().all(|filter| filter.matches(parameter, version))
+    }
+}
+
+impl Filter {
+    fn parse(given: wire::ParameterStringFilter, of: Of) -> Result<Self, Rejection> {
+        let name = given.key.unwrap_or_default();
+        let key = match name.as_str() {
+            "Type" => Key::Type,
+            "KeyId" => Key::KeyId,
+            "Label" if of == Of::ByPath => Key::Label,
+            "Name" if of == Of::Describe => Key::Name,
+            "Path" if of == Of::Describe => Key::Path,
+            "Tier" if of == Of::Describe => Key::Tier,
+            "DataType" if of == Of::Describe => Key::DataType,
+            other => match other.strip_prefix("tag:") {
+                Some(tag) if of == Of::Describe => Key::Tag(tag.to_owned()),
+                _ => {
+                    let text = format!("The filter key {name} is not valid for this operation.");
+                    return Err(Rejection::new(Reason::InvalidFilterKey, text));
+                }
+            },
+        };
+        let option = Match::parse(given.option.as_deref(), &key)?;
+        let values = given.values.unwrap_or_default();
+        if values.is_empty() && !matches!(key, Key::Tag(_)) {
+            let text = format!("The filter {name} has no value.");
+            return Err(Rejection::new(Reason::InvalidFilterValue, text));
+        }
+        Ok(Self { key, option, values })
+    }
+
+    fn matches(&self, parameter: &Parameter, version: &ParameterVersion) -> bool {
+        let any = |text: &str| self.values.iter().any(|value| self.option.holds(text, value));
+        match &self.key {
+            Key::Name => any(&parameter.name),
+            Key::Path => any(&parameter.name),
+            Key::Type => any(view::kind(&version.value).as_str()),
+            Key::KeyId => view::key_id(&version.value).is_some_and(|key| any(key)),
+            Key::Tier => any(view::tier(version.tier).as_str()),
+            Key::DataType => any(view::DATA_TYPE),
+            Key::Label => parameter.labels_of(version.version).any(|label| any(label)),
+            Key::Tag(tag) => {
+                let value = parameter.tags.get(tag);
+                value.is_some_and(|value| self.values.is_empty() || any(value))
+            }
+        }
+    }
+}
+
+impl Match {
+    fn parse(given: Option<&str>, key: &Key) -> Result<Self, Rejection> {
+        let option = match (given, key) {
+            (None | Some("OneLevel"), Key::Path) => Some(Self::OneLevel),
+            (Some("Recursive"), Key::Path) => Some(Self::Recursive),
+            (_, Key::Path) => None,
+            (None | Some("Equals"), _) => Some(Self::Equals),
+            (Some("BeginsWith"), _) => Some(Self::BeginsWith),
+            (Some("Contains"), Key::Name) => Some(Self::Contains),
+            _ => None,
+        };
+        option.ok_or_else(|| {
+            let text = format!("The filter option {} is not valid.", given.unwrap_or_default());
+            Rejection::new(Reason::InvalidFilterOption, text)
+        })
+    }
+
+    fn holds(self, text: &str, value: &str) -> bool {
+        match self {
+            // A name is the same with and without the slash that it begins with.
+            Self::Equals => text == value || text.strip_prefix('/') == Some(value),
+            Self::BeginsWith => {
+                text.starts_with(value)
+                    || text.strip_prefix('/').is_some_and(|it| it.starts_with(value))
+            }
+            Self::Contains => text.contains(value),
+            Self::Recursive => is_below(text, value, true),
+            Self::OneLevel => is_below(text, value, false),
+        }
+    }
+}
+
+/// Whether a parameter is below a path: right below it, or at any depth.
+pub fn is_below(name: &str, path: &str, is_recursive: bool) -> bool {
+    let path = path.trim_end_matches('/');
+    let rest = match name.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')) {
+        Some(rest) => rest,
+        // What has no path is below the root.
+        None if path.is_empty() => name,
+        None => return false,
+    };
+    is_recursive || !rest.contains('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_a_path() {
+        let check = |name: &str, path: &str, one: bool, all: bool| {
+            assert_eq!(
+                (is_below(name, path, false), is_below(name, path, true)),
+                (one, all),
+                "{name} {path}"
+            );
+        };
+        check("/a/b", "/a", true, true);
+        check("/a/b", "/a/", true, true);
+        check("/a/b/c", "/a", false, true);
+        check("/ab/c", "/a", false, false);
+        check("/a", "/a", false, false);
+        check("/a", "/", true, true);
+        check("a", "/", true, true);
+        check("/a/b", "/", false, true);
+    }
+}

@@ -251,6 +251,13 @@ mod tests {
         let text =
             "Scope ARN: arn:aws:iam::000000000000:policy/none does not exist or is not attachable.";
         world.refuses("CreateRole", &[APP, TRUST, unknown], "NoSuchEntity", text).await;
+        let no_policy = "arn:aws:iam::000000000000:not_a_policy/invalid";
+        let text = format!("ARN {no_policy} is not valid.");
+        let boundary = ("PermissionsBoundary", no_policy);
+        world.refuses("CreateRole", &[APP, TRUST, boundary], "InvalidInput", &text).await;
+        world.call("CreateRole", &[APP, TRUST]).await;
+        let attached = [APP, ("PolicyArn", no_policy)];
+        world.refuses("AttachRolePolicy", &attached, "InvalidInput", &text).await;
     }
 
     #[tokio::test]

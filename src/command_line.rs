@@ -15,11 +15,12 @@ use clap_complete::Shell;
 use outport_certificates::ServerName;
 use outport_log_store::limits::RETENTION_DAYS;
 use outport_node_agent::SubordinateIds;
+use outport_operator::Since;
 use outport_service_ec2::default_vpc;
 
 use crate::manual;
 
-pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeUp};
+pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeLogs, ComposeUp};
 pub use image::{Image, ImageLoad};
 pub use moving::{Export, ExportFormat, From, Import};
 pub use operating::{Backup, Cleanup, Disk, NodeToken, Restore, RotateToken};
@@ -210,6 +211,10 @@ pub struct ControlPlaneOptions {
     /// Who is answered without TLS
     #[arg(long, value_name = "WHO", value_enum, default_value_t, env = "OUTPORT_PLAIN_HTTP")]
     pub plain_http: PlainHttp,
+    /// Allow what a user or a role of the own account may not do, and log it with the statement that would
+    /// allow it: for those who come from an emulator
+    #[arg(long, env = "OUTPORT_PERMISSIVE")]
+    pub permissive: bool,
     /// GiB that the registry's images may take; half of the disk unless given
     #[arg(long, value_name = "GIB", env = "OUTPORT_REGISTRY_GIB")]
     pub registry_gib: Option<u32>,
@@ -432,6 +437,9 @@ pub struct Status {
 
 #[derive(Debug, Args)]
 pub struct Ps {
+    /// Only tasks of this service, family or group, or those whose id begins so
+    #[arg(value_name = "NAME")]
+    pub of: Option<String>,
     #[command(flatten)]
     pub asked: Asked,
     /// Also tasks that have stopped, as long as they are kept
@@ -470,9 +478,9 @@ pub struct Logs {
     /// Go on: until the task has stopped, or for ever with a service
     #[arg(long, short)]
     pub follow: bool,
-    /// Nothing older than this: a number with s, m, h or d, such as 10m
-    #[arg(long, value_name = "AGE", value_parser = outport_operator::parse_since)]
-    pub since: Option<i64>,
+    /// Nothing older than this: a number with s, m, h or d, such as 10m, or a time, such as 2026-01-31T23:59:59Z
+    #[arg(long, value_name = "AGE|TIME", value_parser = outport_operator::parse_since)]
+    pub since: Option<Since>,
     /// Only the last lines of those that are there
     #[arg(long, short = 'n', value_name = "LINES")]
     pub tail: Option<usize>,

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use outport_operator::{Api, Builder, ComposeOptions, Shape, UpOptions};
+use outport_operator::{Api, Builder, ComposeOptions, LogsOptions, Shape, UpOptions};
 
-use crate::command_line::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeUp};
-use crate::operator::{endpoint, runtime};
+use crate::command_line::{
+    Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeLogs, ComposeUp,
+};
+use crate::environment::quoted;
+use crate::operator::{data_dir, endpoint, runtime};
 use crate::output;
 
 pub fn run(command: &Compose) -> Result<()> {
@@ -25,6 +28,7 @@ pub fn run(command: &Compose) -> Result<()> {
             let api = Api::new(endpoint(&options.of.which)?)?;
             runtime()?.block_on(asked(&api, &project, shape))?
         }
+        Compose::Logs(options) => return logs(options),
         Compose::Down(options) => {
             let project = project(&options.file, Some(&options.of));
             let api = Api::new(endpoint(&options.of.which)?)?;
@@ -48,7 +52,52 @@ fn up(options: &ComposeUp) -> Result<String> {
         patience: (!options.detach).then(|| Duration::from_secs(options.timeout)),
     };
     let api = Api::new(endpoint(&options.of.which)?)?;
-    runtime()?.block_on(outport_operator::compose_up(&api, &up, |line| output::complain(line)))
+    let said = outport_operator::compose_up(&api, &up, |line| output::complain(line));
+    let text = runtime()?.block_on(said)?;
+    output::complain(next(options));
+    Ok(text)
+}
+
+/// What is asked next, with what says which project it is.
+fn next(options: &ComposeUp) -> String {
+    let mut which = String::new();
+    let mut add = |option: &str, value: Option<String>| {
+        let Some(value) = value else { return };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+        let value = if value.bytes().all(is_plain) { value } else { quoted(&value) };
+        which.push_str(&format!(" {option} {value}"));
+    };
+    add("--file", options.file.file.as_ref().map(|file| file.display().to_string()));
+    add("-p", options.file.project_name.clone());
+    add("--cluster", options.of.cluster.clone());
+    format!(
+        "next: outport compose logs -f{which}; outport compose ps{which}; outport compose down{which}"
+    )
+}
+
+fn logs(options: &ComposeLogs) -> Result<()> {
+    let project = ComposeOptions {
+        file: options.file.clone(),
+        project: options.project_name.clone(),
+        cluster: options.of.cluster.clone(),
+        ..ComposeOptions::default()
+    };
+    let logs = LogsOptions {
+        container: options.service.clone(),
+        follow: options.follow,
+        since: options.since,
+        tail: options.tail,
+        with_times: options.timestamps,
+        node: data_dir(&options.of.which).ok().map(|data_dir| data_dir.join("node")),
+        ..LogsOptions::default()
+    };
+    let api = Api::new(endpoint(&options.of.which)?)?;
+    runtime()?.block_on(outport_operator::compose_logs(
+        &api,
+        &project,
+        logs,
+        output::part_of_answer,
+    ))
 }
 
 fn project(file: &ComposeFile, of: Option<&ComposeCluster>) -> ComposeOptions {

@@ -12,14 +12,16 @@ use outport_controllers::{
     Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
 };
 use outport_front_door::{FrontDoor, Limits};
-use outport_identity::{AccessKeyId, Credential, Principal, Sealer, SecretAccessKey};
+use outport_identity::{
+    AccessKeyId, Credential, PermissionSource, Principal, Sealer, SecretAccessKey,
+};
 use outport_image_registry::HostIntegration;
 use outport_keyring::Keyring;
 use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
 use outport_node_agent::PublishScope;
 use outport_node_protocol::{DOOR_VERSION, Registered};
-use outport_permissions::{StoredCredentials, StoredPermissions};
+use outport_permissions::{Permissive, StoredCredentials, StoredPermissions};
 use outport_planner::Settings;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
@@ -28,6 +30,7 @@ use outport_service_ecs::task_definition::Workloads;
 use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_iam::IamService;
 use outport_service_logs::LogsService;
+use outport_service_secretsmanager::SecretsManagerService;
 use outport_service_sts::StsService;
 use outport_store::Store;
 use tokio::net::{TcpListener, TcpSocket};
@@ -38,7 +41,7 @@ use crate::admin_door::{self, Asked};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
-use crate::health::{self, Readiness};
+use crate::health::{self, Readiness, Stage};
 use crate::installation::{self, Settled, Wanted};
 use crate::instances;
 use crate::listen_address;
@@ -93,7 +96,7 @@ pub async fn run(options: Server) -> Result<()> {
     let options = options.control_plane;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
     let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
-    control_plane.readiness.set(true);
+    control_plane.readiness.set(Stage::Ready);
     control_plane.say_ready(&data_dir, None);
     stop.received().await;
     control_plane.stop().await;
@@ -167,7 +170,7 @@ impl ControlPlane {
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         );
         // One for both doors, so that both answer alike.
-        let permissions = Arc::new(StoredPermissions::new(store.clone()));
+        let permissions = permissions(options, &store);
         let root = Credential::long_term(
             AccessKeyId::new(&key.access_key_id),
             SecretAccessKey::new(&key.secret_access_key),
@@ -203,12 +206,13 @@ impl ControlPlane {
                 registry.clone(),
                 RegistryAddress::new(own_registry),
                 sealer.clone(),
-                credentials,
+                credentials.clone(),
             ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(StsService::new(store.clone(), sealer))))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
-            .service(Arc::new(Served(IamService::new(store.clone(), keyring))))
+            .service(Arc::new(Served(IamService::new(store.clone(), keyring.clone()))))
+            .service(Arc::new(Served(SecretsManagerService::new(store.clone(), keyring))))
             .reserved(reserved)
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())
@@ -234,6 +238,7 @@ impl ControlPlane {
         let asked =
             Asked { parts, join_token: join_token.clone(), directory: data_dir.path().to_owned() };
         let mut upkeep = upkeep::start(store, logs, registry, disk, metrics);
+        upkeep.push(upkeep::write_uses(credentials));
         upkeep.extend(admin_door::open(asked, stopped.clone()));
         let door = tokio::spawn(async move {
             let shutdown = async move {
@@ -274,7 +279,7 @@ impl ControlPlane {
 
     /// Answers what is under way, then ends.
     pub async fn stop(mut self) {
-        self.readiness.set(false);
+        self.readiness.set(Stage::Stopping);
         self.stop_controllers().await;
         self.stop.send_replace(true);
         if let Err(error) = self.door.await {
@@ -297,6 +302,18 @@ impl ControlPlane {
             );
         }
     }
+}
+
+/// Who answers questions of permission.
+fn permissions(options: &ControlPlaneOptions, store: &Store) -> Arc<dyn PermissionSource> {
+    if options.permissive {
+        tracing::warn!(
+            event = "permissions_not_enforced",
+            "what policies do not allow is allowed, and logged: leave out --permissive for anything but trying"
+        );
+        return Arc::new(Permissive::new(store.clone()));
+    }
+    Arc::new(StoredPermissions::new(store.clone()))
 }
 
 /// Milliseconds since the epoch.
@@ -322,9 +339,10 @@ fn range_for(
         return match check(cidr) {
             Ok(()) => Ok(cidr),
             // Another one is no way out.
-            Err(error) if is_stored && error.is_address_clash() => Err(anyhow!(error)).context(
-                "the range of this data directory is fixed: free it on this host, or start with another data directory",
-            ),
+            Err(error) if is_stored && error.is_address_clash() => {
+                let advice = clash_of_stored_range(error.clashing_instance());
+                Err(anyhow!(error)).context(advice)
+            }
             Err(error) => Err(error.into()),
         };
     }
@@ -343,6 +361,23 @@ fn range_for(
         );
     }
     Ok(chosen.cidr)
+}
+
+/// What to do where the range of a data directory is in use on this host; `instance`: the Outport that has it.
+fn clash_of_stored_range(instance: Option<&str>) -> String {
+    let free = match instance.map(|instance| (instance, instances::process_of(instance))) {
+        Some((_, Some(process))) => format!("stop the other Outport with `kill {process}`"),
+        Some((instance, None)) => {
+            format!(
+                "if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it"
+            )
+        }
+        None => "free it on this host".to_owned(),
+    };
+    format!(
+        "the range of this data directory is fixed: {free}, or start with another data directory, which takes a free range: \
+         `outport up --data-dir DIR`"
+    )
 }
 
 /// The pair of the environment, or the one of the data directory.

@@ -18,6 +18,8 @@
 //!
 //! **Invariant:** a secret is written once, synced, readable by root only, and never logged.
 
+mod endpoint;
+
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -28,12 +30,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{Flock, FlockArg};
 use outport_certificates::{JoinToken, Pin};
-use serde::{Deserialize, Serialize};
 
 use crate::backup;
 use crate::instances::{self, Claim, KeptClaim};
 use crate::inventory::Inventory;
 use crate::settings::{self, Settings};
+pub use endpoint::{Endpoint, KeyPair};
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
@@ -49,27 +51,6 @@ pub struct DataDir {
     _lock: Flock<File>,
     /// `None` for who may not write to `/run`, as a control plane alone that is not root.
     _claim: Option<KeptClaim>,
-}
-
-/// A key pair that signs requests.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyPair {
-    pub access_key_id: String,
-    pub secret_access_key: String,
-}
-
-/// What `outport env` prints.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Endpoint {
-    pub url: String,
-    pub region: String,
-    pub key: KeyPair,
-    /// The same over TLS.
-    #[serde(default)]
-    pub https_url: Option<String>,
-    /// Whom a client has to trust for that, where it is not one of the authorities that everybody trusts.
-    #[serde(default)]
-    pub authority: Option<PathBuf>,
 }
 
 impl DataDir {
@@ -225,23 +206,6 @@ impl DataDir {
     /// The directory itself, whose file system all parts share unless an operator mounted others.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// What the last control plane published; needs no lock.
-    pub fn published(path: &Path) -> Result<Endpoint> {
-        let text = match std::fs::read_to_string(path.join("endpoint")) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                "no Outport has run with the data directory {}: start `outport up` first, or name \
-                 its directory with --data-dir",
-                path.display()
-            ),
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("cannot read {}", path.join("endpoint").display()));
-            }
-        };
-        serde_json::from_str(&text).context("the file endpoint of the data directory is damaged")
     }
 }
 
@@ -485,12 +449,5 @@ mod tests {
         std::fs::create_dir(directory.path().join("endpoint.new")).unwrap();
         owner.publish(&endpoint).unwrap();
         owner.publish(&Endpoint { url: "http://127.0.0.1:2".into(), ..endpoint }).unwrap_err();
-    }
-
-    #[test]
-    fn an_unknown_directory_has_no_endpoint() {
-        let directory = tempfile::tempdir().unwrap();
-        let error = DataDir::published(directory.path()).err().unwrap().to_string();
-        assert!(error.contains("outport up"), "{error}");
     }
 }

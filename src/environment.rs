@@ -9,7 +9,17 @@ use crate::data_dir::{DataDir, Endpoint};
 use crate::output;
 
 pub fn print(options: &Env) -> Result<()> {
-    let mut endpoint = DataDir::published(&options.data_dir.data_dir)?;
+    let data_dir = &options.data_dir.data_dir;
+    let mut endpoint = DataDir::published(data_dir)?;
+    if !DataDir::is_in_use(data_dir) {
+        // Beside the lines, which a script may want before it starts one.
+        output::complain(format_args!(
+            "no Outport runs with {} now: {} is where the last one was; start one with: outport up --data-dir {}",
+            data_dir.display(),
+            endpoint.url,
+            data_dir.display()
+        ));
+    }
     if options.https {
         endpoint.url = endpoint
             .https_url

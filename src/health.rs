@@ -1,8 +1,8 @@
-//! `GET /_outport/health` and `GET /_outport/metrics`, and what `/` says to who only looks.
+//! `GET /_outport/health`, `/_outport/metrics` and `/_outport/compatibility`, and what `/` says to who only looks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -20,15 +20,45 @@ This is Outport: Amazon ECS, run by yourself. Here it answers the AWS API (ecs, 
 On its host:      eval \"$(sudo outport env)\"; aws ecs list-clusters; outport status; outport ps
 From elsewhere:   AWS_ENDPOINT_URL=<this URL>, with an access key of it and its region
 Is it ready:      /_outport/health        In numbers, on its host: /_outport/metrics
+What it can do:   /_outport/compatibility
 ";
 
-/// True once the API answers and, with a node in the same process, tasks can be taken.
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// What answers that refuse something name: of this version, and there where the caller is already.
+const COMPATIBILITY: &str = include_str!("../docs/compatibility.md");
+
+/// How far an Outport is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    Starting,
+    /// The API answers and, with a node in the same process, tasks can be taken.
+    Ready,
+    Stopping,
+}
+
+/// The stage that is told to who asks; `Starting` at first.
+#[derive(Clone)]
+pub struct Readiness(Arc<AtomicU8>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(Stage::Starting as u8)))
+    }
+}
 
 impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    pub fn set(&self, stage: Stage) {
+        self.0.store(stage as u8, Ordering::Release);
+    }
+
+    fn answer(&self) -> (StatusCode, &'static str) {
+        const READY: u8 = Stage::Ready as u8;
+        const STOPPING: u8 = Stage::Stopping as u8;
+        match self.0.load(Ordering::Acquire) {
+            READY => (StatusCode::OK, "ready\n"),
+            STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        }
     }
 }
 
@@ -37,11 +67,7 @@ impl Readiness {
 /// something that runs on it.
 pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Router {
     let health = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-        let (status, word) = if readiness.0.load(Ordering::Acquire) {
-            (StatusCode::OK, "ready\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
-        };
+        let (status, word) = readiness.answer();
         // A full disk is no reason to restart it: it answers, and recovers by itself.
         let detail = if is_near(peer) { disk.detail() } else { None };
         (status, format!("{word}{}", detail.unwrap_or_default()))
@@ -60,6 +86,7 @@ pub fn router(readiness: Readiness, metrics: MetricsPage, disk: DiskWatch) -> Ro
     };
     Router::new()
         .route("/", get(async || GREETING))
+        .route("/_outport/compatibility", get(async || COMPATIBILITY))
         .route("/_outport/health", get(health))
         .route("/_outport/metrics", get(metrics))
 }
@@ -81,7 +108,7 @@ mod tests {
     async fn check(path: &str, peer: &str, status: StatusCode, text: &str) {
         let peer: SocketAddr = format!("{peer}:50000").parse().unwrap();
         let readiness = Readiness::default();
-        readiness.set(true);
+        readiness.set(Stage::Ready);
         let mut request = Request::get(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
         let disk = DiskWatch::new(std::path::Path::new("/"));
@@ -103,7 +130,18 @@ mod tests {
         }
         for peer in ["10.0.0.1", "[fe80::1]"] {
             check("/_outport/health", peer, StatusCode::OK, "ready").await;
+            check("/_outport/compatibility", peer, StatusCode::OK, "<!-- Made by").await;
             check("/_outport/metrics", peer, StatusCode::FORBIDDEN, "Metrics are shown").await;
         }
+    }
+
+    #[test]
+    fn each_stage_has_its_word() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "starting\n"));
+        readiness.set(Stage::Ready);
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ready\n"));
+        readiness.set(Stage::Stopping);
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
     }
 }

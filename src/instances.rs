@@ -116,6 +116,22 @@ fn claim_in(locks: &Path, instance: &str) -> std::io::Result<Option<Claim>> {
     Ok(None)
 }
 
+/// The process that runs as an instance; `None` when none does, or it cannot be told.
+pub fn process_of(instance: &str) -> Option<u32> {
+    process_with_lock(&Path::new(LOCKS).join(format!("{instance}.lock")))
+}
+
+/// Of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE <process> <device>:<inode> 0 EOF`.
+fn process_with_lock(path: &Path) -> Option<u32> {
+    let found = fs::metadata(path).ok()?;
+    let (major, minor) = (nix::sys::stat::major(found.dev()), nix::sys::stat::minor(found.dev()));
+    let file = format!("{major:02x}:{minor:02x}:{}", found.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let fields = locks.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let mut held = fields.filter(|fields| fields.get(5) == Some(&file.as_str()));
+    held.find_map(|fields| fields.get(4)?.parse().ok())
+}
+
 /// Every instance that has left anything on this host, running or not.
 pub fn on_host() -> BTreeSet<String> {
     let mut found = outport_node_agent::instances_on_host();
@@ -123,10 +139,19 @@ pub fn on_host() -> BTreeSet<String> {
     found
 }
 
-/// Those of them that do not run, without `own`.
-pub fn dead_instances(own: &str) -> Vec<String> {
-    let is_dead = |instance: &String| instance != own && matches!(claim(instance), Ok(Some(_)));
-    on_host().into_iter().filter(is_dead).collect()
+/// Those of them that do not run, and those that run with tasks or places for them here, without `own`.
+pub fn others(own: &str) -> (Vec<String>, Vec<String>) {
+    let with_tasks = outport_node_agent::instances_on_host();
+    let (mut dead, mut running) = (Vec::new(), Vec::new());
+    for instance in on_host().into_iter().filter(|instance| instance != own) {
+        match claim(&instance) {
+            Ok(Some(_)) => dead.push(instance),
+            Ok(None) if with_tasks.contains(&instance) => running.push(instance),
+            // A control plane alone, or one that cannot be told.
+            Ok(None) | Err(_) => {}
+        }
+    }
+    (dead, running)
 }
 
 /// Drop-ins of instances of which nothing else is left either: their addresses may be anybody's now.
@@ -203,6 +228,17 @@ mod tests {
         drop(first);
         assert!(fs::read_dir(locks.path()).unwrap().next().is_none());
         assert!(claim_in(locks.path(), "0123abcd").unwrap().is_some());
+    }
+
+    #[test]
+    fn the_process_that_runs_as_an_instance_is_known() {
+        let locks = tempfile::tempdir().unwrap();
+        let path = locks.path().join("0123abcd.lock");
+        assert_eq!(process_with_lock(&path), None);
+        let claim = claim_in(locks.path(), "0123abcd").unwrap().unwrap();
+        assert_eq!(process_with_lock(&path), Some(std::process::id()));
+        drop(claim);
+        assert_eq!(process_with_lock(&path), None);
     }
 
     #[test]

@@ -140,6 +140,15 @@ fn in_runtime(
     output::set_format(log.log_format);
     tracing::subscriber::set_global_default(output::subscriber(log.log_format, filter))?;
     output::log_panics();
+    for (name, nearest) in configuration::unknown_variables() {
+        let nearest =
+            nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+        tracing::warn!(
+            event = "environment_variable_unknown",
+            name,
+            "the environment has {name}, and no option is called so{nearest}"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .on_thread_park(outport_memory::give_back_what_is_kept)

@@ -68,7 +68,7 @@ Examples:
   outport compose up                                build, load, register, create, and wait until it runs
   outport compose up --ignore volumes,networks      without what Outport does not run
   outport compose ps                                how the services are reached
-  outport logs PROJECT -f                           what they write
+  outport compose logs -f                           what they write; of one service: logs web -f
   outport compose down                              remove all of it
 
 Guide: docs/guide/compose.md of the sources, /usr/share/doc/outport/ of a package";

@@ -11,6 +11,7 @@ use outport_node_agent::{
 
 use crate::command_line::{Node, NodeOptions};
 use crate::data_dir::DataDir;
+use crate::health::Stage;
 use crate::installation;
 use crate::node_door::NodeDoor;
 use crate::open_files;
@@ -41,8 +42,9 @@ pub async fn run(options: Node) -> Result<()> {
         () = stop.received() => return Ok(()),
     };
     joined(&data_dir, &cluster);
+    data_dir.settle(|settings| settings.server = Some(options.server.clone()));
     if let Some(door) = &door {
-        door.readiness.set(true);
+        door.readiness.set(Stage::Ready);
     }
     let offered = Offered { cluster: &cluster, capacity: &capacity, publish: None };
     let more = summary::lines(data_dir.path(), None, Some(offered));
@@ -53,11 +55,26 @@ pub async fn run(options: Node) -> Result<()> {
     service_manager::is_ready();
     tokio::select! {
         () = stop.received() => {
+            output::complain(leaving(agent.unstopped().len(), data_dir.path()));
             agent.detach();
             Ok(())
         }
         reason = agent.dismissed() => bail!(dismissal(&reason)),
     }
+}
+
+/// What is said when a node ends by a signal. Its tasks are the control plane's, which only notices that it is silent.
+fn leaving(tasks: usize, data_dir: &Path) -> String {
+    let (tasks, run) = match tasks {
+        0 => return "no task runs; ending".to_owned(),
+        1 => ("1 task".to_owned(), "runs"),
+        many => (format!("{many} tasks"), "run"),
+    };
+    format!(
+        "{tasks} {run} on without this process, which only looks after them: the next start takes over; to stop and remove them: \
+         outport cleanup --data-dir {}. Services start others elsewhere once the control plane gives this machine up",
+        data_dir.display()
+    )
 }
 
 /// The cluster that this machine joins.
@@ -141,4 +158,18 @@ pub fn settings(
         host_access,
         publish: own.publish,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_says_what_it_leaves_and_what_becomes_of_it() {
+        let said = |tasks| leaving(tasks, Path::new("/d"));
+        assert_eq!(said(0), "no task runs; ending");
+        assert!(said(1).starts_with("1 task runs on without"), "{}", said(1));
+        assert!(said(3).starts_with("3 tasks run on without"), "{}", said(3));
+        assert!(said(3).contains("outport cleanup --data-dir /d."), "{}", said(3));
+    }
 }

@@ -27,8 +27,21 @@ pub fn status(options: &Status) -> Result<()> {
 }
 
 pub fn ps(options: &Ps) -> Result<()> {
-    let ps = PsOptions { cluster: options.asked.cluster.clone(), with_stopped: options.all };
-    answer(&options.asked, async |api, shape| outport_operator::ps(api, &ps, shape).await)
+    let ps = PsOptions {
+        cluster: options.asked.cluster.clone(),
+        with_stopped: options.all,
+        of: options.of.clone(),
+    };
+    answer(&options.asked, async |api, shape| {
+        let text = outport_operator::ps(api, &ps, shape).await?;
+        if !options.asked.json && !options.all && text.lines().count() <= 1 {
+            let of = options.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+            output::complain(format_args!(
+                "no task{of} runs: `outport ps --all` shows those that stopped, and why; `aws ecs run-task` starts one"
+            ));
+        }
+        Ok(text)
+    })
 }
 
 /// Where a terminal begins again, with what it showed removed.
@@ -71,7 +84,8 @@ pub fn logs(options: &Logs) -> Result<()> {
         of: options.of.clone(),
         cluster: options.asked.cluster.clone(),
         follow: options.follow,
-        since_ms: options.since,
+        since: options.since,
+        container: None,
         tail: options.tail,
         with_times: options.timestamps,
         is_json: options.asked.json,
@@ -157,7 +171,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn data_dir(which: &Which) -> Result<PathBuf> {
+pub fn data_dir(which: &Which) -> Result<PathBuf> {
     which.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
 }
 

@@ -9,15 +9,17 @@
 //! **Invariant:** however `outport run` ends, by SIGKILL too, its pipe to the other one closes: that stops its tasks, at first
 //! with their own time and then without, and removes the directory.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -29,12 +31,12 @@ use outport_tree_removal::remove_tree;
 use crate::command_line::{Run, Up};
 use crate::data_dir::DataDir;
 use crate::stop_signal::StopSignal;
-use crate::{environment, operator, output, preflight, up};
+use crate::{environment, instances, operator, output, preflight, up};
 
 const READY: &str = "outport is ready at ";
 /// What tasks get to end by themselves; tests leave some behind that nobody needs any more.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// Of the log of an Outport that did not start, as many lines are shown.
+/// Of the log of an Outport that did not start or did not end well, as many lines are shown.
 const LINES_SHOWN: usize = 20;
 
 /// Runs the command; its exit code, or 128 and the signal that ended it.
@@ -143,12 +145,34 @@ pub async fn scratch(mut options: Up) -> Result<()> {
         }
     });
     let ended = up::run(options).await;
+    // A start that failed may have made a network for tasks already, and nobody starts here again.
+    if ended.is_err() {
+        remove_what_is_on_the_host(&data_dir);
+    }
     // Who started it still wants to read why it ended, and removes it then.
     if is_left_alone.load(Ordering::Acquire) {
         let parent = data_dir.parent().unwrap_or(&data_dir);
         remove_tree(parent).with_context(|| format!("cannot remove {}", parent.display()))?;
     }
     ended
+}
+
+fn remove_what_is_on_the_host(data_dir: &Path) {
+    let Ok(instance) = DataDir::instance_of(data_dir) else { return };
+    if instances::check_id(&instance).is_err() {
+        return;
+    }
+    let removed = match instances::claim(&instance) {
+        Ok(Some(_claim)) => instances::remove(&instance, Some(&data_dir.join("node"))),
+        // Somebody cleans up already.
+        Ok(None) => return,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = removed {
+        output::complain(format_args!(
+            "{error:#}: the rest is removed by: outport cleanup --instance {instance}"
+        ));
+    }
 }
 
 /// Data directory and log of the Outport.
@@ -184,11 +208,18 @@ impl Drop for Scratch {
     }
 }
 
-struct Outport(Child);
+struct Outport {
+    process: Child,
+    /// Nothing is left to say of its end.
+    is_over: bool,
+    /// `None` once it was read to its end.
+    log: Option<JoinHandle<LastLines>>,
+}
 
 impl Outport {
     fn start(directory: &Path) -> Result<Self> {
-        let log = directory.join("outport.log");
+        let path = directory.join("outport.log");
+        let log = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let data_dir = directory.join("data");
         let options: [OsString; 5] = [
             "scratch".into(),
@@ -197,46 +228,107 @@ impl Outport {
             "--data-dir".into(),
             data_dir.into(),
         ];
-        let mut child = Command::new("/proc/self/exe")
+        let mut process = Command::new("/proc/self/exe")
+            // In lists of processes.
+            .arg0("outport")
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(Stdio::piped())
             // A Ctrl-C is for the command, and then for us.
             .process_group(0)
             .spawn()
             .context("cannot start an Outport")?;
-        let said = child.stdout.take().context("its standard output")?;
+        let said = process.stdout.take().context("its standard output")?;
+        let complained = process.stderr.take().context("its standard error")?;
+        let keeping = std::thread::spawn(move || LastLines::of(complained, log));
+        let mut outport = Self { process, is_over: false, log: Some(keeping) };
         let mut lines = BufReader::new(said).lines();
         let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with(READY));
         if !is_ready {
-            let _ = child.wait();
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
-            bail!("the Outport of the command did not start:\n{last}");
+            let _ = outport.process.wait();
+            outport.is_over = true;
+            bail!("the Outport of the command did not start:{}", outport.last_lines());
         }
         // What it says beside is nobody's, and it must not wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self(child))
+        Ok(outport)
     }
 
-    /// Closes its standard input, and waits for its end.
+    /// Closes its standard input, and waits for its end. Once more does nothing.
     fn stop(&mut self) -> Result<()> {
-        drop(self.0.stdin.take());
-        let status = self.0.wait()?;
+        if std::mem::replace(&mut self.is_over, true) {
+            return Ok(());
+        }
+        drop(self.process.stdin.take());
+        let status = self.process.wait()?;
+        let said = self.last_lines();
         if !status.success() {
-            bail!("the Outport of the command did not end well ({status})");
+            bail!("the Outport of the command did not end well ({status}):{said}");
         }
         Ok(())
+    }
+
+    /// What it logged last, once it has ended: a line each, with a line break before.
+    fn last_lines(&mut self) -> String {
+        let Some(Ok(log)) = self.log.take().map(JoinHandle::join) else { return String::new() };
+        if let Some(error) = &log.not_written {
+            output::complain(format_args!("the log of the Outport has a gap: {error}"));
+        }
+        log.lines.iter().map(|line| format!("\n{line}")).collect()
     }
 }
 
 impl Drop for Outport {
     fn drop(&mut self) {
-        // Once more does no harm.
         if let Err(error) = self.stop() {
             output::complain(error);
         }
+    }
+}
+
+/// The end of a log, in memory: where the disk is full the file has nothing of it.
+#[derive(Debug, Default)]
+struct LastLines {
+    lines: VecDeque<String>,
+    /// Why not all of it is in the file; the first error.
+    not_written: Option<std::io::Error>,
+}
+
+impl LastLines {
+    /// Reads to the end, and keeps all of it in the file as far as that takes it.
+    fn of(log: impl Read, mut file: impl Write) -> Self {
+        let mut last = Self::default();
+        for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
+            let mut bytes = line.clone();
+            bytes.push(b'\n');
+            if let Err(error) = file.write_all(&bytes) {
+                last.not_written.get_or_insert(error);
+            }
+            if last.lines.len() == LINES_SHOWN {
+                last.lines.pop_front();
+            }
+            last.lines.push_back(String::from_utf8_lossy(&line).into_owned());
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_known_where_no_file_takes_it() {
+        let log: String = (0..LINES_SHOWN + 5).map(|number| format!("line {number}\n")).collect();
+        let mut file = Vec::new();
+        let last = LastLines::of(log.as_bytes(), &mut file);
+        assert_eq!(file, log.as_bytes());
+        assert!(last.not_written.is_none());
+        let mut full = [0_u8; 8];
+        let last = LastLines::of(log.as_bytes(), &mut full[..]);
+        assert!(last.not_written.is_some());
+        assert_eq!(last.lines.len(), LINES_SHOWN);
+        assert_eq!(last.lines.front().unwrap(), "line 5");
     }
 }

@@ -33,5 +33,6 @@ served! {
     outport_service_ecs::EcsService => outport_aws_ecs,
     outport_service_iam::IamService => outport_aws_iam,
     outport_service_logs::LogsService => outport_aws_logs,
+    outport_service_secretsmanager::SecretsManagerService => outport_aws_secretsmanager,
     outport_service_sts::StsService => outport_aws_sts,
 }

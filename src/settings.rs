@@ -25,6 +25,9 @@ pub struct Settings {
     /// The cluster of this machine's container instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Of a node alone: the control plane that it joined last, for who asks this directory by mistake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// What a newer version wrote, for it.
     #[serde(flatten)]
     pub of_others: serde_json::Map<String, serde_json::Value>,

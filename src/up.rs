@@ -10,6 +10,7 @@ use outport_node_agent::{Agent, AgentError, AgentSettings};
 use crate::command_line::Up;
 use crate::control_plane::{ControlPlane, OwnNode};
 use crate::data_dir::DataDir;
+use crate::health::Stage;
 use crate::settings::Settings;
 use crate::stop_signal::StopSignal;
 use crate::summary::Offered;
@@ -20,12 +21,22 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// What tasks that end with it say of their end.
 const STOPPED: &str = "Outport was stopped on this host.";
 
-/// Containers and ranges of an instance that does not run are nobody's, and stay until somebody cleans up.
-fn warn_of_dead_instances(own: &str) {
+/// Containers and ranges of an instance that does not run are nobody's, and stay until somebody cleans up. One that runs
+/// takes tasks as this one does: what both offer there is only once, unless somebody divided it.
+fn warn_of_other_instances(own: &str, offers_everything: bool) {
     let own = own.to_owned();
     // It looks through directories and asks nft; nobody waits for it.
     tokio::task::spawn_blocking(move || {
-        for instance in crate::instances::dead_instances(&own) {
+        let (dead, running) = crate::instances::others(&own);
+        for instance in running.iter().filter(|_| offers_everything) {
+            tracing::warn!(
+                event = "machine_offered_twice",
+                instance,
+                "another Outport, {instance}, runs tasks on this machine too, and this one offers all of its CPU and memory: \
+                 divide them with --cpu-units and --memory-mib of both"
+            );
+        }
+        for instance in dead {
             tracing::warn!(
                 event = "dead_instance_found",
                 "an Outport that does not run has left things on this host; remove them with: outport cleanup \
@@ -140,11 +151,12 @@ pub async fn run(options: Up) -> Result<()> {
         }
     };
     if !stop_asked {
-        control_plane.readiness.set(true);
+        control_plane.readiness.set(Stage::Ready);
         let publish = own_node.publish;
         let offered = Offered { cluster: &own_node.cluster, capacity: &capacity, publish };
         control_plane.say_ready(&data_dir, Some(offered));
-        warn_of_dead_instances(data_dir.instance());
+        let is_divided = options.node.cpu_units.is_some() && options.node.memory_mib.is_some();
+        warn_of_other_instances(data_dir.instance(), !is_divided);
         let dismissed = tokio::select! {
             () = stop.received() => None,
             reason = agent.dismissed() => Some(reason),
@@ -152,7 +164,7 @@ pub async fn run(options: Up) -> Result<()> {
         if let Some(reason) = dismissed {
             output::complain(format_args!("{reason}. The API goes on without a node"));
             stop.received().await;
-            control_plane.readiness.set(false);
+            control_plane.readiness.set(Stage::Stopping);
             control_plane.stop_controllers().await;
             drop(agent);
             let removed = match options.keep_tasks {
@@ -162,7 +174,7 @@ pub async fn run(options: Up) -> Result<()> {
             control_plane.stop().await;
             return removed;
         }
-        control_plane.readiness.set(false);
+        control_plane.readiness.set(Stage::Stopping);
     }
     let stopped = if options.keep_tasks {
         agent.detach();

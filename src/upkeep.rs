@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use outport_image_registry::Registry;
 use outport_log_store::LogStore;
+use outport_permissions::StoredCredentials;
 use outport_store::Store;
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,26 @@ const DISK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A histogram keeps each value until then: at 50,000 requests a second 2 MB.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// When access keys and roles were last used: what a crash may lose of it.
+const USES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Writes down when access keys and roles were last used.
+pub fn write_uses(credentials: Arc<StoredCredentials>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut timer = tokio::time::interval(USES_INTERVAL);
+        loop {
+            timer.tick().await;
+            if let Err(fault) = credentials.write_uses().await {
+                tracing::warn!(
+                    event = "uses_not_written",
+                    error = fault.detail,
+                    "when access keys and roles were last used is not written down this time"
+                );
+            }
+        }
+    })
+}
 
 /// Starts the rounds; each ends when its handle is aborted.
 pub fn start(

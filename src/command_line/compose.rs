@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use outport_operator::Since;
+
 use super::Which;
 use crate::manual;
 
@@ -19,6 +21,8 @@ pub enum Compose {
     Down(ComposeDown),
     /// List the containers of the project and how they are reached
     Ps(ComposePs),
+    /// Print what the services of the project write
+    Logs(ComposeLogs),
     /// Print what `up` would register and create, as JSON; needs no Outport
     Config(ComposeConfig),
 }
@@ -76,6 +80,33 @@ pub struct ComposePs {
     /// JSON, for programs
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub of: ComposeCluster,
+}
+
+#[derive(Debug, Args)]
+pub struct ComposeLogs {
+    /// Only of this service
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Go on, until Ctrl-C
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Nothing older than this: a number with s, m, h or d, such as 10m, or a time, such as 2026-01-31T23:59:59Z
+    #[arg(long, value_name = "AGE|TIME", value_parser = outport_operator::parse_since)]
+    pub since: Option<Since>,
+    /// Only the last lines of those that are there
+    #[arg(long, short = 'n', value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Each line with its time, in UTC
+    #[arg(long, short)]
+    pub timestamps: bool,
+    /// The file, as of `up`; here -f is --follow
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The project's name, as of `up`
+    #[arg(long, short, value_name = "NAME")]
+    pub project_name: Option<String>,
     #[command(flatten)]
     pub of: ComposeCluster,
 }

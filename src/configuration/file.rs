@@ -78,11 +78,24 @@ pub fn read(path: &Path, known: &[Known]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// How alike two names are, of 1.
+pub fn likeness(one: &str, two: &str) -> f64 {
+    strsim::jaro_winkler(one, two)
+}
+
+/// The one that is most like what was meant, if any is like it.
+pub fn nearest<'n>(
+    names: impl Iterator<Item = &'n str>,
+    likeness: impl Fn(&str) -> f64,
+) -> Option<&'n str> {
+    let nearest = names.max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
+    nearest.filter(|nearest| likeness(nearest) >= ALIKE)
+}
+
 fn unknown(name: &str, known: &[Known]) -> String {
-    let likeness = |known: &&Known| strsim::jaro_winkler(name, &known.name);
-    let nearest = known.iter().max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
-    match nearest.filter(|nearest| likeness(nearest) >= ALIKE) {
-        Some(nearest) => format!("there is no option {name}; did you mean {}?", nearest.name),
+    let names = known.iter().map(|known| known.name.as_str());
+    match nearest(names, |known| likeness(name, known)) {
+        Some(nearest) => format!("there is no option {name}; did you mean {nearest}?"),
         None => {
             format!("there is no option {name}: `outport up --help` lists those that there are")
         }

@@ -7,6 +7,7 @@
 //! **Invariant:** a file with anything in it that is not understood is refused as a whole; nothing is started with a part
 //! of what an operator wrote.
 
+mod environment;
 mod file;
 mod show;
 
@@ -22,6 +23,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use crate::command_line::{CommandLine, DATA_DIR};
 use file::{Entry, Kind, Known};
 
+pub use environment::unknown_variables;
 pub use show::show;
 
 /// Read when it is there and no other is named.
@@ -54,7 +56,9 @@ pub fn read() -> Result<CommandLine> {
 
 fn configured(arguments: &[OsString]) -> Result<Configured> {
     // Whatever is wrong without the file is said without it, and so is the help.
-    let given = relaxed(command()).try_get_matches_from(arguments).unwrap_or_else(|e| e.exit());
+    let given = relaxed(command())
+        .try_get_matches_from(arguments)
+        .unwrap_or_else(|e| environment::named(e, arguments).exit());
     let (name, options) = given.subcommand().context("no command was given")?;
     let path = if reads_file(&command(), name) { file_of(options)? } else { None };
     let entries = match path {
@@ -82,9 +86,12 @@ fn configured(arguments: &[OsString]) -> Result<Configured> {
 /// overrule those: `--keep-tasks=false`.
 pub fn command() -> Command {
     CommandLine::command().mut_subcommands(|sub| {
-        sub.mut_args(|arg| match (arg.get_action(), arg.get_env()) {
-            (ArgAction::SetTrue, Some(_)) => flag(arg),
-            _ => arg,
+        sub.mut_args(|arg| {
+            let arg = match (arg.get_action(), arg.get_env()) {
+                (ArgAction::SetTrue, Some(_)) => flag(arg),
+                _ => arg,
+            };
+            environment::without_empty(arg)
         })
     })
 }
@@ -129,7 +136,7 @@ fn usual_file() -> Result<Option<PathBuf>> {
 /// # Errors
 /// When the file is wrong.
 pub fn usual_data_dir() -> Result<PathBuf> {
-    let named = std::env::var_os("OUTPORT_CONFIG").map(PathBuf::from);
+    let named = environment::value("OUTPORT_CONFIG").map(PathBuf::from);
     let Some(path) = named.map_or_else(usual_file, |named| Ok(Some(named)))? else {
         return Ok(DATA_DIR.into());
     };

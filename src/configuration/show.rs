@@ -61,6 +61,13 @@ pub fn show(options: &ConfigShow) -> Result<()> {
         };
         rows.push(with_stored(Row { name: name.to_owned(), value, source }, &settings));
     }
+    for (name, nearest) in super::unknown_variables() {
+        let nearest =
+            nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+        output::complain(format_args!(
+            "the environment has {name}, and no option is called so{nearest}"
+        ));
+    }
     let file = match file_of(given)? {
         Some(path) => format!("configuration file: {}\n", path.display()),
         None => format!("configuration file: none ({FILE} is not there)\n"),

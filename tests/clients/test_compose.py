@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import urllib.request
 
@@ -32,7 +33,7 @@ def image(shared_outport):
     return f"{shared_outport.repository_uri('app')}:1.0"
 
 
-def project(directory, image, message="one"):
+def project(directory, image, message="one", asked=80):
     (directory / "compose.yaml").write_text(f"""
 x-base: &base
   image: ${{IMAGE:-{image}}}
@@ -53,7 +54,7 @@ services:
     <<: *base
     depends_on: [back]
     environment: {{BACK: "http://back:8001", NONE: }}
-    ports: ["80:8002"]
+    ports: ["{asked}:8002"]
     command:
       - sh
       - -c
@@ -64,9 +65,9 @@ services:
 """)
 
 
-def rows(outport, directory):
+def rows(outport, directory, *options):
     return {row["service"]: row for row in json.loads(
-        compose(outport, directory, "ps", "--json").stdout)}
+        compose(outport, directory, "ps", "--json", *options).stdout)}
 
 
 def revisions(outport):
@@ -76,14 +77,15 @@ def revisions(outport):
 def test_a_project_runs_changes_and_leaves_nothing(shared_outport, image, tmp_path):
     outport, directory = shared_outport, tmp_path / "Shop!"
     directory.mkdir()
-    project(directory, image)
+    asked = outport.reserved.host_port(7)
+    project(directory, image, asked=asked)
     up = compose(outport, directory, "up")
-    assert "created the service shop" in up.stderr
+    assert "created the service shop" in up.stderr and "does not lead" not in up.stderr
     seen = rows(outport, directory)
     assert seen["prepare"]["exitCode"] == 0
     assert {seen[name]["status"] for name in ("back", "front")} == {"RUNNING"}
     (url,) = seen["front"]["ports"]
-    assert url.endswith(":8002") and url in up.stdout
+    assert url == f"http://127.0.0.1:{asked}" and url in up.stdout
     # By the name of its service, and by that of its container.
     assert until(lambda: page(url), "the page is there") == "one\n"
     assert until(lambda: page(f"{url}/second"), "the other page is there") == "one\n"
@@ -93,11 +95,21 @@ def test_a_project_runs_changes_and_leaves_nothing(shared_outport, image, tmp_pa
     assert "is as the file says" in compose(outport, directory, "up").stderr
     assert revisions(outport) == before
 
-    project(directory, image, "two")
+    project(directory, image, "two", asked)
     assert "updated the service shop" in compose(outport, directory, "up").stderr
     assert len(revisions(outport)) == 2
     (url,) = rows(outport, directory)["front"]["ports"]
     assert until(lambda: page(url), "the new page is there") == "two\n"
+    # The new task has the port of the old one.
+    assert url == f"http://127.0.0.1:{asked}"
+    # Of one service, and what comes next is told for this project.
+    logs = compose(outport, directory, "logs", "prepare").stdout
+    assert "prepared" in logs and "front" not in logs, logs
+    assert compose(outport, directory, "logs", "nobody", check=False).stderr.strip().endswith(
+        "no task of shop has a container nobody")
+    up = compose(outport, tmp_path, "up", "--file", directory / "compose.yaml", "-p", "shop")
+    told = f"next: outport compose logs -f --file '{directory}/compose.yaml' -p shop;"
+    assert told in up.stderr, up.stderr
     logs = subprocess.run([outport.binary, "logs", "shop"], text=True, capture_output=True,
                           env={**os.environ, **outport.env()}, timeout=60)
     assert "prepared" in logs.stdout
@@ -108,6 +120,24 @@ def test_a_project_runs_changes_and_leaves_nothing(shared_outport, image, tmp_pa
     groups = outport.client("logs").describe_log_groups(logGroupNamePrefix="/compose/shop")
     assert groups["logGroups"] == []
     assert "there is nothing of shop" in compose(outport, directory, "down").stderr
+
+
+def test_a_port_of_the_machine_that_somebody_has_is_told_by_name(shared_outport, image, tmp_path):
+    asked = shared_outport.reserved.host_port(8)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", asked))
+        taken.listen()
+        (tmp_path / "compose.yml").write_text(
+            f"services:\n  web:\n    image: {image}\n    stop_grace_period: 2s\n"
+            f"    ports: ['{asked}:8000']\n")
+        try:
+            up = compose(shared_outport, tmp_path, "up", "-p", "late")
+            (url,) = rows(shared_outport, tmp_path, "-p", "late")["web"]["ports"]
+            assert not url.endswith(f":{asked}")
+            told = f"services.web.ports: {asked} of this machine does not lead to 8000"
+            assert told in up.stderr and f"reached at {url}" in up.stderr, up.stderr
+        finally:
+            compose(shared_outport, tmp_path, "down", "-p", "late")
 
 
 def test_what_does_not_run_says_why(shared_outport, image, tmp_path):

@@ -67,3 +67,27 @@ def test_a_file_that_is_not_understood_is_refused_with_the_place(binary, tmp_pat
         assert not (tmp_path / "data").exists()
     done = run(binary, "up", "--config", tmp_path / "none.toml")
     assert done.returncode == 1 and "cannot read the configuration file" in done.stderr
+
+
+def test_a_variable_that_is_wrong_is_named_with_its_option(binary):
+    done = run(binary, "config", "show", env={"OUTPORT_IMAGES_GIB": "abc"})
+    assert done.returncode == 2
+    assert 'the variable OUTPORT_IMAGES_GIB is "abc", which --images-gib does not take: invalid digit' \
+        in done.stderr, done.stderr
+    done = run(binary, "config", "show", "up", "--images-gib", "abc", env={"OUTPORT_IMAGES_GIB": "5"})
+    assert "OUTPORT_IMAGES_GIB" not in done.stderr.splitlines()[0], done.stderr
+
+
+def test_an_empty_variable_says_nothing_whatever_the_option(binary):
+    names = re.findall(r"OUTPORT_[A-Z_]+", run(binary, "up", "--help").stdout)
+    assert len(set(names)) > 20
+    empty = {name: "" for name in names if name != "OUTPORT_CONFIG"}
+    assert shown(binary, env={**empty, "OUTPORT_CONFIG": ""}) == shown(binary)
+
+
+def test_a_variable_that_is_no_option_is_warned_of(binary):
+    done = run(binary, "config", "show", env={"OUTPORT_REGOIN": "eu-west-1"})
+    assert done.returncode == 0
+    assert "the environment has OUTPORT_REGOIN, and no option is called so; did you mean " \
+        "OUTPORT_REGION?" in done.stderr
+    assert run(binary, "config", "show").stderr == ""

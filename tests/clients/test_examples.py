@@ -3,15 +3,128 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
+import pytest
 import yaml
 
 from support import image_tools
+from support.app_image import AppImage
 from support.docker import Docker
+from support.terraform import Terraform
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def everything(text):
+    """What a README calls an example, and so what is tested."""
+    return set(re.findall(r"^\| \[[\w-]+\]\(([\w-]+)\) \|", text, re.M))
+
+
+def test_each_example_is_listed():
+    listed = everything((EXAMPLES / "README.md").read_text())
+    assert listed == {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
+
+
+def run_as_typed(outport, tmp_path, script, *words):
+    """A script of an example, with what `eval "$(outport env)"` sets; what it printed."""
+    env = {**os.environ, **outport.env(), "AWS_PAGER": "",
+           "PATH": f"{outport.binary.parent}:{os.environ['PATH']}"}
+    done = subprocess.run([EXAMPLES / script, *words], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{outport.log()[-3000:]}"
+    return done.stdout
+
+
+def page(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_first_service(outport, tmp_path):
+    outport.start()
+    for tag in ("1.0", "2.0"):
+        AppImage(tmp_path / tag, tags=[tag])
+    said = run_as_typed(outport, tmp_path, "first-service/run.sh", "1.0", "2.0")
+    service, = outport.ecs.describe_services(services=["web"], include=["TAGS"])["services"]
+    assert service["taskDefinition"].endswith("/web:2") and service["runningCount"] == 2
+    assert service["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"]
+    assert service["tags"] == [{"key": "team", "value": "shop"}]
+    url = said.splitlines()[-1]
+    assert page(url) == "hello from app 2.0\n", said
+    assert "reached a steady state" in said, said
+
+
+def test_the_compose_file(outport, app_image, tmp_path):
+    outport.start()
+    outport.push(app_image, "app", "1.0")
+    shutil.copy(EXAMPLES / "compose/compose.yaml", tmp_path)
+    env = {**os.environ, **outport.env()}
+
+    def compose(*words):
+        done = subprocess.run([outport.binary, "compose", *words], env=env, cwd=tmp_path, capture_output=True,
+                              text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr + outport.log()[-3000:]
+        return done.stdout
+
+    compose("up")
+    url = subprocess.run([outport.binary, "open", "shop", "--print"], env=env, check=True, capture_output=True,
+                         text=True, timeout=60).stdout.strip()
+    assert page(url) == "42\n"
+    assert "prices" in compose("ps")
+    compose("down")
+    assert not outport.ecs.list_services()["serviceArns"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_understands_the_example(outport, tmp_path):
+    units = tmp_path / "units"
+    shutil.copytree(EXAMPLES / "systemd", units)
+    packaged = Path(__file__).parents[2] / "xtask/src/package/files/outport.service"
+    shutil.copy(packaged, units)
+    for unit in units.glob("*.service"):
+        # It wants the program and the directory to be where the unit says.
+        text = unit.read_text().replace("/usr/bin/outport", str(outport.binary))
+        unit.write_text(text.replace("/srv/web", str(tmp_path)))
+
+    def complaints():
+        done = subprocess.run(["systemd-analyze", "verify", *units.glob("*.service")],
+                              capture_output=True, text=True, timeout=120)
+        return [line for line in done.stderr.splitlines() if str(units) in line or "web.service" in line]
+
+    assert complaints() == []
+    with (units / "outport.service.d/beside.conf").open("a") as drop_in:
+        drop_in.write("NoSuchSetting=1\n")
+    assert len(complaints()) == 1, "the drop-in is one of outport.service"
+    # What the unit starts is a project; the guest of `cargo xtask package --boot` starts it.
+    done = subprocess.run([outport.binary, "compose", "config"], cwd=units, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and json.loads(done.stdout), done.stderr
+
+
+def test_terraform_makes_a_service(outport, app_image, tmp_path):
+    there = tmp_path / "terraform"
+    shutil.copytree(EXAMPLES / "terraform", there)
+    terraform = Terraform(there)
+    outport.start()
+    terraform.run(outport, "init")
+    on = ("-auto-approve", "-var", f"endpoint={outport.url}")
+    terraform.run(outport, "apply", "-target", "aws_ecr_repository.app", *on)
+    archive = tmp_path / "app.tar"
+    image_tools.run("skopeo", "copy", "--insecure-policy", f"oci:{app_image.directory}:1.0",
+                    f"docker-archive:{archive}:app:1.0")
+    subprocess.run([outport.binary, "image", "load", archive, "app:1.0"], check=True, capture_output=True, timeout=60,
+                   env={**os.environ, **outport.env()})
+    terraform.run(outport, "apply", *on)
+    service, = outport.ecs.describe_services(cluster="prod", services=["app"])["services"]
+    assert service["runningCount"] == 2
+    group, = outport.client("logs").describe_log_groups()["logGroups"]
+    assert (group["logGroupName"], group["retentionInDays"]) == ("/ecs/app", 7)
+    # 2 would be: there is something to do.
+    terraform.run(outport, "plan", "-detailed-exitcode", *on[1:])
+    terraform.run(outport, "destroy", *on)
+    assert not outport.client("ecr").describe_repositories()["repositories"]
 
 
 def test_the_first_task(outport, app_image, tmp_path):

@@ -6,13 +6,13 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from pathlib import Path
 
 import boto3
 import pytest
 
 from support.outport import Outport
 from support.reservation import Reservation
+from support.terraform import Terraform
 from support.wait import until
 
 ROLE = "arn:aws:iam::{}:role/x"
@@ -374,32 +374,13 @@ def test_an_export_is_of_terraforms_form(filled, tmp_path):
     assert {"to": "aws_ecs_service.older", "id": "carried/older"} in adopted
 
 
-def mirror_of_providers():
-    """A directory as `terraform providers mirror` makes it, with `hashicorp/aws`: 600 MB that no test fetches."""
-    mirror = os.environ.get("OUTPORT_TERRAFORM_MIRROR")
-    if not shutil.which("terraform") or not mirror:
-        pytest.skip("needs terraform, and its provider in the directory OUTPORT_TERRAFORM_MIRROR")
-    return Path(mirror)
-
-
 def test_terraforms_plan_is_clean_on_either_side(filled, outport, tmp_path):
-    mirror = mirror_of_providers()
     there = tmp_path / "exported"
+    terraform = Terraform(there).run
     carry(filled, "export", "--data-dir", filled.data_dir, "--cluster", "carried", "--format",
           "terraform", str(there))
-    (tmp_path / "terraformrc").write_text(
-        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
     (there / "provider.tf").write_text(
         'provider "aws" {\n  skip_metadata_api_check = true\n  skip_region_validation  = true\n}\n')
-
-    def terraform(on, *arguments, expected=0):
-        done = subprocess.run(
-            ["terraform", *arguments, "-no-color", "-input=false"], cwd=there, text=True,
-            capture_output=True, timeout=240,
-            env={**os.environ, **on.env(), "TF_CLI_CONFIG_FILE": str(tmp_path / "terraformrc"),
-                 "CHECKPOINT_DISABLE": "1"})
-        assert done.returncode == expected, done.stdout + done.stderr
-        return done.stdout
 
     # Where it was exported: adopted as it is.
     shutil.copy(there / "adopt/imports.tf.json", there)

@@ -1,5 +1,6 @@
 """`outport status`, `ps`, `logs` and `events`: what a person sees, and what a program reads."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -69,10 +70,22 @@ def test_a_task_is_seen_with_its_url_and_its_output(shared_outport, uri):
     line = next(line for line in shown.splitlines() if line.startswith(task_id[:12]))
     assert outport.address(task) in line and url in line
 
+    for word in ("seen", "family:seen", task_id[:10]):
+        assert task_id[:12] in local(outport, "ps", word), word
+    nothing = local(outport, "ps", "unseen", check=False)
+    assert nothing.returncode == 0 and task_id[:12] not in nothing.stdout
+    assert "no task of unseen runs: `outport ps --all`" in nothing.stderr
+    assert local(outport, "ps", "--json", "unseen", check=False).stderr == ""
+
     def lines():
         return local(outport, "logs", task_id[:10]).splitlines()
     until(lambda: sorted(lines()) == ["begins", "goes on"], "both lines are shown")
     assert local(outport, "logs", arn, "--tail", "1").count("\n") == 1
+    began = task["startedAt"].timestamp()
+    hour = datetime.timezone(datetime.timedelta(hours=1))
+    for seconds, expected in ((-60, 2), (3600, 0)):
+        since = datetime.datetime.fromtimestamp(began + seconds, hour).isoformat()
+        assert local(outport, "logs", arn, "--since", since).count("\n") == expected, since
     first = json.loads(local(outport, "logs", task_id, "--json").splitlines()[0])
     assert (first["task"], first["container"]) == (task_id, "web")
 

@@ -1,5 +1,6 @@
 """What `cargo xtask package` makes, taken apart with the tools that its users have."""
 
+import gzip
 import json
 import re
 import shutil
@@ -27,9 +28,9 @@ def only(files, ending):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def small(tmp_path_factory, binary):
     """All products, of the stand-in."""
-    return package(STAND_IN, tmp_path_factory.mktemp("small"))
+    return package(STAND_IN, tmp_path_factory.mktemp("small"), "--pages-of", binary)
 
 
 def test_the_program_of_the_tarball_runs(binary, tmp_path):
@@ -43,6 +44,10 @@ def test_the_program_of_the_tarball_runs(binary, tmp_path):
     for name in ("LICENSE", "NOTICE", "THIRD-PARTY", "docs/guide/install.md",
                  "docs/compatibility.md", "systemd/default"):
         assert (root / name).read_text().strip(), name
+    for shell, name in (("bash", "outport.bash"), ("zsh", "_outport"), ("fish", "outport.fish")):
+        assert (root / "completions" / name).read_text() == output(binary, "completions", shell)
+    assert {"outport.1", "outport-up.1", "outport-image-load.1"} <= {
+        path.name for path in (root / "man/man1").iterdir()}
     assert {path.name for path in (root / "systemd").glob("*.service")} == set(UNITS)
     # The crates that the program itself names, in what it would say of a panic.
     named = set(re.findall(rb"/registry/src/[^/\s]+/([a-z0-9_-]+?)-(\d+\.\d+\.\d+[^/\s]*)/src/",
@@ -58,8 +63,11 @@ def test_the_program_of_the_tarball_runs(binary, tmp_path):
     assert "proptest" not in {name for name, _ in listed}, "what only tests use is not in there"
 
 
-def test_two_packagings_of_one_program_are_the_same_bytes(small, tmp_path):
-    again = package(STAND_IN, tmp_path)
+def test_two_packagings_of_one_program_are_the_same_bytes(small, binary, tmp_path):
+    # As somebody else would, elsewhere.
+    env = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "DPKG_DEB_THREADS_MAX": "2",
+           "OUTPORT_LISTEN": "127.0.0.1:4999", "COLUMNS": "40"}
+    again = package(STAND_IN, tmp_path, "--pages-of", binary, env=env, umask=0o077)
     assert digests(again) == digests(small)
     assert len(again) == 5, again
     output("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=tmp_path)
@@ -81,10 +89,15 @@ def test_the_deb_is_in_order(small, tmp_path):
     assert paths["./etc/default/outport"] == "-rw-r--r--"
     assert "./usr/share/doc/outport/copyright" in paths
     for page in ("guide/install.md", "guide/backup.md", "operations/events.md", "compatibility.md",
-                 "examples/first-task/task.json"):
+                 "examples/first-task/task.json", "examples/terraform/main.tf"):
         assert f"./usr/share/doc/outport/{page}" in paths
+    assert paths["./usr/share/doc/outport/examples/first-service/run.sh"] == "-rwxr-xr-x"
     for unit in UNITS:
         assert paths[f"./usr/lib/systemd/system/{unit}"] == "-rw-r--r--"
+    for path in ("bash-completion/completions/outport", "zsh/vendor-completions/_outport",
+                 "fish/vendor_completions.d/outport.fish", "man/man1/outport.1.gz",
+                 "man/man1/outport-up.1.gz"):
+        assert paths[f"./usr/share/{path}"] == "-rw-r--r--", path
     output("dpkg-deb", "--raw-extract", deb, tmp_path / "raw")
     control = tmp_path / "raw/DEBIAN"
     assert (control / "conffiles").read_text() == "/etc/default/outport\n"
@@ -93,6 +106,21 @@ def test_the_deb_is_in_order(small, tmp_path):
         output("sh", "-n", control / script)
     starts = re.compile(r"(systemctl|deb-systemd-\w+) (--\S+ )*(enable|start|unmask)\b")
     assert not starts.search((control / "postinst").read_text())
+
+
+def test_what_shells_and_man_read_is_the_programs(small, binary, tmp_path):
+    output("dpkg-deb", "--extract", only(small, "_amd64.deb"), tmp_path)
+    share = tmp_path / "usr/share"
+    # As bash-completion loads it: by the name of the command.
+    ask = ('. "$1"; COMP_WORDS=(outport comp); COMP_CWORD=1; _outport outport comp outport; '
+           'printf "%s\\n" "${COMPREPLY[@]}"')
+    completed = output("bash", "-c", ask, "-", share / "bash-completion/completions/outport")
+    assert {"completions", "compose"} <= set(completed.split()), completed
+    output(binary, "man", tmp_path / "pages")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "pages").iterdir()}
+    packaged = {path.name.removesuffix(".gz"): gzip.decompress(path.read_bytes())
+                for path in (share / "man/man1").iterdir()}
+    assert packaged == written and len(written) > 20
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
@@ -157,3 +185,39 @@ def test_a_program_of_another_kind_is_refused(tmp_path):
     assert done.returncode != 0 and "is not for arm64" in done.stderr, done.stderr
     done = package(REPOSITORY / "Cargo.toml", tmp_path, check=False)
     assert done.returncode != 0 and "is no program" in done.stderr, done.stderr
+
+
+def test_a_program_without_pages_is_refused(tmp_path):
+    done = package(STAND_IN, tmp_path, "--only", "tarball", check=False)
+    assert done.returncode != 0 and "completes nothing for bash" in done.stderr, done.stderr
+
+
+def test_the_other_kind_of_machine_is_built_for_or_what_is_missing_is_said(tmp_path):
+    target = "aarch64-unknown-linux-gnu"
+    library = output("rustc", "--print", "target-libdir", "--target", target, cwd=REPOSITORY)
+    wanted = {f"rustup target add {target}": Path(library.strip()).is_dir(),
+              "apt-get install gcc-aarch64-linux-gnu": shutil.which("aarch64-linux-gnu-gcc"),
+              "libseccomp-dev:arm64": Path("/usr/lib/aarch64-linux-gnu/libseccomp.a").exists()}
+    missing = [command for command, is_there in wanted.items() if not is_there]
+    if not missing:
+        pytest.skip("this machine can build for arm64, which takes minutes")
+    done = package(None, tmp_path, "--arch", "arm64", check=False)
+    assert done.returncode == 1, done.stdout
+    line = done.stderr.splitlines()[0]
+    assert line.startswith("Error: this machine cannot build for --arch arm64 yet; run: "), line
+    assert [command for command in wanted if command in line] == missing, line
+    assert "build outport" not in done.stdout, "it is said before anything is built"
+
+
+def test_a_step_is_said_before_it_is_taken(tmp_path, binary):
+    done = package(STAND_IN, tmp_path, "--only", "deb", "--pages-of", binary, check=False)
+    steps = re.findall(r"^==> step (\d) of (\d): (.+) \(\d+ s\)$", done.stdout, re.M)
+    assert [(number, of) for number, of, _ in steps] == [(str(n), "4") for n in range(1, 5)], done.stdout
+    assert [what for *_, what in steps][1:] == [
+        f"the program {STAND_IN}", "its completions and manual pages",
+        "the Debian package, with its systemd units"]
+
+
+def test_only_what_is_built_twice_is_compared(tmp_path):
+    done = package(STAND_IN, tmp_path, "--verify", check=False)
+    assert done.returncode == 2 and "cannot be used with" in done.stderr, done.stderr

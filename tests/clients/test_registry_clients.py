@@ -1,9 +1,11 @@
 """The image clients that people have, as they are: skopeo, buildah, podman, docker."""
 
+import base64
 import json
 import tempfile
 from pathlib import Path
 
+import boto3
 import pytest
 
 from support.docker import Docker
@@ -182,3 +184,36 @@ def test_an_immutable_tag_stays(outport, app_image, login):
     refused = run(*copy, f"oci:{app_image.directory}:2.0", target, check=False)
     assert refused.returncode != 0
     assert "immutable" in refused.stderr, refused.stderr
+
+
+def test_a_user_who_may_only_pull_does_not_push(outport, app_image, tmp_path):
+    """The client says it in its own words: denied, with AWS's reason."""
+    iam, user = outport.client("iam"), "puller"
+    uri = repository(outport, "limited")["repositoryUri"]
+    outport.push(app_image, "limited", "1.0")
+    iam.create_user(UserName=user)
+    arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+    iam.attach_user_policy(UserName=user, PolicyArn=arn)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    try:
+        ecr = boto3.client(
+            "ecr", endpoint_url=outport.url, region_name="us-east-1",
+            aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        credentials = base64.b64decode(token).decode()
+        pulled = f"oci:{tmp_path}/pulled:1.0"
+        copy = ("skopeo", "copy", "--insecure-policy")
+        run(*copy, "--src-creds", credentials, f"docker://{uri}:1.0", pulled)
+        pushed = run(*copy, "--dest-creds", credentials, pulled, f"docker://{uri}:2.0", check=False)
+        assert pushed.returncode != 0
+        assert "denied" in pushed.stderr and "ecr:PutImage" in pushed.stderr, pushed.stderr
+        # The password dies with the key.
+        iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+        again = run(*copy, "--src-creds", credentials, f"docker://{uri}:1.0",
+                    f"oci:{tmp_path}/again:1.0", check=False)
+        assert again.returncode != 0 and "unauthorized" in again.stderr, again.stderr
+    finally:
+        iam.detach_user_policy(UserName=user, PolicyArn=arn)
+        for left in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+            iam.delete_access_key(UserName=user, AccessKeyId=left["AccessKeyId"])
+        iam.delete_user(UserName=user)

@@ -37,11 +37,14 @@ def test_a_command_has_an_outport_of_its_own_and_its_exit_code_counts(binary):
 
 
 def test_many_at_once_have_ranges_of_their_own(binary):
+    many = 10
+    before = scratch_directories()
     say = "aws ec2 describe-vpcs --query 'Vpcs[0].CidrBlock' --output text; sleep 3"
-    with ThreadPoolExecutor(5) as pool:
-        done = list(pool.map(lambda _: run(binary, "--", "sh", "-c", say), range(5)))
-    assert [each.returncode for each in done] == [0] * 5, [each.stderr for each in done]
-    assert len({each.stdout for each in done}) == 5, [each.stdout for each in done]
+    with ThreadPoolExecutor(many) as pool:
+        done = list(pool.map(lambda _: run(binary, "--", "sh", "-c", say), range(many)))
+    assert [each.returncode for each in done] == [0] * many, [each.stderr for each in done]
+    assert len({each.stdout for each in done}) == many, [each.stdout for each in done]
+    assert scratch_directories() <= before
 
 
 def test_a_failure_leaves_what_explains_it_and_no_task(binary, app_image, tmp_path):

@@ -15,16 +15,52 @@ const REGION: &str = "us-east-1";
 /// For one answer.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Who signs.
+#[derive(Clone, Debug)]
+pub struct Key {
+    id: AccessKeyId,
+    secret: SecretAccessKey,
+    session_token: Option<String>,
+}
+
+impl Key {
+    /// Of the root of the Outports that chores start.
+    pub fn root() -> Self {
+        let (id, secret) = (AccessKeyId::new(KEY), SecretAccessKey::new(KEY));
+        Self { id, secret, session_token: None }
+    }
+
+    /// Of an answer of CreateAccessKey or AssumeRole.
+    pub fn of_answer(answer: &str) -> Result<Self> {
+        let id = text_of(answer, "AccessKeyId").context("a key has an id")?;
+        let secret = text_of(answer, "SecretAccessKey").context("a key has a secret")?;
+        let session_token = text_of(answer, "SessionToken");
+        Ok(Self { id: AccessKeyId::new(id), secret: SecretAccessKey::new(secret), session_token })
+    }
+}
+
+/// The text of the first element with a name; good for texts without entities.
+pub fn text_of(answer: &str, name: &str) -> Option<String> {
+    let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once('<')?.0.to_owned())
+}
+
 /// One connection; made at the first request, and again after one that failed.
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
+    key: Key,
     connection: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, connection: None }
+        Self::with_key(address, Key::root())
+    }
+
+    /// The same of another caller.
+    pub fn with_key(address: SocketAddr, key: Key) -> Self {
+        Self { address, key, connection: None }
     }
 
     pub fn ecs(&mut self, operation: &str, input: &Value) -> Result<Value> {
@@ -44,8 +80,7 @@ impl Client {
         let body = b"Action=DescribeSubnets&Version=2016-11-15";
         let form = ("content-type", "application/x-www-form-urlencoded");
         let text = expect_success("ec2", self.signed("ec2", &[form], body)?)?;
-        let (_, rest) = text.split_once("<subnetId>").context("there is a subnet")?;
-        Ok(rest.split('<').next().unwrap_or_default().to_owned())
+        text_of(&text, "subnetId").context("there is a subnet")
     }
 
     /// Whether it answers at all.
@@ -95,9 +130,9 @@ impl Client {
             .collect();
         let head = RequestHead { method: "POST", path: "/", query: "", headers: &headers };
         let signer = Signer {
-            access_key_id: AccessKeyId::new(KEY),
-            secret_access_key: SecretAccessKey::new(KEY),
-            session_token: None,
+            access_key_id: self.key.id.clone(),
+            secret_access_key: self.key.secret.clone(),
+            session_token: self.key.session_token.clone(),
             region: REGION.to_owned(),
             service: service.to_owned(),
             style: SignatureStyle::STANDARD,

@@ -26,6 +26,7 @@ mod random;
 mod reservation;
 mod setup;
 mod sources;
+mod steps;
 mod subject;
 mod test;
 mod tidy;

@@ -107,7 +107,7 @@ impl WireError {
     pub fn not_implemented(service: &str, operation: &str) -> Self {
         let message = format!(
             "Outport does not implement {service}:{operation} yet. \
-             docs/compatibility.md lists the operations that it implements."
+             /_outport/compatibility at this endpoint lists the operations that it implements."
         );
         Self::common(CommonError::NotImplemented, message)
     }

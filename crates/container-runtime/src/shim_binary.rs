@@ -16,6 +16,11 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
+/// A path that names no program.
+const OWN: &str = "/proc/self/exe";
+/// What a shim of that path is called in lists of processes.
+const NAME: &str = "outport";
+
 #[derive(Debug)]
 pub(crate) struct ShimBinary {
     path: PathBuf,
@@ -32,11 +37,14 @@ impl ShimBinary {
         &self.path
     }
 
-    /// The descriptor is closed by the exec that follows its path.
+    /// The descriptor is closed by the exec that follows its path. A shim is found by its last argument alone (`discovery`), so
+    /// that `ps` may show a name in the place of [`OWN`].
     pub fn command(&self) -> Command {
-        let Some(mount) = &self.mount else { return Command::new(&self.path) };
-        let mut command = Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd()));
-        command.arg0(&self.path);
+        let mut command = match &self.mount {
+            Some(mount) => Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd())),
+            None => Command::new(&self.path),
+        };
+        command.arg0(if self.path == Path::new(OWN) { Path::new(NAME) } else { &self.path });
         command
     }
 }

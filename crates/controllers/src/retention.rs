@@ -1,4 +1,5 @@
-//! Forgets what is over: stopped tasks, deleted services and clusters, old history, expired tokens.
+//! Forgets what is over: stopped tasks, deleted services and clusters, old history, expired tokens, secrets after their
+//! recovery window.
 //!
 //! **Invariant:** a step of the wall clock forgets nothing and keeps nothing for good: ages are those of
 //! [`outport_model::clock::Now`].
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use outport_model::cluster::Cluster;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
 use outport_model::idempotency::IdempotencyToken;
+use outport_model::secret::Secret;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
@@ -51,6 +53,9 @@ impl RetentionController {
         for cluster in due_clusters(tx, &now, &self.settings) {
             tx.remove::<Cluster>(&cluster);
         }
+        for secret in due_secrets(tx, &now) {
+            tx.remove_secret(&secret);
+        }
         for token in due_tokens(tx, &now) {
             tx.remove::<IdempotencyToken>(&token);
         }
@@ -62,6 +67,7 @@ impl RetentionController {
             || !due_task_definitions(tables).is_empty()
             || !due_history(tables, now, &self.settings).is_empty()
             || !due_clusters(tables, now, &self.settings).is_empty()
+            || !due_secrets(tables, now).is_empty()
             || !due_tokens(tables, now).is_empty()
     }
 }
@@ -190,6 +196,11 @@ fn is_empty(tables: &Tables, cluster: &ClusterKey) -> bool {
         && [DesiredStatus::Running, DesiredStatus::Stopped]
             .into_iter()
             .all(|desired| tables.tasks.with_facet(cluster, desired, TaskFacet::Any).is_empty())
+}
+
+fn due_secrets(tables: &Tables, now: &Now) -> Keys<Secret> {
+    let due = tables.secrets.iter().filter(|secret| retention::forgets_secret(secret, now));
+    due.map(|secret| secret.key()).take(ROWS_PER_PASS_MAX).collect()
 }
 
 fn due_tokens(tables: &Tables, now: &Now) -> Keys<IdempotencyToken> {

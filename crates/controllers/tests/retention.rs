@@ -16,6 +16,7 @@ use outport_model::idempotency::{IDEMPOTENCY_TOKEN_LIFE_MS, IdempotencyToken};
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
+use outport_model::secret::{Deletion, Secret, SecretValue};
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task};
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily, TaskDefinitionStatus};
@@ -104,6 +105,8 @@ fn put_what_stays(tx: &mut Transaction<'_>) {
     tx.put(golden::<NetworkInterface>("network_interface"));
     tx.put(golden::<Node>("node"));
     tx.put(golden::<NodeIdentity>("node_identity"));
+    tx.put(Secret { deletion: None, ..golden("secret") });
+    tx.put(golden::<SecretValue>("secret_value"));
     tx.put(golden::<SecurityGroup>("security_group"));
     tx.put(golden::<Subnet>("subnet"));
     tx.put(golden::<TaskDefinitionFamily>("family"));
@@ -149,6 +152,8 @@ fn all_rows(tables: &Tables) -> BTreeSet<String> {
     rows_of::<NetworkInterface>(tables, &mut rows);
     rows_of::<Node>(tables, &mut rows);
     rows_of::<NodeIdentity>(tables, &mut rows);
+    rows_of::<Secret>(tables, &mut rows);
+    rows_of::<SecretValue>(tables, &mut rows);
     rows_of::<SecurityGroup>(tables, &mut rows);
     rows_of::<Service>(tables, &mut rows);
     rows_of::<ServiceDeployment>(tables, &mut rows);
@@ -243,6 +248,17 @@ async fn old_history_and_tokens_go_when_their_lives_are_over() {
     let token = IdempotencyToken { token: "old".into(), created_at_ms: SINCE_MS, ..token };
     let goes = ["idempotency_token RunTask/old"];
     check(|tx| tx.put(token), IDEMPOTENCY_TOKEN_LIFE_MS, &goes).await;
+}
+
+#[tokio::test]
+async fn a_secret_goes_with_its_values_when_its_recovery_window_is_over() {
+    let window_ms = 7 * 86_400_000;
+    let deletion = Some(Deletion { requested_at_ms: SINCE_MS, window_ms });
+    let put = |tx: &mut Transaction<'_>| {
+        tx.put(Secret { name: "gone".into(), deletion, ..golden("secret") });
+        tx.put(SecretValue { secret: "gone".into(), ..golden("secret_value") });
+    };
+    check(put, window_ms, &["secret gone", "secret_value gone/7"]).await;
 }
 
 #[tokio::test]

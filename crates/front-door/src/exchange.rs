@@ -132,6 +132,8 @@ impl AwsRequest<'_> {
             body = inflated.map_err(|error| body_error(error, bytes_max))?;
         }
         let asked = self.asked(service.model(), *protocol, wanted, body)?;
+        let (service, now_ms) = (service.model().name, self.arrival.now_ms);
+        inner.credentials.note_use(&claimed.credential, service, &inner.region, now_ms);
         let call = Call::new(
             self.arrival.clone(),
             claimed.credential.into_caller(),

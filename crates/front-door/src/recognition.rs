@@ -336,8 +336,8 @@ fn not_served(service: &str) -> WireError {
     WireError::common(
         CommonError::NotImplemented,
         format!(
-            "Outport does not serve '{shown}'. docs/compatibility.md lists the services that it \
-             serves."
+            "Outport does not serve '{shown}'. /_outport/compatibility at this endpoint lists the \
+             services that it serves."
         ),
     )
 }

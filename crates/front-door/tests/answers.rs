@@ -122,7 +122,10 @@ async fn who_signed_wrongly() {
     elsewhere.region = "eu-west-1".to_owned();
     let answer =
         check(list().signed_by(&elsewhere, NOW_MS), 400, "InvalidSignatureException").await;
-    assert_eq!(answer.message(), "Credential should be scoped to a valid region, not 'eu-west-1'.");
+    assert_eq!(
+        answer.message(),
+        "Credential should be scoped to a valid region, not 'eu-west-1'. This Outport serves us-east-1."
+    );
 
     let mut sent = list().signed("ecs");
     sent.body = br#"{"maxResults":1}"#.to_vec();

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use outport_model::Region;
 
 use crate::{Caller, Principal, Session, SignatureError};
 
@@ -44,7 +45,19 @@ impl AccessKeyId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Why nobody is let in by it, when nobody has it.
+    pub fn unknown(&self) -> SignatureError {
+        if PLACEHOLDERS.contains(&self.as_str()) {
+            SignatureError::PlaceholderAccessKey
+        } else {
+            SignatureError::UnknownAccessKey
+        }
+    }
 }
+
+/// What people write who come from an emulator that looks at no key.
+const PLACEHOLDERS: [&str; 4] = ["test", "dummy", "fake", "mock"];
 
 impl fmt::Display for AccessKeyId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,13 +127,17 @@ pub trait CredentialSource: Send + Sync {
     /// comes with it anyway is [`SignatureError::UnknownAccessKey`], as at AWS.
     ///
     /// # Errors
-    /// [`SignatureError::UnknownAccessKey`] and [`SignatureError::SessionExpired`].
+    /// [`SignatureError::UnknownAccessKey`], [`SignatureError::PlaceholderAccessKey`] and
+    /// [`SignatureError::SessionExpired`].
     fn find(
         &self,
         access_key_id: &AccessKeyId,
         session_token: Option<&str>,
         now_ms: i64,
     ) -> Result<Credential, SignatureError>;
+
+    /// Somebody has proven to hold a credential, by a request for `service`. Does not wait.
+    fn note_use(&self, _credential: &Credential, _service: &str, _region: &Region, _now_ms: i64) {}
 }
 
 /// One long-term credential: what a control plane with a root key pair and no IAM has.
@@ -134,7 +151,7 @@ impl CredentialSource for Credential {
         if *access_key_id == self.access_key_id && session_token.is_none() {
             Ok(self.clone())
         } else {
-            Err(SignatureError::UnknownAccessKey)
+            Err(access_key_id.unknown())
         }
     }
 }

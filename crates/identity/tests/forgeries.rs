@@ -94,7 +94,7 @@ fn no_other_scope_passes() {
     }
     check(
         |signer| signer.region = "eu-west-1".into(),
-        "Credential should be scoped to a valid region, not 'eu-west-1'.",
+        "Credential should be scoped to a valid region, not 'eu-west-1'. This Outport serves us-east-1.",
     );
     check(
         |signer| signer.service = "iam".into(),
@@ -106,8 +106,8 @@ fn no_other_scope_passes() {
     assert_eq!(
         request.verify_at(NOW_MS),
         Err(SignatureError::Scope(
-            "Credential should be scoped to a valid region, not 'b'. Credential should be scoped \
-             to correct service: 'ecs'. Credential should be scoped with a valid terminator: \
+            "Credential should be scoped to a valid region, not 'b'. This Outport serves \
+             us-east-1. Credential should be scoped to correct service: 'ecs'. Credential should be scoped with a valid terminator: \
              'aws4_request', not 'd'. Date in Credential scope does not match YYYYMMDD from \
              ISO-8601 version of date from HTTP: 'a' != '20150830', from '20150830T123600Z'."
                 .to_owned()

@@ -145,6 +145,11 @@ impl Arn {
         let path = [cluster.as_str(), service.as_str(), id.as_str()];
         Self::of_path(scope, "service-revision", &path)
     }
+    /// `suffix`: the six characters behind the name.
+    pub fn secret(scope: &Scope, name: &str, suffix: &str) -> Self {
+        let parts = ["secret:", name, "-", suffix];
+        Self::of_parts("secretsmanager", &scope.region, &scope.account, &parts)
+    }
     pub fn container_instance(
         scope: &Scope,
         cluster: &ClusterName,

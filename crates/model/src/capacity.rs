@@ -126,6 +126,9 @@ pub trait Capacity: Clone {
         cluster: &'a ClusterName,
     ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a>;
 
+    /// As what an operator knows a node, whatever its cluster; `None` for one that was deregistered.
+    fn instance_of(&self, node: &NodeId) -> Option<&Arc<ContainerInstance>>;
+
     /// Takes room of a node for a task.
     fn reserve(&mut self, node: &NodeId, held: &Reservation);
 }

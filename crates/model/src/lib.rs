@@ -24,6 +24,7 @@ pub mod node;
 pub mod node_identity;
 pub mod own_registry;
 pub mod rare_lines;
+pub mod secret;
 pub mod service;
 pub mod tag;
 pub mod task;

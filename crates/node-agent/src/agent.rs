@@ -121,6 +121,14 @@ impl AgentError {
     pub fn is_address_clash(&self) -> bool {
         matches!(self, Self::Network(NetworkError::Host(error)) if error.is_address_clash())
     }
+
+    /// Which Outport of this host has the addresses, if one has them.
+    pub fn clashing_instance(&self) -> Option<&str> {
+        match self {
+            Self::Network(NetworkError::Host(error)) => error.clashing_instance(),
+            _ => None,
+        }
+    }
 }
 
 /// Not as its source: it is in the sentence already.

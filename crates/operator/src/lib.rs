@@ -38,14 +38,14 @@ mod value;
 pub use api::{Api, Endpoint};
 pub use compose::{
     Builder, ComposeOptions, UpOptions, config as compose_config, down as compose_down,
-    ps as compose_ps, up as compose_up,
+    logs as compose_logs, ps as compose_ps, up as compose_up,
 };
 pub use describe::describe;
 pub use events::{EventsOptions, events};
 pub use forward::{ForwardOptions, PortPair, forward};
 pub use image_load::{LoadOptions, Loaded, load};
 pub use logs::{LogsOptions, logs};
-pub use moment::parse_since;
+pub use moment::{Since, parse_since};
 pub use moving::{
     Account, ExportFormat, ExportOptions, ImportOptions, SourceOptions, Surroundings, export,
     import, source,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::find::{self, Meant};
 use crate::local_logs::LocalLog;
-use crate::moment::{clock, now_ms};
+use crate::moment::{Since, clock, now_ms};
 use crate::value::{list, name_of, text};
 
 /// Between two looks for new lines.
@@ -28,10 +28,12 @@ pub struct LogsOptions {
     /// A task, by its id or the beginning of that, or a service by its name.
     pub of: String,
     pub cluster: Option<String>,
+    /// Only of this container of each task.
+    pub container: Option<String>,
     /// Goes on until the task has stopped; with a service, for ever.
     pub follow: bool,
-    /// Nothing older than this many milliseconds.
-    pub since_ms: Option<i64>,
+    /// Nothing older.
+    pub since: Option<Since>,
     /// Only so many of the lines that are there.
     pub tail: Option<usize>,
     pub with_times: bool,
@@ -77,16 +79,30 @@ struct Shown<'a> {
 pub async fn logs(
     api: &Api,
     options: &LogsOptions,
+    print: impl FnMut(&str) -> io::Result<()>,
+) -> Result<()> {
+    let meant = find::meant(api, options.cluster.as_deref(), &options.of).await?;
+    print_of(api, &meant, options, print).await
+}
+
+/// As [`logs`], of what is known already.
+pub(crate) async fn print_of(
+    api: &Api,
+    meant: &Meant,
+    options: &LogsOptions,
     mut print: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<()> {
-    let cluster = options.cluster.as_deref();
-    let meant = find::meant(api, cluster, &options.of).await?;
-    let from_ms = options.since_ms.map(|since_ms| now_ms() - since_ms);
+    let from_ms = options.since.map(|since| since.begin_ms(now_ms()));
     let mut sources = Sources::default();
     let mut looked = Instant::now();
-    let mut is_over = sources.look(api, &meant, options).await?;
+    let mut is_over = sources.look(api, meant, options).await?;
     if sources.known.is_empty() && !options.follow {
         bail!("{} has run no task that is still known", options.of);
+    }
+    if let Some(container) = &options.container
+        && sources.have_no_container()
+    {
+        bail!("no task of {} has a container {container}", options.of);
     }
     let mut tail = options.tail;
     loop {
@@ -113,7 +129,7 @@ pub async fn logs(
         tokio::time::sleep(LOOK_INTERVAL).await;
         if looked.elapsed() >= TASKS_INTERVAL && !is_over {
             looked = Instant::now();
-            is_over = sources.look(api, &meant, options).await?;
+            is_over = sources.look(api, meant, options).await?;
         }
     }
     sources.say_what_is_missing()
@@ -172,6 +188,11 @@ impl Sources {
         Ok(is_over)
     }
 
+    /// Of those that were asked for, though there are tasks.
+    fn have_no_container(&self) -> bool {
+        !self.known.is_empty() && self.open.is_empty() && self.known.values().all(Vec::is_empty)
+    }
+
     fn say_what_is_missing(&self) -> Result<()> {
         let missing: Vec<&str> = self.known.values().flatten().map(String::as_str).collect();
         match self.open.is_empty() && !missing.is_empty() {
@@ -187,6 +208,9 @@ fn sources(task: &Value, definition: &Value, options: &LogsOptions) -> (Vec<Sour
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for container in list(definition, "containerDefinitions") {
         let name = text(container, "name");
+        if options.container.as_ref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
         let configuration = &container["logConfiguration"];
         let log_options = &configuration["options"];
         let place = if text(configuration, "logDriver") == "awslogs" {
@@ -295,6 +319,24 @@ mod tests {
             "p/web/4f2a"
         );
         assert_eq!(stream(&task, &json!({}), "4f2a", "web"), "4f2a-12");
+    }
+
+    #[test]
+    fn one_container_is_taken_of_several() {
+        let task = json!({ "taskArn": "arn:aws:ecs:r:a:task/c/4f2a" });
+        let logs = json!({ "logDriver": "awslogs", "options": { "awslogs-group": "g", "awslogs-stream-prefix": "p" } });
+        let container = |name: &str| json!({ "name": name, "logConfiguration": logs });
+        let definition = json!({ "containerDefinitions": [container("web"), container("db")] });
+        let check = |wanted: Option<&str>, expected: &[&str]| {
+            let options =
+                LogsOptions { container: wanted.map(str::to_owned), ..LogsOptions::default() };
+            let (found, _) = sources(&task, &definition, &options);
+            let names: Vec<&str> = found.iter().map(|source| source.container.as_str()).collect();
+            assert_eq!(names, expected);
+        };
+        check(None, &["web", "db"]);
+        check(Some("db"), &["db"]);
+        check(Some("cache"), &[]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Times as people write and read them.
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -40,13 +41,40 @@ pub fn clock(ms: i64) -> String {
     }
 }
 
-/// How long ago, such as `90s`, `10m`, `2h` or `1d`, in milliseconds.
+/// Since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So many milliseconds ago.
+    Ago(i64),
+    /// Milliseconds since 1970.
+    At(i64),
+}
+
+impl Since {
+    /// In milliseconds since 1970.
+    pub(crate) fn begin_ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::Ago(ms) => now_ms - ms,
+            Self::At(ms) => ms,
+        }
+    }
+}
+
+/// How long ago, such as `90s`, `10m`, `2h` or `1d`, or a time of RFC 3339, such as `2026-01-31T23:59:59Z`.
 ///
 /// # Errors
 /// Says how it is written.
-pub fn parse_since(text: &str) -> Result<i64, String> {
-    let wrong =
-        || format!("{text:?} is no length of time: give a number with s, m, h or d, such as 10m");
+pub fn parse_since(text: &str) -> Result<Since, String> {
+    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+        let ms = at.unix_timestamp_nanos().div_euclid(1_000_000);
+        return i64::try_from(ms).map(Since::At).map_err(|_| format!("{text:?} is no time"));
+    }
+    let wrong = || {
+        format!(
+            "{text:?} is no length of time and no time: give a number with s, m, h or d, such as 10m, or one with its zone, such as \
+             2026-01-31T23:59:59Z"
+        )
+    };
     let last = text.chars().next_back().ok_or_else(wrong)?;
     let unit_ms = match last {
         's' => SECOND_MS,
@@ -56,7 +84,7 @@ pub fn parse_since(text: &str) -> Result<i64, String> {
         _ => return Err(wrong()),
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(i64::from(number) * unit_ms)
+    Ok(Since::Ago(i64::from(number) * unit_ms))
 }
 
 #[cfg(test)]
@@ -84,11 +112,20 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_read() {
-        assert_eq!(parse_since("90s"), Ok(90_000));
-        assert_eq!(parse_since("10m"), Ok(600_000));
-        assert_eq!(parse_since("1d"), Ok(86_400_000));
-        for wrong in ["", "m", "10", "-1m", "1w", "1.5h", "é"] {
+        assert_eq!(parse_since("90s"), Ok(Since::Ago(90_000)));
+        assert_eq!(parse_since("10m"), Ok(Since::Ago(600_000)));
+        assert_eq!(parse_since("1d"), Ok(Since::Ago(86_400_000)));
+        for wrong in ["", "m", "10", "-1m", "1w", "1.5h", "é", "2026-01-31", "2026-01-31T10:00:00"]
+        {
             assert!(parse_since(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn times_are_read_with_their_zone() {
+        assert_eq!(parse_since("1970-01-01T00:00:01.5Z"), Ok(Since::At(1_500)));
+        assert_eq!(parse_since("2023-11-14T23:13:20+01:00"), Ok(Since::At(1_700_000_000_000)));
+        assert_eq!(Since::At(5).begin_ms(9), 5);
+        assert_eq!(Since::Ago(5).begin_ms(9), 4);
     }
 }

@@ -22,6 +22,8 @@ pub struct PsOptions {
     pub cluster: Option<String>,
     /// Also those that have stopped, as long as they are kept.
     pub with_stopped: bool,
+    /// Only those of this service, family or group, or with an id that begins so.
+    pub of: Option<String>,
 }
 
 /// A task, as programs read it from `outport ps --json`.
@@ -62,6 +64,7 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
         // Those that are on their way there use what they have.
         stopped.retain(|task| options.with_stopped || text(task, "lastStatus") != "STOPPED");
         tasks.extend(stopped);
+        tasks.retain(|task| options.of.as_ref().is_none_or(|of| is_of(task, of)));
         for task in &tasks {
             let arn = text(task, "taskDefinitionArn").to_owned();
             if !definitions.contains_key(&arn) {
@@ -77,6 +80,19 @@ pub async fn ps(api: &Api, options: &PsOptions, shape: Shape) -> Result<String> 
         return as_json(&rows);
     }
     Ok(shown(shape, &rows, now_ms()))
+}
+
+/// Whether a word of the command line means the task: by its service, its group, its family with or without revision, or the
+/// beginning of its id.
+fn is_of(task: &Value, word: &str) -> bool {
+    let group = text(task, "group");
+    let revision = name_of(text(task, "taskDefinitionArn"));
+    let family = revision.split(':').next().unwrap_or_default();
+    group == word
+        || group.split_once(':').is_some_and(|(_, name)| name == word)
+        || revision == word
+        || family == word
+        || name_of(text(task, "taskArn")).starts_with(name_of(word))
 }
 
 /// A line each.
@@ -188,6 +204,20 @@ mod tests {
         );
         row.status = "STOPPED".to_owned();
         assert!(!shown(Shape::default(), &[row], 1_046_000).contains("172.31.0.5"));
+    }
+
+    #[test]
+    fn a_word_means_a_service_a_family_a_revision_a_group_or_an_id() {
+        for word in ["web", "service:web", "app", "app:2", "4f2a", "task/default/4f2a5b6c7d8e9f00"]
+        {
+            assert!(is_of(&task(), word), "{word}");
+        }
+        for word in ["we", "ap", "app:1", "service", "f2a"] {
+            assert!(!is_of(&task(), word), "{word}");
+        }
+        let alone =
+            json!({ "group": "family:job", "taskArn": "a/b/1", "taskDefinitionArn": "r/job:1" });
+        assert!(is_of(&alone, "job"));
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Published {
         Self(list(answer, "ports").iter().filter_map(port).collect())
     }
 
+    /// The port of the machine that leads to a port of the task.
+    pub(crate) fn host_port(&self, task: &Value, protocol: &str, port: u16) -> Option<u16> {
+        self.of(task, protocol, port).map(|found| found.port)
+    }
+
     fn of(&self, task: &Value, protocol: &str, container_port: u16) -> Option<HostPort> {
         let id = name_of(text(task, "taskArn")).to_owned();
         self.0.get(&(id, protocol.to_owned(), container_port)).copied()

@@ -10,8 +10,10 @@ use outport_model::iam::ManagedPolicy;
 use outport_policy::{Policy, PolicyKind};
 use outport_store::Tables;
 
-/// Entries of one kind that are kept; with more, all are forgotten and come again as they are asked for.
-const ENTRIES_MAX: usize = 50_000;
+/// Rows of one kind whose policies are kept; with more, all are forgotten and come again as they are asked for.
+const ROWS_MAX: usize = 50_000;
+/// The same of texts, which callers bring: some KiB each.
+const TEXTS_MAX: usize = 2_000;
 
 /// The inline policies of one row: name and policy.
 pub type Inline = Arc<[(String, Policy)]>;
@@ -65,7 +67,7 @@ impl Compiled {
             }
         };
         let policy = Arc::new(policy);
-        keep(&self.managed, arn.to_owned(), (row.cloned(), Arc::clone(&policy)));
+        keep(&self.managed, ROWS_MAX, arn.to_owned(), (row.cloned(), Arc::clone(&policy)));
         Some(policy)
     }
 
@@ -76,7 +78,7 @@ impl Compiled {
             return Arc::clone(policy);
         }
         let policy = Arc::new(compile(document, kind.into(), "a session or a resource"));
-        keep(&self.texts, key, Arc::clone(&policy));
+        keep(&self.texts, TEXTS_MAX, key, Arc::clone(&policy));
         policy
     }
 }
@@ -107,7 +109,7 @@ impl<K: Eq + Hash, R> InlineOf<K, R> {
             .iter()
             .map(|(name, text)| (name.clone(), compile(text, PolicyKind::Inline, name)))
             .collect();
-        keep(&self.0, key, (Arc::clone(row), Arc::clone(&inline)));
+        keep(&self.0, ROWS_MAX, key, (Arc::clone(row), Arc::clone(&inline)));
         inline
     }
 }
@@ -133,9 +135,9 @@ fn is_same(known: Option<&Arc<ManagedPolicy>>, row: Option<&Arc<ManagedPolicy>>)
     }
 }
 
-fn keep<K: Eq + Hash, V>(map: &Mutex<HashMap<K, V>>, key: K, value: V) {
+fn keep<K: Eq + Hash, V>(map: &Mutex<HashMap<K, V>>, entries_max: usize, key: K, value: V) {
     let mut map = lock(map);
-    if map.len() >= ENTRIES_MAX {
+    if map.len() >= entries_max {
         map.clear();
     }
     map.insert(key, value);

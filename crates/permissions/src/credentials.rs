@@ -7,11 +7,13 @@ use outport_identity::{
     SignatureError,
 };
 use outport_keyring::Keyring;
+use outport_model::Region;
 use outport_model::iam::{AccessKey, AccessKeyStatus, User};
 use outport_store::keys::UserKey;
-use outport_store::{Store, Tables};
+use outport_store::{Fault, Store, Tables};
 
 use crate::principal::Entity;
+use crate::uses::Uses;
 
 /// Finds credentials: the root key of the installation, the access keys of IAM, and sessions by their tokens.
 pub struct StoredCredentials {
@@ -19,6 +21,7 @@ pub struct StoredCredentials {
     store: Store,
     sealer: Arc<Sealer>,
     keyring: Arc<Keyring>,
+    uses: Uses,
 }
 
 /// For what place the secret of an access key is sealed.
@@ -29,7 +32,15 @@ pub fn secret_place(access_key_id: &str) -> String {
 impl StoredCredentials {
     /// `root` is the key of the installation's first account, which stands in no row.
     pub fn new(root: Credential, store: Store, sealer: Arc<Sealer>, keyring: Arc<Keyring>) -> Self {
-        Self { root, store, sealer, keyring }
+        Self { root, store, sealer, keyring, uses: Uses::default() }
+    }
+
+    /// Writes down when keys and roles were last used.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn write_uses(&self) -> Result<(), Fault> {
+        self.uses.write(&self.store).await
     }
 
     fn long_term(&self, tables: &Tables, id: &AccessKeyId) -> Option<Credential> {
@@ -80,7 +91,7 @@ impl CredentialSource for StoredCredentials {
             if *access_key_id == self.root.access_key_id {
                 return Ok(self.root.clone());
             }
-            return self.long_term(&tables, access_key_id).ok_or(SignatureError::UnknownAccessKey);
+            return self.long_term(&tables, access_key_id).ok_or_else(|| access_key_id.unknown());
         };
         let credential = SessionToken::open(&self.sealer, token, access_key_id, now_ms)?;
         match Entity::find(&tables, &credential.principal) {
@@ -88,5 +99,9 @@ impl CredentialSource for StoredCredentials {
             Entity::Gone => Err(SignatureError::UnknownAccessKey),
             _ => Ok(credential),
         }
+    }
+
+    fn note_use(&self, credential: &Credential, service: &str, region: &Region, now_ms: i64) {
+        self.uses.note(credential, service, region, now_ms);
     }
 }

@@ -12,9 +12,12 @@ mod compiled;
 mod context;
 mod credentials;
 mod decision;
+mod permissive;
 mod principal;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub use credentials::{StoredCredentials, secret_place};
 pub use decision::StoredPermissions;
+pub use permissive::Permissive;

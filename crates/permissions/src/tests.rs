@@ -12,7 +12,7 @@ use outport_model::iam::{
     AccessKey, AccessKeyStatus, Account, Group, ManagedPolicy, NameKey, PasswordPolicy, Policies,
     PolicyVersion, Role, User,
 };
-use outport_model::{AccountId, Tags};
+use outport_model::{AccountId, Region, Tags};
 use outport_store::keys::UserKey;
 use outport_store::{ManualClock, Row, SeededIds, Store, Transaction};
 
@@ -356,4 +356,57 @@ async fn an_account_may_let_its_users_change_their_passwords() {
     let denies = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iam:*","Resource":"*"}]}"#;
     world.put(user("AIDA1", policies(&[denies], &[]))).await;
     assert!(world.asks(&ann("AIDA1"), None, change).is_some(), "an explicit deny wins");
+}
+
+/// What another account owns stays denied, whoever asks.
+#[tokio::test]
+async fn permissive_lets_pass_what_the_own_account_denies() {
+    let world = World::new();
+    world.put(user("AIDA1", Policies::default())).await;
+    let permissive = Arc::new(crate::Permissive::new(world.store.clone()));
+    let asks = |resource: &str| {
+        let call = Call::for_tests().by(ann("AIDA1")).asking(permissive.clone());
+        call.open(Subject::from(Question::new("ecs:DescribeClusters", resource))).is_ok()
+    };
+    assert!(asks("*"));
+    assert!(asks("arn:aws:ecs:us-east-1:000000000000:cluster/default"));
+    assert!(!asks("arn:aws:ecs:us-east-1:111111111111:cluster/default"));
+    assert!(!asks("no arn"));
+}
+
+#[tokio::test]
+async fn a_use_is_written_to_the_key_and_to_the_role() {
+    let keys = Keys::new();
+    keys.world.put(user("AIDA1", Policies::default())).await;
+    keys.world.put(keys.key(AccessKeyStatus::Active)).await;
+    keys.world.put(role(Policies::default())).await;
+    let region = Region::new("us-east-1");
+    let long_term = keys.find("AKIA1", None).unwrap();
+    keys.credentials.note_use(&long_term, "iam", &region, NOW_MS);
+    keys.credentials.note_use(&long_term, "ecs", &region, NOW_MS + 5);
+    let session = |principal: Principal| Credential {
+        session: Some(Box::default()),
+        principal,
+        ..keys.find("AKIAROOT", None).unwrap()
+    };
+    keys.credentials.note_use(&session(app()), "ecs", &region, NOW_MS + 7);
+    // The session of an earlier role is not a use of this one.
+    let earlier = Principal::AssumedRole {
+        account: account(),
+        path: "/".into(),
+        role: "app".into(),
+        role_id: "AROA0".into(),
+        session_name: "s".into(),
+    };
+    keys.credentials.note_use(&session(earlier), "ecs", &region, NOW_MS + 9);
+    keys.credentials.write_uses().await.unwrap();
+    let tables = keys.world.store.snapshot();
+    let key = tables.access_keys.get(&"AKIA1".to_owned()).unwrap();
+    let last = key.last_use.clone().unwrap();
+    assert_eq!((last.at_ms, last.service.as_str()), (NOW_MS + 5, "ecs"));
+    let role = tables.roles.iter().next().unwrap();
+    assert_eq!(role.last_use.as_ref().map(|last| last.at_ms), Some(NOW_MS + 7));
+    let version = tables.version();
+    keys.credentials.write_uses().await.unwrap();
+    assert_eq!(keys.world.store.snapshot().version(), version, "nothing is written for nothing");
 }

@@ -301,6 +301,9 @@ mod tests {
             let with_instance = self.rooms.iter().filter(|room| room.instance.is_some());
             Box::new(with_instance.map(Room::candidate))
         }
+        fn instance_of(&self, node: &NodeId) -> Option<&Arc<ContainerInstance>> {
+            self.rooms.iter().find(|room| room.node.id == *node)?.instance.as_ref()
+        }
         fn reserve(&mut self, node: &NodeId, held: &Reservation) {
             let rooms = self.rooms.iter_mut().filter(|room| room.node.id == *node);
             rooms.for_each(|room| room.used.add(held));
@@ -456,8 +459,15 @@ mod tests {
             check(needs, nodes, &format!("{wanted}{rest}"));
         };
         let rooms = "a 1024/1024, b 512/4096, c 9999/9999 silent, d 9999/9999 arm";
-        check("fargate 9999/512", rooms, &format!("{free} (b): 512 CPU units, 4096 MiB"));
-        check("ec2 9999/512", rooms, &format!("{free} (b): 512 CPU units, 4096 MiB"));
+        let larger =
+            "; larger than any machine that takes tasks: it fits on none of them, however empty";
+        let of_b = format!("{free} (i-b): 512 CPU units, 4096 MiB");
+        check("fargate 9999/512", rooms, &format!("{of_b}{larger}"));
+        check("ec2 9999/512", rooms, &format!("{of_b}{larger}"));
+        // `e` has 9,999 in all, and 100 of them are taken.
+        check("fargate 9999/512", "e 9899/1024, b 512/4096", &of_b);
+        let bare = format!("{free} (b): 512 CPU units, 4096 MiB{larger}");
+        check("fargate 9999/512", "b 512/4096 bare", &bare);
         let nobody = "no machine of architecture X86_64 takes such tasks now";
         check("fargate 9999/512", "d 9999/9999 arm, c 9999/9999 silent", nobody);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::deployment::ServiceDeployment;
+use outport_model::secret::Secret;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionStatus};
@@ -61,6 +62,11 @@ pub fn is_in_use<'a>(
 /// A revision in DELETE_IN_PROGRESS goes when it is not [in use](is_in_use) any more.
 pub fn forgets_task_definition(definition: &TaskDefinition, is_in_use: bool) -> bool {
     definition.status == TaskDefinitionStatus::DeleteInProgress && !is_in_use
+}
+
+/// A secret goes when its recovery window is over.
+pub fn forgets_secret(secret: &Secret, now: &Now) -> bool {
+    secret.is_gone(now)
 }
 
 /// `is_current`: it is the last one of its service, or the service still shows its revision.

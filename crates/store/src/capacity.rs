@@ -214,6 +214,10 @@ impl Capacity for NodeRooms {
         Box::new(rooms.map(|room| room.candidate(Some((scope, cluster)))))
     }
 
+    fn instance_of(&self, node: &NodeId) -> Option<&Arc<ContainerInstance>> {
+        self.nodes.get(node)?.instances.iter().find(|instance| is_registered(instance))
+    }
+
     fn reserve(&mut self, node: &NodeId, held: &Reservation) {
         let Some(room) = self.nodes.get(node) else { return };
         let mut room = NodeRoom::clone(room);

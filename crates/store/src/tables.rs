@@ -17,6 +17,7 @@ use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
+use outport_model::secret::{Secret, SecretValue};
 use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
@@ -164,6 +165,9 @@ tables! {
     instance_profiles: Table<InstanceProfile>,
     oidc_providers: Table<OidcProvider>,
     server_certificates: Table<ServerCertificate>,
+    secrets: Table<Secret>,
+    /// The sealed values of the versions of secrets.
+    secret_values: Table<SecretValue>,
 }
 
 /// What hangs on a row beyond its own table.

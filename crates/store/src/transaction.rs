@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use outport_model::capacity::StartedTask;
 use outport_model::network::NetworkInterface;
+use outport_model::secret::{Secret, SecretValue};
 use outport_model::task_end::TaskEnd;
 use outport_model::{ContainerInstanceId, DeploymentId, NewIds, Now, TaskId, TimestampMs};
 
 use crate::host::Ids;
 use crate::identifiers;
 use crate::journal::{self, Change, Encode};
-use crate::rows::keys::NetworkInterfaceKey;
+use crate::rows::keys::{NetworkInterfaceKey, SecretKey, SecretValueKey};
 use crate::table::Keeps;
 use crate::tables::{InTables, Tables, Touched};
 
@@ -104,6 +105,15 @@ impl<'a> Transaction<'a> {
             self.remove::<NetworkInterface>(&NetworkInterfaceKey::new(&end.task.scope, id));
         }
         self.put(end.task);
+    }
+
+    /// Removes a secret with the values of its versions.
+    pub fn remove_secret(&mut self, key: &SecretKey) {
+        let Some(secret) = self.remove::<Secret>(key) else { return };
+        for version in secret.versions.values() {
+            let value = SecretValueKey::new(&key.scope, key.name.as_str(), version.serial);
+            self.remove::<SecretValue>(&value);
+        }
     }
 
     /// Whether it leaves more rows than it found.

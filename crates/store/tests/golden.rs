@@ -22,6 +22,7 @@ use outport_model::idempotency::IdempotencyToken;
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
+use outport_model::secret::{Secret, SecretValue};
 use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
@@ -78,6 +79,8 @@ fn old_bytes_are_read() {
     check::<IdempotencyToken>(&of("RunTask/a-token"), &mut seen);
     check::<NetworkInterface>(&of("eni-d48e834376391ac96"), &mut seen);
     check::<SecurityGroup>(&of("sg-1"), &mut seen);
+    check::<Secret>(&of("prod/db"), &mut seen);
+    check::<SecretValue>(&of("prod/db/7"), &mut seen);
     check::<Service>(&of("default/web"), &mut seen);
     check::<ServiceDeployment>(&of("default/job/299QovykOJ6BDNwJ3dQbj"), &mut seen);
     check::<ServiceRevision>(&of("default/web/1234567890123456789"), &mut seen);

@@ -107,6 +107,14 @@ impl NetworkError {
         matches!(self, Self::AddressClash { .. } | Self::InstanceClash { .. })
     }
 
+    /// Which Outport of this host has the addresses, if one has them.
+    pub fn clashing_instance(&self) -> Option<&str> {
+        match self {
+            Self::InstanceClash { instance, .. } => Some(instance),
+            _ => None,
+        }
+    }
+
     pub(crate) fn kernel(action: &'static str) -> impl FnOnce(io::Error) -> NetworkError {
         move |source| NetworkError::Kernel { action, source }
     }

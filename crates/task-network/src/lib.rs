@@ -44,5 +44,5 @@ pub use firewall::HostAccess;
 pub use host::{HostNetwork, HostNetworkSettings};
 pub use instance::{InstanceId, InvalidName, NamespaceName};
 pub use ipnet::Ipv4Net;
-pub use published::{Publication, PublishScope, Published};
+pub use published::{Publication, PublishScope, Published, WantedPort};
 pub use ranges::bridge_range;

@@ -7,7 +7,7 @@ mod support;
 
 use TransportProtocol::{Tcp, Udp};
 use outport_task_network::{
-    Attachment, HostNetwork, PortMapping, Publication, PublishScope, TransportProtocol,
+    Attachment, HostNetwork, PortMapping, Publication, PublishScope, TransportProtocol, WantedPort,
 };
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
@@ -35,7 +35,11 @@ fn listen_soon(address: Ipv4Addr, port: u16) -> TcpListener {
 }
 
 fn wanted(scope: PublishScope, ports: &[u16]) -> Publication {
-    Publication { scope, ports: ports.iter().map(|port| (Tcp, *port)).collect() }
+    Publication { scope, ports: ports.iter().map(|port| any(Tcp, *port)).collect() }
+}
+
+fn any(protocol: TransportProtocol, container_port: u16) -> WantedPort {
+    WantedPort { protocol, container_port, host_port: None }
 }
 
 /// Attaches and publishes on loopback; the ports of the host.
@@ -96,12 +100,37 @@ fn tasks_answer_on_loopback_and_to_the_host_only() {
 }
 
 #[test]
+fn a_port_that_is_asked_for_is_taken_once_nobody_has_it() {
+    let fixture = Fixture::new("asked");
+    let network = fixture.open();
+    let (port, other) = (port_of(&fixture, 2), port_of(&fixture, 3));
+    assert_eq!(publish(&fixture, &network, "t", 5, &[port]), [port]);
+    network.attach(&name("u"), &interface(&fixture, 6)).unwrap();
+    let asked = WantedPort { protocol: Tcp, container_port: other, host_port: Some(port) };
+    let asked = Publication { scope: PublishScope::Loopback, ports: vec![asked] };
+    let ports = || {
+        let published = network.publish(&name("u"), &asked).unwrap().published.unwrap();
+        published.ports.iter().map(|one| one.host_port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(), [other]);
+    serve_in(&network, "u", other, "u");
+    network.detach(&name("t")).unwrap();
+    assert_eq!(ports(), [port]);
+    let router = network.router_address();
+    assert_eq!(fetch(LOOPBACK, port).unwrap(), format!("u {router}"));
+    // What it had is anybody's.
+    drop(listen_soon(LOOPBACK, other));
+    fixture.close(network);
+}
+
+#[test]
 fn datagrams_are_published_too() {
     let fixture = Fixture::new("datagrams");
     let network = fixture.open();
     let port = port_of(&fixture, 0);
     let task = network.attach(&name("t"), &interface(&fixture, 5)).unwrap();
-    let both = Publication { scope: PublishScope::Loopback, ports: vec![(Tcp, port), (Udp, port)] };
+    let both =
+        Publication { scope: PublishScope::Loopback, ports: vec![any(Tcp, port), any(Udp, port)] };
     let published = network.publish(&name("t"), &both).unwrap().published.unwrap();
     assert_eq!(published.ports.iter().map(|one| one.host_port).collect::<Vec<_>>(), [port, port]);
     let inside = in_namespace(&task.path, move || UdpSocket::bind(("0.0.0.0", port)).unwrap());

@@ -79,7 +79,8 @@ pub fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
         .at_most(1.0),
     );
     server.stop()?;
-    make_tasks(setting.repository, &server, &size)?;
+    let clusters = [("small", size.small), ("large", size.large)];
+    make_tasks(setting.repository, &server, &clusters)?;
     server.start_again()?;
     let (start_ms, with_tasks_mib) = restart(&mut server, STARTS)?;
     let tasks = size.small + size.large;
@@ -112,7 +113,7 @@ fn restart(server: &mut Server, times: usize) -> Result<(f64, f64)> {
 }
 
 /// A service in each cluster, and the task definition of all tasks.
-fn prepare(server: &mut Server) -> Result<()> {
+pub fn prepare(server: &mut Server) -> Result<()> {
     server.ecs("RegisterTaskDefinition", &definition("app", 0))?;
     for cluster in ["small", "large"] {
         server.ecs("CreateCluster", &json!({ "clusterName": cluster }))?;
@@ -128,7 +129,7 @@ fn prepare(server: &mut Server) -> Result<()> {
 }
 
 /// What people register: an image, a port, some environment, a log group.
-fn definition(family: &str, build: usize) -> Value {
+pub fn definition(family: &str, build: usize) -> Value {
     json!({
         "family": family, "networkMode": "bridge", "requiresCompatibilities": ["EC2"],
         "cpu": "256", "memory": "512",
@@ -179,11 +180,12 @@ fn register(server: &mut Server, size: &Size, disk: &Path, report: &mut Report) 
     Ok(())
 }
 
-fn make_tasks(repository: &Path, server: &Server, size: &Size) -> Result<()> {
+/// So many tasks in each cluster of a server that is stopped.
+pub fn make_tasks(repository: &Path, server: &Server, clusters: &[(&str, usize)]) -> Result<()> {
     let arguments = ["run", "--release", "--quiet", "--locked", "-p", "outport-simulation"];
     let mut program = command(repository, "cargo", arguments);
     program.args(["--example", "tasks", "--"]).arg(server.data_dir().join("control"));
-    for (cluster, tasks) in [("small", size.small), ("large", size.large)] {
+    for (cluster, tasks) in clusters {
         program.arg(format!("{cluster}:{}:{tasks}", tasks.div_ceil(TASKS_PER_NODE)));
     }
     run(&mut program)

@@ -117,7 +117,7 @@ fn cold_starts(binary: &Path, scratch: &Path, size: &Size, report: &mut Report) 
         cold.percentile_ms(50),
         "ms",
     ));
-    report.add(Figure::new("memory without tasks, resident", resident, "MiB"));
+    report.add(Figure::new("memory without tasks, resident", resident, "MiB").at_most(20.0));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! in the same run. Absolute times do not carry over between machines: read the ratios.
 
 mod api;
+mod auth;
 mod burst;
 mod disk;
 mod docker;
@@ -10,6 +11,7 @@ mod launch;
 mod load;
 mod logs;
 mod machine;
+mod operator;
 mod page;
 mod registry;
 mod report;
@@ -59,15 +61,21 @@ enum Bench {
     Logs,
     /// From RunTask to the first byte of the app, bursts, the same over many tasks, a cold start, idle memory
     Launch,
+    /// What policies cost: a user's call beside root's, the memory of roles
+    Auth,
+    /// `outport run -- true`; `outport status` and `ps` over ten thousand tasks
+    Operator,
 }
 
 /// What `--all` measures, in this order.
-const ALL: [(&str, Measure); 5] = [
+const ALL: [(&str, Measure); 7] = [
     ("api", api::measure),
     ("scheduler", scheduler::measure),
     ("registry", registry::measure),
     ("logs", logs::measure),
     ("launch", launch::measure),
+    ("operator", operator::measure),
+    ("auth", auth::measure),
 ];
 
 type Measure = fn(&Setting<'_>) -> Result<Vec<Figure>>;
@@ -107,6 +115,8 @@ pub fn run(repository: &Path, options: Options) -> Result<()> {
         Some(Bench::Registry) => registry::measure,
         Some(Bench::Logs) => logs::measure,
         Some(Bench::Launch) => launch::measure,
+        Some(Bench::Operator) => operator::measure,
+        Some(Bench::Auth) => auth::measure,
         None if options.all => return run_all(&setting, json),
         None => bail!("say which bench, or --all"),
     };

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use self::stage::{Stage, came, processes_of, say, text};
 use crate::outport::Outport;
 use crate::process::{Scratch, memory_mib, until};
+use crate::steps::Steps;
 use crate::{interrupt, setup};
 
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 14566);
@@ -49,10 +50,10 @@ pub fn run_demo(repository: &Path, options: Options) -> Result<()> {
     let began = Instant::now();
     interrupt::watch()?;
     setup::require_root()?;
-    let mut number = 0;
+    let mut steps_said = Steps::new(STEPS);
     let mut step = |what: &str| {
-        number += 1;
-        println!("\n==> step {number} of {STEPS}: {what} ({} s)", began.elapsed().as_secs());
+        println!();
+        steps_said.begin(what);
     };
     step("what this needs: Debian's packages, the AWS CLI");
     setup::install_packages(&[])?;

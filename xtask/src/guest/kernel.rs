@@ -10,29 +10,6 @@ use crate::setup;
 
 /// Packages that depend on the newest small kernel: Debian's, Ubuntu's.
 const META_PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
-/// What the tests and the programs need of it, loaded with all that these depend on.
-const MODULES: [&str; 19] = [
-    "overlay",
-    "loop",
-    "veth",
-    "dummy",
-    "bridge",
-    "nf_tables",
-    "nft_chain_nat",
-    "nft_ct",
-    "nft_masq",
-    "nft_nat",
-    "nft_reject_inet",
-    "nft_fib_inet",
-    "nft_compat",
-    "iptable_filter",
-    "xt_addrtype",
-    "xt_comment",
-    "xt_conntrack",
-    "xt_nat",
-    "xt_tcpudp",
-];
-
 /// An unpacked kernel.
 pub struct Kernel {
     pub image: PathBuf,
@@ -69,12 +46,12 @@ impl Kernel {
         Ok(Self { image, base, version })
     }
 
-    /// The files of `MODULES` and of what they need, in the order in which they are loaded. What is
+    /// The files of modules and of what they need, in the order in which they are loaded. What is
     /// built into the kernel has no file.
-    pub fn modules(&self) -> Result<Vec<PathBuf>> {
+    pub fn modules(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
         let modprobe = find("modprobe").context("modprobe is installed")?;
         let mut files: Vec<PathBuf> = Vec::new();
-        for module in MODULES {
+        for module in names {
             let mut ask = command(&self.base, &modprobe, ["--show-depends", "--set-version"]);
             ask.arg(&self.version).arg("--dirname").arg(&self.base).arg(module);
             for line in output(&mut ask)?.lines() {
@@ -86,6 +63,14 @@ impl Kernel {
             }
         }
         Ok(files)
+    }
+
+    /// Puts all modules where the system of `root` looks for them.
+    pub fn install_modules(&self, root: &Path) -> Result<()> {
+        let all = root.join("lib/modules");
+        fs::create_dir_all(&all)?;
+        let from = self.base.join("lib/modules").join(&self.version);
+        run(&mut command(root, "cp", [Path::new("-a"), &from, &all]))
     }
 }
 

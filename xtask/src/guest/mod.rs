@@ -7,7 +7,9 @@
 //! **Invariant**: a program that did not end well, or of which nothing was heard, is a failure.
 
 mod boot;
+mod initrd;
 mod kernel;
+mod machine;
 mod root;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +17,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::process::{command, output, run};
+pub use self::initrd::for_disk;
+pub use self::kernel::Kernel;
+pub use self::machine::{Machine, tail};
+use crate::process::{command, output};
 use crate::setup;
 use crate::test::Counts;
 
@@ -27,20 +32,23 @@ const LEFT_OUT: &str = "containers_of_the_host";
 
 /// Boots the guest and fails unless every test program passed in it; how many tests those were.
 pub fn run_guest(repository: &Path) -> Result<Counts> {
-    let directory = setup::build_directory(repository)?.join("guest");
-    std::fs::create_dir_all(&directory)?;
-    let kernel = kernel::Kernel::obtain(&directory)?;
+    let directory = directory(repository)?;
+    let kernel = Kernel::obtain(&directory)?;
     let programs = test_programs(repository)?;
     let root = directory.join("root");
     if root.exists() {
         std::fs::remove_dir_all(&root)?;
     }
     root::fill(&root, &kernel, &programs)?;
-    let archive = directory.join("initrd");
-    let pack = format!("find . | cpio --quiet -o -H newc > {}", archive.display());
-    run(&mut command(&root, "sh", ["-c", &pack]))?;
-    std::fs::remove_dir_all(&root)?;
+    let archive = initrd::pack(&root)?;
     boot::boot(&kernel.image, &archive, programs.tests.len())
+}
+
+/// Where guests have their files: the kernel stays, so that the next does not download it.
+pub fn directory(repository: &Path) -> Result<PathBuf> {
+    let directory = setup::build_directory(repository)?.join("guest");
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
 }
 
 /// What runs in the guest.

@@ -10,6 +10,28 @@ use super::Programs;
 use super::kernel::Kernel;
 use crate::process::{command, find, output, run};
 
+/// What the tests and the programs need of it, loaded with all that these depend on.
+const MODULES: [&str; 19] = [
+    "overlay",
+    "loop",
+    "veth",
+    "dummy",
+    "bridge",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_masq",
+    "nft_nat",
+    "nft_reject_inet",
+    "nft_fib_inet",
+    "nft_compat",
+    "iptable_filter",
+    "xt_addrtype",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_nat",
+    "xt_tcpudp",
+];
 /// Programs of the host that the tests, or `/init`, call.
 const HOST_PROGRAMS: [&str; 5] = ["nft", "ip", "iptables", "runc", "mkfs.ext4"];
 /// What iptables loads by name, below the library folder of the architecture.
@@ -26,8 +48,7 @@ pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
         fs::create_dir_all(root.join(name))?;
     }
     // What is not copied from the host is busybox, and so are the images that the tests make.
-    let busybox = find("busybox").context("busybox-static is installed")?;
-    fs::copy(busybox, root.join("bin/busybox"))?;
+    copy_busybox(root)?;
     // But not the shell: busybox's takes its own `ip` before the host's.
     copy_with_libraries(root, Path::new("/bin/sh"))?;
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
@@ -42,18 +63,41 @@ pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
     for file in &files {
         copy_with_libraries(root, file)?;
     }
-    let kmod = find("kmod").context("kmod is installed")?;
-    copy_with_libraries(root, &kmod)?;
-    fs::copy(kmod, root.join("bin/kmod"))?;
+    copy_kmod(root)?;
     copy_iptables_extensions(root)?;
-    let modules = kernel.modules()?;
-    for module in &modules {
-        let name = module.file_name().context("a module has a name")?;
-        fs::copy(module, root.join("modules").join(name))?;
-    }
+    let modules = kernel.modules(&MODULES)?;
+    copy_modules(root, &modules)?;
     fs::write(root.join("init"), init_script())?;
     fs::write(root.join("tests"), tests_script(&modules, &programs.tests))?;
     run(&mut command(root, "chmod", ["755", "init", "tests"]))
+}
+
+pub fn copy_busybox(root: &Path) -> Result<()> {
+    let busybox = find("busybox").context("busybox-static is installed")?;
+    fs::copy(busybox, root.join("bin/busybox"))?;
+    Ok(())
+}
+
+pub fn copy_kmod(root: &Path) -> Result<()> {
+    let kmod = find("kmod").context("kmod is installed")?;
+    copy_with_libraries(root, &kmod)?;
+    fs::copy(kmod, root.join("bin/kmod"))?;
+    Ok(())
+}
+
+/// Into one folder, where the lines of `insert_modules` take them from.
+pub fn copy_modules(root: &Path, modules: &[PathBuf]) -> Result<()> {
+    for module in modules {
+        let name = module.file_name().context("a module has a name")?;
+        fs::copy(module, root.join("modules").join(name))?;
+    }
+    Ok(())
+}
+
+/// Lines of a script that load them, in their order.
+pub fn insert_modules(modules: &[PathBuf]) -> String {
+    let names = modules.iter().filter_map(|module| module.file_name());
+    names.map(|name| format!("/bin/insmod /modules/{}\n", name.to_string_lossy())).collect()
 }
 
 /// A program under its own path, with the libraries that `ldd` names: tests know the paths of what
@@ -101,11 +145,7 @@ fn init_script() -> &'static str {
 }
 
 fn tests_script(modules: &[PathBuf], tests: &[PathBuf]) -> String {
-    let load: String = modules
-        .iter()
-        .filter_map(|module| module.file_name())
-        .map(|name| format!("/bin/insmod /modules/{}\n", name.to_string_lossy()))
-        .collect();
+    let load = insert_modules(modules);
     let run: String = tests
         .iter()
         .map(|path| {

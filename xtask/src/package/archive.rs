@@ -24,7 +24,11 @@ pub fn place(root: &Path, path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Res
 pub fn folders(root: &Path, folder: &Path) -> Result<()> {
     let below = folder.strip_prefix(root)?;
     let mut place = root.to_owned();
-    fs::create_dir_all(&place)?;
+    if !place.is_dir() {
+        fs::create_dir_all(&place)?;
+        // It is in the archive, too.
+        fs::set_permissions(&place, Permissions::from_mode(0o755))?;
+    }
     for part in std::iter::once(Path::new("")).chain(below.iter().map(Path::new)) {
         place.push(part);
         if !place.is_dir() {
@@ -36,24 +40,25 @@ pub fn folders(root: &Path, folder: &Path) -> Result<()> {
 }
 
 /// The tar command of what is called so in `directory`: names sorted, all of `epoch` and of root.
-fn tar(directory: &Path, names: &[&str], epoch: u64) -> Command {
+fn tar(directory: &Path, further: &[&str], names: &[&str], epoch: u64) -> Command {
     let time = format!("--mtime=@{epoch}");
     let options = ["--create", "--format=gnu", "--sort=name", &time, "--owner=0", "--group=0"];
     let mut tar = command(directory, "tar", options);
     // Also of files that are one by a link: which name comes first may differ.
-    tar.args(["--numeric-owner", "--hard-dereference", "--"]).args(names).env("LC_ALL", "C");
+    tar.args(["--numeric-owner", "--hard-dereference"]).args(further).arg("--").args(names);
+    tar.env("LC_ALL", "C").env_remove("TAR_OPTIONS");
     tar
 }
 
-/// Writes what is called so in `directory` as a tar file.
+/// Writes what is called so in `directory` as a tar file; everybody may read what is in it, whatever the umask was.
 pub fn write_tar(directory: &Path, names: &[&str], epoch: u64, into: &Path) -> Result<()> {
     let file = File::create(into).with_context(|| format!("cannot write {}", into.display()))?;
-    run(tar(directory, names, epoch).stdout(file))
+    run(tar(directory, &["--mode=u=rwX,go=rX"], names, epoch).stdout(file))
 }
 
 /// Writes what is called so in `directory` as a tar file in gzip; the SHA-256 of the tar file.
 pub fn write_tar_gz(directory: &Path, name: &str, epoch: u64, into: &Path) -> Result<String> {
-    let mut tar = tar(directory, &[name], epoch).stdout(Stdio::piped()).spawn()?;
+    let mut tar = tar(directory, &[], &[name], epoch).stdout(Stdio::piped()).spawn()?;
     let mut from = tar.stdout.take().context("it is piped")?;
     let file = File::create(into).with_context(|| format!("cannot write {}", into.display()))?;
     // No name and no time goes in. The program, as this one is built without optimisation where tests call it.

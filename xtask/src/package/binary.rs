@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::architecture::Architecture;
 use crate::process::{command, find, output, run};
-use crate::setup;
 
 /// The most that a release may weigh, stripped.
 const BYTES_MAX: u64 = 35_000_000;
@@ -18,21 +17,22 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Builds the release.
+    /// Builds the release in `directory`.
     ///
     /// # Errors
-    /// Also when it is too large, or when what a build for another kind of machine takes is missing.
-    pub fn build(repository: &Path, architecture: Architecture, scratch: &Path) -> Result<Self> {
-        if !architecture.is_this_machine() {
-            require_cross_tools(repository, architecture)?;
-        }
+    /// Also when it is too large.
+    pub fn build(
+        repository: &Path,
+        directory: &Path,
+        architecture: Architecture,
+        scratch: &Path,
+    ) -> Result<Self> {
         let target = architecture.rust_target();
-        // Of its own: with other flags than `cargo build --release`, both would build all anew in turns.
-        let directory = setup::build_directory(repository)?.join("package-build");
+        // With cargo's own progress: it takes minutes.
         let mut build = command(repository, "cargo", ["build", "--release", "--locked"]);
-        build.args(["--quiet", "--bin", "outport", "--target", target]);
-        build.arg("--target-dir").arg(&directory).env("CARGO_INCREMENTAL", "0");
-        let places = places(repository, &directory)?;
+        build.args(["--bin", "outport", "--target", target]);
+        build.arg("--target-dir").arg(directory).env("CARGO_INCREMENTAL", "0");
+        let places = places(repository, directory)?;
         let option = |option: &'static str| {
             places.iter().map(move |(from, to)| format!("{option}={}={to}", from.display()))
         };
@@ -134,8 +134,8 @@ fn libraries(architecture: Architecture) -> PathBuf {
 }
 
 /// # Errors
-/// When something is missing, with the commands that bring it.
-fn require_cross_tools(repository: &Path, architecture: Architecture) -> Result<()> {
+/// When something is missing that a build for another kind of machine takes, with the commands that bring it.
+pub fn require_cross_tools(repository: &Path, architecture: Architecture) -> Result<()> {
     let (debian, target) = (architecture.debian(), architecture.rust_target());
     let mut missing = Vec::new();
     let library = ["--print", "target-libdir", "--target", target];

@@ -36,6 +36,7 @@ pub fn make(release: &Release) -> Result<PathBuf> {
     let documentation = "usr/share/doc/outport";
     archive::place(&root, &format!("{documentation}/copyright"), 0o644, copyright(release)?)?;
     documents::place(&root, documentation, release)?;
+    release.pages.place_for_debian(&root, release)?;
 
     let files = files_below(&root)?;
     let sums = output(&mut command(&root, "md5sum", &files))?;

@@ -1,15 +1,14 @@
 //! The pages for users, and what they refer to, as they lie below `docs/`: so their links lead from one to the other. Beside
-//! them the first example, which the pages type.
+//! them the examples, of which the pages tell.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Release, archive};
+use super::{Release, archive, git};
 
 const FOLDERS: [&str; 2] = ["guide", "operations"];
-const EXAMPLE: [(&str, u32); 2] =
-    [("examples/first-task/run.sh", 0o755), ("examples/first-task/task.json", 0o644)];
+const EXAMPLES: &str = "examples";
 const FILES: [&str; 2] = ["compatibility.md", "performance.md"];
 /// Of the folders: pages, a dashboard, rules. What pages are made of stays in the sources.
 const KINDS: [&str; 4] = ["md", "json", "yml", "yaml"];
@@ -36,7 +35,9 @@ pub fn place(root: &Path, at: &str, release: &Release) -> Result<()> {
         let bytes = release.file(&format!("docs/{name}"))?;
         archive::place(root, &Path::new(at).join(&name).to_string_lossy(), 0o644, bytes)?;
     }
-    for (name, mode) in EXAMPLE {
+    // Those of the commit: what running them has left beside is nobody's.
+    for name in git(&release.repository, &["ls-files", "--", EXAMPLES])?.lines() {
+        let mode = if name.ends_with(".sh") { 0o755 } else { 0o644 };
         let bytes = release.file(name)?;
         archive::place(root, &Path::new(at).join(name).to_string_lossy(), mode, bytes)?;
     }

@@ -1,5 +1,6 @@
 //! What was made: its digests in a file, and a table for who made it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -11,10 +12,15 @@ const SUMS: &str = "SHA256SUMS";
 /// As `sha256sum --check` reads it.
 pub fn write(release: &Release, made: &[PathBuf]) -> Result<()> {
     let mut lines = String::new();
-    for file in made {
-        lines += &format!("{}  {}\n", archive::digest(file)?.0, name(file));
+    for (name, digest) in of(made)? {
+        lines += &format!("{digest}  {name}\n");
     }
     Ok(std::fs::write(release.out.join(SUMS), lines)?)
+}
+
+/// Digests by the names of the files.
+pub fn of(files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
+    files.iter().map(|file| Ok((name(file), archive::digest(file)?.0))).collect()
 }
 
 pub fn report(release: &Release, made: &[PathBuf]) -> Result<()> {

@@ -16,6 +16,7 @@ pub fn make(release: &Release) -> Result<PathBuf> {
     }
     archive::place(&root, "THIRD-PARTY", 0o644, super::crates::licence_texts(release)?)?;
     documents::place(&root, "docs", release)?;
+    release.pages.place(&root)?;
     for (unit, text) in deb::UNITS {
         archive::place(&root, &format!("systemd/{unit}"), 0o644, text)?;
     }

@@ -1,48 +1,18 @@
 //! `--try`: the .deb on a fresh Debian, from its installation to its purge.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use super::Release;
-use super::architecture::Architecture;
-use crate::process::{command, output};
-use crate::setup;
+use super::chroot::Debian;
 
-const SUITE: &str = "bookworm";
-const PROGRAMS: [(&str, &str); 1] = [("debootstrap", "debootstrap")];
 const UNITS: &str = "usr/lib/systemd/system";
 /// What an administrator has added.
 const OWN_LINE: &str = "OUTPORT_REGION=eu-west-1\n";
 
-/// Fails early where it cannot be tried.
-pub fn prepare(architecture: Architecture) -> Result<()> {
-    setup::require_root()?;
-    if !architecture.is_this_machine() {
-        bail!("--try executes what is packaged: not with --arch {}", architecture.debian());
-    }
-    setup::install_packages(&PROGRAMS)
-}
-
 pub fn run(release: &Release, mirror: &str) -> Result<()> {
-    let debian = Debian { root: release.scratch.join("debian") };
-    super::say("a fresh Debian, in which the .deb is tried");
-    std::fs::create_dir_all(&debian.root)?;
-    // It mounts /proc and /sys there: where nobody else sees them, and gone when it ends, however it does.
-    let bootstrap = ["--mount", "--", "debootstrap", "--variant=minbase", SUITE];
-    output(command(&release.scratch, "unshare", bootstrap).arg(&debian.root).arg(mirror))?;
-    let deb = format!("outport_{}_{}.deb", release.version, release.architecture.debian());
-    std::fs::copy(release.out.join(&deb), debian.root.join("old.deb"))?;
+    let debian = Debian::bootstrap(release.scratch.join("debian"), &[], release, mirror)?;
     debian.make_next(release)?;
-
-    debian.execute(&[
-        "apt-get",
-        "install",
-        "--quiet=2",
-        "--yes",
-        "--no-install-recommends",
-        "/old.deb",
-    ])?;
+    debian.install()?;
     debian.check_installed(&release.version)?;
     println!("    installed; nothing is enabled; `outport --version` is {}", release.version);
 
@@ -73,32 +43,7 @@ pub fn run(release: &Release, mirror: &str) -> Result<()> {
     Ok(())
 }
 
-struct Debian {
-    root: PathBuf,
-}
-
 impl Debian {
-    /// The same package with a later version.
-    fn make_next(&self, release: &Release) -> Result<()> {
-        let tree = release.scratch.join("next");
-        let (old, next) = (self.root.join("old.deb"), self.root.join("next.deb"));
-        let words = [Path::new("--raw-extract"), &old, &tree];
-        output(&mut command(&release.scratch, "dpkg-deb", words))?;
-        let control = tree.join("DEBIAN/control");
-        let text = std::fs::read_to_string(&control)?;
-        let version = format!("Version: {}", release.version);
-        std::fs::write(&control, text.replace(&version, &format!("{version}+next")))?;
-        let words = [
-            Path::new("--root-owner-group"),
-            Path::new("-Zgzip"),
-            Path::new("--build"),
-            &tree,
-            &next,
-        ];
-        output(&mut command(&release.scratch, "dpkg-deb", words))?;
-        Ok(())
-    }
-
     fn check_installed(&self, version: &str) -> Result<()> {
         let said = self.execute(&["/usr/bin/outport", "--version"])?;
         ensure!(said.starts_with(&format!("outport {version} (")), "it says {said}");
@@ -115,19 +60,5 @@ impl Debian {
             ensure!(self.has(program), "{program} is missing");
         }
         Ok(())
-    }
-
-    fn execute(&self, words: &[&str]) -> Result<String> {
-        let mut chroot = command(Path::new("/"), "chroot", [&self.root]);
-        output(
-            chroot
-                .args(words)
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-        )
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.root.join(path).symlink_metadata().is_ok()
     }
 }

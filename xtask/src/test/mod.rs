@@ -1,10 +1,11 @@
 //! `cargo xtask test`: every test, in the order in which a failure is cheapest, or a part of them.
 
+mod book;
 mod counts;
 mod quick;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -12,6 +13,7 @@ use clap::Subcommand;
 pub use self::counts::Counts;
 use self::counts::run_counting;
 use crate::process::{Scratch, command, find, run};
+use crate::steps::Steps;
 use crate::{guest, interrupt, setup, upgrade};
 
 /// The suite takes some minutes; one that hangs must not hang for ever.
@@ -30,6 +32,8 @@ pub enum Part {
     Containers,
     /// The core of the container tests in a virtual machine with pure cgroup v2
     Guest,
+    /// The book of docs/; builds mdBook where it is missing, which takes some minutes
+    Book,
     /// Go from an older revision to this tree and back over live containers (before a release; not a part of the whole)
     Upgrade(upgrade::Options),
 }
@@ -39,6 +43,13 @@ pub fn run_tests(repository: &Path, quick: bool, part: Option<Part>) -> Result<(
     interrupt::watch()?;
     let steps: &[Step] = match part {
         _ if quick => return quick::run_quick_tests(repository),
+        Some(Part::Book) => {
+            let mdbook = match book::installed(repository)? {
+                Some(mdbook) => mdbook,
+                None => book::install(repository)?,
+            };
+            return book::build(repository, &mdbook);
+        }
         Some(Part::Upgrade(options)) => return upgrade::run(repository, options),
         Some(Part::Unit) => &[Step::Formatting, Step::Lints, Step::Dependencies, Step::Crates],
         Some(Part::Clients) => &[Step::Python(&["tests/clients"])],
@@ -49,17 +60,11 @@ pub fn run_tests(repository: &Path, quick: bool, part: Option<Part>) -> Result<(
     setup::require_root()?;
     setup::install_packages(&[&setup::TEST_PROGRAMS[..], &setup::GUEST_PROGRAMS].concat())?;
     setup::install_cargo_components(repository)?;
-    let began = Instant::now();
+    let mut said = Steps::new(steps.len());
     let mut counts = Counts::default();
     let mut first_failure = None;
-    for (number, step) in steps.iter().enumerate() {
-        println!(
-            "==> step {} of {}: {} ({} s)",
-            number + 1,
-            steps.len(),
-            step.name(),
-            began.elapsed().as_secs()
-        );
+    for step in steps {
+        said.begin(step.name());
         if let Err(error) = step.run(repository, &mut counts) {
             interrupt::check()?;
             println!("    failed: {error:#}");
@@ -69,7 +74,7 @@ pub fn run_tests(repository: &Path, quick: bool, part: Option<Part>) -> Result<(
             }
         }
     }
-    let seconds = began.elapsed().as_secs();
+    let seconds = said.seconds();
     match first_failure {
         Some(error) => {
             println!("{counts}; not all is well, after {seconds} s");
@@ -87,16 +92,18 @@ enum Step {
     Formatting,
     Lints,
     Dependencies,
+    Book,
     Crates,
     Python(&'static [&'static str]),
     Guest,
 }
 
 impl Step {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Formatting,
         Self::Lints,
         Self::Dependencies,
+        Self::Book,
         Self::Crates,
         Self::Python(&["tests/clients", "tests/containers"]),
         Self::Guest,
@@ -107,6 +114,7 @@ impl Step {
             Self::Formatting => "formatting",
             Self::Lints => "lints",
             Self::Dependencies => "advisories, bans, licences and sources of the dependencies",
+            Self::Book => "the pages for users as a book",
             Self::Crates => {
                 "the tests of the crates: units, vectors, operations, simulation, containers, networks"
             }
@@ -138,6 +146,15 @@ impl Step {
                 }
                 run(&mut command(repository, "cargo", ["deny", "--all-features", "check"]))
             }
+            Self::Book => match book::installed(repository)? {
+                Some(mdbook) => book::build(repository, &mdbook),
+                None => {
+                    println!(
+                        "    mdbook is not installed (`cargo xtask test book` builds it): tidy checks links and contents"
+                    );
+                    Ok(())
+                }
+            },
             Self::Crates => {
                 let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
                 // Dots of libtest; cargo itself says which crate's they are.

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("aws-ecs", &["aws-wire"]),
     ("aws-iam", &["aws-wire"]),
     ("aws-logs", &["aws-wire"]),
+    ("aws-secretsmanager", &["aws-wire"]),
     ("aws-sts", &["aws-wire"]),
     // A number of the kernel and a comparison: who shares a disk shares these.
     ("free-space", &[]),
@@ -51,6 +52,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    (
+        "service-secretsmanager",
+        &[
+            "aws-secretsmanager",
+            "aws-wire",
+            "guarded-store",
+            "identity",
+            "keyring",
+            "model",
+            "policy",
+            "store",
+        ],
+    ),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
@@ -66,7 +80,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "service-logs",
         &["aws-logs", "aws-wire", "identity", "log-store", "model", "planner", "store"],
     ),
-    ("service-sts", &["aws-sts", "aws-wire", "identity", "model", "planner", "store"]),
+    (
+        "service-sts",
+        &[
+            "aws-managed-policies",
+            "aws-sts",
+            "aws-wire",
+            "identity",
+            "model",
+            "planner",
+            "policy",
+            "store",
+        ],
+    ),
     ("front-door", &["aws-wire", "identity", "memory", "model"]),
     // A client of the API as any other, beside log files of this host: design note 0021.
     ("operator", &["container-runtime", "identity"]),
@@ -120,8 +146,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("xtask", &["aws-wire", "identity"]),
 ];
 /// What the tests of a member may use beside.
-const ALLOWED_IN_TESTS: [(&str, &[&str]); 2] = [
-    ("front-door", &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-sts"]),
+const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
+    (
+        "front-door",
+        &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-secretsmanager", "aws-sts"],
+    ),
+    // Whose sessions are what the front door would find.
+    ("service-sts", &["keyring", "permissions"]),
     // Its bench measures with the program's allocator.
     ("simulation", &["memory"]),
 ];
@@ -157,7 +188,7 @@ fn is_allowed(name: &str, used: &str, of_tests: bool) -> bool {
         return !NOT_IN_THE_BINARY.contains(&used);
     }
     let built_in = row(ALLOWED, name).is_some_and(|row| row.contains(&used));
-    let in_tests = row(&ALLOWED_IN_TESTS, name).is_some_and(|row| row.contains(&used));
+    let in_tests = row(ALLOWED_IN_TESTS, name).is_some_and(|row| row.contains(&used));
     built_in || of_tests && in_tests
 }
 

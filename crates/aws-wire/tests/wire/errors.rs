@@ -88,7 +88,7 @@ fn operations_without_a_handler_are_refused() {
         ("NotImplemented", 501)
     );
     assert!(
-        known.message.contains("test:Build") && known.message.contains("docs/compatibility.md")
+        known.message.contains("test:Build") && known.message.contains("/_outport/compatibility")
     );
     let unknown = SERVICE.refuse_operation("Bild");
     assert_eq!(unknown.code_in(Protocol::Json11), "UnknownOperationException");

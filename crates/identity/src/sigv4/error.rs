@@ -40,6 +40,8 @@ pub enum SignatureError {
     Scope(String),
     /// No such access key, or a session token that does not belong to it.
     UnknownAccessKey,
+    /// The same, of a key that stands for "any" where somebody else's emulator is used to it.
+    PlaceholderAccessKey,
     /// The session is over.
     SessionExpired,
     /// `x-amz-content-sha256` is not the hash of the body.
@@ -108,6 +110,10 @@ impl SignatureError {
             E::UnknownAccessKey => {
                 "The security token included in the request is invalid.".to_owned()
             }
+            E::PlaceholderAccessKey => "The security token included in the request is invalid. \
+                                        Outport takes no placeholder for an access key: `outport \
+                                        env` on its host prints the one that it has."
+                .to_owned(),
             E::SessionExpired => "The security token included in the request is expired".to_owned(),
             E::ContentHashMismatch => "The provided 'x-amz-content-sha256' header does not match \
                                        what was computed."
@@ -136,7 +142,7 @@ impl SignatureError {
             E::Incomplete(_) | E::MalformedQueryString | E::ExpiresOutOfRange => {
                 "IncompleteSignatureException"
             }
-            E::UnknownAccessKey => "UnrecognizedClientException",
+            E::UnknownAccessKey | E::PlaceholderAccessKey => "UnrecognizedClientException",
             E::SessionExpired => "ExpiredTokenException",
             _ => "InvalidSignatureException",
         }
@@ -147,7 +153,7 @@ impl SignatureError {
             E::MissingAuthenticationToken => ("MissingAuthenticationToken", 403),
             E::Incomplete(_) | E::ExpiresOutOfRange => ("IncompleteSignature", 400),
             E::MalformedQueryString => ("MalformedQueryString", 404),
-            E::UnknownAccessKey => ("InvalidClientTokenId", 403),
+            E::UnknownAccessKey | E::PlaceholderAccessKey => ("InvalidClientTokenId", 403),
             E::SessionExpired => ("ExpiredToken", 403),
             _ => ("SignatureDoesNotMatch", 403),
         }
@@ -186,7 +192,7 @@ impl SignatureError {
             E::TwoForms => ("InvalidArgument", 400),
             E::Expired { .. } | E::NotYetCurrent { .. } => ("RequestTimeTooSkewed", 403),
             E::Scope(_) => ("AuthorizationHeaderMalformed", 400),
-            E::UnknownAccessKey => ("InvalidAccessKeyId", 403),
+            E::UnknownAccessKey | E::PlaceholderAccessKey => ("InvalidAccessKeyId", 403),
             E::SessionExpired => ("ExpiredToken", 400),
             E::ContentHashMismatch => ("XAmzContentSHA256Mismatch", 400),
             E::PayloadUnsupported(_) => ("NotImplemented", 501),

@@ -44,7 +44,7 @@ pub struct SignatureExpectation<'a> {
     pub skew_max_ms: i64,
     /// The signing name of the service that the request is for.
     pub service: &'a str,
-    /// The regions that answer here; a global service also takes `us-east-1`.
+    /// The regions that answer here, the own one first; a global service also takes `us-east-1`.
     pub regions: &'a [&'a str],
     pub style: SignatureStyle,
 }
@@ -133,9 +133,12 @@ impl PresentedSignature {
         let scope = &self.scope;
         let mut complaints = Vec::new();
         if !expected.regions.contains(&scope.region.as_str()) {
-            let region = &scope.region;
-            complaints
-                .push(format!("Credential should be scoped to a valid region, not '{region}'. "));
+            // The second sentence is ours: AWS has every region, and who asks here has to learn which.
+            complaints.push(format!(
+                "Credential should be scoped to a valid region, not '{}'. This Outport serves {}. ",
+                scope.region,
+                expected.regions.first().unwrap_or(&"none")
+            ));
         }
         if scope.service != expected.service {
             let service = expected.service;

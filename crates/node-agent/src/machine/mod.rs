@@ -3,6 +3,7 @@
 //! **Invariant:** everything made here carries the instance's id and the task's, so that whoever
 //! comes next, this agent's successor or `outport cleanup`, finds it.
 
+mod asked_ports;
 mod at_once;
 mod containers;
 mod disks;

@@ -3,6 +3,7 @@
 //! `awsvpc`: one namespace, shared by the containers. `bridge`: one per container, as Docker's bridge
 //! has. `none`: the container's own, made by the runtime. `host`: the host's.
 
+use super::asked_ports;
 use crate::in_span::spawn_blocking;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,8 +17,8 @@ use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
 use outport_task_network::{
     AttachedNamespace, Attachment, HostAccess, HostNetwork, HostNetworkSettings, InvalidName,
     Ipv4Net, MacAddress, NamespaceName, PortMapping, Publication, PublishScope, TaskInterface,
-    TransportProtocol, bridge_range, hostname_file, hosts_file, hosts_file_of_host, nameservers,
-    resolv_conf_file,
+    TransportProtocol, WantedPort, bridge_range, hostname_file, hosts_file, hosts_file_of_host,
+    nameservers, resolv_conf_file,
 };
 
 /// Where the host keeps its name servers, in order of preference.
@@ -45,6 +46,8 @@ pub struct Networks {
     /// Where the ports of tasks with an address of their own are published.
     publish: Option<PublishScope>,
     attached: Mutex<HashMap<String, AttachedNamespace>>,
+    /// Of the namespaces whose tasks ask for ports of this host.
+    asking: Mutex<HashMap<String, Publication>>,
 }
 
 impl Networks {
@@ -58,8 +61,8 @@ impl Networks {
     ) -> Result<Self, NetworkError> {
         let settings = settings(run_dir, instance, vpc_cidr, host_access)?;
         let host = blocking(move || Ok(HostNetwork::open(settings)?)).await?;
-        let attached = Mutex::default();
-        Ok(Self { host: Arc::new(host), publish, attached })
+        let (attached, asking) = (Mutex::default(), Mutex::default());
+        Ok(Self { host: Arc::new(host), publish, attached, asking })
     }
 
     /// Fails when an address range of the instance is in use on this host.
@@ -84,6 +87,9 @@ impl Networks {
             let (host, wanted, owner) = (self.host.clone(), name.clone(), owner.clone());
             fail_point::reach("agent.network")?;
             let publication = self.publication(task);
+            if publication.ports.iter().any(|port| port.host_port.is_some()) {
+                self.asking().insert(name.as_str().to_owned(), publication.clone());
+            }
             let made = move || {
                 let made = host.attach_in(&wanted, &attachment, owner.as_deref())?;
                 Ok(publish(&host, made, &publication))
@@ -101,10 +107,16 @@ impl Networks {
             (TaskNetwork::Awsvpc(_), Some(_)) => ports(task),
             _ => Vec::new(),
         };
-        Publication {
-            scope,
-            ports: ports.iter().map(|one| (one.protocol, one.container_port)).collect(),
-        }
+        let labels = task.containers.iter().map(|container| &container.definition.docker_labels);
+        let asked: Vec<PortMapping> = labels.flat_map(|labels| asked_ports::of(labels)).collect();
+        let wanted = |one: &PortMapping| {
+            let is_it = |asked: &&PortMapping| {
+                (asked.protocol, asked.container_port) == (one.protocol, one.container_port)
+            };
+            let host_port = asked.iter().find(is_it).map(|asked| asked.host_port);
+            WantedPort { protocol: one.protocol, container_port: one.container_port, host_port }
+        };
+        Publication { scope, ports: ports.iter().map(wanted).collect() }
     }
 
     /// Finds the namespaces of a task that an earlier agent started, and writes down again what somebody
@@ -136,9 +148,31 @@ impl Networks {
         let mut all = true;
         for (name, _) in attachments {
             self.lock().remove(name.as_str());
+            self.asking().remove(name.as_str());
             all &= self.remove(name).await;
         }
+        self.give_what_was_asked_for().await;
         all
+    }
+
+    /// Ports that a task has let go of, to those that ask for them: of a service the next task.
+    async fn give_what_was_asked_for(&self) {
+        let asking: Vec<(String, Publication)> =
+            self.asking().iter().map(|(name, asked)| (name.clone(), asked.clone())).collect();
+        for (name, publication) in asking {
+            let Some(before) = self.lock().get(&name).cloned() else { continue };
+            if has_what_it_asks_for(&before, &publication) {
+                continue;
+            }
+            let host = self.host.clone();
+            // It fails where the task has gone meanwhile, and runs on with what it has otherwise.
+            let given = blocking(move || Ok(publish(&host, before, &publication))).await;
+            if let Ok(given) = given
+                && let Some(attached) = self.lock().get_mut(&name)
+            {
+                *attached = given;
+            }
+        }
     }
 
     /// Writes down again what is attached, after somebody has cleaned `/run`: the next agent looks there.
@@ -269,9 +303,23 @@ impl Networks {
         self.lock().get(name.as_str()).cloned()
     }
 
+    fn asking(&self) -> MutexGuard<'_, HashMap<String, Publication>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, AttachedNamespace>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn has_what_it_asks_for(attached: &AttachedNamespace, publication: &Publication) -> bool {
+    let published = attached.published.as_ref().map_or(&[][..], |published| &published.ports);
+    publication.ports.iter().filter(|port| port.host_port.is_some()).all(|asked| {
+        published.iter().any(|one| {
+            (one.protocol, one.container_port, Some(one.host_port))
+                == (asked.protocol, asked.container_port, asked.host_port)
+        })
+    })
 }
 
 /// A task runs without it as well.

@@ -4,11 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::project::Project;
 use super::service::{Condition, HealthCheck, Restart, Service};
+use super::short::Port;
 
 /// What a container without a limit is placed with, in MiB; it may use more.
 const MEMORY_RESERVATION_MIB: u64 = 128;
 /// Names that lead to the task itself: the other services of the project (design note 0026).
 pub const LOCALHOST_LABEL: &str = "outport.localhost";
+
+/// Ports of the machine that a container asks for, as the node reads them (design note 0026).
+pub const PUBLISH_LABEL: &str = "outport.publish";
 
 /// The repository of a service that is built.
 pub fn repository(project: &str, service: &str) -> String {
@@ -117,7 +121,7 @@ fn environment(service: &Service) -> Value {
 }
 
 fn ports(service: &Service) -> Value {
-    let mapping = |port: &super::short::Port| {
+    let mapping = |port: &Port| {
         let protocol = if port.is_udp { "udp" } else { "tcp" };
         json!({ "containerPort": port.number, "protocol": protocol })
     };
@@ -171,6 +175,10 @@ fn labels(project: &Project, service: &Service) -> Value {
         .map(String::as_str)
         .collect();
     labels.insert(LOCALHOST_LABEL.to_owned(), json!(names.join(" ")));
+    let asked: Vec<String> = service.ports.iter().filter_map(Port::asks).collect();
+    if !asked.is_empty() {
+        labels.insert(PUBLISH_LABEL.to_owned(), json!(asked.join(" ")));
+    }
     Value::Object(labels)
 }
 

@@ -9,8 +9,11 @@
 
 mod build;
 mod complaints;
+#[cfg(test)]
+mod corpus;
 mod definition;
 mod down;
+mod logs;
 mod project;
 mod ps;
 mod read;
@@ -32,6 +35,7 @@ use crate::value::{list, text};
 
 pub use build::Builder;
 pub use down::down;
+pub use logs::logs;
 use project::{Project, Purpose};
 pub use ps::ps;
 pub use up::{UpOptions, up};
@@ -63,7 +67,7 @@ impl ComposeOptions {
                 project::check_name(name)?;
                 Ok(name.clone())
             }
-            None => Ok(Project::read(self, Purpose::Show)?.name),
+            None => Project::name_of(self),
         }
     }
 }

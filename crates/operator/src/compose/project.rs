@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::ComposeOptions;
 use super::complaints::Complaints;
@@ -52,25 +52,26 @@ pub enum Purpose {
     Show,
 }
 
-/// Where the file is.
-pub fn find(options: &ComposeOptions) -> Result<PathBuf> {
-    match &options.file {
-        Some(file) => Ok(file.clone()),
+/// Where the file is, and its directory.
+fn place(options: &ComposeOptions) -> Result<(PathBuf, PathBuf)> {
+    let path = match &options.file {
+        Some(file) => file.clone(),
         None => FILES.iter().map(PathBuf::from).find(|path| path.exists()).with_context(|| {
             format!("there is none of {} here: name a file with -f", FILES.join(", "))
-        }),
-    }
+        })?,
+    };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok((path, directory))
 }
 
 impl Project {
     /// # Errors
     /// All that is wrong with the file, each with its line.
     pub fn read(options: &ComposeOptions, purpose: Purpose) -> Result<Self> {
-        let path = find(options)?;
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        let (path, directory) = place(options)?;
         let text = text_of(&path)?;
         let file = path.display().to_string();
         let mut variables = Variables { values: values(&directory)?, ..Variables::default() };
@@ -93,7 +94,7 @@ impl Project {
         variables: &mut Variables,
     ) -> Result<Self> {
         let mut complaints = Complaints::new(file, &options.ignore);
-        let mut node = yaml::parse(text).map_err(|error| anyhow::anyhow!("{file}:{error}"))?;
+        let mut node = yaml::parse(text).map_err(|error| anyhow!("{file}:{error}"))?;
         if let Value::Map(map) = &mut node.value {
             // They are there for anchors; what stands for one is filled in at its place.
             map.retain(|(key, _)| !key.starts_with("x-"));
@@ -124,6 +125,26 @@ impl Project {
             .notes
             .extend(missing.map(|name| format!("the variable {name} is not set: it is empty")));
         Ok(project)
+    }
+
+    /// Only the name, for who asks what became of a project: nothing else of the file is looked at.
+    ///
+    /// # Errors
+    /// When there is no file, it is no YAML, or the name is none.
+    pub fn name_of(options: &ComposeOptions) -> Result<String> {
+        let (path, directory) = place(options)?;
+        let file = path.display().to_string();
+        let mut node = yaml::parse(&text_of(&path)?).map_err(|error| anyhow!("{file}:{error}"))?;
+        if let Value::Map(map) = &mut node.value {
+            map.retain(|(key, _)| key == "name");
+        }
+        let mut variables = Variables { values: values(&directory)?, ..Variables::default() };
+        let mut complaints = Complaints::new(&file, &[]);
+        fill(&mut node, &mut variables, &mut complaints);
+        let mut at = At::new("the file", &node, &mut complaints);
+        let name = at.map().first().and_then(|(key, node)| at.member(key, node).text());
+        complaints.check()?;
+        project_name(options, name, &directory, &variables)
     }
 
     /// What files of variables say comes behind what the service says itself.

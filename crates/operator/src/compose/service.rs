@@ -304,9 +304,10 @@ fn ports(at: &mut At<'_>) -> Vec<Port> {
             }
         }
         match short::ports(&format!("{}/{protocol}", target.unwrap_or_default())) {
-            Some(found) => ports.extend(
-                found.into_iter().map(|port| Port { published: published.clone(), ..port }),
-            ),
+            Some(found) => ports.extend(found.into_iter().map(|port| {
+                let asked = published.as_deref().and_then(|text| short::asked(text, 0));
+                Port { published: published.clone(), asked, ..port }
+            })),
             None => at.wrong("has an entry without a target port"),
         }
     }

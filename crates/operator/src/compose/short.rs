@@ -11,6 +11,22 @@ pub struct Port {
     pub is_udp: bool,
     /// Where Docker would publish it, as it is written.
     pub published: Option<String>,
+    /// The port of the machine that Docker would take for it.
+    pub asked: Option<u16>,
+}
+
+impl Port {
+    /// As a node reads it; `None` when the file asks for no port of the machine.
+    pub fn asks(&self) -> Option<String> {
+        let protocol = if self.is_udp { "/udp" } else { "" };
+        Some(format!("{}:{}{protocol}", self.asked?, self.number))
+    }
+}
+
+/// The port that the entry number `nth` of a range asks for, of `[HOST:]FIRST[-LAST]`.
+pub fn asked(published: &str, nth: u16) -> Option<u16> {
+    let port = published.rsplit(':').next()?;
+    port.split('-').next()?.parse::<u16>().ok()?.checked_add(nth)
 }
 
 /// `512m` in MiB, upward.
@@ -92,7 +108,10 @@ pub fn ports(text: &str) -> Option<Vec<Port>> {
     }
     Some(
         (first..=last)
-            .map(|number| Port { number, is_udp, published: published.clone() })
+            .map(|number| {
+                let asked = published.as_deref().and_then(|text| asked(text, number - first));
+                Port { number, is_udp, published: published.clone(), asked }
+            })
             .collect(),
     )
 }
@@ -190,6 +209,21 @@ mod tests {
         }
         assert!(ports("53:53/udp").unwrap()[0].is_udp);
         assert_eq!(ports("127.0.0.1:1:2").unwrap()[0].published.as_deref(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn ports_of_the_machine_are_asked_for() {
+        let check = |text: &str, expected: &[&str]| {
+            let ports = ports(text).unwrap();
+            let found: Vec<String> = ports.iter().filter_map(Port::asks).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        check("8080", &[]);
+        check(":8080", &[]);
+        check("8080:80", &["8080:80"]);
+        check("127.0.0.1:53:5353/udp", &["53:5353/udp"]);
+        check("[::1]:9000-9001:9001-9002", &["9000:9001", "9001:9002"]);
+        check("8000-8010:80", &["8000:80"]);
     }
 
     #[test]

@@ -81,6 +81,12 @@ fn keys_become_members() {
         ] }),
     );
     check(
+        "    ports: ['8080:80', 81, {target: 53, published: 5353, protocol: udp}]\n",
+        &json!({ "dockerLabels": {
+            "outport.localhost": "web", "outport.publish": "8080:80 5353:53/udp",
+        } }),
+    );
+    check(
         "    user: '1000:1000'\n    working_dir: /srv\n",
         &json!({ "user": "1000:1000", "workingDirectory": "/srv" }),
     );

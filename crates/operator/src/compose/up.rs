@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::api::Api;
 use crate::find;
 use crate::ps::why_it_stopped;
+use crate::reach::{self, Published};
 use crate::value::{list, text};
 
 use super::build::{self, Builder};
@@ -52,8 +53,65 @@ pub async fn up(api: &Api, options: &UpOptions, mut say: impl FnMut(&str)) -> Re
     apply(api, cluster, &project, definition, &mut say).await?;
     if let Some(patience) = options.patience {
         wait(api, cluster, &project.name, patience, &mut say).await?;
+        let missed = wait_for_ports(api, cluster, &project, patience).await?;
+        missed.iter().for_each(|note| say(note));
     }
     ps(api, &options.compose_of(&project), crate::table::Shape::of_stdout(false)).await
+}
+
+/// A port of an earlier task of the project is given to the new one when the earlier one has ended. What is missed then.
+async fn wait_for_ports(
+    api: &Api,
+    cluster: &str,
+    project: &Project,
+    patience: Duration,
+) -> Result<Vec<String>> {
+    let began = Instant::now();
+    let mut ended = false;
+    loop {
+        let missed = ports_missed(api, cluster, project).await?;
+        if missed.is_empty() || ended || began.elapsed() > patience {
+            return Ok(missed);
+        }
+        let filter = json!({ "serviceName": project.name, "desiredStatus": "STOPPED" });
+        let tasks = find::tasks(api, cluster, filter).await?;
+        // And one more look after the end.
+        ended = tasks.iter().all(|task| text(task, "lastStatus") == "STOPPED");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ports of the machine that the file asks for and that lead elsewhere, or nowhere, a line each.
+async fn ports_missed(api: &Api, cluster: &str, project: &Project) -> Result<Vec<String>> {
+    let (published, machine) = (Published::ask(api).await?, api.machine());
+    let filter = json!({ "serviceName": project.name, "desiredStatus": "RUNNING" });
+    let tasks = find::tasks(api, cluster, filter).await?;
+    let asking = project.services.iter().flat_map(|service| {
+        service.ports.iter().filter_map(move |port| Some((service, port, port.asked?)))
+    });
+    let mut missed = Vec::new();
+    for (service, port, asked) in asking {
+        let protocol = if port.is_udp { "udp" } else { "tcp" };
+        let mapping = json!({ "containerPort": port.number, "protocol": protocol });
+        let alone = json!({
+            "networkMode": "awsvpc", "containerDefinitions": [{ "portMappings": [mapping] }],
+        });
+        let leads_there =
+            |task: &Value| published.host_port(task, protocol, port.number) == Some(asked);
+        if tasks.iter().any(leads_there) {
+            continue;
+        }
+        let there = tasks.iter().flat_map(|task| reach::ports(task, &alone, &published, &machine));
+        let there: Vec<String> = there.map(|port| port.shown()).collect();
+        missed.push(format!(
+            "services.{}.ports: {asked} of this machine does not lead to {}, since somebody has it, or this Outport publishes no \
+             ports for you: it is reached at {}",
+            service.name,
+            port.number,
+            there.join(" ")
+        ));
+    }
+    Ok(missed)
 }
 
 impl UpOptions {

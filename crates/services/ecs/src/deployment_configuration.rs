@@ -161,7 +161,7 @@ mod tests {
             ..wire::DeploymentConfiguration::default()
         };
         let text = "deploymentConfiguration.strategy other than ROLLING is not supported by this version of Outport. \
-                    See docs/compatibility.md.";
+                    See /_outport/compatibility at this endpoint.";
         assert_eq!(apply(default(), Some(&given)).unwrap_err().message(), text);
     }
 }

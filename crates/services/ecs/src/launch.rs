@@ -171,7 +171,7 @@ pub fn check_definition(definition: &Definition, launch_type: LaunchType) -> Res
     }
     if !workload.unsupported.is_empty() {
         return Err(Rejection::unsupported(format!(
-            "The task definition {}:{} uses what this version of Outport does not run: {}. See docs/compatibility.md.",
+            "The task definition {}:{} uses what this version of Outport does not run: {}. See /_outport/compatibility at this endpoint.",
             row.family,
             row.revision,
             workload.unsupported.join(", ")

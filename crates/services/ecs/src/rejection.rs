@@ -59,7 +59,7 @@ impl Rejection {
     /// A feature of ECS that this version does not run. It is refused, never ignored.
     pub fn not_built(what: &str) -> Self {
         Self::UnsupportedFeature(format!(
-            "{what} is not supported by this version of Outport. See docs/compatibility.md."
+            "{what} is not supported by this version of Outport. See /_outport/compatibility at this endpoint."
         ))
     }
 

@@ -11,6 +11,7 @@ mod key;
 mod network_interface;
 mod node;
 mod node_identity;
+mod secret;
 mod security_group;
 mod service;
 mod service_deployment;
@@ -37,6 +38,7 @@ pub mod keys {
     };
     pub use super::idempotency_token::IdempotencyTokenKey;
     pub use super::network_interface::NetworkInterfaceKey;
+    pub use super::secret::{SecretKey, SecretValueKey};
     pub use super::security_group::SecurityGroupKey;
     pub use super::service::ServiceKey;
     pub use super::service_deployment::ServiceDeploymentKey;

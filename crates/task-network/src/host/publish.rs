@@ -6,7 +6,7 @@ use crate::attachment::{AttachedNamespace, Attachment, PortMapping, TransportPro
 use crate::error::NetworkError;
 use crate::instance::NamespaceName;
 use crate::ports::hold;
-use crate::published::{Publication, PublishScope, Published, plan};
+use crate::published::{Publication, PublishScope, Published, WantedPort, plan};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::PoisonError;
@@ -163,7 +163,13 @@ impl HostNetwork {
                 let Some(Published { scope, ports }) = attached.published.clone() else {
                     return Ok(None);
                 };
-                let ports = ports.iter().map(|one| (one.protocol, one.container_port)).collect();
+                // What it asked for it has had.
+                let ports = ports.iter().map(|one| WantedPort {
+                    protocol: one.protocol,
+                    container_port: one.container_port,
+                    host_port: None,
+                });
+                let ports = ports.collect();
                 self.publish_in_turn(attached, &Publication { scope, ports }).map(Some)
             });
             match moved {

@@ -195,7 +195,7 @@ mod tests {
             world.refuses("CreateCluster", input, "InvalidParameterException", message).await;
         }
         let input = json!({"serviceConnectDefaults": {"namespace": "x"}});
-        let message = "serviceConnectDefaults is not supported by this version of Outport. See docs/compatibility.md.";
+        let message = "serviceConnectDefaults is not supported by this version of Outport. See /_outport/compatibility at this endpoint.";
         world.refuses("CreateCluster", input, "UnsupportedFeatureException", message).await;
     }
 }

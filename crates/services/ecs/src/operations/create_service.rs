@@ -351,7 +351,7 @@ mod tests {
         let unsupported = "UnsupportedFeatureException";
         let not_built = |what: &str| {
             format!(
-                "{what} is not supported by this version of Outport. See docs/compatibility.md."
+                "{what} is not supported by this version of Outport. See /_outport/compatibility at this endpoint."
             )
         };
         for (changes, exception, message) in [

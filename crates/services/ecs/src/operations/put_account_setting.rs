@@ -56,7 +56,7 @@ mod tests {
             "Invalid value 'maybe' for setting awsvpcTrunking. Must be one of [enabled, disabled]";
         world.refuses("PutAccountSetting", input, "InvalidParameterException", message).await;
         let input = json!({"name": "taskLongArnFormat", "value": "disabled"});
-        let message = "The value disabled of the account setting taskLongArnFormat is not supported by this version of Outport. See docs/compatibility.md.";
+        let message = "The value disabled of the account setting taskLongArnFormat is not supported by this version of Outport. See /_outport/compatibility at this endpoint.";
         world.refuses("PutAccountSetting", input, "UnsupportedFeatureException", message).await;
     }
 }

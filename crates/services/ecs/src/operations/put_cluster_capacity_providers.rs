@@ -180,7 +180,7 @@ mod tests {
             (
                 json!([{"capacityProvider": "FARGATE", "weight": 1}, {"capacityProvider": "FARGATE_SPOT", "weight": 4}]),
                 "UnsupportedFeatureException",
-                "A capacityProviderStrategy that divides tasks among several capacity providers is not supported by this version of Outport. See docs/compatibility.md.",
+                "A capacityProviderStrategy that divides tasks among several capacity providers is not supported by this version of Outport. See /_outport/compatibility at this endpoint.",
             ),
             (
                 json!([{"capacityProvider": "FARGATE"}, {"capacityProvider": "FARGATE_SPOT"}]),

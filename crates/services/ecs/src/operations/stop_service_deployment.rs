@@ -199,7 +199,7 @@ mod tests {
     async fn refusals() {
         let (world, arn) = world().await;
         let gone = "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/x";
-        let message = "stopType ABORT is not supported by this version of Outport. See docs/compatibility.md.";
+        let message = "stopType ABORT is not supported by this version of Outport. See /_outport/compatibility at this endpoint.";
         for (input, exception, message) in [
             (
                 json!({"serviceDeploymentArn": gone}),

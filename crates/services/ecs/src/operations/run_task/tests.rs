@@ -254,12 +254,12 @@ async fn refusals() {
         (
             json!({"enableExecuteCommand": true}),
             "UnsupportedFeatureException",
-            "enableExecuteCommand is not supported by this version of Outport. See docs/compatibility.md.",
+            "enableExecuteCommand is not supported by this version of Outport. See /_outport/compatibility at this endpoint.",
         ),
         (
             json!({"taskDefinition": "role"}),
             "UnsupportedFeatureException",
-            "The task definition role:1 uses what this version of Outport does not run: taskRoleArn (credentials inside the task). See docs/compatibility.md.",
+            "The task definition role:1 uses what this version of Outport does not run: taskRoleArn (credentials inside the task). See /_outport/compatibility at this endpoint.",
         ),
     ] {
         let mut input = input(&world);

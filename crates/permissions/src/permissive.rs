@@ -1,0 +1,67 @@
+//! For those who come from an emulator: what would be denied is allowed, and said with the statement that would allow it.
+//!
+//! **Invariant:** an account is its own all the same: what another account's policies do not allow is denied, and so is
+//! whoever could not prove who it is.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use outport_identity::{AuthorizationRequest, Denied, PermissionSource};
+use outport_model::SteadyMs;
+use outport_model::rare_lines::RareLines;
+use outport_store::Store;
+
+use crate::StoredPermissions;
+
+/// Decides, and lets pass what the principal's own account denies.
+pub struct Permissive {
+    permissions: StoredPermissions,
+    store: Store,
+    said: Mutex<RareLines<(String, String, String)>>,
+}
+
+impl fmt::Debug for Permissive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permissive").finish_non_exhaustive()
+    }
+}
+
+impl Permissive {
+    pub fn new(store: Store) -> Self {
+        let permissions = StoredPermissions::new(store.clone());
+        Self { permissions, store, said: Mutex::default() }
+    }
+
+    fn is_due(&self, request: &AuthorizationRequest<'_>, now_ms: SteadyMs) -> bool {
+        let (who, action) = (request.principal.principal_arn(), request.action.to_owned());
+        let kind = (who, action, request.resource.to_owned());
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.due(kind, now_ms).is_some()
+    }
+}
+
+impl PermissionSource for Permissive {
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
+        let Err(denied) = self.permissions.decide(request) else { return Ok(()) };
+        if request.owner().as_ref() != Some(request.principal.account()) {
+            return Err(denied);
+        }
+        if self.is_due(request, self.store.now().steady_ms) {
+            tracing::warn!(
+                event = "permission_missing",
+                principal = request.principal.arn(),
+                action = request.action,
+                resource = request.resource,
+                statement = statement(request.action, request.resource),
+                reason = denied.message,
+                "allowed by --permissive; elsewhere this needs the statement"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The least that allows it.
+fn statement(action: &str, resource: &str) -> String {
+    format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}"#)
+}

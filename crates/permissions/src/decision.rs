@@ -31,13 +31,22 @@ impl fmt::Debug for StoredPermissions {
     }
 }
 
+/// What `AllowUsersToChangePassword` of an account's password policy allows its users: ChangePassword is about the caller only.
+/// Source: IAM user guide, "Permit IAM users to change their own passwords".
+const OWN_PASSWORD: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:ChangePassword","iam:GetAccountPasswordPolicy"],"Resource":"*"}]}"#;
+
+fn may_change_password(tables: &Tables, user: &User) -> bool {
+    let policy = tables.accounts.get(&user.account).and_then(|row| row.password_policy.as_ref());
+    policy.is_some_and(|policy| policy.allow_users_to_change)
+}
+
 /// The policies of one layer, alive for one decision.
 #[derive(Default)]
 struct Gathered {
     inline: Vec<Inline>,
     managed: Vec<(String, Arc<Policy>)>,
-    /// That a session was made with: it has no name.
-    of_session: Option<Arc<Policy>>,
+    /// Those without a name: that a session was made with, and what an account lets all its users do.
+    unnamed: Vec<Arc<Policy>>,
 }
 
 impl Gathered {
@@ -47,9 +56,9 @@ impl Gathered {
         let managed = self.managed.iter();
         let managed =
             managed.map(|(arn, policy)| Attached { source: Source::Managed(arn), policy });
-        let of_session = self.of_session.iter();
-        let of_session = of_session.map(|policy| Attached { source: Source::Inline(""), policy });
-        inline.chain(managed).chain(of_session).collect()
+        let unnamed = self.unnamed.iter();
+        let unnamed = unnamed.map(|policy| Attached { source: Source::Inline(""), policy });
+        inline.chain(managed).chain(unnamed).collect()
     }
 }
 
@@ -85,6 +94,9 @@ impl StoredPermissions {
                     let inline = self.groups.of(group.key(), group, |row| &row.policies.inline);
                     self.add(tables, &mut gathered, inline, &group.policies);
                 }
+                if may_change_password(tables, user) {
+                    gathered.unnamed.push(self.compiled.text(OWN_PASSWORD, Kind::Session));
+                }
             }
             Entity::Role(role) => {
                 let inline = self.roles.of(role.key(), role, |role| &role.policies.inline);
@@ -99,7 +111,7 @@ impl StoredPermissions {
         let mut gathered = Gathered::default();
         let Some(session) = request.session else { return gathered };
         if let Some(text) = &session.policy {
-            gathered.of_session = Some(self.compiled.text(text, Kind::Session));
+            gathered.unnamed.push(self.compiled.text(text, Kind::Session));
         }
         gathered.managed.extend(session.policy_arns.iter().map(|arn| self.managed(tables, arn)));
         gathered

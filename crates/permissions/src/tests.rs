@@ -9,7 +9,8 @@ use outport_identity::{
 };
 use outport_keyring::Keyring;
 use outport_model::iam::{
-    AccessKey, AccessKeyStatus, Group, ManagedPolicy, NameKey, Policies, PolicyVersion, Role, User,
+    AccessKey, AccessKeyStatus, Account, Group, ManagedPolicy, NameKey, PasswordPolicy, Policies,
+    PolicyVersion, Role, User,
 };
 use outport_model::{AccountId, Region, Tags};
 use outport_store::keys::UserKey;
@@ -326,6 +327,35 @@ async fn a_session_dies_with_its_role() {
     assert_eq!(find(), Err(SignatureError::UnknownAccessKey));
     keys.world.put(Role { id: "AROA2".into(), ..role(Policies::default()) }).await;
     assert_eq!(find(), Err(SignatureError::UnknownAccessKey), "a later role is another");
+}
+
+#[tokio::test]
+async fn an_account_may_let_its_users_change_their_passwords() {
+    let world = World::new();
+    world.put(user("AIDA1", policies(&[], &[]))).await;
+    let change = "iam:ChangePassword";
+    assert!(world.asks(&ann("AIDA1"), None, change).is_some());
+    let mut row = Account::new(account(), NOW_MS);
+    row.password_policy = Some(PasswordPolicy {
+        minimum_length: 6,
+        require_symbols: false,
+        require_numbers: false,
+        require_uppercase: false,
+        require_lowercase: false,
+        allow_users_to_change: true,
+        max_age_days: None,
+        reuse_prevention: None,
+        hard_expiry: false,
+    });
+    world.put(row).await;
+    assert_eq!(world.asks(&ann("AIDA1"), None, change), None);
+    assert_eq!(world.asks(&ann("AIDA1"), None, "iam:GetAccountPasswordPolicy"), None);
+    assert!(world.asks(&ann("AIDA1"), None, "iam:UpdateLoginProfile").is_some());
+    world.put(role(policies(&[], &[]))).await;
+    assert!(world.asks(&app(), None, change).is_some(), "a role is no user");
+    let denies = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iam:*","Resource":"*"}]}"#;
+    world.put(user("AIDA1", policies(&[denies], &[]))).await;
+    assert!(world.asks(&ann("AIDA1"), None, change).is_some(), "an explicit deny wins");
 }
 
 /// What another account owns stays denied, whoever asks.

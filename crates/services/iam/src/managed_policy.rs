@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outport_aws_managed_policies::AwsPolicy;
 use outport_identity::{Question, Subject};
+use outport_model::Arn;
 use outport_model::iam::ManagedPolicy;
 use outport_store::Tables;
 
@@ -46,6 +47,18 @@ impl Managed {
             Self::Customer(policy) => policy.document().unwrap_or_default(),
             Self::Aws(policy) => &policy.document,
         }
+    }
+}
+
+/// Whether it could be the ARN of a policy.
+///
+/// # Errors
+/// `InvalidInput`. Source: LocalStack's recordings of AttachRolePolicy and PutRolePermissionsBoundary.
+pub fn check_arn(arn: &str) -> Result<(), Rejection> {
+    let parsed = Arn::parse(arn).filter(|parsed| parsed.service() == "iam");
+    match parsed.is_some_and(|parsed| parsed.resource().starts_with("policy/")) {
+        true => Ok(()),
+        false => Err(Rejection::InvalidInput(format!("ARN {arn} is not valid."))),
     }
 }
 

@@ -61,9 +61,8 @@ pub fn remove(tags: &mut Tags, keys: &[String]) {
 
 fn check_count(tags: &Tags) -> Result<(), Rejection> {
     if tags.len() > TAGS_PER_RESOURCE_MAX {
-        let text =
-            format!("The number of tags has reached the maximum limit: {TAGS_PER_RESOURCE_MAX}");
-        return Err(Rejection::LimitExceeded(text));
+        let text = "The number of tags has reached the maximum limit.";
+        return Err(Rejection::LimitExceeded(text.to_owned()));
     }
     Ok(())
 }

@@ -70,6 +70,12 @@ pub fn role(role: &Role) -> wire::Role {
     }
 }
 
+/// As an operation shows it that has made or changed it. Source: LocalStack's recordings of CreateRole and
+/// UpdateRoleDescription.
+pub fn role_when_written(role: &Role) -> wire::Role {
+    wire::Role { max_session_duration: None, role_last_used: None, ..self::role(role) }
+}
+
 pub fn role_last_used(role: &Role) -> wire::RoleLastUsed {
     let last_use = role.last_use.as_ref();
     wire::RoleLastUsed {
@@ -99,7 +105,9 @@ pub fn role_in_list(role: &Role) -> wire::Role {
 
 pub fn instance_profile(tables: &Tables, profile: &InstanceProfile) -> wire::InstanceProfile {
     let role = profile.role.as_ref().and_then(|name| {
-        tables.roles.get(&RoleKey::new(&profile.account, name)).map(|role| role_in_list(role))
+        let role = tables.roles.get(&RoleKey::new(&profile.account, name))?;
+        // Source: LocalStack's recordings of GetAccountAuthorizationDetails.
+        Some(wire::Role { max_session_duration: None, ..role_in_list(role) })
     });
     wire::InstanceProfile {
         path: Some(profile.path.clone()),

@@ -69,6 +69,7 @@ async fn attach<E: Entity>(
     arn: Option<String>,
 ) -> Result<(), Rejection> {
     let arn = arn.unwrap_or_default();
+    managed_policy::check_arn(&arn)?;
     let ask = |tables: &Tables| {
         look::<E>(tables, &call.account, name, action).with("iam:PolicyARN", arn.as_str())
     };

@@ -10,12 +10,13 @@ use outport_store::Tables;
 
 use crate::IamService;
 use crate::entity::{Entity, look, own};
-use crate::managed_policy::Managed;
+use crate::managed_policy::{self, Managed};
 use crate::rejection::Rejection;
 
 /// # Errors
-/// `NoSuchEntity` for a policy that there is not.
+/// `InvalidInput` for what is no ARN of a policy, `NoSuchEntity` for a policy that there is not.
 pub(super) fn check(tables: &Tables, arn: Option<&str>) -> Result<(), Rejection> {
+    arn.map_or(Ok(()), managed_policy::check_arn)?;
     match arn.filter(|arn| Managed::find(tables, arn).is_none()) {
         Some(arn) => Err(Rejection::NoSuchEntity(format!(
             "Scope ARN: {arn} does not exist or is not attachable."

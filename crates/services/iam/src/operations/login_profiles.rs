@@ -199,7 +199,7 @@ pub async fn delete_login_profile(
         .await
 }
 
-/// Users change their own, and need the permission for it: `AllowUsersToChangePassword` is kept and gives none.
+/// Users change their own, and need the permission for it, which the account's password policy may give to all of them.
 pub async fn change_password(
     service: &IamService,
     call: &Call,

@@ -178,8 +178,8 @@ pub async fn list_open_id_connect_providers(
     })
 }
 
-/// One that is gone already is no error.
-/// Source: API reference, DeleteOpenIDConnectProvider: "This operation is idempotent".
+/// One that is gone already is an error, although the API reference calls the operation idempotent. Source: LocalStack's
+/// recordings of AWS.
 pub async fn delete_open_id_connect_provider(
     service: &IamService,
     call: &Call,
@@ -190,9 +190,11 @@ pub async fn delete_open_id_connect_provider(
         |tables: &Tables| look_at(tables, &call.account, &arn, "iam:DeleteOpenIDConnectProvider");
     service
         .write_always(call, ask, |tx, found| {
-            if let Some(provider) = found {
-                tx.remove::<OidcProvider>(&provider.key());
-            }
+            let Some(provider) = found else {
+                let text = format!("OpenId connect Provider {arn} cannot be found.");
+                return Err(Rejection::NoSuchEntity(text));
+            };
+            tx.remove::<OidcProvider>(&provider.key());
             Ok(())
         })
         .await
@@ -311,9 +313,9 @@ mod tests {
         world.call("UntagOpenIDConnectProvider", &untag).await;
         let tags = world.call("ListOpenIDConnectProviderTags", &[ARN]).await;
         World::has(&tags, &[("Key", &["stage"]), ("Value", &["prod"])]);
-        for _ in 0..2 {
-            world.call("DeleteOpenIDConnectProvider", &[ARN]).await;
-        }
+        world.call("DeleteOpenIDConnectProvider", &[ARN]).await;
+        let text = format!("OpenId connect Provider {} cannot be found.", ARN.1);
+        world.refuses("DeleteOpenIDConnectProvider", &[ARN], "NoSuchEntity", &text).await;
         let text = format!("OpenIDConnect Provider not found for arn {}", ARN.1);
         world.refuses("GetOpenIDConnectProvider", &[ARN], "NoSuchEntity", &text).await;
     }

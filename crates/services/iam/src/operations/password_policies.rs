@@ -17,11 +17,16 @@ fn ask(action: &'static str) -> impl Fn(&Tables) -> Subject<()> {
     move |_| Subject::from(Question::without_resource(action))
 }
 
-/// Source of the text: answers as callers report them.
+/// Source of this text and the next: LocalStack's recordings of AWS.
 fn not_found(call: &Call) -> Rejection {
     let account = &call.account;
     let text = format!("The Password Policy with domain name {account} cannot be found.");
     Rejection::NoSuchEntity(text)
+}
+
+fn nothing_to_delete() -> Rejection {
+    let text = "The account policy with name PasswordPolicy cannot be found.";
+    Rejection::NoSuchEntity(text.to_owned())
 }
 
 pub async fn get_account_password_policy(
@@ -47,7 +52,7 @@ fn view(policy: &PasswordPolicy) -> wire::PasswordPolicy {
         expire_passwords: Some(policy.max_age_days.is_some()),
         max_password_age: policy.max_age_days.and_then(number),
         password_reuse_prevention: policy.reuse_prevention.and_then(number),
-        hard_expiry: Some(policy.hard_expiry),
+        hard_expiry: policy.hard_expiry.then_some(true),
     }
 }
 
@@ -89,7 +94,7 @@ pub async fn delete_account_password_policy(
     service
         .write_always(call, ask("iam:DeleteAccountPasswordPolicy"), |tx, ()| {
             let mut account = account::find_or_new(tx, call);
-            account.password_policy.take().ok_or_else(|| not_found(call))?;
+            account.password_policy.take().ok_or_else(nothing_to_delete)?;
             tx.put(account);
             Ok(())
         })
@@ -105,7 +110,8 @@ mod tests {
         let world = World::new();
         let text = "The Password Policy with domain name 000000000000 cannot be found.";
         world.refuses("GetAccountPasswordPolicy", &[], "NoSuchEntity", text).await;
-        world.refuses("DeleteAccountPasswordPolicy", &[], "NoSuchEntity", text).await;
+        let nothing = "The account policy with name PasswordPolicy cannot be found.";
+        world.refuses("DeleteAccountPasswordPolicy", &[], "NoSuchEntity", nothing).await;
         let strict = [("MinimumPasswordLength", "14"), ("MaxPasswordAge", "90")];
         world.call("UpdateAccountPasswordPolicy", &strict).await;
         let policy = world.call("GetAccountPasswordPolicy", &[]).await;
@@ -117,6 +123,7 @@ mod tests {
                 ("MaxPasswordAge", &["90"]),
                 ("RequireSymbols", &["false"]),
                 ("PasswordReusePrevention", &[]),
+                ("HardExpiry", &[]),
             ],
         );
         world.call("UpdateAccountPasswordPolicy", &[("RequireSymbols", "true")]).await;

@@ -69,10 +69,7 @@ pub async fn create_role(
                     return Err(Rejection::quota("RolesPerAccount", quotas::ROLES_PER_ACCOUNT));
                 }
                 tx.put(role.clone());
-                let view = view::role(&role);
-                Ok(CreateRoleResponse {
-                    role: Some(outport_aws_iam::Role { role_last_used: None, ..view }),
-                })
+                Ok(CreateRoleResponse { role: Some(view::role_when_written(&role)) })
             },
         )
         .await
@@ -163,7 +160,7 @@ pub async fn update_role_description(
         role.description = input.description;
     })
     .await?;
-    Ok(UpdateRoleDescriptionResponse { role: Some(view::role(&role)) })
+    Ok(UpdateRoleDescriptionResponse { role: Some(view::role_when_written(&role)) })
 }
 
 /// Which of the roles that are found may be changed.
@@ -225,7 +222,8 @@ mod tests {
     async fn a_role_is_made_shown_and_changed() {
         let world = World::new();
         let made = world.call("CreateRole", &[APP, TRUST, ("Path", "/team/")]).await;
-        World::has(&made, &[("Arn", &["arn:aws:iam::000000000000:role/team/app"])]);
+        let arn = "arn:aws:iam::000000000000:role/team/app";
+        World::has(&made, &[("Arn", &[arn]), ("MaxSessionDuration", &[]), ("RoleLastUsed", &[])]);
         let shown = world.call("GetRole", &[APP]).await;
         World::has(&shown, &[("MaxSessionDuration", &["3600"]), ("RoleName", &["app"])]);
         let document = &texts_of(&shown, "AssumeRolePolicyDocument")[0];
@@ -251,6 +249,13 @@ mod tests {
         let text =
             "Scope ARN: arn:aws:iam::000000000000:policy/none does not exist or is not attachable.";
         world.refuses("CreateRole", &[APP, TRUST, unknown], "NoSuchEntity", text).await;
+        let no_policy = "arn:aws:iam::000000000000:not_a_policy/invalid";
+        let text = format!("ARN {no_policy} is not valid.");
+        let boundary = ("PermissionsBoundary", no_policy);
+        world.refuses("CreateRole", &[APP, TRUST, boundary], "InvalidInput", &text).await;
+        world.call("CreateRole", &[APP, TRUST]).await;
+        let attached = [APP, ("PolicyArn", no_policy)];
+        world.refuses("AttachRolePolicy", &attached, "InvalidInput", &text).await;
     }
 
     #[tokio::test]

@@ -128,7 +128,7 @@ pub async fn get_server_certificate(
             server_certificate_metadata: Some(metadata(&certificate)),
             certificate_body: Some(certificate.certificate.clone()),
             certificate_chain: certificate.chain.clone(),
-            tags: tags::view_if_any(&certificate.tags),
+            tags: Some(tags::view(&certificate.tags)),
         }),
     })
 }

@@ -51,10 +51,7 @@ pub async fn create_service_linked_role(
                         role.name
                     )));
                 }
-                let view = view::role(&role);
-                Ok(CreateServiceLinkedRoleResponse {
-                    role: Some(outport_aws_iam::Role { role_last_used: None, ..view }),
-                })
+                Ok(CreateServiceLinkedRoleResponse { role: Some(view::role_when_written(&role)) })
             },
         )
         .await

@@ -93,7 +93,7 @@ fn read(id: String, text: String, kind: PolicyKind) -> Result<Document, Rejectio
 
 impl Policies {
     pub fn of_user(tables: &Tables, user: &User, exclusions: &Exclusions) -> Self {
-        let mut found = Self::of_role_or_user(tables, user, AttachmentType::User, exclusions);
+        let mut found = Self::of_entity(tables, user, AttachmentType::User, exclusions);
         for name in &user.groups {
             if let Some(group) = tables.groups.get(&GroupKey::new(&user.account, name)) {
                 found.identity.extend(Self::of_group(tables, group, exclusions).identity);
@@ -103,14 +103,14 @@ impl Policies {
     }
 
     pub fn of_role(tables: &Tables, role: &Role, exclusions: &Exclusions) -> Self {
-        Self::of_role_or_user(tables, role, AttachmentType::Role, exclusions)
+        Self::of_entity(tables, role, AttachmentType::Role, exclusions)
     }
 
     pub fn of_group(tables: &Tables, group: &Group, exclusions: &Exclusions) -> Self {
-        Self::of_role_or_user(tables, group, AttachmentType::Group, exclusions)
+        Self::of_entity(tables, group, AttachmentType::Group, exclusions)
     }
 
-    fn of_role_or_user<E: Entity>(
+    fn of_entity<E: Entity>(
         tables: &Tables,
         entity: &E,
         kind: AttachmentType,

@@ -52,6 +52,7 @@ use crate::service_manager;
 use crate::services::Served;
 use crate::stop_signal::StopSignal;
 use crate::summary::{self, Offered};
+use crate::task_roles::TaskRoles;
 use crate::tls::{self, ListenerTls, NodeSigner, NodesAtTheDoor};
 use crate::upkeep;
 use crate::vpc_range;
@@ -147,6 +148,7 @@ impl ControlPlane {
         let controllers = controllers(&store, heartbeats.clone(), Arc::new(workloads.clone()));
         let passwords = RegistryPasswords::new(sealer.clone(), own_registry.clone(), store.clone());
         let passwords = Arc::new(passwords);
+        let sts = StsService::new(store.clone(), sealer.clone());
         let link = NodeLink::new(
             store.clone(),
             LinkConfig {
@@ -165,7 +167,8 @@ impl ControlPlane {
             Arc::new(LogDelivery::new(logs.clone())),
             passwords.clone(),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
-        );
+        )
+        .with_task_roles(Arc::new(TaskRoles::new(sts.clone())));
         // One for both doors, so that both answer alike.
         let permissions = Arc::new(StoredPermissions::new(store.clone()));
         let root = Credential::long_term(
@@ -206,7 +209,7 @@ impl ControlPlane {
                 credentials,
             ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
-            .service(Arc::new(Served(StsService::new(store.clone(), sealer))))
+            .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring))))
             .reserved(reserved)

@@ -1,8 +1,11 @@
 """What a container asks 169.254.170.2: the credentials of its task role, and its metadata."""
 
+import json
 import subprocess
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import boto3
 import pytest
@@ -67,6 +70,10 @@ def test_a_task_does_what_its_role_allows_and_no_other_task_does(outport, role):
             urllib.request.urlopen(f"http://169.254.170.2:{port}{uri}", timeout=5)
         assert error.value.code == 400
         # Not in what others can read.
+        file = Path("/run/outport") / outport.instance() / "endpoint" / f"{task_id}.json"
+        assert file.stat().st_mode & 0o777 == 0o600 and given["SecretAccessKey"] in file.read_text()
+        for path in (outport.data_dir / "node/tasks").rglob("*"):
+            assert not path.is_file() or given["SecretAccessKey"].encode() not in path.read_bytes(), path
         assert given["SecretAccessKey"] not in outport.log()
         assert uri.rsplit("/", 1)[1] not in outport.log()
         # A role that is deleted takes its credentials along.
@@ -75,6 +82,7 @@ def test_a_task_does_what_its_role_allows_and_no_other_task_does(outport, role):
     finally:
         task.stop()
         other.stop()
+    assert not file.exists(), "nothing is left of a task that has stopped"
 
 
 def endpoint_port(outport):
@@ -82,6 +90,26 @@ def endpoint_port(outport):
     table = f"outport_{outport.instance()}"
     text = subprocess.run(["nft", "list", "table", "inet", table], capture_output=True, text=True, check=True).stdout
     return text.split("169.254.170.2:", 1)[1].split()[0]
+
+
+# In the task's network and with its variables, as an SDK that nobody has configured.
+DEFAULT_CHAIN = """import boto3, json
+found = boto3.Session(region_name="us-east-1").get_credentials()
+print(json.dumps([found.method, found.get_frozen_credentials().access_key]))"""
+
+
+def test_an_sdk_finds_the_credentials_without_being_configured(outport, role):
+    task = start(outport, role)
+    try:
+        uri = task.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        namespace = Path("/run/outport") / outport.instance() / "ns" / task.task["taskArn"].rsplit("/", 1)[1] / "net"
+        found = subprocess.run(
+            ["nsenter", f"--net={namespace}", sys.executable, "-c", DEFAULT_CHAIN], capture_output=True, text=True,
+            env={"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": uri, "HOME": "/nonexistent"})
+        assert found.returncode == 0, found.stderr
+        assert json.loads(found.stdout) == ["container-role", task.ask(uri)[1]["AccessKeyId"]]
+    finally:
+        task.stop()
 
 
 def test_a_role_by_override_and_one_that_does_not_trust_ecs(outport, role):
@@ -119,6 +147,16 @@ def test_a_container_in_bridge_mode_asks_for_its_own_only(outport, role):
         second.stop()
 
 
+def test_a_task_on_the_hosts_network_finds_its_own(outport, role):
+    command = "wget -q -O - $AWS_CONTAINER_CREDENTIALS_FULL_URI | grep -q ASIA && " \
+              "wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task | grep -q TaskARN"
+    definition = outport.register(
+        "roles-host", [{"name": "main", "image": f"{outport.repository_uri('app')}:1.0", "memory": 64,
+                        "command": ["sh", "-c", command]}], networkMode="host", taskRoleArn=role)
+    task = outport.reaches(outport.run(definition)["taskArn"], "STOPPED")
+    assert task["containers"][0].get("exitCode") == 0, task
+
+
 def test_metadata_of_the_container_and_its_task(outport):
     task, other = start(outport, None), start(outport, None)
     try:
@@ -136,7 +174,11 @@ def test_metadata_of_the_container_and_its_task(outport):
         v3 = task.environment["ECS_CONTAINER_METADATA_URI"].removeprefix("http://169.254.170.2")
         assert "LaunchType" not in task.ask(f"{v3}/task")[1]
         assert other.ask(uri)[0] == 404, "another task's"
-        assert task.ask(f"{uri}/stats")[0] == 404
+        stats = task.ask(f"{uri}/stats")[1]
+        assert stats["memory_stats"]["usage"] > 0 and stats["memory_stats"]["limit"] == 64 << 20, stats
+        assert stats["cpu_stats"]["cpu_usage"]["total_usage"] > 0 and stats["pids_stats"]["current"] > 0
+        assert list(task.ask(f"{uri}/task/stats")[1]) == [container["DockerId"]]
+        assert task.ask(f"{uri}/taskWithTags")[0] == 404
     finally:
         task.stop()
         other.stop()

@@ -195,7 +195,7 @@ impl Agent {
             reported: watch::Sender::new(false),
             has_room: Arc::new(AtomicBool::new(true)),
         });
-        endpoint.observe(shared.tasks.task_reports().clone());
+        endpoint.observe(shared.tasks.task_reports().clone(), shared.machine.runtime.clone());
         shared.tasks.adopt().await?;
         let (dismiss, dismissal) = watch::channel(None);
         let loops = vec![

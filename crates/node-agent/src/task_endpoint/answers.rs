@@ -6,7 +6,7 @@ use outport_node_protocol::TaskCredentials;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::metadata::{self, Seen};
+use super::metadata;
 
 /// One request.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Version {
 pub enum What {
     Container,
     Task,
+    Stats,
+    TaskStats,
 }
 
 impl<'a> Asked<'a> {
@@ -45,28 +47,19 @@ impl<'a> Asked<'a> {
         }
         match (version, id, rest) {
             (None, Some("credentials"), Some(id)) => Self::Credentials(id),
-            (Some(version), Some(container), what) => match what {
-                None => Self::Metadata { version, container, what: What::Container },
-                Some("task") => Self::Metadata { version, container, what: What::Task },
-                Some("taskWithTags" | "stats" | "task/stats" | "associations") => {
-                    Self::NotBuilt(what.unwrap_or_default())
-                }
-                Some(_) => Self::Nothing,
-            },
+            (Some(version), Some(container), what) => {
+                let what = match what.unwrap_or_default() {
+                    "" => What::Container,
+                    "task" => What::Task,
+                    "stats" => What::Stats,
+                    "task/stats" => What::TaskStats,
+                    other @ ("taskWithTags" | "associations") => return Self::NotBuilt(other),
+                    _ => return Self::Nothing,
+                };
+                Self::Metadata { version, container, what }
+            }
             _ => Self::Nothing,
         }
-    }
-}
-
-impl What {
-    pub fn answer(self, version: Version, seen: &Seen<'_>) -> Answer {
-        Answer::json(
-            200,
-            &match self {
-                Self::Container => metadata::container(version, seen, seen.container),
-                Self::Task => metadata::task(version, seen),
-            },
-        )
     }
 }
 
@@ -80,6 +73,10 @@ pub struct Answer {
 impl Answer {
     fn json(status: u16, body: &Value) -> Self {
         Self { status, body: body.to_string() }
+    }
+
+    pub fn found(body: &Value) -> Self {
+        Self::json(200, body)
     }
 
     fn error(status: u16, code: &str, message: &str) -> Self {
@@ -162,7 +159,8 @@ mod tests {
         check("/v4/c/", metadata(Version::V4, What::Container));
         check("/v4/c/task", metadata(Version::V4, What::Task));
         check("/v3/c/task", metadata(Version::V3, What::Task));
-        check("/v4/c/task/stats", Asked::NotBuilt("task/stats"));
+        check("/v4/c/stats", metadata(Version::V4, What::Stats));
+        check("/v4/c/task/stats", metadata(Version::V4, What::TaskStats));
         check("/v4/c/taskWithTags", Asked::NotBuilt("taskWithTags"));
         for path in ["", "/", "/v1/credentials/id", "/v4", "/v4/c/other", "/latest/meta-data"] {
             check(path, Asked::Nothing);

@@ -21,10 +21,9 @@ use super::answers::Version;
 
 const CPU_UNITS_PER_CPU: f64 = 1024.0;
 
-/// What the node knows of a task, and which of its containers asks.
+/// What the node knows of a task.
 pub struct Seen<'a> {
     pub task: &'a TaskAssignment,
-    pub container: &'a ContainerAssignment,
     pub report: &'a TaskReport,
     /// Those that its containers are reached at.
     pub addresses: &'a [Ipv4Addr],
@@ -55,13 +54,13 @@ pub fn task(version: Version, seen: &Seen<'_>) -> Value {
     members.into()
 }
 
-/// One container, `…/` for the one that asks.
+/// One container: `…/`, for the one that asks.
 pub fn container(version: Version, seen: &Seen<'_>, container: &ContainerAssignment) -> Value {
     let definition = &container.definition;
     let reported = seen.report.containers.iter().find(|one| one.name == definition.name);
     let status = reported.map_or(ContainerStatus::Pending, |one| one.status);
     let mut members = Members::default();
-    members.put("DockerId", container.id.as_str().replace('-', ""));
+    members.put("DockerId", docker_id(container));
     members.put("Name", &definition.name);
     members.put("DockerName", docker_name(seen.task, &definition.name));
     members.put("Image", &definition.image);
@@ -128,9 +127,14 @@ fn known(status: ContainerStatus) -> &'static str {
     status.as_str()
 }
 
+/// The runtime's id.
+pub fn docker_id(container: &ContainerAssignment) -> String {
+    container.id.as_str().replace('-', "")
+}
+
 /// The agent makes it of family, revision, container and a random end. A guess for the end: the task's id, of which the
 /// container's name needs no more to be its own.
-fn docker_name(task: &TaskAssignment, container: &str) -> String {
+pub fn docker_name(task: &TaskAssignment, container: &str) -> String {
     format!("ecs-{}-{}-{container}-{}", task.family, task.revision, task.task)
 }
 

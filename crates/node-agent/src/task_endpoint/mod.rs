@@ -23,6 +23,7 @@ mod metadata;
 mod pace;
 mod renewal;
 mod server;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -33,19 +34,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use outport_container_runtime::{CgroupUsage, Runtime};
 use outport_model::TaskId;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::control_plane::{ControlPlane, read_clocks};
+use crate::control_plane::{ControlPlane, now_ms, read_clocks};
 use crate::task_reports::TaskReports;
-use answers::{Answer, Asked};
+use answers::{Answer, Asked, Version, What};
 use file::{EndpointFile, Files, Peers};
+use metadata::Seen;
 use pace::Paces;
 pub use server::Serving;
+use stats::{HostCpu, Sample};
 
 /// The address of the endpoint, to tasks and on the host. Source: ECS developer guide, "Amazon ECS task metadata endpoint".
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
@@ -58,8 +63,25 @@ pub struct TaskEndpoint {
     files: Files,
     port: u16,
     known: Mutex<BTreeMap<TaskId, Entry>>,
-    reports: OnceLock<Arc<TaskReports>>,
+    sight: OnceLock<Sight>,
     paces: Mutex<Paces>,
+}
+
+/// Where the state of tasks is seen.
+struct Sight {
+    reports: Arc<TaskReports>,
+    usage: Box<dyn UsageOf>,
+}
+
+/// What a container uses, by its task and its name; `None` when there is nothing of it.
+pub trait UsageOf: Send + Sync + 'static {
+    fn usage(&self, task: &TaskId, container: &str) -> Option<CgroupUsage>;
+}
+
+impl UsageOf for Arc<Runtime> {
+    fn usage(&self, task: &TaskId, container: &str) -> Option<CgroupUsage> {
+        self.container_stats(task.as_str(), container).ok()
+    }
 }
 
 /// One task.
@@ -72,12 +94,15 @@ struct Entry {
     /// Whether credentials were asked for once.
     asked: watch::Sender<bool>,
     renewal: Option<AbortHandle>,
+    /// The last look at each container, by its name.
+    samples: BTreeMap<String, Sample>,
 }
 
 impl Entry {
     fn new(file: EndpointFile) -> Self {
         let asked = watch::Sender::new(false);
-        Self { file, assignment: None, trouble: None, asked, renewal: None }
+        let samples = BTreeMap::new();
+        Self { file, assignment: None, trouble: None, asked, renewal: None, samples }
     }
 }
 
@@ -107,7 +132,7 @@ impl TaskEndpoint {
             files,
             port,
             known: Mutex::new(known),
-            reports: OnceLock::new(),
+            sight: OnceLock::new(),
             paces: Mutex::default(),
         };
         Ok((Arc::new(endpoint), listener))
@@ -118,10 +143,10 @@ impl TaskEndpoint {
         self.port
     }
 
-    /// Where the states of tasks are found.
-    pub fn observe(&self, reports: Arc<TaskReports>) {
+    /// Where the state of tasks is seen from now on.
+    pub fn observe(&self, reports: Arc<TaskReports>, usage: impl UsageOf) {
         // Once an agent.
-        let _ = self.reports.set(reports);
+        let _ = self.sight.set(Sight { reports, usage: Box::new(usage) });
     }
 
     /// A task has its network: `addresses` are those of its containers. Its credentials are asked for from now on.
@@ -243,7 +268,7 @@ impl TaskEndpoint {
         match Asked::read(method, path) {
             Asked::Credentials(id) => self.credentials(peer, id),
             Asked::Metadata { version, container, what } => {
-                self.metadata(peer, container, |seen| what.answer(version, &seen))
+                self.metadata(peer, container, version, what)
             }
             Asked::NotBuilt(what) => Answer::not_built(what),
             Asked::Nothing => Answer::not_found(),
@@ -268,26 +293,28 @@ impl TaskEndpoint {
         }
     }
 
-    fn metadata(
-        &self,
-        peer: IpAddr,
-        container: &str,
-        answer: impl FnOnce(metadata::Seen<'_>) -> Answer,
-    ) -> Answer {
-        let known = self.known();
-        let found = known.values().filter(|entry| entry.file.may_ask(peer)).find_map(|entry| {
-            let task = entry.assignment.as_deref()?;
-            let container = task.containers.iter().find(|one| one.id.as_str() == container)?;
-            Some((entry, task, container))
+    fn metadata(&self, peer: IpAddr, container: &str, version: Version, what: What) -> Answer {
+        let mut known = self.known();
+        let found = known.values_mut().filter(|entry| entry.file.may_ask(peer)).find_map(|entry| {
+            let task = entry.assignment.clone()?;
+            let at = task.containers.iter().position(|one| one.id.as_str() == container)?;
+            Some((entry, task, at))
         });
-        let Some((entry, task, container)) = found else { return Answer::no_such_container() };
-        let report = self.reports.get().and_then(|reports| reports.of(&task.task));
-        let Some(report) = report else { return Answer::no_such_container() };
-        answer(metadata::Seen {
-            task,
-            container,
-            report: &report,
-            addresses: entry.file.addresses(),
+        let Some((entry, task, at)) = found else { return Answer::no_such_container() };
+        let Some(sight) = self.sight.get() else { return Answer::no_such_container() };
+        let Some(report) = sight.reports.of(&task.task) else { return Answer::no_such_container() };
+        let own = &task.containers[at];
+        let seen = Seen { task: &task, report: &report, addresses: entry.file.addresses() };
+        Answer::found(&match what {
+            What::Container => metadata::container(version, &seen, own),
+            What::Task => metadata::task(version, &seen),
+            What::Stats => sight.stats(&mut entry.samples, &task, own),
+            What::TaskStats => {
+                let each = task.containers.iter().map(|one| {
+                    (metadata::docker_id(one), sight.stats(&mut entry.samples, &task, one))
+                });
+                Value::Object(each.collect())
+            }
         })
     }
 
@@ -297,5 +324,22 @@ impl TaskEndpoint {
 
     fn paces(&self) -> MutexGuard<'_, Paces> {
         self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sight {
+    /// `null` for a container that does not run.
+    fn stats(
+        &self,
+        samples: &mut BTreeMap<String, Sample>,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+    ) -> Value {
+        let name = &container.definition.name;
+        let Some(usage) = self.usage.usage(&task.task, name) else { return Value::Null };
+        let now = Sample { read_ms: now_ms(), usage, host: HostCpu::read() };
+        let before = samples.insert(name.clone(), now.clone());
+        let (id, docker_name) = (metadata::docker_id(container), metadata::docker_name(task, name));
+        stats::container(&id, &docker_name, &now, before.as_ref())
     }
 }

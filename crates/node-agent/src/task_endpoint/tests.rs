@@ -47,6 +47,15 @@ fn task() -> TaskAssignment {
     }
 }
 
+/// Of every container.
+struct Usage;
+
+impl UsageOf for Usage {
+    fn usage(&self, _task: &TaskId, _container: &str) -> Option<CgroupUsage> {
+        Some(CgroupUsage { cpu_ns: 5, memory_bytes: 7, memory_limit_bytes: None, pids: 3 })
+    }
+}
+
 /// A node's endpoint, and a control plane that it asks.
 struct World {
     house: House,
@@ -194,7 +203,7 @@ async fn a_container_sees_itself_and_its_task() {
         reason: None,
     }];
     reports.put(report);
-    world.endpoint.observe(reports);
+    world.endpoint.observe(reports, Usage);
     let uri = variable(&world.endpoint, &task, "ECS_CONTAINER_METADATA_URI_V4").unwrap();
     let path = uri.strip_prefix("http://169.254.170.2").unwrap();
     let (status, own) = get(&world.endpoint, OWN, path);
@@ -219,6 +228,13 @@ async fn a_container_sees_itself_and_its_task() {
     assert_eq!((&whole["Revision"], &whole["LaunchType"]), (&json!("1"), &json!("FARGATE")));
     assert_eq!(whole["Containers"], json!([own]));
     assert_eq!(get(&world.endpoint, OTHER, path).0, 404, "another task's");
-    let (status, why) = get(&world.endpoint, OWN, &format!("{path}/stats"));
-    assert_eq!((status, why), (404, json!("stats is not supported by this version of Outport")));
+    let stats = |path: &str| get(&world.endpoint, OWN, path).1;
+    let first = stats(&format!("{path}/stats"));
+    assert_eq!((&first["id"], &first["pids_stats"]["current"]), (&own["DockerId"], &json!(3)));
+    let next = stats(&format!("{path}/task/stats"));
+    let id = own["DockerId"].as_str().unwrap();
+    assert_eq!(next[id]["precpu_stats"], first["cpu_stats"], "of the request before");
+    let (status, why) = get(&world.endpoint, OWN, &format!("{path}/taskWithTags"));
+    let text = "taskWithTags is not supported by this version of Outport";
+    assert_eq!((status, why), (404, json!(text)));
 }

@@ -158,6 +158,25 @@ fn read_one(path: &Path) -> io::Result<EndpointFile> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn credentials_are_renewed_at_half_of_their_life() {
+        let credentials = TaskCredentials {
+            role_arn: "arn".into(),
+            access_key_id: "ASIA1".into(),
+            secret_access_key: "secret".into(),
+            session_token: "token".into(),
+            expires_at_ms: 0,
+            lifetime_ms: 1_000,
+        };
+        let held = Held { credentials, asked_steady_ms: 10_000 };
+        assert_eq!(held.renew_at_ms(), 10_500);
+        assert_eq!(
+            [10_000, 10_999, 11_000].map(|now_ms| held.is_good(now_ms)),
+            [true, true, false]
+        );
+        assert!(!format!("{:?}", held.credentials).contains("secret"), "nor are they in a log");
+    }
+
     /// The bytes of a version are never changed.
     #[test]
     fn the_file_of_the_first_version_is_read_and_written() {

@@ -201,9 +201,9 @@ impl TaskEndpoint {
     /// The task has stopped. What it was given runs out on its own.
     pub fn forget(&self, task: &TaskId) {
         let mut known = self.known();
-        if known.remove(task).is_some() {
-            self.files.remove(task);
-        }
+        known.remove(task);
+        // Also one that was not understood: what is in it is of a task that is over.
+        self.files.remove(task);
     }
 
     /// Forgets what is of no task in `tasks`.

@@ -56,6 +56,7 @@ use crate::service_manager;
 use crate::services::Served;
 use crate::stop_signal::StopSignal;
 use crate::summary::{self, Offered};
+use crate::task_roles::TaskRoles;
 use crate::tls::{self, ListenerTls, NodeSigner, NodesAtTheDoor};
 use crate::upkeep;
 use crate::vpc_range;
@@ -151,6 +152,7 @@ impl ControlPlane {
         let controllers = controllers(&store, heartbeats.clone(), Arc::new(workloads.clone()));
         let passwords = RegistryPasswords::new(sealer.clone(), own_registry.clone(), store.clone());
         let passwords = Arc::new(passwords);
+        let sts = StsService::new(store.clone(), sealer.clone());
         let link = NodeLink::new(
             store.clone(),
             LinkConfig {
@@ -169,7 +171,8 @@ impl ControlPlane {
             Arc::new(LogDelivery::new(logs.clone())),
             passwords.clone(),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
-        );
+        )
+        .with_task_roles(Arc::new(TaskRoles::new(sts.clone())));
         // One for both doors, so that both answer alike.
         let permissions = permissions(options, &store);
         let root = Credential::long_term(
@@ -210,7 +213,7 @@ impl ControlPlane {
                 credentials.clone(),
             ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
-            .service(Arc::new(Served(StsService::new(store.clone(), sealer))))
+            .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring.clone()))))
             .service(Arc::new(Served(SecretsManagerService::new(store.clone(), keyring.clone()))))

@@ -44,6 +44,7 @@ mod settings;
 mod state_metrics;
 mod stop_signal;
 mod summary;
+mod task_roles;
 mod tls;
 mod up;
 mod upkeep;

@@ -45,6 +45,7 @@ use crate::machine::{
 use crate::reporter::Reporter;
 use crate::run_dir;
 use crate::task::runner::StopReason;
+use crate::task_endpoint::{Serving, TaskEndpoint};
 use crate::task_record::TaskRecords;
 
 /// After a stop of everything the tasks have this long: the longest stop timeout, which is 120 seconds, and what it takes
@@ -143,6 +144,7 @@ pub struct Agent {
     instance: String,
     shared: Arc<Shared>,
     loops: Vec<JoinHandle<()>>,
+    serving: Serving,
     /// Why the control plane does not want this node any more.
     dismissal: watch::Receiver<Option<String>>,
 }
@@ -172,10 +174,14 @@ impl Agent {
             &settings.directory,
         )?);
         let registration = registration(&settings, &control_plane, &boot_id);
+        // Before anybody is asked: what tasks were given is theirs though the control plane is away.
+        let (endpoint, listener) =
+            TaskEndpoint::open(&run_dir::path(&settings.instance), control_plane.clone())?;
+        let serving = Serving::begin(endpoint.clone(), listener);
         // Asked first: a node that cannot work on its host must not stand in anybody's list.
         let question = Registration { ask_only: true, ..registration.clone() };
         let registered = register(&control_plane, &question).await?;
-        let machine = Arc::new(machine(&settings, &control_plane, registered).await?);
+        let machine = Arc::new(machine(&settings, &control_plane, &endpoint, registered).await?);
         register(&control_plane, &registration).await?;
         let records = TaskRecords::open(
             settings.directory.join("tasks"),
@@ -189,6 +195,7 @@ impl Agent {
             reported: watch::Sender::new(false),
             has_room: Arc::new(AtomicBool::new(true)),
         });
+        endpoint.observe(shared.tasks.task_reports().clone(), shared.machine.runtime.clone());
         shared.tasks.adopt().await?;
         let (dismiss, dismissal) = watch::channel(None);
         let loops = vec![
@@ -205,7 +212,7 @@ impl Agent {
         let runtime = shared.machine.runtime.clone();
         tokio::task::spawn_blocking(move || empty_trash(&runtime));
         let mut reported = shared.reported.subscribe();
-        let agent = Self { instance: settings.instance, shared, loops, dismissal };
+        let agent = Self { instance: settings.instance, shared, loops, serving, dismissal };
         // The sender is ours, so the wait ends with the first report.
         let _is_reported = reported.wait_for(|reported| *reported).await.is_ok();
         Ok(agent)
@@ -271,6 +278,8 @@ impl Agent {
         for each in &self.loops {
             each.abort();
         }
+        self.serving.end();
+        self.shared.machine.endpoint.stop();
         self.shared.tasks.detach();
     }
 }

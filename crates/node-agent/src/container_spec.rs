@@ -34,6 +34,8 @@ pub struct ContainerHost {
     /// `/etc/hosts` and the like.
     pub files: Vec<TextFile>,
     pub hostname: Option<String>,
+    /// What this node sets, whatever the definition says.
+    pub environment: Vec<(String, String)>,
     pub driver: Driver,
     /// Open files where the definition says nothing.
     pub open_files: OpenFiles,
@@ -77,6 +79,7 @@ pub fn container_spec(
     let args = command_line(container, image)?;
     let mut spec = ContainerSpec::new(Rootfs::Layers(host.layers), args);
     spec.env = environment(container, image);
+    spec.env.extend(host.environment);
     spec.working_directory =
         container.definition.working_directory.clone().unwrap_or_else(|| image.working_dir.clone());
     spec.user = container.definition.user.clone().unwrap_or_else(|| image.user.clone());

@@ -32,7 +32,8 @@ use outport_node_protocol::{
     Assignment, AssignmentRequest, AssignmentRequestV1, CertificateRequest, CredentialRequest,
     DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch, LogCursor,
     POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode, Registered, Registration,
-    RegistryCredential, Report, Reported, SECTIONS_VERSION, TaskSection, call_path,
+    RegistryCredential, Report, Reported, SECTIONS_VERSION, TaskCredentials, TaskSection,
+    call_path,
 };
 use rustls::pki_types::ServerName;
 use serde::Serialize;
@@ -197,6 +198,13 @@ impl ControlPlane {
         request: &CredentialRequest,
     ) -> Result<RegistryCredential, LinkError> {
         self.call("registry-credential", request, CALL_TIMEOUT).await?.ok_or_else(empty)
+    }
+
+    pub async fn task_credentials(
+        &self,
+        request: &CredentialRequest,
+    ) -> Result<TaskCredentials, LinkError> {
+        self.call("task-credentials", request, CALL_TIMEOUT).await?.ok_or_else(empty)
     }
 
     /// Gets the next certificate, with a new key, when half of the life of this one is over.

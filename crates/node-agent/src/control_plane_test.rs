@@ -22,7 +22,7 @@ use outport_model::{AccountId, NodeId, Region, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     CertificateRequest, DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch,
     LogCursor, LogEvent, ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report,
-    TaskReport,
+    TaskCredentials, TaskReport,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -68,6 +68,8 @@ struct Shared {
     /// Answered once; later the node waits.
     assignment: Mutex<Option<String>>,
     reports: Mutex<Vec<Report>>,
+    /// Of the role of every task; `None`: it cannot be assumed.
+    credentials: Mutex<Option<TaskCredentials>>,
 }
 
 impl House {
@@ -95,6 +97,7 @@ impl House {
             asked_version: AtomicU32::default(),
             assignment: Mutex::default(),
             reports: Mutex::default(),
+            credentials: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -116,7 +119,11 @@ impl House {
         ControlPlane::new(&self.url(), self.token.clone(), node, directory).unwrap()
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn give(&self, credentials: Option<TaskCredentials>) {
+        *self.shared.credentials.lock().unwrap() = credentials;
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
     }
 
@@ -183,6 +190,14 @@ impl Shared {
                 self.reports.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                 no_content()
             }
+            "task-credentials" => match &*self.credentials.lock().unwrap() {
+                Some(credentials) => json(credentials),
+                None => {
+                    let mut response = Response::new(Full::new("there is no role app".into()));
+                    *response.status_mut() = http::StatusCode::UNPROCESSABLE_ENTITY;
+                    response
+                }
+            },
             "logs" => self.take(serde_json::from_slice(&body).unwrap()),
             "register" => {
                 self.forgot_the_node.store(false, Ordering::Relaxed);

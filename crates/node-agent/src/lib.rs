@@ -45,6 +45,7 @@ mod retry;
 mod room;
 mod run_dir;
 mod task;
+mod task_endpoint;
 mod task_record;
 mod task_reports;
 

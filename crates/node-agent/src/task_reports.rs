@@ -88,6 +88,10 @@ impl TaskReports {
         self.whole().0
     }
 
+    pub fn of(&self, task: &TaskId) -> Option<TaskReport> {
+        self.lock().reports.get(task).cloned()
+    }
+
     pub fn all_stopped(&self) -> bool {
         self.lock().reports.values().all(|report| report.status >= TaskStatus::Stopped)
     }

@@ -195,6 +195,9 @@ pub struct TaskAssignment {
     pub availability_zone: Option<String>,
     #[serde(default)]
     pub service: Option<ServiceName>,
+    /// The ARN of the role whose credentials its containers get, by the node's call for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_role_arn: Option<String>,
     pub network: TaskNetwork,
     #[serde(default)]
     pub limits: TaskLimits,

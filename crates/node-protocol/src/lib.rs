@@ -1,4 +1,4 @@
-//! What the control plane and a node say to each other: JSON over HTTP/2 over TLS, seven calls, all made by
+//! What the control plane and a node say to each other: JSON over HTTP/2 over TLS, eight calls, all made by
 //! the node over one connection.
 //!
 //! ```text
@@ -9,6 +9,7 @@
 //! POST /_outport/node/v2/report               Report              -> Reported, or 204
 //! POST /_outport/node/v2/logs                 LogBatch            -> LogCursor
 //! POST /_outport/node/v2/registry-credential  CredentialRequest   -> RegistryCredential
+//! POST /_outport/node/v2/task-credentials     CredentialRequest   -> TaskCredentials
 //! ```
 //!
 //! `join` is proven by the join token, every other call by the node's certificate: the node that a message
@@ -28,6 +29,7 @@
 //!   which reports that task as failed and follows the rest ([`TaskSection::unreadable`]); the other way round the
 //!   control plane takes in the other tasks of a report ([`Report::unreadable`]). A code of refusal that is not known
 //!   is [`RefusalCode::Unknown`].
+//! - *A call that is added* needs no version: who does not know it answers 404, and the node does without.
 //! - *What changes the meaning of a call, or takes something away*, is a new version, see [`version`]: `register` tells
 //!   each side what the other speaks, and they speak the highest version in common. With none, both say so, and the node
 //!   keeps its tasks and tries again.
@@ -46,7 +48,7 @@ pub use assignment::{
 pub use identity::{CertificateRequest, IssuedCertificate, JoinRequest, Refusal, RefusalCode};
 pub use link::{
     AssignmentRequest, AssignmentRequestV1, CredentialRequest, LogBatch, LogCursor, LogEvent,
-    Registered, Registration, RegistryCredential,
+    Registered, Registration, RegistryCredential, TaskCredentials,
 };
 pub use one_by_one::UnreadableTask;
 pub use report::{ContainerReport, Report, Reported, StopCause, TaskReport};

@@ -124,7 +124,8 @@ pub struct LogCursor {
     pub committed: u64,
 }
 
-/// A node needs to pull an image of one of its tasks from this installation's registry.
+/// A node needs credentials for one of its tasks: to pull an image of this installation's registry, or those of the task's
+/// role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialRequest {
     pub node: NodeId,
@@ -141,5 +142,27 @@ pub struct RegistryCredential {
 impl std::fmt::Debug for RegistryCredential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RegistryCredential").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// The credentials of a task's role: what the task gets, and nobody else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCredentials {
+    pub role_arn: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: String,
+    pub expires_at_ms: TimestampMs,
+    /// Milliseconds from their issue to their end: the node asks for the next ones long before it is over.
+    pub lifetime_ms: i64,
+}
+
+impl std::fmt::Debug for TaskCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskCredentials")
+            .field("role_arn", &self.role_arn)
+            .field("access_key_id", &self.access_key_id)
+            .field("expires_at_ms", &self.expires_at_ms)
+            .finish_non_exhaustive()
     }
 }

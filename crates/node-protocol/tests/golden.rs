@@ -136,7 +136,8 @@ fn every_message_of_every_version_is_read_and_written_as_it_was() {
         log_batch,
         log_cursor,
         credential_request,
-        registry_credential
+        registry_credential,
+        task_credentials
     );
     let request = AssignmentRequestV1::from(messages::assignment_request());
     of("assignment_request", check(&request, "assignment_request.v1", &mut seen));
@@ -146,6 +147,8 @@ fn every_message_of_every_version_is_read_and_written_as_it_was() {
     of("v2 assignment", check(&messages::assignment(), "assignment.v2", &mut seen));
     let changes = messages::assignment_changes();
     of("v2 assignment", check(&changes, "assignment.v2.changes", &mut seen));
+    let with_role = messages::assignment_with_task_role();
+    of("v2 assignment", check(&with_role, "assignment.v2.task-role", &mut seen));
     of("report", check(&messages::report_changes(), "report.v1.changes", &mut seen));
     let required: String = required.iter().map(|field| format!("{field}\n")).collect();
     let listed = bytes("required-fields.txt") + "\n";

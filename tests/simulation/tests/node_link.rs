@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use outport_controllers::Heartbeats;
 use outport_controllers::node_link::{
     CredentialSource, LinkConfig, LinkError, LogSink, NodeAuthority, NodeLink, NotIssued,
-    SinkError, observe, router,
+    SinkError, TaskRoleSource, observe, router,
 };
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::node::Node;
@@ -24,8 +24,8 @@ use outport_model::{ContainerInstanceId, NodeId, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, DOOR_VERSION, IssuedCertificate, JoinRequest,
     KnownGenerations, LogBatch, LogCursor, LogDestination, POLL_MS_MAX, ProtocolVersions, Refusal,
-    RefusalCode, Registered, Registration, RegistryCredential, Report, Reported, TaskNetwork,
-    TaskReport, TaskSection, call_path,
+    RefusalCode, Registered, Registration, RegistryCredential, Report, Reported, TaskCredentials,
+    TaskNetwork, TaskReport, TaskSection, call_path,
 };
 use outport_planner::Settings;
 use outport_planner::node_admission::ProvenNode;
@@ -86,6 +86,20 @@ impl CredentialSource for Fixed {
     }
 }
 
+#[async_trait]
+impl TaskRoleSource for Fixed {
+    async fn issue(&self, task: &Task, role_arn: &str) -> Result<TaskCredentials, SinkError> {
+        Ok(TaskCredentials {
+            role_arn: role_arn.to_owned(),
+            access_key_id: task.id.to_string(),
+            secret_access_key: "secret".into(),
+            session_token: "token".into(),
+            expires_at_ms: 2,
+            lifetime_ms: 1,
+        })
+    }
+}
+
 /// A certificate request is its key here, and the proof of the join token the word.
 impl NodeAuthority for Fixed {
     fn admit(&self, request: &JoinRequest) -> Result<KeyFingerprint, NotIssued> {
@@ -135,7 +149,8 @@ fn house_on(journal: &MemoryJournal) -> House {
         Arc::new(Fixed),
         Arc::new(Fixed),
         Arc::new(Fixed),
-    );
+    )
+    .with_task_roles(Arc::new(Fixed));
     House { clock, store, link, node: Speaker::new(1), heartbeats }
 }
 
@@ -465,6 +480,36 @@ fn a_credential_is_for_live_tasks_of_the_node_only() {
     assert_eq!(ask(&house.node.id).unwrap().password, task.to_string());
     let other = ask(&NodeId::new("other"));
     assert!(matches!(other, Err(LinkError::UnknownTask(_))));
+}
+
+#[test]
+fn the_credentials_of_a_task_are_for_its_node_while_it_lives() {
+    let house = house();
+    house.run_task(0);
+    let (key, task) = (house.only_task().key(), house.only_task().id.clone());
+    let change = |change: &dyn Fn(&mut Task)| house.write(|tx| tx.update(&key, change));
+    let ask = |node: &NodeId, task: &TaskId| {
+        let request = CredentialRequest { node: node.clone(), task: task.clone() };
+        house.link.task_credentials(&request).now_or_never().unwrap()
+    };
+    let (own, other) = (&house.node.id, NodeId::new("other"));
+    let without = ask(own, &task).unwrap_err();
+    assert_eq!(without.to_string(), "the task has no task role");
+    change(&|row| row.overrides.task_role_arn = Some("app".to_owned()));
+    let given = ask(own, &task).unwrap();
+    assert_eq!(given.access_key_id, task.as_str());
+    assert_eq!(
+        given.role_arn, "arn:aws:iam::000000000000:role/app",
+        "a name is one of the account"
+    );
+    let section = house.ask(0).unwrap();
+    let assigned = section.tasks.iter().find(|assigned| assigned.task == task).unwrap();
+    assert_eq!(assigned.task_role_arn.as_ref(), Some(&given.role_arn), "what the node is told");
+    assert!(matches!(ask(&other, &task), Err(LinkError::UnknownTask(_))));
+    let unknown = ask(own, &TaskId::new("0123456789abcdef0123456789abcdef"));
+    assert!(matches!(unknown, Err(LinkError::UnknownTask(_))));
+    change(&|row| row.last_status = TaskStatus::Stopped);
+    assert!(matches!(ask(own, &task), Err(LinkError::UnknownTask(_))), "it has stopped");
 }
 
 /// The status and body of a call over a connection that has proven `key` of `caller`.

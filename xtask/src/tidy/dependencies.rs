@@ -154,7 +154,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     (
         "front-door",
-        &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-secretsmanager", "aws-ssm", "aws-sts"],
+        &[
+            "aws-ec2",
+            "aws-ecr",
+            "aws-ecs",
+            "aws-iam",
+            "aws-logs",
+            "aws-secretsmanager",
+            "aws-ssm",
+            "aws-sts",
+        ],
     ),
     // Whose sessions are what the front door would find.
     ("service-sts", &["keyring", "permissions"]),

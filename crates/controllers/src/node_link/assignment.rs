@@ -104,6 +104,7 @@ fn assign(
         launch_type: task.launch_type,
         availability_zone: task.availability_zone.clone(),
         service: task.service.as_ref().map(|member| member.service.clone()),
+        task_role_arn: task_role_of(task, &workload),
         network: network(tables, task, workload.network_mode).ok_or(UnknownRun::MissingRow)?,
         limits: TaskLimits {
             cpu_units: task.overrides.cpu_units.or(workload.cpu_units),
@@ -112,6 +113,28 @@ fn assign(
             storage_gib: storage_gib(task, &workload),
         },
         containers: containers.collect::<Option<_>>().ok_or(UnknownRun::MissingRow)?,
+    })
+}
+
+/// The ARN of the role of a task; `None` for a task without one.
+///
+/// # Errors
+/// When this version cannot say what the task runs: another one may.
+pub fn task_role(
+    tables: &Tables,
+    workloads: &dyn ReadWorkload,
+    task: &Task,
+) -> Result<Option<String>, UnknownRun> {
+    Ok(task_role_of(task, &*workload_of(tables, workloads, task)?))
+}
+
+/// That of its overrides comes before that of its definition. A role that is given by its name is one of the task's account,
+/// with no path. Source: API reference, RegisterTaskDefinition, taskRoleArn: "The short name or full ARN".
+fn task_role_of(task: &Task, workload: &Workload) -> Option<String> {
+    let role = task.overrides.task_role_arn.as_ref().or(workload.task_role_arn.as_ref())?;
+    Some(match Arn::parse(role) {
+        Some(_) => role.clone(),
+        None => format!("arn:aws:iam::{}:role/{role}", task.scope.account),
     })
 }
 

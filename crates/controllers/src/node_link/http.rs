@@ -65,7 +65,8 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
         long = long.route(&at("report"), post(report)).route(&at("logs"), post(logs));
         short = short
             .route(&at("assignment"), assignment)
-            .route(&at("registry-credential"), post(registry_credential));
+            .route(&at("registry-credential"), post(registry_credential))
+            .route(&at("task-credentials"), post(task_credentials));
     }
     let long = long.layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let short = short
@@ -314,6 +315,12 @@ async fn registry_credential(State(link): State<NodeLink>, caller: Caller, body:
     let message: CredentialRequest = read(&body)?;
     of_caller(&link, &caller, &message.node)?;
     json(&link.registry_credential(&message).await?)
+}
+
+async fn task_credentials(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
+    let message: CredentialRequest = read(&body)?;
+    of_caller(&link, &caller, &message.node)?;
+    json(&link.task_credentials(&message).await?)
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, LinkError> {

@@ -39,12 +39,12 @@ use outport_model::task_definition::ReadWorkload;
 use outport_model::{NewIds, NodeId, Scope, SteadyMs, TaskId};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    ProtocolVersions, Registered, Registration, RegistryCredential, Report, Reported, TaskReport,
-    TaskSection,
+    ProtocolVersions, Registered, Registration, RegistryCredential, Report, Reported,
+    TaskCredentials, TaskReport, TaskSection,
 };
 use outport_planner::node_health::is_left_over;
 use outport_planner::task_end::end_unreported;
-use outport_store::{RowWatch, Store};
+use outport_store::{RowWatch, Store, Tables};
 
 use crate::Heartbeats;
 
@@ -99,6 +99,13 @@ pub trait CredentialSource: Send + Sync + 'static {
     async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError>;
 }
 
+/// Gives the credentials of task roles.
+#[async_trait]
+pub trait TaskRoleSource: Send + Sync + 'static {
+    /// Of a task that is on a node and not over. Each time it is asked, the role has to be there and to trust ECS.
+    async fn issue(&self, task: &Task, role_arn: &str) -> Result<TaskCredentials, SinkError>;
+}
+
 /// What a node was told of its tasks, and whether anything was touched since that it may have to be told.
 struct SentTasks {
     /// Whole.
@@ -129,6 +136,8 @@ pub struct NodeLink {
     heartbeats: Arc<Heartbeats>,
     logs: Arc<dyn LogSink>,
     credentials: Arc<dyn CredentialSource>,
+    /// `None`: of an installation without IAM.
+    task_roles: Option<Arc<dyn TaskRoleSource>>,
     authority: Arc<dyn NodeAuthority>,
     sent: Arc<Mutex<BTreeMap<NodeId, SentTasks>>>,
     /// Of nodes that came back and have something to end.
@@ -157,7 +166,24 @@ impl NodeLink {
         authority: Arc<dyn NodeAuthority>,
     ) -> Self {
         let (config, sent, left_over_lines) = (Arc::new(config), Arc::default(), Arc::default());
-        Self { store, config, heartbeats, logs, credentials, authority, sent, left_over_lines }
+        let task_roles = None;
+        Self {
+            store,
+            config,
+            heartbeats,
+            logs,
+            credentials,
+            task_roles,
+            authority,
+            sent,
+            left_over_lines,
+        }
+    }
+
+    /// The same, for an installation that has roles.
+    #[must_use]
+    pub fn with_task_roles(self, task_roles: Arc<dyn TaskRoleSource>) -> Self {
+        Self { task_roles: Some(task_roles), ..self }
     }
 
     /// A node joins or comes back. Tasks that ran before its machine booted are given up.
@@ -471,13 +497,40 @@ impl NodeLink {
         request: &CredentialRequest,
     ) -> Result<RegistryCredential, LinkError> {
         let snapshot = self.store.snapshot();
+        let task = self.live_task(&snapshot, request)?;
+        Ok(self.credentials.issue(&task.scope, task).await?)
+    }
+
+    /// The credentials of the role of one of the node's tasks.
+    pub async fn task_credentials(
+        &self,
+        request: &CredentialRequest,
+    ) -> Result<TaskCredentials, LinkError> {
+        let snapshot = self.store.snapshot();
+        let task = self.live_task(&snapshot, request)?;
+        let role = assignment::task_role(&snapshot, &*self.config.workloads, task);
+        let role = role.map_err(|reason| LinkError::Unavailable(reason.to_string()))?;
+        let refused = |why: &str| LinkError::Refused(why.to_owned());
+        let role = role.ok_or_else(|| refused("the task has no task role"))?;
+        let Some(source) = &self.task_roles else {
+            return Err(refused("this control plane gives no credentials of roles"));
+        };
+        Ok(source.issue(task, &role).await?)
+    }
+
+    /// The task that a node wants credentials for: it is the node's own, and not over.
+    fn live_task<'a>(
+        &self,
+        tables: &'a Tables,
+        request: &CredentialRequest,
+    ) -> Result<&'a Arc<Task>, LinkError> {
         let unknown = || LinkError::UnknownTask(request.node.clone());
-        let task = snapshot.tasks.by_id(&request.task).ok_or_else(unknown)?;
+        let task = tables.tasks.by_id(&request.task).ok_or_else(unknown)?;
         if task.node.as_ref() != Some(&request.node) || !task.holds_resources() {
             return Err(unknown());
         }
         self.heartbeats.note_call(&request.node, self.store.now().steady_ms);
-        Ok(self.credentials.issue(&task.scope, task).await?)
+        Ok(task)
     }
 
     pub(crate) fn store(&self) -> &Store {

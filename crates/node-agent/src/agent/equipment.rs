@@ -13,10 +13,12 @@ use crate::control_plane::{ControlPlane, link_name};
 use crate::log_wakeups::LogWakeups;
 use crate::machine::{Disks, Images, Machine, Networks, UserNamespaces};
 use crate::run_dir;
+use crate::task_endpoint::TaskEndpoint;
 
 pub(super) async fn machine(
     settings: &AgentSettings,
     control_plane: &Arc<ControlPlane>,
+    endpoint: &Arc<TaskEndpoint>,
     registered: Registered,
 ) -> Result<Machine, AgentError> {
     check_addresses(&settings.instance, &registered.vpc_cidr)?;
@@ -48,6 +50,7 @@ pub(super) async fn machine(
         &registered.vpc_cidr,
         host_access,
         settings.publish,
+        endpoint.port(),
     )
     .await?;
     let disks = Arc::new(disks.await.map_err(std::io::Error::other)??);
@@ -63,6 +66,7 @@ pub(super) async fn machine(
         disks,
         users,
         control_plane: control_plane.clone(),
+        endpoint: endpoint.clone(),
         driver,
         log_wakeups: LogWakeups::open()?,
         open_files: settings.container_open_files,

@@ -41,6 +41,7 @@ impl NodeHost for Machine {
             remove_leftovers(&runtime, is_leftover, mark)
         });
         let leftovers = leftovers.await.map_err(io::Error::other)??;
+        self.endpoint.keep_only(&known);
         self.networks.remove_leftovers(|task| !known.contains(task)).await?;
         let users = self.users.clone();
         tokio::task::spawn_blocking(move || users.remove_leftovers(&left_alone))
@@ -56,6 +57,7 @@ impl NodeHost for Machine {
     }
 
     async fn remove_unrecorded(&self, task: &TaskId) -> Result<(), AgentError> {
+        self.endpoint.forget(task);
         let (runtime, id) = (self.runtime.clone(), task.clone());
         let removed = tokio::task::spawn_blocking(move || {
             remove_leftovers(&runtime, |found| *found == id, |_| Ok(()))

@@ -87,7 +87,7 @@ impl<H: NodeHost> Tasks<H> {
         }
     }
 
-    pub fn task_reports(&self) -> &TaskReports {
+    pub fn task_reports(&self) -> &Arc<TaskReports> {
         &self.task_reports
     }
 

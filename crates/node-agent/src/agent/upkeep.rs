@@ -63,6 +63,7 @@ pub(super) async fn keep_run_dir(shared: Arc<Shared>, run_dir: PathBuf) {
                 "cannot make the run directory again"
             ),
         }
+        shared.machine.endpoint.restore();
         shared.machine.networks.restore_records().await;
     }
 }

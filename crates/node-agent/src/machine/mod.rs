@@ -41,6 +41,7 @@ use crate::log_wakeups::LogWakeups;
 use crate::room;
 use crate::task::host::PulledImage;
 use crate::task::{Adopted, ContainerExit, StartError, TaskHost};
+use crate::task_endpoint::TaskEndpoint;
 
 /// SIGTERM, what a stop sends unless the image says otherwise.
 const STOP_SIGNAL_DEFAULT: i32 = 15;
@@ -59,6 +60,8 @@ pub struct Machine {
     pub disks: Arc<Disks>,
     pub users: Arc<UserNamespaces>,
     pub control_plane: Arc<ControlPlane>,
+    /// What tasks may ask.
+    pub endpoint: Arc<TaskEndpoint>,
     pub driver: Driver,
     pub log_wakeups: Arc<LogWakeups>,
     pub open_files: OpenFiles,
@@ -81,12 +84,14 @@ impl Machine {
             .images
             .held(&task.task, &container.definition.name)
             .ok_or_else(|| failed(&"its image was not pulled"))?;
+        self.endpoint.settle(task).await;
         let files = self.networks.files(task, container).map_err(|error| failed(&error))?;
         let host = ContainerHost {
             layers: image.layers.iter().rev().cloned().collect(),
             network: self.networks.namespace(task, container),
             files,
             hostname: self.networks.hostname(task, container),
+            environment: self.endpoint.environment(task, container),
             driver: self.driver.clone(),
             open_files: self.open_files,
         };
@@ -120,6 +125,7 @@ impl Machine {
             }
             Some((Found::Running(shim), created)) => {
                 self.networks.adopt(task, self.owner(&task.task)).await;
+                self.endpoint.adopt(task);
                 if self.images.held(&task.task, &container.definition.name).is_none() {
                     let holds = self.runtime.holds(task.task.as_str())?;
                     self.images.hold_layers(&task.task, holds.layers.as_deref());
@@ -326,7 +332,9 @@ impl TaskHost for Machine {
             self.networks
                 .attach(task, self.owner(&task.task))
                 .await
-                .map_err(|error| StartError::new("ResourceInitializationError", error))
+                .map_err(|error| StartError::new("ResourceInitializationError", error))?;
+            self.endpoint.begin(task, self.networks.addresses(task));
+            Ok(())
         };
         let disk = self.take_disk(task);
         let makes = vec![disk.boxed(), group.boxed(), network.boxed()];
@@ -452,6 +460,7 @@ impl TaskHost for Machine {
                 self.kill(&task.task, &container.definition.name).await;
             }
         }
+        self.endpoint.forget(&task.task);
         self.reclaim(task);
         // One that stays is tried again when the task is forgotten.
         let _ = self.networks.detach(task).await;
@@ -462,6 +471,7 @@ impl TaskHost for Machine {
     }
 
     async fn forget(&self, task: &TaskAssignment) -> bool {
+        self.endpoint.forget(&task.task);
         let reclaim = self.reclaims().remove(&task.task);
         if let Some(reclaim) = reclaim
             && let Err(error) = reclaim.await

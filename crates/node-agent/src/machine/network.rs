@@ -5,7 +5,7 @@
 
 use super::asked_ports;
 use crate::in_span::spawn_blocking;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,15 +51,17 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Sets up the host's part.
+    /// Sets up the host's part. `endpoint_port`: where on the host tasks are answered that ask for their metadata.
     pub async fn open(
         run_dir: &Path,
         instance: &str,
         vpc_cidr: &str,
         host_access: HostAccess,
         publish: Option<PublishScope>,
+        endpoint_port: u16,
     ) -> Result<Self, NetworkError> {
         let settings = settings(run_dir, instance, vpc_cidr, host_access)?;
+        let settings = HostNetworkSettings { metadata_port: Some(endpoint_port), ..settings };
         let host = blocking(move || Ok(HostNetwork::open(settings)?)).await?;
         let (attached, asking) = (Mutex::default(), Mutex::default());
         Ok(Self { host: Arc::new(host), publish, attached, asking })
@@ -98,6 +100,12 @@ impl Networks {
             self.lock().insert(name.as_str().to_owned(), made);
         }
         Ok(())
+    }
+
+    /// The addresses that the containers of a task have, each once.
+    pub fn addresses(&self, task: &TaskAssignment) -> Vec<Ipv4Addr> {
+        let made = task.containers.iter().filter_map(|one| self.of_container(task, one)?.address);
+        made.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What of a task is to be reached at ports of this host, beside what its definition says.

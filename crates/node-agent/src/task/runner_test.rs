@@ -39,6 +39,7 @@ pub fn assignment(containers: &[&str]) -> TaskAssignment {
         launch_type: LaunchType::Fargate,
         availability_zone: None,
         service: None,
+        task_role_arn: None,
         network: TaskNetwork::None,
         limits: TaskLimits::default(),
         containers: containers.iter().map(|text| container(text)).collect(),

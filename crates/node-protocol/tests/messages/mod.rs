@@ -132,6 +132,14 @@ pub fn task_section() -> TaskSection {
     }
 }
 
+/// Of version 2: its task has a role.
+pub fn assignment_with_task_role() -> Assignment {
+    let role = some("arn:aws:iam::000000000000:role/app");
+    let task = TaskAssignment { task_role_arn: role, ..task_assignment() };
+    let tasks = vec![Arc::new(task)];
+    Assignment { tasks: Some(Arc::new(TaskSection { tasks, ..task_section() })) }
+}
+
 pub fn task_assignment() -> TaskAssignment {
     TaskAssignment {
         task: task(),
@@ -148,6 +156,7 @@ pub fn task_assignment() -> TaskAssignment {
         launch_type: LaunchType::Fargate,
         availability_zone: some("us-east-1a"),
         service: Some(ServiceName::new("web")),
+        task_role_arn: None,
         network: TaskNetwork::Awsvpc(AwsvpcAttachment {
             network_interface_id: NetworkInterfaceId::new("eni-d48e834376391ac96"),
             mac_address: "0a:58:ac:1f:00:04".into(),
@@ -327,6 +336,17 @@ pub fn log_cursor() -> LogCursor {
 
 pub fn credential_request() -> CredentialRequest {
     CredentialRequest { node: node(), task: task() }
+}
+
+pub fn task_credentials() -> TaskCredentials {
+    TaskCredentials {
+        role_arn: "arn:aws:iam::000000000000:role/app".into(),
+        access_key_id: "ASIA0000000000000001".into(),
+        secret_access_key: "secret".into(),
+        session_token: "token".into(),
+        expires_at_ms: TIME_MS,
+        lifetime_ms: 21_600_000,
+    }
 }
 
 pub fn registry_credential() -> RegistryCredential {

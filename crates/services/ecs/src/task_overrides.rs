@@ -60,7 +60,7 @@ pub fn parse(
         cpu_units: size.cpu_units,
         memory_mib: size.memory_mib,
         storage_gib: storage_gib(given.ephemeral_storage.as_ref()),
-        task_role_arn: None,
+        task_role_arn: given.task_role_arn,
         execution_role_arn: given.execution_role_arn,
         containers,
     })
@@ -76,9 +76,6 @@ fn check_roles(given: &wire::TaskOverride) -> Result<(), Rejection> {
 }
 
 fn check_built(given: &wire::TaskOverride) -> Result<(), Rejection> {
-    if given.task_role_arn.is_some() {
-        return Err(Rejection::not_built("overrides.taskRoleArn"));
-    }
     if given.inference_accelerator_overrides.as_ref().is_some_and(|list| !list.is_empty()) {
         return Err(Rejection::not_built("overrides.inferenceAcceleratorOverrides"));
     }

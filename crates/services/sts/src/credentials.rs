@@ -21,6 +21,21 @@ impl StsService {
         session: Session,
     ) -> Result<Credentials, Rejection> {
         let expiration = Timestamp::from_millis(session.expires_at_ms);
+        let (credential, token) = self.new_session(principal, session)?;
+        Ok(Credentials {
+            access_key_id: Some(credential.access_key_id.as_str().to_owned()),
+            secret_access_key: Some(credential.secret_access_key.expose().to_owned()),
+            session_token: Some(token.as_str().to_owned()),
+            expiration: Some(expiration),
+        })
+    }
+
+    /// The same, with what it is made of.
+    pub(crate) fn new_session(
+        &self,
+        principal: Principal,
+        session: Session,
+    ) -> Result<(Credential, SessionToken), Rejection> {
         let credential = Credential {
             access_key_id: AccessKeyId::temporary(random()?),
             secret_access_key: SecretAccessKey::from_random(random()?),
@@ -34,12 +49,7 @@ impl StsService {
             let text = "Packed size of session tags and policies is too large.";
             return Err(Rejection::PackedPolicyTooLarge(text.to_owned()));
         }
-        Ok(Credentials {
-            access_key_id: Some(credential.access_key_id.as_str().to_owned()),
-            secret_access_key: Some(credential.secret_access_key.expose().to_owned()),
-            session_token: Some(token.as_str().to_owned()),
-            expiration: Some(expiration),
-        })
+        Ok((credential, token))
     }
 }
 

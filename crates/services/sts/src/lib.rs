@@ -6,6 +6,7 @@
 mod credentials;
 pub mod operations;
 mod rejection;
+mod service_session;
 mod session;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use outport_identity::{Call, Sealer};
 use outport_store::Store;
 
 pub use rejection::Rejection;
+pub use service_session::{NotAssumed, ServiceSession};
 
 /// The service: the rows of IAM, and the key that seals session tokens.
 #[derive(Clone)]

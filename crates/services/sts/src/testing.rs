@@ -66,6 +66,10 @@ impl World {
         world
     }
 
+    pub fn service(&self) -> &StsService {
+        &self.service
+    }
+
     pub async fn put<R: InTables>(&self, row: R) {
         let written = self.store.write(|tx| {
             tx.put(row);

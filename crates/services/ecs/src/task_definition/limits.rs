@@ -74,8 +74,7 @@ const AWSLOGS_OPTIONS: [&str; 6] = [
 ];
 
 /// In the order in which callers are told.
-pub const LIMITS: [Limit; 40] = [
-    used("taskRoleArn", "credentials inside the task"),
+pub const LIMITS: [Limit; 39] = [
     used("pidMode", ""),
     used("ipcMode", ""),
     used("proxyConfiguration", ""),

@@ -553,14 +553,10 @@ fn what_is_not_built_is_named() {
     check(definition(&json!({"executionRoleArn": "role"}), &json!({})), &[]);
     check(
         definition(
-            &json!({"taskRoleArn": "role", "volumes": [{"name": "v"}]}),
+            &json!({"taskRoleArn": "role", "pidMode": "task", "volumes": [{"name": "v"}]}),
             &json!({"healthCheck": {"command": ["CMD", "x"]}}),
         ),
-        &[
-            "taskRoleArn (credentials inside the task)",
-            "volumes",
-            "containerDefinitions[web].healthCheck",
-        ],
+        &["pidMode", "volumes", "containerDefinitions[web].healthCheck"],
     );
     check(
         bridge(

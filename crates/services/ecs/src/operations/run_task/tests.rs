@@ -183,7 +183,7 @@ async fn overrides_and_tags_are_kept() {
 async fn refusals() {
     let world = World::with_node(2048, 4096);
     world.register("app", json!({})).await;
-    world.register("role", json!({"taskRoleArn": "arn:aws:iam::000000000000:role/r"})).await;
+    world.register("volume", json!({"volumes": [{"name": "v"}]})).await;
     let definition = json!({"family": "ec2", "containerDefinitions": [{"name": "a", "image": "b", "memory": 16}]});
     world.call("RegisterTaskDefinition", definition).await;
     world.register("old", json!({})).await;
@@ -257,9 +257,9 @@ async fn refusals() {
             "enableExecuteCommand is not supported by this version of Outport. See /_outport/compatibility at this endpoint.",
         ),
         (
-            json!({"taskDefinition": "role"}),
+            json!({"taskDefinition": "volume"}),
             "UnsupportedFeatureException",
-            "The task definition role:1 uses what this version of Outport does not run: taskRoleArn (credentials inside the task). See /_outport/compatibility at this endpoint.",
+            "The task definition volume:1 uses what this version of Outport does not run: volumes. See /_outport/compatibility at this endpoint.",
         ),
     ] {
         let mut input = input(&world);

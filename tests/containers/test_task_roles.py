@@ -1,0 +1,184 @@
+"""What a container asks 169.254.170.2: the credentials of its task role, and its metadata."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from support.task_roles import delete_role, make_role, start, trust
+from support.wait import until
+
+
+def client(outport, service, given):
+    return boto3.client(service, endpoint_url=outport.url, region_name="us-east-1",
+                        aws_access_key_id=given["AccessKeyId"], aws_secret_access_key=given["SecretAccessKey"],
+                        aws_session_token=given["Token"], config=Config(retries={"max_attempts": 1}))
+
+
+def refused(call):
+    with pytest.raises(ClientError) as error:
+        call()
+    return error.value.response["Error"]["Code"]
+
+
+@pytest.fixture(scope="module")
+def outport(shared_outport):
+    return shared_outport
+
+
+@pytest.fixture
+def role(outport):
+    name = make_role(outport)
+    yield name
+    if name in [role["RoleName"] for role in outport.client("iam").list_roles()["Roles"]]:
+        delete_role(outport, name)
+
+
+def test_a_task_does_what_its_role_allows_and_no_other_task_does(outport, role):
+    arn = f"arn:aws:iam::000000000000:role/{role}"
+    task = start(outport, arn, requiresCompatibilities=["FARGATE"], cpu="256", memory="512")
+    other = start(outport, None)
+    try:
+        environment = task.environment
+        assert environment["AWS_EXECUTION_ENV"] == "AWS_ECS_FARGATE"
+        assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
+        assert not [name for name in environment if name.startswith("AWS_ENDPOINT_URL")], "nothing is forced"
+        uri = environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        assert "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" not in other.environment
+        status, given = task.ask(uri)
+        assert status == 200, given
+        assert given["RoleArn"] == arn and sorted(given) == [
+            "AccessKeyId", "Expiration", "RoleArn", "SecretAccessKey", "Token"]
+        task_id = task.task["taskArn"].rsplit("/", 1)[1]
+        who = client(outport, "sts", given).get_caller_identity()["Arn"]
+        assert who == f"arn:aws:sts::000000000000:assumed-role/{role}/{task_id}"
+        ecs = client(outport, "ecs", given)
+        assert ecs.list_clusters()["clusterArns"]
+        assert refused(lambda: ecs.create_cluster(clusterName="x")) == "AccessDeniedException"
+        # Another task, and the host itself, who know the id.
+        status, answer = other.ask(uri)
+        assert (status, answer["code"], answer["HTTPErrorCode"]) == (400, "InvalidIdInRequest", 400)
+        port = endpoint_port(outport)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(f"http://169.254.170.2:{port}{uri}", timeout=5)
+        assert error.value.code == 400
+        # Not in what others can read.
+        file = Path("/run/outport") / outport.instance() / "endpoint" / f"{task_id}.json"
+        assert file.stat().st_mode & 0o777 == 0o600 and given["SecretAccessKey"] in file.read_text()
+        for path in (outport.data_dir / "node/tasks").rglob("*"):
+            assert not path.is_file() or given["SecretAccessKey"].encode() not in path.read_bytes(), path
+        assert given["SecretAccessKey"] not in outport.log()
+        assert uri.rsplit("/", 1)[1] not in outport.log()
+        # A role that is deleted takes its credentials along.
+        delete_role(outport, role)
+        assert refused(ecs.list_clusters) in ("UnrecognizedClientException", "InvalidClientTokenId")
+    finally:
+        task.stop()
+        other.stop()
+    assert not file.exists(), "nothing is left of a task that has stopped"
+
+
+def endpoint_port(outport):
+    """Where the rules of the host lead."""
+    table = f"outport_{outport.instance()}"
+    text = subprocess.run(["nft", "list", "table", "inet", table], capture_output=True, text=True, check=True).stdout
+    return text.split("169.254.170.2:", 1)[1].split()[0]
+
+
+# In the task's network and with its variables, as an SDK that nobody has configured.
+DEFAULT_CHAIN = """import boto3, json
+found = boto3.Session(region_name="us-east-1").get_credentials()
+print(json.dumps([found.method, found.get_frozen_credentials().access_key]))"""
+
+
+def test_an_sdk_finds_the_credentials_without_being_configured(outport, role):
+    task = start(outport, role)
+    try:
+        uri = task.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        namespace = Path("/run/outport") / outport.instance() / "ns" / task.task["taskArn"].rsplit("/", 1)[1] / "net"
+        found = subprocess.run(
+            ["nsenter", f"--net={namespace}", sys.executable, "-c", DEFAULT_CHAIN], capture_output=True, text=True,
+            env={"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": uri, "HOME": "/nonexistent"})
+        assert found.returncode == 0, found.stderr
+        assert json.loads(found.stdout) == ["container-role", task.ask(uri)[1]["AccessKeyId"]]
+    finally:
+        task.stop()
+
+
+def test_a_role_by_override_and_one_that_does_not_trust_ecs(outport, role):
+    missing = "no-such-role"
+    without = start(outport, missing)
+    task = start(outport, missing, overrides={"taskRoleArn": role})
+    try:
+        status, given = task.ask(task.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
+        assert (status, given.get("RoleArn")) == (200, f"arn:aws:iam::000000000000:role/{role}"), given
+        # The task runs on, and is told what it lacks.
+        uri = without.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        status, answer = without.ask(uri)
+        assert status == 500 and f"there is no role arn:aws:iam::000000000000:role/{missing}" in answer["message"], answer
+        assert "task_role_not_assumed" in outport.log()
+        outport.client("iam").create_role(RoleName=missing, AssumeRolePolicyDocument=trust())
+        try:
+            until(lambda: without.ask(uri)[0] == 200, "it gets them once the role is there")
+        finally:
+            outport.client("iam").delete_role(RoleName=missing)
+    finally:
+        without.stop()
+        task.stop()
+
+
+def test_a_container_in_bridge_mode_asks_for_its_own_only(outport, role):
+    first, second = (start(outport, role, "bridge") for _ in range(2))
+    try:
+        uris = [task.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] for task in (first, second)]
+        assert [first.ask(uri)[0] for uri in uris] == [200, 400]
+        assert [second.ask(uri)[0] for uri in uris] == [400, 200]
+        uri = first.environment["ECS_CONTAINER_METADATA_URI_V4"].removeprefix("http://169.254.170.2")
+        assert first.ask(uri)[1]["Networks"][0]["NetworkMode"] == "bridge"
+    finally:
+        first.stop()
+        second.stop()
+
+
+def test_a_task_on_the_hosts_network_finds_its_own(outport, role):
+    command = "wget -q -O - $AWS_CONTAINER_CREDENTIALS_FULL_URI | grep -q ASIA && " \
+              "wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task | grep -q TaskARN"
+    definition = outport.register(
+        "roles-host", [{"name": "main", "image": f"{outport.repository_uri('app')}:1.0", "memory": 64,
+                        "command": ["sh", "-c", command]}], networkMode="host", taskRoleArn=role)
+    task = outport.reaches(outport.run(definition)["taskArn"], "STOPPED")
+    assert task["containers"][0].get("exitCode") == 0, task
+
+
+def test_metadata_of_the_container_and_its_task(outport):
+    task, other = start(outport, None), start(outport, None)
+    try:
+        uri = task.environment["ECS_CONTAINER_METADATA_URI_V4"].removeprefix("http://169.254.170.2")
+        status, container = task.ask(uri)
+        assert (status, container["Name"], container["KnownStatus"]) == (200, "web", "RUNNING"), container
+        assert container["ContainerARN"] == task.task["containers"][0]["containerArn"]
+        assert container["ImageID"].startswith("sha256:")
+        assert container["Labels"]["com.amazonaws.ecs.task-arn"] == task.task["taskArn"]
+        network = container["Networks"][0]
+        assert network["IPv4Addresses"] == [outport.address(task.task)] and network["NetworkMode"] == "awsvpc"
+        status, whole = task.ask(f"{uri}/task")
+        assert (status, whole["TaskARN"], whole["Family"]) == (200, task.task["taskArn"], "roles")
+        assert [one["Name"] for one in whole["Containers"]] == ["web"]
+        v3 = task.environment["ECS_CONTAINER_METADATA_URI"].removeprefix("http://169.254.170.2")
+        assert "LaunchType" not in task.ask(f"{v3}/task")[1]
+        assert other.ask(uri)[0] == 404, "another task's"
+        stats = task.ask(f"{uri}/stats")[1]
+        assert stats["memory_stats"]["usage"] > 0 and stats["memory_stats"]["limit"] == 64 << 20, stats
+        assert stats["cpu_stats"]["cpu_usage"]["total_usage"] > 0 and stats["pids_stats"]["current"] > 0
+        assert list(task.ask(f"{uri}/task/stats")[1]) == [container["DockerId"]]
+        assert task.ask(f"{uri}/taskWithTags")[0] == 404
+    finally:
+        task.stop()
+        other.stop()

@@ -44,7 +44,10 @@ pub enum ParameterValue {
     String(String),
     StringList(String),
     /// Sealed for this version of this parameter. The key is as it was given, or the default one.
-    SecureString { sealed: String, key_id: String },
+    SecureString {
+        sealed: String,
+        key_id: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

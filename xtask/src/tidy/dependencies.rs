@@ -142,7 +142,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: [(&str, &[&str]); 2] = [
     (
         "front-door",
-        &["aws-ec2", "aws-ecr", "aws-ecs", "aws-iam", "aws-logs", "aws-secretsmanager", "aws-ssm", "aws-sts"],
+        &[
+            "aws-ec2",
+            "aws-ecr",
+            "aws-ecs",
+            "aws-iam",
+            "aws-logs",
+            "aws-secretsmanager",
+            "aws-ssm",
+            "aws-sts",
+        ],
     ),
     // Its bench measures with the program's allocator.
     ("simulation", &["memory"]),

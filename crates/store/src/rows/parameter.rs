@@ -56,7 +56,8 @@ impl Table<ParameterVersion> {
         &'a self,
         parameter: &Parameter,
     ) -> impl DoubleEndedIterator<Item = &'a Arc<ParameterVersion>> + use<'a> {
-        let key = |version| ParameterVersionKey::new(&parameter.scope, parameter.name.as_str(), version);
+        let key =
+            |version| ParameterVersionKey::new(&parameter.scope, parameter.name.as_str(), version);
         self.range(key(0)..=key(u64::MAX))
     }
 }

@@ -13,12 +13,12 @@ use crate::view;
 pub struct Filters(Vec<Filter>);
 
 struct Filter {
-    key: Key,
+    key: Attribute,
     option: Match,
     values: Vec<String>,
 }
 
-enum Key {
+enum Attribute {
     Name,
     Type,
     KeyId,
@@ -60,9 +60,9 @@ impl Filters {
     pub fn parse_old(given: Option<Vec<wire::ParametersFilter>>) -> Self {
         let filters = given.unwrap_or_default().into_iter().map(|filter| Filter {
             key: match filter.key {
-                Some(wire::ParametersFilterKey::Type) => Key::Type,
-                Some(wire::ParametersFilterKey::KeyId) => Key::KeyId,
-                Some(wire::ParametersFilterKey::Name) | None => Key::Name,
+                Some(wire::ParametersFilterKey::Type) => Attribute::Type,
+                Some(wire::ParametersFilterKey::KeyId) => Attribute::KeyId,
+                Some(wire::ParametersFilterKey::Name) | None => Attribute::Name,
             },
             option: Match::Equals,
             values: filter.values.unwrap_or_default(),
@@ -84,15 +84,15 @@ impl Filter {
     fn parse(given: wire::ParameterStringFilter, of: Of) -> Result<Self, Rejection> {
         let name = given.key.unwrap_or_default();
         let key = match name.as_str() {
-            "Type" => Key::Type,
-            "KeyId" => Key::KeyId,
-            "Label" if of == Of::ByPath => Key::Label,
-            "Name" if of == Of::Describe => Key::Name,
-            "Path" if of == Of::Describe => Key::Path,
-            "Tier" if of == Of::Describe => Key::Tier,
-            "DataType" if of == Of::Describe => Key::DataType,
+            "Type" => Attribute::Type,
+            "KeyId" => Attribute::KeyId,
+            "Label" if of == Of::ByPath => Attribute::Label,
+            "Name" if of == Of::Describe => Attribute::Name,
+            "Path" if of == Of::Describe => Attribute::Path,
+            "Tier" if of == Of::Describe => Attribute::Tier,
+            "DataType" if of == Of::Describe => Attribute::DataType,
             other => match other.strip_prefix("tag:") {
-                Some(tag) if of == Of::Describe => Key::Tag(tag.to_owned()),
+                Some(tag) if of == Of::Describe => Attribute::Tag(tag.to_owned()),
                 _ => {
                     let text = format!("The filter key {name} is not valid for this operation.");
                     return Err(Rejection::new(Reason::InvalidFilterKey, text));
@@ -101,7 +101,7 @@ impl Filter {
         };
         let option = Match::parse(given.option.as_deref(), &key)?;
         let values = given.values.unwrap_or_default();
-        if values.is_empty() && !matches!(key, Key::Tag(_)) {
+        if values.is_empty() && !matches!(key, Attribute::Tag(_)) {
             let text = format!("The filter {name} has no value.");
             return Err(Rejection::new(Reason::InvalidFilterValue, text));
         }
@@ -111,14 +111,14 @@ impl Filter {
     fn matches(&self, parameter: &Parameter, version: &ParameterVersion) -> bool {
         let any = |text: &str| self.values.iter().any(|value| self.option.holds(text, value));
         match &self.key {
-            Key::Name => any(&parameter.name),
-            Key::Path => any(&parameter.name),
-            Key::Type => any(view::kind(&version.value).as_str()),
-            Key::KeyId => view::key_id(&version.value).is_some_and(|key| any(key)),
-            Key::Tier => any(view::tier(version.tier).as_str()),
-            Key::DataType => any(view::DATA_TYPE),
-            Key::Label => parameter.labels_of(version.version).any(|label| any(label)),
-            Key::Tag(tag) => {
+            Attribute::Name => any(&parameter.name),
+            Attribute::Path => any(&parameter.name),
+            Attribute::Type => any(view::kind(&version.value).as_str()),
+            Attribute::KeyId => view::key_id(&version.value).is_some_and(|key| any(key)),
+            Attribute::Tier => any(view::tier(version.tier).as_str()),
+            Attribute::DataType => any(view::DATA_TYPE),
+            Attribute::Label => parameter.labels_of(version.version).any(|label| any(label)),
+            Attribute::Tag(tag) => {
                 let value = parameter.tags.get(tag);
                 value.is_some_and(|value| self.values.is_empty() || any(value))
             }
@@ -127,14 +127,14 @@ impl Filter {
 }
 
 impl Match {
-    fn parse(given: Option<&str>, key: &Key) -> Result<Self, Rejection> {
+    fn parse(given: Option<&str>, key: &Attribute) -> Result<Self, Rejection> {
         let option = match (given, key) {
-            (None | Some("OneLevel"), Key::Path) => Some(Self::OneLevel),
-            (Some("Recursive"), Key::Path) => Some(Self::Recursive),
-            (_, Key::Path) => None,
+            (None | Some("OneLevel"), Attribute::Path) => Some(Self::OneLevel),
+            (Some("Recursive"), Attribute::Path) => Some(Self::Recursive),
+            (_, Attribute::Path) => None,
             (None | Some("Equals"), _) => Some(Self::Equals),
             (Some("BeginsWith"), _) => Some(Self::BeginsWith),
-            (Some("Contains"), Key::Name) => Some(Self::Contains),
+            (Some("Contains"), Attribute::Name) => Some(Self::Contains),
             _ => None,
         };
         option.ok_or_else(|| {

@@ -72,8 +72,10 @@ def test_a_task_does_what_its_role_allows_and_no_other_task_does(outport, role):
         # Not in what others can read.
         file = Path("/run/outport") / outport.instance() / "endpoint" / f"{task_id}.json"
         assert file.stat().st_mode & 0o777 == 0o600 and given["SecretAccessKey"] in file.read_text()
-        for path in (outport.data_dir / "node/tasks").rglob("*"):
-            assert not path.is_file() or given["SecretAccessKey"].encode() not in path.read_bytes(), path
+        # The record of the task, and what else is written down there of it; its disk is 20 GiB long.
+        written = [path for path in (outport.data_dir / "node/tasks").rglob("*")
+                   if path.is_file() and path.stat().st_size < 1 << 20]
+        assert written and not [path for path in written if given["SecretAccessKey"].encode() in path.read_bytes()]
         assert given["SecretAccessKey"] not in outport.log()
         assert uri.rsplit("/", 1)[1] not in outport.log()
         # A role that is deleted takes its credentials along.
@@ -98,16 +100,51 @@ found = boto3.Session(region_name="us-east-1").get_credentials()
 print(json.dumps([found.method, found.get_frozen_credentials().access_key]))"""
 
 
+# Ten thousand requests of one task: how many had which answer, and how it is a moment later.
+BURST = """import collections, concurrent.futures, http.client, json, sys, time
+def ask(_=None):
+    connection = http.client.HTTPConnection("169.254.170.2", timeout=10)
+    try:
+        connection.request("GET", sys.argv[1])
+        answer = connection.getresponse()
+        return answer.status, len(answer.read()) > 0
+    finally:
+        connection.close()
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    seen = collections.Counter(pool.map(ask, range(10_000)))
+time.sleep(0.1)
+print(json.dumps([sorted(seen.items()), ask()]))"""
+
+
+def in_the_network_of(outport, task, program, *arguments, **environment):
+    """What a program prints that has the task's network, and these variables only."""
+    namespace = Path("/run/outport") / outport.instance() / "ns" / task.task["taskArn"].rsplit("/", 1)[1] / "net"
+    done = subprocess.run(["nsenter", f"--net={namespace}", sys.executable, "-c", program, *arguments],
+                          capture_output=True, text=True, env={"HOME": "/nonexistent", **environment})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_task_that_asks_without_pause_keeps_no_other_waiting(outport, role):
+    task, other = start(outport, role), start(outport, role)
+    try:
+        uris = [one.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] for one in (task, other)]
+        seen, after = in_the_network_of(outport, task, BURST, uris[0])
+        counts = {status: count for (status, has_body), count in seen if has_body}
+        assert sum(counts.values()) == 10_000 and set(counts) == {200, 429}, seen
+        assert counts[200] >= 60 and after == [200, True], seen
+        assert other.ask(uris[1])[0] == 200
+    finally:
+        task.stop()
+        other.stop()
+
+
 def test_an_sdk_finds_the_credentials_without_being_configured(outport, role):
     task = start(outport, role)
     try:
         uri = task.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
-        namespace = Path("/run/outport") / outport.instance() / "ns" / task.task["taskArn"].rsplit("/", 1)[1] / "net"
-        found = subprocess.run(
-            ["nsenter", f"--net={namespace}", sys.executable, "-c", DEFAULT_CHAIN], capture_output=True, text=True,
-            env={"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": uri, "HOME": "/nonexistent"})
-        assert found.returncode == 0, found.stderr
-        assert json.loads(found.stdout) == ["container-role", task.ask(uri)[1]["AccessKeyId"]]
+        found = in_the_network_of(outport, task, DEFAULT_CHAIN, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=uri)
+        assert found == ["container-role", task.ask(uri)[1]["AccessKeyId"]]
     finally:
         task.stop()
 

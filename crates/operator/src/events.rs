@@ -1,6 +1,6 @@
 //! `outport events`: what services say of their deployments, and how tasks ended, in the order in which it happened.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::json;
 
@@ -37,6 +37,7 @@ struct Event {
 pub async fn events(api: &Api, options: &EventsOptions, shape: Shape) -> Result<String> {
     let wanted = options.service.as_deref();
     let mut events = Vec::new();
+    let mut is_known = false;
     for cluster in find::clusters(api, options.cluster.as_deref()).await? {
         let of = |at_ms, subject: String, message: &str| Event {
             at_ms,
@@ -44,12 +45,19 @@ pub async fn events(api: &Api, options: &EventsOptions, shape: Shape) -> Result<
             subject,
             message: message.to_owned(),
         };
-        for service in find::services(api, &cluster).await? {
-            let name = text(&service, "serviceName");
+        let services = find::services(api, &cluster).await?;
+        // A cluster without the service would refuse to list its tasks.
+        let has_it = |wanted| services.iter().any(|one| text(one, "serviceName") == wanted);
+        if !wanted.is_none_or(has_it) {
+            continue;
+        }
+        is_known = true;
+        for service in &services {
+            let name = text(service, "serviceName");
             if wanted.is_some_and(|wanted| wanted != name) {
                 continue;
             }
-            for event in list(&service, "events") {
+            for event in list(service, "events") {
                 let at_ms = time_ms(event, "createdAt").unwrap_or_default();
                 // AWS begins each with the service's name.
                 let message = text(event, "message");
@@ -67,6 +75,11 @@ pub async fn events(api: &Api, options: &EventsOptions, shape: Shape) -> Result<
             let subject = format!("task {}", name_of(text(&task, "taskArn")));
             events.push(of(at_ms.unwrap_or_default(), subject, &why_it_stopped(&task)));
         }
+    }
+    if let Some(service) = wanted
+        && !is_known
+    {
+        bail!("there is no service {service}: `outport status` shows those that there are");
     }
     events.sort();
     if shape.is_json {

@@ -1,5 +1,6 @@
 //! What a container wrote that logs nowhere: its files on this host, which are there as long as the task is.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
@@ -29,7 +30,14 @@ impl LocalLog {
     /// When the disk fails.
     pub fn lines(&mut self) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        while let Some(frame) = self.reader.next()? {
+        loop {
+            let frame = match self.reader.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                // The task has ended, and its files with it.
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                Err(error) => return Err(error.into()),
+            };
             let at_ms = i64::try_from(frame.time_ns / 1_000_000).unwrap_or(i64::MAX);
             let text = match frame.content {
                 LogContent::Line { partial, bytes, .. } => {

@@ -13,7 +13,8 @@ use outport_node_agent::PublishScope;
 use crate::command_line::DATA_DIR;
 use crate::environment::quoted;
 
-const SERVES: &str = "Amazon ECS, ECR, CloudWatch Logs, IAM, STS, Secrets Manager; of EC2 and SSM what these need";
+const SERVES: &str =
+    "Amazon ECS, ECR, CloudWatch Logs, IAM, STS, Secrets Manager; of EC2 and SSM what these need";
 /// 1,024 CPU units are one core.
 const CPU_UNITS_PER_CORE: f64 = 1024.0;
 

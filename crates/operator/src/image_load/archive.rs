@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 /// Thousands of layers with a file for each blob are far below this.
@@ -43,7 +43,8 @@ impl Members {
         let mut archive = Archive::new(file);
         // Raw: otherwise names of any length are read into memory.
         for entry in archive.entries_with_seek()?.raw(true) {
-            let mut entry = entry.context("it is no tar archive, or a damaged one")?;
+            // What the reader says would repeat what is in the file, whatever that is.
+            let mut entry = entry.map_err(|_| anyhow!("it is no tar archive, or a damaged one"))?;
             if members.len() >= MEMBERS_MAX {
                 bail!("the archive has more than {MEMBERS_MAX} members");
             }

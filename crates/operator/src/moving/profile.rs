@@ -37,6 +37,8 @@ struct Credentials {
     secret_access_key: String,
     session_token: Option<String>,
     region: Option<String>,
+    /// Of a profile: all services answer there. Source: AWS SDKs and Tools Reference Guide, "Service-specific endpoints".
+    endpoint_url: Option<String>,
 }
 
 /// The account that is read.
@@ -58,6 +60,7 @@ pub fn source(options: &SourceOptions) -> Result<Account> {
         }
         None => of_environment(variable)?,
     };
+    let endpoint = options.endpoint.clone().or(credentials.endpoint_url);
     let region = options.region.clone().or(credentials.region).or_else(|| variable("AWS_REGION"));
     let region = region.or_else(|| variable("AWS_DEFAULT_REGION"));
     let region = region.context("which region is read? Say --region, or set it in the profile")?;
@@ -65,9 +68,9 @@ pub fn source(options: &SourceOptions) -> Result<Account> {
         bail!("{region:?} is no region");
     }
     // Beside an Outport's endpoint it is that Outport's, and no authority for AWS.
-    let is_outports = options.endpoint.is_none() && variable("AWS_ENDPOINT_URL").is_some();
+    let is_outports = endpoint.is_none() && variable("AWS_ENDPOINT_URL").is_some();
     let authority = variable("AWS_CA_BUNDLE").filter(|_| !is_outports).map(PathBuf::from);
-    Account::new(options.endpoint.as_deref(), |url| crate::Endpoint {
+    Account::new(endpoint.as_deref(), |url| crate::Endpoint {
         url,
         region: region.clone(),
         access_key_id: credentials.access_key_id.clone(),
@@ -95,6 +98,7 @@ fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Credentia
         secret_access_key: needed("AWS_SECRET_ACCESS_KEY")?,
         session_token: variable("AWS_SESSION_TOKEN"),
         region: None,
+        endpoint_url: None,
     })
 }
 
@@ -127,7 +131,8 @@ fn of_profile(profile: &str, credentials: &str, config: &str) -> Result<Credenti
         );
     };
     let session_token = key("aws_session_token");
-    Ok(Credentials { access_key_id, secret_access_key, session_token, region: key("region") })
+    let (region, endpoint_url) = (key("region"), key("endpoint_url"));
+    Ok(Credentials { access_key_id, secret_access_key, session_token, region, endpoint_url })
 }
 
 /// The values of a section; `None` when it is not there. Indented lines belong to the value above and are not read.
@@ -179,6 +184,7 @@ s3 =
   region = nowhere
 [profile dev]
 region = us-west-1
+endpoint_url = http://127.0.0.1:4566
 [ profile  \"admin\" ]
 role_arn = arn:aws:iam::111111111111:role/admin
 aws_access_key_id = N
@@ -214,5 +220,12 @@ sso_session = mine
         check("sso", Err("by sso_session"));
         check("empty", Err("has no keys"));
         check("other", Err("no profile \"other\""));
+    }
+
+    #[test]
+    fn a_profile_may_say_where_its_services_answer() {
+        let endpoint = |profile| of_profile(profile, CREDENTIALS, CONFIG).unwrap().endpoint_url;
+        assert_eq!(endpoint("dev").as_deref(), Some("http://127.0.0.1:4566"));
+        assert_eq!(endpoint("default"), None);
     }
 }

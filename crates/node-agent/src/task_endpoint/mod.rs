@@ -38,6 +38,7 @@ use outport_container_runtime::{CgroupUsage, Runtime};
 use outport_model::TaskId;
 use outport_node_protocol::{ContainerAssignment, TaskAssignment, TaskNetwork};
 use serde_json::Value;
+use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -278,7 +279,9 @@ impl TaskEndpoint {
 
     fn credentials(&self, peer: IpAddr, id: &str) -> Answer {
         let known = self.known();
-        let asks = |entry: &&Entry| entry.file.credentials_id == id && entry.file.may_ask(peer);
+        let is_its =
+            |entry: &Entry| bool::from(entry.file.credentials_id.as_bytes().ct_eq(id.as_bytes()));
+        let asks = |entry: &&Entry| is_its(entry) && entry.file.may_ask(peer);
         match known.values().find(asks) {
             None => Answer::no_such_credentials(),
             Some(entry) => {

@@ -73,7 +73,7 @@ impl StoredPermissions {
         }
     }
 
-    /// A policy that is gone is one that allows nothing.
+    /// A policy that is gone denies everything: what it would have denied is not known.
     fn managed(&self, tables: &Tables, arn: &str) -> (String, Arc<Policy>) {
         let policy = self.compiled.managed(tables, arn);
         (arn.to_owned(), policy.unwrap_or_else(|| Arc::new(Policy::denying_everything())))

@@ -73,6 +73,11 @@ impl StoredPermissions {
         }
     }
 
+    /// Whether the user or the role behind it is there still.
+    pub(crate) fn knows(&self, principal: &Principal) -> bool {
+        !matches!(Entity::find(&self.store.snapshot(), principal), Entity::Gone)
+    }
+
     /// A policy that is gone denies everything: what it would have denied is not known.
     fn managed(&self, tables: &Tables, arn: &str) -> (String, Arc<Policy>) {
         let policy = self.compiled.managed(tables, arn);

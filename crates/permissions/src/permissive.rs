@@ -1,7 +1,7 @@
 //! For those who come from an emulator: what would be denied is allowed, and said with the statement that would allow it.
 //!
 //! **Invariant:** an account is its own all the same: what another account's policies do not allow is denied, and so is
-//! whoever could not prove who it is.
+//! whoever could not prove who it is, or is gone.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -43,7 +43,9 @@ impl Permissive {
 impl PermissionSource for Permissive {
     fn decide(&self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
         let Err(denied) = self.permissions.decide(request) else { return Ok(()) };
-        if request.owner().as_ref() != Some(request.principal.account()) {
+        let is_own = request.owner().as_ref() == Some(request.principal.account());
+        // A password of the registry may outlive the role or the user that it was got by.
+        if !is_own || !self.permissions.knows(request.principal) {
             return Err(denied);
         }
         if self.is_due(request, self.store.now().steady_ms) {

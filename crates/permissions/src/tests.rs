@@ -372,6 +372,9 @@ async fn permissive_lets_pass_what_the_own_account_denies() {
     assert!(asks("arn:aws:ecs:us-east-1:000000000000:cluster/default"));
     assert!(!asks("arn:aws:ecs:us-east-1:111111111111:cluster/default"));
     assert!(!asks("no arn"));
+    // Who is gone is nobody any more.
+    world.change(|tx| drop(tx.remove::<User>(&UserKey::new(&account(), "ann")))).await;
+    assert!(!asks("*"));
 }
 
 #[tokio::test]

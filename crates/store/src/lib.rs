@@ -18,6 +18,7 @@
 //! (keys, indexes, formats), never of policy: it depends on nothing that decides.
 
 mod capacity;
+mod cold;
 pub mod commit;
 pub mod error;
 pub mod host;
@@ -36,6 +37,7 @@ mod touched;
 mod transaction;
 
 pub use capacity::NodeRooms;
+pub use cold::ColdTable;
 pub use error::{Fault, FaultKind, OpenError, WriteError};
 pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
 pub use packed::PackedTable;

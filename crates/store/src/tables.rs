@@ -24,6 +24,7 @@ use outport_model::task::Task;
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 
 use crate::capacity::NodeRooms;
+use crate::cold::ColdTable;
 use crate::error::OpenError;
 use crate::journal::{StoredChange, StoredRow};
 use crate::load::{join, spawn};
@@ -144,33 +145,33 @@ tables! {
     families: Table<TaskDefinitionFamily>,
     services: Table<Service>,
     service_deployments: Table<ServiceDeployment>,
-    service_revisions: Table<ServiceRevision>,
+    service_revisions: ColdTable<ServiceRevision>,
     tasks: Table<Task>,
     nodes: Table<Node>,
     /// The keys of nodes; outlives what the nodes say of themselves.
-    node_identities: Table<NodeIdentity>,
+    node_identities: ColdTable<NodeIdentity>,
     container_instances: Table<ContainerInstance>,
-    vpcs: Table<Vpc>,
-    subnets: Table<Subnet>,
-    security_groups: Table<SecurityGroup>,
+    vpcs: ColdTable<Vpc>,
+    subnets: ColdTable<Subnet>,
+    security_groups: ColdTable<SecurityGroup>,
     network_interfaces: Table<NetworkInterface>,
     address_cursors: Table<AddressCursor>,
-    account_settings: Table<AccountSetting>,
+    account_settings: ColdTable<AccountSetting>,
     idempotency_tokens: Table<IdempotencyToken>,
-    accounts: Table<Account>,
-    users: Table<User>,
-    groups: Table<Group>,
-    roles: Table<Role>,
-    managed_policies: Table<ManagedPolicy>,
-    access_keys: Table<AccessKey>,
-    instance_profiles: Table<InstanceProfile>,
-    oidc_providers: Table<OidcProvider>,
-    server_certificates: Table<ServerCertificate>,
-    secrets: Table<Secret>,
+    accounts: ColdTable<Account>,
+    users: ColdTable<User>,
+    groups: ColdTable<Group>,
+    roles: ColdTable<Role>,
+    managed_policies: ColdTable<ManagedPolicy>,
+    access_keys: ColdTable<AccessKey>,
+    instance_profiles: ColdTable<InstanceProfile>,
+    oidc_providers: ColdTable<OidcProvider>,
+    server_certificates: ColdTable<ServerCertificate>,
+    secrets: ColdTable<Secret>,
     /// The sealed values of the versions of secrets.
-    secret_values: Table<SecretValue>,
-    parameters: Table<Parameter>,
-    parameter_versions: Table<ParameterVersion>,
+    secret_values: ColdTable<SecretValue>,
+    parameters: ColdTable<Parameter>,
+    parameter_versions: ColdTable<ParameterVersion>,
 }
 
 /// What hangs on a row beyond its own table.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use outport_model::Scope;
 use outport_model::parameter::{Parameter, ParameterVersion};
 
+use crate::cold::ColdTable;
 use crate::row::Row;
 use crate::rows::key::key;
-use crate::table::Table;
 use crate::tables::Related;
 
 key!(ParameterKey { name: String });
@@ -38,7 +38,7 @@ impl Row for ParameterVersion {
 
 impl Related for ParameterVersion {}
 
-impl Table<Parameter> {
+impl ColdTable<Parameter> {
     /// The parameters of a scope whose names begin with `prefix`, in the order of the names.
     pub fn beginning<'a>(
         &'a self,
@@ -50,7 +50,7 @@ impl Table<Parameter> {
     }
 }
 
-impl Table<ParameterVersion> {
+impl ColdTable<ParameterVersion> {
     /// The versions of a parameter, the oldest first.
     pub fn of<'a>(
         &'a self,

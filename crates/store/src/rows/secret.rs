@@ -5,9 +5,9 @@ use std::sync::Arc;
 use outport_model::secret::{Secret, SecretValue};
 use outport_model::{AccountId, Arn, Region, Scope};
 
+use crate::cold::ColdTable;
 use crate::row::Row;
 use crate::rows::key::key;
-use crate::table::Table;
 use crate::tables::Related;
 
 key!(SecretKey { name: String });
@@ -41,7 +41,7 @@ impl Related for SecretValue {}
 /// What stands before the name in the resource of an ARN.
 const RESOURCE: &str = "secret:";
 
-impl Table<Secret> {
+impl ColdTable<Secret> {
     /// Every secret of a scope, in the order of the names.
     pub fn of_scope<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Secret>> {
         self.range(SecretKey::new(scope, "")..).take_while(|secret| secret.scope == *scope)

@@ -6,10 +6,11 @@ use imbl::OrdMap;
 use outport_model::network::SecurityGroup;
 use outport_model::{Scope, SecurityGroupId, VpcId};
 
+use crate::cold::ColdTable;
 use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::vpc::VpcKey;
-use crate::table::{Index, Table};
+use crate::table::Index;
 use crate::tables::Related;
 
 /// Every VPC has a group of this name. Source: "Default security groups" in the Amazon VPC User Guide.
@@ -47,7 +48,7 @@ impl Index<SecurityGroup> for SecurityGroupIndex {
     }
 }
 
-impl Table<SecurityGroup> {
+impl ColdTable<SecurityGroup> {
     /// The group of who names none.
     pub fn default_of(&self, scope: &Scope, vpc_id: &VpcId) -> Option<&Arc<SecurityGroup>> {
         self.index.defaults.get(&VpcKey::new(scope, vpc_id.clone()))

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use outport_model::deployment::ServiceRevision;
 use outport_model::{ClusterName, DeploymentId, ServiceName};
 
+use crate::cold::ColdTable;
 use crate::row::Row;
 use crate::rows::key::key;
 use crate::rows::service::ServiceKey;
-use crate::table::{Grouping, Index, Rows, Table};
+use crate::table::{Grouping, Index, Rows};
 use crate::tables::Related;
 
 key!(ServiceRevisionKey { cluster: ClusterName, service: ServiceName, id: DeploymentId });
@@ -45,7 +46,7 @@ impl Index<ServiceRevision> for ServiceRevisionIndex {
     }
 }
 
-impl Table<ServiceRevision> {
+impl ColdTable<ServiceRevision> {
     pub fn of_service(&self, service: &ServiceKey) -> &Rows<DeploymentId, ServiceRevision> {
         self.index.by_service.get(service)
     }

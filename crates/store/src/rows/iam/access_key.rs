@@ -6,8 +6,9 @@ use imbl::OrdSet;
 use outport_model::AccountId;
 use outport_model::iam::{AccessKey, NameKey};
 
+use crate::cold::ColdTable;
 use crate::row::Row;
-use crate::table::{Index, Members, Table};
+use crate::table::{Index, Members};
 use crate::tables::Related;
 
 /// `AKIA…`.
@@ -43,7 +44,7 @@ impl Index<AccessKey> for OwnerIndex {
     }
 }
 
-impl Table<AccessKey> {
+impl ColdTable<AccessKey> {
     /// The keys of a user, or of an account's root.
     pub fn of_owner(&self, account: &AccountId, user: Option<&NameKey>) -> &OrdSet<AccessKeyKey> {
         self.index.0.get(&(account.clone(), user.cloned()))

@@ -6,8 +6,9 @@ use outport_model::iam::{Group, NameKey};
 
 use super::attachments::Attachments;
 use super::key::{KeyOf, account_key};
+use crate::cold::ColdTable;
 use crate::row::Row;
-use crate::table::{Index, Table};
+use crate::table::Index;
 use crate::tables::Related;
 
 account_key!(GroupKey { name: NameKey });
@@ -37,7 +38,7 @@ impl Index<Group> for Attachments<GroupKey> {
     }
 }
 
-impl Table<Group> {
+impl ColdTable<Group> {
     /// Which have a managed policy.
     pub fn with_policy(&self) -> &Attachments<GroupKey> {
         &self.index

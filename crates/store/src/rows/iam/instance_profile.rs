@@ -7,8 +7,9 @@ use outport_model::iam::{InstanceProfile, NameKey};
 
 use super::key::{KeyOf, account_key};
 use super::role::RoleKey;
+use crate::cold::ColdTable;
 use crate::row::Row;
-use crate::table::{Index, Members, Table};
+use crate::table::{Index, Members};
 use crate::tables::Related;
 
 account_key!(InstanceProfileKey { name: NameKey });
@@ -45,7 +46,7 @@ impl Index<InstanceProfile> for RoleIndex {
     }
 }
 
-impl Table<InstanceProfile> {
+impl ColdTable<InstanceProfile> {
     /// Those that hold a role.
     pub fn with_role(&self, role: &RoleKey) -> &OrdSet<InstanceProfileKey> {
         self.index.0.get(role)

@@ -21,7 +21,7 @@ macro_rules! account_key {
             }
         }
 
-        impl $crate::Table<<$name as super::key::KeyOf>::Row> {
+        impl $crate::ColdTable<<$name as super::key::KeyOf>::Row> {
             /// The rows of an account, in the order of their keys.
             pub fn of_account(
                 &self,

@@ -6,8 +6,8 @@ use outport_model::iam::{ManagedPolicy, NameKey};
 use outport_model::{AccountId, Arn};
 
 use super::key::{KeyOf, account_key};
+use crate::cold::ColdTable;
 use crate::row::Row;
-use crate::table::Table;
 use crate::tables::Related;
 
 account_key!(ManagedPolicyKey { name: NameKey });
@@ -27,7 +27,7 @@ impl Row for ManagedPolicy {
 
 impl Related for ManagedPolicy {}
 
-impl Table<ManagedPolicy> {
+impl ColdTable<ManagedPolicy> {
     /// By its ARN, of which path and the case of letters count, too.
     pub fn by_arn(&self, arn: &str) -> Option<&Arc<ManagedPolicy>> {
         let parsed = Arn::parse(arn)?;

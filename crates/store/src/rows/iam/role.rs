@@ -6,8 +6,9 @@ use outport_model::iam::{NameKey, Role};
 
 use super::attachments::Attachments;
 use super::key::{KeyOf, account_key};
+use crate::cold::ColdTable;
 use crate::row::Row;
-use crate::table::{Index, Table};
+use crate::table::Index;
 use crate::tables::Related;
 use crate::transaction::Transaction;
 
@@ -38,7 +39,7 @@ impl Index<Role> for Attachments<RoleKey> {
     }
 }
 
-impl Table<Role> {
+impl ColdTable<Role> {
     /// Which have a managed policy.
     pub fn with_policy(&self) -> &Attachments<RoleKey> {
         &self.index

@@ -8,8 +8,9 @@ use outport_model::iam::{NameKey, User};
 use super::attachments::Attachments;
 use super::group::GroupKey;
 use super::key::{KeyOf, account_key};
+use crate::cold::ColdTable;
 use crate::row::Row;
-use crate::table::{Index, Members, Table};
+use crate::table::{Index, Members};
 use crate::tables::Related;
 
 account_key!(UserKey { name: NameKey });
@@ -53,7 +54,7 @@ impl Index<User> for UserIndex {
     }
 }
 
-impl Table<User> {
+impl ColdTable<User> {
     /// Who has a managed policy.
     pub fn with_policy(&self) -> &Attachments<UserKey> {
         &self.index.policies

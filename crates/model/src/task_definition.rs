@@ -193,6 +193,28 @@ pub struct ContainerDefinition {
     pub start_timeout_s: Option<u32>,
     #[serde(default)]
     pub log_configuration: LogConfiguration,
+    /// What comes into its environment from somewhere else; where it is, never what it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretReference>,
+    /// `credentialsParameter` of `repositoryCredentials`: the ARN or the name of the secret with the user and the password of a
+    /// private registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_credentials: Option<String>,
+}
+
+impl ContainerDefinition {
+    /// Whether something of it is a secret.
+    pub fn needs_secrets(&self) -> bool {
+        !self.secrets.is_empty() || self.repository_credentials.is_some()
+    }
+}
+
+/// A variable of the environment, and what its value is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretReference {
+    pub name: String,
+    /// `valueFrom`: a secret's ARN, perhaps with a key of its JSON, a stage and a version; or a parameter's ARN or name.
+    pub value_from: String,
 }
 
 impl ContainerDefinition {
@@ -227,6 +249,8 @@ impl ContainerDefinition {
             stop_timeout_s: STOP_TIMEOUT_DEFAULT_S,
             start_timeout_s: None,
             log_configuration: LogConfiguration::Local,
+            secrets: Vec::new(),
+            repository_credentials: None,
         }
     }
 }

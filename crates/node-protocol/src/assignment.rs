@@ -198,6 +198,10 @@ pub struct TaskAssignment {
     /// The ARN of the role whose credentials its containers get, by the node's call for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_role_arn: Option<String>,
+    /// The ARN of the role with whose permissions its images are pulled, its secrets read and its logs taken in. The node learns
+    /// what comes of it by its calls for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_role_arn: Option<String>,
     pub network: TaskNetwork,
     #[serde(default)]
     pub limits: TaskLimits,
@@ -227,6 +231,13 @@ pub struct AwsvpcAttachment {
     #[serde(default)]
     pub security_groups: Vec<SecurityGroupId>,
     pub private_dns_name: String,
+}
+
+impl TaskAssignment {
+    /// Whether its containers get something that the node has to ask for: [`crate::TaskSecrets`].
+    pub fn needs_secrets(&self) -> bool {
+        self.containers.iter().any(|container| container.definition.needs_secrets())
+    }
 }
 
 /// Of the task as a whole: they bite on the parent control group.

@@ -47,8 +47,9 @@ pub use assignment::{
 };
 pub use identity::{CertificateRequest, IssuedCertificate, JoinRequest, Refusal, RefusalCode};
 pub use link::{
-    AssignmentRequest, AssignmentRequestV1, CredentialRequest, LogBatch, LogCursor, LogEvent,
-    Registered, Registration, RegistryCredential, TaskCredentials,
+    AssignmentRequest, AssignmentRequestV1, ContainerSecrets, CredentialRequest, LogBatch,
+    LogCursor, LogEvent, Registered, Registration, RegistryCredential, RegistryUser,
+    TaskCredentials, TaskSecrets,
 };
 pub use one_by_one::UnreadableTask;
 pub use report::{ContainerReport, Report, Reported, StopCause, TaskReport};

@@ -63,6 +63,9 @@ pub struct AssignmentRequest {
     /// Whether a section may be told as what changed. Who does not say so would take that for the whole.
     #[serde(default)]
     pub takes_changes: bool,
+    /// Whether it asks for the secrets of tasks. Who does not would start them without: it is told that they cannot be run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub takes_secrets: bool,
     /// The boot of the node that asks: what another boot of it is to run is not its own. `None` of a node of an older
     /// version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,10 +84,20 @@ pub struct AssignmentRequestV1 {
     pub boot_id: Option<String>,
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl From<AssignmentRequestV1> for AssignmentRequest {
     fn from(asked: AssignmentRequestV1) -> Self {
         let known = KnownGenerations { tasks: asked.known_generation };
-        Self { node: asked.node, known, takes_changes: false, boot_id: asked.boot_id }
+        Self {
+            node: asked.node,
+            known,
+            takes_changes: false,
+            takes_secrets: false,
+            boot_id: asked.boot_id,
+        }
     }
 }
 
@@ -142,6 +155,48 @@ pub struct RegistryCredential {
 impl std::fmt::Debug for RegistryCredential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RegistryCredential").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// What the containers of one task get that is nobody else's to know, read with the task's execution role. It is never
+/// written to a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSecrets {
+    /// Those of the task that have any.
+    pub containers: Vec<ContainerSecrets>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerSecrets {
+    pub container: String,
+    /// Names and values of variables, in the order of the definition.
+    #[serde(default)]
+    pub environment: Vec<(String, String)>,
+    /// Of the private registry that its image is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryUser>,
+}
+
+impl std::fmt::Debug for ContainerSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ContainerSecrets")
+            .field("container", &self.container)
+            .field("environment", &names)
+            .field("registry", &self.registry)
+            .finish()
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryUser {
+    pub user: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for RegistryUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryUser").field("user", &self.user).finish_non_exhaustive()
     }
 }
 

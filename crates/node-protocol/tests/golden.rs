@@ -137,7 +137,8 @@ fn every_message_of_every_version_is_read_and_written_as_it_was() {
         log_cursor,
         credential_request,
         registry_credential,
-        task_credentials
+        task_credentials,
+        task_secrets
     );
     let request = AssignmentRequestV1::from(messages::assignment_request());
     of("assignment_request", check(&request, "assignment_request.v1", &mut seen));
@@ -149,6 +150,10 @@ fn every_message_of_every_version_is_read_and_written_as_it_was() {
     of("v2 assignment", check(&changes, "assignment.v2.changes", &mut seen));
     let with_role = messages::assignment_with_task_role();
     of("v2 assignment", check(&with_role, "assignment.v2.task-role", &mut seen));
+    let with_secrets = messages::assignment_with_secrets();
+    of("v2 assignment", check(&with_secrets, "assignment.v2.secrets", &mut seen));
+    let request = messages::assignment_request_with_secrets();
+    of("v2 assignment_request", check(&request, "assignment_request.v2.secrets", &mut seen));
     of("report", check(&messages::report_changes(), "report.v1.changes", &mut seen));
     let required: String = required.iter().map(|field| format!("{field}\n")).collect();
     let listed = bytes("required-fields.txt") + "\n";
@@ -185,6 +190,13 @@ fn who_does_not_say_its_boot_is_read_and_written_as_ever() {
     let expected = AssignmentRequestV1::from(expected);
     assert_eq!(serde_json::from_str::<AssignmentRequestV1>(&first).unwrap(), expected);
     assert_eq!(serde_json::to_string(&expected).unwrap(), first);
+}
+
+#[test]
+fn nothing_of_a_secret_is_in_a_debug_text() {
+    let text = format!("{:?}", messages::task_secrets());
+    assert!(text.contains("PASSWORD") && text.contains("puller"), "{text}");
+    assert!(!text.contains("\"x\"") && !text.contains("\"y\""), "{text}");
 }
 
 #[test]

@@ -7,7 +7,8 @@ use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::task::{ContainerStatus, StopCode};
 use outport_model::task_definition::{
     AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
-    LinuxParameters, LogConfiguration, PortMapping, Tmpfs, TransportProtocol, Ulimit,
+    LinuxParameters, LogConfiguration, PortMapping, SecretReference, Tmpfs, TransportProtocol,
+    Ulimit,
 };
 use outport_model::{
     AccountId, ClusterName, ContainerId, DesiredStatus, Family, NetworkInterfaceId, NodeId, Region,
@@ -87,7 +88,12 @@ pub fn registered() -> Registered {
 pub fn assignment_request() -> AssignmentRequest {
     let known = KnownGenerations { tasks: 4_294_967_297 };
     let boot_id = Some("4f9c3a52-6a2f-4d0e-9d43-1f6f3a1b2c3d".to_owned());
-    AssignmentRequest { node: node(), known, takes_changes: true, boot_id }
+    AssignmentRequest { node: node(), known, takes_changes: true, takes_secrets: false, boot_id }
+}
+
+/// Of version 2, of a node that asks for secrets.
+pub fn assignment_request_with_secrets() -> AssignmentRequest {
+    AssignmentRequest { takes_secrets: true, ..assignment_request() }
 }
 
 /// Of version 2.
@@ -140,6 +146,31 @@ pub fn assignment_with_task_role() -> Assignment {
     Assignment { tasks: Some(Arc::new(TaskSection { tasks, ..task_section() })) }
 }
 
+/// Of version 2: its task has secrets.
+pub fn assignment_with_secrets() -> Assignment {
+    let mut task = task_assignment();
+    task.execution_role_arn = some("arn:aws:iam::000000000000:role/execution");
+    task.containers[0].definition.secrets = vec![SecretReference {
+        name: "PASSWORD".into(),
+        value_from: "arn:aws:secretsmanager:us-east-1:000000000000:secret:db-AbCdEf:password::"
+            .into(),
+    }];
+    task.containers[0].definition.repository_credentials =
+        some("arn:aws:secretsmanager:us-east-1:000000000000:secret:registry-AbCdEf");
+    let tasks = vec![Arc::new(task)];
+    Assignment { tasks: Some(Arc::new(TaskSection { tasks, ..task_section() })) }
+}
+
+pub fn task_secrets() -> TaskSecrets {
+    TaskSecrets {
+        containers: vec![ContainerSecrets {
+            container: "app".into(),
+            environment: pair("PASSWORD", "x"),
+            registry: Some(RegistryUser { user: "puller".into(), password: "y".into() }),
+        }],
+    }
+}
+
 pub fn task_assignment() -> TaskAssignment {
     TaskAssignment {
         task: task(),
@@ -157,6 +188,7 @@ pub fn task_assignment() -> TaskAssignment {
         availability_zone: some("us-east-1a"),
         service: Some(ServiceName::new("web")),
         task_role_arn: None,
+        execution_role_arn: None,
         network: TaskNetwork::Awsvpc(AwsvpcAttachment {
             network_interface_id: NetworkInterfaceId::new("eni-d48e834376391ac96"),
             mac_address: "0a:58:ac:1f:00:04".into(),

@@ -42,6 +42,7 @@ use crate::admin_door::{self, Asked};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
+use crate::execution_roles::{ExecutionRoles, TaskSecretReader};
 use crate::health::{self, Readiness, Stage};
 use crate::installation::{self, Settled, Wanted};
 use crate::instances;
@@ -150,9 +151,18 @@ impl ControlPlane {
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let workloads = Workloads::default();
         let controllers = controllers(&store, heartbeats.clone(), Arc::new(workloads.clone()));
-        let passwords = RegistryPasswords::new(sealer.clone(), own_registry.clone(), store.clone());
-        let passwords = Arc::new(passwords);
         let sts = StsService::new(store.clone(), sealer.clone());
+        // One for all doors, so that all answer alike.
+        let permissions = permissions(options, &store);
+        let roles = ExecutionRoles::new(sts.clone(), permissions.clone());
+        let passwords = Arc::new(RegistryPasswords::new(
+            sealer.clone(),
+            own_registry.clone(),
+            store.clone(),
+            roles.clone(),
+        ));
+        let secrets = SecretsManagerService::new(store.clone(), keyring.clone());
+        let parameters = SsmService::new(store.clone(), keyring.clone());
         let link = NodeLink::new(
             store.clone(),
             LinkConfig {
@@ -168,13 +178,16 @@ impl ControlPlane {
                 nodes_max: NODES_MAX_DEFAULT,
             },
             heartbeats,
-            Arc::new(LogDelivery::new(logs.clone())),
+            Arc::new(LogDelivery::new(logs.clone(), roles.clone())),
             passwords.clone(),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         )
-        .with_task_roles(Arc::new(TaskRoles::new(sts.clone())));
-        // One for both doors, so that both answer alike.
-        let permissions = permissions(options, &store);
+        .with_task_roles(Arc::new(TaskRoles::new(sts.clone())))
+        .with_secrets(Arc::new(TaskSecretReader::new(
+            roles,
+            secrets.clone(),
+            parameters.clone(),
+        )));
         let root = Credential::long_term(
             AccessKeyId::new(&key.access_key_id),
             SecretAccessKey::new(&key.secret_access_key),
@@ -216,8 +229,8 @@ impl ControlPlane {
             .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring.clone()))))
-            .service(Arc::new(Served(SecretsManagerService::new(store.clone(), keyring.clone()))))
-            .service(Arc::new(Served(SsmService::new(store.clone(), keyring))))
+            .service(Arc::new(Served(secrets)))
+            .service(Arc::new(Served(parameters)))
             .reserved(reserved)
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())

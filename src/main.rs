@@ -15,6 +15,7 @@ mod disk_use;
 mod disk_watch;
 mod doctor;
 mod environment;
+mod execution_roles;
 mod health;
 mod installation;
 mod instances;

@@ -11,20 +11,23 @@ use axum::response::Response;
 use outport_certificates::NodeCertificate;
 use outport_controllers::node_link::{CredentialSource, LogSink, SinkError, WithoutTls};
 use outport_front_door::{PeerCertificate, SecureTransport};
-use outport_identity::Sealer;
+use outport_identity::{Call, Question, Sealer, Subject};
 use outport_image_registry::repository_arn;
 use outport_image_store::ImageReference;
 use outport_log_store::{
-    LogGroupName, LogStore, LogStoreError, LogStreamName, NodeLogEvent, Shipment, ShipmentRefusal,
-    SourceId,
+    LogGroupName, LogStore, LogStoreError, LogStreamName, Missing, NodeLogEvent, Shipment,
+    ShipmentRefusal, SourceId,
 };
 use outport_model::own_registry::OwnRegistry;
 use outport_model::task::Task;
 use outport_model::{NodeId, Scope, TimestampMs};
 use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RegistryCredential};
 use outport_planner::node_admission::ProvenNode;
-use outport_service_ecr::PullSource;
+use outport_service_ecr::{Pull, PullSource};
+use outport_service_logs::stream_question;
 use outport_store::Store;
+
+use crate::execution_roles::ExecutionRoles;
 
 /// Hands what the connection has proven to the node link in its own words.
 pub fn identified(router: Router) -> Router {
@@ -63,11 +66,12 @@ pub fn proven(PeerCertificate(certificate): &PeerCertificate) -> Option<ProvenNo
 /// Container logs into CloudWatch Logs.
 pub struct LogDelivery {
     logs: Arc<LogStore>,
+    roles: ExecutionRoles,
 }
 
 impl LogDelivery {
-    pub fn new(logs: Arc<LogStore>) -> Self {
-        Self { logs }
+    pub fn new(logs: Arc<LogStore>, roles: ExecutionRoles) -> Self {
+        Self { logs, roles }
     }
 }
 
@@ -75,12 +79,17 @@ impl LogDelivery {
 impl LogSink for LogDelivery {
     async fn append(
         &self,
-        scope: &Scope,
+        task: &Task,
+        execution_role: Option<&str>,
         destination: &LogDestination,
         batch: LogBatch,
     ) -> Result<LogCursor, SinkError> {
-        let (logs, scope, destination) = (self.logs.clone(), scope.clone(), destination.clone());
-        tokio::task::spawn_blocking(move || append(&logs, &scope, &destination, batch))
+        let (logs, scope, destination) =
+            (self.logs.clone(), task.scope.clone(), destination.clone());
+        // Without one it is the container instance that writes, as on AWS.
+        let writer = execution_role.map(|role| self.roles.call(task, role)).transpose()?;
+        let write = move || append(&logs, &scope, &destination, batch, writer.as_ref());
+        tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| SinkError::Fault(error.to_string()))?
     }
@@ -91,11 +100,22 @@ fn append(
     scope: &Scope,
     destination: &LogDestination,
     batch: LogBatch,
+    writer: Option<&Call>,
 ) -> Result<LogCursor, SinkError> {
     let group = LogGroupName::parse(&destination.group).map_err(refused)?;
     let stream = LogStreamName::parse(&destination.stream).map_err(refused)?;
     let source =
         SourceId::parse(&format!("{}/{}", batch.task, batch.container)).map_err(refused)?;
+    if let Some(writer) = writer {
+        let actions = actions(logs, scope, destination, (&group, &stream), &batch)?;
+        for (action, stream) in actions {
+            let question = stream_question(logs, scope, action, (&group, stream));
+            let subject = Subject::from(question.map_err(sink_error)?);
+            writer.open(subject).map_err(|denied| {
+                SinkError::Refused(format!("AccessDeniedException: {}", denied.message))
+            })?;
+        }
+    }
     logs.ensure_stream(scope, &group, &stream, destination.create_group).map_err(sink_error)?;
     // A stream that the source was never shipped to takes it from where it is: what came before went to one
     // that somebody has deleted, and comes once.
@@ -137,6 +157,29 @@ fn append(
     }
 }
 
+/// What the awslogs driver would call for this batch, each with the stream that it is about: it makes a stream before the first event,
+/// and the group where that is missing and asked for.
+fn actions<'a>(
+    logs: &LogStore,
+    scope: &Scope,
+    destination: &LogDestination,
+    (group, stream): (&LogGroupName, &'a LogStreamName),
+    batch: &LogBatch,
+) -> Result<Vec<(&'static str, &'a str)>, SinkError> {
+    let mut actions = Vec::new();
+    let missing = logs.missing(scope, group, stream).map_err(sink_error)?;
+    if missing == Some(Missing::Group) && destination.create_group {
+        actions.push(("logs:CreateLogGroup", ""));
+    }
+    if missing.is_some() {
+        actions.push(("logs:CreateLogStream", stream.as_str()));
+    }
+    if !batch.events.is_empty() {
+        actions.push(("logs:PutLogEvents", stream.as_str()));
+    }
+    Ok(actions)
+}
+
 fn refused(error: impl std::fmt::Display) -> SinkError {
     SinkError::Refused(error.to_string())
 }
@@ -162,11 +205,12 @@ pub struct RegistryPasswords {
     sealer: Arc<Sealer>,
     own: OwnRegistry,
     store: Store,
+    roles: ExecutionRoles,
 }
 
 impl RegistryPasswords {
-    pub fn new(sealer: Arc<Sealer>, own: OwnRegistry, store: Store) -> Self {
-        Self { sealer, own, store }
+    pub fn new(sealer: Arc<Sealer>, own: OwnRegistry, store: Store, roles: ExecutionRoles) -> Self {
+        Self { sealer, own, store, roles }
     }
 
     /// The names of our own repositories that the images of a task are in.
@@ -181,30 +225,56 @@ impl RegistryPasswords {
         &self,
         node: &NodeId,
         task: &Task,
+        execution_role: Option<&str>,
         now_ms: TimestampMs,
     ) -> Result<RegistryCredential, SinkError> {
         let expires_at_ms = now_ms + outport_service_ecr::PULL_PASSWORD_LIFETIME_MS;
-        let password = outport_service_ecr::pull_password(
-            &self.sealer,
+        let role = match execution_role {
+            Some(role) => {
+                self.ask_for_token(task, role)?;
+                Some(self.roles.session(task, role)?)
+            }
+            None => None,
+        };
+        let pull = Pull {
             node,
-            task.id.as_str(),
-            &task.scope,
-            &self.repositories(task),
-            expires_at_ms,
-        )
-        .map_err(|error| SinkError::Fault(error.to_string()))?;
+            task: task.id.as_str(),
+            scope: &task.scope,
+            repositories: &self.repositories(task),
+            role,
+        };
+        let password = outport_service_ecr::pull_password(&self.sealer, pull, expires_at_ms)
+            .map_err(|error| SinkError::Fault(error.to_string()))?;
         let user = outport_service_ecr::USER.to_owned();
         Ok(RegistryCredential { user, password, expires_at_ms })
+    }
+
+    /// Source: the text as users report it from Fargate.
+    fn ask_for_token(&self, task: &Task, role: &str) -> Result<(), SinkError> {
+        let question = Question::without_resource("ecr:GetAuthorizationToken");
+        self.roles.ask(task, role, question).map_err(|error| match error {
+            SinkError::Refused(denied) if denied.starts_with("AccessDenied") => {
+                SinkError::Refused(format!(
+                    "execution resource retrieval failed: unable to retrieve ecr registry auth: service call has been \
+                     retried 1 time(s): {denied}"
+                ))
+            }
+            other => other,
+        })
     }
 }
 
 #[async_trait]
 impl CredentialSource for RegistryPasswords {
-    async fn issue(&self, _scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
+    async fn issue(
+        &self,
+        task: &Task,
+        execution_role: Option<&str>,
+    ) -> Result<RegistryCredential, SinkError> {
         let Some(node) = &task.node else {
             return Err(SinkError::Refused("a task without a node pulls nothing".to_owned()));
         };
-        self.password(node, task, crate::control_plane::now_ms())
+        self.password(node, task, execution_role, crate::control_plane::now_ms())
     }
 }
 
@@ -296,13 +366,16 @@ mod tests {
             LogBatch { to_cursor: u64::MAX, ..batch(0, 3) },
         ];
         for batch in unfit {
-            let refused = append(&logs, &scope, &destination("s"), batch);
+            let refused = append(&logs, &scope, &destination("s"), batch, None);
             assert!(matches!(refused, Err(SinkError::Unacceptable(_))), "{refused:?}");
         }
-        assert_eq!(append(&logs, &scope, &destination("s"), batch(0, 3)).unwrap().committed, 3);
+        assert_eq!(
+            append(&logs, &scope, &destination("s"), batch(0, 3), None).unwrap().committed,
+            3
+        );
         let no_group =
             LogDestination { group: "absent".to_owned(), create_group: false, ..destination("s") };
-        let refused = append(&logs, &scope, &no_group, batch(0, 3));
+        let refused = append(&logs, &scope, &no_group, batch(0, 3), None);
         assert!(matches!(refused, Err(SinkError::Refused(_))), "{refused:?}");
     }
 
@@ -319,7 +392,7 @@ mod tests {
             end_cursor,
         });
         let batch = LogBatch { events: events.collect(), ..batch(0, 5) };
-        assert_eq!(append(&logs, &scope, &destination("s"), batch).unwrap().committed, 5);
+        assert_eq!(append(&logs, &scope, &destination("s"), batch, None).unwrap().committed, 5);
         let group = LogGroupName::parse("g").unwrap();
         let query = FilterEvents {
             streams: StreamSelection::All,
@@ -342,7 +415,7 @@ mod tests {
         for create_group in [false, true] {
             let stream = format!("s/{create_group}");
             let destination = LogDestination { create_group, ..destination(&stream) };
-            let ship = |from, to| append(&logs, &scope, &destination, batch(from, to));
+            let ship = |from, to| append(&logs, &scope, &destination, batch(from, to), None);
             let group_is_back = || {
                 if !create_group {
                     logs.create_group(&scope, NewLogGroup::named(group.clone())).unwrap();

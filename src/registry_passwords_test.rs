@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use outport_controllers::node_link::CredentialSource;
 use outport_identity::{
-    AccessKeyId, AccountRoots, Arrival, Credential, Principal, RequestId, Sealer, SecretAccessKey,
+    AccessKeyId, Arrival, Credential, Principal, RequestId, Sealer, SecretAccessKey,
 };
 use outport_image_registry::{AuthenticationError, RegistryAuthorizer, RegistryCaller};
 use outport_model::node_identity::NodeIdentity;
@@ -13,9 +13,12 @@ use outport_model::own_registry::OwnRegistry;
 use outport_model::task::{Task, TaskContainer};
 use outport_model::{AccountId, NodeId, Tags, TaskId, TaskStatus, TimestampMs};
 use outport_node_protocol::RegistryCredential;
+use outport_permissions::StoredPermissions;
 use outport_service_ecr::EcrAuthorizer;
+use outport_service_sts::StsService;
 use outport_store::{InTables, ManualClock, SeededIds, Store};
 
+use crate::execution_roles::ExecutionRoles;
 use crate::node_link::RegistryPasswords;
 
 const NOW_MS: TimestampMs = 1_000;
@@ -50,15 +53,17 @@ impl House {
             names: vec!["localhost:4566".to_owned()],
         };
         let sealer = Arc::new(Sealer::new(&[1; 32]));
-        let passwords = Arc::new(RegistryPasswords::new(sealer.clone(), own, store.clone()));
+        let permissions = Arc::new(StoredPermissions::new(store.clone()));
+        let sts = StsService::new(store.clone(), sealer.clone());
+        let roles = ExecutionRoles::new(sts, permissions.clone());
+        let passwords = Arc::new(RegistryPasswords::new(sealer.clone(), own, store.clone(), roles));
         let root = Credential {
             access_key_id: AccessKeyId::new("AKID"),
             secret_access_key: SecretAccessKey::new("secret"),
             principal: Principal::root(AccountId::new("000000000000")),
             session: None,
         };
-        let authorizer =
-            EcrAuthorizer::new(sealer, Arc::new(root), Arc::new(AccountRoots), passwords.clone());
+        let authorizer = EcrAuthorizer::new(sealer, Arc::new(root), permissions, passwords.clone());
         let house = Self { store, passwords, authorizer };
         for node in ["a", "b"] {
             house.put(identity(node, None)).await;
@@ -75,7 +80,7 @@ impl House {
     }
 
     fn password(&self, node: &str, task: &Task) -> RegistryCredential {
-        self.passwords.password(&NodeId::new(node), task, NOW_MS).expect("a password")
+        self.passwords.password(&NodeId::new(node), task, None, NOW_MS).expect("a password")
     }
 
     fn login(
@@ -220,6 +225,6 @@ async fn a_changed_password_is_none() {
         assert!(house.login(&changed, NOW_MS).is_err(), "byte {position}");
     }
     let placed_nowhere = Task { node: None, ..task };
-    let issued = house.passwords.issue(&placed_nowhere.scope, &placed_nowhere).await;
+    let issued = house.passwords.issue(&placed_nowhere, None).await;
     assert!(issued.is_err(), "who has no node pulls nothing");
 }

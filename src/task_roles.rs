@@ -8,7 +8,7 @@ use outport_node_protocol::TaskCredentials;
 use outport_service_sts::{NotAssumed, ServiceSession, StsService};
 
 /// Whom a role has to trust to be a task's. Source: ECS developer guide, "Amazon ECS task IAM role".
-const TASKS_SERVICE: &str = "ecs-tasks.amazonaws.com";
+pub(crate) const TASKS_SERVICE: &str = "ecs-tasks.amazonaws.com";
 /// Source: as above, "the credentials … expire in 6 hours and … are rotated".
 const LIFETIME_MS: i64 = 6 * 3_600_000;
 

@@ -36,6 +36,6 @@ pub use pattern::{FilterPattern, InvalidPattern};
 pub use seen_group::{GroupNamed, SeenGroup};
 pub use store::{
     EventPage, FilterEvents, FilteredPage, GetEvents, LogStore, LogStoreOptions, Maintenance,
-    PutOutcome, RejectedEvents, Shipment, StreamSelection,
+    Missing, PutOutcome, RejectedEvents, Shipment, StreamSelection,
 };
 pub use stream::{LogStream, StreamOrder, StreamPage, StreamPlace, StreamQuery};

@@ -32,8 +32,8 @@ use outport_node_protocol::{
     Assignment, AssignmentRequest, AssignmentRequestV1, CertificateRequest, CredentialRequest,
     DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch, LogCursor,
     POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode, Registered, Registration,
-    RegistryCredential, Report, Reported, SECTIONS_VERSION, TaskCredentials, TaskSection,
-    call_path,
+    RegistryCredential, Report, Reported, SECTIONS_VERSION, TaskCredentials, TaskSecrets,
+    TaskSection, call_path,
 };
 use rustls::pki_types::ServerName;
 use serde::Serialize;
@@ -168,6 +168,7 @@ impl ControlPlane {
             node: self.node.clone(),
             known,
             takes_changes: true,
+            takes_secrets: true,
             boot_id: Some(boot_id.to_owned()),
         };
         let timeout = Duration::from_millis(POLL_MS_MAX) + POLL_GRACE;
@@ -205,6 +206,13 @@ impl ControlPlane {
         request: &CredentialRequest,
     ) -> Result<TaskCredentials, LinkError> {
         self.call("task-credentials", request, CALL_TIMEOUT).await?.ok_or_else(empty)
+    }
+
+    pub async fn task_secrets(
+        &self,
+        request: &CredentialRequest,
+    ) -> Result<TaskSecrets, LinkError> {
+        self.call("task-secrets", request, CALL_TIMEOUT).await?.ok_or_else(empty)
     }
 
     /// Gets the next certificate, with a new key, when half of the life of this one is over.

@@ -65,6 +65,14 @@ impl LinkError {
         }
     }
 
+    /// For who reads why a task did not start: the control plane's words without the status that they came with.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Status { message, .. } if !message.is_empty() => message.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the control plane will never take this node again.
     pub fn is_final(&self) -> bool {
         use RefusalCode::{OtherKey, Revoked};

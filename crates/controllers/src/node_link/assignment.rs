@@ -30,6 +30,7 @@ pub fn build(
     workloads: &dyn ReadWorkload,
     node: &NodeId,
     before: Option<&TaskSection>,
+    takes_secrets: bool,
 ) -> TaskSection {
     let before = before.into_iter().flat_map(|before| &before.tasks);
     let before: HashMap<&TaskId, &Arc<TaskAssignment>> =
@@ -42,7 +43,8 @@ pub fn build(
             section.tasks.push(Arc::clone(known));
             continue;
         }
-        match assign(tables, workloads, task) {
+        let assigned = assign(tables, workloads, task);
+        match assigned.and_then(|assigned| said_to(assigned, takes_secrets)) {
             Ok(assigned) => section.tasks.push(Arc::new(assigned)),
             Err(unknown) => {
                 let reason = unknown.to_string();
@@ -69,6 +71,10 @@ pub enum UnknownRun {
         "this version of outport cannot read its task definition: run the version that registered it"
     )]
     UnreadableDefinition,
+    #[error(
+        "the task has secrets, and its node runs a version of outport that knows of none: upgrade the node"
+    )]
+    SecretsUnknownToNode,
 }
 
 fn workload_of(
@@ -105,6 +111,7 @@ fn assign(
         availability_zone: task.availability_zone.clone(),
         service: task.service.as_ref().map(|member| member.service.clone()),
         task_role_arn: task_role_of(task, &workload),
+        execution_role_arn: execution_role_of(task, &workload),
         network: network(tables, task, workload.network_mode).ok_or(UnknownRun::MissingRow)?,
         limits: TaskLimits {
             cpu_units: task.overrides.cpu_units.or(workload.cpu_units),
@@ -114,6 +121,32 @@ fn assign(
         },
         containers: containers.collect::<Option<_>>().ok_or(UnknownRun::MissingRow)?,
     })
+}
+
+/// A node of a version without secrets would start the task without them.
+fn said_to(assigned: TaskAssignment, takes_secrets: bool) -> Result<TaskAssignment, UnknownRun> {
+    match assigned.needs_secrets() && !takes_secrets {
+        true => Err(UnknownRun::SecretsUnknownToNode),
+        false => Ok(assigned),
+    }
+}
+
+/// What of a task is read or done for it with its execution role.
+pub struct Execution {
+    /// The ARN; `None` for a task without one.
+    pub role_arn: Option<String>,
+    pub workload: Arc<Workload>,
+}
+
+/// # Errors
+/// When this version cannot say what the task runs: another one may.
+pub fn execution(
+    tables: &Tables,
+    workloads: &dyn ReadWorkload,
+    task: &Task,
+) -> Result<Execution, UnknownRun> {
+    let workload = workload_of(tables, workloads, task)?;
+    Ok(Execution { role_arn: execution_role_of(task, &workload), workload })
 }
 
 /// The ARN of the role of a task; `None` for a task without one.
@@ -132,10 +165,21 @@ pub fn task_role(
 /// with no path. Source: API reference, RegisterTaskDefinition, taskRoleArn: "The short name or full ARN".
 fn task_role_of(task: &Task, workload: &Workload) -> Option<String> {
     let role = task.overrides.task_role_arn.as_ref().or(workload.task_role_arn.as_ref())?;
-    Some(match Arn::parse(role) {
-        Some(_) => role.clone(),
+    Some(role_arn(task, role))
+}
+
+/// As [`task_role_of`]. Source: as there, executionRoleArn.
+fn execution_role_of(task: &Task, workload: &Workload) -> Option<String> {
+    let overridden = task.overrides.execution_role_arn.as_ref();
+    let role = overridden.or(workload.execution_role_arn.as_ref())?;
+    Some(role_arn(task, role))
+}
+
+fn role_arn(task: &Task, role: &str) -> String {
+    match Arn::parse(role) {
+        Some(_) => role.to_owned(),
         None => format!("arn:aws:iam::{}:role/{role}", task.scope.account),
-    })
+    }
 }
 
 /// A container instance decides for its own tasks.
@@ -298,4 +342,27 @@ fn destination(
         non_blocking: options.non_blocking,
         max_buffer_bytes: options.max_buffer_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use outport_node_protocol::Assignment;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_knows_of_no_secrets_is_not_told_of_a_task_that_has_some() {
+        let text = include_str!("../../../node-protocol/tests/golden/assignment.v2.secrets.json");
+        let assignment: Assignment = serde_json::from_str(text).unwrap();
+        let task = TaskAssignment::clone(&assignment.tasks.unwrap().tasks[0]);
+        assert!(task.needs_secrets());
+        assert_eq!(said_to(task.clone(), true), Ok(task.clone()));
+        assert_eq!(said_to(task.clone(), false), Err(UnknownRun::SecretsUnknownToNode));
+        let mut without = task;
+        for container in &mut without.containers {
+            container.definition.secrets.clear();
+            container.definition.repository_credentials = None;
+        }
+        assert_eq!(said_to(without.clone(), false), Ok(without));
+    }
 }

@@ -66,7 +66,8 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
         short = short
             .route(&at("assignment"), assignment)
             .route(&at("registry-credential"), post(registry_credential))
-            .route(&at("task-credentials"), post(task_credentials));
+            .route(&at("task-credentials"), post(task_credentials))
+            .route(&at("task-secrets"), post(task_secrets));
     }
     let long = long.layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let short = short
@@ -321,6 +322,12 @@ async fn task_credentials(State(link): State<NodeLink>, caller: Caller, body: By
     let message: CredentialRequest = read(&body)?;
     of_caller(&link, &caller, &message.node)?;
     json(&link.task_credentials(&message).await?)
+}
+
+async fn task_secrets(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
+    let message: CredentialRequest = read(&body)?;
+    of_caller(&link, &caller, &message.node)?;
+    json(&link.task_secrets(&message).await?)
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, LinkError> {

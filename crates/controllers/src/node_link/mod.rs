@@ -10,6 +10,7 @@
 //! http         the calls
 //! link_error   why a call is refused
 //! refusals     what the log says of that
+//! sources      what the link asks of others: logs, passwords, roles, secrets
 //! ```
 //!
 //! **Invariant:** a node acts only for itself: each call is made over a connection that has proven its key,
@@ -27,20 +28,20 @@ mod link_error;
 pub mod observe;
 mod poll_metrics;
 mod refusals;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use outport_model::node::Node;
 use outport_model::rare_lines::RareLines;
 use outport_model::task::Task;
 use outport_model::task_definition::ReadWorkload;
 use outport_model::{NewIds, NodeId, Scope, SteadyMs, TaskId};
 use outport_node_protocol::{
-    Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, LogDestination,
-    ProtocolVersions, Registered, Registration, RegistryCredential, Report, Reported,
-    TaskCredentials, TaskReport, TaskSection,
+    Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, ProtocolVersions,
+    Registered, Registration, RegistryCredential, Report, Reported, TaskCredentials, TaskReport,
+    TaskSecrets, TaskSection,
 };
 use outport_planner::node_health::is_left_over;
 use outport_planner::task_end::end_unreported;
@@ -53,6 +54,7 @@ pub use bounds::NODES_MAX_DEFAULT;
 pub use http::router;
 pub use link_error::LinkError;
 pub use refusals::WithoutTls;
+pub use sources::{CredentialSource, LogSink, SecretSource, SinkError, TaskRoleSource};
 
 /// What a node is told of the installation when it joins.
 #[derive(Clone, Debug)]
@@ -64,46 +66,6 @@ pub struct LinkConfig {
     pub workloads: Arc<dyn ReadWorkload>,
     /// How many nodes may ever join; [`NODES_MAX_DEFAULT`] unless an installation is known to have the memory for more.
     pub nodes_max: usize,
-}
-
-/// Takes the logs of containers in.
-#[async_trait]
-pub trait LogSink: Send + Sync + 'static {
-    /// Appends a batch, which follows what was appended from the same container before, and returns
-    /// what is on disk now. A batch from elsewhere than the committed cursor changes nothing.
-    async fn append(
-        &self,
-        scope: &Scope,
-        destination: &LogDestination,
-        batch: LogBatch,
-    ) -> Result<LogCursor, SinkError>;
-}
-
-/// Why logs were not taken in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SinkError {
-    /// The group or stream cannot be had; the node tries again.
-    #[error("{0}")]
-    Refused(String),
-    /// This batch is never taken; the node goes on without it.
-    #[error("{0}")]
-    Unacceptable(String),
-    /// The disk; the node tries again.
-    #[error("{0}")]
-    Fault(String),
-}
-
-/// Issues what a node pulls images of this installation's registry with.
-#[async_trait]
-pub trait CredentialSource: Send + Sync + 'static {
-    async fn issue(&self, scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError>;
-}
-
-/// Gives the credentials of task roles.
-#[async_trait]
-pub trait TaskRoleSource: Send + Sync + 'static {
-    /// Of a task that is on a node and not over. Each time it is asked, the role has to be there and to trust ECS.
-    async fn issue(&self, task: &Task, role_arn: &str) -> Result<TaskCredentials, SinkError>;
 }
 
 /// What a node was told of its tasks, and whether anything was touched since that it may have to be told.
@@ -138,6 +100,8 @@ pub struct NodeLink {
     credentials: Arc<dyn CredentialSource>,
     /// `None`: of an installation without IAM.
     task_roles: Option<Arc<dyn TaskRoleSource>>,
+    /// `None`: of one without secrets.
+    secrets: Option<Arc<dyn SecretSource>>,
     authority: Arc<dyn NodeAuthority>,
     sent: Arc<Mutex<BTreeMap<NodeId, SentTasks>>>,
     /// Of nodes that came back and have something to end.
@@ -166,7 +130,7 @@ impl NodeLink {
         authority: Arc<dyn NodeAuthority>,
     ) -> Self {
         let (config, sent, left_over_lines) = (Arc::new(config), Arc::default(), Arc::default());
-        let task_roles = None;
+        let (task_roles, secrets) = (None, None);
         Self {
             store,
             config,
@@ -174,6 +138,7 @@ impl NodeLink {
             logs,
             credentials,
             task_roles,
+            secrets,
             authority,
             sent,
             left_over_lines,
@@ -184,6 +149,12 @@ impl NodeLink {
     #[must_use]
     pub fn with_task_roles(self, task_roles: Arc<dyn TaskRoleSource>) -> Self {
         Self { task_roles: Some(task_roles), ..self }
+    }
+
+    /// The same, for an installation that has secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<dyn SecretSource>) -> Self {
+        Self { secrets: Some(secrets), ..self }
     }
 
     /// A node joins or comes back. Tasks that ran before its machine booted are given up.
@@ -252,12 +223,12 @@ impl NodeLink {
         &self,
         request: &AssignmentRequest,
     ) -> Result<Option<Assignment>, LinkError> {
-        let AssignmentRequest { node, known, takes_changes, boot_id } = request;
+        let AssignmentRequest { node, known, takes_changes, takes_secrets, boot_id } = request;
         bounds::check_generation(known.tasks)?;
         self.registered(node, boot_id.as_deref())?;
         let now_ms = self.store.now().steady_ms;
         self.heartbeats.note_call(node, now_ms);
-        let news = self.tasks(node, known.tasks, now_ms).await?;
+        let news = self.tasks(node, known.tasks, *takes_secrets, now_ms).await?;
         Ok(news.map(|NewsOfTasks { whole, changes }| Assignment {
             tasks: Some(changes.filter(|_| *takes_changes).unwrap_or(whole)),
         }))
@@ -279,6 +250,7 @@ impl NodeLink {
         &self,
         node: &NodeId,
         known: u64,
+        takes_secrets: bool,
         now_ms: SteadyMs,
     ) -> Result<Option<NewsOfTasks>, LinkError> {
         loop {
@@ -293,7 +265,8 @@ impl NodeLink {
             let made_at_ms = lasting.map_or(now_ms, |(_, made_at_ms)| *made_at_ms);
             let lasting = lasting.map(|(sent, _)| &**sent);
             let snapshot = self.store.snapshot();
-            let built = assignment::build(&snapshot, &*self.config.workloads, node, lasting);
+            let workloads = &*self.config.workloads;
+            let built = assignment::build(&snapshot, workloads, node, lasting, takes_secrets);
             let based_on = before.as_ref().map(|(sent, _)| sent.generation);
             let sent = match before {
                 Some((sent, _)) => sent,
@@ -488,7 +461,8 @@ impl NodeLink {
         // The node keeps them and tries again: the version that knows the task takes them.
         let destination = destination.map_err(|reason| LinkError::Unavailable(reason.to_string()));
         let destination = destination?.ok_or_else(unknown)?;
-        Ok(self.logs.append(&task.scope, &destination, batch).await?)
+        let role = self.execution(&snapshot, task)?.role_arn;
+        Ok(self.logs.append(task, role.as_deref(), &destination, batch).await?)
     }
 
     /// A credential for the images of one of the node's tasks.
@@ -498,7 +472,27 @@ impl NodeLink {
     ) -> Result<RegistryCredential, LinkError> {
         let snapshot = self.store.snapshot();
         let task = self.live_task(&snapshot, request)?;
-        Ok(self.credentials.issue(&task.scope, task).await?)
+        let role = self.execution(&snapshot, task)?.role_arn;
+        Ok(self.credentials.issue(task, role.as_deref()).await?)
+    }
+
+    /// What the containers of one of the node's tasks get that is nobody else's to know.
+    pub async fn task_secrets(
+        &self,
+        request: &CredentialRequest,
+    ) -> Result<TaskSecrets, LinkError> {
+        let snapshot = self.store.snapshot();
+        let task = self.live_task(&snapshot, request)?;
+        let assignment::Execution { role_arn, workload } = self.execution(&snapshot, task)?;
+        let Some(source) = &self.secrets else {
+            return Err(LinkError::Refused("this control plane has no secrets".to_owned()));
+        };
+        Ok(source.read(task, role_arn.as_deref(), &workload.containers).await?)
+    }
+
+    fn execution(&self, tables: &Tables, task: &Task) -> Result<assignment::Execution, LinkError> {
+        let execution = assignment::execution(tables, &*self.config.workloads, task);
+        execution.map_err(|reason| LinkError::Unavailable(reason.to_string()))
     }
 
     /// The credentials of the role of one of the node's tasks.

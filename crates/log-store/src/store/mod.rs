@@ -43,6 +43,7 @@ pub use self::events::{EventPage, GetEvents};
 pub use self::filter::{FilterEvents, FilteredPage, StreamSelection};
 pub use self::put::{PutOutcome, RejectedEvents};
 pub use self::ship::Shipment;
+pub use self::streams::Missing;
 pub use self::upkeep::Maintenance;
 
 use crate::catalog::{Catalog, Mark};

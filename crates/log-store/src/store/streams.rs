@@ -17,6 +17,13 @@ use crate::names::LogStreamName;
 use crate::seen_group::GroupNamed;
 use crate::stream::{LogStream, StreamOrder, StreamPage, StreamPlace, StreamQuery};
 
+/// What is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Group,
+    Stream,
+}
+
 impl LogStore {
     /// Makes a stream; on disk on return.
     pub fn create_stream(
@@ -30,6 +37,25 @@ impl LogStore {
             let group = write.group(scope, group)?;
             write.insert_stream(&group, name, created_ms).map(drop)
         })
+    }
+
+    /// What of a stream is not there yet; `None`: it is there.
+    pub fn missing(
+        &self,
+        scope: &Scope,
+        group: &dyn GroupNamed,
+        name: &LogStreamName,
+    ) -> Result<Option<Missing>, LogStoreError> {
+        let there = self.catalog.read(|read| {
+            let group = read.group(scope, group)?;
+            read.stream(&group, name)
+        });
+        match there {
+            Ok(_) => Ok(None),
+            Err(LogStoreError::GroupNotFound) => Ok(Some(Missing::Group)),
+            Err(LogStoreError::StreamNotFound) => Ok(Some(Missing::Stream)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a stream unless it is there; its group too when `create_group` says so.

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::{AgentError, AgentSettings, check_addresses};
 use crate::control_plane::{ControlPlane, link_name};
 use crate::log_wakeups::LogWakeups;
-use crate::machine::{Disks, Images, Machine, Networks, UserNamespaces};
+use crate::machine::{Disks, Images, Machine, Networks, Secrets, UserNamespaces};
 use crate::run_dir;
 use crate::task_endpoint::TaskEndpoint;
 
@@ -63,6 +63,7 @@ pub(super) async fn machine(
         runtime,
         networks,
         images: Images::new(store, control_plane.clone(), registered),
+        secrets: Secrets::new(control_plane.clone()),
         disks,
         users,
         control_plane: control_plane.clone(),

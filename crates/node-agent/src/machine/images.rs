@@ -16,6 +16,7 @@ use outport_node_protocol::{
     ContainerAssignment, CredentialRequest, Registered, RegistryCredential, TaskAssignment,
 };
 
+use super::secrets::refused;
 use crate::control_plane::{ControlPlane, read_clocks};
 use crate::link_error::LinkError;
 use crate::retry::retry_while;
@@ -75,11 +76,13 @@ impl Images {
         Self { store, control_plane, own, held, held_layers, passwords, steps }
     }
 
-    /// Makes the image of a container available and holds it until `release`.
+    /// Makes the image of a container available and holds it until `release`. `registry`: who pulls from a registry that is
+    /// not our own.
     pub async fn pull(
         &self,
         task: &TaskAssignment,
         container: &ContainerAssignment,
+        registry: Option<Credentials>,
     ) -> Result<Image, StartError> {
         let failed =
             |detail: &dyn std::fmt::Display| StartError::new("CannotPullContainerError", detail);
@@ -87,7 +90,7 @@ impl Images {
         let image = match self.is_own(task, &reference) {
             true => self.pull_own(task, &reference).await?,
             false => {
-                let endpoint = RegistryEndpoint::of(&reference, None);
+                let endpoint = RegistryEndpoint::of(&reference, registry);
                 let pulled = self.store.pull(&reference, &endpoint).await;
                 pulled.map_err(|error| StartError { reason: error.reason() })?
             }
@@ -217,7 +220,10 @@ impl Images {
         repository: &str,
     ) -> Result<Password, StartError> {
         let key = key(task, repository);
-        if let Some(password) = self.passwords().get(&key)
+        // With a role it is asked at each start whether that still may.
+        let is_shared = task.execution_role_arn.is_none();
+        if is_shared
+            && let Some(password) = self.passwords().get(&key)
             && password.age_ms() < PASSWORD_AGE_MAX_MS
         {
             return Ok(password.clone());
@@ -229,13 +235,11 @@ impl Images {
             CredentialRequest { node: self.control_plane.node().clone(), task: task.task.clone() };
         let asked =
             retry_while(LinkError::is_passing, || self.control_plane.registry_credential(&request));
-        let credential = asked.await.map_err(|error| {
-            StartError::new(
-                "ResourceInitializationError",
-                format!("unable to pull secrets or registry auth: {error}"),
-            )
-        })?;
+        let credential = asked.await.map_err(|error| refused(error.told()))?;
         let password = Password { credential, asked_ms };
+        if !is_shared {
+            return Ok(password);
+        }
         let mut known = self.passwords();
         if known.len() >= PASSWORDS_MAX {
             known.retain(|_, password| password.age_ms() < PASSWORD_AGE_MAX_MS);

@@ -99,10 +99,7 @@ impl Machine {
 
 /// Source: the text that ECS shows when the awslogs driver cannot make its stream.
 fn log_refused(error: &LinkError) -> StartError {
-    let detail = match error {
-        LinkError::Status { message, .. } => message.clone(),
-        other => other.to_string(),
-    };
+    let detail = error.told();
     StartError::new(
         "ResourceInitializationError",
         format!(

@@ -10,6 +10,7 @@ mod disks;
 mod images;
 mod logs;
 mod network;
+mod secrets;
 mod user_namespaces;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use containers::{Containers, LOST, blocking};
 pub use disks::{Disks, remove_images};
 pub use images::{Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, host_name_servers, remove_instance};
+pub use secrets::Secrets;
 pub use user_namespaces::{UserError, UserNamespaces, remove_user_namespaces};
 
 use crate::container_spec::{ContainerHost, OpenFiles, container_spec, task_limits};
@@ -57,6 +59,7 @@ pub struct Machine {
     pub runtime: Arc<Runtime>,
     pub networks: Networks,
     pub images: Images,
+    pub secrets: Secrets,
     pub disks: Arc<Disks>,
     pub users: Arc<UserNamespaces>,
     pub control_plane: Arc<ControlPlane>,
@@ -86,12 +89,14 @@ impl Machine {
             .ok_or_else(|| failed(&"its image was not pulled"))?;
         self.endpoint.settle(task).await;
         let files = self.networks.files(task, container).map_err(|error| failed(&error))?;
+        let mut environment = self.secrets.environment(task, container).await?;
+        environment.extend(self.endpoint.environment(task, container));
         let host = ContainerHost {
             layers: image.layers.iter().rev().cloned().collect(),
             network: self.networks.namespace(task, container),
             files,
             hostname: self.networks.hostname(task, container),
-            environment: self.endpoint.environment(task, container),
+            environment,
             driver: self.driver.clone(),
             open_files: self.open_files,
         };
@@ -338,7 +343,11 @@ impl TaskHost for Machine {
         };
         let disk = self.take_disk(task);
         let makes = vec![disk.boxed(), group.boxed(), network.boxed()];
-        all_at_once(makes, self.open_logs(task)).await
+        let asks = async {
+            let (logs, secrets) = (self.open_logs(task), self.secrets.fetch(task));
+            futures_util::future::try_join(logs, secrets).await.map(drop)
+        };
+        all_at_once(makes, asks).await
     }
 
     async fn pull(
@@ -348,7 +357,8 @@ impl TaskHost for Machine {
     ) -> Result<PulledImage, StartError> {
         fail_point::reach("agent.pull")
             .map_err(|error| StartError::new("CannotPullContainerError", error))?;
-        let image = self.images.pull(task, container).await?;
+        let registry = self.secrets.registry(task, container).await?;
+        let image = self.images.pull(task, container, registry).await?;
         Ok(PulledImage { digest: image.digest.to_string() })
     }
 
@@ -369,6 +379,8 @@ impl TaskHost for Machine {
             .containers
             .shim(&task.task, &container.definition.name)
             .ok_or_else(|| StartError::new("CannotStartContainerError", "it was not created"))?;
+        // All containers of a task are made before the first is started.
+        self.secrets.forget(&task.task);
         blocking(move || shim.start()).await.map_err(|error| cannot_start(&error))?;
         Ok(runtime_id(container))
     }
@@ -461,6 +473,7 @@ impl TaskHost for Machine {
             }
         }
         self.endpoint.forget(&task.task);
+        self.secrets.forget(&task.task);
         self.reclaim(task);
         // One that stays is tried again when the task is forgotten.
         let _ = self.networks.detach(task).await;

@@ -40,6 +40,7 @@ pub fn assignment(containers: &[&str]) -> TaskAssignment {
         availability_zone: None,
         service: None,
         task_role_arn: None,
+        execution_role_arn: None,
         network: TaskNetwork::None,
         limits: TaskLimits::default(),
         containers: containers.iter().map(|text| container(text)).collect(),

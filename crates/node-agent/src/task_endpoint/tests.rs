@@ -32,6 +32,7 @@ fn credentials(key: &str) -> TaskCredentials {
 fn task() -> TaskAssignment {
     TaskAssignment {
         task_role_arn: Some("arn:aws:iam::000000000000:role/app".into()),
+        execution_role_arn: None,
         network: TaskNetwork::Awsvpc(AwsvpcAttachment {
             network_interface_id: NetworkInterfaceId::new("eni-1"),
             mac_address: "0a:58:ac:1f:00:04".into(),

@@ -31,5 +31,5 @@ mod views;
 
 pub use address::RegistryAddress;
 pub use authorizer::{EcrAuthorizer, PullSource};
-pub use password::{PULL_PASSWORD_LIFETIME_MS, USER, pull_password};
+pub use password::{PULL_PASSWORD_LIFETIME_MS, Pull, USER, pull_password};
 pub use service::EcrService;

@@ -82,21 +82,35 @@ impl Grant {
     }
 }
 
+/// Who pulls what, and for which of its tasks.
+pub struct Pull<'a> {
+    pub node: &'a NodeId,
+    pub task: &'a str,
+    pub scope: &'a Scope,
+    /// Names that no repository has are left out.
+    pub repositories: &'a BTreeSet<String>,
+    /// The execution role of the task: each request needs its permissions, too. Without one it is the node that pulls.
+    pub role: Option<(Principal, Session)>,
+}
+
 /// A password with which a node pulls from these repositories, and does nothing else, until `expires_ms` or until none of
-/// its tasks is of them any more; `task` says for what it was. Names that no repository has are left out. Errors: no
-/// randomness.
+/// its tasks is of them any more. Errors: no randomness.
 pub fn pull_password(
     sealer: &Sealer,
-    node: &NodeId,
-    task: &str,
-    scope: &Scope,
-    repositories: &BTreeSet<String>,
+    pull: Pull<'_>,
     expires_ms: TimestampMs,
 ) -> Result<String, WireError> {
+    let Pull { node, task, scope, repositories, role } = pull;
     let arns = repositories.iter().filter_map(|name| name.parse().ok());
-    let grant =
+    let mut grant =
         Grant::to_pull(scope, node, arns.map(|name| repository_arn(scope, &name)).collect());
-    let principal = Principal::root(scope.account.clone());
+    let principal = match role {
+        Some((principal, session)) => {
+            grant.session = Some(Box::new(session));
+            principal
+        }
+        None => Principal::root(scope.account.clone()),
+    };
     seal(sealer, &principal, &AccessKeyId::new(format!("task/{task}")), &grant, expires_ms)
 }
 

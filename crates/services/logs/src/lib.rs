@@ -20,4 +20,4 @@ mod strangers;
 #[cfg(test)]
 mod testing;
 
-pub use service::LogsService;
+pub use service::{LogsService, stream_question};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use outport_aws_logs::LogsError;
 use outport_aws_wire::WireError;
 use outport_identity::{Call, Question, Subject};
-use outport_log_store::{LogGroupName, LogStore, LogStreamName, SeenGroup};
+use outport_log_store::{LogGroupName, LogStore, LogStoreError, LogStreamName, SeenGroup};
 use outport_model::Scope;
 use tokio::sync::Semaphore;
 
@@ -141,6 +141,21 @@ impl Door {
         let found = self.call.open(subject);
         found.map_err(|denied| WireError::access_denied(denied.message).into())
     }
+}
+
+/// What is asked before `action` on a stream, or on a group whose `stream` is empty, by who has no request: a task's log.
+///
+/// # Errors
+/// Of the store, when it cannot be read.
+pub fn stream_question(
+    store: &LogStore,
+    scope: &Scope,
+    action: &'static str,
+    (group, stream): (&LogGroupName, &str),
+) -> Result<Question, LogStoreError> {
+    let resource = stream_resource(scope, group.as_str(), stream);
+    let seen = store.look(scope, group)?;
+    Ok(Question::new(action, resource).with_resource_tags(seen.tags()))
 }
 
 impl Permitted<'_> {

@@ -50,6 +50,23 @@ impl StsService {
         &self,
         asked: &ServiceSession<'_>,
     ) -> Result<(Credential, SessionToken), NotAssumed> {
+        let (principal, session) = self.session_for_service(asked)?;
+        self.new_session(principal, session).map_err(|rejection| {
+            NotAssumed::Fault(match rejection {
+                Rejection::Server(detail) => detail,
+                other => format!("{other:?}"),
+            })
+        })
+    }
+
+    /// Who the service is as the role, for what it does itself: no credentials are made of it. The role is looked at each time.
+    ///
+    /// # Errors
+    /// [`NotAssumed`].
+    pub fn session_for_service(
+        &self,
+        asked: &ServiceSession<'_>,
+    ) -> Result<(Principal, Session), NotAssumed> {
         let tables = self.store.snapshot();
         let role = find(&tables, asked)?;
         if !asked.is_trusted_by(role) {
@@ -68,12 +85,7 @@ impl StsService {
             expires_at_ms: asked.now_ms + asked.lifetime_ms,
             ..Session::default()
         };
-        self.new_session(principal, session).map_err(|rejection| {
-            NotAssumed::Fault(match rejection {
-                Rejection::Server(detail) => detail,
-                other => format!("{other:?}"),
-            })
-        })
+        Ok((principal, session))
     }
 }
 

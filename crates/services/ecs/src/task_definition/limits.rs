@@ -74,7 +74,7 @@ const AWSLOGS_OPTIONS: [&str; 6] = [
 ];
 
 /// In the order in which callers are told.
-pub const LIMITS: [Limit; 39] = [
+pub const LIMITS: [Limit; 37] = [
     used("pidMode", ""),
     used("ipcMode", ""),
     used("proxyConfiguration", ""),
@@ -86,7 +86,6 @@ pub const LIMITS: [Limit; 39] = [
     is_not("runtimePlatform.operatingSystemFamily", &["LINUX"], ""),
     is_not("runtimePlatform.cpuArchitecture", &["X86_64", "ARM64"], ""),
     used("containerDefinitions[].healthCheck", ""),
-    used("containerDefinitions[].secrets", ""),
     used("containerDefinitions[].environmentFiles", ""),
     used("containerDefinitions[].mountPoints", ""),
     used("containerDefinitions[].volumesFrom", ""),
@@ -94,7 +93,6 @@ pub const LIMITS: [Limit; 39] = [
     used("containerDefinitions[].dockerSecurityOptions", ""),
     used("containerDefinitions[].credentialSpecs", ""),
     used("containerDefinitions[].resourceRequirements", ""),
-    used("containerDefinitions[].repositoryCredentials", ""),
     used("containerDefinitions[].firelensConfiguration", ""),
     used("containerDefinitions[].disableNetworking", ""),
     used("containerDefinitions[].interactive", ""),
@@ -125,7 +123,10 @@ pub const LIMITS: [Limit; 39] = [
         only: Some((LOG_DRIVER, "json-file")),
         note: "",
     },
-    used("containerDefinitions[].logConfiguration.secretOptions", ""),
+    used(
+        "containerDefinitions[].logConfiguration.secretOptions",
+        "no log driver that is run takes a secret",
+    ),
     is_not(CONTROL, &NAMESPACED, "the parameter would change the host"),
     Limit {
         member: CONTROL,

@@ -15,7 +15,8 @@ use outport_model::task::Task;
 use outport_model::task_definition::{
     AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
     LinuxParameters, LogConfiguration, NetworkMode, PortMapping, ReadWorkload,
-    STOP_TIMEOUT_DEFAULT_S, TaskDefinition, Tmpfs, TransportProtocol, Ulimit, Workload,
+    STOP_TIMEOUT_DEFAULT_S, SecretReference, TaskDefinition, Tmpfs, TransportProtocol, Ulimit,
+    Workload,
 };
 use outport_store::keys::{ServiceRevisionKey, TaskDefinitionKey};
 use outport_store::{Row, Tables};
@@ -198,7 +199,16 @@ fn container(
         stop_timeout_s: seconds(definition.stop_timeout).unwrap_or(STOP_TIMEOUT_DEFAULT_S),
         start_timeout_s: seconds(definition.start_timeout),
         log_configuration: log_configuration(definition, non_blocking_logs),
+        secrets: definition.secrets.iter().flatten().filter_map(secret).collect(),
+        repository_credentials: definition
+            .repository_credentials
+            .as_ref()
+            .and_then(|given| given.credentials_parameter.clone()),
     }
+}
+
+fn secret(secret: &wire::Secret) -> Option<SecretReference> {
+    Some(SecretReference { name: secret.name.clone()?, value_from: secret.value_from.clone()? })
 }
 
 /// Whether a container asks for power over the host: what `ecs:privileged` tells policies. On AWS it means

@@ -219,3 +219,44 @@ def test_metadata_of_the_container_and_its_task(outport):
     finally:
         task.stop()
         other.stop()
+
+
+# With nothing configured but what the container's environment has.
+CALL_THE_API = """import boto3, json
+from botocore.config import Config
+from botocore.exceptions import ClientError
+once = Config(retries={"max_attempts": 1})
+seen = {"who": boto3.client("sts", config=once).get_caller_identity()["Arn"]}
+ecs = boto3.client("ecs", config=once)
+seen["clusters"] = len(ecs.list_clusters()["clusterArns"])
+for name, call in {"create": lambda: ecs.create_cluster(clusterName="x"),
+                   "roles": lambda: boto3.client("iam", config=once).list_roles()}.items():
+    try:
+        call()
+    except ClientError as error:
+        seen[name] = error.response["Error"]["Code"]
+print(json.dumps(seen))"""
+
+
+def test_a_task_that_asks_for_it_calls_the_api_with_nothing_but_its_environment(outport, role):
+    asks = start(outport, role, requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+                 labels={"outport.endpoint-url": "true"})
+    silent = start(outport, role)
+    try:
+        assert "AWS_ENDPOINT_URL" not in silent.environment
+        environment = asks.environment
+        assert environment["AWS_ENDPOINT_URL"] == "http://169.254.170.2"
+        given = {name: value for name, value in environment.items() if name.startswith("AWS_")}
+        seen = in_the_network_of(outport, asks, CALL_THE_API, **given)
+        task_id = asks.task["taskArn"].rsplit("/", 1)[1]
+        assert seen["who"] == f"arn:aws:sts::000000000000:assumed-role/{role}/{task_id}"
+        assert seen["clusters"] >= 1
+        assert (seen["create"], seen["roles"]) == ("AccessDeniedException", "AccessDenied")
+        # Its metadata is where it was, and who did not ask has no way to the API.
+        status, task = asks.ask("/v4/" + environment["ECS_CONTAINER_METADATA_URI_V4"].rsplit("/", 1)[1] + "/task")
+        assert status == 200 and task["TaskARN"] == asks.task["taskArn"]
+        status, _ = silent.ask("/?Action=GetCallerIdentity")
+        assert status == 404
+    finally:
+        asks.stop()
+        silent.stop()

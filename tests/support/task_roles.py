@@ -45,10 +45,12 @@ def delete_role(outport, name):
     iam.delete_role(RoleName=name)
 
 
-def start(outport, role, network_mode="awsvpc", overrides=None, **options):
+def start(outport, role, network_mode="awsvpc", overrides=None, labels=None, **options):
     """A running task, with what its container's environment is."""
     container = {"name": "web", "image": f"{outport.repository_uri('app')}:1.0", "memory": 64,
                  "command": ["sh", "-c", SERVE], "portMappings": [{"containerPort": 8000}]}
+    if labels:
+        container["dockerLabels"] = labels
     if role:
         options["taskRoleArn"] = role
     definition = outport.register("roles", [container], networkMode=network_mode, **options)

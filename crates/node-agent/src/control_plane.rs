@@ -69,6 +69,7 @@ pub struct ControlPlane {
     file: IdentityFile,
     slot: Arc<IdentitySlot>,
     tls: rustls::ClientConfig,
+    stranger_tls: Arc<rustls::ClientConfig>,
     link: RwLock<Arc<Link>>,
     /// What both speak, as the last registration said.
     version: AtomicU32,
@@ -103,6 +104,7 @@ impl ControlPlane {
         let authority = authority_of(url)?;
         let slot = Arc::new(IdentitySlot::default());
         let tls = node_client(token.pin(), slot.clone())?;
+        let stranger_tls = Arc::new(node_client(token.pin(), Arc::default())?);
         let file = IdentityFile::in_directory(directory);
         let known = match file.open(&node, token.pin())? {
             Stored::Key(key) => Known::Key(key),
@@ -124,6 +126,7 @@ impl ControlPlane {
             file,
             slot,
             tls,
+            stranger_tls,
             link,
             version,
             takes_report_changes,
@@ -143,6 +146,11 @@ impl ControlPlane {
     /// How to connect to anything at that address.
     pub fn tls(&self) -> &rustls::ClientConfig {
         &self.tls
+    }
+
+    /// Believes the same control plane, and does not say which node it is: for what others send through this node.
+    pub fn stranger_tls(&self) -> Arc<rustls::ClientConfig> {
+        Arc::clone(&self.stranger_tls)
     }
 
     pub async fn register(&self, registration: &Registration) -> Result<Registered, LinkError> {

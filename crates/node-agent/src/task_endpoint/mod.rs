@@ -1,4 +1,4 @@
-//! What a task may ask this node: the credentials of its task role, and its metadata.
+//! What a task may ask this node: the credentials of its task role, its metadata, and on request the API.
 //!
 //! ```text
 //! container ── 169.254.170.2:80 ── the host's rules ── 169.254.170.2:<port> ── server ── answers
@@ -18,6 +18,7 @@
 //! are; in no log and no task record. Of a task that has stopped nothing is left.
 
 mod answers;
+mod api;
 mod file;
 mod metadata;
 mod pace;
@@ -244,10 +245,16 @@ impl TaskEndpoint {
             Peers::Host => format!("http://{ADDRESS}:{}", self.port),
         };
         let id = &container.id;
-        let mut environment = vec![
+        let mut environment = Vec::new();
+        let is_set =
+            |name: &str| container.definition.environment.iter().any(|(known, _)| known == name);
+        if api::is_asked_by(container) && !is_set(api::VARIABLE) {
+            environment.push((api::VARIABLE.to_owned(), base.clone()));
+        }
+        environment.extend([
             ("ECS_CONTAINER_METADATA_URI".to_owned(), format!("{base}/v3/{id}")),
             ("ECS_CONTAINER_METADATA_URI_V4".to_owned(), format!("{base}/v4/{id}")),
-        ];
+        ]);
         if task.task_role_arn.is_some() {
             let path = format!("/v2/credentials/{}", entry.file.credentials_id);
             environment.push(match entry.file.peers {

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::answers::Answer;
-use super::{ADDRESS, TaskEndpoint};
+use super::{ADDRESS, TaskEndpoint, api};
 
 /// Each instance on this host has its own.
 const PORTS: RangeInclusive<u16> = 21_679..=21_778;
@@ -74,18 +74,15 @@ impl Drop for Serving {
 }
 
 async fn accept(endpoint: Arc<TaskEndpoint>, listener: TcpListener) {
-    let places = Arc::new(Places::default());
+    // Those of the API are counted apart: they last longer, and a task that has many has its credentials all the same.
+    let (places, calls) = (Arc::new(Places::default()), Arc::new(Places::default()));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // One that is too much is closed: it has others that are answered.
                 if let Some(place) = places.take(peer.ip()) {
-                    let served = serve(endpoint.clone(), stream, peer.ip());
-                    tokio::spawn(async move {
-                        // What a task does with its connection is its own affair.
-                        let _ = tokio::time::timeout(CONNECTION_TIMEOUT, served).await;
-                        drop(place);
-                    });
+                    let (endpoint, calls) = (endpoint.clone(), calls.clone());
+                    tokio::spawn(answer(endpoint, stream, peer.ip(), place, calls));
                 }
             }
             Err(error) => {
@@ -98,6 +95,33 @@ async fn accept(endpoint: Arc<TaskEndpoint>, listener: TcpListener) {
             }
         }
     }
+}
+
+/// What a task does with its connection is its own affair: it is closed when it is of no use.
+async fn answer(
+    endpoint: Arc<TaskEndpoint>,
+    stream: TcpStream,
+    peer: IpAddr,
+    place: Place,
+    calls: Arc<Places>,
+) {
+    if endpoint.may_call(peer) {
+        let asks = tokio::time::timeout(CONNECTION_TIMEOUT, api::asks_for_the_api(&stream)).await;
+        match asks {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => {
+                drop(place);
+                let Some(_call) = calls.take(peer) else { return };
+                if let Err(error) = endpoint.carry(stream).await {
+                    tracing::debug!(%peer, %error, "a task's connection to the API ended");
+                }
+                return;
+            }
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+    let _ = tokio::time::timeout(CONNECTION_TIMEOUT, serve(endpoint, stream, peer)).await;
+    drop(place);
 }
 
 async fn serve(endpoint: Arc<TaskEndpoint>, stream: TcpStream, peer: IpAddr) -> hyper::Result<()> {

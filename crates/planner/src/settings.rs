@@ -16,13 +16,17 @@ pub struct Settings {
     /// The first delay after a task did not reach RUNNING; it doubles with each further round.
     pub throttle_first_ms: TimestampMs,
     /// The longest of these delays.
-    /// Source: "Amazon ECS service throttle logic" (15 minutes).
+    /// Source: "Amazon ECS service throttle logic", which said 15 minutes for years, says 27 now, and that it may change.
     pub throttle_longest_ms: TimestampMs,
     /// How long a service waits after a task found no place, unless something changes before.
     pub placement_retry_ms: TimestampMs,
-    /// The window in which tasks that ran and ended are counted, to pace a service whose tasks end at
-    /// once: `short_run_limit` says how many it may restart in one window.
+    /// A task that ran and ended by itself within this time is a short run.
     pub short_run_window_ms: TimestampMs,
+    /// The pause before a short run is replaced; it doubles with each further round of them. Ours: AWS has none, and needs
+    /// tens of seconds to start a task.
+    pub short_run_pause_first_ms: TimestampMs,
+    /// The longest of these pauses.
+    pub short_run_pause_longest_ms: TimestampMs,
     /// A node on which a task did not start comes after all others for the service's next tasks, for this
     /// long.
     pub trouble_life_ms: TimestampMs,
@@ -66,6 +70,8 @@ impl Default for Settings {
             throttle_longest_ms: 15 * MINUTE_MS,
             placement_retry_ms: 5 * SECOND_MS,
             short_run_window_ms: 10 * SECOND_MS,
+            short_run_pause_first_ms: SECOND_MS,
+            short_run_pause_longest_ms: 10 * SECOND_MS,
             trouble_life_ms: 10 * MINUTE_MS,
             failed_deployment_life_ms: 30 * SECOND_MS,
             event_repeat_ms: 6 * HOUR_MS,

@@ -113,6 +113,8 @@ fn settings() -> Settings {
         throttle_longest_ms: 2_000,
         placement_retry_ms: 1_000,
         short_run_window_ms: 1_000,
+        short_run_pause_first_ms: 100,
+        short_run_pause_longest_ms: 1_000,
         stopped_task_life_ms: 6_000,
         inactive_life_ms: 4_000,
         node_silent_after_ms: 2_000,

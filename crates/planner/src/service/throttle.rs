@@ -1,15 +1,14 @@
 //! Delays the starts of a service whose tasks do not come up.
 //!
-//! Only tasks that end before RUNNING count; a task that ran and ended is replaced at once, unless so
-//! many do in a short time that the service would only burn the machine. A new deployment starts with
-//! no delay. Source: "Amazon ECS service throttle logic".
+//! Only tasks that end before RUNNING count; what is made of those that ran and ended soon is in `short_runs`. A new
+//! deployment starts with no delay. Source: "Amazon ECS service throttle logic".
 
 use outport_model::TimestampMs;
 use outport_model::service::{Service, StartThrottle};
-use outport_model::task::{StopCode, Task};
+use outport_model::task::Task;
 use outport_model::task_definition::LaunchType;
 
-use super::{Plan, Scene, events, is_of};
+use super::{Plan, Scene, events, is_of, short_runs};
 
 /// From this round of failures on, the service says that it is throttled.
 const SAID_FROM_ROUND: u32 = 3;
@@ -64,33 +63,7 @@ fn delay_ms(scene: &Scene<'_>, round: u32) -> TimestampMs {
 /// Until when no task may be started; `None`: now is fine.
 pub(super) fn starts_not_before_ms(scene: &Scene<'_>, service: &Service) -> Option<TimestampMs> {
     let throttled_ms = service.throttle.not_before_ms;
-    let paced_ms = paced_until_ms(scene, service).unwrap_or(0);
-    let until_ms = throttled_ms.max(paced_ms);
+    let paused_ms = short_runs::paused_until_ms(scene, service).unwrap_or(0);
+    let until_ms = throttled_ms.max(paused_ms);
     (scene.now.wall_ms < until_ms).then_some(until_ms)
-}
-
-/// A service may see this many tasks run and end within a window before it waits the window out.
-fn short_run_limit(service: &Service) -> usize {
-    2 * service.desired_count as usize + 3
-}
-
-fn paced_until_ms(scene: &Scene<'_>, service: &Service) -> Option<TimestampMs> {
-    let window_ms = scene.settings.short_run_window_ms;
-    let mut ends_ms: Vec<TimestampMs> = scene
-        .tasks
-        .iter()
-        .filter(|task| task.stop_code == Some(StopCode::EssentialContainerExited))
-        .filter_map(|task| {
-            let (started_ms, stopped_ms) = (task.started_at_ms?, task.stopped_at_ms?);
-            let short = stopped_ms - started_ms < window_ms;
-            let recent = (scene.now.wall_ms - window_ms..=scene.now.wall_ms).contains(&stopped_ms);
-            (short && recent).then_some(stopped_ms)
-        })
-        .collect();
-    let limit = short_run_limit(service);
-    if ends_ms.len() < limit {
-        return None;
-    }
-    ends_ms.sort_unstable();
-    Some(ends_ms[ends_ms.len() - limit] + window_ms + 1)
 }

@@ -22,7 +22,7 @@ fn tasks_that_do_not_start_are_started_more_and_more_slowly() {
 }
 
 #[test]
-fn a_task_that_ran_is_replaced_at_once() {
+fn a_task_that_ran_for_long_is_replaced_at_once() {
     check_throttle(0, "v1 exited, v1 exited", None);
 }
 
@@ -34,21 +34,6 @@ fn a_task_that_runs_ends_the_delays() {
         assert_eq!(plan.service.throttle, StartThrottle::default());
         assert_eq!(plan.starts, 1);
     });
-}
-
-#[test]
-fn a_service_that_burns_through_tasks_is_paced() {
-    let service = service(1, 100, 200, 1);
-    let mut tasks = tasks(&service, &["v1 exited"; 5].join(", "));
-    for task in &mut tasks {
-        let task = Arc::make_mut(task);
-        task.started_at_ms = Some(NOW_MS - 10);
-    }
-    planned(&service, &tasks, |plan, _| {
-        assert_eq!(plan.starts, 0);
-        assert_eq!(plan.look_again_at_ms, Some(NOW_MS - 1 + 10_000 + 1));
-    });
-    planned(&service, &tasks[..4], |plan, _| assert_eq!(plan.starts, 1));
 }
 
 /// A wall clock that went back a year makes no delay of a year: the longest is what the round asks for.

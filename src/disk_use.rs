@@ -47,8 +47,9 @@ const KINDS: [(&str, &[&str], &str); 6] = [
     ),
     (
         "tasks",
-        &["node/tasks", "node/disks"],
-        "with the task: what its containers wrote and logged; `outport cleanup` after a crash",
+        &["node/tasks", "node/disks", "node/outputs"],
+        "with the task: what its containers wrote and logged, and an hour later what those without a log driver printed, at \
+         most 256 MiB of that; `outport cleanup` after a crash",
     ),
     ("other", &["."], "keys, certificates, settings: nothing"),
 ];
@@ -195,7 +196,8 @@ mod tests {
         write("node/images/layers/1/file", 512 * KIB);
         fs::hard_link(path.join("node/images/layers/1/file"), path.join("node/images/again"))
             .unwrap();
-        write("node/tasks/1/c/app/log", 1024 * KIB);
+        write("node/tasks/1/c/app/log", 512 * KIB);
+        write("node/outputs/1/app/1.log", 512 * KIB);
         write("root-key", 10);
         std::os::unix::fs::symlink("/", path.join("node/tasks/1/root")).unwrap();
         let mut walk = Walk::default();

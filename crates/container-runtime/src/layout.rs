@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/tasks/<task>/c/<name>/   upper/, work/, log/, exit
 //! <disk of the task>/c/<name>/    upper/, work/ where the task has one, seen by its shims only
+//! <root>/outputs/<task>/<name>/   the log of a container that is gone, kept by the agent
 //! <root>/trash/                   directories of containers that are gone, on their way out
 //! <run>/c/<task>.<name>/          intent.json, files/, rootfs/, lock, pid, shim.sock, shim.err, bundle/, exit
 //! <cgroup root>/<task>/<name>     and <cgroup root>/shims for the shims themselves
@@ -54,6 +55,16 @@ pub fn log_directory(root_dir: &Path, key: &ContainerKey) -> PathBuf {
     let (root_dir, run_dir) = (root_dir.to_owned(), PathBuf::new());
     let layout = Layout { root_dir, run_dir, cgroup_root: String::new() };
     layout.container_dir(&key.into()).join(LOG_DIR)
+}
+
+/// Below the root of a runtime: what is kept of the logs of containers that are gone, a directory a task.
+pub fn kept_logs_directory(root_dir: &Path) -> PathBuf {
+    root_dir.join("outputs")
+}
+
+/// Where the log of a container is kept, below the root of a runtime, once the container is gone.
+pub fn kept_log_directory(root_dir: &Path, key: &ContainerKey) -> PathBuf {
+    kept_logs_directory(root_dir).join(key.task()).join(key.path_name())
 }
 
 impl Layout {

@@ -65,7 +65,7 @@ pub use container_key::{ContainerKey, InvalidKey, check_task};
 pub use error::{FailureKind, RuntimeError, StartFailure};
 pub use handle::{ContainerState, ExitWait, ShimHandle};
 pub use holds::Holds;
-pub use layout::log_directory;
+pub use layout::{kept_log_directory, kept_logs_directory, log_directory};
 pub use listing::Found;
 pub use log::{LogContent, LogCursor, LogFrame, LogReader, LogStream, LogWatch};
 pub use mapped_layers::{UserNamespaceTrialError, try_user_namespaces};

@@ -31,7 +31,9 @@ use equipment::{machine, runtime};
 use following::{follow_assignments, keep_certificate, register, registration};
 use leaving::{empty_trash, remove_containers, wait_for_tasks};
 use tasks::Tasks;
-use upkeep::{keep_run_dir, measure_log_lag, restore_rules, sweep_images, watch_room};
+use upkeep::{
+    keep_run_dir, measure_log_lag, restore_rules, sweep_images, sweep_outputs, watch_room,
+};
 
 use crate::container_spec::OpenFiles;
 use crate::control_plane::ControlPlane;
@@ -39,7 +41,7 @@ use crate::host;
 use crate::identity::IdentityFile;
 use crate::link_error::LinkError;
 use crate::machine::{
-    Machine, NetworkError, Networks, UserError, remove_images, remove_instance,
+    Machine, NetworkError, Networks, UserError, remove_images, remove_instance, remove_outputs,
     remove_user_namespaces,
 };
 use crate::reporter::Reporter;
@@ -203,6 +205,7 @@ impl Agent {
             tokio::spawn(follow_assignments(shared.clone(), registration, dismiss)),
             tokio::spawn(keep_certificate(shared.clone())),
             tokio::spawn(sweep_images(shared.clone())),
+            tokio::spawn(sweep_outputs(shared.clone())),
             tokio::spawn(restore_rules(shared.clone())),
             tokio::spawn(watch_room(shared.clone(), settings.directory.clone())),
             tokio::spawn(shared.machine.log_wakeups.clone().run()),
@@ -309,6 +312,9 @@ pub fn remove_everything(directory: &Path, instance: &str) -> Result<Vec<String>
     }));
     runtime.remove_all()?;
     remove_images(directory)?;
+    if remove_outputs(directory)? {
+        removed.push("what containers wrote whose tasks are over".to_owned());
+    }
     remove_host_traces(instance)?;
     if had_traces {
         removed.push("the links, network rules and files below /run".to_owned());

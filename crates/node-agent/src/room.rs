@@ -16,7 +16,7 @@ use outport_free_space::{FreeSpace, Part, readable_bytes};
 use outport_image_store::ImageStore;
 use outport_model::TaskId;
 
-use crate::machine::Disks;
+use crate::machine::{Disks, KeptOutputs};
 
 /// How often the disk is looked at. A fast disk takes some gigabytes meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ pub struct RoomWatch {
     pub directory: std::path::PathBuf,
     pub disks: Arc<Disks>,
     pub images: ImageStore,
+    pub outputs: Arc<KeptOutputs>,
     /// Whether there is room for new tasks.
     pub has_room: Arc<AtomicBool>,
 }
@@ -96,9 +97,10 @@ impl RoomWatch {
     async fn look(&self) -> Option<FreeSpace> {
         let (directory, disks, had_room) =
             (self.directory.clone(), self.disks.clone(), self.has_room.load(Ordering::Acquire));
-        let images = self.images.clone();
+        let (images, outputs) = (self.images.clone(), self.outputs.clone());
         let looked = tokio::task::spawn_blocking(move || {
-            let space = with_images_gone(&images, &directory)?;
+            let space = with_outputs_gone(&outputs, &directory)?;
+            let space = with_images_gone(space, &images, &directory)?;
             if !space.is_low_for(Part::NewTasks) {
                 // A launch that finds a disk ready does not wait for one to be made.
                 if let Err(error) = disks.fill() {
@@ -123,9 +125,28 @@ impl RoomWatch {
     }
 }
 
-/// What is free, once images that nobody uses have made room for new tasks.
-fn with_images_gone(images: &ImageStore, directory: &Path) -> Option<FreeSpace> {
+/// What is free, once what tasks wrote that are over has made room for new ones.
+fn with_outputs_gone(outputs: &KeptOutputs, directory: &Path) -> Option<FreeSpace> {
     let space = FreeSpace::of(directory).ok()?;
+    if !space.is_low_for(Part::NewTasks) {
+        return Some(space);
+    }
+    match outputs.clear() {
+        Ok(true) => FreeSpace::of(directory).ok(),
+        Ok(false) => Some(space),
+        Err(error) => {
+            tracing::error!(
+                event = "task_outputs_not_removed",
+                %error,
+                "cannot remove what containers wrote whose tasks are over"
+            );
+            Some(space)
+        }
+    }
+}
+
+/// What is free, once images that nobody uses have made room for new tasks.
+fn with_images_gone(space: FreeSpace, images: &ImageStore, directory: &Path) -> Option<FreeSpace> {
     if !space.is_low_for(Part::NewTasks) {
         return Some(space);
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::{AgentError, AgentSettings, check_addresses};
 use crate::control_plane::{ControlPlane, link_name};
 use crate::log_wakeups::LogWakeups;
-use crate::machine::{Disks, Images, Machine, Networks, Secrets, UserNamespaces};
+use crate::machine::{Disks, Images, KeptOutputs, Machine, Networks, Secrets, UserNamespaces};
 use crate::run_dir;
 use crate::task_endpoint::TaskEndpoint;
 
@@ -42,6 +42,7 @@ pub(super) async fn machine(
     let store = ImageStore::open(&settings.directory.join("images"), options)?;
     let (directory, gib) = (settings.directory.clone(), settings.task_storage_gib);
     let disks = tokio::task::spawn_blocking(move || Disks::open(&directory, gib));
+    let outputs = Arc::new(KeptOutputs::open(&settings.directory)?);
     let users = user_namespaces(settings, &run_dir);
     let host_access = settings.host_access.clone();
     let networks = Networks::open(
@@ -65,6 +66,7 @@ pub(super) async fn machine(
         images: Images::new(store, control_plane.clone(), registered),
         secrets: Secrets::new(control_plane.clone()),
         disks,
+        outputs,
         users,
         control_plane: control_plane.clone(),
         endpoint: endpoint.clone(),

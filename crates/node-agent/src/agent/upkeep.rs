@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use outport_container_runtime::private;
 
@@ -16,6 +16,8 @@ use crate::task::runner::StopReason;
 const RULES_INTERVAL: Duration = Duration::from_secs(60);
 /// How often somebody may have cleaned `/run` before it is seen.
 const RUN_DIR_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked for what was kept of tasks long enough.
+const OUTPUTS_INTERVAL: Duration = Duration::from_secs(30);
 /// What lies in it: containers, namespaces, records.
 const RUN_DIR_PARTS: [&str; 3] = ["c", "ns", "tasks"];
 
@@ -91,10 +93,26 @@ pub(super) async fn watch_room(shared: Arc<Shared>, directory: PathBuf) {
         directory,
         disks: shared.machine.disks.clone(),
         images: shared.machine.images.store(),
+        outputs: shared.machine.outputs.clone(),
         has_room: shared.has_room.clone(),
     };
     let changed = || shared.tasks.task_reports().wake();
     watch.run(changed, |task, reason| shared.tasks.stop_one(task, StopReason(reason))).await;
+}
+
+pub(super) async fn sweep_outputs(shared: Arc<Shared>) {
+    loop {
+        let outputs = shared.machine.outputs.clone();
+        let swept = tokio::task::spawn_blocking(move || outputs.sweep(SystemTime::now())).await;
+        if let Err(error) = swept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::error!(
+                event = "task_outputs_not_removed",
+                %error,
+                "cannot remove what containers wrote whose tasks are over"
+            );
+        }
+        tokio::time::sleep(OUTPUTS_INTERVAL).await;
+    }
 }
 
 pub(super) async fn sweep_images(shared: Arc<Shared>) {

@@ -10,13 +10,14 @@ mod disks;
 mod images;
 mod logs;
 mod network;
+mod outputs;
 mod secrets;
 mod user_namespaces;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use outport_container_runtime::{
@@ -33,6 +34,7 @@ use containers::{Containers, LOST, blocking};
 pub use disks::{Disks, remove_images};
 pub use images::{Images, SWEEP_INTERVAL};
 pub use network::{NetworkError, Networks, host_name_servers, remove_instance};
+pub use outputs::{KeptOutputs, remove_outputs};
 pub use secrets::Secrets;
 pub use user_namespaces::{UserError, UserNamespaces, remove_user_namespaces};
 
@@ -61,6 +63,8 @@ pub struct Machine {
     pub images: Images,
     pub secrets: Secrets,
     pub disks: Arc<Disks>,
+    /// What containers of tasks that are over wrote, where nothing else has it.
+    pub outputs: Arc<KeptOutputs>,
     pub users: Arc<UserNamespaces>,
     pub control_plane: Arc<ControlPlane>,
     /// What tasks may ask.
@@ -186,9 +190,13 @@ impl Machine {
         let (runtime, disks, id) = (self.runtime.clone(), self.disks.clone(), task.task.clone());
         let names: Vec<String> =
             task.containers.iter().map(|container| container.definition.name.clone()).collect();
+        let keep_output = self.keep_output(task);
         let reclaim = spawn_blocking(move || {
             let cleared = names.iter().try_for_each(|name| runtime.clear(id.as_str(), name));
             let is_free = cleared.is_ok();
+            if is_free {
+                keep_output();
+            }
             if let Err(error) = cleared {
                 tracing::error!(
                     event = "task_files_not_removed",
@@ -207,6 +215,27 @@ impl Machine {
             }
         });
         self.reclaims().insert(task.task.clone(), reclaim);
+    }
+
+    /// Keeps what the containers of a task wrote that log nowhere else, for who asks why it ended; once more does nothing.
+    fn keep_output(&self, task: &TaskAssignment) -> impl FnOnce() + Send + 'static {
+        let (outputs, id) = (self.outputs.clone(), task.task.clone());
+        let log_nowhere = task.containers.iter().filter(|container| container.log.is_none());
+        let names: Vec<String> =
+            log_nowhere.map(|container| container.definition.name.clone()).collect();
+        move || {
+            for name in &names {
+                if let Err(error) = outputs.keep(id.as_str(), name, SystemTime::now()) {
+                    tracing::warn!(
+                        event = "task_output_not_kept",
+                        task = %id,
+                        container = name,
+                        %error,
+                        "cannot keep what a container wrote that is over"
+                    );
+                }
+            }
+        }
     }
 
     /// Once none of the task's containers is left: what had no time at its end must not stay for as long as this agent
@@ -289,7 +318,9 @@ impl Machine {
         let id = task.task.clone();
         let names: Vec<String> =
             task.containers.iter().map(|container| container.definition.name.clone()).collect();
+        let keep_output = self.keep_output(task);
         let removed = blocking(move || {
+            keep_output();
             // Each for itself: one that stays keeps no other.
             let mut all = Ok(());
             for name in &names {

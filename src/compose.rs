@@ -50,6 +50,7 @@ fn up(options: &ComposeUp) -> Result<String> {
             ComposeBuilder::Buildah => Builder::Buildah,
         }),
         patience: (!options.detach).then(|| Duration::from_secs(options.timeout)),
+        node: data_dir(&options.of.which).ok().map(|data_dir| data_dir.join("node")),
     };
     let api = Api::new(endpoint(&options.of.which)?)?;
     let said = outport_operator::compose_up(&api, &up, |line| output::complain(line));
@@ -97,6 +98,7 @@ fn logs(options: &ComposeLogs) -> Result<()> {
         &project,
         logs,
         output::part_of_answer,
+        |line| output::complain(line),
     ))
 }
 

@@ -92,8 +92,16 @@ pub fn logs(options: &Logs) -> Result<()> {
         // Who may not read the configuration asks a node elsewhere.
         node: data_dir(&options.asked.which).ok().map(|data_dir| data_dir.join("node")),
     };
+    if let Some(node) = &logs.node
+        && url_of_environment().is_none()
+        && DataDir::is_of_node_alone(&data_dir(&options.asked.which)?)
+    {
+        let of_node = outport_operator::logs_of_node(node, &logs, output::part_of_answer);
+        return runtime()?.block_on(of_node);
+    }
     let api = Api::new(endpoint(&options.asked.which)?)?;
-    runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer))
+    let complain = |line: &str| output::complain(line);
+    runtime()?.block_on(outport_operator::logs(&api, &logs, output::part_of_answer, complain))
 }
 
 pub fn forward(options: Forward) -> Result<()> {
@@ -175,12 +183,20 @@ pub fn data_dir(which: &Which) -> Result<PathBuf> {
     which.data_dir.clone().map_or_else(configuration::usual_data_dir, Ok)
 }
 
-/// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory.
+fn of_environment(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn url_of_environment() -> Option<String> {
+    ["AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"].iter().find_map(|name| of_environment(name))
+}
+
+/// A data directory that is named comes first, then what the AWS CLI would ask, then the usual data directory. That of a node
+/// alone answers nothing: it says where files are, and the environment whom to ask.
 pub fn endpoint(which: &Which) -> Result<Endpoint> {
-    let of_environment = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let url =
-        ["AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"].iter().find_map(|name| of_environment(name));
-    if let (None, Some(url)) = (&which.data_dir, url) {
+    let names_no_server =
+        which.data_dir.as_ref().is_none_or(|data_dir| DataDir::is_of_node_alone(data_dir));
+    if let (true, Some(url)) = (names_no_server, url_of_environment()) {
         let needed = |name: &str| {
             of_environment(name).with_context(|| {
                 format!("AWS_ENDPOINT_URL is set and {name} is not: `outport env` prints both")

@@ -114,14 +114,16 @@ async fn collect(options: &Run, scratch: &Scratch) -> Result<()> {
             node: Some(data_dir.join("node")),
             ..LogsOptions::default()
         };
-        let mut text = String::new();
-        let read = outport_operator::logs(&api, &of, |part| {
+        let (mut text, mut missing) = (String::new(), String::new());
+        let print = |part: &str| {
             text.push_str(part);
             Ok(())
-        });
-        if let Err(error) = read.await {
-            text.push_str(&format!("{error:#}\n"));
+        };
+        let complain = |line: &str| missing.push_str(&format!("{line}\n"));
+        if let Err(error) = outport_operator::logs(&api, &of, print, complain).await {
+            missing.push_str(&format!("{error:#}\n"));
         }
+        text.push_str(&missing);
         std::fs::write(logs.join(format!("task-{id}.log")), text).with_context(made)?;
     }
     Ok(())

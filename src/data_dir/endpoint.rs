@@ -59,6 +59,12 @@ impl DataDir {
         serde_json::from_str(&text).context("the file endpoint of the data directory is damaged")
     }
 
+    /// Whether it is that of a node whose control plane is elsewhere, as far as this user can see.
+    pub fn is_of_node_alone(path: &Path) -> bool {
+        let has = |name: &str| holds(path, name).unwrap_or(false);
+        has(NODE_ID) && !has("endpoint")
+    }
+
     /// Whether an Outport runs with this directory, as far as can be seen.
     pub fn is_in_use(path: &Path) -> bool {
         let Ok(file) = File::open(path.join("lock")) else { return false };
@@ -76,13 +82,16 @@ fn nobody_published(path: &Path) -> Result<String> {
              --data-dir"
         ));
     }
-    let server = match Settings::read(path)?.server {
-        Some(server) => format!("its control plane, {server}"),
-        None => "its control plane".to_owned(),
+    let settings = Settings::read(path)?;
+    let server = settings.server.as_deref();
+    let (named, url) = match server {
+        Some(server) => (format!("its control plane, {server},"), server),
+        None => ("its control plane".to_owned(), "https://HOST:PORT"),
     };
     Ok(format!(
-        "{shown} is the data directory of a node, which answers nothing itself: ask {server}, on that machine, or from here with \
-         what `outport env` prints there and its address as AWS_ENDPOINT_URL"
+        "{shown} is the data directory of a node, which answers nothing itself but `outport logs TASK`. Ask {named} on that \
+         machine; or set here what `sudo outport env` prints there, with AWS_ENDPOINT_URL={url} and, as AWS_CA_BUNDLE, a copy \
+         of the file that `sudo outport ca` prints there, and type the same again, with `sudo -E` for sudo"
     ))
 }
 
@@ -102,11 +111,15 @@ mod tests {
         std::fs::create_dir(directory.path().join("node")).unwrap();
         std::fs::write(directory.path().join(NODE_ID), "n").unwrap();
         check(
-            "is the data directory of a node, which answers nothing itself: ask its control plane, on",
+            "which answers nothing itself but `outport logs TASK`. Ask its control plane on that machine",
         );
         let text = r#"{"server":"https://10.0.0.1:4566"}"#;
         std::fs::write(directory.path().join(settings::FILE), text).unwrap();
-        check("ask its control plane, https://10.0.0.1:4566, on that machine");
+        check("Ask its control plane, https://10.0.0.1:4566, on that machine; or set here");
+        check("AWS_ENDPOINT_URL=https://10.0.0.1:4566 and");
+        assert!(DataDir::is_of_node_alone(directory.path()));
+        std::fs::write(directory.path().join("endpoint"), "{}").unwrap();
+        assert!(!DataDir::is_of_node_alone(directory.path()));
     }
 
     #[test]

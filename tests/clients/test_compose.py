@@ -74,6 +74,24 @@ def revisions(outport):
     return outport.ecs.list_task_definitions(familyPrefix="shop", status="ACTIVE")["taskDefinitionArns"]
 
 
+def test_up_of_what_ends_at_once_shows_what_it_wrote_and_ends(shared_outport, image, tmp_path):
+    outport, directory = shared_outport, tmp_path / "crash"
+    directory.mkdir()
+    (directory / "compose.yaml").write_text(f"""
+services:
+  web:
+    image: {image}
+    command: sh -c 'echo no database here >&2; exit 4'
+""")
+    up = compose(outport, directory, "up", check=False)
+    assert up.returncode == 1, up.stdout
+    assert "crash does not run: " in up.stderr and " of its tasks ended" in up.stderr, up.stderr
+    assert "web exited with 4" in up.stderr and "no database here" in up.stderr, up.stderr
+    # As docker compose leaves it.
+    assert outport.ecs.describe_services(services=["crash"])["services"][0]["status"] == "ACTIVE"
+    compose(outport, directory, "down")
+
+
 def test_a_project_runs_changes_and_leaves_nothing(shared_outport, image, tmp_path):
     outport, directory = shared_outport, tmp_path / "Shop!"
     directory.mkdir()

@@ -121,13 +121,17 @@ def test_output_that_is_logged_nowhere_is_read_on_the_host(shared_outport, uri):
     outport.reaches(arn, "RUNNING")
     try:
         until(lambda: local(outport, "logs", arn) == "here\n", "its line is shown")
-        # From elsewhere it cannot be had, and that is said.
-        refused = ask(outport, "logs", arn, env=outport.env(), check=False)
-        assert refused.returncode == 1
-        assert "has no logConfiguration" in refused.stderr
+        # From elsewhere it cannot be had, and that is said, also to who follows.
+        for follow in ([], ["--follow"]):
+            refused = ask(outport, "logs", *follow, arn, env=outport.env(), check=False)
+            assert refused.returncode == 1
+            assert "has no logConfiguration" in refused.stderr
     finally:
         outport.ecs.stop_task(task=arn)
         outport.reaches(arn, "STOPPED", 90)
+    # It is there for who asks why the task ended.
+    assert local(outport, "logs", arn) == "here\n"
+    assert local(outport, "logs", "--follow", arn) == "here\n"
 
 
 def test_the_environment_of_the_aws_cli_is_enough(shared_outport):

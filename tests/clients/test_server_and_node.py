@@ -324,3 +324,36 @@ def connections(pid, port):
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [fields for fields in lines if fields[2] == f"0100007F:{port:04X}"
             and fields[3] == "01" and fields[9] in sockets]
+
+
+def test_a_node_shows_what_its_tasks_wrote_that_crashed(halves, outport, app_image):
+    halves.server()
+    halves.node()
+    uri = outport.push(app_image, "app", "1.0")
+    definition = outport.register("crashes", [{
+        "name": "main", "image": f"{uri}:1.0", "memory": 32,
+        "command": ["sh", "-c", "echo I crashed >&2; exit 3"]}], networkMode="none")
+    arn = outport.run(definition)["taskArn"]
+    outport.reaches(arn, "STOPPED")
+    task = arn.rsplit("/", 1)[1]
+    no_aws = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+    def ask(*words, env=no_aws):
+        return subprocess.run([outport.binary, *words, "--data-dir", halves.node_dir], timeout=60,
+                              env=env, capture_output=True, text=True)
+    for follow in ([], ["--follow"]):
+        assert ask("logs", *follow, task[:12]).stdout == "I crashed\n"
+    assert ask("logs", task, env={**no_aws, **outport.env()}).stdout == "I crashed\n"
+    # Another agent still has it, and a node needs nobody for that.
+    halves.terminate("node")
+    halves.node()
+    halves.terminate("server")
+    assert ask("logs", arn).stdout == "I crashed\n"
+    refused = ask("top", "--once")
+    assert refused.returncode == 1
+    assert f"AWS_ENDPOINT_URL=https://127.0.0.1:{outport.port}" in refused.stderr, refused.stderr
+    halves.terminate("node")
+    cleaned = subprocess.run([outport.binary, "cleanup", "--data-dir", halves.node_dir], timeout=60,
+                             capture_output=True, text=True)
+    assert "removed what containers wrote whose tasks are over" in cleaned.stdout, cleaned
+    assert "no task whose id begins with" in ask("logs", arn).stderr

@@ -27,6 +27,7 @@ mod local_logs;
 mod logs;
 mod moment;
 mod moving;
+mod node_logs;
 mod open;
 mod ps;
 mod reach;
@@ -50,6 +51,7 @@ pub use moving::{
     Account, ExportFormat, ExportOptions, ImportOptions, SourceOptions, Surroundings, export,
     import, source,
 };
+pub use node_logs::logs_of_node;
 pub use open::{Opened, open};
 pub use ps::{PsOptions, ps};
 pub use status::{StatusOptions, status};

@@ -19,11 +19,12 @@ pub async fn logs(
     compose: &ComposeOptions,
     options: LogsOptions,
     print: impl FnMut(&str) -> io::Result<()>,
+    complain: impl FnMut(&str),
 ) -> Result<()> {
     let (name, cluster) = (compose.project_name()?, compose.cluster().to_owned());
     if super::service(api, &cluster, &name).await?.is_none() {
         bail!("there is nothing of {name} in the cluster {cluster}: `outport compose up` makes it");
     }
     let options = LogsOptions { of: name.clone(), cluster: Some(cluster.clone()), ..options };
-    print_of(api, &Meant::Service { cluster, name }, &options, print).await
+    print_of(api, &Meant::Service { cluster, name }, &options, print, complain).await
 }

@@ -1,6 +1,7 @@
 //! `outport compose up`.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -8,10 +9,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::api::Api;
-use crate::find;
+use crate::find::{self, Meant};
+use crate::logs::{LogsOptions, print_of};
 use crate::ps::why_it_stopped;
 use crate::reach::{self, Published};
-use crate::value::{list, text};
+use crate::value::{list, name_of, text, time_ms};
 
 use super::build::{self, Builder};
 use super::down::still_patient;
@@ -22,6 +24,10 @@ use super::{ComposeOptions, PROJECT_TAG, definition, ps, tag};
 /// On a revision: what of the file it was made from.
 const DIGEST_TAG: &str = "outport:compose-digest";
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// So many tasks of one deployment that ended by themselves, or did not start, are no accident: it is not waited any more.
+const ENDED_MAX: usize = 3;
+/// Of the last of them, as many lines are shown.
+const LINES_SHOWN: usize = 20;
 /// Of tasks that stopped, as many say why.
 const REASONS_MAX: usize = 3;
 
@@ -32,6 +38,8 @@ pub struct UpOptions {
     pub builder: Option<Builder>,
     /// How long the services may take to run; `None`: it is not waited for.
     pub patience: Option<Duration>,
+    /// The node's part of this host's data directory, if there is one: what containers without a log driver wrote.
+    pub node: Option<PathBuf>,
 }
 
 /// Makes what is not there, changes what is, and leaves alone what is as the file says. What it prints.
@@ -52,7 +60,7 @@ pub async fn up(api: &Api, options: &UpOptions, mut say: impl FnMut(&str)) -> Re
     let definition = definition::task_definition(&project, &api.endpoint.region, image);
     apply(api, cluster, &project, definition, &mut say).await?;
     if let Some(patience) = options.patience {
-        wait(api, cluster, &project.name, patience, &mut say).await?;
+        wait(api, cluster, &project.name, patience, options.node.as_deref(), &mut say).await?;
         let missed = wait_for_ports(api, cluster, &project, patience).await?;
         missed.iter().for_each(|note| say(note));
     }
@@ -201,6 +209,7 @@ async fn wait(
     cluster: &str,
     project: &str,
     patience: Duration,
+    node: Option<&Path>,
     say: &mut impl FnMut(&str),
 ) -> Result<()> {
     let began = Instant::now();
@@ -226,6 +235,16 @@ async fn wait(
             }
             _ => {}
         }
+        let ended = ended(&stopped(api, cluster, project).await?, text(&newest, "id"));
+        if let (true, Some(last)) = (ended.len() >= ENDED_MAX, ended.first()) {
+            bail!(
+                "{project} does not run: {} of its tasks ended, and it goes on to start others: `outport compose down` ends that. \
+                 The last one: {}{}",
+                ended.len(),
+                why_it_stopped(last),
+                last_lines(api, last, node).await
+            );
+        }
         if began.elapsed() > patience {
             bail!(
                 "{project} does not run after {} s{}",
@@ -237,14 +256,78 @@ async fn wait(
     }
 }
 
+async fn stopped(api: &Api, cluster: &str, project: &str) -> Result<Vec<Value>> {
+    let filter = json!({ "serviceName": project, "desiredStatus": "STOPPED" });
+    find::tasks(api, cluster, filter).await
+}
+
+/// The tasks of a deployment that are over though nobody asked for it, the last one first.
+fn ended(tasks: &[Value], deployment: &str) -> Vec<Value> {
+    let is_by_itself = |task: &&Value| {
+        ["EssentialContainerExited", "TaskFailedToStart"].contains(&text(task, "stopCode"))
+    };
+    let of_it = tasks.iter().filter(|task| {
+        text(task, "startedBy") == deployment && text(task, "lastStatus") == "STOPPED"
+    });
+    let mut ended: Vec<Value> = of_it.filter(is_by_itself).cloned().collect();
+    ended.sort_by_key(|task| std::cmp::Reverse(time_ms(task, "stoppedAt")));
+    ended
+}
+
+/// What a task wrote last, or why that is not to be had, each line on one of its own.
+async fn last_lines(api: &Api, task: &Value, node: Option<&Path>) -> String {
+    let options = LogsOptions {
+        of: name_of(text(task, "taskArn")).to_owned(),
+        tail: Some(LINES_SHOWN),
+        node: node.map(Path::to_owned),
+        ..LogsOptions::default()
+    };
+    let (mut written, mut missing) = (String::new(), Vec::new());
+    let print = |line: &str| {
+        written.push_str(line);
+        Ok(())
+    };
+    let complain = |line: &str| missing.push(line.to_owned());
+    let meant = Meant::Task(Box::new(task.clone()));
+    if let Err(error) = print_of(api, &meant, &options, print, complain).await {
+        missing.push(format!("{error:#}"));
+    }
+    let mut shown: String =
+        missing.iter().flat_map(|text| text.lines()).map(|line| format!("\n  {line}")).collect();
+    if !written.is_empty() {
+        shown.push_str("\nwhat it wrote last:");
+        shown.extend(written.lines().map(|line| format!("\n  {line}")));
+    }
+    shown
+}
+
 /// Why its tasks stopped, a line each.
 async fn reasons(api: &Api, cluster: &str, project: &str) -> Result<String> {
-    let filter = json!({ "serviceName": project, "desiredStatus": "STOPPED" });
-    let tasks = find::tasks(api, cluster, filter).await?;
+    let tasks = stopped(api, cluster, project).await?;
     let reasons: BTreeSet<String> = tasks.iter().map(why_it_stopped).collect();
     Ok(reasons.iter().take(REASONS_MAX).map(|reason| format!("\n  {reason}")).collect())
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_ended_by_itself_and_of_this_deployment_counts() {
+        let task = |id: &str, by: &str, code: &str, at: i64| json!({ "taskArn": id, "startedBy": by, "stopCode": code, "stoppedAt": at, "lastStatus": "STOPPED" });
+        let tasks = [
+            task("old", "ecs-svc/1", "EssentialContainerExited", 9),
+            task("first", "ecs-svc/2", "EssentialContainerExited", 1),
+            task("last", "ecs-svc/2", "TaskFailedToStart", 3),
+            task("asked", "ecs-svc/2", "UserInitiated", 4),
+            task("scaled", "ecs-svc/2", "ServiceSchedulerInitiated", 5),
+        ];
+        let ended = ended(&tasks, "ecs-svc/2");
+        let names: Vec<&str> = ended.iter().map(|task| text(task, "taskArn")).collect();
+        assert_eq!(names, ["last", "first"]);
+    }
 }

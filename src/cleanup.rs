@@ -13,6 +13,7 @@ use crate::command_line::Cleanup;
 use crate::data_dir::{DataDir, lock_with_retry};
 use crate::instances;
 use crate::output;
+use crate::scratch_dir;
 
 /// Stops what still runs for a data directory, or for an instance without one, and removes everything
 /// that carries the instance's id.
@@ -80,6 +81,11 @@ fn report(removed: &[String], instance: &str) -> String {
 /// Goes on after an instance that cannot be cleaned up after; the first such error at the end.
 fn clean_all() -> Result<()> {
     let mut first = None;
+    // First: of these the data directory is known, so that what is in it is found, too.
+    for directory in scratch_dir::remove_dead() {
+        let said = format!("removed {}, which a killed `outport run` left\n", directory.display());
+        output::answer(&said).context("cannot print")?;
+    }
     for instance in instances::on_host() {
         let cleaned = match instances::claim(&instance) {
             Ok(Some(_claim)) => {

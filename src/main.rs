@@ -39,6 +39,7 @@ mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;
 mod run_command;
+mod scratch_dir;
 mod service_manager;
 mod services;
 mod settings;

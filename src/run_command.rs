@@ -6,16 +6,20 @@
 //!      └─────── starts ──→ COMMAND
 //! ```
 //!
-//! **Invariant:** however `outport run` ends, by SIGKILL too, its pipe to the other one closes: that stops its tasks, at first
-//! with their own time and then without, and removes the directory.
+//! | who ends by SIGKILL | what ends the rest |
+//! |---|---|
+//! | `outport run` | its pipe to the other one closes: that stops its tasks, at first with their own time and then without, and removes the directory; the kernel sends the command SIGTERM |
+//! | `outport scratch` | `outport run` sees it, says so, ends the command, and removes what is on the host and the directory |
+//! | both | the next `outport run` or `outport cleanup --all`, see `scratch_dir` |
+//!
+//! **Invariant:** however `outport run` ends, nothing stays for good. What the command has started itself is the command's to end.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,12 +34,17 @@ use outport_tree_removal::remove_tree;
 
 use crate::command_line::{Run, Up};
 use crate::data_dir::DataDir;
+use crate::scratch_dir::{self, ScratchDir, remove_what_is_on_the_host};
 use crate::stop_signal::StopSignal;
-use crate::{environment, instances, operator, output, preflight, up};
+use crate::{environment, operator, output, preflight, up};
 
 const READY: &str = "outport is ready at ";
 /// What tasks get to end by themselves; tests leave some behind that nobody needs any more.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the Outport of the command is still there.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// What a command gets to end by itself whose Outport is gone.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 /// Of the log of an Outport that did not start or did not end well, as many lines are shown.
 const LINES_SHOWN: usize = 20;
 
@@ -45,13 +54,19 @@ const LINES_SHOWN: usize = 20;
 /// When there can be no Outport, or no such command.
 pub fn run(options: &Run) -> Result<ExitCode> {
     preflight::check_root()?;
-    let scratch = Scratch::make()?;
-    let mut outport = Outport::start(&scratch.0)?;
+    for directory in scratch_dir::remove_dead() {
+        output::complain(format_args!(
+            "removed {}, with what was on the host of it: an `outport run` was killed",
+            directory.display()
+        ));
+    }
+    let scratch = ScratchDir::make()?;
+    let mut outport = Outport::start(&scratch)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let mut stop = StopSignal::listen()?;
-        let status = command(options, &scratch.data_dir(), &mut stop).await?;
-        if !status.success() {
+        let status = command(options, &scratch.data_dir(), &mut stop, &mut outport).await?;
+        if !status.success() && outport.is_there()? {
             // It is the command that failed: what cannot be collected is not worth another error.
             if let Err(error) = collect(options, &scratch).await {
                 output::complain(format_args!("cannot collect what there is: {error:#}"));
@@ -60,6 +75,9 @@ pub fn run(options: &Run) -> Result<ExitCode> {
         Ok::<_, anyhow::Error>(status)
     });
     let stopped = outport.stop();
+    if stopped.is_err() {
+        remove_what_is_on_the_host(&scratch.data_dir());
+    }
     let status = ended?;
     stopped?;
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
@@ -67,8 +85,13 @@ pub fn run(options: &Run) -> Result<ExitCode> {
 }
 
 /// The command with the environment of the Outport. A signal ends the command first, so that what it does at its end
-/// still finds an Outport.
-async fn command(options: &Run, data_dir: &Path, stop: &mut StopSignal) -> Result<ExitStatus> {
+/// still finds an Outport; it does not go on without one.
+async fn command(
+    options: &Run,
+    data_dir: &Path,
+    stop: &mut StopSignal,
+    outport: &mut Outport,
+) -> Result<ExitStatus> {
     let (program, arguments) = options.command.split_first().context("no command was given")?;
     let endpoint = DataDir::published(data_dir)?;
     let mut command = tokio::process::Command::new(program);
@@ -79,22 +102,58 @@ async fn command(options: &Run, data_dir: &Path, stop: &mut StopSignal) -> Resul
         .env("OUTPORT_DATA_DIR", data_dir)
         .env_remove("AWS_PROFILE")
         .env_remove("AWS_SESSION_TOKEN");
+    ends_with_this_process(&mut command);
     let mut child =
         command.spawn().with_context(|| format!("cannot start {}", program.to_string_lossy()))?;
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
     loop {
         tokio::select! {
             ended = child.wait() => return Ok(ended?),
-            () = stop.received() => {
-                let id = child.id().and_then(|id| i32::try_from(id).ok());
-                // One that has ended meanwhile takes no signal.
-                id.map(|id| kill(Pid::from_raw(id), Signal::SIGTERM));
+            () = stop.received() => terminate(&child),
+            _ = look.tick() => {
+                if outport.is_there()? {
+                    continue;
+                }
+                output::complain("the Outport of the command is gone: ending the command");
+                terminate(&child);
+                if let Ok(ended) = tokio::time::timeout(COMMAND_PATIENCE, child.wait()).await {
+                    return Ok(ended?);
+                }
+                child.kill().await?;
+                return Ok(child.wait().await?);
             }
         }
     }
 }
 
+fn terminate(child: &tokio::process::Child) {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    // One that has ended meanwhile takes no signal.
+    id.map(|id| kill(Pid::from_raw(id), Signal::SIGTERM));
+}
+
+/// The kernel sends the command SIGTERM when this process ends, however that is. To be called on the main thread, since it is
+/// the thread that is waited for. A program with rights of its own (set-user-ID) is not told, nor is what the command starts.
+#[allow(unsafe_code)]
+fn ends_with_this_process(command: &mut tokio::process::Command) {
+    let own = Pid::this();
+    let ask = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        // It may have ended before that was asked for.
+        match Pid::parent() == own {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+        }
+    };
+    // SAFETY: between fork and exec only async-signal-safe functions may be called: these are the system calls prctl and
+    // getppid, and no memory is allocated.
+    unsafe {
+        command.pre_exec(ask);
+    }
+}
+
 /// What tells why a test failed: on standard error which tasks there were, and with `--logs` everything in files.
-async fn collect(options: &Run, scratch: &Scratch) -> Result<()> {
+async fn collect(options: &Run, scratch: &ScratchDir) -> Result<()> {
     let data_dir = scratch.data_dir();
     let api = Api::new(operator::endpoint_of(&data_dir)?)?;
     let all = PsOptions { with_stopped: true, ..PsOptions::default() };
@@ -159,57 +218,6 @@ pub async fn scratch(mut options: Up) -> Result<()> {
     ended
 }
 
-fn remove_what_is_on_the_host(data_dir: &Path) {
-    let Ok(instance) = DataDir::instance_of(data_dir) else { return };
-    if instances::check_id(&instance).is_err() {
-        return;
-    }
-    let removed = match instances::claim(&instance) {
-        Ok(Some(_claim)) => instances::remove(&instance, Some(&data_dir.join("node"))),
-        // Somebody cleans up already.
-        Ok(None) => return,
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = removed {
-        output::complain(format_args!(
-            "{error:#}: the rest is removed by: outport cleanup --instance {instance}"
-        ));
-    }
-}
-
-/// Data directory and log of the Outport.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("outport-run-{}", std::process::id()));
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    fn data_dir(&self) -> PathBuf {
-        self.0.join("data")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("outport.log")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // The other one has, unless it could not start.
-        if self.0.exists()
-            && let Err(error) = remove_tree(&self.0)
-        {
-            output::complain(format_args!("cannot remove {}: {error}", self.0.display()));
-        }
-    }
-}
-
 struct Outport {
     process: Child,
     /// Nothing is left to say of its end.
@@ -219,10 +227,10 @@ struct Outport {
 }
 
 impl Outport {
-    fn start(directory: &Path) -> Result<Self> {
-        let path = directory.join("outport.log");
+    fn start(scratch: &ScratchDir) -> Result<Self> {
+        let path = scratch.log();
         let log = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let data_dir = directory.join("data");
+        let data_dir = scratch.data_dir();
         let options: [OsString; 5] = [
             "scratch".into(),
             "--listen".into(),
@@ -255,6 +263,11 @@ impl Outport {
         // What it says beside is nobody's, and it must not wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(outport)
+    }
+
+    /// Whether it has not ended.
+    fn is_there(&mut self) -> Result<bool> {
+        Ok(!self.is_over && self.process.try_wait()?.is_none())
     }
 
     /// Closes its standard input, and waits for its end. Once more does nothing.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use axum::Router;
 use outport_certificates::JoinToken;
 use outport_controllers::node_link::{self, LinkConfig, NODES_MAX_DEFAULT, NodeLink};
@@ -93,12 +93,29 @@ pub struct ControlPlane {
     host_integration: Option<HostIntegration>,
 }
 
+/// What a start refuses of its options whatever the host is like, before anything is made.
+///
+/// # Errors
+/// Says which option it is, and what it takes.
+pub fn check_options(options: &ControlPlaneOptions) -> Result<()> {
+    Wanted::read(options)?;
+    tls::own_certificate(options)?;
+    given_root_key(options).map(drop)
+}
+
 /// `outport server`.
 pub async fn run(options: Server) -> Result<()> {
     let mut stop = StopSignal::listen()?;
     let options = options.control_plane;
+    check_options(&options)?;
     let data_dir = DataDir::own(&options.data_dir.data_dir)?;
-    let control_plane = ControlPlane::start(&data_dir, &options, None).await?;
+    let control_plane = match ControlPlane::start(&data_dir, &options, None).await {
+        Ok(control_plane) => control_plane,
+        Err(error) => {
+            data_dir.undo_first_start();
+            return Err(error);
+        }
+    };
     control_plane.readiness.set(Stage::Ready);
     control_plane.say_ready(&data_dir, None);
     stop.received().await;
@@ -127,7 +144,7 @@ impl ControlPlane {
         store.limit_bytes(u64::from(options.state_mib) << 20);
         let known = installation::known(&store.snapshot());
         let Settled { scope, vpc_cidr } = wanted.settle(&known)?;
-        let cidr = range_for(vpc_cidr, known.contains_key(&scope), own_node)?;
+        let cidr = vpc_range::range_for(vpc_cidr, known.contains_key(&scope), own_node)?;
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
         let authority = tls.authority_for_clients(options);
@@ -343,68 +360,17 @@ pub fn now_ms() -> i64 {
         .unwrap_or(0)
 }
 
-/// The range of the default VPC: a free one if nobody said any. Where the tasks of this host are to be in it, it is
-/// looked at before it is written down for good.
-fn range_for(
-    settled: Option<Ipv4Cidr>,
-    is_stored: bool,
-    own_node: Option<&OwnNode>,
-) -> Result<Ipv4Cidr> {
-    let usual = Ipv4Cidr::parse(default_vpc::DEFAULT_CIDR).context("no usual range");
-    let Some(OwnNode { instance, .. }) = own_node else { return settled.map_or(usual, Ok) };
-    let check = |cidr: Ipv4Cidr| outport_node_agent::check_addresses(instance, &cidr.to_string());
-    if let Some(cidr) = settled {
-        return match check(cidr) {
-            Ok(()) => Ok(cidr),
-            // Another one is no way out.
-            Err(error) if is_stored && error.is_address_clash() => {
-                let advice = clash_of_stored_range(error.clashing_instance());
-                Err(anyhow!(error)).context(advice)
-            }
-            Err(error) => Err(error.into()),
-        };
-    }
-    let chosen =
-        vpc_range::choose(&outport_node_agent::host_name_servers(), |cidr| match check(cidr) {
-            Ok(()) => Ok(None),
-            Err(error) if error.is_address_clash() => Ok(Some(error)),
-            Err(error) => Err(error.into()),
-        })?;
-    if let Some(clash) = chosen.instead {
-        tracing::info!(
-            event = "vpc_range_chosen",
-            cidr = %chosen.cidr,
-            clash,
-            "the usual range of a default VPC is in use here; this installation takes another one for good"
-        );
-    }
-    Ok(chosen.cidr)
-}
-
-/// What to do where the range of a data directory is in use on this host; `instance`: the Outport that has it.
-fn clash_of_stored_range(instance: Option<&str>) -> String {
-    let free = match instance.map(|instance| (instance, instances::process_of(instance))) {
-        Some((_, Some(process))) => format!("stop the other Outport with `kill {process}`"),
-        Some((instance, None)) => {
-            format!(
-                "if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it"
-            )
-        }
-        None => "free it on this host".to_owned(),
-    };
-    format!(
-        "the range of this data directory is fixed: {free}, or start with another data directory, which takes a free range: \
-         `outport up --data-dir DIR`"
-    )
-}
-
 /// The pair of the environment, or the one of the data directory.
 fn root_key(data_dir: &DataDir, options: &ControlPlaneOptions) -> Result<KeyPair> {
+    given_root_key(options)?.map_or_else(|| data_dir.root_key(), Ok)
+}
+
+fn given_root_key(options: &ControlPlaneOptions) -> Result<Option<KeyPair>> {
     match (&options.root_access_key_id, &options.root_secret_access_key) {
         (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => {
-            Ok(KeyPair { access_key_id: id.clone(), secret_access_key: secret.clone() })
+            Ok(Some(KeyPair { access_key_id: id.clone(), secret_access_key: secret.clone() }))
         }
-        (None, None) => data_dir.root_key(),
+        (None, None) => Ok(None),
         _ => bail!(
             "OUTPORT_ROOT_ACCESS_KEY_ID and OUTPORT_ROOT_SECRET_ACCESS_KEY go together: set both, \
              to any text that is not empty, or none"

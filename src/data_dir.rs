@@ -19,6 +19,7 @@
 //! **Invariant:** a secret is written once, synced, readable by root only, and never logged.
 
 mod endpoint;
+mod first_start;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -48,6 +49,8 @@ pub struct DataDir {
     path: PathBuf,
     instance: String,
     inventory: Mutex<Inventory>,
+    /// Of a first start: the directories that it made for this one, the topmost first. `None` of a later one.
+    first_start: Option<Vec<PathBuf>>,
     _lock: Flock<File>,
     /// `None` for who may not write to `/run`, as a control plane alone that is not root.
     _claim: Option<KeptClaim>,
@@ -56,6 +59,7 @@ pub struct DataDir {
 impl DataDir {
     /// Makes or opens the directory and takes its lock.
     pub fn own(path: &Path) -> Result<Self> {
+        let missing = first_start::missing(path);
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -63,6 +67,8 @@ impl DataDir {
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let path = path.canonicalize()?;
         let lock = take_lock(&path)?;
+        // Now that nobody else is at it.
+        let first_start = first_start::holds_only_the_lock(&path)?.then_some(missing);
         if backup::is_unfinished(&path) {
             bail!(
                 "a restore into {} was not finished: run `outport restore` again, with the same backup or another",
@@ -75,7 +81,8 @@ impl DataDir {
         let instance = read_or_make(&path.join("instance"), || random_hex(4))?;
         let claim = claim(&path, &instance)?;
         let _claim = claim.map(instances::keep).transpose().context("cannot keep the lock")?;
-        Ok(Self { path, instance, inventory: Mutex::new(inventory), _lock: lock, _claim })
+        let inventory = Mutex::new(inventory);
+        Ok(Self { path, instance, inventory, first_start, _lock: lock, _claim })
     }
 
     /// The instance of a directory that may be read-only; takes no lock.

@@ -89,9 +89,20 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    output::fail(format_args!("{error:#}"));
+    output::fail(in_one_line(error));
     output::finish();
     ExitCode::FAILURE
+}
+
+/// An error with its causes, but for those that it has said already.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.ends_with(&cause) {
+            line.push_str(&format!(": {cause}"));
+        }
+    }
+    line
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -160,4 +171,23 @@ fn in_runtime(
         memory::keep_small();
         work.await
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || anyhow!("no such file");
+        let check =
+            |error: anyhow::Error, expected: &str| assert_eq!(in_one_line(&error), expected);
+        check(cause(), "no such file");
+        check(cause().context("cannot read /x"), "cannot read /x: no such file");
+        check(cause().context("cannot read /x: no such file"), "cannot read /x: no such file");
+        let outer = Err::<(), _>(cause().context("cannot read /x: no such file"));
+        check(outer.context("no start").unwrap_err(), "no start: cannot read /x: no such file");
+    }
 }

@@ -24,20 +24,27 @@ use crate::control_plane::now_ms;
 use crate::data_dir::DataDir;
 use crate::node_link;
 
+/// The operator's own certificate, if the options name one.
+///
+/// # Errors
+/// When they name half of it. The command line is refused before; a configuration file comes as far as here.
+pub fn own_certificate(options: &ControlPlaneOptions) -> Result<Option<OwnCertificate>> {
+    match (&options.tls_certificate, &options.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Ok(Some(OwnCertificate { certificate: certificate.clone(), key: key.clone() }))
+        }
+        (None, None) => Ok(None),
+        _ => bail!("--tls-certificate and --tls-key go together: give both or none"),
+    }
+}
+
 /// Shows the certificates of a data directory.
 pub struct ListenerTls(ServerTls);
 
 impl ListenerTls {
     /// Makes the authority and the server's certificate at the first start.
     pub fn open(data_dir: &DataDir, options: &ControlPlaneOptions, scope: &Scope) -> Result<Self> {
-        let own = match (&options.tls_certificate, &options.tls_key) {
-            (Some(certificate), Some(key)) => {
-                Some(OwnCertificate { certificate: certificate.clone(), key: key.clone() })
-            }
-            (None, None) => None,
-            // The command line is refused before; a configuration file comes as far as here.
-            _ => bail!("--tls-certificate and --tls-key go together: give both or none"),
-        };
+        let own = own_certificate(options)?;
         let (scope, mut given) = (scope.clone(), options.tls_name.clone());
         if !options.listen.ip().is_unspecified() {
             given.push(ServerName::Address(options.listen.ip()));

@@ -8,7 +8,7 @@ use anyhow::Result;
 use outport_node_agent::{Agent, AgentError, AgentSettings};
 
 use crate::command_line::Up;
-use crate::control_plane::{ControlPlane, OwnNode};
+use crate::control_plane::{ControlPlane, OwnNode, check_options};
 use crate::data_dir::DataDir;
 use crate::health::Stage;
 use crate::settings::Settings;
@@ -100,6 +100,7 @@ fn is_to_choose_a_range(data_dir: &DataDir, options: &Up) -> Result<bool> {
 pub async fn run(options: Up) -> Result<()> {
     let mut stop = StopSignal::listen()?;
     preflight::check_node_host(&options.node)?;
+    check_options(&options.control_plane)?;
     let data_dir = DataDir::own(&options.control_plane.data_dir.data_dir)?;
     let own_node = OwnNode {
         cluster: node::cluster(&data_dir, &options.node)?,
@@ -112,8 +113,14 @@ pub async fn run(options: Up) -> Result<()> {
     } else {
         None
     };
-    let mut control_plane =
-        ControlPlane::start(&data_dir, &options.control_plane, Some(&own_node)).await?;
+    let started = ControlPlane::start(&data_dir, &options.control_plane, Some(&own_node)).await;
+    let mut control_plane = match started {
+        Ok(control_plane) => control_plane,
+        Err(error) => {
+            data_dir.undo_first_start();
+            return Err(error);
+        }
+    };
     let settings = node::settings(
         &data_dir,
         &options.node,

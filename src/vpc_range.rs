@@ -1,4 +1,4 @@
-//! Which range the default VPC of a first start gets that is told none.
+//! Which range the default VPC of a start gets: what is stored, what is asked for, or one that is free.
 //!
 //! **Invariant:** what is chosen overlaps nothing that this host routes, asks for names, or has given to another Outport.
 
@@ -10,10 +10,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use nix::fcntl::{Flock, FlockArg};
 use outport_model::network::Ipv4Cidr;
 use outport_service_ec2::default_vpc::DEFAULT_CIDR;
+
+use crate::control_plane::OwnNode;
+use crate::instances;
 
 /// In memory, beside the locks of the instances.
 const TURN: &str = "/run/outport/first-start.lock";
@@ -84,11 +87,72 @@ pub fn choose<C: Display>(
         }
     }
     let first = instead.unwrap_or_default();
-    Err(anyhow::anyhow!(
+    Err(anyhow!(
         "none of {} address ranges is free on this host, the usual one because {first}: give a free one with \
          --default-vpc-cidr",
         CANDIDATES.len()
     ))
+}
+
+/// The range of the default VPC: a free one if nobody said any. Where the tasks of this host are to be in it, it is
+/// looked at before it is written down for good.
+///
+/// # Errors
+/// When it is in use on this host; the line says what to do.
+pub fn range_for(
+    settled: Option<Ipv4Cidr>,
+    is_stored: bool,
+    own_node: Option<&OwnNode>,
+) -> Result<Ipv4Cidr> {
+    let usual = Ipv4Cidr::parse(DEFAULT_CIDR).context("no usual range");
+    let Some(OwnNode { instance, .. }) = own_node else { return settled.map_or(usual, Ok) };
+    let check = |cidr: Ipv4Cidr| outport_node_agent::check_addresses(instance, &cidr.to_string());
+    if let Some(cidr) = settled {
+        return match check(cidr) {
+            Ok(()) => Ok(cidr),
+            // Another one is no way out.
+            Err(error) if is_stored && error.is_address_clash() => {
+                let advice = clash_of_stored_range(error.clashing_instance());
+                Err(anyhow!(error)).context(advice)
+            }
+            Err(error) if error.is_address_clash() => Err(anyhow!(error)).context(
+                "the range that was asked for is in use here: leave --default-vpc-cidr away, and a free range is taken, or give \
+                 another one",
+            ),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let chosen = choose(&outport_node_agent::host_name_servers(), |cidr| match check(cidr) {
+        Ok(()) => Ok(None),
+        Err(error) if error.is_address_clash() => Ok(Some(error)),
+        Err(error) => Err(error.into()),
+    })?;
+    if let Some(clash) = chosen.instead {
+        tracing::info!(
+            event = "vpc_range_chosen",
+            cidr = %chosen.cidr,
+            clash,
+            "the usual range of a default VPC is in use here; this installation takes another one for good"
+        );
+    }
+    Ok(chosen.cidr)
+}
+
+/// What to do where the range of a data directory is in use on this host; `instance`: the Outport that has it.
+fn clash_of_stored_range(instance: Option<&str>) -> String {
+    let free = match instance.map(|instance| (instance, instances::process_of(instance))) {
+        Some((_, Some(process))) => format!("stop the other Outport with `kill {process}`"),
+        Some((instance, None)) => {
+            format!(
+                "if the other Outport does not run any more, `outport cleanup --instance {instance}` frees it"
+            )
+        }
+        None => "free it on this host".to_owned(),
+    };
+    format!(
+        "the range of this data directory is fixed: {free}, or start with another data directory, which takes a free range: \
+         `outport up --data-dir DIR`"
+    )
 }
 
 /// A first start's turn to choose. Until its node has the range nothing on the host tells another one that it is taken.

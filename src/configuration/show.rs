@@ -12,7 +12,8 @@ use clap::{Arg, ArgMatches};
 use outport_service_ec2::default_vpc;
 
 use super::{Configured, FILE, configured, file_of, is_secret};
-use crate::command_line::{ConfigShow, DATA_DIR};
+use crate::command_line::{Command, ConfigShow, DATA_DIR};
+use crate::control_plane::check_options;
 use crate::installation::{DEFAULT_ACCOUNT_ID, DEFAULT_CLUSTER, DEFAULT_REGION};
 use crate::output;
 use crate::settings::Settings;
@@ -30,9 +31,15 @@ struct Row {
 /// Prints it.
 ///
 /// # Errors
-/// When the file is wrong, or what the data directory keeps cannot be read.
+/// When the file or an option is wrong, or what the data directory keeps cannot be read.
 pub fn show(options: &ConfigShow) -> Result<()> {
-    let Configured { matches, command, entries, .. } = configured(&arguments(options))?;
+    let Configured { command_line, matches, command, entries } = configured(&arguments(options))?;
+    // What a start would refuse is refused here, in the same words.
+    match &command_line.command {
+        Command::Up(up) => check_options(&up.control_plane)?,
+        Command::Server(server) => check_options(&server.control_plane)?,
+        _ => {}
+    }
     let (name, given) = matches.subcommand().context("no command was given")?;
     let data_dir = given.get_one::<PathBuf>("data_dir").cloned();
     let settings = Settings::read(&data_dir.unwrap_or_else(|| DATA_DIR.into()))?;

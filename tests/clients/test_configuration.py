@@ -69,6 +69,19 @@ def test_a_file_that_is_not_understood_is_refused_with_the_place(binary, tmp_pat
     assert done.returncode == 1 and "cannot read the configuration file" in done.stderr
 
 
+def test_what_a_start_would_refuse_is_not_shown_as_if_it_were_fine(binary, tmp_path):
+    file = tmp_path / "outport.toml"
+    for text, expected in (('tls-key = "/key.pem"\n', "--tls-certificate and --tls-key go together"),
+                           ('region = ""\n', '--region is ""'),
+                           ('account-id = 12\n', "12 digits"),
+                           ('root-access-key-id = "test"\n', "go together")):
+        file.write_text(text)
+        for command in (["config", "show", "up"], ["up", "--data-dir", tmp_path / "data"]):
+            done = run(binary, *command, "--config", file)
+            assert done.returncode == 1 and expected in done.stderr, (text, done.stdout, done.stderr)
+            assert not (tmp_path / "data").exists()
+
+
 def test_a_variable_that_is_wrong_is_named_with_its_option(binary):
     done = run(binary, "config", "show", env={"OUTPORT_IMAGES_GIB": "abc"})
     assert done.returncode == 2

@@ -59,6 +59,22 @@ def test_a_free_range_is_taken_and_kept(outport, clashing_host):
     outport.assert_nothing_left()
 
 
+def test_a_first_start_that_is_refused_leaves_nothing_and_its_advice_works(outport, clashing_host, tmp_path):
+    outport.vpc_cidr = None
+    outport.within = clashing_host
+    outport.data_dir = tmp_path / "var/lib/outport"
+    done = subprocess.run([*clashing_host, outport.binary, "up", "--data-dir", outport.data_dir, "--listen",
+                           str(outport.port), "--default-vpc-cidr", CLASH],
+                          capture_output=True, text=True, timeout=90)
+    assert done.returncode == 1
+    assert "leave --default-vpc-cidr away, and a free range is taken" in done.stderr, done.stderr
+    assert not (tmp_path / "var").exists()
+    outport.start()
+    assert outport.summary()["VPC"] != CLASH
+    outport.stop()
+    outport.assert_nothing_left()
+
+
 def test_range_and_cluster_are_remembered_and_a_contradiction_is_refused(binary, outport):
     outport.start("--cluster", "edge")
     first = outport.vpc_cidr

@@ -27,7 +27,8 @@ pub struct ImageLoad {
     /// Which image, where the source has several: its name, or its tag alone
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Of an image for several platforms this one, such as linux/arm64; that of this machine unless given
+    /// Of an image for several platforms this one, such as linux/arm64; that of this machine unless given. An image for
+    /// another one alone is refused
     #[arg(long, value_name = "OS/ARCHITECTURE", conflicts_with = "all")]
     pub platform: Option<String>,
     /// All platforms of the image

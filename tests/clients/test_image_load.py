@@ -136,6 +136,13 @@ def test_of_several_platforms_the_one_that_is_asked_for(shared_outport, two_plat
     assert found[0]["imageId"]["imageDigest"] == index
 
 
+@pytest.mark.parametrize("form", ["docker.tar", "layout"])
+def test_an_image_for_one_platform_is_not_loaded_for_another(shared_outport, archives, form):
+    said = refusal(shared_outport, archives[form], "alone", "--platform", "linux/s390x")
+    assert "it is not for linux/s390x, but for linux/amd64 alone" in said
+    load(shared_outport, archives[form], "alone", "--platform", "linux/amd64")
+
+
 def test_what_is_damaged_is_not_loaded(shared_outport, archives, app_image, tmp_path):
     outport = shared_outport
     target = "damaged:1.0"

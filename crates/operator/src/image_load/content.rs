@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::digest::Digest;
 use super::platform::Platform;
@@ -18,7 +18,31 @@ const PARTS_MAX: usize = 10_000;
 pub struct Wanted<'w> {
     pub name: Option<&'w str>,
     pub platform: Platform,
+    /// Whether somebody named that platform: else an image for one alone is taken, whatever it is for.
+    pub is_platform_named: bool,
     pub all: bool,
+}
+
+impl Wanted<'_> {
+    /// Looks at the configuration of an image that no index says the platform of. One that says none may be for any.
+    ///
+    /// # Errors
+    /// When it is for another platform than the one that was named.
+    pub fn check_platform(&self, configuration: &[u8]) -> Result<()> {
+        if self.all || !self.is_platform_named {
+            return Ok(());
+        }
+        let found: Platform = serde_json::from_slice(configuration)
+            .context("its configuration is none of an image")?;
+        // Configurations seldom say a variant.
+        let variant =
+            if found.variant.is_empty() { String::new() } else { self.platform.variant.clone() };
+        let platform = Platform { variant, ..self.platform.clone() };
+        if !found.architecture.is_empty() && !platform.takes(&found) {
+            bail!("it is not for {}, but for {found} alone", self.platform);
+        }
+        Ok(())
+    }
 }
 
 /// A layer or a configuration.
@@ -126,5 +150,30 @@ fn either(names: &[String]) -> String {
         (true, _) => "all without names".to_owned(),
         (false, 0) => shown.join(" and "),
         (false, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_for_one_platform_is_refused_for_another_that_was_named() {
+        let check = |platform: &str, is_platform_named, configuration: &str, expected: &str| {
+            let platform = Platform::parse(platform).unwrap();
+            let wanted = Wanted { name: None, platform, is_platform_named, all: false };
+            let checked = wanted.check_platform(configuration.as_bytes());
+            let said = checked.err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(said, expected, "{configuration}");
+        };
+        let amd64 = r#"{"os":"linux","architecture":"amd64","rootfs":{}}"#;
+        check("linux/amd64", true, amd64, "");
+        check("linux/arm64", true, amd64, "it is not for linux/arm64, but for linux/amd64 alone");
+        check("linux/arm64", false, amd64, "");
+        check("linux/arm64", true, "{}", "");
+        let arm = r#"{"os":"linux","architecture":"arm"}"#;
+        check("linux/arm/v7", true, arm, "");
+        let v6 = r#"{"os":"linux","architecture":"arm","variant":"v6"}"#;
+        check("linux/arm/v7", true, v6, "it is not for linux/arm/v7, but for linux/arm/v6 alone");
     }
 }

@@ -48,6 +48,7 @@ pub fn content(source: &Source, manifest: &[u8], wanted: &Wanted<'_>) -> Result<
     let bytes = config.document(&image.config)?;
     let parsed: Configuration = serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is no configuration of an image", image.config))?;
+    wanted.check_platform(&bytes)?;
     let diff_ids = parsed.rootfs.diff_ids;
     ensure!(
         diff_ids.len() == image.layers.len(),

@@ -106,6 +106,7 @@ fn add(
             add_index(source, manifest, &entries, wanted, content, depth + 1)
         }
         (None, Some(config), Some(layers)) => {
+            wanted.check_platform(&source.blob(&config.digest)?.document("its configuration")?)?;
             for blob in layers.iter().filter(|layer| !layer.is_foreign()).chain([&config]) {
                 let part = source.blob(&blob.digest)?;
                 ensure!(

@@ -69,7 +69,12 @@ pub async fn load(api: &Api, options: &LoadOptions, mut say: impl FnMut(&str)) -
         Some(text) => Platform::parse(text)?,
         None => Platform::native(),
     };
-    let wanted = Wanted { name: options.name.as_deref(), platform, all: options.all };
+    let wanted = Wanted {
+        name: options.name.as_deref(),
+        platform,
+        is_platform_named: options.platform.is_some(),
+        all: options.all,
+    };
     let source = source::open(&options.source, &mut say)?;
     let content = Content::of(&source, &wanted)
         .with_context(|| format!("cannot take an image from {}", options.source))?;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use outport_model::Region;
+use outport_model::{AccountId, Region, Scope};
 use outport_operator::{
     Account, Endpoint, ExportOptions, ImportOptions, SourceOptions, Surroundings, source,
 };
-use outport_service_ecs::task_definition::not_run;
+use outport_service_ecs::task_definition::{not_run, refusal};
 
 use crate::command_line::{Export, ExportFormat, From, Import, Which};
 use crate::operator::{endpoint, runtime};
@@ -45,6 +45,9 @@ pub fn import(options: Import) -> Result<()> {
     let region = Region::new(&*here.region);
     let surroundings = Surroundings {
         not_run: &|definition| not_run(definition, &region),
+        refusal: &|definition, account| {
+            refusal(definition, &Scope::new(AccountId::new(account), region.clone()))
+        },
         say: &output::part_of_answer,
     };
     runtime()?.block_on(outport_operator::import(there, &here, &options, surroundings))

@@ -112,6 +112,11 @@ def carry(outport, *arguments, env=None, check=True):
     return done
 
 
+def left_of(said):
+    """What an import says that it does not carry."""
+    return said.split("\nnot carried:\n")[1].split("\n\n")[0].splitlines()
+
+
 def everything(outport):
     """What an import makes, as it is described."""
     ecs = outport.ecs
@@ -130,8 +135,12 @@ def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_
     env = account.profile(tmp_path)
 
     def bring(*options):
-        return carry(outport, "import", "--from-endpoint", account.url, "--profile", "there",
-                     "--data-dir", outport.data_dir, *options, env=env).stdout
+        done = carry(outport, "import", "--from-endpoint", account.url, "--profile", "there",
+                     "--data-dir", outport.data_dir, *options, env=env, check=False)
+        # Of the services there two cannot be made here.
+        assert done.returncode == 1, done.stdout
+        assert "asked for and not made, with the reasons above: service each of prod, " in done.stderr
+        return done.stdout
 
     before = everything(outport)
     planned = bring("--cluster", "prod", "--dry-run")
@@ -147,6 +156,7 @@ def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_
     assert "would make       service checked" not in planned
 
     made = bring("--cluster", "prod")
+    assert left_of(made) == left_of(planned)
     for left in ("service balanced of prod: loadBalancers: there are no load balancers yet",
                  "service each of prod: DAEMON services are not built yet",
                  "service web of prod: securityGroups: the default VPC's is taken",
@@ -222,6 +232,7 @@ def test_what_cannot_be_read_is_said_in_a_line(shared_outport, tmp_path):
     assert "is not empty" in refused("export", *data_dir, str(tmp_path / "full"))
     assert "there is no cluster" in refused(
         "export", *data_dir, "--cluster", "none", str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
 
 
 def fill(outport, uri):
@@ -336,10 +347,9 @@ def test_an_account_is_exported_and_what_is_not_carried_is_named(shared_outport,
     assert all(f"not carried: {line}" in done.stderr for line in left), done.stderr
     script = (there / "apply.sh").read_text()
     order = [line.split("'")[1] for line in script.splitlines()
-             if line.startswith(("make '", "service '"))]
+             if line.startswith(("make '", "service '", "definition '"))]
     assert order == ["cluster prod", "repository team/app", "log-group /ecs/web",
-                     "retention /ecs/web", "task-definition job", "service checked", "task-definition web",
-                     "task-definition web", "service before", "task-definition web",
+                     "retention /ecs/web", "job", "service checked", "web", "web", "service before", "web",
                      "service balanced", "service web"], script
 
 
@@ -400,6 +410,56 @@ def test_terraforms_plan_is_clean_on_either_side(filled, outport, tmp_path):
     terraform(outport, "apply", "-auto-approve", *there_too)
     terraform(outport, "plan", "-detailed-exitcode", *there_too)
     terraform(outport, "destroy", "-auto-approve", *there_too)
+
+
+@pytest.fixture
+def refused_elsewhere(binary, tmp_path):
+    """An Outport with a definition that only its own registry's name lets pass."""
+    there = Outport(binary, tmp_path / "there")
+    there.start()
+    try:
+        there.ecs.create_cluster(clusterName="c")
+        there.client("ecr").create_repository(repositoryName="app")
+        for family, image in (("lacking", f"127.0.0.1:{there.port}/app"), ("plain", "busybox")):
+            there.register(family, [{"name": "web", "image": image}], networkMode="awsvpc", cpu="256",
+                           memory="512", requiresCompatibilities=["FARGATE"])
+            there.ecs.create_service(
+                cluster="c", serviceName=family, taskDefinition=family, desiredCount=0,
+                launchType="FARGATE", networkConfiguration=there.awsvpc())
+        yield there
+    finally:
+        there.destroy()
+
+
+def test_what_is_refused_elsewhere_is_known_before_and_the_rest_is_made(refused_elsewhere, outport, tmp_path):
+    there, files = refused_elsewhere, tmp_path / "exported"
+    outport.start()
+    carry(there, "export", "--data-dir", there.data_dir, "--cluster", "c", str(files))
+    left = (files / "not-carried.txt").read_text()
+    assert left.startswith(f'task definition lacking:1: image "127.0.0.1:{there.port}/app": '), left
+
+    def bring(*options):
+        env = {**there.env(), "AWS_ENDPOINT_URL": ""}
+        return carry(outport, "import", "--data-dir", outport.data_dir, "--from-endpoint", there.url,
+                     "--cluster", "c", *options, env=env, check=False)
+    planned = bring("--dry-run")
+    no_role = "task definition lacking:1: ClientException: Fargate requires task definition to have execution role"
+    for line in (no_role, "service lacking of c: its task definition was not made", "would make       service plain of c"):
+        assert line in planned.stdout, planned.stdout
+    done = bring()
+    assert (planned.returncode, done.returncode) == (1, 1)
+    assert left_of(done.stdout) == left_of(planned.stdout)
+    assert "made             service plain of c" in done.stdout, done.stdout
+    assert "not made, with the reasons above: task definition lacking:1, service lacking of c" in done.stderr
+
+    outport.ecs.delete_service(cluster="c", service="plain", force=True)
+    applied = subprocess.run([files / "apply.sh"], env={**os.environ, **outport.env()}, timeout=180,
+                             capture_output=True, text=True)
+    assert applied.returncode == 1, applied.stdout
+    assert "made   task-definition plain" in applied.stdout and "made   service plain" in applied.stdout
+    told = applied.stderr.split("\nnot made:\n")[1].splitlines()
+    assert told[0].startswith("  task-definition lacking: ") and "execution role ARN" in told[0], told
+    assert told[1:] == ["  service lacking: its task definition was not made"], told
 
 
 def test_another_outport_comes_with_its_images(filled, outport):

@@ -143,7 +143,7 @@ impl Account {
         let repositories = match self.repositories().await {
             Ok(repositories) => repositories,
             Err(error) => {
-                left.push(Left::new("repositories", format!("{error:#}")));
+                left.push(Left::not_made("repositories", format!("{error:#}")));
                 Vec::new()
             }
         };
@@ -236,7 +236,7 @@ impl Account {
                 Ok(answer) => definitions.push(answer),
                 Err(error) => {
                     let what = format!("task definition {:?}", name_of(&arn));
-                    left.push(Left::new(what, format!("{error:#}")));
+                    left.push(Left::not_made(what, format!("{error:#}")));
                 }
             }
         }
@@ -262,7 +262,8 @@ impl Account {
                 // The first task makes it, or says that it is not there.
                 Ok(None) => {}
                 Err(error) => {
-                    found.left.push(Left::new(format!("log group {name:?}"), format!("{error:#}")));
+                    let what = format!("log group {name:?}");
+                    found.left.push(Left::not_made(what, format!("{error:#}")));
                 }
             }
         }

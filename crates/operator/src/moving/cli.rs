@@ -53,24 +53,44 @@ here() {
     -e "/^ *\"credentialsParameter\": /{ $arn; }" "$1" > "$work/input.json"
 }
 
+# refuse TEXT: what is not made is said at once and again at the end; the rest is made.
+refused=''
+refuse() {
+  printf '%s\n' "$1" >&2
+  refused="$refused  $1
+"
+}
+
 # make WHAT COMMAND...: what is there already is left as it is.
 make() {
   what=$1
   shift
+  is_made=yes
   if said=$("$@" 2>&1); then
     echo "made   $what"
   else
     case $said in
       *AlreadyExists* | *'not idempotent'*) echo "there  $what" ;;
-      *) printf '%s: %s\n' "$what" "$said" >&2; exit 1 ;;
+      *) is_made=no; refuse "$what: $(printf %s "$said" | tr '\n' ' ')" ;;
     esac
   fi
+}
+
+# definition FAMILY FILE: the services behind it run this revision, or none.
+definition() {
+  here "$2"
+  make "task-definition $1" aws ecs register-task-definition --cli-input-json "file://$work/input.json"
+  is_registered=$is_made
 }
 
 # service WHAT FILE ASSIGN SUBNET...: with subnets that are there: SUBNETS, its own, or those of the default VPC.
 service() {
   what=$1 file=$2 assign=$3
   shift 3
+  if [ "$is_registered" = no ]; then
+    refuse "$what: its task definition was not made"
+    return
+  fi
   chosen=$*
   for subnet in "$@"; do
     case " $(echo $there) " in *" $subnet "*) ;; *) chosen=$default ;; esac
@@ -79,8 +99,7 @@ service() {
   if [ $# -eq 0 ] || [ "$chosen${SECURITY_GROUPS:-}" = "$*" ]; then
     make "$what" aws ecs create-service --cli-input-json "file://$file"
   elif [ -z "$chosen" ]; then
-    echo "$what: there is no default VPC: set SUBNETS" >&2
-    exit 1
+    refuse "$what: there is no default VPC: set SUBNETS"
   else
     groups=${SECURITY_GROUPS:+,securityGroups=[$(echo $SECURITY_GROUPS | tr ' ' ,)]}
     make "$what" aws ecs create-service --cli-input-json "file://$file" --network-configuration \
@@ -88,6 +107,14 @@ service() {
   fi
 }
 
+"##;
+
+/// Behind what is made.
+const END: &str = r##"
+if [ -n "$refused" ]; then
+  printf '\nnot made:\n%s' "$refused" >&2
+  exit 1
+fi
 "##;
 
 /// The files that make it all again.
@@ -119,10 +146,7 @@ pub fn files(inputs: &Inputs) -> Vec<File> {
             Step::Register { input, .. } => {
                 family = text(input, "family");
                 let path = export.input("task-definition", family, input);
-                export.line(&format!("here {path}"));
-                let what = format!("task-definition {family}");
-                let command = "aws ecs register-task-definition --cli-input-json";
-                export.line(&format!("make '{what}' {command} \"file://$work/input.json\""));
+                export.line(&format!("definition '{family}' {path}"));
             }
             Step::Service { cluster, input } => export.service(cluster, family, input),
         }
@@ -133,7 +157,7 @@ pub fn files(inputs: &Inputs) -> Vec<File> {
          Outport.\nfrom_account={}\nfrom_region={}\n",
         place.account, place.region
     );
-    let text = format!("{head}{BEGIN}{}", export.script);
+    let text = format!("{head}{BEGIN}{}{END}", export.script);
     export.files.push(File { path: "apply.sh".to_owned(), text, is_executable: true });
     export.files
 }

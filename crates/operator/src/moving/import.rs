@@ -11,7 +11,7 @@ use super::Left;
 use super::account::{Account, Service};
 use super::elsewhere::moved;
 use super::images::{self, Copier, Image};
-use super::inputs::{Inputs, LogGroup, Place, SOURCE_TAG, Step, inputs};
+use super::inputs::{Inputs, LogGroup, NO_DEFINITION, Place, SOURCE_TAG, Step, inputs};
 use crate::api::Endpoint;
 use crate::value::{list, name_of, text};
 
@@ -38,6 +38,8 @@ pub struct ImportOptions {
 pub struct Surroundings<'a> {
     /// What of a task definition this version does not run.
     pub not_run: &'a dyn Fn(&Value) -> Vec<String>,
+    /// Why this version would not register a task definition in an account, as the API says it.
+    pub refusal: &'a dyn Fn(&Value, &str) -> Option<String>,
     /// Takes each line as it comes.
     pub say: &'a dyn Fn(&str) -> io::Result<()>,
 }
@@ -51,8 +53,9 @@ struct Import<'a> {
     surroundings: Surroundings<'a>,
     /// Of the default VPC.
     subnets: Vec<String>,
-    /// ARNs there of revisions that are not run here.
+    /// ARNs there of revisions that are not run here, and of those that are not made.
     not_run: BTreeSet<String>,
+    refused: BTreeSet<String>,
     made: usize,
     left: Vec<Left>,
 }
@@ -60,7 +63,8 @@ struct Import<'a> {
 /// Makes here what is there; what is here already is left as it is.
 ///
 /// # Errors
-/// When one of the two cannot be asked. What is refused of a single thing is said among what is not carried.
+/// When one of the two cannot be asked. What is refused of a single thing is said among what is not carried; when anything
+/// that was asked for is not made as a whole, or in a dry run would not be, this ends with an error too.
 pub async fn import(
     there: Account,
     here: &Endpoint,
@@ -89,6 +93,7 @@ pub async fn import(
         surroundings,
         subnets: subnets.into_iter().take(SUBNETS_MAX).collect(),
         not_run: BTreeSet::new(),
+        refused: BTreeSet::new(),
         made: 0,
         left: std::mem::take(&mut inputs.left),
     };
@@ -139,7 +144,7 @@ impl Import<'_> {
         if error.to_string().starts_with("no answer from") {
             return Err(error);
         }
-        self.left.push(Left::new(what, format!("{error:#}")));
+        self.left.push(Left::not_made(what, format!("{error:#}")));
         Ok(())
     }
 
@@ -216,7 +221,7 @@ impl Import<'_> {
                     // The repository is not here in a dry run, or was refused.
                     _ => wanted.push(image),
                 },
-                Ok(None) => self.left.push(Left::new(image.to_string(), "it is not there")),
+                Ok(None) => self.left.push(Left::not_made(image.to_string(), "it is not there")),
                 Err(error) => self.refused(&image.to_string(), error)?,
             }
         }
@@ -242,13 +247,15 @@ impl Import<'_> {
                             copied += 1;
                             self.say(&format!("copied           {image}"))?;
                         }
-                        Err(error) => left.push(Left::new(image.to_string(), format!("{error:#}"))),
+                        Err(error) => {
+                            left.push(Left::not_made(image.to_string(), format!("{error:#}")));
+                        }
                     }
                 }
             }
             Err(error) => {
                 let what = format!("images of the registry there ({})", wanted.len());
-                left.push(Left::new(what, format!("{error:#}")));
+                left.push(Left::not_made(what, format!("{error:#}")));
             }
         }
         self.made += copied;
@@ -310,16 +317,27 @@ impl Import<'_> {
         let mut tags = list(&input, "tags").to_vec();
         if tags.len() >= TAGS_MAX {
             // Another run would not know it.
-            self.left.push(Left::new(
-                &*what,
-                format!("it has {TAGS_MAX} tags and none is free for {SOURCE_TAG}"),
-            ));
-            return Ok(None);
+            let why = format!("it has {TAGS_MAX} tags and none is free for {SOURCE_TAG}");
+            return Ok(self.refuse_definition(arn, &what, why));
         }
         tags.push(json!({ "key": SOURCE_TAG, "value": mark }));
         input["tags"] = tags.into();
+        // Judged before it is asked for, so that a dry run says the same.
+        if let Some(why) = (self.surroundings.refusal)(&input, &self.to.account) {
+            return Ok(self.refuse_definition(arn, &what, why));
+        }
         let made = self.make(&what, Service::Ecs, "RegisterTaskDefinition", &input).await?;
+        if made.is_none() && !self.options.dry_run {
+            self.refused.insert(arn.to_owned());
+        }
         Ok(made.map(|made| text(&made["taskDefinition"], "taskDefinitionArn").to_owned()))
+    }
+
+    /// Its services are not made either.
+    fn refuse_definition(&mut self, arn: &str, what: &str, why: String) -> Option<String> {
+        self.left.push(Left::not_made(what, why));
+        self.refused.insert(arn.to_owned());
+        None
     }
 
     async fn service(
@@ -348,18 +366,19 @@ impl Import<'_> {
         }
         let mut input = input.clone();
         input["cluster"] = json!(cluster);
-        match definition {
-            Some(definition) => input["taskDefinition"] = json!(definition),
-            None if self.options.dry_run => {
-                if self.not_run.contains(text(&input, "taskDefinition")) {
-                    self.left.push(Left::new(what, "its task definition is not run here"));
-                    return Ok(());
-                }
-            }
-            None => {
-                self.left.push(Left::new(what, "its task definition was not made"));
-                return Ok(());
-            }
+        let there = text(&input, "taskDefinition");
+        let why = match (self.not_run.contains(there), self.refused.contains(there)) {
+            (_, true) => Some(NO_DEFINITION),
+            (true, false) => Some("its task definition is not run here"),
+            (false, false) => None,
+        };
+        if let Some(why) = why {
+            self.left.push(Left::not_made(what, why));
+            return Ok(());
+        }
+        // In a dry run there is none.
+        if let Some(definition) = definition {
+            input["taskDefinition"] = json!(definition);
         }
         self.network(&mut input, &what);
         self.make(&what, Service::Ecs, "CreateService", &input).await?;
@@ -403,7 +422,13 @@ impl Import<'_> {
             }
         }
         let made = if self.options.dry_run { "would be made" } else { "made" };
-        self.say(&format!("\n{} {made}, {} not carried", self.made, self.left.len()))
+        self.say(&format!("\n{} {made}, {} not carried", self.made, self.left.len()))?;
+        let whole: Vec<&str> =
+            self.left.iter().filter(|left| left.is_not_made).map(|left| &*left.what).collect();
+        match whole.is_empty() {
+            true => Ok(()),
+            false => bail!("asked for and not made, with the reasons above: {}", whole.join(", ")),
+        }
     }
 }
 

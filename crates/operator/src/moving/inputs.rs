@@ -122,6 +122,11 @@ const SERVICE_INPUTS: [&str; 10] = [
 const LOAD_BALANCERS: &str =
     "there are no load balancers yet; tasks are reached at published ports";
 const NOT_BUILT: &str = "not built yet";
+/// Of a service.
+pub const NO_DEFINITION: &str = "its task definition was not made";
+/// Fargate takes images of ECR from whoever names a role to pull them with.
+const NO_ROLE: &str = "elsewhere it has the name of an image of ECR, which Fargate refuses without executionRoleArn: register a \
+                       revision with one first";
 /// Members of a service, of its deployment or of its configuration, that are not carried.
 const SERVICE_LEFT: [(&str, &str); 9] = [
     ("loadBalancers", LOAD_BALANCERS),
@@ -158,17 +163,29 @@ pub fn inputs(found: Found) -> Inputs {
     let mut known = BTreeSet::new();
     for described in definitions {
         let arn = text(&described["taskDefinition"], "taskDefinitionArn").to_owned();
-        if !known.insert(arn.clone()) || !made.definition(described, &arn) {
+        let own: Vec<&Value> =
+            services.iter().filter(|service| text(service, "taskDefinition") == arn).collect();
+        if !known.insert(arn.clone()) {
             continue;
         }
-        for service in services.iter().filter(|service| text(service, "taskDefinition") == arn) {
-            made.service(service);
+        if !made.definition(described, &arn, &own) {
+            for service in own {
+                made.leave_whole(subject(service), NO_DEFINITION);
+            }
+            continue;
         }
+        own.into_iter().for_each(|service| made.service(service));
     }
     for service in services.iter().filter(|s| !known.contains(text(s, "taskDefinition"))) {
-        made.leave(subject(service), "its task definition could not be read");
+        made.leave_whole(subject(service), "its task definition could not be read");
     }
     made
+}
+
+fn runs_on_fargate(service: &Value) -> bool {
+    let mut strategy = list(service, "capacityProviderStrategy").iter();
+    text(service, "launchType") == FARGATE[0]
+        || strategy.any(|item| FARGATE.contains(&text(item, "capacityProvider")))
 }
 
 fn subject(service: &Value) -> String {
@@ -181,11 +198,15 @@ impl Inputs {
         self.left.push(Left::new(what, why));
     }
 
+    fn leave_whole(&mut self, what: impl Into<String>, why: impl std::fmt::Display) {
+        self.left.push(Left::not_made(what, why));
+    }
+
     /// Whether it is a name; one that is not is said in quotes, so that it does nothing to a terminal.
     fn is_name(&mut self, noun: &str, name: &str, is: fn(&str) -> bool) -> bool {
         let is_name = is(name);
         if !is_name {
-            self.leave(format!("{noun} {name:?}"), "this is no name that AWS takes");
+            self.leave_whole(format!("{noun} {name:?}"), "this is no name that AWS takes");
         }
         is_name
     }
@@ -272,15 +293,15 @@ impl Inputs {
         self.log_groups.push(LogGroup { input, retention_days });
     }
 
-    /// Whether it is carried.
-    fn definition(&mut self, described: &Value, arn: &str) -> bool {
+    /// Whether it is carried. `services`: those that run it.
+    fn definition(&mut self, described: &Value, arn: &str, services: &[&Value]) -> bool {
         let definition = &described["taskDefinition"];
         let family = text(definition, "family");
         if !self.is_name("task definition", family, is_ecs_name) {
             return false;
         }
         if !is_revision_arn(arn, family) {
-            self.leave(format!("task definition {family}"), "it has no ARN that AWS gives");
+            self.leave_whole(format!("task definition {family}"), "it has no ARN that AWS gives");
             return false;
         }
         let mut input = picked(definition, &DEFINITION_INPUTS);
@@ -295,13 +316,18 @@ impl Inputs {
                 self.leave(what, "this version does not know it");
             }
         }
-        self.canonical_images(&mut input, name_of(arn));
+        let is_for_fargate = list(definition, "requiresCompatibilities")
+            .contains(&json!("FARGATE"))
+            || services.iter().any(|service| runs_on_fargate(service));
+        let needs_role = is_for_fargate && text(definition, "executionRoleArn").is_empty();
+        self.canonical_images(&mut input, name_of(arn), needs_role);
         self.steps.push(Step::Register { arn: arn.to_owned(), input });
         true
     }
 
-    /// Has images of the registry there named as AWS names it, wherever their host is reached.
-    fn canonical_images(&mut self, input: &mut Value, definition: &str) {
+    /// Has images of the registry there named as AWS names it, wherever their host is reached. `needs_role`: with that name
+    /// Fargate refuses them, since the definition has no execution role.
+    fn canonical_images(&mut self, input: &mut Value, definition: &str, needs_role: bool) {
         let registry = self.place.registry();
         let containers = input.get_mut("containerDefinitions").and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
@@ -309,6 +335,9 @@ impl Inputs {
             let Some((host, rest)) = image.split_once('/') else { continue };
             if self.place.registries.iter().any(|own| own == host) {
                 container["image"] = json!(format!("{registry}/{rest}"));
+                if needs_role {
+                    self.leave(format!("task definition {definition}: image {image:?}"), NO_ROLE);
+                }
             } else if host != registry && host.contains(".dkr.ecr.") {
                 let why =
                     "the registry of another account or region; nothing here has a password for it";
@@ -326,7 +355,7 @@ impl Inputs {
             return;
         }
         if text(described, "schedulingStrategy") == "DAEMON" {
-            return self.leave(subject, "DAEMON services are not built yet");
+            return self.leave_whole(subject, "DAEMON services are not built yet");
         }
         let controller = text(&described["deploymentController"], "type");
         if !["", "ECS"].contains(&controller) {

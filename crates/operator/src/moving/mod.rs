@@ -33,18 +33,25 @@ pub use import::{ImportOptions, Surroundings, import};
 pub use profile::{SourceOptions, source};
 
 /// Something that is not carried.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     /// Such as `service web of default: loadBalancers`.
     pub what: String,
     pub why: String,
+    /// It was asked for, and nothing of it is carried; otherwise a part, or what was never asked for.
+    pub is_not_made: bool,
 }
 
 impl Left {
     /// Nothing that was read there gets to a terminal but as text.
     fn new(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
         let plain = |text: String| text.replace(char::is_control, "\u{fffd}");
-        Self { what: plain(what.into()), why: plain(why.to_string()) }
+        Self { what: plain(what.into()), why: plain(why.to_string()), is_not_made: false }
+    }
+
+    /// Of something that was asked for as a whole.
+    fn not_made(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self { is_not_made: true, ..Self::new(what, why) }
     }
 }
 

@@ -225,6 +225,102 @@ fn of_a_definition_all_but_what_only_answers_have_is_carried() {
     );
 }
 
+/// What is said of a definition with an image of the registry there.
+#[track_caller]
+fn check_role(more: &Value, services: Vec<Value>, expected: &[&str]) {
+    let mut all =
+        json!({ "containerDefinitions": [{ "name": "web", "image": "127.0.0.1:4566/app" }] });
+    for (member, value) in more.as_object().unwrap() {
+        all[member] = value.clone();
+    }
+    let definitions = vec![definition("app", 1, &all)];
+    let made = of(Found { definitions, services, ..Found::default() });
+    let left: Vec<&str> = made.left.iter().map(|left| left.what.as_str()).collect();
+    assert_eq!(left, expected, "{more}");
+    assert!(made.left.iter().all(|left| left.why.contains("executionRoleArn")), "{:?}", made.left);
+}
+
+#[test]
+fn an_image_of_the_registry_that_fargate_refuses_elsewhere_is_named() {
+    let fargate = json!({ "requiresCompatibilities": ["FARGATE"] });
+    let named = ["task definition app:1: image \"127.0.0.1:4566/app\""];
+    check_role(&fargate, Vec::new(), &named);
+    check_role(&json!({}), vec![service("web", "app:1", &json!({}))], &named);
+    check_role(&json!({}), vec![service("web", "app:1", &json!({ "launchType": "EC2" }))], &[]);
+    check_role(&json!({}), Vec::new(), &[]);
+    let with_role = json!({ "requiresCompatibilities": ["FARGATE"], "executionRoleArn": "arn:x" });
+    check_role(&with_role, Vec::new(), &[]);
+}
+
+/// `apply.sh` under a shell, with an `aws` that refuses what has `no` in its name. What it prints on either stream, and its code.
+fn applied(files: &[cli::File]) -> (String, String, Option<i32>) {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for file in files {
+        std::fs::write(path(&file.path), &file.text).unwrap();
+    }
+    let aws = "#!/bin/sh\n\
+        case \"$*\" in\n\
+          *get-caller-identity*) echo 000000000000 ;;\n\
+          *describe-subnets*) echo subnet-1 ;;\n\
+          *) if grep -q '\"no' \"${4#file://}\"; then printf '\\nrefused: x\\n' >&2; exit 254; fi ;;\n\
+        esac\n";
+    std::fs::write(path("aws"), aws).unwrap();
+    std::fs::set_permissions(path("aws"), PermissionsExt::from_mode(0o755)).unwrap();
+    let search = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    let mut shell = std::process::Command::new("sh");
+    let shell = shell.arg(path("apply.sh")).env("PATH", search).env("AWS_REGION", "us-east-1");
+    let done = shell.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(done.stdout), text(done.stderr), done.status.code())
+}
+
+#[test]
+fn a_script_goes_on_after_a_refusal_and_says_it_at_the_end() {
+    let network = json!({ "networkConfiguration": {
+        "awsvpcConfiguration": { "subnets": ["subnet-far"], "assignPublicIp": "ENABLED" } } });
+    let found = |families: &[&str]| {
+        let definitions = families.iter().map(|family| definition(family, 1, &json!({})));
+        let services = families
+            .iter()
+            .map(|family| service(&format!("of-{family}"), &format!("{family}:1"), &network));
+        let (definitions, services) = (definitions.collect(), services.collect());
+        cli::files(&of(Found { definitions, services, ..Found::default() }))
+    };
+    let (made, said, code) = applied(&found(&["app", "no", "web"]));
+    assert_eq!(
+        made,
+        "made   task-definition app\nmade   service of-app\nmade   task-definition web\nmade   service of-web\n",
+        "{said}"
+    );
+    let refused = "task-definition no:  refused: x";
+    let service = "service of-no: its task definition was not made";
+    assert_eq!(said, format!("{refused}\n{service}\n\nnot made:\n  {refused}\n  {service}\n"));
+    assert_eq!(code, Some(1));
+    let (_, said, code) = applied(&found(&["app"]));
+    assert_eq!((said.as_str(), code), ("", Some(0)));
+}
+
+#[test]
+fn what_is_asked_for_as_a_whole_is_told_from_its_parts() {
+    let balanced = json!({ "loadBalancers": [{ "targetGroupArn": "x" }] });
+    let made = of(Found {
+        definitions: vec![definition("app", 1, &json!({})), definition("a b", 1, &json!({}))],
+        services: vec![
+            service("web", "app:1", &balanced),
+            service("each", "app:1", &json!({ "schedulingStrategy": "DAEMON" })),
+            service("odd", "a b:1", &json!({})),
+        ],
+        ..Found::default()
+    });
+    let whole: Vec<&str> =
+        made.left.iter().filter(|left| left.is_not_made).map(|left| left.what.as_str()).collect();
+    let expected = ["task definition \"a b\"", "service odd of prod", "service each of prod"];
+    assert_eq!(whole, expected, "{:#?}", made.left);
+    assert_eq!(made.left.len(), 4);
+}
+
 #[test]
 fn clusters_repositories_and_log_groups_leave_what_is_the_accounts() {
     let made = of(Found {

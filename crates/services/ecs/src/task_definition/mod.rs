@@ -20,6 +20,7 @@ mod local_names;
 mod logging;
 mod normalise;
 mod ports;
+mod refusal;
 mod required_attributes;
 pub mod roles;
 mod row;
@@ -31,6 +32,7 @@ mod workload;
 
 pub(crate) use normalise::check_storage_size;
 pub use normalise::normalise;
+pub use refusal::refusal;
 pub use row::{Registration, row};
 pub use unsupported::not_run;
 pub(crate) use workload::storage_gib;

@@ -24,7 +24,7 @@ pub mod task_start;
 #[cfg(test)]
 mod testing;
 
-pub use placement::{Rejection, Unplaceable};
+pub use placement::{PassedOver, Rejection, Unplaceable};
 pub use settings::Settings;
-pub use shortage::Shortage;
+pub use shortage::{Lack, Shortage};
 pub use task_start::StartRequest;

@@ -12,7 +12,7 @@ use outport_model::{ClusterName, ContainerInstanceId, NodeId, Scope};
 
 use crate::ports::HostPort;
 use crate::settings::Settings;
-use crate::shortage::Shortage;
+use crate::shortage::{Lack, Shortage};
 
 /// What a task needs of its node.
 #[derive(Clone, Debug)]
@@ -88,6 +88,22 @@ impl Unplaceable {
     }
 }
 
+/// A container instance that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub id: ContainerInstanceId,
+    pub reason: Unplaceable,
+    /// In numbers, where it is room or ports.
+    pub lack: Option<Lack>,
+}
+
+impl PassedOver {
+    /// What `failures[].detail` adds.
+    pub fn detail(&self) -> Option<String> {
+        self.lack.as_ref().map(ToString::to_string).or_else(|| self.reason.detail())
+    }
+}
+
 /// No node fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -95,7 +111,7 @@ pub struct Rejection {
     pub reason: Unplaceable,
     /// EC2 and EXTERNAL: why each container instance was passed over, the closest match first. RunTask
     /// lists them all in `failures[]`. Empty for Fargate, whose machines nobody sees.
-    pub instances: Vec<(ContainerInstanceId, Unplaceable)>,
+    pub instances: Vec<PassedOver>,
     /// What of the task definition is not run, of `Unplaceable::Unsupported`.
     pub unsupported: Vec<String>,
     /// Where room is what is missing.
@@ -222,14 +238,19 @@ fn reject<'c>(
     members: impl Iterator<Item = Candidate<'c>>,
     settings: &Settings,
 ) -> Rejection {
-    let mut instances: Vec<(ContainerInstanceId, Unplaceable)> = members
+    let mut instances: Vec<PassedOver> = members
         .filter_map(|candidate| {
             let reason = reason(needs, &candidate, settings)?;
-            Some((candidate.container_instance?.id.clone(), reason))
+            let lack = match reason {
+                Unplaceable::Cpu | Unplaceable::Memory => Some(Lack::of_room(needs, &candidate)),
+                Unplaceable::Ports => Some(Lack::of_ports(needs, &candidate)),
+                _ => None,
+            };
+            Some(PassedOver { id: candidate.container_instance?.id.clone(), reason, lack })
         })
         .collect();
-    instances.sort_by(|(id, reason), (other_id, other)| other.cmp(reason).then(id.cmp(other_id)));
-    let reason = instances.first().map_or(Unplaceable::NoContainerInstances, |(_, reason)| *reason);
+    instances.sort_by(|one, other| other.reason.cmp(&one.reason).then(one.id.cmp(&other.id)));
+    let reason = instances.first().map_or(Unplaceable::NoContainerInstances, |first| first.reason);
     Rejection { instances, ..Rejection::of(reason) }
 }
 
@@ -412,9 +433,11 @@ mod tests {
             }
             Err(Rejection { reason, instances, .. }) if instances.is_empty() => reason.to_string(),
             Err(Rejection { instances, .. }) => {
-                let each =
-                    instances.iter().map(|(instance, reason)| format!("{instance} {reason}"));
-                each.collect::<Vec<_>>().join(", ")
+                let each = instances.iter().map(|passed| match passed.detail() {
+                    Some(detail) if needs.memory_mib > 9_000 => format!("{}: {detail}", passed.id),
+                    _ => format!("{} {}", passed.id, passed.reason),
+                });
+                each.collect::<Vec<_>>().join(" | ")
             }
         };
         assert_eq!(chosen, expected);
@@ -446,7 +469,7 @@ mod tests {
         check(
             "ec2 256/512 80",
             "a 1/1, b 1024/1024 80, c 1024/1, d 1024/1024 silent, e 1024/1024 arm",
-            "i-b RESOURCE:PORTS, i-c RESOURCE:MEMORY, i-a RESOURCE:CPU, i-e ATTRIBUTE, i-d AGENT",
+            "i-b RESOURCE:PORTS | i-c RESOURCE:MEMORY | i-a RESOURCE:CPU | i-e ATTRIBUTE | i-d AGENT",
         );
     }
 
@@ -472,16 +495,35 @@ mod tests {
         check("fargate 9999/512", "d 9999/9999 arm, c 9999/9999 silent", nobody);
     }
 
+    /// `check` tells the detail of each container instance for a task of more than 9,000 MiB.
+    #[test]
+    fn each_container_instance_says_what_it_lacks() {
+        check(
+            "ec2 256/9999",
+            "a 1024/9998, b 1/20000, c 1024/512",
+            "i-a: wanted: 256 CPU units, 9999 MiB; free on it: 1024 CPU units, 9998 MiB | \
+             i-c: wanted: 256 CPU units, 9999 MiB; free on it: 1024 CPU units, 512 MiB; larger than the machine: it does \
+             not fit there, however empty | \
+             i-b: wanted: 256 CPU units, 9999 MiB; free on it: 1 CPU units, 20000 MiB; larger than the machine: it does \
+             not fit there, however empty",
+        );
+        let ports = "i-a: wanted: host ports 80/tcp, 22/tcp, 81/tcp; taken on it: 80/tcp, 22/tcp";
+        check("ec2 1/9999 80 22 81", "a 9/9999 80", ports);
+        let twice =
+            "i-a: wanted: host ports 80/tcp, 80/tcp; free on it: too few, or one is wanted twice";
+        check("ec2 1/9999 80 80", "a 9/9999", twice);
+    }
+
     #[test]
     fn nodes_that_are_silent_leaving_or_draining_get_nothing() {
-        check("ec2 1/1", "a 9/9 draining, b 9/9 leaving", "i-a AGENT, i-b AGENT");
+        check("ec2 1/1", "a 9/9 draining, b 9/9 leaving", "i-a AGENT | i-b AGENT");
         check("fargate 1/1", "a 9/9 draining", "a");
     }
 
     #[test]
     fn power_over_the_host_is_given_by_nodes_that_allow_it() {
         check("privileged 1/1", "a 9/9, b 1/1 allowing", "b");
-        check("privileged 1/1", "a 9/9, b 9/9 arm allowing", "i-a ATTRIBUTE, i-b ATTRIBUTE");
+        check("privileged 1/1", "a 9/9, b 9/9 arm allowing", "i-a ATTRIBUTE | i-b ATTRIBUTE");
         let detail = Unplaceable::Privileged.detail().unwrap();
         assert!(detail.contains("--allow-privileged") && detail.contains(PRIVILEGED_ATTRIBUTE));
         assert_eq!(Unplaceable::Attribute.detail(), None);

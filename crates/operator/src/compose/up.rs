@@ -231,7 +231,8 @@ async fn wait(
             "COMPLETED" => return Ok(()),
             "FAILED" => {
                 let reason = text(&newest, "rolloutStateReason").to_owned();
-                bail!("{project} does not run: {reason}{}", reasons(api, cluster, project).await?);
+                let why = reasons(api, cluster, project, events).await?;
+                bail!("{project} does not run: {reason}{why}");
             }
             _ => {}
         }
@@ -246,11 +247,8 @@ async fn wait(
             );
         }
         if began.elapsed() > patience {
-            bail!(
-                "{project} does not run after {} s{}",
-                patience.as_secs(),
-                reasons(api, cluster, project).await?
-            );
+            let why = reasons(api, cluster, project, events).await?;
+            bail!("{project} does not run after {} s{why}", patience.as_secs());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -301,11 +299,20 @@ async fn last_lines(api: &Api, task: &Value, node: Option<&Path>) -> String {
     shown
 }
 
-/// Why its tasks stopped, a line each.
-async fn reasons(api: &Api, cluster: &str, project: &str) -> Result<String> {
+/// Why its tasks stopped, a line each; where none began, why none found a place.
+async fn reasons(api: &Api, cluster: &str, project: &str, events: &[Value]) -> Result<String> {
     let tasks = stopped(api, cluster, project).await?;
-    let reasons: BTreeSet<String> = tasks.iter().map(why_it_stopped).collect();
+    let mut reasons: BTreeSet<String> = tasks.iter().map(why_it_stopped).collect();
+    if reasons.is_empty() {
+        reasons.extend(no_place(events).map(str::to_owned));
+    }
     Ok(reasons.iter().take(REASONS_MAX).map(|reason| format!("\n  {reason}")).collect())
+}
+
+/// The newest event that says so, with its numbers.
+fn no_place(events: &[Value]) -> Option<&str> {
+    let mut messages = events.iter().map(|event| text(event, "message"));
+    messages.find(|message| message.contains(") was unable to place a task"))
 }
 
 fn hex(bytes: &[u8]) -> String {

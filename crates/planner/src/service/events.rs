@@ -11,6 +11,8 @@ use crate::placement::{Rejection, Unplaceable};
 
 /// Longer lists of tasks become several events.
 const TASKS_PER_EVENT_MAX: usize = 10;
+/// Between AWS's words and the numbers of a shortage.
+const NUMBERS: &str = " (";
 const STEADY: &str = "has reached a steady state.";
 const SEE_GUIDE: &str =
     "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
@@ -71,6 +73,8 @@ pub(super) fn configuration_blocks(service: &mut Service, scene: &Scene<'_>) {
     add_unless_repeated(service, text, scene, is_steady);
 }
 
+/// Behind AWS's words stand the numbers, for whoever runs the machines (a choice of ours). That they change makes no other
+/// event of it.
 pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &Scene<'_>) {
     let text = match service.launch_type {
         _ if rejection.reason == Unplaceable::Unsupported => {
@@ -90,7 +94,10 @@ pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &
         }
     };
     let resolved = |message: &str| is_steady(message) || message.contains(") has started ");
-    add_unless_repeated(service, &text, scene, resolved);
+    if !is_repeated(service, &text, scene, resolved) {
+        let numbers = rejection.shortage.as_ref().map(|shortage| format!("{NUMBERS}{shortage})"));
+        add(service, &format!("{text}{}", numbers.unwrap_or_default()), scene);
+    }
 }
 
 /// Whether an event says that a task found no place, or did not start where it had one: AWS begins both alike.
@@ -99,10 +106,10 @@ pub fn is_of_no_place(message: &str) -> bool {
 }
 
 fn closest_match(rejection: &Rejection) -> String {
-    let Some((instance, reason)) = rejection.instances.first() else {
+    let Some(closest) = rejection.instances.first() else {
         return format!("Reason: {}", rejection.reason);
     };
-    let why = match reason {
+    let why = match closest.reason {
         Unplaceable::Cpu => "has insufficient CPU units available.",
         Unplaceable::Memory => "has insufficient memory available.",
         Unplaceable::Ports => "is already using a port required by your task.",
@@ -115,7 +122,7 @@ fn closest_match(rejection: &Rejection) -> String {
             "is not available."
         }
     };
-    format!("The closest matching (container-instance {instance}) {why}")
+    format!("The closest matching (container-instance {}) {why}", closest.id)
 }
 
 /// An event of ours: the same one again only after AWS would repeat one of its own.
@@ -127,25 +134,39 @@ fn is_steady(message: &str) -> bool {
     message.ends_with(STEADY)
 }
 
-/// Leaves a message out while the same one stands: nothing that resolved it came after it, and it is
-/// not older than `event_repeat_ms`.
+/// Leaves a message out while the same one stands.
 fn add_unless_repeated(
     service: &mut Service,
     text: &str,
     scene: &Scene<'_>,
     resolves: impl Fn(&str) -> bool,
 ) {
+    if !is_repeated(service, text, scene, resolves) {
+        add(service, text, scene);
+    }
+}
+
+/// Whether the event stands, with whatever numbers behind it: nothing that resolved it came after it, and it is not older than
+/// `event_repeat_ms`.
+fn is_repeated(
+    service: &Service,
+    text: &str,
+    scene: &Scene<'_>,
+    resolves: impl Fn(&str) -> bool,
+) -> bool {
     let message = message(service, text);
     for event in &service.events {
         let is_over = scene.now.is_over(event.at_ms, scene.settings.event_repeat_ms);
-        if event.message == message && !is_over {
-            return;
+        let behind = event.message.strip_prefix(&message);
+        let is_same = behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(NUMBERS));
+        if is_same && !is_over {
+            return true;
         }
         if resolves(&event.message) {
-            break;
+            return false;
         }
     }
-    add(service, text, scene);
+    false
 }
 
 fn add(service: &mut Service, text: &str, scene: &Scene<'_>) {

@@ -2,6 +2,7 @@
 
 use super::steps::check;
 use super::*;
+use crate::shortage::Shortage;
 
 #[test]
 fn a_floor_at_the_ceiling_is_said() {
@@ -77,6 +78,30 @@ fn a_task_without_a_place_is_said_once() {
         );
         assert_eq!(plan.service.deployments[0].failed_tasks, 1);
     });
+}
+
+/// The text of the last event once a task of 256 CPU units found no node with `free` MiB, and how many there are.
+fn said_of_shortage(free: &[u64]) -> (String, usize) {
+    let service = service(2, 100, 200, 1);
+    planned(&service, &[], |plan, scene| {
+        for free_mib in free {
+            let rejection = Rejection {
+                shortage: Some(Shortage::for_tests((256, 512), (1024, *free_mib))),
+                ..Rejection::of(Unplaceable::NoCapacity)
+            };
+            record_starts(plan, scene, &[], Some(&rejection));
+        }
+        (plan.service.events[0].message.clone(), plan.service.events.len())
+    })
+}
+
+#[test]
+fn a_task_without_a_place_is_said_with_numbers_and_once_though_they_change() {
+    let (said, count) = said_of_shortage(&[100, 90, 80]);
+    let numbers = "Developer Guide. (wanted: 256 CPU units, 512 MiB; free on the machine with the most memory left \
+                   (host): 1024 CPU units, 100 MiB)";
+    assert!(said.ends_with(numbers), "{said}");
+    assert_eq!(count, 1);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub async fn run_task(
     let request = Request::parse(&scope, input)?;
     let look = |tables: &Tables| request.look(tables, &service.workloads, &scope);
     let start = |tx: &mut Transaction<'_>, found| request.start(tx, service, &scope, found);
-    service.write(call, look, start).await
+    service.store.write(call, look, start).await
 }
 
 /// What is found of a request in the store.
@@ -351,10 +351,10 @@ fn failures_of(
     rejection
         .instances
         .iter()
-        .map(|(id, reason)| Failure {
-            arn: of(id),
-            reason: Some(reason.to_string()),
-            detail: reason.detail(),
+        .map(|passed| Failure {
+            arn: of(&passed.id),
+            reason: Some(passed.reason.to_string()),
+            detail: passed.detail(),
         })
         .collect()
 }

@@ -117,7 +117,11 @@ async fn ec2_tasks_need_a_container_instance() {
     let input = json!({"family": "big", "containerDefinitions": [{"name": "a", "image": "b", "memory": 4096}]});
     world.call("RegisterTaskDefinition", input).await;
     let answer = world.call("RunTask", json!({"taskDefinition": "big", "count": 2})).await;
-    let expected = json!({"tasks": [], "failures": [{"arn": task["containerInstanceArn"], "reason": "RESOURCE:MEMORY"}]});
+    let detail = "wanted: 0 CPU units, 4096 MiB; free on it: 1024 CPU units, 1008 MiB; larger than the machine: it does not fit \
+                  there, however empty";
+    let failure =
+        json!({"arn": task["containerInstanceArn"], "reason": "RESOURCE:MEMORY", "detail": detail});
+    let expected = json!({"tasks": [], "failures": [failure]});
     assert_eq!(answer, expected);
 }
 

@@ -225,7 +225,8 @@ pub struct ControlPlaneOptions {
     /// unless given. PutRetentionPolicy says otherwise for one group
     #[arg(long, value_name = "DAYS", value_parser = retention_days, env = "OUTPORT_LOG_RETENTION_DAYS")]
     pub log_retention_days: Option<i64>,
-    /// MiB that clusters, services, tasks and task definitions may take together; they are all in memory
+    /// MiB that task definitions, secrets, parameters, IAM, services, tasks and clusters may take together; they are all
+    /// in memory
     #[arg(
         long,
         value_name = "MIB",
@@ -470,12 +471,12 @@ pub struct Describe {
 
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// A task, by its id or the beginning of that, or a service by its name
+    /// A task, by its id or the beginning of that, a service by its name, or family:NAME[:REVISION] for the tasks of one
     #[arg(value_name = "TASK|SERVICE")]
     pub of: String,
     #[command(flatten)]
     pub asked: Asked,
-    /// Go on: until the task has stopped, or for ever with a service
+    /// Go on: until the task has stopped, or for ever with a service or a family
     #[arg(long, short)]
     pub follow: bool,
     /// Nothing older than this: a number with s, m, h or d, such as 10m, or a time, such as 2026-01-31T23:59:59Z
@@ -496,6 +497,12 @@ pub struct Events {
     pub service: Option<String>,
     #[command(flatten)]
     pub asked: Asked,
+    /// Go on for ever; with --json an object a line
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Nothing older than this: a number with s, m, h or d, such as 10m, or a time, such as 2026-01-31T23:59:59Z
+    #[arg(long, value_name = "AGE|TIME", value_parser = outport_operator::parse_since)]
+    pub since: Option<Since>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -506,6 +513,9 @@ pub enum Config {
 
 #[derive(Debug, Args)]
 pub struct ConfigShow {
+    /// JSON, for programs; before the command
+    #[arg(long)]
+    pub json: bool,
     /// The command and its options, such as `server --listen :4566`; `up` unless given
     #[arg(value_name = "COMMAND AND OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,

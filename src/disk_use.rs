@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use outport_free_space::{FreeSpace, readable_bytes};
+use outport_operator::{Shape, paragraph};
 use serde::Serialize;
 
 use crate::command_line::Disk;
@@ -27,7 +28,8 @@ const KINDS: [(&str, &[&str], &str); 6] = [
     (
         "state",
         &["control"],
-        "nothing by hand: stopped tasks go after an hour, finished deployments after 90 days; at most --state-mib",
+        "by itself: stopped tasks after an hour, finished deployments after 90 days. By hand: delete-task-definitions, delete-secret, \
+         delete-parameter; at most --state-mib",
     ),
     (
         "logs",
@@ -55,6 +57,7 @@ const KINDS: [(&str, &[&str], &str); 6] = [
 ];
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Use {
     kind: &'static str,
     bytes: u64,
@@ -79,7 +82,7 @@ pub fn run(options: &Disk) -> Result<()> {
     let uses: Vec<Use> = KINDS.iter().map(|kind| walk.look(directory, kind)).collect();
     let text = match options.json {
         true => json(&uses, &space, walk.unread)?,
-        false => text(directory, &uses, &space, walk.unread),
+        false => text(Shape::of_stdout(false), directory, &uses, &space, walk.unread),
     };
     output::answer(&text).context("cannot print")
 }
@@ -87,27 +90,30 @@ pub fn run(options: &Disk) -> Result<()> {
 fn json(uses: &[Use], space: &FreeSpace, unread: u64) -> Result<String> {
     let answer = serde_json::json!({
         "uses": uses,
-        "bytes_free": space.bytes_free,
-        "bytes_total": space.bytes_total,
-        "entries_unread": unread,
+        "bytesFree": space.bytes_free,
+        "bytesTotal": space.bytes_total,
+        "entriesUnread": unread,
     });
     Ok(serde_json::to_string_pretty(&answer)? + "\n")
 }
 
-fn text(directory: &Path, uses: &[Use], space: &FreeSpace, unread: u64) -> String {
+fn text(shape: Shape, directory: &Path, uses: &[Use], space: &FreeSpace, unread: u64) -> String {
     let total = uses.iter().map(|each| each.bytes).sum();
-    let mut text = format!(
-        "{} takes {}; its disk has {} of {} free\n",
+    let head = format!(
+        "{} takes {}; its disk has {} of {} free",
         directory.display(),
         readable_bytes(total),
         readable_bytes(space.bytes_free),
         readable_bytes(space.bytes_total)
     );
+    let mut text = paragraph(shape, "", &head);
     for Use { kind, bytes, pruned_by } in uses {
-        text += &format!("  {kind:<12} {:>9}  {pruned_by}\n", readable_bytes(*bytes));
+        let begin = format!("  {kind:<12} {:>9}  ", readable_bytes(*bytes));
+        text += &paragraph(shape, &begin, pruned_by);
     }
     if unread > 0 {
-        text += &format!("  {unread} entries could not be looked at and are not counted\n");
+        let last = format!("{unread} entries could not be looked at and are not counted");
+        text += &paragraph(shape, "  ", &last);
     }
     text
 }
@@ -206,6 +212,26 @@ mod tests {
             assert!((least..least + 64).contains(found), "{found} KiB, not about {least}");
         }
         assert_eq!(walk.unread, 0);
+    }
+
+    #[test]
+    fn it_is_readable_on_any_terminal_and_named_as_other_answers() {
+        let directory = tempfile::tempdir().unwrap();
+        let space = FreeSpace::of(directory.path()).unwrap();
+        let mut walk = Walk::default();
+        let uses: Vec<Use> = KINDS.iter().map(|kind| walk.look(directory.path(), kind)).collect();
+        for width in [40, 80] {
+            let shape = Shape { width: Some(width), ..Shape::default() };
+            let text = text(shape, Path::new("/d"), &uses, &space, 3);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(KINDS.iter().all(|(.., pruned_by)| words.contains(pruned_by)), "{text}");
+        }
+        let told: serde_json::Value =
+            serde_json::from_str(&json(&uses, &space, 3).unwrap()).unwrap();
+        assert_eq!(told["uses"][0]["prunedBy"], KINDS[0].2);
+        assert!(told["bytesFree"].is_u64() && told["bytesTotal"].is_u64(), "{told}");
+        assert_eq!(told["entriesUnread"], 3);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! **Invariant:** it says that all is well only when `outport up` would start here.
 
 use anyhow::{Context, Result, bail};
+use outport_operator::{Shape, paragraph};
 use serde::Serialize;
 
 use crate::command_line::Doctor;
@@ -40,7 +41,8 @@ pub fn run(options: &Doctor) -> Result<()> {
     let subject = Subject { node: &options.node, data_dir, vpc_cidr };
     let findings: Vec<Finding> =
         CHECKS.iter().map(|check| finding(check, check.look(&subject))).collect();
-    let text = if options.json { json(&findings)? } else { text(&findings) };
+    let text =
+        if options.json { json(&findings)? } else { text(Shape::of_stdout(false), &findings) };
     output::answer(&text).context("cannot print")?;
     let failed = findings.iter().filter(|finding| finding.state == State::Failed).count();
     if failed > 0 {
@@ -71,7 +73,7 @@ fn json(findings: &[Finding]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&answer)? + "\n")
 }
 
-fn text(findings: &[Finding]) -> String {
+fn text(shape: Shape, findings: &[Finding]) -> String {
     let names = findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for Finding { name, state, found, fix } in findings {
@@ -80,9 +82,10 @@ fn text(findings: &[Finding]) -> String {
             State::Warning => "warning",
             State::Failed => "FAILED",
         };
-        text += &format!("{state:<7}  {name:<names$}  {found}\n");
+        text += &paragraph(shape, &format!("{state:<7}  {name:<names$}  "), found);
         if let Some(fix) = fix {
-            text += &format!("{:<7}  {:<names$}  fix: {fix}\n", "", "");
+            let begin = format!("{:<7}  {:<names$}  ", "", "");
+            text += &paragraph(shape, &begin, &format!("fix: {fix}"));
         }
     }
     text
@@ -109,9 +112,13 @@ mod tests {
         let states: Vec<State> = findings.iter().map(|finding| finding.state).collect();
         assert_eq!(states, [State::Ok, State::Warning, State::Failed, State::Failed]);
         assert_eq!(
-            text(&findings[..2]),
+            text(Shape::default(), &findings[..2]),
             "ok       root    it is\nwarning  kernel  a is missing\n                 fix: install a\n"
         );
+        let narrow = Shape { width: Some(24), ..Shape::default() };
+        let expected =
+            "ok       root    it is\nwarning  kernel\n    a is missing\n    fix: install a\n";
+        assert_eq!(text(narrow, &findings[..2]), expected);
         let told: serde_json::Value = serde_json::from_str(&json(&findings).unwrap()).unwrap();
         assert_eq!(told["ok"], false);
         assert_eq!(told["checks"][2]["state"], "failed");

@@ -75,8 +75,16 @@ pub fn describe(options: &Describe) -> Result<()> {
 
 pub fn events(options: &Events) -> Result<()> {
     let cluster = options.asked.cluster.clone();
-    let events = EventsOptions { cluster, service: options.service.clone() };
-    answer(&options.asked, async |api, shape| outport_operator::events(api, &events, shape).await)
+    let events = EventsOptions {
+        cluster,
+        service: options.service.clone(),
+        since: options.since,
+        follow: options.follow,
+    };
+    let api = Api::new(endpoint(&options.asked.which)?)?;
+    let shape = Shape::of_stdout(options.asked.json);
+    let told = outport_operator::events(&api, &events, shape, output::part_of_answer);
+    runtime()?.block_on(told)
 }
 
 pub fn logs(options: &Logs) -> Result<()> {

@@ -50,6 +50,11 @@ pub fn complain(line: impl Display) {
     STDERR.put(said("INFO", "outport_says", line).into_bytes());
 }
 
+/// Says a line on standard error to a program that reads it there, as it is.
+pub fn aside(line: &str) {
+    STDERR.put(line.as_bytes().to_vec());
+}
+
 /// Says on standard error why the program ends without success.
 pub fn fail(error: impl Display) {
     STDERR.put(said("ERROR", "outport_failed", error).into_bytes());

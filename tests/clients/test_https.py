@@ -55,6 +55,21 @@ def test_the_aws_cli_verifies_the_server(served, tmp_path):
     assert plain["AWS_ENDPOINT_URL"] == served.url and "AWS_CA_BUNDLE" not in plain
 
 
+def test_own_commands_say_what_to_do_about_trust(served, tmp_path):
+    def refused(**changes):
+        env = {**os.environ, **https_env(served), **changes}
+        done = subprocess.run([served.binary, "status"], env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, done.stdout
+        return done.stderr
+    told = refused(AWS_CA_BUNDLE="")
+    assert "`outport ca > outport-ca.pem`, here AWS_CA_BUNDLE=" in told, told
+    other = tmp_path / "other.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other",
+                    "-keyout", "/dev/null", "-out", other], check=True, capture_output=True)
+    told = refused(AWS_CA_BUNDLE=str(other))
+    assert f"is not in {other}" in told and "`outport ca`" in told, told
+
+
 def test_boto3_verifies_the_server(served):
     bundle = https_env(served)["AWS_CA_BUNDLE"]
     for host in ("127.0.0.1", "localhost"):

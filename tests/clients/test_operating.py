@@ -145,7 +145,7 @@ def test_what_takes_the_disk_is_said_by_kind(binary, outport, app_image):
     taken = {use["kind"]: use["bytes"] for use in found["uses"]}
     assert 30 << 20 <= taken["registry"] < 60 << 20, taken
     assert taken["node images"] > 1 << 20, taken
-    assert found["bytes_free"] < found["bytes_total"]
+    assert found["bytesFree"] < found["bytesTotal"]
     outport.stop()
     refused = run(binary, "disk", "--data-dir", outport.directory, check=False)
     assert refused.returncode != 0 and "is not a data directory" in refused.stderr

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import subprocess
 import threading
 
@@ -114,6 +115,32 @@ def test_a_task_is_seen_with_its_url_and_its_output(shared_outport, uri):
                for line in local(outport, "events").splitlines())
 
 
+def test_a_service_is_followed_by_its_events_and_shown_with_its_urls(shared_outport, uri):
+    outport = shared_outport
+    command = f"{ENDS_AT_ONCE} echo of a family; httpd -f -p 8000 -h / & wait"
+    fargate(outport, uri, "followed", command)
+    outport.ecs.create_service(cluster="default", serviceName="follow", taskDefinition="followed",
+                               desiredCount=1, launchType="FARGATE",
+                               networkConfiguration=outport.awsvpc())
+    following = subprocess.Popen([outport.binary, "events", "--data-dir", outport.data_dir, "-f", "follow"],
+                                 stdout=subprocess.PIPE, text=True)
+    try:
+        for text in ("has started 1 tasks", "has reached a steady state"):
+            assert any(text in line for line in iter(following.stdout.readline, "")), text
+        described = local(outport, "describe", "follow")
+        assert "PORTS" in described and "http://127.0.0.1:" in described, described
+        until(lambda: local(outport, "logs", "family:followed") == "of a family\n", "its line is shown")
+        assert local(outport, "logs", "family:followed:1") == "of a family\n"
+        assert "has started" in local(outport, "events", "follow", "--since", "1h")
+        later = "2100-01-01T00:00:00Z"
+        assert json.loads(local(outport, "events", "follow", "--since", later, "--json")) == []
+        # It ends quietly once its reader has gone and there is more to say.
+        following.stdout.close()
+    finally:
+        outport.ecs.delete_service(cluster="default", service="follow", force=True)
+    assert following.wait(timeout=90) == 0
+
+
 def test_output_that_is_logged_nowhere_is_read_on_the_host(shared_outport, uri):
     outport = shared_outport
     arn = run(outport, fargate(outport, uri, "nowhere", f"{ENDS_AT_ONCE} echo here; sleep 600 & wait",
@@ -176,6 +203,11 @@ def test_what_is_not_there_is_said(shared_outport, tmp_path):
     gone = ask(outport, "status", env=away, check=False)
     assert gone.returncode == 1
     assert "no answer from http://127.0.0.1:1: does `outport up` run there?" in gone.stderr
+    for command in ("status", "ps", "events", "top"):
+        none = local(outport, command, "--cluster", "nope", check=False)
+        assert none.returncode == 1 and re.search("there is no cluster nope: there (is|are) .*default", none.stderr), none
+    none = local(outport, "logs", "family:nope", check=False)
+    assert none.returncode == 1 and "no task of the family nope" in none.stderr
     wrong = local(outport, "logs", "x", "--since", "soon", check=False)
     assert wrong.returncode == 2 and "such as 10m" in wrong.stderr
 

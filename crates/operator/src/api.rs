@@ -21,6 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::moment::now_ms;
+use crate::tls;
 use crate::value::text;
 
 /// A hundred described tasks are far below this.
@@ -252,11 +253,21 @@ impl Api {
             },
             None => answered.await,
         };
-        answered.map_err(|error| {
-            let is_aws = self.host.ends_with(".amazonaws.com");
-            let hint = if is_aws { "" } else { ": does `outport up` run there?" };
-            error.context(format!("no answer from {url}{hint}"))
-        })
+        match answered {
+            Ok(answer) if answer.status == StatusCode::MISDIRECTED_REQUEST => bail!(
+                "no answer from {url} to plain HTTP: give its URL as https://, and {}",
+                tls::TRUST
+            ),
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let hint = match tls::hint(&error, &self.host, self.endpoint.authority.as_deref()) {
+                    Some(hint) => format!(": {hint}"),
+                    None if self.host.ends_with(".amazonaws.com") => String::new(),
+                    None => ": does `outport up` run there?".to_owned(),
+                };
+                Err(error.context(format!("no answer from {url}{hint}")))
+            }
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! `outport describe`: one task or one service, all that the API says of it that a person asks for.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::find::{self, Meant};
 use crate::moment::{age, clock, now_ms};
-use crate::ps::{row as task_row, shown as shown_tasks, why_it_stopped};
+use crate::ps::{TaskRow, row as task_row, shown as shown_tasks, why_it_stopped};
 use crate::reach::{self, Port, Published};
-use crate::table::{Shape, json as as_json, table};
+use crate::table::{Shape, fields, json as as_json, table};
 use crate::value::{list, name_of, text, time_ms};
 
 /// Of a service; there may be a hundred.
@@ -44,21 +44,36 @@ pub async fn describe(
             if shape.is_json {
                 return as_json(&json!({ "service": service, "tasks": tasks }));
             }
-            Ok(service_text(shape, service, &tasks, now_ms()))
+            let rows = task_rows(api, &tasks).await?;
+            Ok(service_text(shape, service, &rows, now_ms()))
+        }
+        Meant::Family { cluster, family } => {
+            let tasks = find::family_tasks(api, &cluster, &family).await?;
+            match tasks.first() {
+                Some(task) if tasks.len() == 1 => {
+                    let id = name_of(text(task, "taskArn")).to_owned();
+                    Box::pin(describe(api, Some(&cluster), &id, shape)).await
+                }
+                _ => bail!("{family} has {} tasks: name one, by its id", tasks.len()),
+            }
         }
     }
 }
 
-/// A name and a value a line; what has no value is left out.
-fn fields(rows: &[(&str, String)]) -> String {
-    let shown: Vec<_> = rows.iter().filter(|(_, value)| !value.is_empty()).collect();
-    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let mut lines = String::new();
-    for (name, value) in shown {
-        let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let _ = writeln!(lines, "{name:<width$}  {value}");
+/// As `outport ps` shows them: with how they are reached.
+async fn task_rows(api: &Api, tasks: &[Value]) -> Result<Vec<TaskRow>> {
+    let (published, machine) = (Published::ask(api).await?, api.machine());
+    let mut definitions = BTreeMap::new();
+    let mut rows = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let arn = text(task, "taskDefinitionArn").to_owned();
+        if !definitions.contains_key(&arn) {
+            definitions.insert(arn.clone(), find::definition(api, task).await?);
+        }
+        let ports = reach::ports(task, &definitions[&arn], &published, &machine);
+        rows.push(task_row(task, &ports));
     }
-    lines
+    Ok(rows)
 }
 
 fn task_text(
@@ -75,24 +90,30 @@ fn task_text(
     let health = text(task, "healthStatus");
     let running = text(task, "lastStatus") == "RUNNING";
     let mode = [text(definition, "networkMode"), text(task, "launchType")];
-    let mut shown = fields(&[
-        ("task", text(task, "taskArn").to_owned()),
-        ("group", text(task, "group").to_owned()),
-        ("started by", text(task, "startedBy").to_owned()),
-        ("definition", format!("{} ({})", name_of(text(task, "taskDefinitionArn")), words(&mode))),
-        ("status", status),
-        ("health", if health == "UNKNOWN" { String::new() } else { health.to_owned() }),
-        ("why", why_it_stopped(task)),
-        ("size", format!("{} CPU units, {} MiB", text(task, "cpu"), text(task, "memory"))),
-        ("instance", text(task, "containerInstanceArn").to_owned()),
-        ("address", reach::address(task).unwrap_or_default().to_owned()),
-        ("ports", if running { shown_ports(ports) } else { String::new() }),
-        ("created", moment(task, "createdAt", now_ms)),
-        ("pulled", moment(task, "pullStoppedAt", now_ms)),
-        ("started", moment(task, "startedAt", now_ms)),
-        ("stopping", moment(task, "stoppingAt", now_ms)),
-        ("stopped", moment(task, "stoppedAt", now_ms)),
-    ]);
+    let mut shown = fields(
+        shape,
+        &[
+            ("task", text(task, "taskArn").to_owned()),
+            ("group", text(task, "group").to_owned()),
+            ("started by", text(task, "startedBy").to_owned()),
+            (
+                "definition",
+                format!("{} ({})", name_of(text(task, "taskDefinitionArn")), words(&mode)),
+            ),
+            ("status", status),
+            ("health", if health == "UNKNOWN" { String::new() } else { health.to_owned() }),
+            ("why", why_it_stopped(task)),
+            ("size", format!("{} CPU units, {} MiB", text(task, "cpu"), text(task, "memory"))),
+            ("instance", text(task, "containerInstanceArn").to_owned()),
+            ("address", reach::address(task).unwrap_or_default().to_owned()),
+            ("ports", if running { shown_ports(ports) } else { String::new() }),
+            ("created", moment(task, "createdAt", now_ms)),
+            ("pulled", moment(task, "pullStoppedAt", now_ms)),
+            ("started", moment(task, "startedAt", now_ms)),
+            ("stopping", moment(task, "stoppingAt", now_ms)),
+            ("stopped", moment(task, "stoppedAt", now_ms)),
+        ],
+    );
     let containers: Vec<Vec<String>> = list(task, "containers")
         .iter()
         .map(|container| {
@@ -112,45 +133,48 @@ fn task_text(
     shown
 }
 
-fn service_text(shape: Shape, service: &Value, tasks: &[Value], now_ms: i64) -> String {
+fn service_text(shape: Shape, service: &Value, tasks: &[TaskRow], now_ms: i64) -> String {
     let count = |row: &Value, member: &str| row[member].as_i64().unwrap_or_default().to_string();
     let configuration = &service["deploymentConfiguration"];
     let breaker = &configuration["deploymentCircuitBreaker"];
-    let mut shown = fields(&[
-        ("service", text(service, "serviceArn").to_owned()),
-        ("status", text(service, "status").to_owned()),
-        (
-            "definition",
-            format!(
-                "{} ({})",
-                name_of(text(service, "taskDefinition")),
-                words(&[text(service, "launchType"), text(service, "schedulingStrategy")])
+    let mut shown = fields(
+        shape,
+        &[
+            ("service", text(service, "serviceArn").to_owned()),
+            ("status", text(service, "status").to_owned()),
+            (
+                "definition",
+                format!(
+                    "{} ({})",
+                    name_of(text(service, "taskDefinition")),
+                    words(&[text(service, "launchType"), text(service, "schedulingStrategy")])
+                ),
             ),
-        ),
-        (
-            "tasks",
-            format!(
-                "{} desired, {} running, {} pending",
-                count(service, "desiredCount"),
-                count(service, "runningCount"),
-                count(service, "pendingCount")
+            (
+                "tasks",
+                format!(
+                    "{} desired, {} running, {} pending",
+                    count(service, "desiredCount"),
+                    count(service, "runningCount"),
+                    count(service, "pendingCount")
+                ),
             ),
-        ),
-        (
-            "deploys",
-            format!(
-                "with {} to {} % of them{}",
-                count(configuration, "minimumHealthyPercent"),
-                count(configuration, "maximumPercent"),
-                match (breaker["enable"] == true, breaker["rollback"] == true) {
-                    (true, true) => ", circuit breaker with rollback",
-                    (true, false) => ", circuit breaker",
-                    (false, _) => "",
-                }
+            (
+                "deploys",
+                format!(
+                    "with {} to {} % of them{}",
+                    count(configuration, "minimumHealthyPercent"),
+                    count(configuration, "maximumPercent"),
+                    match (breaker["enable"] == true, breaker["rollback"] == true) {
+                        (true, true) => ", circuit breaker with rollback",
+                        (true, false) => ", circuit breaker",
+                        (false, _) => "",
+                    }
+                ),
             ),
-        ),
-        ("created", moment(service, "createdAt", now_ms)),
-    ]);
+            ("created", moment(service, "createdAt", now_ms)),
+        ],
+    );
     let deployments: Vec<Vec<String>> = list(service, "deployments")
         .iter()
         .map(|row| {
@@ -182,10 +206,9 @@ fn service_text(shape: Shape, service: &Value, tasks: &[Value], now_ms: i64) -> 
     ];
     shown.push('\n');
     shown.push_str(&table(shape, &titles, &deployments));
-    let rows: Vec<_> = tasks.iter().map(|task| task_row(task, &[])).collect();
-    if !rows.is_empty() {
+    if !tasks.is_empty() {
         shown.push('\n');
-        shown.push_str(&shown_tasks(shape, &rows, now_ms));
+        shown.push_str(&shown_tasks(shape, tasks, now_ms));
     }
     let events: Vec<Vec<String>> = list(service, "events")
         .iter()
@@ -268,7 +291,11 @@ mod tests {
                 "failedTasks": 0, "createdAt": 30.0 }],
             "events": [{ "createdAt": 31.0, "message": "(service web) has started 3 tasks." }],
         });
-        let text = service_text(Shape::default(), &service, &[], NOW_MS);
+        let task = json!({ "taskArn": "arn:aws:ecs:us-east-1:0:task/default/4f2a", "lastStatus": "RUNNING",
+            "createdAt": 30.0, "group": "service:web" });
+        let port = Port { is_udp: false, host: "127.0.0.1".to_owned(), port: 8080 };
+        let row = task_row(&task, &[port]);
+        let text = service_text(Shape::default(), &service, std::slice::from_ref(&row), NOW_MS);
         let expected = [
             "service     arn:aws:ecs:us-east-1:0:service/default/web",
             "status      ACTIVE",
@@ -279,9 +306,21 @@ mod tests {
             "DEPLOYMENT  STATUS   ROLLOUT      DEFINITION  DESIRED  RUNNING  PENDING  FAILED  AGE",
             "ecs-svc/1   PRIMARY  IN_PROGRESS  app:3       3        2        1        0       30s",
             "",
+            "TASK  GROUP  STATUS   AGE  PORTS",
+            "4f2a  web    RUNNING  30s  http://127.0.0.1:8080",
+            "",
             "TIME (UTC)           EVENT, NEWEST FIRST",
             "1970-01-01 00:00:31  (service web) has started 3 tasks.",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        let narrow = Shape { width: Some(40), ..Shape::default() };
+        let text = service_text(narrow, &service, &[row], NOW_MS);
+        // What is one word is whole; everything else is wrapped.
+        let mut too_long = text.lines().filter(|line| line.chars().count() > 40);
+        assert!(too_long.all(|line| line.contains("arn:aws:")), "{text}");
+        assert!(
+            text.contains("http://127.0.0.1:8080") && text.contains("with 100 to 200"),
+            "{text}"
+        );
     }
 }

@@ -12,12 +12,25 @@ pub const TASKS_PER_CALL: usize = 100;
 /// As many as `DescribeServices` takes.
 const SERVICES_PER_CALL: usize = 10;
 
-/// The clusters of `wanted`, or all.
+/// The cluster that is wanted, or all.
+///
+/// # Errors
+/// When the one that is wanted is not there: with those that are.
 pub async fn clusters(api: &Api, wanted: Option<&str>) -> Result<Vec<String>> {
-    match wanted {
-        Some(cluster) => Ok(vec![cluster.to_owned()]),
-        None => pages(api, "ListClusters", "clusterArns", json!({})).await,
+    let all = || pages(api, "ListClusters", "clusterArns", json!({}));
+    let Some(wanted) = wanted else { return all().await };
+    let answer = api.ecs("DescribeClusters", json!({ "clusters": [wanted] })).await?;
+    if list(&answer, "clusters").iter().any(|cluster| text(cluster, "status") != "INACTIVE") {
+        return Ok(vec![wanted.to_owned()]);
     }
+    let all = all().await?;
+    let names: Vec<&str> = all.iter().map(|arn| name_of(arn)).collect();
+    let there = match names.as_slice() {
+        [] => "there is none".to_owned(),
+        [one] => format!("there is {one}"),
+        _ => format!("there are {}", names.join(", ")),
+    };
+    bail!("there is no cluster {wanted}: {there}")
 }
 
 /// All pages of a list.
@@ -67,14 +80,27 @@ pub enum Meant {
         cluster: String,
         name: String,
     },
+    /// The tasks of a family in this cluster, such as `app`, or of one revision, such as `app:2`.
+    Family {
+        cluster: String,
+        family: String,
+    },
 }
 
-/// Looks for a task by its ARN, its id or the beginning of that, and for a service by its name or ARN.
+/// The groups that ECS gives tasks, as `outport ps` shows them.
+const SERVICE_GROUP: &str = "service:";
+const FAMILY_GROUP: &str = "family:";
+
+/// Looks for a task by its ARN, its id or the beginning of that, for a service by its name or ARN, and for the tasks of a
+/// family by `family:NAME` or `family:NAME:REVISION`.
 ///
 /// # Errors
 /// When it means nothing, or more than one.
 pub async fn meant(api: &Api, cluster: Option<&str>, word: &str) -> Result<Meant> {
-    let name = name_of(word);
+    if let Some(family) = word.strip_prefix(FAMILY_GROUP) {
+        return family_meant(api, cluster, family).await;
+    }
+    let name = name_of(word.strip_prefix(SERVICE_GROUP).unwrap_or(word));
     let mut found = Vec::new();
     for cluster in clusters(api, cluster).await? {
         let input = json!({ "cluster": cluster, "services": [name] });
@@ -98,9 +124,44 @@ pub async fn meant(api: &Api, cluster: Option<&str>, word: &str) -> Result<Meant
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => bail!(
-            "no task and no service is called {word}: `outport ps --all` shows tasks, `outport status` services"
+            "no task and no service is called {word}: `outport ps --all` shows tasks, `outport status` services; \
+             family:NAME means the tasks of a family"
         ),
         _ => bail!("{word} means {}: say more of it, or --cluster", either(&found)),
+    }
+}
+
+async fn family_meant(api: &Api, cluster: Option<&str>, family: &str) -> Result<Meant> {
+    let mut found = Vec::new();
+    for cluster in clusters(api, cluster).await? {
+        if !family_tasks(api, &cluster, family).await?.is_empty() {
+            found.push(Meant::Family { cluster, family: family.to_owned() });
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => bail!("no task of the family {family} is known: `outport ps --all` shows tasks"),
+        _ => bail!("the family {family} means {}: say --cluster", either(&found)),
+    }
+}
+
+/// The tasks of a family, or of one revision of it, those that run first and then those that stopped.
+pub async fn family_tasks(api: &Api, cluster: &str, family: &str) -> Result<Vec<Value>> {
+    let name = family.split(':').next().unwrap_or_default();
+    let mut all = Vec::new();
+    for status in ["RUNNING", "STOPPED"] {
+        let filter = json!({ "family": name, "desiredStatus": status });
+        all.extend(tasks(api, cluster, filter).await?);
+    }
+    all.retain(|task| is_of_family(task, family));
+    Ok(all)
+}
+
+fn is_of_family(task: &Value, family: &str) -> bool {
+    let revision = name_of(text(task, "taskDefinitionArn"));
+    match family.contains(':') {
+        true => revision == family,
+        false => revision.split(':').next() == Some(family),
     }
 }
 
@@ -108,6 +169,7 @@ fn either(found: &[Meant]) -> String {
     let names = found.iter().map(|meant| match meant {
         Meant::Task(task) => format!("task {}", name_of(text(task, "taskArn"))),
         Meant::Service { cluster, name } => format!("service {name} of {}", name_of(cluster)),
+        Meant::Family { cluster, family } => format!("{family} of {}", name_of(cluster)),
     });
     names.collect::<Vec<_>>().join(" or ")
 }
@@ -146,6 +208,10 @@ pub async fn running_task(api: &Api, cluster: Option<&str>, word: &str) -> Resul
                 format!("no task of service {name} runs: `outport events {name}` says what happened to it")
             })
         }
+        Meant::Family { cluster, family } => {
+            let chosen = choose(family_tasks(api, &cluster, &family).await?);
+            chosen.with_context(|| format!("no task of the family {family} runs"))
+        }
     }
 }
 
@@ -174,6 +240,15 @@ pub async fn service_tasks(api: &Api, cluster: &str, name: &str) -> Result<Vec<V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_family_means_its_tasks_and_a_revision_those_of_it() {
+        let task = json!({ "taskDefinitionArn": "arn:aws:ecs:r:a:task-definition/app:2" });
+        for (family, expected) in [("app", true), ("app:2", true), ("app:1", false), ("ap", false)]
+        {
+            assert_eq!(is_of_family(&task, family), expected, "{family}");
+        }
+    }
 
     #[test]
     fn of_a_services_tasks_a_healthy_one_is_taken_and_of_these_the_oldest() {

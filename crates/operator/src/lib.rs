@@ -10,6 +10,7 @@
 //! image_load    from an archive, a layout or an engine to the registry
 //! moving   `export` and `import`: the same things elsewhere
 //! table    rows for a terminal of any width, or for a program
+//! tls      what to do where TLS fails
 //! ```
 //!
 //! **Invariant:** nothing is asked but by the AWS API and the registry's, so that a person sees what their credentials may see, from
@@ -33,6 +34,7 @@ mod ps;
 mod reach;
 mod status;
 mod table;
+mod tls;
 mod top;
 mod value;
 
@@ -55,5 +57,5 @@ pub use node_logs::logs_of_node;
 pub use open::{Opened, open};
 pub use ps::{PsOptions, ps};
 pub use status::{StatusOptions, status};
-pub use table::Shape;
+pub use table::{Shape, paragraph};
 pub use top::Top;

@@ -26,12 +26,12 @@ const ID_SHOWN: usize = 8;
 
 #[derive(Debug, Default)]
 pub struct LogsOptions {
-    /// A task, by its id or the beginning of that, or a service by its name.
+    /// A task, by its id or the beginning of that, a service by its name, or `family:NAME`.
     pub of: String,
     pub cluster: Option<String>,
     /// Only of this container of each task.
     pub container: Option<String>,
-    /// Goes on until the task has stopped; with a service, for ever.
+    /// Goes on until the task has stopped; with a service or a family, for ever.
     pub follow: bool,
     /// Nothing older.
     pub since: Option<Since>,
@@ -207,6 +207,9 @@ impl Sources {
             }
             Meant::Service { cluster, name } => {
                 (find::service_tasks(api, cluster, name).await?, false)
+            }
+            Meant::Family { cluster, family } => {
+                (find::family_tasks(api, cluster, family).await?, false)
             }
         };
         self.is_awaited = false;

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::find;
 use crate::moment::{age, now_ms};
 use crate::ps::why_it_stopped;
-use crate::table::{Shape, json as as_json, table};
+use crate::table::{Shape, json as as_json, paragraph, table};
 use crate::value::{list, name_of, text, time_ms};
 
 /// As many as `DescribeContainerInstances` takes.
@@ -219,9 +219,9 @@ async fn stopped(api: &Api, cluster: &str, now_ms: i64) -> Result<Vec<Stopped>> 
 }
 
 fn shown(shape: Shape, status: &Status, now_ms: i64) -> String {
-    let mut text = String::new();
     let Status { url, region, account, health, .. } = status;
-    let _ = writeln!(text, "Outport at {url}, region {region}, account {account}: {health}");
+    let head = format!("Outport at {url}, region {region}, account {account}: {health}");
+    let mut text = paragraph(shape, "", &head);
     let mut section = |titles: &[&str], rows: Vec<Vec<String>>| {
         if !rows.is_empty() {
             let _ = write!(text, "\n{}", table(shape, titles, &rows));

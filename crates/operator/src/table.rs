@@ -7,11 +7,20 @@ use anyhow::Result;
 use serde::Serialize;
 
 /// A cell is never cut to less than this.
-const CELL_MIN: usize = 6;
+const CELL_MIN: usize = 10;
+/// Sentences, and to what they are cut at most.
+const TEXTS: [&str; 4] = ["WHY", "WHAT", "LAST EVENT", "EVENT, NEWEST FIRST"];
+const TEXT_MIN: usize = 20;
 /// Between two columns.
 const GAP: usize = 2;
-/// What is copied from the terminal is there whole, or of no use. The line is longer than the terminal then.
-const WHOLE: [&str; 2] = ["TASK", "PORTS"];
+/// What is copied from the terminal is there whole, or of no use; so are times.
+const WHOLE: [&str; 5] = ["TASK", "STOPPED TASK", "INSTANCE", "PORTS", "TIME (UTC)"];
+/// Columns that a narrow terminal does without, in this order.
+const LEFT_OUT_FIRST: [&str; 3] = ["DIGEST", "ADDRESS", "IMAGE"];
+/// Text behind a beginning is never a narrower column than this.
+const PARAGRAPH_MIN: usize = 20;
+/// Before text that goes on below its beginning.
+const INDENT_NARROW: usize = 4;
 /// The end tells more than the beginning.
 const CUT_IN_FRONT: [&str; 1] = ["IMAGE"];
 
@@ -44,24 +53,24 @@ pub fn json(value: &impl Serialize) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Columns below their titles. Columns without any content are left out; on a terminal the widest are cut until a row
-/// fits.
+/// Columns below their titles. Columns without any content are left out. On a terminal, until a row fits: the widest are cut, but
+/// never below what can be read; then columns that `outport describe` and `--json` have too are left out; and where that is not enough
+/// either, each row is a block of its own with a line for each column, wrapped.
 pub fn table(shape: Shape, titles: &[&str], rows: &[Vec<String>]) -> String {
-    let columns: Vec<usize> = (0..titles.len())
+    let mut columns: Vec<usize> = (0..titles.len())
         .filter(|column| rows.is_empty() || rows.iter().any(|row| !row[*column].is_empty()))
         .collect();
-    let mut widths: Vec<usize> = columns
-        .iter()
-        .map(|column| {
-            let cells = rows.iter().map(|row| row[*column].chars().count());
-            cells.max().unwrap_or_default().max(titles[*column].chars().count())
-        })
-        .collect();
-    if let Some(width) = shape.width {
-        let is_whole: Vec<bool> =
-            columns.iter().map(|column| WHOLE.contains(&titles[*column])).collect();
-        fit(&mut widths, &is_whole, width);
-    }
+    let all = columns.clone();
+    let widths = loop {
+        if let Some(widths) = fitting(shape, titles, rows, &columns) {
+            break widths;
+        }
+        let dispensable = |title: &str| columns.iter().position(|at| titles[*at] == title);
+        match LEFT_OUT_FIRST.into_iter().find_map(dispensable) {
+            Some(at) => columns.remove(at),
+            None => return blocks(shape, titles, rows, &all),
+        };
+    };
     let mut text = String::new();
     let mut line = |cell: &dyn Fn(usize) -> String, is_title: bool| {
         let cells: Vec<String> = columns
@@ -86,21 +95,103 @@ pub fn table(shape: Shape, titles: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Takes from the widest until all fit, or nothing more can be taken.
-fn fit(widths: &mut [usize], is_whole: &[bool], width: usize) {
+/// The widths of columns with which a row fits, if there are any.
+fn fitting(
+    shape: Shape,
+    titles: &[&str],
+    rows: &[Vec<String>],
+    columns: &[usize],
+) -> Option<Vec<usize>> {
+    let natural = |column: &usize| {
+        let cells = rows.iter().map(|row| row[*column].chars().count());
+        cells.max().unwrap_or_default().max(titles[*column].chars().count())
+    };
+    let mut widths: Vec<usize> = columns.iter().map(natural).collect();
+    // Titles alone are no row.
+    let Some(width) = shape.width.filter(|_| !rows.is_empty()) else { return Some(widths) };
     loop {
         let all = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        let cut = widths.iter_mut().zip(is_whole).filter(|(_, is_whole)| !**is_whole);
-        match cut.map(|(width, _)| width).max() {
-            Some(widest) if all > width && *widest > CELL_MIN => *widest -= 1,
-            _ => return,
+        if all <= width {
+            return Some(widths);
+        }
+        let is_whole = |column: &usize| WHOLE.contains(&titles[*column]);
+        let cut = widths.iter_mut().zip(columns).filter(|(_, column)| !is_whole(column));
+        let widest = cut.map(|(width, _)| width).max()?;
+        if *widest <= CELL_MIN {
+            return None;
+        }
+        *widest -= 1;
+        let is_unreadable = |(column, width): (&usize, &usize)| {
+            *width < TEXT_MIN.min(natural(column)) && TEXTS.contains(&titles[*column])
+        };
+        if columns.iter().zip(&widths).any(is_unreadable) {
+            return None;
         }
     }
 }
 
-/// The text in at most so many characters; control characters, which would move the cursor, as spaces.
+/// Each row by itself, with a line between.
+fn blocks(shape: Shape, titles: &[&str], rows: &[Vec<String>], columns: &[usize]) -> String {
+    let block = |row: &Vec<String>| {
+        let named: Vec<(&str, String)> =
+            columns.iter().map(|column| (titles[*column], row[*column].clone())).collect();
+        fields(shape, &named)
+    };
+    rows.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// A name and a value a line, wrapped on a terminal; what has no value is left out.
+pub fn fields(shape: Shape, rows: &[(&str, String)]) -> String {
+    let shown: Vec<_> = rows.iter().filter(|(_, value)| !value.is_empty()).collect();
+    let width = shown.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let line =
+        |(name, value): &&(&str, String)| paragraph(shape, &format!("{name:<width$}  "), value);
+    shown.iter().map(line).collect()
+}
+
+/// A line that begins with `begin`; on a terminal the text behind that is wrapped at words and goes on below itself. Where
+/// that would be too narrow a column it goes on a line of its own below. Words longer than a line are left whole.
+pub fn paragraph(shape: Shape, begin: &str, text: &str) -> String {
+    let text = plain(text);
+    let indent = begin.chars().count();
+    let Some(width) = shape.width.filter(|width| indent + text.chars().count() > *width) else {
+        return format!("{}\n", format!("{begin}{text}").trim_end());
+    };
+    let is_narrow = width < indent + PARAGRAPH_MIN;
+    let indent = if is_narrow { INDENT_NARROW } else { indent };
+    let mut lines = Vec::new();
+    let mut line = begin.to_owned();
+    if is_narrow && !begin.trim().is_empty() {
+        lines.push(begin.trim_end().to_owned());
+    }
+    if is_narrow {
+        line = " ".repeat(indent.min(begin.len()));
+    }
+    let mut has_word = false;
+    for word in text.split_whitespace() {
+        let length = line.chars().count() + usize::from(has_word) + word.chars().count();
+        if has_word && length > width {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent.min(begin.len()))));
+            has_word = false;
+        }
+        if has_word {
+            line.push(' ');
+        }
+        line.push_str(word);
+        has_word = true;
+    }
+    lines.push(line);
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Control characters, which would move the cursor, as spaces.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The text in at most so many characters.
 fn cut(text: &str, width: usize, is_in_front: bool) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = plain(text);
     let length = text.chars().count();
     if length <= width {
         return text;
@@ -136,24 +227,89 @@ mod tests {
         );
     }
 
+    fn on(width: usize) -> Shape {
+        Shape { width: Some(width), ..Shape::default() }
+    }
+
     #[test]
     fn a_narrow_terminal_cuts_the_widest() {
-        let shape = Shape { width: Some(16), ..Shape::default() };
-        check(shape, &["TASK  IMAGE", "4f2a  …long name", "77    b [31m"]);
-        let shape = Shape { width: Some(1), ..Shape::default() };
-        check(shape, &["TASK  IMAGE", "4f2a  … name", "77    b [31m"]);
+        let rows: Vec<Vec<String>> = [["4f2a", "a message of some length"], ["77", "b"]]
+            .map(|row| row.map(str::to_owned).to_vec())
+            .to_vec();
+        let shown = |title, width| table(on(width), &["TASK", title], &rows);
+        assert_eq!(shown("GROUP", 16), "TASK  GROUP\n4f2a  a message…\n77    b\n");
+        // Below that nothing could be read of it.
+        let blocks =
+            "TASK   4f2a\nGROUP\n    a message\n    of some\n    length\n\nTASK   77\nGROUP  b\n";
+        assert_eq!(shown("GROUP", 15), blocks);
+        // Of a sentence more is needed.
+        assert!(shown("WHY", 26).starts_with("TASK  WHY\n4f2a  a message of some l…\n"));
+        assert!(shown("WHY", 25).starts_with("TASK  4f2a\nWHY"));
+    }
+
+    #[test]
+    fn what_others_show_too_is_left_out_before_rows_become_blocks() {
+        let row =
+            ["4f2a5b6c7d8e", "registry.example.com/app:1.0", "172.31.0.5", "http://127.0.0.1:8080"];
+        let rows = [row.map(str::to_owned).to_vec()];
+        let shown = |width| table(on(width), &["TASK", "IMAGE", "ADDRESS", "PORTS"], &rows);
+        assert_eq!(
+            shown(50),
+            "TASK          IMAGE          PORTS\n\
+             4f2a5b6c7d8e  ….com/app:1.0  http://127.0.0.1:8080\n"
+        );
+        assert_eq!(shown(40), "TASK          PORTS\n4f2a5b6c7d8e  http://127.0.0.1:8080\n");
+        // With all of them again.
+        let blocks = shown(34);
+        for cell in row {
+            assert!(blocks.contains(cell), "{blocks}");
+        }
     }
 
     #[test]
     fn what_is_copied_is_there_whole_on_any_terminal() {
-        let shape = Shape { width: Some(20), ..Shape::default() };
         let row = ["4f2a5b6c7d8e", "a rather long group", "http://127.0.0.1:8080"];
-        let text = table(shape, &["TASK", "GROUP", "PORTS"], &[row.map(str::to_owned).to_vec()]);
-        assert_eq!(text.lines().last().unwrap(), "4f2a5b6c7d8e  a rat…  http://127.0.0.1:8080");
+        let rows = [row.map(str::to_owned).to_vec()];
+        for width in [20, 1] {
+            let text = table(on(width), &["TASK", "GROUP", "PORTS"], &rows);
+            for word in [row[0], row[2]] {
+                assert!(
+                    text.lines().any(|line| line.split_whitespace().any(|it| it == word)),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    /// What is said of a paragraph at a width.
+    #[track_caller]
+    fn wraps(width: usize, begin: &str, expected: &[&str]) {
+        let text = "images that no task uses go first";
+        assert_eq!(paragraph(on(width), begin, text).lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn text_is_wrapped_below_itself_or_where_there_is_room() {
+        wraps(60, "logs  1 MiB  ", &["logs  1 MiB  images that no task uses go first"]);
+        wraps(
+            34,
+            "logs  1 MiB  ",
+            &["logs  1 MiB  images that no task", "             uses go first"],
+        );
+        wraps(
+            30,
+            "logs  1 MiB  ",
+            &["logs  1 MiB", "    images that no task uses", "    go first"],
+        );
+        wraps(20, "", &["images that no task", "uses go first"]);
+        let arn = "arn:aws:ecs:us-east-1:000000000000:task/default/4f2a";
+        assert_eq!(paragraph(on(20), "", arn), format!("{arn}\n"));
+        assert_eq!(paragraph(Shape::default(), "a  ", "b\u{1b}[2J"), "a  b [2J\n");
     }
 
     #[test]
     fn titles_alone_when_there_is_nothing() {
         assert_eq!(table(Shape::default(), &["A", "B"], &[]), "A  B\n");
+        assert_eq!(table(on(1), &["A", "B"], &[]), "A  B\n");
     }
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::find;
-use crate::table::{Shape, json as as_json, table};
+use crate::table::{Shape, json as as_json, paragraph, table};
 use crate::value::{name_of, text};
 
 /// Of an id.
@@ -142,7 +142,8 @@ fn shown(shape: Shape, rows: &[Row], elsewhere: usize) -> String {
     let mut shown = table(shape, &titles, &cells);
     if elsewhere > 0 {
         let tasks = if elsewhere == 1 { "task runs" } else { "tasks run" };
-        shown.push_str(&format!("{elsewhere} more {tasks} on other machines\n"));
+        let last = format!("{elsewhere} more {tasks} on other machines");
+        shown.push_str(&paragraph(shape, "", &last));
     }
     shown
 }

@@ -192,7 +192,7 @@ impl Write for Wanted<'_> {
 
 impl SyncFile for Wanted<'_> {
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+        backup::sync(self.file)
     }
 }
 

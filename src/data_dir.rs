@@ -20,6 +20,7 @@
 
 mod endpoint;
 mod first_start;
+mod foreign;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -66,6 +67,7 @@ impl DataDir {
             .create(path)
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let path = path.canonicalize()?;
+        foreign::check(&path)?;
         let lock = take_lock(&path)?;
         // Now that nobody else is at it.
         let first_start = first_start::holds_only_the_lock(&path)?.then_some(missing);

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid};
 use outport_operator::{Api, LogsOptions, PsOptions, Shape};
 use outport_tree_removal::remove_tree;
 
@@ -48,12 +48,24 @@ const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 /// Of the log of an Outport that did not start or did not end well, as many lines are shown.
 const LINES_SHOWN: usize = 20;
 
-/// Runs the command; its exit code, or 128 and the signal that ended it.
+/// As a shell says that there is no such command, and that it cannot be executed.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// Runs the command; its exit code, or 128 and the signal that ended it; 127 when there is no such command, 126 when it cannot be
+/// executed.
 ///
 /// # Errors
-/// When there can be no Outport, or no such command.
+/// When there can be no Outport, or nowhere to write logs to.
 pub fn run(options: &Run) -> Result<ExitCode> {
     preflight::check_root()?;
+    if let Some(logs) = &options.logs {
+        check_logs(logs)?;
+    }
+    if let Err((code, why)) = find_program(options) {
+        output::fail(why);
+        return Ok(ExitCode::from(code));
+    }
     for directory in scratch_dir::remove_dead() {
         output::complain(format_args!(
             "removed {}, with what was on the host of it: an `outport run` was killed",
@@ -82,6 +94,36 @@ pub fn run(options: &Run) -> Result<ExitCode> {
     stopped?;
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// That a failure can be told at the end, before there is any.
+fn check_logs(logs: &Path) -> Result<()> {
+    let made = || format!("--logs {}: nothing can be written there", logs.display());
+    std::fs::create_dir_all(logs).with_context(made)?;
+    let trial = logs.join(format!(".outport-{}", std::process::id()));
+    let write = || File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial));
+    write().with_context(made)
+}
+
+/// Looks for the command as `execvp` does, so that a name that was mistyped starts no Outport.
+fn find_program(options: &Run) -> Result<(), (u8, String)> {
+    let program = options.command.first().map(OsString::as_os_str).unwrap_or_default();
+    let shown = program.to_string_lossy();
+    let paths: Vec<PathBuf> = if program.as_encoded_bytes().contains(&b'/') {
+        vec![program.into()]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        std::env::split_paths(&path).map(|directory| directory.join(program)).collect()
+    };
+    let found: Vec<&PathBuf> = paths.iter().filter(|path| path.exists()).collect();
+    let may_run = |path: &&&PathBuf| {
+        path.is_file() && nix::unistd::access(path.as_path(), AccessFlags::X_OK).is_ok()
+    };
+    match (found.is_empty(), found.iter().any(|path| may_run(&path))) {
+        (true, _) => Err((NOT_FOUND, format!("there is no command {shown}"))),
+        (false, false) => Err((NOT_EXECUTABLE, format!("{shown} cannot be executed"))),
+        (false, true) => Ok(()),
+    }
 }
 
 /// The command with the environment of the Outport. A signal ends the command first, so that what it does at its end
@@ -332,6 +374,36 @@ impl LastLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn finds(program: &str, expected: Result<(), u8>) {
+        let options = Run { logs: None, command: vec![program.into()] };
+        assert_eq!(find_program(&options).map_err(|(code, _)| code), expected, "{program}");
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_told_from_one_that_cannot_be_executed() {
+        finds("sh", Ok(()));
+        finds("/bin/sh", Ok(()));
+        finds("no-such-command", Err(NOT_FOUND));
+        finds("./no/such", Err(NOT_FOUND));
+        finds("", Err(NOT_EXECUTABLE));
+        finds("/etc", Err(NOT_EXECUTABLE));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        finds(file.path().to_str().unwrap(), Err(NOT_EXECUTABLE));
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_is_known_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        check_logs(&directory.path().join("a/b")).unwrap();
+        assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 0);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for no_place in [Path::new("/proc/x"), file.path()] {
+            let error = check_logs(no_place).unwrap_err().to_string();
+            assert!(error.starts_with("--logs "), "{error}");
+        }
+    }
 
     #[test]
     fn the_end_of_a_log_is_known_where_no_file_takes_it() {

@@ -96,7 +96,18 @@ pub trait SyncFile {
 
 impl SyncFile for &File {
     fn sync(&self) -> io::Result<()> {
-        self.sync_all()
+        sync(self)
+    }
+}
+
+/// Until it is on disk; of a pipe there is no disk.
+///
+/// # Errors
+/// Those of the disk.
+pub fn sync(file: &File) -> io::Result<()> {
+    match file.metadata()?.is_file() {
+        true => file.sync_all(),
+        false => Ok(()),
     }
 }
 

@@ -65,8 +65,8 @@ pub fn restore(options: &Restore) -> Result<()> {
     drop(lock);
     let text = format!(
         "{} is instance {} as it was at {}, written by outport {}\n\
-         Start it as before. What ran then is stopped, and services start their tasks anew; do not start it while the one \
-         that it was made of runs.\n",
+         Start it as before. Tasks of it that still run are taken over, those that do not are STOPPED, tasks that began \
+         after it are ended, and services start what is missing. Do not start it while the one that it was made of runs.\n",
         directory.display(),
         head.instance,
         outport_certificates::spoken(head.begun_at_s.saturating_mul(1_000)),

@@ -9,7 +9,8 @@ use crate::manual;
 
 #[derive(Debug, Args)]
 pub struct Backup {
-    /// Where it is written, readable by its owner only; one that is there is replaced once the new one is whole
+    /// Where it is written, readable by its owner only; one that is there is replaced once the new one is whole. - is
+    /// standard output, such as a pipe to another machine
     pub file: PathBuf,
     #[command(flatten)]
     pub data_dir: DataDir,

@@ -180,6 +180,23 @@ def test_one_that_is_stopped_is_backed_up_and_a_copy_is_what_it_was(binary, stop
     halves.terminate("server")
 
 
+def test_a_pipe_takes_one_and_the_directory_itself_does_not(binary, stopped, halves, tmp_path):
+    def piped(file):
+        with file.open("wb") as pipe:
+            shell = f"'{binary}' backup --data-dir '{stopped.data_dir}' - | cat"
+            done = subprocess.run(["sh", "-c", shell], stdout=pipe, stderr=subprocess.PIPE, text=True,
+                                  timeout=120)
+        assert "what was written to standard output is a backup of instance" in done.stderr
+        restored(binary, file, tmp_path / f"of-{file.name}")
+    piped(tmp_path / "stopped")
+    halves.server()
+    piped(tmp_path / "running")
+    inside = backup(binary, stopped.data_dir, stopped.data_dir / "node/one.backup")
+    assert inside.returncode == 1 and "would be in the data directory" in inside.stderr
+    assert not (stopped.data_dir / "node/one.backup").exists()
+    halves.terminate("server")
+
+
 def test_a_key_that_is_gone_is_missed_and_one_that_was_never_made_is_not(binary, stopped, tmp_path):
     file = tmp_path / "one.backup"
     key, made = stopped.data_dir / "root-key", stopped.data_dir / "made"

@@ -175,6 +175,16 @@ def test_what_two_killed_ones_left_is_collected_by_the_next(binary):
 
 def test_a_command_that_is_not_there_is_said(binary):
     done = run(binary, "--", "/no/such/command")
-    assert done.returncode == 1
-    assert re.search(r"cannot start /no/such/command", done.stderr), done.stderr
+    assert done.returncode == 127
+    assert re.search(r"there is no command /no/such/command", done.stderr), done.stderr
+    assert run(binary, "--", "no-such-command").returncode == 127
+    done = run(binary, "--", "/etc/passwd")
+    assert done.returncode == 126 and "cannot be executed" in done.stderr, done.stderr
     assert run(binary).returncode == 2
+
+
+def test_logs_that_cannot_be_written_are_known_before_the_command(binary, tmp_path):
+    told = tmp_path / "told"
+    done = run(binary, "--logs", "/proc/x", "--", "touch", told)
+    assert done.returncode == 1 and "--logs /proc/x: nothing can be written there" in done.stderr
+    assert not told.exists()

@@ -26,6 +26,10 @@ pub fn print(options: &Env) -> Result<()> {
             .clone()
             .context("the last Outport of this data directory did not speak TLS: start it again")?;
     }
+    if options.format == EnvFormat::Github {
+        // Of a step's standard error, too, the runner takes commands; standard output is the file of the environment.
+        output::aside(&mask(&endpoint));
+    }
     output::answer(&lines(&endpoint, options.format, options.services)).context("cannot print")
 }
 
@@ -62,6 +66,12 @@ pub fn variables(endpoint: &Endpoint, by_service: bool) -> Vec<(String, String)>
     add("AWS_REGION", region);
     add("AWS_DEFAULT_REGION", region);
     all
+}
+
+/// Has the runner of GitHub Actions hide the secret key in logs ("Workflow commands for GitHub Actions", "Masking a value in
+/// a log").
+fn mask(endpoint: &Endpoint) -> String {
+    format!("::add-mask::{}\n", endpoint.key.secret_access_key)
 }
 
 fn lines(endpoint: &Endpoint, format: EnvFormat, by_service: bool) -> String {
@@ -147,6 +157,7 @@ mod tests {
         check(EnvFormat::Fish, r"set -gx AWS_SECRET_ACCESS_KEY 'it\'s \\$x';");
         check(EnvFormat::Powershell, r"$Env:AWS_SECRET_ACCESS_KEY = 'it''s \$x'");
         check(EnvFormat::Github, "AWS_ENDPOINT_URL=http://127.0.0.1:4566\n");
+        assert_eq!(mask(&endpoint), "::add-mask::it's \\$x\n");
         check(EnvFormat::Dotenv, "AWS_REGION='us-east-1'\n");
         check(EnvFormat::Dotenv, r#"AWS_SECRET_ACCESS_KEY="it's \\\$x""#);
         check(EnvFormat::Json, r#""AWS_SECRET_ACCESS_KEY": "it's \\$x""#);

@@ -15,7 +15,8 @@ use crate::metrics_page::MetricsPage;
 
 /// To a browser, or curl. It names nothing that a stranger may not know.
 const GREETING: &str = "\
-This is Outport: Amazon ECS, run by yourself. Here it answers the AWS API (ecs, ecr, ec2, logs, sts) and docker push.
+This is Outport: Amazon ECS, run by yourself. Here it answers the AWS API (ecs, ecr, ec2, iam, logs,
+secretsmanager, ssm, sts) and docker push.
 
 On its host:      eval \"$(sudo outport env)\"; aws ecs list-clusters; outport status; outport ps
 From elsewhere:   AWS_ENDPOINT_URL=<this URL>, with an access key of it and its region
@@ -132,6 +133,15 @@ mod tests {
             check("/_outport/health", peer, StatusCode::OK, "ready").await;
             check("/_outport/compatibility", peer, StatusCode::OK, "<!-- Made by").await;
             check("/_outport/metrics", peer, StatusCode::FORBIDDEN, "Metrics are shown").await;
+        }
+    }
+
+    #[test]
+    fn the_greeting_names_every_service() {
+        for model in crate::services::MODELS {
+            let name = model.name;
+            let is_it = |word: &str| word.trim_matches([',', '(', ')']) == name;
+            assert!(GREETING.split_whitespace().any(is_it), "{name} is not in {GREETING}");
         }
     }
 

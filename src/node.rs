@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use outport_certificates::{InvalidJoinToken, JoinToken};
 use outport_node_agent::{
     Agent, AgentSettings, HostAccess, PublishScope, TransportProtocol, capacity,
+    memory_mib_of_machine,
 };
 
 use crate::command_line::{Node, NodeOptions};
@@ -141,6 +142,7 @@ pub fn settings(
     }
     let own_port = own.address.map(|address| address.port());
     data_dir.check(NODE_ID)?;
+    warn_of_memory(options.memory_mib);
     Ok(AgentSettings {
         directory: data_dir.part("node")?,
         instance: data_dir.instance().to_owned(),
@@ -160,9 +162,33 @@ pub fn settings(
     })
 }
 
+/// More than there is may be meant, as for a trial of the scheduler; most often it is a mistake in the unit.
+fn warn_of_memory(offered_mib: Option<u32>) {
+    let Ok(total_mib) = memory_mib_of_machine() else { return };
+    if let Some(offered_mib) = offered_mib.filter(|offered| is_too_much(*offered, total_mib)) {
+        tracing::warn!(
+            event = "memory_overcommitted",
+            offered_mib,
+            total_mib,
+            "--memory-mib offers {offered_mib} MiB, and this machine has {total_mib} MiB: tasks that use what they were \
+             placed with are ended by the kernel"
+        );
+    }
+}
+
+fn is_too_much(offered_mib: u32, total_mib: u64) -> bool {
+    u64::from(offered_mib) > total_mib
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_memory_than_there_is_is_too_much() {
+        assert!(!is_too_much(1024, 1024));
+        assert!(is_too_much(1025, 1024));
+    }
 
     #[test]
     fn a_node_says_what_it_leaves_and_what_becomes_of_it() {

@@ -24,6 +24,9 @@ macro_rules! served {
                 Box::pin($model::dispatch(&self.0, call, operation, exchange))
             }
         })+
+
+        #[cfg(test)]
+        pub static MODELS: &[&ServiceModel] = &[$(&$model::MODEL,)+];
     };
 }
 

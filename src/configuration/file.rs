@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** each entry is an option that there is, with values of its kind, and knows its line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,7 @@ impl Entry {
 }
 
 /// # Errors
-/// When the file cannot be read, or has anything in it that is not understood: one line, with the place in the file.
+/// When the file cannot be read, or has anything in it that is not understood: a line for each, with its place in the file.
 pub fn read(path: &Path, known: &[Known]) -> Result<Vec<Entry>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
@@ -60,20 +61,28 @@ pub fn read(path: &Path, known: &[Known]) -> Result<Vec<Entry>> {
         let place = place(error.span().map_or(0, |span| span.start));
         anyhow!("{place}: {}", error.message())
     })?;
-    let mut entries = Vec::new();
+    let (mut entries, mut wrong) = (Vec::new(), BTreeMap::new());
     for (key, value) in table.get_ref() {
         let (name, at) = (key.get_ref().as_ref(), key.span().start);
         let Some(option) = known.iter().find(|known| known.name == name) else {
-            bail!("{}: {}", place(at), unknown(name, known));
+            wrong.insert(at, unknown(name, known));
+            continue;
         };
-        let values = values(option.kind, value)
-            .map_err(|problem| anyhow!("{}: {name} takes {problem}", place(at)))?;
-        entries.push(Entry {
-            name: name.to_owned(),
-            values,
-            path: path.to_owned(),
-            line: line(at),
-        });
+        match values(option.kind, value) {
+            Ok(values) => entries.push(Entry {
+                name: name.to_owned(),
+                values,
+                path: path.to_owned(),
+                line: line(at),
+            }),
+            Err(problem) => {
+                wrong.insert(at, format!("{name} takes {problem}"));
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        let lines = wrong.iter().map(|(at, problem)| format!("{}: {problem}", place(*at)));
+        bail!("{}", lines.collect::<Vec<_>>().join("\n"));
     }
     Ok(entries)
 }
@@ -106,20 +115,27 @@ fn unknown(name: &str, known: &[Known]) -> String {
 fn values(kind: Kind, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, String> {
     match (kind, value.get_ref()) {
         (Kind::Flag, DeValue::Boolean(flag)) => Ok(vec![flag.to_string()]),
-        (Kind::Flag, other) => Err(format!("true or false, not a {}", other.type_str())),
+        (Kind::Flag, other) => Err(format!("true or false, not {}", kind_of(other))),
         (Kind::List, DeValue::Array(items)) => items
             .iter()
             .map(|item| {
                 one(item.get_ref()).ok_or_else(|| {
-                    format!("a list of texts or numbers, not a {} in it", item.get_ref().type_str())
+                    format!("a list of texts or numbers, not {} in it", kind_of(item.get_ref()))
                 })
             })
             .collect(),
         (_, other) => match one(other) {
             Some(text) => Ok(vec![text]),
-            None => Err(format!("a text or a number, not a {}", other.type_str())),
+            None => Err(format!("a text or a number, not {}", kind_of(other))),
         },
     }
+}
+
+/// With its article.
+fn kind_of(value: &DeValue<'_>) -> String {
+    let kind = value.type_str();
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// Numbers may be in quotes and need not: a port and an account are both.

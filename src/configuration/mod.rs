@@ -58,7 +58,7 @@ fn configured(arguments: &[OsString]) -> Result<Configured> {
     // Whatever is wrong without the file is said without it, and so is the help.
     let given = relaxed(command())
         .try_get_matches_from(arguments)
-        .unwrap_or_else(|e| environment::named(e, arguments).exit());
+        .unwrap_or_else(|e| without_hidden(environment::named(e, arguments)).exit());
     let (name, options) = given.subcommand().context("no command was given")?;
     let path = if reads_file(&command(), name) { file_of(options)? } else { None };
     let entries = match path {
@@ -106,6 +106,26 @@ fn flag(arg: Arg) -> Arg {
         .default_value("false")
         .hide_default_value(true)
         .hide_possible_values(true)
+}
+
+/// The same error, offering no command that is none of a person's.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::Strings(offered)) = error.get(ContextKind::SuggestedSubcommand) else {
+        return error;
+    };
+    let command = command();
+    let is_shown =
+        |name: &&String| command.find_subcommand(name).is_some_and(|sub| !sub.is_hide_set());
+    let shown: Vec<String> = offered.iter().filter(is_shown).cloned().collect();
+    match shown.is_empty() {
+        true => {
+            error.remove(ContextKind::SuggestedSubcommand);
+        }
+        false => {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
+        }
+    }
+    error
 }
 
 /// What a command needs may still come from the file.
@@ -390,9 +410,32 @@ mod tests {
             "plain-http = \"some\"\n",
             "plain-http is \"some\": it takes loopback, everyone, nobody",
         );
+        check(
+            "up",
+            "lisen = 1\nimages-gib = [1]\nlisten = 4566\ncolour = 2\n",
+            "o.toml:1: there is no option lisen; did you mean listen?\n\
+             o.toml:2: images-gib takes a text or a number, not an array\n\
+             o.toml:4: there is no option colour: ",
+        );
         check("up", "listen = \"here\"\n", "o.toml:1: listen is \"here\": an address is a port");
         check("up", "listen = 1\nlisten = 2\n", "o.toml:2: ");
         check("up", "listen = \n", "o.toml:1: ");
+    }
+
+    /// What a mistyped command is offered.
+    fn offered(word: &str) -> String {
+        let error = relaxed(command()).try_get_matches_from(["outport", word]).unwrap_err();
+        without_hidden(error).to_string()
+    }
+
+    #[test]
+    fn no_command_that_is_hidden_is_offered_for_one_that_was_mistyped() {
+        assert!(offered("statu").contains("exists: 'status'"), "{}", offered("statu"));
+        for (word, hidden) in [("scrach", "scratch"), ("shimm", "shim"), ("unpak", "unpack")] {
+            let text = offered(word);
+            assert!(!text.contains(&format!("'{hidden}'")), "{text}");
+            assert!(text.contains(&format!("unrecognized subcommand '{word}'")), "{text}");
+        }
     }
 
     #[test]

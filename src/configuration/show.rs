@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
+use outport_node_agent::SubordinateIds;
 use outport_service_ec2::default_vpc;
+use serde::Serialize;
 
 use super::{Configured, FILE, configured, file_of, is_secret};
 use crate::command_line::{Command, ConfigShow, DATA_DIR};
@@ -19,13 +21,50 @@ use crate::output;
 use crate::settings::Settings;
 
 const NOT_GIVEN: &str = "-";
+const DEFAULT: &str = "default";
 const COMMAND: &str = "up";
+/// What stands for options that have no value of their own until somebody gives one.
+const DEFAULTS: [(&str, &str); 14] = [
+    ("root-access-key-id", "made at the first start"),
+    ("root-secret-access-key", "made at the first start"),
+    ("public-address", "by which name callers come"),
+    ("tls-name", "none but those of this host"),
+    ("tls-certificate", "of the installation's own authority"),
+    ("tls-key", "of the installation's own authority"),
+    ("registry-gib", "half of the disk"),
+    ("logs-gib", "a quarter of the disk"),
+    ("log-retention-days", "for ever"),
+    ("cpu-units", "all cores"),
+    ("memory-mib", "all but a reserve"),
+    ("oci-runtime", "our own"),
+    ("open-to-tasks", "none but name servers and published ports"),
+    ("metrics-listen", "nowhere"),
+];
 
 /// An option as it is shown.
+#[derive(Debug, Serialize)]
 struct Row {
     name: String,
     value: String,
     source: String,
+}
+
+/// A variable that looks as if it were an option.
+#[derive(Debug, Serialize)]
+struct Unknown {
+    name: String,
+    nearest: Option<String>,
+}
+
+/// What programs read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    command: &'a str,
+    /// The configuration file; `null` when none is read.
+    file: Option<String>,
+    options: &'a [Row],
+    unknown_variables: Vec<Unknown>,
 }
 
 /// Prints it.
@@ -44,6 +83,7 @@ pub fn show(options: &ConfigShow) -> Result<()> {
     let data_dir = given.get_one::<PathBuf>("data_dir").cloned();
     let settings = Settings::read(&data_dir.unwrap_or_else(|| DATA_DIR.into()))?;
     let sub = command.find_subcommand(name).context("no such command")?;
+    let name_of_command = name;
     let mut rows = Vec::new();
     for arg in sub.get_arguments() {
         let Some(name) =
@@ -64,19 +104,33 @@ pub fn show(options: &ConfigShow) -> Result<()> {
             (Some(ValueSource::DefaultValue), Some(entry)) if same(given, id, &entry.values) => {
                 format!("file {}", entry.place())
             }
-            _ => "default".to_owned(),
+            _ => DEFAULT.to_owned(),
         };
-        rows.push(with_stored(Row { name: name.to_owned(), value, source }, &settings));
+        let row = with_stored(Row { name: name.to_owned(), value, source }, &settings);
+        rows.push(with_default(row));
     }
-    for (name, nearest) in super::unknown_variables() {
+    let file = file_of(given)?.map(|path| path.display().to_string());
+    let unknown = super::unknown_variables();
+    if options.json {
+        let unknown = unknown.into_iter().map(|(name, nearest)| Unknown { name, nearest });
+        let shown = Shown {
+            command: name_of_command,
+            file,
+            options: &rows,
+            unknown_variables: unknown.collect(),
+        };
+        let text = format!("{}\n", serde_json::to_string_pretty(&shown)?);
+        return output::answer(&text).context("cannot print");
+    }
+    for (name, nearest) in unknown {
         let nearest =
             nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
         output::complain(format_args!(
             "the environment has {name}, and no option is called so{nearest}"
         ));
     }
-    let file = match file_of(given)? {
-        Some(path) => format!("configuration file: {}\n", path.display()),
+    let file = match file {
+        Some(path) => format!("configuration file: {path}\n"),
         None => format!("configuration file: none ({FILE} is not there)\n"),
     };
     output::answer(&format!("{file}{}", table(&rows))).context("cannot print")
@@ -139,6 +193,21 @@ fn with_stored(row: Row, settings: &Settings) -> Row {
     }
 }
 
+/// In words, where it is no value that could be given.
+fn with_default(row: Row) -> Row {
+    if row.source != DEFAULT || ![NOT_GIVEN, ""].contains(&row.value.as_str()) {
+        return row;
+    }
+    let value = match row.name.as_str() {
+        "subordinate-ids" => SubordinateIds::default().to_string(),
+        name => {
+            let known = DEFAULTS.iter().find(|(known, _)| *known == name);
+            known.map_or(row.value, |(_, words)| format!("({words})"))
+        }
+    };
+    Row { value, ..row }
+}
+
 fn table(rows: &[Row]) -> String {
     let width = |text: fn(&Row) -> &str| {
         rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0)
@@ -159,6 +228,30 @@ mod tests {
         let source = if value == NOT_GIVEN { "default" } else { "flag" };
         let row = Row { name: "cluster".into(), value: value.into(), source: source.into() };
         assert_eq!(table(&[with_stored(row, &settings)]), expected);
+    }
+
+    /// Options that every start needs have none.
+    #[test]
+    fn every_option_has_a_default_that_is_shown() {
+        let command = super::super::command();
+        for name in super::super::CONFIGURABLE {
+            for arg in command.find_subcommand(name).unwrap().get_arguments() {
+                let Some(long) =
+                    arg.get_long().filter(|name| !["help", "version", "config"].contains(name))
+                else {
+                    continue;
+                };
+                let row = |source: &str| Row {
+                    name: long.to_owned(),
+                    value: NOT_GIVEN.to_owned(),
+                    source: source.to_owned(),
+                };
+                let has_value = arg.is_required_set() || !arg.get_default_values().is_empty();
+                let shown = with_default(with_stored(row(DEFAULT), &Settings::default()));
+                assert!(has_value || shown.value != NOT_GIVEN, "{name} --{long}");
+                assert_eq!(with_default(row("flag")).value, NOT_GIVEN);
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 """Options come from the command line, the environment, a file, what is stored, or the default, and it can be told which."""
 
+import json
 import os
 import re
 import subprocess
@@ -33,6 +34,10 @@ def test_each_option_is_shown_with_where_it_is_from(binary, outport, tmp_path):
     assert said["region"] == ("us-east-1", "default")
     assert said["root-secret-access-key"] == ("(not shown)", f"file {file}:7")
     assert "do not tell" not in str(said)
+    assert said["registry-gib"] == ("(half of the disk)", "default")
+    told = json.loads(run(binary, "config", "show", "--json", "up", "--logs-gib", "5", env=env).stdout)
+    assert (told["command"], told["file"], told["unknownVariables"]) == ("up", str(file), [])
+    assert {row["name"]: (row["value"], row["source"]) for row in told["options"]} == said
     assert not outport.data_dir.exists()
     # And it is what a start does.
     with outport.log_path.open("ab") as log:

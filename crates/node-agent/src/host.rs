@@ -64,7 +64,7 @@ pub fn capacity(
     let cores = u32::try_from(cores).unwrap_or(u32::MAX / CPU_UNITS_PER_CORE);
     let memory_mib = match memory_mib {
         Some(memory_mib) => memory_mib,
-        None => offered_memory_mib(total_memory_mib(&fs::read_to_string("/proc/meminfo")?)?),
+        None => offered_memory_mib(memory_mib_of_machine()?),
     };
     let mut reserved_ports = RESERVED_PORTS.to_vec();
     reserved_ports.extend(own_port);
@@ -73,6 +73,14 @@ pub fn capacity(
         memory_mib,
         reserved_ports,
     })
+}
+
+/// What this machine has in all, in MiB.
+///
+/// # Errors
+/// When the kernel does not say it.
+pub fn memory_mib_of_machine() -> io::Result<u64> {
+    total_memory_mib(&fs::read_to_string("/proc/meminfo")?)
 }
 
 fn total_memory_mib(meminfo: &str) -> io::Result<u64> {

@@ -57,7 +57,7 @@ pub use agent::{
     remove_everything,
 };
 pub use container_spec::OpenFiles;
-pub use host::capacity;
+pub use host::{capacity, memory_mib_of_machine};
 pub use instances::instances_on_host;
 pub use link_error::LinkError;
 pub use machine::host_name_servers;

@@ -4,6 +4,8 @@
 //! transaction uses what was authorized: it looks again, and goes on only if that asks nothing new. The answers are
 //! got without the writer's lock, which a decision about many policies would hold too long.
 
+use std::marker::PhantomData;
+
 use outport_identity::{Call, Changed, Denied, Subject};
 use outport_store::{Fault, Snapshot, Store, Tables, Transaction, WriteError};
 
@@ -11,13 +13,23 @@ use outport_store::{Fault, Snapshot, Store, Tables, Transaction, WriteError};
 const AUTHORIZATIONS_MAX: usize = 8;
 const CHANGES_ALL_THE_TIME: &str =
     "What the request is about changed while it was being authorized. Try again.";
-/// AWS has no bound of all things together, and so no text for it.
-pub const STORE_IS_FULL: &str = "The maximum size of all clusters, services, tasks and task definitions together has been reached. \
-     Delete what is not needed any more, or start outport with a larger --state-mib.";
+/// AWS has no bound of all things together, and so no text for it. In the order of what most often takes the room.
+pub const STORE_IS_FULL: &str = "The maximum size of all that this Outport keeps in memory has been reached: revisions of task definitions, \
+     secrets and parameters with their versions, users, roles and policies of IAM, services, tasks and clusters. \
+     Delete what is not needed any more, such as revisions that nothing runs (deregister-task-definition, then \
+     delete-task-definitions), or start outport with a larger --state-mib.";
 
-/// The store, as the operations of a service see it.
-#[derive(Clone)]
-pub struct GuardedStore(Store);
+/// The store, as the operations of a service see it that says no by `R`.
+pub struct GuardedStore<R> {
+    store: Store,
+    refusal: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for GuardedStore<R> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), refusal: PhantomData }
+    }
+}
 
 /// How a service says no.
 pub trait Refusal: From<Denied> + From<Fault> {
@@ -29,7 +41,7 @@ pub trait Refusal: From<Denied> + From<Fault> {
 
 /// What a store that is full still takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Growth {
+enum Growth {
     /// Nothing that adds bytes.
     None,
     /// Nothing that adds rows: for a change of what is there, which may be the way to less.
@@ -45,9 +57,9 @@ enum Halt<R> {
     Refused(R),
 }
 
-impl GuardedStore {
+impl<R: Refusal> GuardedStore<R> {
     pub fn new(store: Store) -> Self {
-        Self(store)
+        Self { store, refusal: PhantomData }
     }
 
     /// The rows, and what `look` found in them, for a caller who may see that.
@@ -58,20 +70,55 @@ impl GuardedStore {
         &self,
         call: &Call,
         look: impl FnOnce(&Tables) -> Subject<T>,
-    ) -> Result<(Snapshot, T), Denied> {
-        let tables = self.0.snapshot();
+    ) -> Result<(Snapshot, T), R> {
+        let tables = self.store.snapshot();
         let found = call.open(look(&tables))?;
         Ok((tables, found))
     }
 
     /// One transaction, of a caller who may do what `look` asks; `change` gets what `look` found in it. A refusal leaves
-    /// no trace.
+    /// no trace. Nothing that grows is taken by a store that is full.
     ///
     /// `look` finds and asks, and refuses nothing: what is there is told to nobody who may not know it.
     ///
     /// # Errors
     /// What `change` refuses, [`Denied`], and the three of [`Refusal`].
-    pub async fn write<A, T, R: Refusal>(
+    pub async fn write<A, T>(
+        &self,
+        call: &Call,
+        look: impl Fn(&Tables) -> Subject<A>,
+        change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, R>,
+    ) -> Result<T, R> {
+        self.commit(Growth::None, call, look, change).await
+    }
+
+    /// The same for a change of what is there, which may be the way to less: only more rows are refused.
+    ///
+    /// # Errors
+    /// As of [`GuardedStore::write`].
+    pub async fn write_in_place<A, T>(
+        &self,
+        call: &Call,
+        look: impl Fn(&Tables) -> Subject<A>,
+        change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, R>,
+    ) -> Result<T, R> {
+        self.commit(Growth::InPlace, call, look, change).await
+    }
+
+    /// The same for what stops or removes something: a store that is full takes it, too.
+    ///
+    /// # Errors
+    /// As of [`GuardedStore::write`].
+    pub async fn write_always<A, T>(
+        &self,
+        call: &Call,
+        look: impl Fn(&Tables) -> Subject<A>,
+        change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, R>,
+    ) -> Result<T, R> {
+        self.commit(Growth::Any, call, look, change).await
+    }
+
+    async fn commit<A, T>(
         &self,
         growth: Growth,
         call: &Call,
@@ -80,8 +127,8 @@ impl GuardedStore {
     ) -> Result<T, R> {
         let mut change = Some(change);
         for _ in 0..AUTHORIZATIONS_MAX {
-            let authorized = call.authorize(look(&self.0.snapshot()))?;
-            let is_full = self.0.is_full();
+            let authorized = call.authorize(look(&self.store.snapshot()))?;
+            let is_full = self.store.is_full();
             let attempt = |tx: &mut Transaction<'_>| {
                 let found = authorized.open(look(tx)).map_err(|Changed| Halt::Changed)?;
                 let change = change.take().ok_or(Halt::Changed)?;
@@ -91,7 +138,7 @@ impl GuardedStore {
                 }
                 Ok(answer)
             };
-            match self.0.write(attempt).await {
+            match self.store.write(attempt).await {
                 Ok(answer) => return Ok(answer),
                 Err(WriteError::Rejected(Halt::Refused(refusal))) => return Err(refusal),
                 Err(WriteError::Rejected(Halt::Changed)) => {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outport_guarded_store::{Growth, GuardedStore};
+use outport_guarded_store::GuardedStore;
 use outport_identity::{Call, Subject};
 use outport_keyring::Keyring;
 use outport_model::Now;
@@ -13,7 +13,7 @@ use crate::rejection::Rejection;
 /// The service.
 #[derive(Clone)]
 pub struct SecretsManagerService {
-    store: GuardedStore,
+    store: GuardedStore<Rejection>,
     clock: Store,
     pub(crate) keyring: Arc<Keyring>,
 }
@@ -38,8 +38,7 @@ impl SecretsManagerService {
         secret_id: &str,
         look: impl FnOnce(&Tables) -> Subject<T>,
     ) -> Result<(Snapshot, T), Rejection> {
-        let denied = |denied| Rejection::AccessDenied(denied).about(secret_id);
-        self.store.read(call, look).map_err(|refused| denied(refused.message))
+        self.store.read(call, look).map_err(|refused| refused.about(secret_id))
     }
 
     /// One transaction, of a caller who may do what `look` asks: [`GuardedStore::write`].
@@ -50,8 +49,8 @@ impl SecretsManagerService {
         look: impl Fn(&Tables) -> Subject<A>,
         change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, Rejection>,
     ) -> Result<T, Rejection> {
-        let answer = self.store.write(Growth::None, call, look, change).await;
-        answer.map_err(|refused: Rejection| refused.about(secret_id))
+        let answer = self.store.write(call, look, change).await;
+        answer.map_err(|refused| refused.about(secret_id))
     }
 
     /// The same for what removes something, or only dates it: a store that is full takes it, too.
@@ -62,7 +61,7 @@ impl SecretsManagerService {
         look: impl Fn(&Tables) -> Subject<A>,
         change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, Rejection>,
     ) -> Result<T, Rejection> {
-        let answer = self.store.write(Growth::Any, call, look, change).await;
-        answer.map_err(|refused: Rejection| refused.about(secret_id))
+        let answer = self.store.write_always(call, look, change).await;
+        answer.map_err(|refused| refused.about(secret_id))
     }
 }

@@ -2,55 +2,22 @@
 
 use std::sync::Arc;
 
-use outport_guarded_store::{Growth, GuardedStore};
-use outport_identity::{Call, Subject};
+use outport_guarded_store::GuardedStore;
 use outport_keyring::{Keyring, NONCE_BYTES};
-use outport_store::{Snapshot, Store, Tables, Transaction};
+use outport_store::Store;
 
 use crate::rejection::Rejection;
 
 /// The service.
 #[derive(Clone)]
 pub struct SsmService {
-    store: GuardedStore,
+    pub(crate) store: GuardedStore<Rejection>,
     pub(crate) keyring: Arc<Keyring>,
 }
 
 impl SsmService {
     pub fn new(store: Store, keyring: Arc<Keyring>) -> Self {
         Self { store: GuardedStore::new(store), keyring }
-    }
-
-    /// The rows, and what `look` found in them, for a caller who may see that.
-    ///
-    /// # Errors
-    /// `AccessDenied`.
-    pub(crate) fn read<T>(
-        &self,
-        call: &Call,
-        look: impl FnOnce(&Tables) -> Subject<T>,
-    ) -> Result<(Snapshot, T), Rejection> {
-        Ok(self.store.read(call, look)?)
-    }
-
-    /// One transaction, of a caller who may do what `look` asks: [`GuardedStore::write`].
-    pub(crate) async fn write<A, T>(
-        &self,
-        call: &Call,
-        look: impl Fn(&Tables) -> Subject<A>,
-        change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, Rejection>,
-    ) -> Result<T, Rejection> {
-        self.store.write(Growth::None, call, look, change).await
-    }
-
-    /// The same for what removes something: a store that is full takes it, too.
-    pub(crate) async fn write_always<A, T>(
-        &self,
-        call: &Call,
-        look: impl Fn(&Tables) -> Subject<A>,
-        change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, Rejection>,
-    ) -> Result<T, Rejection> {
-        self.store.write(Growth::Any, call, look, change).await
     }
 }
 

@@ -39,6 +39,7 @@ pub async fn create_cluster(
         Subject::new((), question).and_all(tags)
     };
     service
+        .store
         .write(call, ask, |tx, ()| {
             let cluster = request.create(tx, &scope)?;
             let cluster = view(tx, &cluster, Include::ALL);

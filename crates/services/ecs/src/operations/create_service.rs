@@ -41,7 +41,7 @@ pub async fn create_service(
     let request = Request::parse(&scope, input)?;
     let look = |tables: &Tables| request.look(tables, &service.workloads, &scope);
     let created_by = call.principal.arn();
-    service.write(call, look, |tx, found| request.create(tx, &scope, found, created_by)).await
+    service.store.write(call, look, |tx, found| request.create(tx, &scope, found, created_by)).await
 }
 
 /// What is found of a request in the store.

@@ -18,6 +18,7 @@ pub async fn delete_account_setting(
     let question = Question::without_resource("ecs:DeleteAccountSetting");
     let question = question.with("ecs:account-setting", name.as_str());
     service
+        .store
         .write_always(
             call,
             |_| question.clone().into(),

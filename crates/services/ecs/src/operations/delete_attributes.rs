@@ -17,6 +17,7 @@ pub async fn delete_attributes(
     let ask =
         |tables: &Tables| attribute::ask(tables, "ecs:DeleteAttributes", &scope, &cluster, &asked);
     service
+        .store
         .write_always(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let mut shown = Vec::new();

@@ -25,7 +25,7 @@ pub async fn delete_cluster(
     let name = names::cluster(&scope, input.cluster.as_deref())?;
     let resource = Resource::cluster(&scope, &name);
     let ask = |tables: &Tables| resource.question(tables, "ecs:DeleteCluster").into();
-    service.write_always(call, ask, |tx, ()| delete(tx, &scope, &name)).await
+    service.store.write_always(call, ask, |tx, ()| delete(tx, &scope, &name)).await
 }
 
 fn delete(

@@ -22,7 +22,10 @@ pub async fn delete_service(
     let resource = Resource::service(&scope, &cluster, &name);
     let ask = |tables: &Tables| resource.question(tables, "ecs:DeleteService").into();
     let is_forced = input.force == Some(true);
-    service.write_always(call, ask, |tx, ()| delete(tx, &scope, &cluster, &name, is_forced)).await
+    service
+        .store
+        .write_always(call, ask, |tx, ()| delete(tx, &scope, &cluster, &name, is_forced))
+        .await
 }
 
 fn delete(

@@ -40,6 +40,7 @@ pub async fn delete_task_definitions(
         )));
     }
     service
+        .store
         .write_always(
             call,
             |tables| ask(tables, &scope, &wanted),

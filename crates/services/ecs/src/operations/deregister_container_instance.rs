@@ -35,6 +35,7 @@ pub async fn deregister_container_instance(
     let resource = Resource::cluster(&scope, &cluster);
     let ask = |tables: &Tables| resource.question(tables, "ecs:DeregisterContainerInstance").into();
     service
+        .store
         .write_always(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let key = ContainerInstanceKey::new(&scope, cluster, id);

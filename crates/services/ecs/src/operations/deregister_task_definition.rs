@@ -24,7 +24,7 @@ pub async fn deregister_task_definition(
     }
     let question = Question::without_resource("ecs:DeregisterTaskDefinition");
     let ask = |_: &Tables| question.clone().into();
-    service.write_always(call, ask, |tx, ()| deregister(tx, &scope, name.as_ref())).await
+    service.store.write_always(call, ask, |tx, ()| deregister(tx, &scope, name.as_ref())).await
 }
 
 fn deregister(

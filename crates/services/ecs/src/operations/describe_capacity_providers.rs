@@ -31,7 +31,7 @@ pub async fn describe_capacity_providers(
     let token = input.next_token.as_deref();
     let request = PageRequest::parse(input.max_results, token, PAGE_MAX, PAGE_MAX)?;
     let question = Question::new("ecs:DescribeCapacityProviders", arn(&scope, "*"));
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     let of_cluster = match input.cluster.as_deref() {
         Some(text) => {
             let cluster = names::cluster(&scope, Some(text))?;

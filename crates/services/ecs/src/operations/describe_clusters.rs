@@ -41,7 +41,7 @@ pub async fn describe_clusters(
     let resources: Vec<_> =
         named.iter().flatten().map(|name| Resource::cluster(&scope, name)).collect();
     let every = Arn::of("ecs", &scope, "cluster/*");
-    let (tables, ()) = service.read(call, |tables| {
+    let (tables, ()) = service.store.read(call, |tables| {
         Resource::questions(tables, "ecs:DescribeClusters", &resources, &every)
     })?;
     let (mut clusters, mut failures) = (Vec::new(), Vec::new());

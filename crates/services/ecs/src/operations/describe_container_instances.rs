@@ -40,7 +40,7 @@ pub async fn describe_container_instances(
     let resources: Vec<_> =
         ids.iter().flatten().map(|id| Resource::container_instance(&scope, &cluster, id)).collect();
     let every = Arn::of("ecs", &scope, format!("container-instance/{cluster}/*"));
-    let (tables, ()) = service.read(call, |tables| {
+    let (tables, ()) = service.store.read(call, |tables| {
         Resource::questions(tables, "ecs:DescribeContainerInstances", &resources, &every)
     })?;
     lookup::active_cluster(&tables, &scope, &cluster)?;

@@ -33,7 +33,7 @@ pub async fn describe_service_deployments(
         .collect::<Result<_, _>>()?;
     let here: Vec<_> = named.iter().flatten().cloned().collect();
     let action = "ecs:DescribeServiceDeployments";
-    let (tables, ()) = service.read(call, |tables| {
+    let (tables, ()) = service.store.read(call, |tables| {
         access::below_service(tables, &scope, action, "service-deployment", &here)
     })?;
     let (mut deployments, mut failures) = (Vec::new(), Vec::new());

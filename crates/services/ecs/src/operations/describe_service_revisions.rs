@@ -32,7 +32,7 @@ pub async fn describe_service_revisions(
         .collect::<Result<_, _>>()?;
     let here: Vec<_> = named.iter().flatten().cloned().collect();
     let action = "ecs:DescribeServiceRevisions";
-    let (tables, ()) = service.read(call, |tables| {
+    let (tables, ()) = service.store.read(call, |tables| {
         access::below_service(tables, &scope, action, "service-revision", &here)
     })?;
     let (mut revisions, mut failures) = (Vec::new(), Vec::new());

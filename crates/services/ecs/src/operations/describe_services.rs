@@ -36,7 +36,7 @@ pub async fn describe_services(
     let resources: Vec<_> =
         ids.iter().flatten().map(|id| Resource::service(&scope, &cluster, id)).collect();
     let every = Arn::of("ecs", &scope, format!("service/{cluster}/*"));
-    let (tables, ()) = service.read(call, |tables| {
+    let (tables, ()) = service.store.read(call, |tables| {
         Resource::questions(tables, "ecs:DescribeServices", &resources, &every)
     })?;
     lookup::active_cluster(&tables, &scope, &cluster)?;

@@ -17,7 +17,7 @@ pub async fn describe_task_definition(
     let text = input.task_definition.unwrap_or_default();
     let name = names::task_definition(&scope, &text)?;
     let question = Question::without_resource("ecs:DescribeTaskDefinition");
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     let row = name
         .and_then(|name| lookup::task_definition(&tables, &scope, &name))
         .ok_or_else(|| Rejection::client("Unable to describe task definition."))?;

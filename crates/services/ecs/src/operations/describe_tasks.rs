@@ -35,7 +35,7 @@ pub async fn describe_tasks(
     let ids: Vec<_> =
         wanted.iter().map(|text| names::task(&scope, &cluster, text)).collect::<Result<_, _>>()?;
     let every = Arn::of("ecs", &scope, format!("task/{cluster}/*"));
-    let (tables, rows) = service.read(call, |tables| {
+    let (tables, rows) = service.store.read(call, |tables| {
         let mut shared = ClusterKey::new(&scope, cluster.clone());
         let row = |id: &Option<TaskId>| {
             let row = tables.tasks.get(&TaskKey::in_cluster(&shared, id.clone()?)).cloned();

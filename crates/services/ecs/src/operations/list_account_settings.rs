@@ -26,7 +26,7 @@ pub async fn list_account_settings(
     }
     let principal = account_setting::principal(call, input.principal_arn)?;
     let question = Question::without_resource("ecs:ListAccountSettings");
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     let is_effective = input.effective_settings == Some(true);
     let listed = SettingName::ALL
         .iter()

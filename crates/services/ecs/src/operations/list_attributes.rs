@@ -26,7 +26,7 @@ pub async fn list_attributes(
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
     let resource = Resource::cluster(&scope, &cluster);
     let ask = |tables: &Tables| resource.question(tables, "ecs:ListAttributes").into();
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (name, value) = (given(input.attribute_name), given(input.attribute_value));

@@ -22,7 +22,7 @@ pub async fn list_clusters(
     let request =
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
     let question = Question::without_resource("ecs:ListClusters");
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     let key = |name: &str| ClusterKey::new(&scope, ClusterName::new(name));
     let start = request.start(key(""), |name| Some(key(name)));
     let start = start.ok_or_else(page::invalid_token)?;

@@ -28,7 +28,7 @@ pub async fn list_container_instances(
     }
     let resource = Resource::cluster(&scope, &cluster);
     let ask = |tables: &Tables| resource.question(tables, "ecs:ListContainerInstances").into();
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let status = input.status.map(|status| status.as_str());
     let key = ClusterKey::new(&scope, cluster.clone());

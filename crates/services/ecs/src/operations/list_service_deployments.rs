@@ -26,7 +26,7 @@ pub async fn list_service_deployments(
     let request = PageRequest::parse(input.max_results, token, PAGE_DEFAULT, PAGE_MAX)?;
     let resource = Resource::service(&scope, &cluster, &name);
     let ask = |tables: &Tables| resource.question(tables, "ecs:ListServiceDeployments").into();
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     lookup::service(&tables, &scope, &cluster, &name).ok_or(Rejection::ServiceNotFound)?;
     let statuses = input.status.unwrap_or_default();

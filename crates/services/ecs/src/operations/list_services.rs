@@ -28,7 +28,7 @@ pub async fn list_services(
     let request = PageRequest::parse(input.max_results, token, PAGE_DEFAULT, PAGE_MAX)?;
     let question = Question::without_resource("ecs:ListServices");
     let question = access::in_cluster(question, &scope, &cluster);
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     let strategy = input.scheduling_strategy.map(|strategy| match strategy {
         SchedulingStrategy::Replica => service::SchedulingStrategy::Replica,

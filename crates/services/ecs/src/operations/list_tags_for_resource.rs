@@ -16,7 +16,7 @@ pub async fn list_tags_for_resource(
     let arn = input.resource_arn.unwrap_or_default();
     let resource = Resource::parse(&scope, &arn)?;
     let ask = |tables: &Tables| resource.question(tables, "ecs:ListTagsForResource").into();
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let tags = resource.tags(&tables)?;
     Ok(ListTagsForResourceResponse { tags: Some(tags::view(&tags)) })
 }

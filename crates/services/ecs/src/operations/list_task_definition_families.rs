@@ -25,7 +25,7 @@ pub async fn list_task_definition_families(
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
     let question = Question::without_resource("ecs:ListTaskDefinitionFamilies");
     let prefix = input.family_prefix.unwrap_or_default();
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     let status = match input.status {
         Some(TaskDefinitionFamilyStatus::Active) => FamilyStatus::Active,
         Some(TaskDefinitionFamilyStatus::Inactive) => FamilyStatus::Inactive,

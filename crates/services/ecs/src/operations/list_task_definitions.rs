@@ -27,7 +27,7 @@ pub async fn list_task_definitions(
     }
     let question = Question::without_resource("ecs:ListTaskDefinitions");
     let status = input.status.unwrap_or(TaskDefinitionStatus::Active);
-    let (tables, ()) = service.read(call, |_| question.into())?;
+    let (tables, ()) = service.store.read(call, |_| question.into())?;
     let revisions = tables.task_definitions.in_status(&scope, stored(status));
     let family = family.map(Family::new);
     let listed = |(family, revision): &(Family, Revision)| {

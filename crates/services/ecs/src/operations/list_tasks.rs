@@ -26,7 +26,7 @@ pub async fn list_tasks(
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
     let filter = Filter::parse(&scope, &cluster, &input)?;
     let ask = |tables: &Tables| filter.question(tables, &scope, &cluster).into();
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     lookup::active_cluster(&tables, &scope, &cluster)?;
     if let Some(name) = &filter.service
         && lookup::service(&tables, &scope, &cluster, name).is_none()

@@ -18,6 +18,7 @@ pub async fn put_account_setting(
     let question = Question::without_resource("ecs:PutAccountSetting");
     let question = question.with("ecs:account-setting", name.as_str());
     service
+        .store
         .write(
             call,
             |_| question.clone().into(),

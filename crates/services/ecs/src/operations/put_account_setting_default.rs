@@ -18,6 +18,7 @@ pub async fn put_account_setting_default(
     let question = question.with("ecs:account-setting", name.as_str());
     let root = account_setting::root(&scope.account);
     service
+        .store
         .write(
             call,
             |_| question.clone().into(),

@@ -18,6 +18,7 @@ pub async fn put_attributes(
     let ask =
         |tables: &Tables| attribute::ask(tables, "ecs:PutAttributes", &scope, &cluster, &asked);
     service
+        .store
         .write(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let mut shown = Vec::new();

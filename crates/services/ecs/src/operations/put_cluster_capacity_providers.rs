@@ -33,6 +33,7 @@ pub async fn put_cluster_capacity_providers(
         question.with("ecs:capacity-provider", named.clone()).into()
     };
     service
+        .store
         .write(call, ask, |tx, ()| {
             let mut cluster = (**lookup::active_cluster(tx, &scope, &name)?).clone();
             let key = ClusterKey::new(&scope, name);

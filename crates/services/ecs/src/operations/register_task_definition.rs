@@ -31,7 +31,7 @@ pub async fn register_task_definition(
     let definition = task_definition::normalise(input, &scope)?;
     let registered_by = call.principal.arn();
     let shown_tags = has_tags.then(|| tags::view(&tags));
-    let written = service.write(
+    let written = service.store.write(
         call,
         |_| ask(&scope, &definition, &tags),
         |tx, ()| register(tx, &scope, &definition, registered_by, tags.clone()),

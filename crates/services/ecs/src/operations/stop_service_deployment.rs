@@ -35,6 +35,7 @@ pub async fn stop_service_deployment(
     };
     let BelowService { cluster, service: name, id } = named;
     service
+        .store
         .write_always(call, ask, |tx, ()| {
             let key = ServiceDeploymentKey::new(
                 &scope,

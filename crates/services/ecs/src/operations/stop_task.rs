@@ -34,6 +34,7 @@ pub async fn stop_task(
     let resource = Resource::task(&scope, &cluster, &id);
     let ask = |tables: &Tables| resource.question(tables, "ecs:StopTask").into();
     service
+        .store
         .write_always(call, ask, |tx, ()| {
             lookup::active_cluster(tx, &scope, &cluster)?;
             let key = TaskKey::new(&scope, cluster, id);

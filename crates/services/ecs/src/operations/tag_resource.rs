@@ -21,6 +21,7 @@ pub async fn tag_resource(
         question.with_request_tags(&added).into()
     };
     service
+        .store
         .write(call, ask, |tx, ()| {
             let mut all = resource.tags(tx)?;
             all.extend(added.clone());

@@ -23,6 +23,7 @@ pub async fn untag_resource(
         resource.question(tables, "ecs:UntagResource").with("aws:TagKeys", keys.clone()).into()
     };
     service
+        .store
         .write_always(call, ask, |tx, ()| {
             let mut all = resource.tags(tx)?;
             all.retain(|key, _| !keys.contains(key));

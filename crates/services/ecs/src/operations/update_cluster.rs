@@ -24,6 +24,7 @@ pub async fn update_cluster(
     let resource = Resource::cluster(&scope, &name);
     let ask = |tables: &Tables| resource.question(tables, "ecs:UpdateCluster").into();
     service
+        .store
         .write(call, ask, |tx, ()| {
             let mut cluster = (**lookup::active_cluster(tx, &scope, &name)?).clone();
             if let Some(settings) = settings {

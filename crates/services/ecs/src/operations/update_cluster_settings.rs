@@ -23,6 +23,7 @@ pub async fn update_cluster_settings(
     let resource = Resource::cluster(&scope, &name);
     let ask = |tables: &Tables| resource.question(tables, "ecs:UpdateClusterSettings").into();
     service
+        .store
         .write(call, ask, |tx, ()| {
             let mut cluster = (**lookup::active_cluster(tx, &scope, &name)?).clone();
             cluster.settings = settings;

@@ -36,7 +36,7 @@ pub async fn update_service(
     let workloads = &service.workloads;
     let look = |tables: &Tables| request.look(tables, workloads, &scope);
     let update = |tx: &mut Transaction<'_>, named| request.update(tx, workloads, &scope, named);
-    service.write_in_place(call, look, update).await
+    service.store.write_in_place(call, look, update).await
 }
 
 struct Request {

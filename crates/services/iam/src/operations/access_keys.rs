@@ -90,6 +90,7 @@ pub async fn create_access_key(
         last_use: None,
     };
     service
+        .store
         .write(
             call,
             |tables| owner.ask(call, tables, "iam:CreateAccessKey"),
@@ -123,7 +124,7 @@ pub async fn list_access_keys(
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let owner = Owner::of(call, input.user_name.as_deref())?;
     let (tables, ()) =
-        service.read(call, |tables| owner.ask(call, tables, "iam:ListAccessKeys"))?;
+        service.store.read(call, |tables| owner.ask(call, tables, "iam:ListAccessKeys"))?;
     owner.check(call, &tables)?;
     let keys = tables.access_keys.of_owner(&call.account, owner.key().as_ref());
     let keys = keys.iter().filter_map(|id| tables.access_keys.get(id)).map(|key| {
@@ -160,6 +161,7 @@ pub async fn update_access_key(
     let owner = Owner::of(call, input.user_name.as_deref())?;
     let id = input.access_key_id.unwrap_or_default();
     service
+        .store
         .write(
             call,
             |tables| owner.ask(call, tables, "iam:UpdateAccessKey"),
@@ -181,6 +183,7 @@ pub async fn delete_access_key(
     let owner = Owner::of(call, input.user_name.as_deref())?;
     let id = input.access_key_id.unwrap_or_default();
     service
+        .store
         .write_always(
             call,
             |tables| owner.ask(call, tables, "iam:DeleteAccessKey"),
@@ -226,7 +229,7 @@ pub async fn get_access_key_last_used(
             }
         }
     };
-    let (tables, (_, key)) = service.read(call, ask)?;
+    let (tables, (_, key)) = service.store.read(call, ask)?;
     let key = key.ok_or_else(|| {
         Rejection::NoSuchEntity(format!("The Access Key with id {id} cannot be found."))
     })?;

@@ -26,6 +26,7 @@ pub async fn create_account_alias(
 ) -> Result<(), Rejection> {
     let alias = input.account_alias.unwrap_or_default();
     service
+        .store
         .write(call, ask("iam:CreateAccountAlias"), |tx, ()| {
             if tx.accounts.iter().any(|account| account.alias.as_ref() == Some(&alias)) {
                 let text = format!("The account alias {alias} already exists.");
@@ -46,6 +47,7 @@ pub async fn delete_account_alias(
 ) -> Result<(), Rejection> {
     let alias = input.account_alias.unwrap_or_default();
     service
+        .store
         .write_always(call, ask("iam:DeleteAccountAlias"), |tx, ()| {
             let mut account = account::find_or_new(tx, call);
             if account.alias.as_ref() != Some(&alias) {
@@ -65,7 +67,7 @@ pub async fn list_account_aliases(
     input: ListAccountAliasesRequest,
 ) -> Result<ListAccountAliasesResponse, Rejection> {
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
-    let (tables, ()) = service.read(call, ask("iam:ListAccountAliases"))?;
+    let (tables, ()) = service.store.read(call, ask("iam:ListAccountAliases"))?;
     let alias = account::find(&tables, call).and_then(|account| account.alias.clone());
     let page = page.take(alias.map(|alias| (alias.clone(), alias)));
     Ok(ListAccountAliasesResponse {

@@ -26,7 +26,7 @@ pub async fn get_account_summary(
     (): (),
 ) -> Result<GetAccountSummaryResponse, Rejection> {
     let ask = |_: &Tables| Subject::from(Question::without_resource("iam:GetAccountSummary"));
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let counts = counts(&tables, call).into_iter().chain(fixed());
     let counts =
         counts.map(|(name, count)| (name.to_owned(), i32::try_from(count).unwrap_or(i32::MAX)));
@@ -99,7 +99,8 @@ pub async fn get_account_authorization_details(
 ) -> Result<GetAccountAuthorizationDetailsResponse, Rejection> {
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let action = "iam:GetAccountAuthorizationDetails";
-    let (tables, ()) = service.read(call, |_| Subject::from(Question::without_resource(action)))?;
+    let (tables, ()) =
+        service.store.read(call, |_| Subject::from(Question::without_resource(action)))?;
     let filter = input.filter.unwrap_or_default();
     let wants = |kind: EntityType| filter.is_empty() || filter.contains(&kind);
     let page = page.take(details(&tables, call, wants));

@@ -74,6 +74,7 @@ async fn attach<E: Entity>(
         look::<E>(tables, &call.account, name, action).with("iam:PolicyARN", arn.as_str())
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut entity = E::clone(&*own(found, name)?);
             // A policy of another account is none that could be attached.
@@ -114,6 +115,7 @@ async fn detach<E: Entity>(
         look::<E>(tables, &call.account, name, action).with("iam:PolicyARN", arn.as_str())
     };
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut entity = E::clone(&*own(found, name)?);
             if !entity.policies_mut().attached.remove(&arn) {
@@ -134,7 +136,7 @@ fn list<E: Entity>(
     page: &PageRequest,
 ) -> Result<Page<AttachedPolicy>, Rejection> {
     let (tables, found) =
-        service.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
+        service.store.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
     let entity = there(found, name)?;
     let attached = view::attached(&tables, entity.policies());
     let attached = attached.filter(|(_, policy, _)| policy.path().starts_with(path_prefix));

@@ -92,6 +92,7 @@ async fn set<E: Entity>(
         }
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut entity = E::clone(&*own(found, &name)?);
             check(tx, boundary.as_deref())?;

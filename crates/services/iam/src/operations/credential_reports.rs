@@ -37,6 +37,7 @@ pub async fn generate_credential_report(
     let ask =
         |_: &Tables| Subject::from(Question::without_resource("iam:GenerateCredentialReport"));
     service
+        .store
         .write(call, ask, |tx, ()| {
             let mut account = account::find_or_new(tx, call);
             if asked_for(&account, call).is_some_and(|is_recent| is_recent) {
@@ -67,7 +68,7 @@ pub async fn get_credential_report(
     (): (),
 ) -> Result<GetCredentialReportResponse, Rejection> {
     let ask = |_: &Tables| Subject::from(Question::without_resource("iam:GetCredentialReport"));
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let account = account::find(&tables, call);
     let account = match account.map(|account| (account, asked_for(account, call))) {
         Some((account, Some(true))) => account,

@@ -59,6 +59,7 @@ async fn change(
 ) -> Result<(), Rejection> {
     let ask = |tables: &Tables| look::<Group>(tables, &call.account, group, action);
     service
+        .store
         .write(call, ask, |tx, found| {
             let group = there(found, group)?;
             let mut member = User::clone(&*there(find::<User>(tx, &call.account, user), user)?);
@@ -77,7 +78,7 @@ pub async fn list_groups_for_user(
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let name = input.user_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, "iam:ListGroupsForUser");
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     let user = there(found, name)?;
     let groups = user.groups.iter().filter_map(|name| {
         let group = tables.groups.get(&GroupKey::new(&call.account, name))?;

@@ -28,6 +28,7 @@ pub async fn create_group(
     };
     let question = Question::new("iam:CreateGroup", group.arn());
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -57,8 +58,9 @@ pub async fn get_group(
 ) -> Result<GetGroupResponse, Rejection> {
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let name = input.group_name.as_deref().unwrap_or_default();
-    let (tables, found) =
-        service.read(call, |tables| look::<Group>(tables, &call.account, name, "iam:GetGroup"))?;
+    let (tables, found) = service
+        .store
+        .read(call, |tables| look::<Group>(tables, &call.account, name, "iam:GetGroup"))?;
     let group = there(found, name)?;
     let members = tables.users.in_group(&group.key()).iter().filter_map(|key| {
         let user = tables.users.get(key)?;
@@ -84,7 +86,7 @@ pub async fn list_groups(
         let resource = arn_without_path(&call.account, "group", "");
         Subject::from(Question::new("iam:ListGroups", resource))
     };
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let groups = tables.groups.of_account(&call.account);
     let groups = groups.filter(|group| group.path.starts_with(prefix));
     let page = page.take(groups.map(|group| (group.key().name.to_string(), view::group(group))));
@@ -110,6 +112,7 @@ pub async fn update_group(
         subject.and(Question::new("iam:UpdateGroup", target))
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let group = there(found, name)?;
             let mut new = Group::clone(&group);
@@ -150,6 +153,7 @@ pub async fn delete_group(
     let name = input.group_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look::<Group>(tables, &call.account, name, "iam:DeleteGroup");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let group = there(found, name)?;
             let hangs = [

@@ -87,6 +87,7 @@ async fn put<E: Entity>(
     let policy = policy.unwrap_or_default();
     let ask = |tables: &Tables| look::<E>(tables, &call.account, name, action);
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut entity = E::clone(&*own(found, name)?);
             let inline = &mut entity.policies_mut().inline;
@@ -106,7 +107,8 @@ fn get<E: Entity>(
     name: &str,
     policy: &str,
 ) -> Result<String, Rejection> {
-    let (_, found) = service.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
+    let (_, found) =
+        service.store.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
     let entity = there(found, name)?;
     entity.policies().inline.get(policy).cloned().ok_or_else(|| not_found::<E>(policy))
 }
@@ -118,7 +120,8 @@ fn list<E: Entity>(
     name: &str,
     page: &PageRequest,
 ) -> Result<Page<String>, Rejection> {
-    let (_, found) = service.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
+    let (_, found) =
+        service.store.read(call, |tables| look::<E>(tables, &call.account, name, action))?;
     let entity = there(found, name)?;
     Ok(page.take(entity.policies().inline.keys().map(|name| (name.clone(), name.clone()))))
 }
@@ -132,6 +135,7 @@ async fn delete<E: Entity>(
 ) -> Result<(), Rejection> {
     let ask = |tables: &Tables| look::<E>(tables, &call.account, name, action);
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut entity = E::clone(&*own(found, name)?);
             if entity.policies_mut().inline.remove(policy).is_none() {

@@ -67,6 +67,7 @@ pub async fn create_instance_profile(
     let question =
         Question::new("iam:CreateInstanceProfile", profile.arn()).with_request_tags(&profile.tags);
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -97,6 +98,7 @@ pub async fn get_instance_profile(
 ) -> Result<GetInstanceProfileResponse, Rejection> {
     let name = input.instance_profile_name.as_deref().unwrap_or_default();
     let (tables, found) = service
+        .store
         .read(call, |tables| look_at(tables, &call.account, name, "iam:GetInstanceProfile"))?;
     let view = view::instance_profile(&tables, &*existing(found, name)?);
     Ok(GetInstanceProfileResponse { instance_profile: Some(view) })
@@ -113,7 +115,7 @@ pub async fn list_instance_profiles(
         let resource = arn_without_path(&call.account, KIND, "");
         Subject::from(Question::new("iam:ListInstanceProfiles", resource))
     };
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let profiles = tables.instance_profiles.of_account(&call.account);
     let profiles = profiles
         .filter(|profile| profile.path.starts_with(prefix))
@@ -135,7 +137,7 @@ pub async fn list_instance_profiles_for_role(
     let name = input.role_name.as_deref().unwrap_or_default();
     let action = "iam:ListInstanceProfilesForRole";
     let (tables, found) =
-        service.read(call, |tables| look::<Role>(tables, &call.account, name, action))?;
+        service.store.read(call, |tables| look::<Role>(tables, &call.account, name, action))?;
     let role = there(found, name)?;
     let profiles = tables.instance_profiles.with_role(&role.key()).iter().filter_map(|key| {
         let profile = tables.instance_profiles.get(key)?;
@@ -157,6 +159,7 @@ pub async fn delete_instance_profile(
     let name = input.instance_profile_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look_at(tables, &call.account, name, "iam:DeleteInstanceProfile");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let profile = existing(found, name)?;
             if profile.role.is_some() {
@@ -186,6 +189,7 @@ pub async fn add_role_to_instance_profile(
         look_at(tables, &call.account, name, "iam:AddRoleToInstanceProfile").join(passed)
     };
     service
+        .store
         .write(call, ask, |tx, (found, passed)| {
             let mut profile = InstanceProfile::clone(&*existing(found, name)?);
             let passed = there(passed, role)?;
@@ -210,6 +214,7 @@ pub async fn remove_role_from_instance_profile(
     let ask =
         |tables: &Tables| look_at(tables, &call.account, name, "iam:RemoveRoleFromInstanceProfile");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut profile = InstanceProfile::clone(&*existing(found, name)?);
             let key = NameKey::of(role);

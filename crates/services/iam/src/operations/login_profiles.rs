@@ -69,7 +69,7 @@ pub async fn create_login_profile(
         return Err(Rejection::Validation(text.to_owned()));
     };
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, "iam:CreateLoginProfile");
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     check_none(&*there(found, name)?)?;
     check(&tables, call, &new)?;
     let profile = LoginProfile {
@@ -80,6 +80,7 @@ pub async fn create_login_profile(
         earlier_hashes: Vec::new(),
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut user = User::clone(&*there(found, name)?);
             check_none(&user)?;
@@ -116,7 +117,7 @@ pub async fn get_login_profile(
 ) -> Result<GetLoginProfileResponse, Rejection> {
     let name = named(call, input.user_name.as_deref())?;
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, "iam:GetLoginProfile");
-    let (_, found) = service.read(call, ask)?;
+    let (_, found) = service.store.read(call, ask)?;
     let user = there(found, name)?;
     let view = view_of(&user, profile_of(&user, name)?);
     Ok(GetLoginProfileResponse { login_profile: Some(view) })
@@ -129,7 +130,7 @@ pub async fn update_login_profile(
 ) -> Result<(), Rejection> {
     let name = input.user_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, "iam:UpdateLoginProfile");
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     let user = there(found, name)?;
     let seen = profile_of(&user, name)?;
     let mut profile = match input.password {
@@ -169,6 +170,7 @@ async fn keep(
     profile: LoginProfile,
 ) -> Result<(), Rejection> {
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut user = User::clone(&*there(found, name)?);
             if profile_of(&user, name)? != seen {
@@ -190,6 +192,7 @@ pub async fn delete_login_profile(
     let name = named(call, input.user_name.as_deref())?;
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, "iam:DeleteLoginProfile");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut user = User::clone(&*there(found, name)?);
             user.login_profile.take().ok_or_else(|| not_found(name))?;
@@ -207,12 +210,12 @@ pub async fn change_password(
 ) -> Result<(), Rejection> {
     let action = "iam:ChangePassword";
     let Some(name) = call.principal.user_name() else {
-        service.read(call, |_| Subject::from(Question::new(action, call.principal.arn())))?;
+        service.store.read(call, |_| Subject::from(Question::new(action, call.principal.arn())))?;
         let text = "Only IAM Users can change their own password.";
         return Err(Rejection::InvalidUserType(text.to_owned()));
     };
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, action);
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     let user = there(found, name)?;
     let seen = profile_of(&user, name)?;
     let (old, new) =

@@ -44,6 +44,7 @@ pub async fn create_policy(
     };
     let question = Question::new("iam:CreatePolicy", policy.arn()).with_request_tags(&policy.tags);
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -74,7 +75,7 @@ pub async fn get_policy(
     input: GetPolicyRequest,
 ) -> Result<GetPolicyResponse, Rejection> {
     let arn = input.policy_arn.unwrap_or_default();
-    let (tables, found) = service.read(call, |tables| look(tables, &arn, "iam:GetPolicy"))?;
+    let (tables, found) = service.store.read(call, |tables| look(tables, &arn, "iam:GetPolicy"))?;
     Ok(GetPolicyResponse { policy: Some(view::policy(&tables, &there(found, &arn)?)) })
 }
 
@@ -87,7 +88,7 @@ pub async fn list_policies(
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let prefix = input.path_prefix.as_deref().unwrap_or("/");
     let ask = |_: &Tables| Subject::from(Question::without_resource("iam:ListPolicies"));
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let (own, awss) = match input.scope.unwrap_or(PolicyScopeType::All) {
         PolicyScopeType::All => (true, true),
         PolicyScopeType::Aws => (false, true),
@@ -129,6 +130,7 @@ pub async fn delete_policy(
 ) -> Result<(), Rejection> {
     let arn = input.policy_arn.unwrap_or_default();
     service
+        .store
         .write_always(call, |tables| look(tables, &arn, "iam:DeletePolicy"), |tx, found| {
             let policy = own(found, &arn)?;
             if view::uses(tx, &arn) != (0, 0) {
@@ -154,7 +156,7 @@ pub async fn list_entities_for_policy(
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let arn = input.policy_arn.clone().unwrap_or_default();
     let ask = |tables: &Tables| look(tables, &arn, "iam:ListEntitiesForPolicy");
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     there(found, &arn)?;
     let page = page.take(entities(&tables, call, &arn, &input));
     let mut answer = ListEntitiesForPolicyResponse {

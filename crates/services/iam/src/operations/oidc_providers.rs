@@ -118,6 +118,7 @@ pub async fn create_open_id_connect_provider(
     let question = Question::new("iam:CreateOpenIDConnectProvider", provider.arn())
         .with_request_tags(&provider.tags);
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -148,7 +149,8 @@ pub async fn get_open_id_connect_provider(
 ) -> Result<GetOpenIDConnectProviderResponse, Rejection> {
     let arn = input.open_id_connect_provider_arn.unwrap_or_default();
     let action = "iam:GetOpenIDConnectProvider";
-    let (_, found) = service.read(call, |tables| look_at(tables, &call.account, &arn, action))?;
+    let (_, found) =
+        service.store.read(call, |tables| look_at(tables, &call.account, &arn, action))?;
     let provider = existing(found, &arn)?;
     Ok(GetOpenIDConnectProviderResponse {
         url: Some(provider.issuer.clone()),
@@ -169,7 +171,7 @@ pub async fn list_open_id_connect_providers(
         let resource = arn_without_path(&call.account, KIND, "");
         Subject::from(Question::new("iam:ListOpenIDConnectProviders", resource))
     };
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let providers = tables.oidc_providers.of_account(&call.account);
     let entries =
         providers.map(|provider| OpenIDConnectProviderListEntry { arn: Some(provider.arn()) });
@@ -189,6 +191,7 @@ pub async fn delete_open_id_connect_provider(
     let ask =
         |tables: &Tables| look_at(tables, &call.account, &arn, "iam:DeleteOpenIDConnectProvider");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let Some(provider) = found else {
                 let text = format!("OpenId connect Provider {arn} cannot be found.");
@@ -256,6 +259,7 @@ async fn change(
     let arn = arn.unwrap_or_default();
     let ask = |tables: &Tables| look_at(tables, &call.account, &arn, action);
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut provider = OidcProvider::clone(&*existing(found, &arn)?);
             change(&mut provider)?;

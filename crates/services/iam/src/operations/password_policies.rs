@@ -34,7 +34,7 @@ pub async fn get_account_password_policy(
     call: &Call,
     (): (),
 ) -> Result<GetAccountPasswordPolicyResponse, Rejection> {
-    let (tables, ()) = service.read(call, ask("iam:GetAccountPasswordPolicy"))?;
+    let (tables, ()) = service.store.read(call, ask("iam:GetAccountPasswordPolicy"))?;
     let policy = account::find(&tables, call).and_then(|account| account.password_policy.as_ref());
     let policy = policy.ok_or_else(|| not_found(call))?;
     Ok(GetAccountPasswordPolicyResponse { password_policy: Some(view(policy)) })
@@ -77,6 +77,7 @@ pub async fn update_account_password_policy(
         hard_expiry: input.hard_expiry == Some(true),
     };
     service
+        .store
         .write(call, ask("iam:UpdateAccountPasswordPolicy"), |tx, ()| {
             let mut account = account::find_or_new(tx, call);
             account.password_policy = Some(policy);
@@ -92,6 +93,7 @@ pub async fn delete_account_password_policy(
     (): (),
 ) -> Result<(), Rejection> {
     service
+        .store
         .write_always(call, ask("iam:DeleteAccountPasswordPolicy"), |tx, ()| {
             let mut account = account::find_or_new(tx, call);
             account.password_policy.take().ok_or_else(nothing_to_delete)?;

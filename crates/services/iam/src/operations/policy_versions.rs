@@ -28,6 +28,7 @@ pub async fn create_policy_version(
         document::check(input.policy_document, PolicyKind::Managed, quotas::MANAGED_CHARS, &whose)?;
     let is_default = input.set_as_default == Some(true);
     service
+        .store
         .write(call, |tables| look(tables, &arn, "iam:CreatePolicyVersion"), |tx, found| {
             let mut policy = ManagedPolicy::clone(&*own(found, &arn)?);
             if policy.versions.len() >= quotas::POLICY_VERSIONS {
@@ -64,7 +65,8 @@ pub async fn get_policy_version(
     input: GetPolicyVersionRequest,
 ) -> Result<GetPolicyVersionResponse, Rejection> {
     let arn = input.policy_arn.unwrap_or_default();
-    let (_, found) = service.read(call, |tables| look(tables, &arn, "iam:GetPolicyVersion"))?;
+    let (_, found) =
+        service.store.read(call, |tables| look(tables, &arn, "iam:GetPolicyVersion"))?;
     let policy = there(found, &arn)?;
     let asked = input.version_id.as_deref();
     let number = match &policy {
@@ -114,7 +116,8 @@ pub async fn list_policy_versions(
 ) -> Result<ListPolicyVersionsResponse, Rejection> {
     let page = PageRequest::parse(input.max_items, input.marker.as_deref())?;
     let arn = input.policy_arn.unwrap_or_default();
-    let (_, found) = service.read(call, |tables| look(tables, &arn, "iam:ListPolicyVersions"))?;
+    let (_, found) =
+        service.store.read(call, |tables| look(tables, &arn, "iam:ListPolicyVersions"))?;
     let versions = versions(&there(found, &arn)?).into_iter().rev();
     // Keys grow, and the numbers of these fall.
     let page = page.take(versions.map(|(number, version)| {
@@ -134,6 +137,7 @@ pub async fn set_default_policy_version(
 ) -> Result<(), Rejection> {
     let arn = input.policy_arn.unwrap_or_default();
     service
+        .store
         .write(
             call,
             |tables| look(tables, &arn, "iam:SetDefaultPolicyVersion"),
@@ -156,6 +160,7 @@ pub async fn delete_policy_version(
 ) -> Result<(), Rejection> {
     let arn = input.policy_arn.unwrap_or_default();
     service
+        .store
         .write_always(
             call,
             |tables| look(tables, &arn, "iam:DeletePolicyVersion"),

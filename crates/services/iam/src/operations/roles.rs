@@ -56,6 +56,7 @@ pub async fn create_role(
         .with_optional("iam:PermissionsBoundary", role.permissions_boundary.clone())
         .with_request_tags(&role.tags);
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -90,8 +91,9 @@ pub async fn get_role(
     input: GetRoleRequest,
 ) -> Result<GetRoleResponse, Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
-    let (_, found) =
-        service.read(call, |tables| look::<Role>(tables, &call.account, name, "iam:GetRole"))?;
+    let (_, found) = service
+        .store
+        .read(call, |tables| look::<Role>(tables, &call.account, name, "iam:GetRole"))?;
     Ok(GetRoleResponse { role: Some(view::role(&*there(found, name)?)) })
 }
 
@@ -106,7 +108,7 @@ pub async fn list_roles(
         let resource = arn_without_path(&call.account, "role", "");
         Subject::from(Question::new("iam:ListRoles", resource))
     };
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let roles = tables.roles.of_account(&call.account);
     let roles = roles.filter(|role| role.path.starts_with(prefix));
     let page = page.take(roles.map(|role| (role.key().name.to_string(), view::role_in_list(role))));
@@ -177,6 +179,7 @@ async fn update(
 ) -> Result<Role, Rejection> {
     let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, action);
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut role = Role::clone(&*allowed(found, name)?);
             change(&mut role);
@@ -194,6 +197,7 @@ pub async fn delete_role(
     let name = input.role_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, "iam:DeleteRole");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let role = own(found, name)?;
             let profiles = tx.instance_profiles.with_role(&role.key());

@@ -81,6 +81,7 @@ pub async fn upload_server_certificate(
     let question = Question::new("iam:UploadServerCertificate", certificate.arn())
         .with_request_tags(&certificate.tags);
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -121,7 +122,8 @@ pub async fn get_server_certificate(
 ) -> Result<GetServerCertificateResponse, Rejection> {
     let name = input.server_certificate_name.as_deref().unwrap_or_default();
     let action = "iam:GetServerCertificate";
-    let (_, found) = service.read(call, |tables| look_at(tables, &call.account, name, action))?;
+    let (_, found) =
+        service.store.read(call, |tables| look_at(tables, &call.account, name, action))?;
     let certificate = existing(found, name)?;
     Ok(GetServerCertificateResponse {
         server_certificate: Some(wire::ServerCertificate {
@@ -144,7 +146,7 @@ pub async fn list_server_certificates(
         let resource = arn_without_path(&call.account, KIND, "");
         Subject::from(Question::new("iam:ListServerCertificates", resource))
     };
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let certificates = tables.server_certificates.of_account(&call.account);
     let certificates = certificates
         .filter(|certificate| certificate.path.starts_with(prefix))
@@ -173,6 +175,7 @@ pub async fn update_server_certificate(
         look_at(tables, &call.account, name, action).and(Question::new(action, target))
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let old = existing(found, name)?;
             let mut new = ServerCertificate::clone(&old);
@@ -203,6 +206,7 @@ pub async fn delete_server_certificate(
     let name = input.server_certificate_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look_at(tables, &call.account, name, "iam:DeleteServerCertificate");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let certificate = existing(found, name)?;
             tx.remove::<ServerCertificate>(&certificate.key());

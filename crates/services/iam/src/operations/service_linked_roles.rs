@@ -41,8 +41,8 @@ pub async fn create_service_linked_role(
     let question = Question::new("iam:CreateServiceLinkedRole", role.arn())
         .with("iam:AWSServiceName", linked_service.as_str());
     service
-        .write(
-            call,
+        .store
+        .write(call,
             |_| Subject::from(question.clone()),
             |tx, ()| {
                 if !tx.ensure_service_linked_role(role.clone()) {
@@ -68,6 +68,7 @@ pub async fn delete_service_linked_role(
         |tables: &Tables| look::<Role>(tables, &call.account, name, "iam:DeleteServiceLinkedRole");
     let nonce = ids::bytes()?;
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let role = there(found, name)?;
             let linked = role.linked_service().ok_or_else(|| not_found("role", name))?;
@@ -96,7 +97,7 @@ pub async fn get_service_linked_role_deletion_status(
         let resource = arn_without_path(&call.account, "role", role);
         Subject::from(Question::new("iam:GetServiceLinkedRoleDeletionStatus", resource))
     };
-    service.read(call, ask)?;
+    service.store.read(call, ask)?;
     if service.keyring.open(&task_place(call, of), sealed).is_err() {
         let text = format!("The deletion task with id {id} cannot be found.");
         return Err(Rejection::NoSuchEntity(text));

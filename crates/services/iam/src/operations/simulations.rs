@@ -146,7 +146,7 @@ pub async fn simulate_custom_policy(
     let identity = simulation::input("PolicyInputList", input.policy_input_list)?;
     let request = request!(input);
     let ask = |_: &Tables| Subject::from(Question::without_resource("iam:SimulateCustomPolicy"));
-    service.read(call, ask)?;
+    service.store.read(call, ask)?;
     request.answer(Policies { identity, boundary: None }, None, &call.account)
 }
 
@@ -163,7 +163,7 @@ pub async fn simulate_principal_policy(
     let exclusions = Exclusions::parse(input.policy_exclusion_list)?;
     let mut request = request!(input);
     let ask = |tables: &Tables| source.look(tables, "iam:SimulatePrincipalPolicy");
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     let found = source.there(found)?;
     let mut policies = found.policies(&tables, &exclusions);
     policies.identity.extend(more);
@@ -181,7 +181,7 @@ pub async fn get_context_keys_for_custom_policy(
 ) -> Result<GetContextKeysForPolicyResponse, Rejection> {
     let documents = simulation::input("PolicyInputList", input.policy_input_list)?;
     let action = "iam:GetContextKeysForCustomPolicy";
-    service.read(call, |_| Subject::from(Question::without_resource(action)))?;
+    service.store.read(call, |_| Subject::from(Question::without_resource(action)))?;
     Ok(context_keys(documents.iter()))
 }
 
@@ -194,7 +194,7 @@ pub async fn get_context_keys_for_principal_policy(
     let source = Source::parse(&arn)?;
     let more = simulation::input("PolicyInputList", input.policy_input_list)?;
     let ask = |tables: &Tables| source.look(tables, "iam:GetContextKeysForPrincipalPolicy");
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     let policies = source.there(found)?.policies(&tables, &Exclusions::parse(None)?);
     Ok(context_keys(policies.identity.iter().chain(&policies.boundary).chain(&more)))
 }

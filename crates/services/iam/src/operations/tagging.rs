@@ -148,6 +148,7 @@ async fn tag<T: Tagged>(
     let given = tags::parse(given)?;
     let ask = |tables: &Tables| T::look(tables, call, name, action).with_request_tags(&given);
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut row = T::clone(&*T::there(found, name)?);
             tags::add(row.tags_mut(), given.clone())?;
@@ -168,6 +169,7 @@ async fn untag<T: Tagged>(
     let ask =
         |tables: &Tables| T::look(tables, call, name, action).with("aws:TagKeys", keys.clone());
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut row = T::clone(&*T::there(found, name)?);
             tags::remove(row.tags_mut(), &keys);
@@ -184,7 +186,7 @@ fn list<T: Tagged>(
     name: &str,
     page: &PageRequest,
 ) -> Result<Page<Tag>, Rejection> {
-    let (_, found) = service.read(call, |tables| T::look(tables, call, name, action))?;
+    let (_, found) = service.store.read(call, |tables| T::look(tables, call, name, action))?;
     let row = T::there(found, name)?;
     let tags = tags::view(row.tags()).into_iter();
     Ok(page.take(tags.map(|tag| (tag.key.clone().unwrap_or_default(), tag))))

@@ -41,6 +41,7 @@ pub async fn create_user(
         .with_optional("iam:PermissionsBoundary", user.permissions_boundary.clone())
         .with_request_tags(&user.tags);
     service
+        .store
         .write(
             call,
             |_| Subject::from(question.clone()),
@@ -84,7 +85,7 @@ pub async fn get_user(
 ) -> Result<GetUserResponse, Rejection> {
     if let (None, Principal::Root { account }) = (&input.user_name, &call.principal) {
         let ask = |_: &Tables| Subject::from(Question::new("iam:GetUser", call.principal.arn()));
-        service.read(call, ask)?;
+        service.store.read(call, ask)?;
         let root = outport_aws_iam::User {
             user_id: Some(account.to_string()),
             arn: Some(call.principal.arn()),
@@ -94,8 +95,9 @@ pub async fn get_user(
         return Ok(GetUserResponse { user: Some(root) });
     }
     let name = named(call, input.user_name.as_deref())?;
-    let (_, found) =
-        service.read(call, |tables| look::<User>(tables, &call.account, name, "iam:GetUser"))?;
+    let (_, found) = service
+        .store
+        .read(call, |tables| look::<User>(tables, &call.account, name, "iam:GetUser"))?;
     Ok(GetUserResponse { user: Some(view::user(&*there(found, name)?)) })
 }
 
@@ -110,7 +112,7 @@ pub async fn list_users(
         let resource = arn_without_path(&call.account, "user", "");
         Subject::from(Question::new("iam:ListUsers", resource))
     };
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let users = tables.users.of_account(&call.account);
     let users = users.filter(|user| user.path.starts_with(prefix));
     let page = page.take(users.map(|user| (user.key().name.to_string(), view::user_in_list(user))));
@@ -137,6 +139,7 @@ pub async fn update_user(
         subject.and(Question::new("iam:UpdateUser", target))
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let user = there(found, name)?;
             let mut new = User::clone(&user);
@@ -176,6 +179,7 @@ pub async fn delete_user(
     let name = input.user_name.as_deref().unwrap_or_default();
     let ask = |tables: &Tables| look::<User>(tables, &call.account, name, "iam:DeleteUser");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let user = there(found, name)?;
             check_bare(tx, &call.account, &user)?;

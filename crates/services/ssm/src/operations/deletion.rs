@@ -22,6 +22,7 @@ pub async fn delete_parameter(
     let reference = Reference::parse(&scope, &input.name.unwrap_or_default())?;
     let ask = |tables: &Tables| look(tables, &scope, &reference, "ssm:DeleteParameter");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             remove(tx, &*there(found)?);
             Ok(DeleteParameterResult::default())
@@ -42,6 +43,7 @@ pub async fn delete_parameters(
         each(references.iter().map(|it| look(tables, &scope, it, "ssm:DeleteParameters")), nothing)
     };
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let (mut deleted, mut invalid) = (Vec::new(), Vec::new());
             for (name, parameter) in names.into_iter().zip(found) {

@@ -27,6 +27,7 @@ pub async fn label_parameter_version(
     let labels = input.labels.unwrap_or_default();
     let ask = |tables: &Tables| look(tables, &scope, &reference, "ssm:LabelParameterVersion");
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut parameter = Parameter::clone(&*there(found)?);
             let version = match input.parameter_version {
@@ -58,6 +59,7 @@ pub async fn unlabel_parameter_version(
     let labels = input.labels.unwrap_or_default();
     let ask = |tables: &Tables| look(tables, &scope, &reference, "ssm:UnlabelParameterVersion");
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut parameter = Parameter::clone(&*there(found)?);
             let version = existing(tx, &parameter, input.parameter_version.unwrap_or_default())?;

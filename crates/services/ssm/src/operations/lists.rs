@@ -51,7 +51,7 @@ pub async fn get_parameters_by_path(
     let arn = Arn::parameter(&scope, &path).into_string();
     let question =
         Question::new("ssm:GetParametersByPath", arn).with("ssm:Recursive", is_recursive);
-    let (tables, ()) = service.read(call, |_| Subject::from(question))?;
+    let (tables, ()) = service.store.read(call, |_| Subject::from(question))?;
     let prefix = path.trim_end_matches('/');
     let found = newest(&tables, &scope, prefix)
         .filter(|(parameter, _)| is_below(&parameter.name, &path, is_recursive))
@@ -100,7 +100,7 @@ pub async fn describe_parameters(
     let filters = filters.and(Filters::parse_old(input.filters));
     let page = PageRequest::parse(input.max_results, ITEMS_MAX, input.next_token.as_deref())?;
     let question = Question::without_resource("ssm:DescribeParameters");
-    let (tables, ()) = service.read(call, |_| Subject::from(question))?;
+    let (tables, ()) = service.store.read(call, |_| Subject::from(question))?;
     let scope = scope(call);
     let found = newest(&tables, &scope, "")
         .filter(|(parameter, version)| filters.match_parameter(parameter, version))
@@ -120,8 +120,9 @@ pub async fn get_parameter_history(
     let reference = Reference::parse(&scope, &input.name.unwrap_or_default())?;
     let page = PageRequest::parse(input.max_results, ITEMS_MAX, input.next_token.as_deref())?;
     let is_decrypted = input.with_decryption.unwrap_or(false);
-    let (tables, found) =
-        service.read(call, |tables| look(tables, &scope, &reference, "ssm:GetParameterHistory"))?;
+    let (tables, found) = service
+        .store
+        .read(call, |tables| look(tables, &scope, &reference, "ssm:GetParameterHistory"))?;
     let parameter = there(found)?;
     let versions = tables.parameter_versions.of(&parameter);
     let page = page.take(versions.map(|version| (format!("{:020}", version.version), version)));

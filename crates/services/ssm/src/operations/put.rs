@@ -42,6 +42,7 @@ pub async fn put_parameter(
     let (scope, nonce) = (scope(call), nonce()?);
     let ask = |tables: &Tables| put.question(tables, &scope);
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut version = put.version(tx, &scope, found.as_deref(), call)?;
             view::seal(&service.keyring, &mut version, nonce);

@@ -23,7 +23,7 @@ pub async fn get_parameter(
     let reference = Reference::parse(&scope, &input.name.unwrap_or_default())?;
     let is_decrypted = input.with_decryption.unwrap_or(false);
     let (tables, found) =
-        service.read(call, |tables| look(tables, &scope, &reference, "ssm:GetParameter"))?;
+        service.store.read(call, |tables| look(tables, &scope, &reference, "ssm:GetParameter"))?;
     let parameter = there(found)?;
     let version = select(&tables, &parameter, &reference)?;
     let shown =
@@ -45,7 +45,7 @@ pub async fn get_parameters(
         let nothing = Question::without_resource("ssm:GetParameters");
         each(references.iter().map(|it| look(tables, &scope, it, "ssm:GetParameters")), nothing)
     };
-    let (tables, found) = service.read(call, ask)?;
+    let (tables, found) = service.store.read(call, ask)?;
     let (mut parameters, mut invalid_parameters) = (Vec::new(), Vec::new());
     for ((name, reference), parameter) in names.into_iter().zip(&references).zip(found) {
         let selected = parameter

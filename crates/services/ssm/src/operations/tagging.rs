@@ -48,6 +48,7 @@ pub async fn add_tags_to_resource(
         look(tables, &scope, &reference, "ssm:AddTagsToResource").with_request_tags(&given)
     };
     service
+        .store
         .write(call, ask, |tx, found| {
             let mut parameter = Parameter::clone(&*there(found)?);
             tags::add(&mut parameter.tags, given.clone())?;
@@ -70,6 +71,7 @@ pub async fn remove_tags_from_resource(
             .with("aws:TagKeys", keys.clone())
     };
     service
+        .store
         .write_always(call, ask, |tx, found| {
             let mut parameter = Parameter::clone(&*there(found)?);
             parameter.tags.retain(|key, _| !keys.contains(key));
@@ -86,8 +88,9 @@ pub async fn list_tags_for_resource(
 ) -> Result<ListTagsForResourceResult, Rejection> {
     let scope = scope(call);
     let reference = reference(&scope, input.resource_type, input.resource_id)?;
-    let (_, found) =
-        service.read(call, |tables| look(tables, &scope, &reference, "ssm:ListTagsForResource"))?;
+    let (_, found) = service
+        .store
+        .read(call, |tables| look(tables, &scope, &reference, "ssm:ListTagsForResource"))?;
     Ok(ListTagsForResourceResult { tag_list: Some(tags::view(&there(found)?.tags)) })
 }
 

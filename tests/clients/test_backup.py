@@ -191,9 +191,9 @@ def test_a_pipe_takes_one_and_the_directory_itself_does_not(binary, stopped, hal
     piped(tmp_path / "stopped")
     halves.server()
     piped(tmp_path / "running")
-    inside = backup(binary, stopped.data_dir, stopped.data_dir / "node/one.backup")
+    inside = backup(binary, stopped.data_dir, stopped.data_dir / "logs/one.backup")
     assert inside.returncode == 1 and "would be in the data directory" in inside.stderr
-    assert not (stopped.data_dir / "node/one.backup").exists()
+    assert not (stopped.data_dir / "logs/one.backup").exists()
     halves.terminate("server")
 
 

@@ -415,6 +415,7 @@ def test_terraforms_plan_is_clean_on_either_side(filled, outport, tmp_path):
 @pytest.fixture
 def refused_elsewhere(binary, tmp_path):
     """An Outport with a definition that only its own registry's name lets pass."""
+    (tmp_path / "there").mkdir()
     there = Outport(binary, tmp_path / "there")
     there.start()
     try:

@@ -136,9 +136,11 @@ def test_a_service_is_followed_by_its_events_and_shown_with_its_urls(shared_outp
         assert json.loads(local(outport, "events", "follow", "--since", later, "--json")) == []
         # It ends quietly once its reader has gone and there is more to say.
         following.stdout.close()
+        outport.ecs.update_service(cluster="default", service="follow", desiredCount=0)
+        assert following.wait(timeout=90) == 0
     finally:
+        following.kill()
         outport.ecs.delete_service(cluster="default", service="follow", force=True)
-    assert following.wait(timeout=90) == 0
 
 
 def test_output_that_is_logged_nowhere_is_read_on_the_host(shared_outport, uri):

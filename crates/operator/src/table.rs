@@ -122,7 +122,7 @@ fn fitting(
         }
         *widest -= 1;
         let is_unreadable = |(column, width): (&usize, &usize)| {
-            *width < TEXT_MIN.min(natural(column)) && TEXTS.contains(&titles[*column])
+            TEXTS.contains(&titles[*column]) && *width < TEXT_MIN.min(natural(column))
         };
         if columns.iter().zip(&widths).any(is_unreadable) {
             return None;

@@ -44,7 +44,7 @@ pub fn hint(error: &anyhow::Error, host: &str, authority: Option<&Path>) -> Opti
 }
 
 /// Errors of I/O have it inside, which is not their source.
-fn of_tls<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Error> {
+fn of_tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     match error.downcast_ref::<std::io::Error>() {
         Some(error) => of_tls(error.get_ref()?),
         None => error.downcast_ref::<Error>(),

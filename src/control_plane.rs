@@ -171,7 +171,7 @@ impl ControlPlane {
         let sts = StsService::new(store.clone(), sealer.clone());
         // One for all doors, so that all answer alike.
         let permissions = permissions(options, &store);
-        let roles = ExecutionRoles::new(sts.clone(), permissions.clone());
+        let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive);
         let passwords = Arc::new(RegistryPasswords::new(
             sealer.clone(),
             own_registry.clone(),

@@ -39,23 +39,36 @@ const USER_AGENT: &str = "amazon-ecs-agent";
 /// Source: API reference, GetParameters: "Names: … Maximum number of 10 items".
 const PARAMETERS_PER_CALL_MAX: usize = 10;
 
+/// Who acts as a role.
+pub struct Actor {
+    pub principal: Principal,
+    /// `None`: the account itself, for who asked for `--permissive`.
+    pub session: Option<Box<Session>>,
+}
+
 /// Makes calls as execution roles. A clone is another handle.
 #[derive(Clone)]
 pub struct ExecutionRoles {
     sts: StsService,
     permissions: Arc<dyn PermissionSource>,
+    /// Whether a role that cannot be assumed is only said.
+    is_permissive: bool,
 }
 
 impl ExecutionRoles {
-    pub fn new(sts: StsService, permissions: Arc<dyn PermissionSource>) -> Self {
-        Self { sts, permissions }
+    pub fn new(
+        sts: StsService,
+        permissions: Arc<dyn PermissionSource>,
+        is_permissive: bool,
+    ) -> Self {
+        Self { sts, permissions, is_permissive }
     }
 
     /// Who acts for the task as the role, which is looked at each time.
     ///
     /// # Errors
     /// A refusal with the text of tasks that do not start.
-    pub fn session(&self, task: &Task, role_arn: &str) -> Result<(Principal, Session), SinkError> {
+    pub fn session(&self, task: &Task, role_arn: &str) -> Result<Actor, SinkError> {
         let source_arn = Arn::task(&task.scope, &task.cluster, &task.id);
         let asked = ServiceSession {
             service: TASKS_SERVICE,
@@ -67,7 +80,24 @@ impl ExecutionRoles {
             now_ms: crate::control_plane::now_ms(),
             lifetime_ms: LIFETIME_MS,
         };
-        self.sts.session_for_service(&asked).map_err(|not_assumed| match not_assumed {
+        let why = match self.sts.session_for_service(&asked) {
+            Ok((principal, session)) => {
+                return Ok(Actor { principal, session: Some(Box::new(session)) });
+            }
+            Err(why) => why,
+        };
+        if self.is_permissive && !matches!(why, NotAssumed::Fault(_)) {
+            tracing::warn!(
+                event = "execution_role_not_assumed",
+                task = %task.id,
+                family = %task.family,
+                reason = %why,
+                "a task's execution role cannot be assumed: it is allowed, as --permissive says"
+            );
+            let principal = Principal::root(task.scope.account.clone());
+            return Ok(Actor { principal, session: None });
+        }
+        Err(match why {
             NotAssumed::Fault(detail) => SinkError::Fault(detail),
             // Source: the text that ECS shows for a role that does not trust it.
             reason => SinkError::Refused(format!(
@@ -81,7 +111,7 @@ impl ExecutionRoles {
     /// A call in the name of the role. Where it comes from is the task's own address where it has one, as on Fargate;
     /// of others the loopback address, a guess: on AWS it is the container instance's.
     pub fn call(&self, task: &Task, role_arn: &str) -> Result<Call, SinkError> {
-        let (principal, session) = self.session(task, role_arn)?;
+        let Actor { principal, session } = self.session(task, role_arn)?;
         let address = task.attachment.as_ref().map(|attached| attached.private_ip);
         let arrival = Arrival {
             request_id: RequestId::new(uuid(&RandomIds)),
@@ -94,7 +124,7 @@ impl ExecutionRoles {
         let caller = Caller {
             principal,
             access_key_id: AccessKeyId::new(format!("task/{}", task.id)),
-            session: Some(Box::new(session)),
+            session,
         };
         let (region, permissions) = (task.scope.region.clone(), Arc::clone(&self.permissions));
         Ok(Call::new(arrival, caller, region, permissions))

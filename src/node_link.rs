@@ -232,7 +232,8 @@ impl RegistryPasswords {
         let role = match execution_role {
             Some(role) => {
                 self.ask_for_token(task, role)?;
-                Some(self.roles.session(task, role)?)
+                let actor = self.roles.session(task, role)?;
+                Some((actor.principal, actor.session))
             }
             None => None,
         };

@@ -55,7 +55,7 @@ impl House {
         let sealer = Arc::new(Sealer::new(&[1; 32]));
         let permissions = Arc::new(StoredPermissions::new(store.clone()));
         let sts = StsService::new(store.clone(), sealer.clone());
-        let roles = ExecutionRoles::new(sts, permissions.clone());
+        let roles = ExecutionRoles::new(sts, permissions.clone(), false);
         let passwords = Arc::new(RegistryPasswords::new(sealer.clone(), own, store.clone(), roles));
         let root = Credential {
             access_key_id: AccessKeyId::new("AKID"),

@@ -29,6 +29,16 @@ deployed() {
   done
 }
 
+# The execution role of the task definition: with its permissions images are pulled and logs are written.
+aws iam get-role --role-name ecsTaskExecutionRole >/dev/null 2>&1 || {
+  aws iam create-role --role-name ecsTaskExecutionRole --assume-role-policy-document "file://$here/trust.json" \
+    --query Role.Arn --output text
+  aws iam attach-role-policy --role-name ecsTaskExecutionRole \
+    --policy-arn arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy
+}
+# Where they are written to.
+aws logs create-log-group --log-group-name /ecs/web 2>/dev/null || true
+
 outport image load "$image" web:1.0
 first=$(register 1.0)
 

@@ -14,6 +14,16 @@ uri=$(aws ecr create-repository --repository-name app --query repository.reposit
 aws ecr get-login-password | skopeo login --username AWS --password-stdin "${uri%%/*}"
 skopeo copy --insecure-policy "$image" "docker://$uri:1.0"
 
+# The execution role of the task definition: with its permissions images are pulled and logs are written.
+aws iam get-role --role-name ecsTaskExecutionRole >/dev/null 2>&1 || {
+  aws iam create-role --role-name ecsTaskExecutionRole --assume-role-policy-document "file://$PWD/trust.json" \
+    --query Role.Arn --output text
+  aws iam attach-role-policy --role-name ecsTaskExecutionRole \
+    --policy-arn arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy
+}
+# Where they are written to.
+aws logs create-log-group --log-group-name /ecs/app 2>/dev/null || true
+
 # A task on Fargate. Its image has AWS's name: that is this registry, wherever it listens.
 aws ecs register-task-definition --cli-input-json file://task.json --query taskDefinition.taskDefinitionArn
 subnet=$(aws ec2 describe-subnets --query 'Subnets[0].SubnetId' --output text)

@@ -60,13 +60,30 @@ resource "aws_ecs_cluster" "prod" {
   name = "prod"
 }
 
+resource "aws_iam_role" "execution" {
+  name = "app-execution"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ecs-tasks.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "execution" {
+  role       = aws_iam_role.execution.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
+}
+
 resource "aws_ecs_task_definition" "app" {
   family                   = "app"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = 256
   memory                   = 512
-  execution_role_arn       = "arn:aws:iam::${data.aws_caller_identity.here.account_id}:role/ecsTaskExecutionRole"
+  execution_role_arn       = aws_iam_role.execution.arn
   container_definitions = jsonencode([{
     name         = "web"
     image        = "${aws_ecr_repository.app.repository_url}:1.0"

@@ -66,6 +66,7 @@ def test_the_main_job(outport, app_image, tmp_path):
     identity = outport.aws("sts", "get-caller-identity")
     assert identity["Arn"] == "arn:aws:iam::000000000000:root"
     uri = outport.push(app_image, "app", "1.0", "2.0")
+    outport.execution_role()
     first = register(outport, tmp_path / "task.json", task_definition(uri, "1.0"))
     assert first == "app:1"
 

@@ -46,7 +46,7 @@ def fargate(outport, uri, family, command=None, logs=True, ports=True):
         container["portMappings"] = [{"containerPort": 8000}]
     return outport.register(family, [container], networkMode="awsvpc", cpu="256", memory="512",
                             requiresCompatibilities=["FARGATE"],
-                            executionRoleArn="arn:aws:iam::000000000000:role/x")
+                            executionRoleArn=outport.execution_role())
 
 
 def run(outport, definition):

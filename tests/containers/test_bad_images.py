@@ -176,7 +176,7 @@ def test_on_fargate_the_task_says_it_too(outport, registry):
     definition = outport.register(
         "absent", [{"name": "main", "image": f"{registry.uri}:absent"}], networkMode="awsvpc",
         requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-        executionRoleArn="arn:aws:iam::000000000000:role/ecsTaskExecutionRole")
+        executionRoleArn=outport.execution_role())
     network = {"awsvpcConfiguration": {"subnets": [outport.subnet()]}}
     task = outport.run(definition, launch_type="FARGATE", networkConfiguration=network)
     task = outport.reaches(task["taskArn"], "STOPPED")

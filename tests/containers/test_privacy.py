@@ -64,7 +64,7 @@ def test_others_can_read_nothing_of_a_running_outport(outport, app_image):
         "logConfiguration": {"logDriver": "awslogs", "options": {
             "awslogs-group": "/private", "awslogs-region": "us-east-1",
             "awslogs-stream-prefix": "t", "awslogs-create-group": "true"}},
-    }], networkMode="awsvpc", executionRoleArn="arn:aws:iam::000000000000:role/execution")
+    }], networkMode="awsvpc", executionRoleArn=outport.execution_role())
     network = {"awsvpcConfiguration": {"subnets": [outport.subnet()]}}
     task = outport.run(definition, networkConfiguration=network)
     outport.reaches(task["taskArn"], "RUNNING")

@@ -174,6 +174,22 @@ class Outport:
             family=family, containerDefinitions=containers, **options)["taskDefinition"]
         return f"{answer['family']}:{answer['revision']}"
 
+    def execution_role(self):
+        """The ARN of a role with which images are pulled and logs written."""
+        iam, name = self.client("iam"), "ecsTaskExecutionRole"
+        try:
+            return iam.get_role(RoleName=name)["Role"]["Arn"]
+        except iam.exceptions.NoSuchEntityException:
+            statement = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+            policy = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
+            iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+            statement = {"Effect": "Allow", "Action": "logs:CreateLogGroup", "Resource": "*"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_role_policy(RoleName=name, PolicyName="groups", PolicyDocument=policy)
+            return role
+
     def subnet(self):
         return self.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
 

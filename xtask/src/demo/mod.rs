@@ -122,6 +122,7 @@ fn steps(
     push_image(stage, repository)?;
     stage.network = network(stage)?;
     step("register a task definition");
+    make_execution_role(stage)?;
     let first = register(stage, "1.0")?;
     step("run a task on Fargate");
     figures.running_s = run_one_task(stage, &first)?;
@@ -165,6 +166,23 @@ fn network(stage: &Stage) -> Result<String> {
     Ok(format!("awsvpcConfiguration={{subnets=[{}]}}", ids.join(",")))
 }
 
+/// With the permissions of this role images are pulled and logs are written.
+fn make_execution_role(stage: &Stage) -> Result<()> {
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "ecs-tasks.amazonaws.com" },
+        "Action": "sts:AssumeRole",
+    }] });
+    std::fs::write(stage.scratch.join("trust.json"), serde_json::to_string_pretty(&trust)?)?;
+    let role = "--role-name ecsTaskExecutionRole";
+    let policy = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";
+    let made = stage
+        .aws(&format!("iam create-role {role} --assume-role-policy-document file://trust.json"))?;
+    came(text(&made, "/Role/Arn")?);
+    stage.aws_text(&format!("iam attach-role-policy {role} --policy-arn {policy}"))?;
+    stage.aws_text("logs create-log-group --log-group-name /ecs/app")?;
+    Ok(())
+}
+
 /// Registers a task definition of the image; its family and revision.
 fn register(stage: &Stage, tag: &str) -> Result<String> {
     let definition = json!({
@@ -176,7 +194,7 @@ fn register(stage: &Stage, tag: &str) -> Result<String> {
             "portMappings": [{ "containerPort": APP_PORT }],
             "logConfiguration": { "logDriver": "awslogs", "options": {
                 "awslogs-group": "/ecs/app", "awslogs-region": "us-east-1",
-                "awslogs-stream-prefix": "app", "awslogs-create-group": "true" } },
+                "awslogs-stream-prefix": "app" } },
         }],
     });
     let definition = serde_json::to_string_pretty(&definition)?;

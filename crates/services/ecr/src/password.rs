@@ -90,7 +90,7 @@ pub struct Pull<'a> {
     /// Names that no repository has are left out.
     pub repositories: &'a BTreeSet<String>,
     /// The execution role of the task: each request needs its permissions, too. Without one it is the node that pulls.
-    pub role: Option<(Principal, Session)>,
+    pub role: Option<(Principal, Option<Box<Session>>)>,
 }
 
 /// A password with which a node pulls from these repositories, and does nothing else, until `expires_ms` or until none of
@@ -106,7 +106,7 @@ pub fn pull_password(
         Grant::to_pull(scope, node, arns.map(|name| repository_arn(scope, &name)).collect());
     let principal = match role {
         Some((principal, session)) => {
-            grant.session = Some(Box::new(session));
+            grant.session = session;
             principal
         }
         None => Principal::root(scope.account.clone()),

@@ -29,6 +29,7 @@ use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
 use outport_service_ecs::task_definition::Workloads;
 use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_iam::IamService;
+use outport_service_kms::KmsService;
 use outport_service_logs::LogsService;
 use outport_service_secretsmanager::SecretsManagerService;
 use outport_service_ssm::SsmService;
@@ -180,6 +181,7 @@ impl ControlPlane {
         ));
         let secrets = SecretsManagerService::new(store.clone(), keyring.clone());
         let parameters = SsmService::new(store.clone(), keyring.clone());
+        let kms = KmsService::new(store.clone(), keyring.clone());
         let link = NodeLink::new(
             store.clone(),
             LinkConfig {
@@ -245,9 +247,10 @@ impl ControlPlane {
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
-            .service(Arc::new(Served(IamService::new(store.clone(), keyring.clone()))))
+            .service(Arc::new(Served(IamService::new(store.clone(), keyring))))
             .service(Arc::new(Served(secrets)))
             .service(Arc::new(Served(parameters)))
+            .service(Arc::new(Served(kms.clone())))
             .reserved(reserved)
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())
@@ -274,6 +277,7 @@ impl ControlPlane {
             Asked { parts, join_token: join_token.clone(), directory: data_dir.path().to_owned() };
         let mut upkeep = upkeep::start(store, logs, registry, disk, metrics);
         upkeep.push(upkeep::write_uses(credentials));
+        upkeep.push(upkeep::rotate_keys(kms));
         upkeep.extend(admin_door::open(asked, stopped.clone()));
         let door = tokio::spawn(async move {
             let shutdown = async move {

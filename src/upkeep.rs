@@ -6,6 +6,7 @@ use std::time::Duration;
 use outport_image_registry::Registry;
 use outport_log_store::LogStore;
 use outport_permissions::StoredCredentials;
+use outport_service_kms::KmsService;
 use outport_store::Store;
 use tokio::task::JoinHandle;
 
@@ -25,6 +26,26 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// When access keys and roles were last used: what a crash may lose of it.
 const USES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Keys of KMS that are due for new material: AWS, too, rotates some time after the date.
+const ROTATION_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Gives keys of KMS their new material.
+pub fn rotate_keys(kms: KmsService) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut timer = tokio::time::interval(ROTATION_INTERVAL);
+        loop {
+            timer.tick().await;
+            if let Err(error) = kms.rotate_due().await {
+                tracing::warn!(
+                    event = "keys_not_rotated",
+                    %error,
+                    "keys of KMS that are due for new material do not get it this time"
+                );
+            }
+        }
+    })
+}
 
 /// Writes down when access keys and roles were last used.
 pub fn write_uses(credentials: Arc<StoredCredentials>) -> JoinHandle<()> {

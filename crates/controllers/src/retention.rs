@@ -1,5 +1,5 @@
 //! Forgets what is over: stopped tasks, deleted services and clusters, old history, expired tokens, secrets after their
-//! recovery window.
+//! recovery window, keys of KMS after their waiting period.
 //!
 //! **Invariant:** a step of the wall clock forgets nothing and keeps nothing for good: ages are those of
 //! [`outport_model::clock::Now`].
@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use outport_model::cluster::Cluster;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
 use outport_model::idempotency::IdempotencyToken;
+use outport_model::kms::KmsKey;
 use outport_model::secret::Secret;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
@@ -56,6 +57,9 @@ impl RetentionController {
         for secret in due_secrets(tx, &now) {
             tx.remove_secret(&secret);
         }
+        for key in due_kms_keys(tx, &now) {
+            tx.remove_kms_key(&key);
+        }
         for token in due_tokens(tx, &now) {
             tx.remove::<IdempotencyToken>(&token);
         }
@@ -68,6 +72,7 @@ impl RetentionController {
             || !due_history(tables, now, &self.settings).is_empty()
             || !due_clusters(tables, now, &self.settings).is_empty()
             || !due_secrets(tables, now).is_empty()
+            || !due_kms_keys(tables, now).is_empty()
             || !due_tokens(tables, now).is_empty()
     }
 }
@@ -201,6 +206,11 @@ fn is_empty(tables: &Tables, cluster: &ClusterKey) -> bool {
 fn due_secrets(tables: &Tables, now: &Now) -> Keys<Secret> {
     let due = tables.secrets.iter().filter(|secret| retention::forgets_secret(secret, now));
     due.map(|secret| secret.key()).take(ROWS_PER_PASS_MAX).collect()
+}
+
+fn due_kms_keys(tables: &Tables, now: &Now) -> Keys<KmsKey> {
+    let due = tables.kms_keys.iter().filter(|key| retention::forgets_kms_key(key, now));
+    due.map(|key| key.key()).take(ROWS_PER_PASS_MAX).collect()
 }
 
 fn due_tokens(tables: &Tables, now: &Now) -> Keys<IdempotencyToken> {

@@ -13,6 +13,7 @@ use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus, ServiceRevision};
 use outport_model::idempotency::{IDEMPOTENCY_TOKEN_LIFE_MS, IdempotencyToken};
+use outport_model::kms::{KmsAlias, KmsGrant, KmsKey, KmsKeyDeletion};
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
@@ -102,6 +103,9 @@ fn put_what_stays(tx: &mut Transaction<'_>) {
     tx.put(golden::<AccountSetting>("account_setting"));
     tx.put(golden::<AddressCursor>("address_cursor"));
     tx.put(golden::<ContainerInstance>("container_instance"));
+    tx.put(KmsKey { deletion: None, ..golden("kms_key") });
+    tx.put(golden::<KmsAlias>("kms_alias"));
+    tx.put(golden::<KmsGrant>("kms_grant"));
     tx.put(golden::<NetworkInterface>("network_interface"));
     tx.put(golden::<Node>("node"));
     tx.put(golden::<NodeIdentity>("node_identity"));
@@ -149,6 +153,9 @@ fn all_rows(tables: &Tables) -> BTreeSet<String> {
     rows_of::<Cluster>(tables, &mut rows);
     rows_of::<ContainerInstance>(tables, &mut rows);
     rows_of::<IdempotencyToken>(tables, &mut rows);
+    rows_of::<KmsAlias>(tables, &mut rows);
+    rows_of::<KmsGrant>(tables, &mut rows);
+    rows_of::<KmsKey>(tables, &mut rows);
     rows_of::<NetworkInterface>(tables, &mut rows);
     rows_of::<Node>(tables, &mut rows);
     rows_of::<NodeIdentity>(tables, &mut rows);
@@ -259,6 +266,22 @@ async fn a_secret_goes_with_its_values_when_its_recovery_window_is_over() {
         tx.put(SecretValue { secret: "gone".into(), ..golden("secret_value") });
     };
     check(put, window_ms, &["secret gone", "secret_value gone/7"]).await;
+}
+
+#[tokio::test]
+async fn a_kms_key_goes_with_its_aliases_and_grants_when_its_waiting_period_is_over() {
+    let deletion = Some(KmsKeyDeletion { requested_at_ms: SINCE_MS, window_days: 7 });
+    let put = |tx: &mut Transaction<'_>| {
+        tx.put(KmsKey { id: "gone".into(), deletion, ..golden("kms_key") });
+        tx.put(KmsAlias {
+            name: "alias/gone".into(),
+            key_id: "gone".into(),
+            ..golden("kms_alias")
+        });
+        tx.put(KmsGrant { key_id: "gone".into(), id: "g".into(), ..golden("kms_grant") });
+    };
+    let goes = ["kms_key gone", "kms_alias alias/gone", "kms_grant gone/g"];
+    check(put, 7 * 86_400_000, &goes).await;
 }
 
 #[tokio::test]

@@ -150,6 +150,13 @@ impl Arn {
         let parts = ["parameter/", name.strip_prefix('/').unwrap_or(name)];
         Self::of_parts("ssm", &scope.region, &scope.account, &parts)
     }
+    pub fn kms_key(scope: &Scope, id: &str) -> Self {
+        Self::of_parts("kms", &scope.region, &scope.account, &["key/", id])
+    }
+    /// `name` begins with `alias/`.
+    pub fn kms_alias(scope: &Scope, name: &str) -> Self {
+        Self::of_parts("kms", &scope.region, &scope.account, &[name])
+    }
     /// `suffix`: the six characters behind the name.
     pub fn secret(scope: &Scope, name: &str, suffix: &str) -> Self {
         let parts = ["secret:", name, "-", suffix];

@@ -17,6 +17,7 @@ pub mod host_name;
 pub mod iam;
 pub mod idempotency;
 pub mod ids;
+pub mod kms;
 pub mod lifecycle;
 pub mod linux_capability;
 pub mod network;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::deployment::ServiceDeployment;
+use outport_model::kms::KmsKey;
 use outport_model::secret::Secret;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
@@ -67,6 +68,11 @@ pub fn forgets_task_definition(definition: &TaskDefinition, is_in_use: bool) -> 
 /// A secret goes when its recovery window is over.
 pub fn forgets_secret(secret: &Secret, now: &Now) -> bool {
     secret.is_gone(now)
+}
+
+/// A key of KMS goes, with all that it opens, when the waiting period of its deletion is over.
+pub fn forgets_kms_key(key: &KmsKey, now: &Now) -> bool {
+    key.is_gone(now)
 }
 
 /// `is_current`: it is the last one of its service, or the service still shows its revision.

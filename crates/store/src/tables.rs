@@ -14,6 +14,7 @@ use outport_model::iam::{
     ServerCertificate, User,
 };
 use outport_model::idempotency::IdempotencyToken;
+use outport_model::kms::{KmsAlias, KmsGrant, KmsKey};
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
@@ -172,6 +173,10 @@ tables! {
     secret_values: ColdTable<SecretValue>,
     parameters: ColdTable<Parameter>,
     parameter_versions: ColdTable<ParameterVersion>,
+    kms_keys: ColdTable<KmsKey>,
+    kms_aliases: ColdTable<KmsAlias>,
+    /// What principals may do with keys, beside their policies.
+    kms_grants: ColdTable<KmsGrant>,
 }
 
 /// What hangs on a row beyond its own table.

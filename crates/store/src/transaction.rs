@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use outport_model::capacity::StartedTask;
+use outport_model::kms::{KmsAlias, KmsGrant, KmsKey};
 use outport_model::network::NetworkInterface;
 use outport_model::secret::{Secret, SecretValue};
 use outport_model::task_end::TaskEnd;
@@ -12,7 +13,8 @@ use outport_model::{ContainerInstanceId, DeploymentId, NewIds, Now, TaskId, Time
 use crate::host::Ids;
 use crate::identifiers;
 use crate::journal::{self, Change, Encode};
-use crate::rows::keys::{NetworkInterfaceKey, SecretKey, SecretValueKey};
+use crate::row::Row;
+use crate::rows::keys::{KmsKeyKey, NetworkInterfaceKey, SecretKey, SecretValueKey};
 use crate::table::Keeps;
 use crate::tables::{InTables, Tables, Touched};
 
@@ -114,6 +116,19 @@ impl<'a> Transaction<'a> {
             let value = SecretValueKey::new(&key.scope, key.name.as_str(), version.serial);
             self.remove::<SecretValue>(&value);
         }
+    }
+
+    /// Removes a key of KMS with its aliases and grants.
+    pub fn remove_kms_key(&mut self, key: &KmsKeyKey) {
+        let aliases = self.kms_aliases.of_key(key).map(|alias| alias.key()).collect::<Vec<_>>();
+        let grants = self.kms_grants.of_key(key).map(|grant| grant.key()).collect::<Vec<_>>();
+        for alias in aliases {
+            self.remove::<KmsAlias>(&alias);
+        }
+        for grant in grants {
+            self.remove::<KmsGrant>(&grant);
+        }
+        self.remove::<KmsKey>(key);
     }
 
     /// Whether it leaves more rows than it found.

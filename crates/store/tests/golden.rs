@@ -19,6 +19,7 @@ use outport_model::iam::{
     ServerCertificate, User,
 };
 use outport_model::idempotency::IdempotencyToken;
+use outport_model::kms::{KmsAlias, KmsGrant, KmsKey};
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
@@ -78,6 +79,10 @@ fn old_bytes_are_read() {
     check::<Cluster>(&of("default"), &mut seen);
     check::<ContainerInstance>(&of("default/022ab1ba804098e6cb293e6770eb3a95"), &mut seen);
     check::<IdempotencyToken>(&of("RunTask/a-token"), &mut seen);
+    check::<KmsKey>(&of("1234abcd-12ab-34cd-56ef-1234567890ab"), &mut seen);
+    check::<KmsAlias>(&of("alias/shop"), &mut seen);
+    let grant = format!("1234abcd-12ab-34cd-56ef-1234567890ab/{}", "cd".repeat(32));
+    check::<KmsGrant>(&of(&grant), &mut seen);
     check::<NetworkInterface>(&of("eni-d48e834376391ac96"), &mut seen);
     check::<SecurityGroup>(&of("sg-1"), &mut seen);
     check::<Parameter>(&of("/prod/db"), &mut seen);

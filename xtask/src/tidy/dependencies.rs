@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("aws-ecr", &["aws-wire"]),
     ("aws-ecs", &["aws-wire"]),
     ("aws-iam", &["aws-wire"]),
+    ("aws-kms", &["aws-wire"]),
     ("aws-logs", &["aws-wire"]),
     ("aws-secretsmanager", &["aws-wire"]),
     ("aws-ssm", &["aws-wire"]),
@@ -31,6 +32,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("backup", &[]),
     // Secrets at rest: whoever keeps one.
     ("keyring", &[]),
+    // Keys of KMS as rows: the service that keeps them, and those that keep values under them. Design note 0029.
+    ("kms-keys", &["identity", "keyring", "model", "store"]),
     // A file and a count beside it: who keeps bytes shares it. Design note 0019.
     ("acknowledged", &["backup"]),
     ("store", &["acknowledged", "backup", "free-space", "model"]),
@@ -54,6 +57,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "service-kms",
+        &[
+            "aws-kms",
+            "aws-wire",
+            "guarded-store",
+            "identity",
+            "keyring",
+            "kms-keys",
+            "model",
+            "policy",
+            "store",
+        ],
+    ),
+    (
         "service-secretsmanager",
         &[
             "aws-secretsmanager",
@@ -61,6 +78,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "guarded-store",
             "identity",
             "keyring",
+            "kms-keys",
             "model",
             "policy",
             "store",
@@ -68,7 +86,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "service-ssm",
-        &["aws-ssm", "aws-wire", "guarded-store", "identity", "keyring", "model", "store"],
+        &[
+            "aws-ssm",
+            "aws-wire",
+            "guarded-store",
+            "identity",
+            "keyring",
+            "kms-keys",
+            "model",
+            "store",
+        ],
     ),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
@@ -159,6 +186,7 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
             "aws-ecr",
             "aws-ecs",
             "aws-iam",
+            "aws-kms",
             "aws-logs",
             "aws-secretsmanager",
             "aws-ssm",

@@ -8,6 +8,7 @@ mod container_instance;
 mod iam;
 mod idempotency_token;
 mod key;
+mod kms;
 mod network_interface;
 mod node;
 mod node_identity;
@@ -38,6 +39,7 @@ pub mod keys {
         ServerCertificateKey, UserKey,
     };
     pub use super::idempotency_token::IdempotencyTokenKey;
+    pub use super::kms::{KmsAliasKey, KmsGrantKey, KmsKeyKey};
     pub use super::network_interface::NetworkInterfaceKey;
     pub use super::parameter::{ParameterKey, ParameterVersionKey};
     pub use super::secret::{SecretKey, SecretValueKey};

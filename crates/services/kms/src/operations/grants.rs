@@ -1,0 +1,357 @@
+//! Grants: what one principal may do with one key.
+//!
+//! A grant counts from the moment when it was made, so that its token changes nothing; a token that is no token is refused all the same.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use outport_aws_kms as wire;
+use outport_aws_kms::{
+    CreateGrantRequest, CreateGrantResponse, ListGrantsRequest, ListGrantsResponse,
+    ListRetirableGrantsRequest, RetireGrantRequest, RevokeGrantRequest,
+};
+use outport_identity::{Call, Question, Subject};
+use outport_kms_keys::{EncryptionContext, Unusable, Use};
+use outport_model::Arn;
+use outport_model::kms::{KmsGrant, KmsKey};
+use outport_store::keys::{KmsGrantKey, KmsKeyKey};
+use outport_store::{Row, Tables, Transaction};
+
+use crate::look::{Named, scope};
+use crate::operations::ciphers::stop_dry_run;
+use crate::page::PageRequest;
+use crate::rejection::{Reason, Rejection};
+use crate::{KmsService, policy, quotas, random, view};
+
+/// Source: API reference, ListGrants, Limit.
+const GRANTS_PER_PAGE: usize = 50;
+/// What a token begins with. It names the grant and proves nothing.
+const TOKEN: &str = "outport-grant-1 ";
+
+/// A request that was understood.
+struct Asked {
+    name: Option<String>,
+    grantee: String,
+    retiring: Option<String>,
+    operations: BTreeSet<String>,
+    subset: Option<EncryptionContext>,
+    equals: Option<EncryptionContext>,
+}
+
+fn token(grant: &KmsGrant) -> String {
+    STANDARD.encode(format!("{TOKEN}{} {}", Arn::kms_key(&grant.scope, &grant.key_id), grant.id))
+}
+
+/// The ARN of the key and the id of the grant that a token names.
+fn read_token(token: &str) -> Result<(String, String), Rejection> {
+    let bytes = STANDARD.decode(token).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let named = text.as_deref().and_then(|text| text.strip_prefix(TOKEN)?.split_once(' '));
+    let named = named.map(|(key, grant)| (key.to_owned(), grant.to_owned()));
+    named.ok_or_else(|| Rejection::new(Reason::InvalidGrantToken, "The grant token is invalid."))
+}
+
+/// Refuses tokens that no grant has given.
+///
+/// # Errors
+/// `InvalidGrantTokenException`.
+pub fn check_tokens(tokens: Option<&[String]>) -> Result<(), Rejection> {
+    tokens.unwrap_or_default().iter().try_for_each(|token| read_token(token).map(drop))
+}
+
+impl Asked {
+    fn parse(input: &CreateGrantRequest) -> Result<Self, Rejection> {
+        let is_for_service =
+            input.grantee_service_principal.is_some() || input.retiring_service_principal.is_some();
+        if is_for_service {
+            return Err(Rejection::not_built(
+                "A grant for a service (GranteeServicePrincipal, RetiringServicePrincipal)",
+            ));
+        }
+        let grantee = input.grantee_principal.clone().ok_or_else(|| {
+            Rejection::validation("GranteePrincipal or GranteeServicePrincipal must be specified")
+        })?;
+        let constraints = input.constraints.clone().unwrap_or_default();
+        if constraints.source_arn.is_some() {
+            return Err(Rejection::not_built("A grant for one resource of a service (SourceArn)"));
+        }
+        let operations = input.operations.iter().flatten();
+        Ok(Self {
+            name: input.name.clone(),
+            grantee,
+            retiring: input.retiring_principal.clone(),
+            operations: operations.map(|operation| operation.as_str().to_owned()).collect(),
+            subset: constraints.encryption_context_subset,
+            equals: constraints.encryption_context_equals,
+        })
+    }
+
+    /// Whether a grant lets its grantee make this one: it gives no more, and is bound no less.
+    ///
+    /// Source: KMS developer guide, "Granting CreateGrant permission".
+    fn is_within(&self, parent: &KmsGrant) -> bool {
+        let is_as_strict = match (&parent.context_equals, &parent.context_subset) {
+            (Some(equals), _) => self.equals.as_ref() == Some(equals),
+            (None, Some(subset)) => {
+                let given = self.equals.as_ref().or(self.subset.as_ref());
+                given.is_some_and(|given| {
+                    subset.iter().all(|(key, value)| given.get(key) == Some(value))
+                })
+            }
+            (None, None) => true,
+        };
+        self.operations.is_subset(&parent.operations) && is_as_strict
+    }
+
+    fn is_same_as(&self, grant: &KmsGrant) -> bool {
+        self.name == grant.name
+            && self.grantee == grant.grantee
+            && self.retiring == grant.retiring
+            && self.operations == grant.operations
+            && self.subset == grant.context_subset
+            && self.equals == grant.context_equals
+    }
+
+    /// Source of the condition keys: KMS developer guide, "AWS KMS condition keys".
+    fn question_keys<T>(&self, mut subject: Subject<T>) -> Subject<T> {
+        let kind = match (&self.equals, &self.subset) {
+            (Some(_), _) => Some("EncryptionContextEquals"),
+            (None, Some(_)) => Some("EncryptionContextSubset"),
+            (None, None) => None,
+        };
+        subject = subject
+            .with("kms:GranteePrincipal", self.grantee.as_str())
+            .with("kms:GrantOperations", self.operations.iter().cloned().collect::<Vec<_>>())
+            .with("kms:GrantIsForAWSResource", false);
+        for (key, value) in
+            [("kms:RetiringPrincipal", self.retiring.as_deref()), ("kms:GrantConstraintType", kind)]
+        {
+            if let Some(value) = value {
+                subject = subject.with(key, value);
+            }
+        }
+        subject
+    }
+
+    fn check(&self, tables: &Tables, key: &KmsKey) -> Result<(), Rejection> {
+        if self.operations.is_empty() {
+            return Err(Rejection::validation("Operations must not be empty"));
+        }
+        if !key.spec.encrypts() && (self.subset.is_some() || self.equals.is_some()) {
+            let text =
+                "Encryption context grant constraints are for symmetric encryption keys only.";
+            return Err(Rejection::validation(text));
+        }
+        for principal in std::iter::once(&self.grantee).chain(&self.retiring) {
+            if !is_principal(principal) || !policy::is_there(principal, tables, &key.scope.account)
+            {
+                // Source: answers of CreateGrant, as callers report them.
+                let text = format!("ARN does not refer to a valid principal: {principal}");
+                return Err(Rejection::new(Reason::InvalidArn, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn grant(&self, call: &Call, key: &KmsKey, id: String, tx: &Transaction<'_>) -> KmsGrant {
+        KmsGrant {
+            scope: key.scope.clone(),
+            key_id: key.id.clone(),
+            id,
+            name: self.name.clone(),
+            grantee: self.grantee.clone(),
+            retiring: self.retiring.clone(),
+            operations: self.operations.clone(),
+            context_subset: self.subset.clone(),
+            context_equals: self.equals.clone(),
+            issuing_account: call.principal.account().as_str().to_owned(),
+            created_at_ms: tx.now_ms(),
+        }
+    }
+}
+
+/// An account, or what IAM or STS name.
+fn is_principal(text: &str) -> bool {
+    let is_account = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_account || Arn::parse(text).is_some_and(|arn| matches!(arn.service(), "iam" | "sts"))
+}
+
+/// With a name, the same request again gives the same grant. Source: API reference, CreateGrant, Name.
+pub async fn create_grant(
+    service: &KmsService,
+    call: &Call,
+    input: CreateGrantRequest,
+) -> Result<CreateGrantResponse, Rejection> {
+    check_tokens(input.grant_tokens.as_deref())?;
+    let asked = Asked::parse(&input)?;
+    let named = Named::parse_id(call, service.now(), input.key_id)?;
+    let (id, dry_run) = (random::grant_id()?, input.dry_run);
+    let look = |tables: &Tables| {
+        let counts = |parent: &KmsGrant| asked.is_within(parent);
+        let wanted = Use { grants: Some(&counts), ..Use::new("kms:CreateGrant") };
+        asked.question_keys(named.look(tables, wanted))
+    };
+    let made = service
+        .write(call, look, |tx, found| {
+            let key = named.there(found)?;
+            Unusable::check(&key)?;
+            asked.check(tx, &key)?;
+            let row = key.key();
+            let again = tx
+                .kms_grants
+                .of_key(&row)
+                .find(|grant| asked.name.is_some() && asked.is_same_as(grant));
+            if let Some(grant) = again {
+                return Ok(created(grant));
+            }
+            if tx.kms_grants.of_key(&row).count() >= quotas::GRANTS_PER_KEY {
+                let text = format!("A key has {} grants at most.", quotas::GRANTS_PER_KEY);
+                return Err(Rejection::new(Reason::LimitExceeded, text));
+            }
+            stop_dry_run(dry_run)?;
+            let grant = asked.grant(call, &key, id, tx);
+            let answer = created(&grant);
+            tx.put(grant);
+            Ok(answer)
+        })
+        .await;
+    made.map_err(|refused| named.denied(refused))
+}
+
+fn created(grant: &KmsGrant) -> CreateGrantResponse {
+    CreateGrantResponse { grant_token: Some(token(grant)), grant_id: Some(grant.id.clone()) }
+}
+
+/// The grants of a key.
+pub async fn list_grants(
+    service: &KmsService,
+    call: &Call,
+    input: ListGrantsRequest,
+) -> Result<ListGrantsResponse, Rejection> {
+    if input.grantee_service_principal.is_some() {
+        return Err(Rejection::not_built("A grant for a service (GranteeServicePrincipal)"));
+    }
+    let named = Named::parse_id(call, service.now(), input.key_id)?;
+    let page = PageRequest::parse(input.limit, GRANTS_PER_PAGE, input.marker.as_deref())?;
+    let look = |tables: &Tables| named.look(tables, Use::new("kms:ListGrants"));
+    let (tables, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let key = named.there(found)?;
+    let row = key.key();
+    if let Some(id) = &input.grant_id {
+        find(&tables, &row, id)?;
+    }
+    let is_shown = |grant: &&Arc<KmsGrant>| {
+        input.grant_id.as_ref().is_none_or(|id| grant.id == *id)
+            && input.grantee_principal.as_ref().is_none_or(|grantee| grant.grantee == *grantee)
+    };
+    let shown = tables.kms_grants.of_key(&row).filter(is_shown);
+    let arn = key.arn().into_string();
+    Ok(listed(page, shown.map(|grant| (grant.id.clone(), view::grant(grant, arn.clone())))))
+}
+
+fn listed(
+    page: PageRequest,
+    items: impl Iterator<Item = (String, wire::GrantListEntry)>,
+) -> ListGrantsResponse {
+    let page = page.take(items);
+    ListGrantsResponse {
+        truncated: page.truncated(),
+        next_marker: page.next_marker,
+        grants: Some(page.items),
+    }
+}
+
+fn find<'a>(tables: &'a Tables, key: &KmsKeyKey, id: &str) -> Result<&'a Arc<KmsGrant>, Rejection> {
+    let grant = tables.kms_grants.get(&KmsGrantKey::new(&key.scope, key.id.as_str(), id));
+    grant.ok_or_else(|| Rejection::new(Reason::InvalidGrantId, format!("Invalid grant ID {id}")))
+}
+
+/// The grants of the account's keys in the region that a principal may retire.
+///
+/// Source: API reference, ListRetirableGrants: the retiring principal has to be in the caller's account, which may be another one than
+/// the grant's; here only the caller's own keys are looked at.
+pub async fn list_retirable_grants(
+    service: &KmsService,
+    call: &Call,
+    input: ListRetirableGrantsRequest,
+) -> Result<ListGrantsResponse, Rejection> {
+    if input.retiring_service_principal.is_some() {
+        return Err(Rejection::not_built("A grant for a service (RetiringServicePrincipal)"));
+    }
+    let page = PageRequest::parse(input.limit, GRANTS_PER_PAGE, input.marker.as_deref())?;
+    let principal = input.retiring_principal.ok_or_else(|| {
+        Rejection::validation("RetiringPrincipal or RetiringServicePrincipal must be specified")
+    })?;
+    let ask = |_: &Tables| Subject::from(Question::without_resource("kms:ListRetirableGrants"));
+    let (tables, ()) = service.read(call, ask)?;
+    let (scope, now) = (scope(call), service.now());
+    let shown = tables.kms_grants.of_scope(&scope).filter(|grant| {
+        let key = tables.kms_keys.get(&KmsKeyKey::new(&scope, grant.key_id.as_str()));
+        grant.retiring.as_ref() == Some(&principal) && key.is_some_and(|key| !key.is_gone(&now))
+    });
+    let entry = |grant: &Arc<KmsGrant>| {
+        let place = format!("{} {}", grant.key_id, grant.id);
+        (place, view::grant(grant, Arn::kms_key(&scope, &grant.key_id).into_string()))
+    };
+    Ok(listed(page, shown.map(entry)))
+}
+
+/// Takes a grant away: for those who administer the key, whatever its state.
+pub async fn revoke_grant(
+    service: &KmsService,
+    call: &Call,
+    input: RevokeGrantRequest,
+) -> Result<(), Rejection> {
+    let named = Named::parse_id(call, service.now(), input.key_id)?;
+    let id = input.grant_id.unwrap_or_default();
+    let look = |tables: &Tables| {
+        named.look(tables, Use::new("kms:RevokeGrant")).with("kms:GrantIsForAWSResource", false)
+    };
+    let revoked = service
+        .write_always(call, look, |tx, found| {
+            let grant = find(tx, &named.there(found)?.key(), &id)?.key();
+            stop_dry_run(input.dry_run)?;
+            tx.remove::<KmsGrant>(&grant);
+            Ok(())
+        })
+        .await;
+    revoked.map_err(|refused| named.denied(refused))
+}
+
+/// Gives a grant back: for its retiring principal, for its grantee if the grant says so, and for who may by policy.
+///
+/// Source: KMS developer guide, "Retiring and revoking grants".
+pub async fn retire_grant(
+    service: &KmsService,
+    call: &Call,
+    input: RetireGrantRequest,
+) -> Result<(), Rejection> {
+    let (key_id, id) = match (input.grant_token, input.key_id, input.grant_id) {
+        (Some(token), None, None) => read_token(&token)?,
+        (None, Some(key), Some(id)) => (key, id),
+        _ => {
+            return Err(Rejection::validation(
+                "You must specify either a grant token or a key ARN and a grant ID.",
+            ));
+        }
+    };
+    let named = Named::parse_id(call, service.now(), Some(key_id))?;
+    let look = |tables: &Tables| {
+        let is_this = |grant: &KmsGrant| grant.id == id;
+        let key = named.find(tables).map(|key| key.key());
+        let grant = key.and_then(|key| find(tables, &key, &id).ok());
+        let retiring = grant.and_then(|grant| grant.retiring.as_deref());
+        named.look(tables, Use { grants: Some(&is_this), retiring, ..Use::new("kms:RetireGrant") })
+    };
+    let retired = service
+        .write_always(call, look, |tx, found| {
+            let grant = find(tx, &named.there(found)?.key(), &id)?.key();
+            stop_dry_run(input.dry_run)?;
+            tx.remove::<KmsGrant>(&grant);
+            Ok(())
+        })
+        .await;
+    retired.map_err(|refused| named.denied(refused))
+}

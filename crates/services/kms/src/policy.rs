@@ -1,0 +1,79 @@
+//! Key policies on their way in.
+
+use outport_identity::{Call, Question, ResourcePolicy, Subject};
+use outport_model::{AccountId, Arn};
+use outport_policy::{Policy, PolicyKind};
+use outport_store::Tables;
+use outport_store::keys::{RoleKey, UserKey};
+
+use crate::quotas::POLICY_BYTES;
+use crate::rejection::{Reason, Rejection};
+
+/// The only name that a key's policy has. Source: API reference, PutKeyPolicy, PolicyName.
+pub const NAME: &str = "default";
+
+/// Checks a document by itself.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`, `LimitExceededException`.
+pub fn parse(document: &str) -> Result<Policy, Rejection> {
+    if document.len() > POLICY_BYTES {
+        let text = format!("A key policy has {POLICY_BYTES} bytes at most.");
+        return Err(Rejection::new(Reason::LimitExceeded, text));
+    }
+    Policy::compile(document, PolicyKind::Resource)
+        .map_err(|malformed| Rejection::new(Reason::MalformedPolicy, malformed.to_string()))
+}
+
+/// Refuses a policy that names users and roles of this account that there are not.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`. Source of the text: answers of PutKeyPolicy, as callers report them.
+pub fn check_principals(
+    policy: &Policy,
+    tables: &Tables,
+    account: &AccountId,
+) -> Result<(), Rejection> {
+    if policy.principal_arns().all(|arn| is_there(arn, tables, account)) {
+        return Ok(());
+    }
+    let text = "Policy contains a statement with one or more invalid principals.";
+    Err(Rejection::new(Reason::MalformedPolicy, text))
+}
+
+/// Whether a principal of an account is there; those of other accounts and sessions are not looked up.
+pub fn is_there(principal: &str, tables: &Tables, account: &AccountId) -> bool {
+    let Some(arn) = Arn::parse(principal) else { return true };
+    if arn.service() != "iam" || arn.account() != account.as_str() {
+        return true;
+    }
+    let Some((kind, path)) = arn.resource().split_once('/') else { return true };
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let path = format!("/{}", path.strip_suffix(name).unwrap_or_default());
+    match kind {
+        "user" => tables.users.get(&UserKey::new(account, name)).is_some_and(|it| it.path == path),
+        "role" => tables.roles.get(&RoleKey::new(account, name)).is_some_and(|it| it.path == path),
+        _ => true,
+    }
+}
+
+/// Refuses a policy under which the caller could not put another one: nobody might be able to, ever. What the caller's own policies allow
+/// does not matter, they can be changed.
+///
+/// Source: KMS developer guide, "PutKeyPolicy": the lockout safety check; of the text, answers as callers report them.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`.
+pub fn check_lockout(call: &Call, key: &Arn, document: &str) -> Result<(), Rejection> {
+    let question = Question::new("kms:PutKeyPolicy", key.as_str())
+        .with("kms:CallerAccount", call.principal.account().as_str())
+        .with_resource_policy(Some(ResourcePolicy::Key(document.to_owned())));
+    match call.open(Subject::from(question)).map_err(Rejection::from) {
+        Err(refused) if refused.is_by_key_policy() => {
+            let text =
+                "The new key policy will not allow you to update the key policy in the future.";
+            Err(Rejection::new(Reason::MalformedPolicy, text))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,39 @@
+//! Randomness, asked for before a transaction, which may be tried more than once.
+
+use outport_kms_keys::{FreshMaterial, MATERIAL_RANDOM_BYTES};
+
+use crate::rejection::Rejection;
+
+/// Fresh random bytes.
+///
+/// # Errors
+/// No randomness.
+pub fn bytes<const N: usize>() -> Result<[u8; N], Rejection> {
+    let mut bytes = [0; N];
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Fills a buffer with fresh random bytes.
+///
+/// # Errors
+/// No randomness.
+pub fn fill(bytes: &mut [u8]) -> Result<(), Rejection> {
+    getrandom::fill(bytes).map_err(|error| Rejection::server(format!("no randomness: {error}")))
+}
+
+/// Material that no key has.
+///
+/// # Errors
+/// No randomness.
+pub fn material() -> Result<FreshMaterial, Rejection> {
+    Ok(FreshMaterial::new(&bytes::<MATERIAL_RANDOM_BYTES>()?))
+}
+
+/// 64 hexadecimal digits, as ids of grants have them.
+///
+/// # Errors
+/// No randomness.
+pub fn grant_id() -> Result<String, Rejection> {
+    Ok(hex::encode(bytes::<32>()?))
+}

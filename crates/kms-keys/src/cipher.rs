@@ -309,6 +309,7 @@ mod tests {
         assert!(encrypt(&keyring(), &other, &context("1"), b"x", NONCE).is_err());
         let mut random = [9; MATERIAL_RANDOM_BYTES];
         random[..MATERIAL_ID_BYTES].fill(7);
+        random[MATERIAL_ID_BYTES + MATERIAL_BYTES_MAX..].fill(5);
         let place = (&key.scope, key.id.as_str());
         let row = FreshMaterial::new(&random).seal(&keyring(), place, key.spec, 0, None);
         assert!(row.id.starts_with("0707") && !row.sealed.contains("CQkJ"), "{row:?}");

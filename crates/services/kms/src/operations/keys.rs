@@ -40,11 +40,12 @@ pub async fn create_key(
         }
         None => (default_policy(&scope.account, Arn::kms_key(&scope, "*").partition()), None),
     };
-    if given.is_some() && !bypasses {
-        policy::check_lockout(call, &Arn::kms_key(&scope, "*"), &policy)?;
-    }
     let material = random::material()?;
     let ask = |_: &Tables| question_of_creation(call, &scope, spec, bypasses, &tags);
+    if given.is_some() && !bypasses {
+        service.read(call, &ask)?;
+        policy::check_lockout(call, &Arn::kms_key(&scope, "*"), &policy)?;
+    }
     service
         .write(call, ask, |tx, ()| {
             check_count(tx, &scope)?;

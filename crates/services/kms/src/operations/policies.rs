@@ -65,13 +65,15 @@ pub async fn put_key_policy(
     if input.policy_name.is_some_and(|name| name != policy::NAME) {
         return Err(Rejection::unsupported("Only default policy is supported"));
     }
-    if !bypasses {
-        policy::check_lockout(call, &named.reference.arn(), &document)?;
-    }
     let look = |tables: &Tables| {
         let subject = named.look_at_own(tables, "kms:PutKeyPolicy");
         subject.with("kms:BypassPolicyLockoutSafetyCheck", bypasses)
     };
+    if !bypasses {
+        // Who may not put a policy is told that, and nothing of the one that it brings.
+        service.read(call, &look).map_err(|refused| named.denied(refused))?;
+        policy::check_lockout(call, &named.reference.arn(), &document)?;
+    }
     change_own(service, call, &named, look, |tx, key| {
         policy::check_principals(&given, tx, &key.scope.account)?;
         key.policy = document.clone();

@@ -226,3 +226,52 @@ def test_the_aws_cli_encrypts_and_decrypts(outport, key, tmp_path):
     opened = outport.aws("kms", "decrypt", "--ciphertext-blob", f"fileb://{tmp_path}/sealed", "--encryption-context", "team=red")
     assert (base64.b64decode(opened["Plaintext"]), opened["KeyId"]) == (b"secret", arn)
     assert outport.aws("kms", "list-aliases", "--key-id", arn)["Aliases"][0]["AliasName"] == alias
+
+
+def test_a_secret_is_kept_under_a_key(outport, kms, key, user):
+    arn, alias = key
+    secrets, of_user = outport.client("secretsmanager"), user.client("secretsmanager")
+    secret = secrets.create_secret(Name=name("db"), SecretString="s3cret", KmsKeyId=alias)["ARN"]
+    read = lambda: of_user.get_secret_value(SecretId=secret)["SecretString"]
+    user.may("secretsmanager:*")
+    refused(read, "AccessDeniedException", "Access to KMS is not allowed")
+    user.may("secretsmanager:*", "kms:Decrypt")
+    assert read() == "s3cret"
+    refused(lambda: of_user.put_secret_value(SecretId=secret, SecretString="x"), "AccessDeniedException",
+            "Access to KMS is not allowed")
+    kms.disable_key(KeyId=arn)
+    refused(read, "DecryptionFailure")
+    refused(lambda: secrets.put_secret_value(SecretId=secret, SecretString="x"), "EncryptionFailure")
+    kms.enable_key(KeyId=arn)
+    # Back under the key of the service, which needs no permission of its own.
+    secrets.update_secret(SecretId=secret, KmsKeyId="")
+    user.may("secretsmanager:*")
+    assert read() == "s3cret"
+    kms.disable_key(KeyId=arn)
+    assert read() == "s3cret"
+    own = kms.describe_key(KeyId="alias/aws/secretsmanager")["KeyMetadata"]
+    assert own["KeyManager"] == "AWS"
+    refused(lambda: kms.disable_key(KeyId=own["KeyId"]), "AccessDeniedException")
+    secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+
+
+def test_a_parameter_is_kept_under_a_key(outport, kms, key, user):
+    arn, alias = key
+    parameters, of_user = outport.client("ssm"), user.client("ssm")
+    parameter = name("db")
+    parameters.put_parameter(Name=parameter, Value="s3cret", Type="SecureString", KeyId=alias)
+    read = lambda: of_user.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"]
+    user.may("ssm:*")
+    refused(read, "AccessDeniedException", "kms:Decrypt", "(Service: AWSKMS;")
+    assert of_user.get_parameter(Name=parameter)["Parameter"]["Value"] != "s3cret"
+    user.may("ssm:*", "kms:Decrypt")
+    assert read() == "s3cret"
+    kms.disable_key(KeyId=arn)
+    refused(read, "InvalidKeyId", f"{arn} is disabled.")
+    kms.enable_key(KeyId=arn)
+    parameters.delete_parameter(Name=parameter)
+    own = name("own")
+    parameters.put_parameter(Name=own, Value="s3cret", Type="SecureString")
+    user.may("ssm:*")
+    assert of_user.get_parameter(Name=own, WithDecryption=True)["Parameter"]["Value"] == "s3cret"
+    parameters.delete_parameter(Name=own)

@@ -47,6 +47,10 @@ pub enum ParameterValue {
     SecureString {
         sealed: String,
         key_id: String,
+        /// What it is sealed with, as a key of KMS has encrypted it; `None`: it was kept before there were keys, and is sealed with
+        /// the master key.
+        #[serde(default)]
+        data_key: Option<String>,
     },
 }
 

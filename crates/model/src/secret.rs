@@ -83,8 +83,11 @@ pub struct SecretValue {
     pub secret: String,
     pub serial: u64,
     pub kind: SecretKind,
-    /// The value, sealed for this version of this secret.
+    /// The value, sealed for this version of this secret: with its data key, or with the master key.
     pub sealed: String,
+    /// Its data key, as a key of KMS has encrypted it; `None`: it was kept before there were keys.
+    #[serde(default)]
+    pub data_key: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@
 
 mod filter;
 mod handler;
+mod keys;
 mod look;
 mod names;
 pub mod operations;

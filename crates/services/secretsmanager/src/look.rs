@@ -14,7 +14,7 @@ use crate::rejection::Rejection;
 /// What a request names, at one time.
 #[derive(Clone, Copy)]
 pub struct Named<'a> {
-    call: &'a Call,
+    pub call: &'a Call,
     now: Now,
     /// A name, an ARN, or an ARN without its end.
     pub id: &'a str,

@@ -17,6 +17,24 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Rejection> {
     Ok(bytes)
 }
 
+/// A fresh version id, for a request without a token: a UUID of version 4.
+///
+/// # Errors
+/// No randomness.
+pub fn version_id() -> Result<String, Rejection> {
+    let mut bytes: [u8; 16] = bytes()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Ok(text)
+}
+
 /// A number below `end`, each as likely as the others. `end`: 1 to 65,536.
 ///
 /// # Errors

@@ -27,6 +27,10 @@ pub enum Rejection {
     Validation(String),
     /// Known, and not built.
     NotBuilt(String),
+    /// The key of a secret takes no value: gone, or not enabled.
+    EncryptionFailure,
+    /// The same, of a value that is there.
+    KeyUnusable,
     /// A value that does not open any more; `detail` is for the log.
     Unreadable {
         detail: String,
@@ -78,6 +82,9 @@ impl Rejection {
     /// tell whether there is such a secret.
     pub fn about(self, secret_id: &str) -> Self {
         match self {
+            Self::AccessDenied(text) if text.contains(BY_KMS) => {
+                Self::AccessDenied("Access to KMS is not allowed".to_owned())
+            }
             Self::AccessDenied(text) => Self::AccessDenied(naming(&text, secret_id)),
             other => other,
         }
@@ -98,7 +105,11 @@ impl Rejection {
             | Self::NotBuilt(text)
             | Self::Server { message: text, .. } => text,
             Self::InvalidNextToken => "Invalid Token",
-            Self::Unreadable { .. } => {
+            Self::EncryptionFailure => {
+                "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, \
+                 enabled, and not in an invalid state."
+            }
+            Self::Unreadable { .. } | Self::KeyUnusable => {
                 "Secrets Manager can't decrypt the protected secret text using the provided KMS key."
             }
         }
@@ -110,6 +121,9 @@ impl Rejection {
         error.code_in(Protocol::Json11).to_owned()
     }
 }
+
+/// What a denial has that is about a key, and not about the secret.
+const BY_KMS: &str = " is not authorized to perform: kms:";
 
 /// The text of a denial, with `secret_id` in the place of the resource.
 fn naming(text: &str, secret_id: &str) -> String {
@@ -169,6 +183,8 @@ impl From<Rejection> for SecretsManagerError {
             Rejection::NotBuilt(_) => {
                 Self::from(WireError::common(CommonError::NotImplemented, message))
             }
+            Rejection::EncryptionFailure => Self::encryption_failure(message),
+            Rejection::KeyUnusable => Self::decryption_failure(message),
             Rejection::Unreadable { detail } => {
                 let error = WireError::from(Self::decryption_failure(message));
                 Self::from(error.with_log_message(detail))

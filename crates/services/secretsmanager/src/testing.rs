@@ -7,7 +7,9 @@ use outport_aws_wire::{Exchange, Protocol, Request};
 use outport_identity::testing::WatchedPermissions;
 use outport_identity::{Call, Principal};
 use outport_keyring::Keyring;
-use outport_model::AccountId;
+use outport_kms_keys::{FreshMaterial, default_policy};
+use outport_model::kms::{KmsAlias, KmsKey, KmsKeySpec};
+use outport_model::{AccountId, Region, Scope, Tags};
 use outport_store::{ManualClock, SeededIds, Store, Transaction};
 use serde_json::{Value, json};
 
@@ -60,6 +62,35 @@ impl World {
         world.call("CreateSecret", json!({"Name": "gone", "SecretString": "s"})).await;
         world.call("DeleteSecret", json!({"SecretId": "gone"})).await;
         world
+    }
+
+    /// A key of the account with an alias; its id.
+    pub fn put_key(&self, alias: &str, is_enabled: bool) -> String {
+        let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
+        let id = format!("1234abcd-12ab-34cd-56ef-{:012x}", alias.len());
+        let (material, spec) = (FreshMaterial::new(&[7; 120]), KmsKeySpec::SymmetricDefault);
+        let keyring = Keyring::new(&[1; 32], &[]);
+        let key = KmsKey {
+            scope: scope.clone(),
+            id: id.clone(),
+            description: String::new(),
+            spec,
+            managed_for: None,
+            is_enabled,
+            deletion: None,
+            policy: default_policy(&scope.account, "aws"),
+            tags: Tags::new(),
+            created_at_ms: 0,
+            materials: vec![material.seal(&keyring, (&scope, &id), spec, 0, None)],
+            rotation: None,
+        };
+        let name = alias.to_owned();
+        let key_id = id.clone();
+        write_now(&self.store, |tx| {
+            tx.put(key);
+            tx.put(KmsAlias { scope, name, key_id, created_at_ms: 0, updated_at_ms: 0 });
+        });
+        id
     }
 
     /// From now on this answers every question of permission.

@@ -1,13 +1,15 @@
 //! Values in clear, on their way in and out.
 
 use outport_aws_wire::Blob;
-use outport_keyring::{Keyring, NONCE_BYTES};
+use outport_keyring::Keyring;
+use outport_kms_keys::{DecryptError, Envelope, FreshEnvelope, Unprotected};
+use outport_model::kms::KmsKey;
 use outport_model::secret::{Secret, SecretKind, SecretValue};
 use outport_store::Tables;
 use outport_store::keys::SecretValueKey;
 
-use crate::quotas;
 use crate::rejection::Rejection;
+use crate::{keys, quotas};
 
 /// A value in clear. It has no `Debug`, so that nobody prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,28 +55,36 @@ impl Value {
         }
     }
 
-    /// The row of it.
+    /// The row of it, under a key that encrypts.
+    ///
+    /// # Errors
+    /// A fault of the key's material.
     pub fn seal(
         &self,
-        keyring: &Keyring,
+        (keyring, key): (&Keyring, &KmsKey),
         secret: &Secret,
-        version_id: &str,
-        serial: u64,
-        nonce: [u8; NONCE_BYTES],
-    ) -> SecretValue {
-        SecretValue {
+        (version_id, serial): (&str, u64),
+        fresh: &FreshEnvelope,
+    ) -> Result<SecretValue, Rejection> {
+        let context = keys::context(secret.arn().as_str(), version_id);
+        let place = place(secret, version_id);
+        let sealed = Envelope::seal(keyring, key, &context, &place, &self.bytes, fresh);
+        let Envelope { data_key, sealed } =
+            sealed.map_err(|fault| Rejection::server(fault.to_string()))?;
+        Ok(SecretValue {
             scope: secret.scope.clone(),
             secret: secret.name.clone(),
             serial,
             kind: self.kind,
-            sealed: keyring.seal(&place(secret, version_id), &self.bytes, nonce),
-        }
+            sealed,
+            data_key: Some(data_key),
+        })
     }
 
     /// The value of a version.
     ///
     /// # Errors
-    /// `DecryptionFailure` for one that does not open: the log says why.
+    /// `DecryptionFailure` for one whose key is gone or not enabled; also for one that does not open: the log says why.
     pub fn open(
         keyring: &Keyring,
         tables: &Tables,
@@ -88,8 +98,23 @@ impl Value {
         let key = SecretValueKey::new(&secret.scope, secret.name.as_str(), serial);
         let row = tables.secret_values.get(&key);
         let row = row.ok_or_else(|| unreadable("it is not there".to_owned()))?;
-        let opened = keyring.open(&place(secret, version_id), &row.sealed);
-        let bytes = opened.map_err(|error| unreadable(error.to_string()))?;
+        let place = place(secret, version_id);
+        let context = keys::context(secret.arn().as_str(), version_id);
+        let bytes = match keys::kept(row, &secret.scope.region, &context) {
+            Some(kept) => {
+                kept.open(tables, keyring, &place, &row.sealed).map_err(|why| match why {
+                    Unprotected::Decrypt(DecryptError::Invalid | DecryptError::Fault(_)) => {
+                        unreadable(why.to_string())
+                    }
+                    _ => Rejection::KeyUnusable,
+                })?
+            }
+            // It was kept before there were keys.
+            None => {
+                let opened = keyring.open(&place, &row.sealed);
+                opened.map_err(|error| unreadable(error.to_string()))?
+            }
+        };
         Ok(Self { kind: row.kind, bytes })
     }
 }

@@ -5,6 +5,7 @@
 
 mod filter;
 mod handler;
+mod keys;
 mod look;
 mod names;
 pub mod operations;

@@ -11,7 +11,8 @@ use outport_store::keys::{ParameterKey, ParameterVersionKey};
 use crate::names::{Reference, Selector};
 use crate::rejection::Rejection;
 
-fn find(tables: &Tables, scope: &Scope, reference: &Reference) -> Option<Arc<Parameter>> {
+/// The parameter, asked about by nobody.
+pub fn find(tables: &Tables, scope: &Scope, reference: &Reference) -> Option<Arc<Parameter>> {
     let named = |name: &str| tables.parameters.get(&ParameterKey::new(scope, name)).cloned();
     named(&reference.name).or_else(|| named(reference.other_name.as_deref()?))
 }

@@ -28,6 +28,7 @@ pub enum Reason {
     InvalidFilterKey,
     InvalidFilterOption,
     InvalidFilterValue,
+    InvalidKeyId,
     InvalidNextToken,
     InvalidResourceId,
     InvalidResourceType,
@@ -96,7 +97,15 @@ impl std::error::Error for Rejection {}
 
 impl From<Denied> for Rejection {
     fn from(denied: Denied) -> Self {
-        Self::new(Reason::AccessDenied, denied.message)
+        let Denied { message } = denied;
+        // Of a key, and passed on.
+        let message = match message.contains(" is not authorized to perform: kms:") {
+            true => format!(
+                "{message} (Service: AWSKMS; Status Code: 400; Error Code: AccessDeniedException)"
+            ),
+            false => message,
+        };
+        Self::new(Reason::AccessDenied, message)
     }
 }
 
@@ -128,6 +137,7 @@ impl From<Rejection> for SsmError {
             Reason::InvalidFilterKey => Self::invalid_filter_key(message),
             Reason::InvalidFilterOption => Self::invalid_filter_option(message),
             Reason::InvalidFilterValue => Self::invalid_filter_value(message),
+            Reason::InvalidKeyId => Self::invalid_key_id(message),
             Reason::InvalidNextToken => Self::invalid_next_token(message),
             Reason::InvalidResourceId => Self::invalid_resource_id(message),
             Reason::InvalidResourceType => Self::invalid_resource_type(message),

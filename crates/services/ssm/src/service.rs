@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use outport_guarded_store::GuardedStore;
-use outport_keyring::{Keyring, NONCE_BYTES};
+use outport_keyring::Keyring;
+use outport_model::Now;
 use outport_store::Store;
 
 use crate::rejection::Rejection;
@@ -12,12 +13,18 @@ use crate::rejection::Rejection;
 #[derive(Clone)]
 pub struct SsmService {
     pub(crate) store: GuardedStore<Rejection>,
+    clock: Store,
     pub(crate) keyring: Arc<Keyring>,
 }
 
 impl SsmService {
     pub fn new(store: Store, keyring: Arc<Keyring>) -> Self {
-        Self { store: GuardedStore::new(store), keyring }
+        Self { clock: store.clone(), store: GuardedStore::new(store), keyring }
+    }
+
+    /// The time of a request, for what it decides.
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
     }
 }
 
@@ -25,8 +32,8 @@ impl SsmService {
 ///
 /// # Errors
 /// No randomness.
-pub fn nonce() -> Result<[u8; NONCE_BYTES], Rejection> {
-    let mut bytes = [0; NONCE_BYTES];
+pub fn random<const N: usize>() -> Result<[u8; N], Rejection> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| Rejection::server(format!("no randomness: {error}")))?;
     Ok(bytes)

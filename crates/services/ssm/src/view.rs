@@ -2,12 +2,12 @@
 
 use outport_aws_ssm as wire;
 use outport_aws_wire::Timestamp;
-use outport_keyring::{Keyring, NONCE_BYTES};
 use outport_model::parameter::{Parameter, ParameterTier, ParameterValue, ParameterVersion};
-use outport_store::Row;
+use outport_store::{Row, Tables};
 
 use crate::names::Reference;
 use crate::rejection::Rejection;
+use crate::{SsmService, keys};
 
 /// The only type of data that this version takes.
 pub const DATA_TYPE: &str = "text";
@@ -39,24 +39,17 @@ fn time(version: &ParameterVersion) -> Option<Timestamp> {
 }
 
 /// What a value is sealed for.
-fn place(version: &ParameterVersion) -> String {
+pub fn place(version: &ParameterVersion) -> String {
     format!("parameter {}", version.key())
-}
-
-/// Seals the value of a `SecureString`, which stands in clear in the row until then.
-pub fn seal(keyring: &Keyring, version: &mut ParameterVersion, nonce: [u8; NONCE_BYTES]) {
-    let place = place(version);
-    if let ParameterValue::SecureString { sealed, .. } = &mut version.value {
-        *sealed = keyring.seal(&place, sealed.as_bytes(), nonce);
-    }
 }
 
 /// The value of a version, of a `SecureString` in clear only for who asks for it.
 ///
 /// # Errors
-/// A fault, for one that does not open: the log says why.
+/// `InvalidKeyId`, for one whose key is gone or not enabled; a fault, for one that does not open: the log says why.
 pub fn value(
-    keyring: &Keyring,
+    service: &SsmService,
+    tables: &Tables,
     version: &ParameterVersion,
     is_decrypted: bool,
 ) -> Result<String, Rejection> {
@@ -70,13 +63,19 @@ pub fn value(
     let unreadable = |why: String| {
         Rejection::server(format!("the value of the parameter version {}: {why}", version.key()))
     };
-    let opened = keyring.open(&place(version), sealed);
-    let bytes = opened.map_err(|error| unreadable(error.to_string()))?;
+    let bytes = match keys::open(service, tables, version)? {
+        Some(bytes) => bytes,
+        // It was kept before there were keys.
+        None => {
+            let opened = service.keyring.open(&place(version), sealed);
+            opened.map_err(|error| unreadable(error.to_string()))?
+        }
+    };
     String::from_utf8(bytes).map_err(|_| unreadable("it is no text".to_owned()))
 }
 
 pub fn parameter(
-    keyring: &Keyring,
+    (service, tables): (&SsmService, &Tables),
     parameter: &Parameter,
     version: &ParameterVersion,
     reference: Option<&Reference>,
@@ -85,7 +84,7 @@ pub fn parameter(
     Ok(wire::Parameter {
         name: Some(parameter.name.clone()),
         r#type: Some(kind(&version.value)),
-        value: Some(value(keyring, version, is_decrypted)?),
+        value: Some(value(service, tables, version, is_decrypted)?),
         version: i64::try_from(version.version).ok(),
         selector: reference.and_then(Reference::shown_selector),
         source_result: None,
@@ -115,7 +114,7 @@ pub fn metadata(parameter: &Parameter, version: &ParameterVersion) -> wire::Para
 
 /// As GetParameterHistory shows it.
 pub fn history(
-    keyring: &Keyring,
+    (service, tables): (&SsmService, &Tables),
     parameter: &Parameter,
     version: &ParameterVersion,
     is_decrypted: bool,
@@ -127,7 +126,7 @@ pub fn history(
         last_modified_date: time(version),
         last_modified_user: Some(version.modified_by.clone()),
         description: version.description.clone(),
-        value: Some(value(keyring, version, is_decrypted)?),
+        value: Some(value(service, tables, version, is_decrypted)?),
         allowed_pattern: version.allowed_pattern.clone(),
         version: i64::try_from(version.version).ok(),
         labels: Some(parameter.labels_of(version.version).cloned().collect()),

@@ -9,9 +9,10 @@ use outport_aws_secretsmanager::{
 };
 use outport_identity::{Call, Question, Subject};
 use outport_model::secret::{CURRENT, Secret};
-use outport_model::{NewIds, Scope, Tags};
+use outport_model::{Arn, Scope, Tags};
 use outport_store::{Row, Tables, Transaction};
 
+use crate::keys::{self, Fresh};
 use crate::look::{Named, there, usable};
 use crate::names::{self, arn_of_absent, scope};
 use crate::operations::values::{NewVersion, is_repeated, put_version};
@@ -30,17 +31,31 @@ pub async fn create_secret(
     let name = names::parse(input.name.clone())?;
     let tags = tags::parse(input.tags.clone())?;
     let value = Value::parse(input.secret_string, input.secret_binary)?;
-    let (scope, suffix, nonce) = (scope(call), random::suffix()?, random::bytes()?);
+    let (scope, suffix, fresh) = (scope(call), random::suffix()?, Fresh::new()?);
+    let arn = Arn::secret(&scope, &name, &suffix).into_string();
+    let version_id = input.client_request_token.clone().map_or_else(random::version_id, Ok)?;
     let (description, kms_key_id) = (input.description, given_key(input.kms_key_id));
     let named = Named::new(call, service.now(), &name);
     let ask = |tables: &Tables| {
+        // A key is named without a value, too, and asked about then.
+        let is_about_key = value.is_some() || kms_key_id.is_some();
+        let under = (&scope, kms_key_id.as_deref());
+        let about_key = is_about_key
+            .then(|| keys::questions(service, tables, call, under, (&arn, &version_id)));
         question_of_creation(&scope, &name, &description, &kms_key_id, &tags)
+            .and_all(about_key.into_iter().flatten())
             .map(|()| named.find(tables))
     };
     service
         .write(call, &name, ask, |tx, found| {
             if let Some(secret) = found {
-                return again(service, tx, &secret, input.client_request_token.as_deref(), value);
+                return again(
+                    service,
+                    tx,
+                    &secret,
+                    input.client_request_token.as_deref(),
+                    value.as_ref(),
+                );
             }
             check_count(tx, &scope)?;
             let mut secret = Secret {
@@ -61,13 +76,15 @@ pub async fn create_secret(
             };
             // One whose recovery window is over may still be there.
             tx.remove_secret(&secret.key());
-            let version_id = value.map(|value| {
-                let id = input.client_request_token.unwrap_or_else(|| tx.uuid());
+            if value.is_none() && secret.kms_key_id.is_some() {
+                keys::key(service, tx, &secret, &fresh)?;
+            }
+            let made = value.clone().map(|value| {
                 let stages = BTreeSet::from([CURRENT.to_owned()]);
-                let new = NewVersion { id: id.clone(), value, stages, nonce };
-                put_version(service, tx, &mut secret, &new).map(|()| id)
+                let new = NewVersion { id: version_id.clone(), value, stages, fresh };
+                put_version(service, tx, &mut secret, &new).map(|()| version_id.clone())
             });
-            let version_id = version_id.transpose()?;
+            let version_id = made.transpose()?;
             let answer = created(&secret, version_id);
             tx.put(secret);
             Ok(answer)
@@ -128,7 +145,7 @@ fn again(
     tables: &Tables,
     secret: &Arc<Secret>,
     token: Option<&str>,
-    value: Option<Value>,
+    value: Option<&Value>,
 ) -> Result<CreateSecretResponse, Rejection> {
     if secret.deletion.is_some() {
         return Err(Rejection::InvalidRequest(
@@ -137,7 +154,7 @@ fn again(
         ));
     }
     if let (Some(token), Some(value)) = (token, value)
-        && is_repeated(service, tables, secret, token, &value)?
+        && is_repeated(service, tables, secret, token, value)?
     {
         return Ok(created(secret, Some(token.to_owned())));
     }
@@ -181,32 +198,52 @@ pub async fn update_secret(
     let id = input.secret_id.unwrap_or_default();
     let value = Value::parse(input.secret_string, input.secret_binary)?;
     let (description, kms_key_id) = (input.description, input.kms_key_id);
-    let (named, nonce) = (Named::new(call, service.now(), &id), random::bytes()?);
+    let version_id = input.client_request_token.map_or_else(random::version_id, Ok)?;
+    let (named, fresh) = (Named::new(call, service.now(), &id), Fresh::new()?);
+    let anew = SealedAnew::new()?;
     let ask = |tables: &Tables| {
         let mut subject = named.look(tables, "secretsmanager:UpdateSecret");
         if let Some(description) = &description {
             subject = subject.with("secretsmanager:Description", description.as_str());
         }
-        match &kms_key_id {
-            Some(key) => subject.with("secretsmanager:KmsKeyId", key.as_str()),
-            None => subject,
+        if let Some(key) = &kms_key_id {
+            subject = subject.with("secretsmanager:KmsKeyId", key.as_str());
         }
+        let Some(secret) = named.find(tables) else { return subject };
+        let arn = secret.arn().into_string();
+        let key = match &kms_key_id {
+            Some(key) => Some(key.as_str()).filter(|key| !key.is_empty()),
+            None => secret.kms_key_id.as_deref(),
+        };
+        let ask = |version_id: &str| {
+            keys::questions(service, tables, call, (&secret.scope, key), (&arn, version_id))
+        };
+        if value.is_some() {
+            subject = subject.and_all(ask(&version_id));
+        }
+        if kms_key_id.is_some() {
+            for id in keys::sealed_anew(&secret) {
+                let opens = keys::question_of_reading(tables, call, &secret, &id);
+                subject = subject.and_all(opens).and_all(ask(&id));
+            }
+        }
+        subject
     };
     service
         .write(call, &id, ask, |tx, found| {
             let mut secret = Secret::clone(&*usable(found)?);
-            let version_id = value.map(|value| {
-                let id = input.client_request_token.unwrap_or_else(|| tx.uuid());
-                let stages = BTreeSet::from([CURRENT.to_owned()]);
-                let new = NewVersion { id: id.clone(), value, stages, nonce };
-                put_version(service, tx, &mut secret, &new).map(|()| id)
-            });
-            let version_id = version_id.transpose()?;
-            if let Some(description) = &description {
-                secret.description = Some(description.clone());
-            }
             if let Some(key) = kms_key_id.clone() {
                 secret.kms_key_id = given_key(Some(key));
+                anew.seal(service, tx, &secret)?;
+            }
+            let made = value.clone().map(|value| {
+                let stages = BTreeSet::from([CURRENT.to_owned()]);
+                let new = NewVersion { id: version_id.clone(), value, stages, fresh };
+                put_version(service, tx, &mut secret, &new).map(|()| version_id.clone())
+            });
+            let version_id = made.transpose()?;
+            if let Some(description) = &description {
+                secret.description = Some(description.clone());
             }
             let answer = UpdateSecretResponse {
                 arn: view::arn(&secret),
@@ -217,6 +254,33 @@ pub async fn update_secret(
             Ok(answer)
         })
         .await
+}
+
+/// Randomness for the versions that get another key with their secret: those with a label of AWS's.
+struct SealedAnew([Fresh; 3]);
+
+impl SealedAnew {
+    fn new() -> Result<Self, Rejection> {
+        Ok(Self([Fresh::new()?, Fresh::new()?, Fresh::new()?]))
+    }
+
+    /// Seals these versions under the key that the secret has now.
+    fn seal(
+        &self,
+        service: &SecretsManagerService,
+        tx: &mut Transaction<'_>,
+        secret: &Secret,
+    ) -> Result<(), Rejection> {
+        let [first, ..] = &self.0;
+        let key = keys::key(service, tx, secret, first)?;
+        for (id, fresh) in keys::sealed_anew(secret).iter().zip(&self.0) {
+            let Some(version) = secret.versions.get(id) else { continue };
+            let value = Value::open(&service.keyring, tx, secret, id, version.serial)?;
+            let under = (&*service.keyring, &*key);
+            tx.put(value.seal(under, secret, (id, version.serial), &fresh.envelope)?);
+        }
+        Ok(())
+    }
 }
 
 /// Writes a secret that was changed.
@@ -278,6 +342,7 @@ mod tests {
     #[tokio::test]
     async fn an_update_makes_a_version_only_with_a_value() {
         let world = World::full().await;
+        world.put_key("alias/k", true);
         let update = json!({"SecretId": "db", "Description": "d", "KmsKeyId": "alias/k"});
         world.check("UpdateSecret", update, json!({"VersionId": null, "Name": "db"})).await;
         let shown = json!({"Description": "d", "KmsKeyId": "alias/k"});

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use outport_aws_secretsmanager::{
     GetSecretValueRequest, GetSecretValueResponse, PutSecretValueRequest, PutSecretValueResponse,
 };
-use outport_identity::{Call, Subject};
-use outport_keyring::NONCE_BYTES;
+use outport_identity::{Call, Question, Subject};
+use outport_model::TimestampMs;
 use outport_model::secret::{CURRENT, Secret, SecretValue};
-use outport_model::{NewIds, TimestampMs};
 use outport_store::keys::SecretValueKey;
 use outport_store::{Row, Tables, Transaction};
 
+use crate::keys::{self, Fresh};
 use crate::look::{Named, usable};
 use crate::operations::secrets::put_changed;
 use crate::rejection::Rejection;
@@ -23,7 +23,7 @@ pub struct NewVersion {
     pub id: String,
     pub value: Value,
     pub stages: BTreeSet<String>,
-    pub nonce: [u8; NONCE_BYTES],
+    pub fresh: Fresh,
 }
 
 /// Whether a version with this id is there, and has this value: then it is the same request again.
@@ -51,7 +51,7 @@ pub fn is_repeated(
 /// Adds a version to a secret, and writes its value; the secret is left to be written. A repeated request changes nothing.
 ///
 /// # Errors
-/// `ResourceExistsException`, `LimitExceededException`.
+/// `ResourceExistsException`, `LimitExceededException`, `EncryptionFailure`.
 pub fn put_version(
     service: &SecretsManagerService,
     tx: &mut Transaction<'_>,
@@ -66,7 +66,10 @@ pub fn put_version(
         let key = SecretValueKey::new(&secret.scope, secret.name.as_str(), serial);
         tx.remove::<SecretValue>(&key);
     }
-    tx.put(new.value.seal(&service.keyring, secret, &new.id, added.serial, new.nonce));
+    let key = keys::key(service, tx, secret, &new.fresh)?;
+    let under = (&*service.keyring, &*key);
+    let value = new.value.seal(under, secret, (&new.id, added.serial), &new.fresh.envelope)?;
+    tx.put(value);
     Ok(())
 }
 
@@ -86,15 +89,24 @@ pub async fn put_secret_value(
         Rejection::InvalidRequest(text.to_owned())
     })?;
     let stages = input.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
-    let (named, nonce) = (Named::new(call, service.now(), &id), random::bytes()?);
-    let ask = |tables: &Tables| named.look(tables, "secretsmanager:PutSecretValue");
+    let version_id = input.client_request_token.map_or_else(random::version_id, Ok)?;
+    let (named, fresh) = (Named::new(call, service.now(), &id), Fresh::new()?);
+    let ask = |tables: &Tables| {
+        let about_key = named.find(tables).map(|secret| {
+            let under = (&secret.scope, secret.kms_key_id.as_deref());
+            let version = (secret.arn().into_string(), version_id.as_str());
+            keys::questions(service, tables, call, under, (&version.0, version.1))
+        });
+        let subject = named.look(tables, "secretsmanager:PutSecretValue");
+        subject.and_all(about_key.into_iter().flatten())
+    };
     service
         .write(call, &id, ask, |tx, found| {
             let mut secret = Secret::clone(&*usable(found)?);
-            let version_id = input.client_request_token.unwrap_or_else(|| tx.uuid());
+            let version_id = version_id.clone();
             let is_new = !secret.versions.contains_key(&version_id);
             let stages = stages.into_iter().collect();
-            let new = NewVersion { id: version_id.clone(), value, stages, nonce };
+            let new = NewVersion { id: version_id.clone(), value, stages, fresh };
             put_version(service, tx, &mut secret, &new)?;
             let answer = PutSecretValueResponse {
                 arn: view::arn(&secret),
@@ -127,10 +139,17 @@ impl Wanted<'_> {
             Some(stage) => subject.with("secretsmanager:VersionStage", stage),
             None => subject,
         };
-        match self.version_id {
+        let subject = match self.version_id {
             Some(id) => subject.with("secretsmanager:VersionId", id),
             None => subject,
-        }
+        };
+        subject.and_all(self.question_about_key(tables))
+    }
+
+    fn question_about_key(&self, tables: &Tables) -> Option<Question> {
+        let secret = self.named.find(tables)?;
+        let (id, _) = versions::select(&secret, self.version_id, self.stage).ok()?;
+        keys::question_of_reading(tables, self.named.call, &secret, id)
     }
 
     fn answer(

@@ -16,7 +16,7 @@ use crate::look::{look, there, version_of};
 use crate::names::{Reference, refuse_public, scope};
 use crate::page::PageRequest;
 use crate::rejection::Rejection;
-use crate::{SsmService, view};
+use crate::{SsmService, keys, view};
 
 /// Source: the model's GetParametersByPathMaxResults and MaxResults.
 const BY_PATH_MAX: usize = 10;
@@ -58,8 +58,11 @@ pub async fn get_parameters_by_path(
         .filter(|(parameter, version)| filters.match_parameter(parameter, version))
         .map(|shown| (shown.0.name.clone(), shown));
     let page = page.take(found);
+    if is_decrypted {
+        keys::authorize(call, &tables, page.items.iter().map(|(_, version)| &**version))?;
+    }
     let views = page.items.iter().map(|(parameter, version)| {
-        view::parameter(&service.keyring, parameter, version, None, is_decrypted)
+        view::parameter((service, &*tables), parameter, version, None, is_decrypted)
     });
     Ok(GetParametersByPathResult {
         parameters: Some(views.collect::<Result<_, _>>()?),
@@ -126,10 +129,12 @@ pub async fn get_parameter_history(
     let parameter = there(found)?;
     let versions = tables.parameter_versions.of(&parameter);
     let page = page.take(versions.map(|version| (format!("{:020}", version.version), version)));
-    let views = page
-        .items
-        .iter()
-        .map(|version| view::history(&service.keyring, &parameter, version, is_decrypted));
+    if is_decrypted {
+        keys::authorize(call, &tables, page.items.iter().map(|version| &***version))?;
+    }
+    let with = (service, &*tables);
+    let views =
+        page.items.iter().map(|version| view::history(with, &parameter, version, is_decrypted));
     Ok(GetParameterHistoryResult {
         parameters: Some(views.collect::<Result<_, _>>()?),
         next_token: page.next_token,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use outport_aws_ssm as wire;
 use outport_aws_ssm::{PutParameterRequest, PutParameterResult};
-use outport_identity::{Call, Subject};
+use outport_identity::{Call, Question, Subject};
 use outport_model::parameter::{Parameter, ParameterTier, ParameterValue, ParameterVersion};
-use outport_model::{Scope, Tags};
+use outport_model::{Now, Scope, Tags};
 use outport_store::{Row, Tables, Transaction};
 
-use crate::look::{look, version_of};
+use crate::keys::{self, Fresh};
+use crate::look::{find, look, version_of};
 use crate::names::{Reference, parse_new, scope};
 use crate::rejection::{Reason, Rejection};
-use crate::service::nonce;
 use crate::{SsmService, quotas, tags, view};
 
 /// Source: API reference, PutParameter, KeyId: "the default key associated with your account".
@@ -39,13 +39,15 @@ pub async fn put_parameter(
     input: PutParameterRequest,
 ) -> Result<PutParameterResult, Rejection> {
     let put = Put::parse(input)?;
-    let (scope, nonce) = (scope(call), nonce()?);
-    let ask = |tables: &Tables| put.question(tables, &scope);
+    let (scope, fresh, now) = (scope(call), Fresh::new()?, service.now());
+    let ask = |tables: &Tables| {
+        put.question(tables, &scope).and_all(put.questions_about_key(tables, &scope, &now, call))
+    };
     service
         .store
         .write(call, ask, |tx, found| {
             let mut version = put.version(tx, &scope, found.as_deref(), call)?;
-            view::seal(&service.keyring, &mut version, nonce);
+            keys::seal(service, tx, &mut version, &fresh)?;
             make_room(tx, found.as_deref())?;
             let parameter = match &found {
                 Some(parameter) => {
@@ -119,6 +121,30 @@ impl Put {
         subject.join(tagging.with_request_tags(&self.tags)).map(|(found, _)| found)
     }
 
+    fn questions_about_key(
+        &self,
+        tables: &Tables,
+        scope: &Scope,
+        now: &Now,
+        call: &Call,
+    ) -> Vec<Question> {
+        let found = find(tables, scope, &Reference::to(&self.name));
+        let before = found.and_then(|it| version_of(tables, &it, it.latest).cloned());
+        let of_before = before.as_deref().map(|version| view::kind(&version.value));
+        if self.kind.or(of_before) != Some(wire::ParameterType::SecureString) {
+            return Vec::new();
+        }
+        let key_id = self.settled_key(before.as_deref().map(|version| &version.value));
+        let tier = self.settled_tier(before.as_deref().map(|version| version.tier));
+        let tier = tier.unwrap_or(ParameterTier::Standard);
+        keys::questions(tables, now, call, (scope, &self.name), (&key_id, tier))
+    }
+
+    fn settled_key(&self, before: Option<&ParameterValue>) -> String {
+        let key_id = self.key_id.as_ref().or(before.and_then(view::key_id));
+        key_id.map_or_else(|| DEFAULT_KEY.to_owned(), Clone::clone)
+    }
+
     /// The version that it makes, with its value in clear.
     fn version(
         &self,
@@ -172,10 +198,8 @@ impl Put {
             wire::ParameterType::String => ParameterValue::String(text),
             wire::ParameterType::StringList => ParameterValue::StringList(text),
             wire::ParameterType::SecureString => {
-                let of_before = before.and_then(view::key_id);
-                let key_id = self.key_id.as_ref().or(of_before);
-                let key_id = key_id.map_or_else(|| DEFAULT_KEY.to_owned(), Clone::clone);
-                ParameterValue::SecureString { sealed: text, key_id }
+                let key_id = self.settled_key(before);
+                ParameterValue::SecureString { sealed: text, key_id, data_key: None }
             }
         })
     }

@@ -12,7 +12,7 @@ use outport_store::Tables;
 use crate::look::{look, select, there};
 use crate::names::{Reference, scope};
 use crate::rejection::Rejection;
-use crate::{SsmService, view};
+use crate::{SsmService, keys, view};
 
 pub async fn get_parameter(
     service: &SsmService,
@@ -26,8 +26,11 @@ pub async fn get_parameter(
         service.store.read(call, |tables| look(tables, &scope, &reference, "ssm:GetParameter"))?;
     let parameter = there(found)?;
     let version = select(&tables, &parameter, &reference)?;
-    let shown =
-        view::parameter(&service.keyring, &parameter, version, Some(&reference), is_decrypted)?;
+    if is_decrypted {
+        keys::authorize(call, &tables, [&**version])?;
+    }
+    let with = (service, &*tables);
+    let shown = view::parameter(with, &parameter, version, Some(&reference), is_decrypted)?;
     Ok(GetParameterResult { parameter: Some(shown) })
 }
 
@@ -52,13 +55,15 @@ pub async fn get_parameters(
             .as_ref()
             .and_then(|parameter| Some((parameter, select(&tables, parameter, reference).ok()?)));
         match selected {
-            Some((parameter, version)) => parameters.push(view::parameter(
-                &service.keyring,
-                parameter,
-                version,
-                Some(reference),
-                is_decrypted,
-            )?),
+            Some((parameter, version)) => {
+                if is_decrypted {
+                    keys::authorize(call, &tables, [&**version])?;
+                }
+                let with = (service, &*tables);
+                let shown =
+                    view::parameter(with, parameter, version, Some(reference), is_decrypted)?;
+                parameters.push(shown);
+            }
             None => invalid_parameters.push(name),
         }
     }

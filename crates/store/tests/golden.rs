@@ -23,7 +23,7 @@ use outport_model::kms::{KmsAlias, KmsGrant, KmsKey};
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
-use outport_model::parameter::{Parameter, ParameterVersion};
+use outport_model::parameter::{Parameter, ParameterValue, ParameterVersion};
 use outport_model::secret::{Secret, SecretValue};
 use outport_model::service::Service;
 use outport_model::task::Task;
@@ -134,4 +134,31 @@ fn the_log_mode_of_a_first_task_definition_is_known() {
     check(serde_json::json!({}), false, false);
     check(serde_json::json!({ "mode": "non-blocking" }), true, false);
     check(serde_json::json!({ "mode": "blocking" }), false, false);
+}
+
+/// Added to the first form: without it a value is sealed with the master key.
+#[test]
+fn the_data_keys_of_values_are_read() {
+    let golden = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(directory().join(file)).unwrap()).unwrap()
+    };
+    let mut row = golden("secret_value.v1.json");
+    let value = |row: &serde_json::Value| {
+        SecretValue::read(1, row.to_string().as_bytes()).unwrap().data_key
+    };
+    assert_eq!(value(&row), None);
+    row["data_key"] = "AQ==".into();
+    assert_eq!(value(&row).as_deref(), Some("AQ=="));
+    let mut row = golden("parameter_version.v1.json");
+    let value =
+        |row: &serde_json::Value| match ParameterVersion::read(1, row.to_string().as_bytes())
+            .unwrap()
+            .value
+        {
+            ParameterValue::SecureString { data_key, .. } => data_key,
+            _ => panic!("a SecureString"),
+        };
+    assert_eq!(value(&row), None);
+    row["value"]["SecureString"]["data_key"] = "AQ==".into();
+    assert_eq!(value(&row).as_deref(), Some("AQ=="));
 }

@@ -111,7 +111,7 @@ pub fn grant(grant: &KmsGrant, key_arn: String) -> wire::GrantListEntry {
         retiring_principal: grant.retiring.clone(),
         issuing_account: Some(format!("arn:aws:iam::{}:root", grant.issuing_account)),
         operations: Some(operations.collect()),
-        constraints: is_constrained.then(|| wire::GrantConstraints {
+        constraints: is_constrained.then_some(wire::GrantConstraints {
             encryption_context_subset: subset,
             encryption_context_equals: equals,
             source_arn: None,

@@ -43,7 +43,7 @@ pub async fn create_key(
     let material = random::material()?;
     let ask = |_: &Tables| question_of_creation(call, &scope, spec, bypasses, &tags);
     if given.is_some() && !bypasses {
-        service.read(call, &ask)?;
+        service.read(call, ask)?;
         policy::check_lockout(call, &Arn::kms_key(&scope, "*"), &policy)?;
     }
     service

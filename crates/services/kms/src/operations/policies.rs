@@ -71,7 +71,7 @@ pub async fn put_key_policy(
     };
     if !bypasses {
         // Who may not put a policy is told that, and nothing of the one that it brings.
-        service.read(call, &look).map_err(|refused| named.denied(refused))?;
+        service.read(call, look).map_err(|refused| named.denied(refused))?;
         policy::check_lockout(call, &named.reference.arn(), &document)?;
     }
     change_own(service, call, &named, look, |tx, key| {

@@ -26,7 +26,7 @@ pub use cipher::{
     mac,
 };
 pub use envelope::{ENVELOPE_RANDOM_BYTES, Envelope, FreshEnvelope};
-pub use managed::{ALIAS_OF_AWS, alias_for, managed_key, new_managed_key};
+pub use managed::{ALIAS_OF_AWS, alias_for, managed_key, new_managed_key, service_of};
 pub use protection::{Kept, Protection, Unprotected};
 pub use question::{Use, default_policy};
 pub use reference::{Reference, Unreadable};

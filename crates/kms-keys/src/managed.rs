@@ -13,12 +13,20 @@ use crate::cipher::FreshMaterial;
 
 /// What the names of their aliases begin with: nobody else may have one.
 pub const ALIAS_OF_AWS: &str = "alias/aws/";
+/// The services that have a key of their own.
+const SERVICES: [&str; 2] = ["secretsmanager", "ssm"];
 /// Source: KMS developer guide, "AWS managed keys": they are rotated every year, and nobody can change that.
 const PERIOD_DAYS: u32 = 365;
 
 /// The alias of the key of a service, such as `alias/aws/ssm`.
 pub fn alias_for(service: &str) -> String {
     format!("{ALIAS_OF_AWS}{service}")
+}
+
+/// The service whose key has this alias.
+pub fn service_of(alias: &str) -> Option<&'static str> {
+    let name = alias.strip_prefix(ALIAS_OF_AWS)?;
+    SERVICES.into_iter().find(|service| *service == name)
 }
 
 /// The key of a service in a scope, once it was made.

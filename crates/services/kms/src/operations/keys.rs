@@ -9,7 +9,7 @@ use outport_aws_kms::{
     UpdateKeyDescriptionRequest,
 };
 use outport_identity::{Call, Question, Subject};
-use outport_kms_keys::{Unusable, Use, default_policy};
+use outport_kms_keys::{Protection, Unusable, Use, default_policy, service_of};
 use outport_model::kms::{KmsKey, KmsKeySpec};
 use outport_model::{Arn, NewIds, Scope, Tags};
 use outport_store::{Tables, Transaction};
@@ -164,7 +164,37 @@ pub async fn describe_key(
     let named = Named::parse(call, service.now(), input.key_id)?;
     let look = |tables: &Tables| named.look(tables, Use::new("kms:DescribeKey"));
     let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
-    Ok(DescribeKeyResponse { key_metadata: Some(view::metadata(&*named.there(found)?)) })
+    let key = match (found, named.reference.alias().and_then(service_of)) {
+        (None, Some(owner)) => make_managed(service, call, &named, owner).await?,
+        (found, _) => named.there(found)?,
+    };
+    Ok(DescribeKeyResponse { key_metadata: Some(view::metadata(&key)) })
+}
+
+/// Makes the key of a service for who describes it before the service has needed it.
+///
+/// Source: API reference, DescribeKey, on a "predefined AWS alias": "AWS KMS associates the alias with an AWS managed key".
+async fn make_managed(
+    service: &KmsService,
+    call: &Call,
+    named: &Named<'_>,
+    owner: &'static str,
+) -> Result<Arc<KmsKey>, Rejection> {
+    let (own, fresh) = (scope(call), random::material()?);
+    if *named.reference.scope() != own {
+        return named.there(None);
+    }
+    let protection = Protection::new(owner, &own, None)?;
+    let look = |tables: &Tables| named.look(tables, Use::new("kms:DescribeKey"));
+    let made = service
+        .write(call, look, |tx, found| match found {
+            Some(key) => Ok(key),
+            None => protection
+                .key(tx, &service.keyring, &fresh)
+                .map_err(|error| Rejection::server(error.to_string())),
+        })
+        .await;
+    made.map_err(|refused| named.denied(refused))
 }
 
 pub async fn list_keys(
@@ -266,4 +296,44 @@ async fn switch(
         Ok(())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn the_key_of_a_service_is_made_for_who_describes_it() {
+        let world = World::new();
+        let input = json!({"KeyId": "alias/aws/ssm"});
+        let made = world.call("DescribeKey", input.clone()).await;
+        assert_eq!(made["KeyMetadata"]["KeyManager"], "AWS");
+        world.check("DescribeKey", input, made.clone()).await;
+        let aliases = world.call("ListAliases", json!({})).await;
+        assert_eq!(aliases["Aliases"][0]["TargetKeyId"], made["KeyMetadata"]["KeyId"]);
+        let text = "Alias arn:aws:kms:us-east-1:000000000000:alias/aws/s3 is not found.";
+        let other = json!({"KeyId": "alias/aws/s3"});
+        world.refuses("DescribeKey", other, "NotFoundException", text).await;
+    }
+
+    #[tokio::test]
+    async fn lists_come_in_pages() {
+        let world = World::full().await;
+        let (mut ids, mut marker) = (Vec::new(), json!(null));
+        loop {
+            let page = world.call("ListKeys", json!({"Limit": 3, "Marker": marker})).await;
+            ids.extend(page["Keys"].as_array().unwrap().iter().map(|key| key["KeyId"].clone()));
+            marker = page["NextMarker"].clone();
+            assert_eq!(page["Truncated"], json!(!marker.is_null()));
+            if marker.is_null() {
+                break;
+            }
+        }
+        let mut expected: Vec<_> =
+            ["shop", "other", "codes", "gone"].map(|name| json!(world.names[name])).to_vec();
+        expected.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
+        assert_eq!(ids, expected);
+    }
 }

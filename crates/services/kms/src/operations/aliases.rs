@@ -90,6 +90,7 @@ pub async fn create_alias(
         Subject::new(taken, about_alias).join(target.look_at_own(tables, "kms:CreateAlias"))
     };
     service
+        .store
         .write(call, look, |tx, (taken, found)| {
             // One of a key whose waiting period is over may still be there.
             let alias = Reference::Alias { scope: scope(call), name: name.clone() };
@@ -133,6 +134,7 @@ pub async fn update_alias(
             .join(target.look_at_own(tables, ACTION))
     };
     service
+        .store
         .write(call, look, |tx, (alias, found)| {
             let (alias, before) = alias.ok_or_else(|| not_found(call, &name))?;
             let key = target.there(found)?;
@@ -164,6 +166,7 @@ pub async fn delete_alias(
         Subject::new(alias, question_about_alias(call, ACTION, &name)).and_all(about_key)
     };
     service
+        .store
         .write_always(call, look, |tx, alias| {
             let alias = alias.ok_or_else(|| not_found(call, &name))?;
             tx.remove::<KmsAlias>(&alias.key());
@@ -182,7 +185,7 @@ pub async fn list_aliases(
     let now = service.now();
     let named = input.key_id.map(|id| Named::parse_id(call, now, Some(id))).transpose()?;
     let ask = |_: &Tables| Subject::from(Question::without_resource("kms:ListAliases"));
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     // A key of another account has no aliases here, and nobody learns of it.
     let own = |named: &Named<'_>| named.reference.scope().account == call.account;
     let key = named.map(|named| named.there(named.find(&tables).filter(|_| own(&named))));

@@ -89,7 +89,7 @@ pub async fn encrypt(
         let wanted = Use::new("kms:Encrypt").with_context(&context);
         named.look(tables, wanted).with("kms:EncryptionAlgorithm", ALGORITHM.as_str())
     };
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     check_encrypts(&key, "Encrypt")?;
     stop_dry_run(input.dry_run)?;
@@ -179,7 +179,7 @@ pub async fn decrypt(
     let context = context::parse(input.encryption_context)?;
     let sealed = Sealed::parse(service, call, input.ciphertext_blob, input.key_id, &context)?;
     let look = |tables: &Tables| sealed.look(tables, "kms:Decrypt");
-    let (_, keys) = service.read(call, look).map_err(|refused| sealed.denied(refused))?;
+    let (_, keys) = service.store.read(call, look).map_err(|refused| sealed.denied(refused))?;
     let key = sealed.key(keys, "Decrypt")?;
     let plaintext = open(&service.keyring, &key, &context, &sealed.blob)?;
     stop_dry_run(input.dry_run)?;
@@ -213,7 +213,8 @@ pub async fn re_encrypt(
     let look_at_source = |tables: &Tables| {
         sealed.look(tables, "kms:ReEncryptFrom").with("kms:ReEncryptOnSameKey", is_same(tables))
     };
-    let (_, keys) = service.read(call, look_at_source).map_err(|refused| sealed.denied(refused))?;
+    let (_, keys) =
+        service.store.read(call, look_at_source).map_err(|refused| sealed.denied(refused))?;
     let look = |tables: &Tables| {
         let wanted = Use::new("kms:ReEncryptTo").with_context(&to);
         destination
@@ -221,7 +222,8 @@ pub async fn re_encrypt(
             .with("kms:EncryptionAlgorithm", ALGORITHM.as_str())
             .with("kms:ReEncryptOnSameKey", is_same(tables))
     };
-    let (_, found) = service.read(call, look).map_err(|refused| destination.denied(refused))?;
+    let (_, found) =
+        service.store.read(call, look).map_err(|refused| destination.denied(refused))?;
     let source = sealed.key(keys, "ReEncrypt")?;
     let key = destination.there(found)?;
     check_encrypts(&key, "ReEncrypt")?;

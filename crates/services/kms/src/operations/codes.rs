@@ -30,7 +30,7 @@ fn key(
     let name = algorithm.map_or("", wire::MacAlgorithmSpec::as_str);
     let look =
         |tables: &Tables| named.look(tables, Use::new(action)).with("kms:MacAlgorithm", name);
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     let Some(own) = view::mac_algorithm(key.spec) else { return Err(wrong_usage(&key, operation)) };
     if algorithm != Some(own) {

@@ -58,7 +58,7 @@ impl Wanted {
             let wanted = Use::new(self.action).with_context(&context);
             named.look(tables, wanted).with("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
         };
-        let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+        let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
         let key = named.there(found)?;
         check_encrypts(&key, self.operation)?;
         stop_dry_run(self.dry_run)?;
@@ -135,7 +135,7 @@ pub async fn generate_random(
     let bytes = input.number_of_bytes.and_then(|bytes| usize::try_from(bytes).ok());
     let bytes = bytes.ok_or_else(|| Rejection::validation("NumberOfBytes is required."))?;
     let ask = |_: &Tables| Subject::from(Question::without_resource("kms:GenerateRandom"));
-    service.read(call, ask)?;
+    service.store.read(call, ask)?;
     let mut plaintext = vec![0; bytes];
     random::fill(&mut plaintext)?;
     Ok(GenerateRandomResponse { plaintext: Some(Bytes(plaintext)), ciphertext_for_recipient: None })

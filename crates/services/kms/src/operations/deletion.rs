@@ -33,6 +33,7 @@ pub async fn schedule_key_deletion(
             .with("kms:ScheduleKeyDeletionPendingWindowInDays", i64::from(window_days))
     };
     let scheduled = service
+        .store
         .write_always(call, look, |tx, found| {
             let key = named.there(found)?;
             if let Err(pending @ Unusable::PendingDeletion { .. }) = Unusable::check(&key) {
@@ -77,6 +78,7 @@ pub async fn cancel_key_deletion(
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let look = |tables: &Tables| named.look_at_own(tables, "kms:CancelKeyDeletion");
     let cancelled = service
+        .store
         .write_always(call, look, |tx, found| {
             let key: Arc<KmsKey> = named.there(found)?;
             if key.deletion.is_none() {

@@ -194,6 +194,7 @@ pub async fn create_grant(
         asked.question_keys(named.look(tables, wanted))
     };
     let made = service
+        .store
         .write(call, look, |tx, found| {
             let key = named.there(found)?;
             Unusable::check(&key)?;
@@ -236,7 +237,8 @@ pub async fn list_grants(
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let page = PageRequest::parse(input.limit, GRANTS_PER_PAGE, input.marker.as_deref())?;
     let look = |tables: &Tables| named.look(tables, Use::new("kms:ListGrants"));
-    let (tables, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (tables, found) =
+        service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     let row = key.key();
     if let Some(id) = &input.grant_id {
@@ -285,7 +287,7 @@ pub async fn list_retirable_grants(
         Rejection::validation("RetiringPrincipal or RetiringServicePrincipal must be specified")
     })?;
     let ask = |_: &Tables| Subject::from(Question::without_resource("kms:ListRetirableGrants"));
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let (scope, now) = (scope(call), service.now());
     let shown = tables.kms_grants.of_scope(&scope).filter(|grant| {
         let key = tables.kms_keys.get(&KmsKeyKey::new(&scope, grant.key_id.as_str()));
@@ -310,6 +312,7 @@ pub async fn revoke_grant(
         named.look(tables, Use::new("kms:RevokeGrant")).with("kms:GrantIsForAWSResource", false)
     };
     let revoked = service
+        .store
         .write_always(call, look, |tx, found| {
             let grant = find(tx, &named.there(found)?.key(), &id)?.key();
             stop_dry_run(input.dry_run)?;
@@ -346,6 +349,7 @@ pub async fn retire_grant(
         named.look(tables, Use { grants: Some(&is_this), retiring, ..Use::new("kms:RetireGrant") })
     };
     let retired = service
+        .store
         .write_always(call, look, |tx, found| {
             let grant = find(tx, &named.there(found)?.key(), &id)?.key();
             stop_dry_run(input.dry_run)?;

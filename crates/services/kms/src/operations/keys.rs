@@ -43,10 +43,11 @@ pub async fn create_key(
     let material = random::material()?;
     let ask = |_: &Tables| question_of_creation(call, &scope, spec, bypasses, &tags);
     if given.is_some() && !bypasses {
-        service.read(call, ask)?;
+        service.store.read(call, ask)?;
         policy::check_lockout(call, &Arn::kms_key(&scope, "*"), &policy)?;
     }
     service
+        .store
         .write(call, ask, |tx, ()| {
             check_count(tx, &scope)?;
             let id = tx.uuid();
@@ -163,7 +164,7 @@ pub async fn describe_key(
 ) -> Result<DescribeKeyResponse, Rejection> {
     let named = Named::parse(call, service.now(), input.key_id)?;
     let look = |tables: &Tables| named.look(tables, Use::new("kms:DescribeKey"));
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = match (found, named.reference.alias().and_then(service_of)) {
         (None, Some(owner)) => make_managed(service, call, &named, owner).await?,
         (found, _) => named.there(found)?,
@@ -187,6 +188,7 @@ async fn make_managed(
     let protection = Protection::new(owner, &own, None)?;
     let look = |tables: &Tables| named.look(tables, Use::new("kms:DescribeKey"));
     let made = service
+        .store
         .write(call, look, |tx, found| match found {
             Some(key) => Ok(key),
             None => protection
@@ -208,7 +210,7 @@ pub async fn list_keys(
     }
     let page = PageRequest::parse(input.limit, KEYS_PER_PAGE, input.marker.as_deref())?;
     let ask = |_: &Tables| Subject::from(Question::without_resource("kms:ListKeys"));
-    let (tables, ()) = service.read(call, ask)?;
+    let (tables, ()) = service.store.read(call, ask)?;
     let (scope, now) = (scope(call), service.now());
     let shown = tables.kms_keys.of_scope(&scope).filter(|key| !key.is_gone(&now));
     let entry = |key: &Arc<KmsKey>| wire::KeyListEntry {
@@ -235,6 +237,7 @@ pub async fn change_own<T>(
     change: impl FnOnce(&mut Transaction<'_>, &mut KmsKey) -> Result<T, Rejection>,
 ) -> Result<T, Rejection> {
     let changed = service
+        .store
         .write(call, look, |tx, found| {
             let before = named.there(found)?;
             if let Err(pending @ Unusable::PendingDeletion { .. }) = Unusable::check(&before) {

@@ -23,7 +23,7 @@ pub async fn get_key_policy(
 ) -> Result<GetKeyPolicyResponse, Rejection> {
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let look = |tables: &Tables| named.look_at_own(tables, "kms:GetKeyPolicy");
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     if input.policy_name.is_some_and(|name| name != policy::NAME) {
         return Err(Rejection::new(Reason::NotFound, "No such policy exists"));
@@ -42,7 +42,7 @@ pub async fn list_key_policies(
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let page = PageRequest::parse(input.limit, POLICIES_PER_PAGE, input.marker.as_deref())?;
     let look = |tables: &Tables| named.look_at_own(tables, "kms:ListKeyPolicies");
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     named.there(found)?;
     let name = policy::NAME.to_owned();
     let page = page.take(std::iter::once((name.clone(), name)));
@@ -71,7 +71,7 @@ pub async fn put_key_policy(
     };
     if !bypasses {
         // Who may not put a policy is told that, and nothing of the one that it brings.
-        service.read(call, look).map_err(|refused| named.denied(refused))?;
+        service.store.read(call, look).map_err(|refused| named.denied(refused))?;
         policy::check_lockout(call, &named.reference.arn(), &document)?;
     }
     change_own(service, call, &named, look, |tx, key| {

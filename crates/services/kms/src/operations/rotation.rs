@@ -88,7 +88,7 @@ pub async fn get_key_rotation_status(
 ) -> Result<GetKeyRotationStatusResponse, Rejection> {
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let look = |tables: &Tables| named.look(tables, Use::new("kms:GetKeyRotationStatus"));
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     let rotation = key.rotation.filter(|_| key.deletion.is_none());
     Ok(GetKeyRotationStatusResponse {
@@ -139,7 +139,7 @@ pub async fn list_key_rotations(
     let page = PageRequest::parse(input.limit, ROTATIONS_PER_PAGE, input.marker.as_deref())?;
     let is_all = input.include_key_material == Some(wire::IncludeKeyMaterial::AllKeyMaterial);
     let look = |tables: &Tables| named.look_at_own(tables, "kms:ListKeyRotations");
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     check_rotates(&key)?;
     let materials = key.materials.iter().enumerate();

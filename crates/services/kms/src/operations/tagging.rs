@@ -52,7 +52,7 @@ pub async fn list_resource_tags(
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let page = PageRequest::parse(input.limit, TAGS_PER_PAGE, input.marker.as_deref())?;
     let look = |tables: &Tables| named.look_at_own(tables, "kms:ListResourceTags");
-    let (_, found) = service.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     let page = page.take(key.tags.iter().map(|tag| (tag.0.clone(), tags::view(tag))));
     Ok(ListResourceTagsResponse {

@@ -255,7 +255,7 @@ impl TaskSecretReader {
             // Answered in the order of the request.
             let found = read.parameters.unwrap_or_default().into_iter();
             let found = found.filter_map(|parameter| parameter.value);
-            values.extend(ids.iter().cloned().zip(found.map(|value| value)));
+            values.extend(ids.iter().cloned().zip(found));
         }
         Ok(values)
     }

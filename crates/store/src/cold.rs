@@ -244,7 +244,7 @@ mod tests {
     fn value(secret: &str, serial: u64, sealed: &str) -> SecretValue {
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let (secret, kind, sealed) = (secret.to_owned(), SecretKind::Text, sealed.to_owned());
-        SecretValue { scope, secret, serial, kind, sealed }
+        SecretValue { scope, secret, serial, kind, sealed, data_key: None }
     }
 
     #[test]

@@ -424,6 +424,7 @@ fn measure(nodes: usize, tasks: usize) {
                 node: node_id(number),
                 known,
                 takes_changes: true,
+                takes_secrets: true,
                 boot_id: None,
             };
             let told = now(world.link.assignment(&request)).unwrap();

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use outport_controllers::node_link::{
     CredentialSource, LogSink, NodeAuthority, NotIssued, SinkError,
 };
+use outport_model::NodeId;
 use outport_model::node_identity::KeyFingerprint;
 use outport_model::task::Task;
-use outport_model::{NodeId, Scope};
 use outport_node_protocol::{
     IssuedCertificate, JoinRequest, LogBatch, LogCursor, LogDestination, RegistryCredential,
 };
@@ -18,7 +18,8 @@ pub struct Nobody;
 impl LogSink for Nobody {
     async fn append(
         &self,
-        _scope: &Scope,
+        _task: &Task,
+        _execution_role: Option<&str>,
         _destination: &LogDestination,
         batch: LogBatch,
     ) -> Result<LogCursor, SinkError> {
@@ -28,7 +29,11 @@ impl LogSink for Nobody {
 
 #[async_trait]
 impl CredentialSource for Nobody {
-    async fn issue(&self, _scope: &Scope, _task: &Task) -> Result<RegistryCredential, SinkError> {
+    async fn issue(
+        &self,
+        _task: &Task,
+        _execution_role: Option<&str>,
+    ) -> Result<RegistryCredential, SinkError> {
         Err(SinkError::Refused("there is no registry".into()))
     }
 }

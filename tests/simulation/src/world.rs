@@ -494,6 +494,7 @@ impl World {
             node: id.clone(),
             known,
             takes_changes: index > 0,
+            takes_secrets: true,
             boot_id: Some(boot_id),
         };
         let told = self.must(self.control.link.assignment(&request)).flatten();

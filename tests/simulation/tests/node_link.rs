@@ -20,7 +20,7 @@ use outport_model::container_instance::{ContainerInstance, ContainerInstanceStat
 use outport_model::node::Node;
 use outport_model::node_identity::{KeyFingerprint, NodeIdentity};
 use outport_model::task::{StopCode, Task};
-use outport_model::{ContainerInstanceId, NodeId, Scope, TaskId, TaskStatus};
+use outport_model::{ContainerInstanceId, NodeId, TaskId, TaskStatus};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, DOOR_VERSION, IssuedCertificate, JoinRequest,
     KnownGenerations, LogBatch, LogCursor, LogDestination, POLL_MS_MAX, ProtocolVersions, Refusal,
@@ -67,7 +67,8 @@ struct Fixed;
 impl LogSink for Fixed {
     async fn append(
         &self,
-        _scope: &Scope,
+        _task: &Task,
+        _execution_role: Option<&str>,
         _destination: &LogDestination,
         batch: LogBatch,
     ) -> Result<LogCursor, SinkError> {
@@ -77,7 +78,11 @@ impl LogSink for Fixed {
 
 #[async_trait]
 impl CredentialSource for Fixed {
-    async fn issue(&self, _scope: &Scope, task: &Task) -> Result<RegistryCredential, SinkError> {
+    async fn issue(
+        &self,
+        task: &Task,
+        _execution_role: Option<&str>,
+    ) -> Result<RegistryCredential, SinkError> {
         Ok(RegistryCredential {
             user: "AWS".into(),
             password: task.id.to_string(),
@@ -216,7 +221,8 @@ impl House {
         let node = self.node.id.clone();
         let known = KnownGenerations { tasks };
         let boot_id = Some(self.node.registration().boot_id);
-        let request = AssignmentRequest { node, known, takes_changes, boot_id };
+        let request =
+            AssignmentRequest { node, known, takes_changes, takes_secrets: true, boot_id };
         let news = self.link.assignment(&request).now_or_never().unwrap().unwrap();
         news.map(|news| news.tasks.expect("it is the only section"))
     }
@@ -370,6 +376,7 @@ fn what_another_boot_says_or_asks_is_refused_until_it_registers_again() {
         node: other.id.clone(),
         known: KnownGenerations::default(),
         takes_changes: true,
+        takes_secrets: true,
         boot_id: Some(other.registration().boot_id),
     };
     let refused = house.link.assignment(&request).now_or_never().unwrap();
@@ -604,6 +611,7 @@ async fn what_a_node_says_of_itself_is_bounded() {
         node: house.node.id.clone(),
         known: KnownGenerations { tasks: u64::MAX },
         takes_changes: true,
+        takes_secrets: true,
         boot_id: None,
     };
     let refused = house.link.assignment(&request).await;
@@ -664,8 +672,13 @@ fn nobody_who_has_no_row_is_remembered() {
     let ask = |number: u32| {
         let node = NodeId::new(format!("{number:032x}"));
         let known = KnownGenerations::default();
-        let request =
-            AssignmentRequest { node: node.clone(), known, takes_changes: true, boot_id: None };
+        let request = AssignmentRequest {
+            node: node.clone(),
+            known,
+            takes_changes: true,
+            takes_secrets: true,
+            boot_id: None,
+        };
         let refused = house.link.assignment(&request).now_or_never().unwrap();
         assert!(matches!(refused, Err(LinkError::NotRegistered(_))));
         assert_eq!(house.heartbeats.last_heard_ms(&node), None);

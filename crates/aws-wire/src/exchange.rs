@@ -1,11 +1,13 @@
 //! One request and its answer, between the front door and a dispatcher.
 
+use std::sync::OnceLock;
+
 use crate::error::WireError;
 use crate::node::Node;
 use crate::reader;
 use crate::service::{Protocol, ServiceModel};
 use crate::shape::{Decoder, Shape, read_structure, write_structure};
-use crate::writer::{CborWriter, JsonWriter, Place, XmlWriter};
+use crate::writer::{AuditWriter, CborWriter, JsonWriter, Place, XmlWriter};
 
 /// What the front door knows of a request once it has recognised it.
 #[derive(Clone, Copy)]
@@ -32,6 +34,22 @@ pub struct Exchange<'a> {
     request: Request<'a>,
     input: Node<'a>,
     reply: Option<Reply>,
+    record: Option<Record>,
+}
+
+/// What an audit trail keeps of an exchange: JSON as [`AuditWriter`] writes it, without secrets.
+#[derive(Debug, Default)]
+pub struct Record {
+    keeps_output: bool,
+    input: OnceLock<String>,
+    output: Option<String>,
+}
+
+impl Record {
+    /// The input and the output; `None` for what was not read, not written or not to be kept.
+    pub fn into_texts(self) -> (Option<String>, Option<String>) {
+        (self.input.into_inner(), self.output)
+    }
 }
 
 impl<'a> Exchange<'a> {
@@ -42,7 +60,19 @@ impl<'a> Exchange<'a> {
             Protocol::Query | Protocol::Ec2 => reader::read_form(request.body)?,
             Protocol::Cbor => reader::read_cbor(request.body)?,
         };
-        Ok(Self { request, input, reply: None })
+        Ok(Self { request, input, reply: None, record: None })
+    }
+
+    /// Records the input, and with `keeps_output` the output, for an audit trail.
+    #[must_use]
+    pub fn recorded(mut self, keeps_output: bool) -> Self {
+        self.record = Some(Record { keeps_output, ..Record::default() });
+        self
+    }
+
+    /// What was recorded so far; empty when nothing is recorded.
+    pub fn take_record(&mut self) -> Record {
+        self.record.take().unwrap_or_default()
     }
 
     /// The input before it has a type.
@@ -62,6 +92,9 @@ impl<'a> Exchange<'a> {
     pub fn read_into(&self, shape: &mut dyn Shape) -> Result<(), WireError> {
         let mut decoder = Decoder::new(self.request.protocol);
         read_structure(shape, &self.input, &mut decoder)?;
+        if let Some(record) = &self.record {
+            record.input.get_or_init(|| audited(shape));
+        }
         let violations = decoder.into_violations();
         if violations.is_empty() {
             Ok(())
@@ -72,6 +105,9 @@ impl<'a> Exchange<'a> {
 
     /// Sets the answer.
     pub fn write(&mut self, output: &dyn Shape) {
+        if let Some(record) = self.record.as_mut().filter(|record| record.keeps_output) {
+            record.output = Some(audited(output));
+        }
         self.reply = Some(self.request.success(output));
     }
 
@@ -169,6 +205,12 @@ impl Reply {
         }
         Self { status: error.status_in(protocol), headers, body }
     }
+}
+
+fn audited(shape: &dyn Shape) -> String {
+    let mut writer = AuditWriter::default();
+    write_structure(shape, Place::Root, &mut writer);
+    writer.into_text()
 }
 
 fn headers(protocol: Protocol, request_id: &str) -> Vec<(&'static str, String)> {

@@ -30,7 +30,7 @@ mod writer;
 
 pub use common_error::CommonError;
 pub use error::{ErrorCode, Fault, WireError};
-pub use exchange::{Exchange, Reply, Request};
+pub use exchange::{Exchange, Record, Reply, Request};
 pub use node::Node;
 pub use path::Path;
 pub use pattern::Pattern;
@@ -44,7 +44,7 @@ pub use storage::{equal, from_json, to_json};
 pub use timestamp::Timestamp;
 pub use value::{Blob, Document};
 pub use violation::{Violation, ViolationKind, coral_message};
-pub use writer::{Collection, Place, Scalar, Writer};
+pub use writer::{AuditWriter, Collection, Place, Scalar, Writer};
 
 /// What the macros of this crate expand to. Not for use by hand.
 #[doc(hidden)]

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::FutureExt;
 use http::Method;
 use http::request::Parts;
 use outport_aws_wire::{
-    CommonError, Exchange, Protocol, Reply, Request as WireRequest, ServiceModel, WireError,
+    CommonError, Exchange, OperationModel, Protocol, Record, Reply, Request as WireRequest,
+    ServiceModel, WireError,
 };
 use outport_identity::sigv4::{PresentedSignature, SignatureForm};
 use outport_identity::{Arrival, Call, SignatureError};
 use tracing::Instrument;
 
+use crate::audit::{Audited, is_kept};
 use crate::authentication::{Authentication, present, wire_error};
 use crate::body::{BodyError, BufferedBody, Sender};
 use crate::front_door::{Inner, refused};
@@ -19,7 +22,7 @@ use crate::recognition::{
     FormHead, Recognised, Recognition, Wanted, apparent_protocol, form_of_query, recognise,
     service_of_form,
 };
-use crate::{Standing, access_log, limits};
+use crate::{AwsService, Standing, access_log, limits};
 
 /// A request on its way through the front door.
 pub(crate) struct AwsRequest<'a> {
@@ -191,40 +194,60 @@ impl AwsRequest<'_> {
     ) -> Result<Reply, WireError> {
         let Recognised { service, protocol, .. } = recognised;
         let model = service.model();
-        let operation = match model.operation(&asked.operation) {
-            Some(operation) if operation.is_implemented => operation,
-            _ => return Err(model.refuse_operation(&asked.operation)),
+        let Some(operation) = model.operation(&asked.operation) else {
+            return Err(model.refuse_operation(&asked.operation));
         };
+        let (call, audited) = self.audited(call, model, operation, protocol);
+        if !operation.is_implemented {
+            return refuse(audited, call, model.refuse_operation(operation.name));
+        }
         let turns = Arc::clone(&self.inner.turns).acquire_owned();
         let turn = match tokio::time::timeout(self.inner.limits.turn_timeout, turns).await {
             Ok(Ok(turn)) => turn,
-            _ => return Err(unavailable("Too many requests are being answered")),
+            _ => {
+                let error = unavailable("Too many requests are being answered");
+                return refuse(audited, call, error);
+            }
         };
         // In a task of its own: a client that goes away cannot stop an operation half-way, and a
         // panic ends here.
         let span = access_log::span(model.name, operation.name, &call);
+        let of_panic = span.clone();
         let work = async move {
-            let request = WireRequest {
-                service: model,
-                protocol,
-                operation: operation.name,
-                body: &asked.bytes,
-                request_id: call.request_id.as_str(),
-            };
-            let mut exchange = Exchange::new(request)?;
-            service.call(&call, operation.name, &mut exchange).await?;
+            let keeps_output = audited.as_ref().map(Audited::keeps_output);
+            let running = run(service, protocol, operation.name, &call, &asked, keeps_output);
+            let running = std::panic::AssertUnwindSafe(running).catch_unwind();
+            let (result, record) = running.await.unwrap_or_else(|panic| {
+                of_panic.in_scope(|| access_log::panicked(model.name, operation.name, &*panic));
+                (Err(WireError::internal("the operation panicked")), Record::default())
+            });
             drop(turn);
-            Ok(exchange.into_reply())
-        };
-        match tokio::spawn(work.instrument(span.clone())).await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => {
-                let panic = error.into_panic();
-                span.in_scope(|| access_log::panicked(model.name, operation.name, &*panic));
-                Err(WireError::internal("the operation panicked"))
+            if let Some(audited) = audited {
+                audited.end(call, record, result.as_ref().err());
             }
+            result
+        };
+        match tokio::spawn(work.instrument(span)).await {
+            Ok(result) => result,
             Err(_) => Err(WireError::internal("the operation was cancelled")),
         }
+    }
+
+    /// What will tell of the call, if anybody wants to know of it.
+    fn audited(
+        &self,
+        call: Call,
+        service: &'static ServiceModel,
+        operation: &'static OperationModel,
+        protocol: Protocol,
+    ) -> (Call, Option<Audited>) {
+        let Some(sink) = &self.inner.audit else { return (call, None) };
+        if !is_kept(service.name, operation.name) {
+            return (call, None);
+        }
+        let (sink, clock) = (Arc::clone(sink), Arc::clone(&self.inner.clock));
+        let audited = Audited { sink, clock, service, operation, protocol };
+        (call.keeping_answers(), Some(audited))
     }
 
     /// No signature, but a form: an operation that needs none, or a caller who forgot to sign.
@@ -271,6 +294,42 @@ impl AwsRequest<'_> {
 enum Encoding {
     Identity,
     Gzip,
+}
+
+/// Performs an operation. `keeps_output`: whether its output is recorded; `None`: its input is not either.
+async fn run(
+    service: Arc<dyn AwsService>,
+    protocol: Protocol,
+    operation: &'static str,
+    call: &Call,
+    asked: &Asked,
+    keeps_output: Option<bool>,
+) -> (Result<Reply, WireError>, Record) {
+    let request = WireRequest {
+        service: service.model(),
+        protocol,
+        operation,
+        body: &asked.bytes,
+        request_id: call.request_id.as_str(),
+    };
+    let mut exchange = match Exchange::new(request) {
+        Ok(exchange) => exchange,
+        Err(error) => return (Err(error), Record::default()),
+    };
+    if let Some(keeps_output) = keeps_output {
+        exchange = exchange.recorded(keeps_output);
+    }
+    let result = service.call(call, operation, &mut exchange).await;
+    let record = exchange.take_record();
+    (result.map(|()| exchange.into_reply()), record)
+}
+
+/// The refusal of a call that was not performed.
+fn refuse(audited: Option<Audited>, call: Call, error: WireError) -> Result<Reply, WireError> {
+    if let Some(audited) = audited {
+        audited.end(call, Record::default(), Some(&error));
+    }
+    Err(error)
 }
 
 fn unavailable(text: &str) -> WireError {

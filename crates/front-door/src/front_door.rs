@@ -20,6 +20,7 @@ use tracing::Instrument;
 use crate::access_log::{self, AccessRecord};
 use crate::answers::Answers;
 use crate::arrival::arrival;
+use crate::audit::AuditSink;
 use crate::body::{BodyBudget, PacedBody, Sender};
 use crate::exchange::{AwsRequest, Outcome};
 use crate::metrics::Requests;
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub slots: Arc<Slots>,
     pub answers: Arc<Answers>,
     pub turned_away: TurnedAway,
+    /// Without: nobody writes down what was called.
+    pub audit: Option<Arc<dyn AuditSink>>,
 }
 
 /// Collects the parts of a front door.
@@ -73,6 +76,7 @@ pub struct FrontDoorBuilder {
     tls: Option<Arc<dyn TlsSettings>>,
     plain_http: PlainHttp,
     body_memory: Option<Arc<Semaphore>>,
+    audit: Option<Arc<dyn AuditSink>>,
 }
 
 /// Two services that no request could tell apart.
@@ -99,6 +103,7 @@ impl FrontDoor {
             tls: None,
             plain_http: PlainHttp::default(),
             body_memory: None,
+            audit: None,
         }
     }
 
@@ -264,6 +269,13 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Tells this of each call that has ended.
+    #[must_use]
+    pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.audit = Some(sink);
+        self
+    }
+
     /// Who is answered without TLS; peers on this host unless said otherwise.
     #[must_use]
     pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
@@ -305,6 +317,7 @@ impl FrontDoorBuilder {
                 slots,
                 answers,
                 turned_away: TurnedAway::new(),
+                audit: self.audit,
             }),
         })
     }

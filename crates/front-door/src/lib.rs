@@ -12,6 +12,7 @@
 //! | `recognition` | service, protocol, operation |
 //! | `authentication` | the signature |
 //! | `exchange` | the order of it all, up to the call of the service |
+//! | `audit` | what is told of a call that has ended |
 //! | `body`, `stranger_bodies` | bytes that come, bounded |
 //! | `unread` | bytes that nobody wants, read or refused |
 //! | `answers` | bytes that go, bounded |
@@ -49,6 +50,7 @@
 mod access_log;
 mod answers;
 mod arrival;
+mod audit;
 mod authentication;
 mod aws_service;
 mod body;
@@ -71,6 +73,7 @@ mod turned_away;
 mod unread;
 mod watched_stream;
 
+pub use audit::{AuditSink, EndedCall};
 pub use aws_service::{AwsService, BoxFuture};
 pub use front_door::{AmbiguousServices, Clock, FrontDoor, FrontDoorBuilder};
 pub use limits::{Http2Limits, Limits, body_bytes_max};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use outport_model::{AccountId, Region};
 
@@ -58,7 +58,22 @@ pub struct Call {
     /// `None`: a long-term key.
     pub session: Option<Box<Session>>,
     pub(crate) permissions: Arc<dyn PermissionSource>,
+    /// Without: nobody wants to know what was asked.
+    answers: Option<Arc<Mutex<Vec<Answered>>>>,
 }
+
+/// A question of permission that was answered, for who writes down what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// `ecs:RunTask`.
+    pub action: &'static str,
+    /// An ARN, or `*`.
+    pub resource: String,
+    pub is_allowed: bool,
+}
+
+/// Answers that one call keeps, at most: a call about more is about as many resources of one kind.
+const ANSWERS_MAX: usize = 100;
 
 impl Call {
     /// The only way to one: what is asked about a request is the same at every door.
@@ -82,6 +97,33 @@ impl Call {
             access_key_id,
             session,
             permissions,
+            answers: None,
+        }
+    }
+
+    /// The same call, which keeps what it was asked and how that was answered: the first [`ANSWERS_MAX`].
+    #[must_use]
+    pub fn keeping_answers(mut self) -> Self {
+        self.answers = Some(Arc::default());
+        self
+    }
+
+    /// What was asked since the last time, each question once; nothing unless answers are kept.
+    pub fn take_answers(&self) -> Vec<Answered> {
+        self.answers.as_ref().map_or_else(Vec::new, |answers| {
+            std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+
+    fn keep(&self, question: &Question, is_allowed: bool) {
+        let Some(answers) = &self.answers else { return };
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Question { action, resource, .. } = question;
+        let is_known = |known: &Answered| {
+            known.is_allowed == is_allowed && known.action == *action && known.resource == *resource
+        };
+        if answers.len() < ANSWERS_MAX && !answers.iter().any(is_known) {
+            answers.push(Answered { action, resource: resource.clone(), is_allowed });
         }
     }
 
@@ -105,7 +147,8 @@ impl Call {
 
     fn ask(&self, questions: &[Question]) -> Result<(), Denied> {
         let of_request = self.condition_keys();
-        for Question { action, resource, context, resource_policy } in questions {
+        for question in questions {
+            let Question { action, resource, context, resource_policy } = question;
             if needs_no_permission(action) {
                 continue;
             }
@@ -119,7 +162,9 @@ impl Call {
                 context,
                 resource_policy: resource_policy.as_ref(),
             };
-            self.permissions.decide(&request)?;
+            let decision = self.permissions.decide(&request);
+            self.keep(question, decision.is_ok());
+            decision?;
         }
         Ok(())
     }
@@ -161,6 +206,31 @@ mod tests {
         assert_eq!(context.get("aws:EpochTime"), Some(&(call.now_ms / 1000).into()));
         assert_eq!(context.get("aws:PrincipalArn"), Some(&"arn:aws:iam::000000000000:root".into()));
         assert_eq!(context.get("aws:UserAgent"), None);
+    }
+
+    #[test]
+    fn answers_are_kept_for_who_wants_them() {
+        let own = "arn:aws:iam::000000000000:role/r";
+        let foreign = "arn:aws:iam::111111111111:role/r";
+        let ask = |call: &Call| {
+            for resource in [own, own, foreign] {
+                drop(call.open(Subject::from(Question::new("iam:PassRole", resource))));
+            }
+            call.take_answers()
+        };
+        assert_eq!(ask(&Call::for_tests()), []);
+        let call = Call::for_tests().keeping_answers();
+        let answered = |resource: &str, is_allowed| Answered {
+            action: "iam:PassRole",
+            resource: resource.to_owned(),
+            is_allowed,
+        };
+        assert_eq!(ask(&call), [answered(own, true), answered(foreign, false)]);
+        assert_eq!(call.take_answers(), []);
+        for number in 0..2 * ANSWERS_MAX {
+            drop(call.open(Subject::from(Question::new("a:B", number.to_string()))));
+        }
+        assert_eq!(call.take_answers().len(), ANSWERS_MAX);
     }
 
     #[test]

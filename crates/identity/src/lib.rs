@@ -28,7 +28,7 @@ pub use access_key::{
 };
 pub use arrival::Arrival;
 pub use authorization::{AccountRoots, AuthorizationRequest, Denied, PermissionSource};
-pub use call::{Call, RequestId};
+pub use call::{Answered, Call, RequestId};
 pub use condition_context::{ConditionContext, ConditionValue, RequestContext};
 pub use principal::{Caller, FederatingUser, Principal, Session};
 pub use question::{ANY_RESOURCE, Authorized, Changed, Question, ResourcePolicy, Subject};

@@ -37,7 +37,12 @@ impl JsonWriter {
         self.text.push('}');
     }
 
-    fn separate(&mut self) {
+    /// Punctuation, as it is.
+    pub(super) fn punctuation(&mut self, sign: char) {
+        self.text.push(sign);
+    }
+
+    pub(super) fn separate(&mut self) {
         if !matches!(self.text.as_bytes().last(), None | Some(b'{' | b'[')) {
             self.text.push(',');
         }
@@ -60,7 +65,7 @@ impl JsonWriter {
         }
     }
 
-    fn string(&mut self, text: &str) {
+    pub(super) fn string(&mut self, text: &str) {
         self.text.push('"');
         let mut rest = text;
         // What needs no escape goes in one piece.
@@ -93,6 +98,13 @@ impl Writer for JsonWriter {
 
     fn scalar(&mut self, place: Place<'_>, scalar: Scalar<'_>) {
         self.key(place);
+        self.value(scalar);
+    }
+}
+
+impl JsonWriter {
+    /// A value, behind its key.
+    pub(super) fn value(&mut self, scalar: Scalar<'_>) {
         match scalar {
             Scalar::Null => self.text.push_str("null"),
             Scalar::Boolean(value) => self.text.push_str(if value { "true" } else { "false" }),

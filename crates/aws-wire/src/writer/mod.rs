@@ -1,10 +1,12 @@
 //! From shapes to bytes: one trait, one writer per format.
 
+mod audit;
 mod cbor;
 mod debug;
 mod json;
 mod xml;
 
+pub use audit::AuditWriter;
 pub use cbor::CborWriter;
 pub use debug::DebugWriter;
 pub use json::JsonWriter;

@@ -1,6 +1,6 @@
 //! What answers look like.
 
-use outport_aws_wire::{Protocol, Reply, Request, Timestamp};
+use outport_aws_wire::{AuditWriter, Place, Protocol, Reply, Request, Timestamp, write_structure};
 
 use crate::sample::{SERVICE, Sample, full};
 
@@ -109,4 +109,24 @@ fn debug_hides_what_is_sensitive() {
         "Sample { names: [\"x\"], child: { secret: \"[sensitive]\" } }"
     );
     assert_eq!(format!("{:?}", Sample::default()), "Sample { }");
+}
+
+#[test]
+fn an_audit_trail_keeps_all_but_what_is_sensitive() {
+    let secret = || Sample { secret: Some("hunter2".to_owned()), ..Sample::default() };
+    let sample = Sample {
+        names: Some(vec!["x\"".to_owned()]),
+        tags: Some([("Key".to_owned(), "v".to_owned())].into()),
+        at: Some(Timestamp::from_millis(1_500)),
+        children: Some(vec![secret(), Sample::default()]),
+        child: Some(Box::new(secret())),
+        count: Some(3),
+        ..Sample::default()
+    };
+    let mut writer = AuditWriter::default();
+    write_structure(&sample, Place::Root, &mut writer);
+    assert_eq!(
+        writer.into_text(),
+        r#"{"count":3,"at":"1970-01-01T00:00:01.500Z","names":["x\""],"tags":{"Key":"v"},"children":[{"secret":"HIDDEN_DUE_TO_SECURITY_REASONS"},{}],"child":{"secret":"HIDDEN_DUE_TO_SECURITY_REASONS"}}"#
+    );
 }

@@ -103,6 +103,15 @@ impl Api {
         self.json("ecr", &target, input).await
     }
 
+    /// An operation of CloudTrail.
+    ///
+    /// # Errors
+    /// As of [`Api::ecs`].
+    pub async fn cloudtrail(&self, operation: &str, input: Value) -> Result<Value> {
+        let target = format!("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.{operation}");
+        self.json("cloudtrail", &target, input).await
+    }
+
     /// The host of the endpoint, with its port if it says one.
     pub fn host(&self) -> &str {
         &self.host

@@ -8,6 +8,7 @@
 //! ps, status, describe, logs, events, forward, open    one command each: what is asked, rows made of the answers (pure), lines of the rows
 //! compose  a compose file as a task definition and a service
 //! image_load    from an archive, a layout or an engine to the registry
+//! advise   a policy of what the audit trail says that a principal did
 //! moving   `export` and `import`: the same things elsewhere
 //! table    rows for a terminal of any width, or for a program
 //! tls      what to do where TLS fails
@@ -17,6 +18,7 @@
 //! any machine; only the output of containers that log nowhere is read from this host's disk, and what tasks use from its kernel
 //! (design note 0021), and which ports of the machine lead to which task is asked of the Outport itself (design note 0025).
 
+mod advise;
 mod api;
 mod compose;
 mod describe;
@@ -38,6 +40,7 @@ mod tls;
 mod top;
 mod value;
 
+pub use advise::{Advice, Advised, advise};
 pub use api::{Api, Endpoint};
 pub use compose::{
     Builder, ComposeOptions, UpOptions, config as compose_config, down as compose_down,

@@ -1,6 +1,7 @@
 //! The command line: a contract, since scripts rely on it.
 
 mod compose;
+mod iam;
 mod image;
 mod moving;
 mod operating;
@@ -21,6 +22,7 @@ use outport_service_ec2::default_vpc;
 use crate::manual;
 
 pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeLogs, ComposeUp};
+pub use iam::{Advise, Iam};
 pub use image::{Image, ImageLoad};
 pub use moving::{Export, ExportFormat, From, Import};
 pub use operating::{Backup, Cleanup, Disk, NodeToken, Restore, RotateToken};
@@ -81,6 +83,9 @@ pub enum Command {
     /// Put images into the registry
     #[command(subcommand)]
     Image(Image),
+    /// What roles and users need to be allowed
+    #[command(subcommand)]
+    Iam(Iam),
     /// Run a compose file: as a task definition and a service
     #[command(subcommand)]
     Compose(Compose),
@@ -133,6 +138,8 @@ pub enum Command {
 const TASK_STORAGE_GIB_MAX: i64 = 16_384;
 
 /// Of what callers may fill the store with.
+/// Some hundred thousand calls.
+const AUDIT_MIB_DEFAULT: u32 = 256;
 const STATE_MIB_DEFAULT: u32 = (outport_store::BYTES_MAX_DEFAULT >> 20) as u32;
 
 /// Where the state is kept unless somebody says where.
@@ -235,6 +242,15 @@ pub struct ControlPlaneOptions {
         env = "OUTPORT_STATE_MIB"
     )]
     pub state_mib: u32,
+    /// MiB that the audit trail may take: who called what, kept until newer calls need the room
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = AUDIT_MIB_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(16..),
+        env = "OUTPORT_AUDIT_MIB"
+    )]
+    pub audit_mib: u32,
     /// Do not tell podman, skopeo and buildah on this host that the registry speaks plain HTTP
     #[arg(long, env = "OUTPORT_NO_HOST_INTEGRATION")]
     pub no_host_integration: bool,

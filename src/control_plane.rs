@@ -23,6 +23,7 @@ use outport_node_agent::PublishScope;
 use outport_node_protocol::{DOOR_VERSION, Registered};
 use outport_permissions::{Permissive, StoredCredentials, StoredPermissions};
 use outport_planner::Settings;
+use outport_service_cloudtrail::CloudTrailService;
 use outport_service_ec2::Ec2Service;
 use outport_service_ec2::default_vpc;
 use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
@@ -40,6 +41,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin_door::{self, Asked};
+use crate::audit::{self, Trail};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
@@ -91,6 +93,7 @@ pub struct ControlPlane {
     door: JoinHandle<()>,
     stop: watch::Sender<bool>,
     upkeep: Vec<JoinHandle<()>>,
+    trail: Trail,
     host_integration: Option<HostIntegration>,
 }
 
@@ -212,6 +215,7 @@ impl ControlPlane {
             SecretAccessKey::new(&key.secret_access_key),
             Principal::root(scope.account.clone()),
         );
+        let trail = audit::open(data_dir, options, &scope)?;
         let credentials =
             Arc::new(StoredCredentials::new(root, store.clone(), sealer.clone(), keyring.clone()));
         let reserved = Router::new()
@@ -246,12 +250,14 @@ impl ControlPlane {
             ))))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(sts)))
+            .service(Arc::new(Served(CloudTrailService::new(trail.0.clone()))))
             .service(Arc::new(Served(Ec2Service::new(store.clone()))))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring))))
             .service(Arc::new(Served(secrets)))
             .service(Arc::new(Served(parameters)))
             .service(Arc::new(Served(kms.clone())))
             .reserved(reserved)
+            .audit(Arc::new(trail.clone()))
             .tls(Arc::new(NodesAtTheDoor { tls, link: link.clone() }))
             .plain_http(options.plain_http.into())
             .body_memory(body_memory)
@@ -297,6 +303,7 @@ impl ControlPlane {
             door,
             stop,
             upkeep,
+            trail,
             host_integration,
         })
     }
@@ -331,6 +338,7 @@ impl ControlPlane {
         for round in &self.upkeep {
             round.abort();
         }
+        self.trail.end().await;
         if let Some(file) = self.host_integration
             && let Err(error) = file.remove()
         {

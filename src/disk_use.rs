@@ -24,7 +24,7 @@ const BLOCK_BYTES: u64 = 512;
 const DEPTH_MAX: usize = 512;
 
 /// Name, where it lies below the data directory, and what takes it away.
-const KINDS: [(&str, &[&str], &str); 6] = [
+const KINDS: [(&str, &[&str], &str); 7] = [
     (
         "state",
         &["control"],
@@ -42,6 +42,7 @@ const KINDS: [(&str, &[&str], &str); 6] = [
         &["registry"],
         "ecr batch-delete-image, delete-repository; blobs that no image uses go a day later; at most --registry-gib",
     ),
+    ("audit", &["audit"], "by itself: the oldest events, above --audit-mib"),
     (
         "node images",
         &["node/images"],
@@ -199,6 +200,7 @@ mod tests {
         write("control/journal.sqlite", 64 * KIB);
         write("logs/segments/1", 128 * KIB);
         write("registry/blobs/sha256/ab/abcd", 256 * KIB);
+        write("audit/00000000000000000001.jsonl", 192 * KIB);
         write("node/images/layers/1/file", 512 * KIB);
         fs::hard_link(path.join("node/images/layers/1/file"), path.join("node/images/again"))
             .unwrap();
@@ -208,7 +210,7 @@ mod tests {
         std::os::unix::fs::symlink("/", path.join("node/tasks/1/root")).unwrap();
         let mut walk = Walk::default();
         let found: Vec<u64> = KINDS.iter().map(|kind| walk.look(path, kind).bytes >> 10).collect();
-        for (found, least) in found.iter().zip([64, 128, 256, 512, 1024, 4]) {
+        for (found, least) in found.iter().zip([64, 128, 256, 192, 512, 1024, 4]) {
             assert!((least..least + 64).contains(found), "{found} KiB, not about {least}");
         }
         assert_eq!(walk.unread, 0);
@@ -240,7 +242,7 @@ mod tests {
         let deep = directory.path().join("node/tasks").join("a/".repeat(DEPTH_MAX + 20));
         fs::create_dir_all(deep).unwrap();
         let mut walk = Walk::default();
-        walk.look(directory.path(), &KINDS[4]);
+        walk.look(directory.path(), &KINDS[5]);
         assert_eq!(walk.unread, 1);
     }
 }

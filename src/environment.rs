@@ -46,8 +46,18 @@ pub fn print_authority(options: &Ca) -> Result<()> {
 /// the services that are answered here alone, so that another emulator can stand beside for the rest (AWS SDKs and Tools
 /// Reference Guide, "Service-specific endpoints").
 pub fn variables(endpoint: &Endpoint, by_service: bool) -> Vec<(String, String)> {
-    const SERVICES: [&str; 9] =
-        ["ECS", "ECR", "EC2", "CLOUDWATCH_LOGS", "STS", "IAM", "SECRETS_MANAGER", "SSM", "KMS"];
+    const SERVICES: [&str; 10] = [
+        "ECS",
+        "ECR",
+        "EC2",
+        "CLOUDWATCH_LOGS",
+        "STS",
+        "IAM",
+        "SECRETS_MANAGER",
+        "SSM",
+        "KMS",
+        "CLOUDTRAIL",
+    ];
     let Endpoint { url, region, key, authority, .. } = endpoint;
     let authority = authority.as_ref().filter(|_| url.starts_with("https://"));
     let url_names: Vec<String> = if by_service {

@@ -4,6 +4,7 @@
 //! runtime, no logger, no open file.
 
 mod admin_door;
+mod audit;
 mod backup;
 mod cleanup;
 mod command_line;
@@ -54,7 +55,7 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use command_line::{Command, Config, Image, LogOptions, NodeToken};
+use command_line::{Command, Config, Iam, Image, LogOptions, NodeToken};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -118,6 +119,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Forward(options) => operator::forward(options),
         Command::Open(options) => operator::open(&options),
         Command::Image(Image::Load(options)) => operator::load_image(&options),
+        Command::Iam(Iam::Advise(options)) => operator::advise(options),
         Command::Compose(options) => compose::run(&options),
         Command::Export(options) => moving::export(options),
         Command::Import(options) => moving::import(options),

@@ -129,6 +129,11 @@ fn describe() {
         Unit::Seconds,
         "Passes of a controller, over all rows or those that were touched."
     );
+    describe_counter!("outport_audit_events_total", "Events that the audit trail has.");
+    describe_counter!(
+        "outport_audit_events_lost_total",
+        "Events that the audit trail does not have: its disk was full or slow."
+    );
     describe_counter!("outport_controller_failures_total", "Passes that failed or panicked.");
     describe_gauge!("outport_node_polls_standing", "Polls of nodes that wait for news.");
     describe_counter!("outport_node_polls_total", "Polls of nodes that were answered.");

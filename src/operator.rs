@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use outport_operator::{
-    Api, Endpoint, EventsOptions, ForwardOptions, LoadOptions, LogsOptions, PsOptions, Shape,
-    StatusOptions,
+    Advised, Api, Endpoint, EventsOptions, ForwardOptions, LoadOptions, LogsOptions, PsOptions,
+    Shape, StatusOptions,
 };
 
 use crate::command_line::{
-    Asked, Describe, Events, Forward, ImageLoad, Logs, Open, Ps, Status, Top, Which,
+    Advise, Asked, Describe, Events, Forward, ImageLoad, Logs, Open, Ps, Status, Top, Which,
 };
 use crate::configuration;
 use crate::data_dir::DataDir;
@@ -174,6 +174,32 @@ pub fn load_image(options: &ImageLoad) -> Result<()> {
         format!("{}\n", loaded.uri)
     };
     output::answer(&text).context("cannot print")
+}
+
+pub fn advise(options: Advise) -> Result<()> {
+    let Advise { role, user, since, json, which } = options;
+    let of = user.map(Advised::User).or(role.map(Advised::Role));
+    let of = of.context("name a role, or a user with --user")?;
+    let api = Api::new(endpoint(&which)?)?;
+    let advice = runtime()?.block_on(outport_operator::advise(&api, &of, since))?;
+    if json {
+        let text = serde_json::to_string_pretty(&advice)?;
+        return output::answer(&format!("{text}\n")).context("cannot print");
+    }
+    for need in &advice.denied {
+        output::complain(format_args!(
+            "{of} was denied {} on {}, which the policy allows",
+            need.action, need.resource
+        ));
+    }
+    if advice.is_cut_short {
+        output::complain("the audit trail is too long to be read whole: say a later --since");
+    }
+    let Some(policy) = &advice.policy else {
+        output::complain(format_args!("{of} called nothing that needs a permission"));
+        return Ok(());
+    };
+    output::answer(&format!("{}\n", serde_json::to_string_pretty(policy)?)).context("cannot print")
 }
 
 fn answer(asked: &Asked, ask: impl AsyncFnOnce(&Api, Shape) -> Result<String>) -> Result<()> {

@@ -31,6 +31,7 @@ macro_rules! served {
 }
 
 served! {
+    outport_service_cloudtrail::CloudTrailService => outport_aws_cloudtrail,
     outport_service_ec2::Ec2Service => outport_aws_ec2,
     outport_service_ecr::EcrService => outport_aws_ecr,
     outport_service_ecs::EcsService => outport_aws_ecs,

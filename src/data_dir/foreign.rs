@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use super::holds;
 
 /// All that it has in it, and what a file system has of its own.
-const OWN: [&str; 18] = [
+const OWN: [&str; 19] = [
+    "audit",
     "format",
     "lock",
     "instance",

@@ -5,7 +5,7 @@
 //! | sign | protocol | operation |
 //! |---|---|---|
 //! | `smithy-protocol: rpc-v2-cbor` | CBOR | path `/service/{Service}/operation/{Operation}` |
-//! | `X-Amz-Target: Prefix.Operation` | awsJson | behind the dot |
+//! | `X-Amz-Target: Prefix.Operation` | awsJson | behind the last dot |
 //! | service of the credential scope | query or ec2 | `Action` of the form or of the query |
 //! | nothing, but a form | query or ec2 | `Action`; `Version` tells the service |
 //!
@@ -247,7 +247,8 @@ fn by_target(
     };
     let refuse = |error| Refusal::boxed(None, protocol, error);
     let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-    let Some((prefix, operation)) = target.and_then(|target| target.split_once('.')) else {
+    // The prefix may have dots, an operation has none: com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents.
+    let Some((prefix, operation)) = target.and_then(|target| target.rsplit_once('.')) else {
         return Err(refuse(unknown("X-Amz-Target must be Service.Operation")));
     };
     let service = services.find(|model| model.target_prefix == prefix && !prefix.is_empty());

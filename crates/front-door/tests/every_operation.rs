@@ -13,7 +13,8 @@ use outport_model::Region;
 use support::{MadeUpService, NOW_MS, Sent, credential, signer};
 use tokio::sync::Semaphore;
 
-const MODELS: [&ServiceModel; 9] = [
+const MODELS: [&ServiceModel; 10] = [
+    &outport_aws_cloudtrail::MODEL,
     &outport_aws_ec2::MODEL,
     &outport_aws_ecr::MODEL,
     &outport_aws_ecs::MODEL,

@@ -8,6 +8,8 @@ use super::workspace::Workspace;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("aws-wire", &[]),
+    // Lines about calls, in files: design note 0031.
+    ("audit-trail", &["identity", "model"]),
     // Documents that AWS publishes, and nothing else.
     ("aws-managed-policies", &[]),
     ("identity", &["model"]),
@@ -15,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // What a policy says, and nothing of where it is kept or who asks: design note 0027.
     ("policy", &["model"]),
     ("certificates", &["model"]),
+    ("aws-cloudtrail", &["aws-wire"]),
     ("aws-ec2", &["aws-wire"]),
     ("aws-ecr", &["aws-wire"]),
     ("aws-ecs", &["aws-wire"]),
@@ -97,6 +100,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    // It looks at the trail, which the front door has written: design note 0031.
+    ("service-cloudtrail", &["audit-trail", "aws-cloudtrail", "aws-wire", "identity", "model"]),
     // A request is answered from the store or the data plane that the service fronts; it never
     // talks to a node.
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
@@ -182,6 +187,7 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     (
         "front-door",
         &[
+            "aws-cloudtrail",
             "aws-ec2",
             "aws-ecr",
             "aws-ecs",

@@ -1,0 +1,3 @@
+//! The operations that are built, one file each.
+
+pub mod lookup_events;

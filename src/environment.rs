@@ -184,6 +184,7 @@ mod tests {
         };
         let lines = lines(&endpoint, EnvFormat::Github, true);
         assert!(lines.starts_with("AWS_ENDPOINT_URL_ECS=http://127.0.0.1:4566\n"), "{lines}");
+        assert!(lines.contains("\nAWS_ENDPOINT_URL_CLOUDTRAIL=http://127.0.0.1:4566\n"), "{lines}");
         assert!(!lines.contains("AWS_ENDPOINT_URL="), "{lines}");
     }
 }

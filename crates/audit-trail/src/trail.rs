@@ -80,6 +80,8 @@ impl AuditTrail {
         let segments = Segments::open(directory, options.bytes_max).map_err(failed)?;
         let (queue, waiting) = sync_channel(QUEUE_EVENTS_MAX);
         let shared = Arc::new(Shared::default());
+        // It is there before the first loss, so that one is seen to come.
+        shared.lose(0);
         let mut writer = Writer {
             segments: Box::new(segments),
             shared: Arc::clone(&shared),

@@ -103,7 +103,7 @@ impl House {
     fn may(&self, issued: &RegistryCredential, action: &'static str, repository: &str) -> bool {
         let Ok(caller) = self.login(issued, NOW_MS) else { panic!("the password is good") };
         let arn = format!("arn:aws:ecr:us-east-1:000000000000:repository/{repository}");
-        caller.authorize(action, &arn, &Tags::new()).is_ok()
+        caller.authorize(action, &arn, &Tags::new(), None).is_ok()
     }
 
     #[track_caller]

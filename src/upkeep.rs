@@ -17,6 +17,8 @@ use crate::metrics_page::MetricsPage;
 const LOG_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Unreferenced blobs; the first round also removes what a crash left.
 const REGISTRY_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// Lifecycle policies: those that were set since the last look, and those whose time has come.
+const LIFECYCLE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Whether there is still room, which others may take at any time.
 const DISK_INTERVAL: Duration = Duration::from_secs(2);
@@ -75,6 +77,10 @@ pub fn start(
     let logs = every(LOG_INTERVAL, "the logs", move || {
         logs.maintain().map(drop).map_err(|error| error.to_string())
     });
+    let (expiring, clock) = (Arc::clone(&registry), store.clone());
+    let lifecycle = every(LIFECYCLE_INTERVAL, "lifecycle policies", move || {
+        expiring.expire_images(&clock.now()).map(drop).map_err(|error| error.to_string())
+    });
     let registry = every(REGISTRY_INTERVAL, "the registry", move || {
         registry.collect_garbage(&store.now()).map(drop).map_err(|error| error.to_string())
     });
@@ -86,7 +92,7 @@ pub fn start(
         metrics.tidy_up();
         Ok(())
     });
-    vec![logs, registry, disk, metrics]
+    vec![logs, lifecycle, registry, disk, metrics]
 }
 
 fn every(

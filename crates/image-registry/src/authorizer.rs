@@ -20,13 +20,14 @@ pub trait RegistryCaller: Send + Sync {
     /// The account and region whose registry the caller logged in to.
     fn scope(&self) -> &Scope;
 
-    /// `action` is an IAM action such as `ecr:PutImage`; `resource` is the ARN of a repository or of all, and `tags` are
-    /// those that it carries.
+    /// `action` is an IAM action such as `ecr:PutImage`; `resource` is the ARN of a repository or of all; `tags` and `policy`
+    /// are those that it has.
     fn authorize(
         &self,
         action: &'static str,
         resource: &str,
         tags: &Tags,
+        policy: Option<&str>,
     ) -> Result<(), AccessDenied>;
 }
 

@@ -14,6 +14,8 @@ pub struct Repository {
     pub tag_mutability: TagMutability,
     pub scan_on_push: bool,
     pub tags: Tags,
+    /// The repository policy: a document that is asked, with IAM's, before anything is done with the repository.
+    pub policy: Option<String>,
 }
 
 /// What a new repository is made of.
@@ -71,6 +73,7 @@ impl Registry {
                 tag_mutability: new.tag_mutability.clone(),
                 scan_on_push: new.scan_on_push,
                 tags: new.tags.clone(),
+                policy: None,
             })
         })
     }
@@ -150,6 +153,37 @@ impl Registry {
         })
     }
 
+    /// Whether images are to be scanned as they are pushed: kept, and nothing scans. Errors: `RepositoryNotFound`.
+    pub fn put_scan_on_push(
+        &self,
+        scope: &Scope,
+        name: &RepositoryName,
+        scan_on_push: bool,
+    ) -> Result<(), RegistryError> {
+        self.metadata.write(|transaction| {
+            let id = find_repository(transaction, scope, name)?;
+            let update = "UPDATE repository SET scan_on_push = ?2 WHERE id = ?1";
+            transaction.execute(update, params![id.0, scan_on_push])?;
+            Ok(())
+        })
+    }
+
+    /// Sets the repository policy, or takes it away. Returns the one before. Errors: `RepositoryNotFound`.
+    pub fn put_repository_policy(
+        &self,
+        scope: &Scope,
+        name: &RepositoryName,
+        policy: Option<&str>,
+    ) -> Result<Option<String>, RegistryError> {
+        self.metadata.write(|transaction| {
+            let id = find_repository(transaction, scope, name)?;
+            let before = read_repository(transaction, id)?.policy;
+            let update = "UPDATE repository SET policy = ?2 WHERE id = ?1";
+            transaction.execute(update, params![id.0, policy])?;
+            Ok(before)
+        })
+    }
+
     /// Replaces the resource tags with what `change` makes of them. Errors: `RepositoryNotFound`.
     pub fn change_repository_tags(
         &self,
@@ -171,7 +205,7 @@ impl Registry {
 }
 
 const COLUMNS: &str =
-    "name, created_at_ms, tag_mutability, tag_exclusions, scan_on_push, resource_tags";
+    "name, created_at_ms, tag_mutability, tag_exclusions, scan_on_push, resource_tags, policy";
 
 pub(crate) fn read_repository(
     transaction: &Transaction<'_>,
@@ -194,6 +228,7 @@ fn repository_of(row: &Row<'_>) -> rusqlite::Result<Repository> {
         })?,
         scan_on_push: row.get(4)?,
         tags: from_json(5, &row.get::<_, String>(5)?)?,
+        policy: row.get(6)?,
     })
 }
 

@@ -85,6 +85,29 @@ CREATE TABLE upload (
 ) STRICT, WITHOUT ROWID;
 ",
     "",
+    // What an older version would not ask before it serves, so that it must not open these tables.
+    "
+ALTER TABLE repository ADD COLUMN policy TEXT;
+ALTER TABLE repository ADD COLUMN lifecycle_policy TEXT;
+ALTER TABLE repository ADD COLUMN lifecycle_evaluated_at_ms INTEGER;
+CREATE INDEX repository_with_lifecycle_policy ON repository (id) WHERE lifecycle_policy IS NOT NULL;
+
+-- The preview of a lifecycle policy that was asked for last: what it says follows from both.
+CREATE TABLE lifecycle_preview (
+    repository      INTEGER PRIMARY KEY REFERENCES repository (id) ON DELETE CASCADE,
+    policy          TEXT NOT NULL,
+    started_at_ms   INTEGER NOT NULL
+) STRICT;
+
+-- What is set for all repositories of an account and region.
+CREATE TABLE registry_setting (
+    account         TEXT NOT NULL,
+    region          TEXT NOT NULL,
+    name            TEXT NOT NULL,
+    value           TEXT NOT NULL,
+    PRIMARY KEY (account, region, name)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The version of the tables; 0 when there are none.
@@ -120,6 +143,26 @@ pub(crate) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Resu
 mod tests {
     use super::*;
 
+    /// The rows of each earlier version are read as they were: what they do not have is not set.
+    #[test]
+    fn rows_of_version_2_are_read() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        connection.execute_batch(STEPS[0]).expect("version 1");
+        let row = "INSERT INTO repository (account, region, name, created_at_ms, tag_mutability, tag_exclusions,
+             scan_on_push, resource_tags) VALUES ('000000000000', 'us-east-1', 'app', 7, 'MUTABLE', '[]', 0, '{}')";
+        connection.execute(row, []).expect("a row of version 2");
+        let transaction = connection.transaction().expect("a transaction");
+        WatchedDatabase::count(&transaction).expect("totals");
+        transaction.pragma_update(None, "user_version", 2).expect("version 2");
+        transaction.commit().expect("committed");
+        migrate(&mut connection, 2).expect("brought up to date");
+        let transaction = connection.transaction().expect("a transaction");
+        let read =
+            crate::repository::read_repository(&transaction, crate::registry::RepositoryId(1));
+        let read = read.expect("the repository");
+        assert_eq!((read.name.as_str(), read.created_at_ms, read.policy), ("app", 7, None));
+    }
+
     #[test]
     fn tables_are_made_once_and_newer_ones_are_refused() {
         let mut connection = Connection::open_in_memory().expect("a database");
@@ -138,7 +181,7 @@ mod tests {
         let text = refused.expect_err("a newer version is refused").to_string();
         assert_eq!(
             text,
-            "the registry in registry has format 99; this version knows formats up to 2: start the version that wrote it"
+            "the registry in registry has format 99; this version knows formats up to 3: start the version that wrote it"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! A repository as it was when somebody decided about it, and a registry that acts only while it is still that.
 //!
 //! **Invariant:** what a registry from [`Registry::while_as_seen`] reads or writes, it reads or writes in a transaction in
-//! which every repository that was seen is the same one and carries the same tags.
+//! which every repository that was seen is the same one and carries the same tags and the same policy.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rusqlite::Transaction;
 
 use crate::registry::{RepositoryId, find_repository};
 use crate::repository::read_repository;
-use crate::{Registry, RegistryError, RepositoryName};
+use crate::{Registry, RegistryError, Repository, RepositoryName};
 
 /// One repository, or that there is none of the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub struct SeenRepository {
     name: RepositoryName,
     id: Option<RepositoryId>,
     tags: Tags,
+    policy: Option<String>,
 }
 
 impl SeenRepository {
@@ -30,11 +31,11 @@ impl SeenRepository {
         let (scope, name) = (scope.clone(), name.clone());
         match find_repository(transaction, &scope, &name) {
             Ok(id) => {
-                let tags = read_repository(transaction, id)?.tags;
-                Ok(Self { scope, name, id: Some(id), tags })
+                let Repository { tags, policy, .. } = read_repository(transaction, id)?;
+                Ok(Self { scope, name, id: Some(id), tags, policy })
             }
             Err(RegistryError::RepositoryNotFound { .. }) => {
-                Ok(Self { scope, name, id: None, tags: Tags::new() })
+                Ok(Self { scope, name, id: None, tags: Tags::new(), policy: None })
             }
             Err(error) => Err(error),
         }
@@ -52,6 +53,11 @@ impl SeenRepository {
     /// The tags that it carries; none when it does not exist.
     pub fn tags(&self) -> &Tags {
         &self.tags
+    }
+
+    /// The policy that it has, if it exists and has one.
+    pub fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
     }
 }
 

@@ -54,7 +54,7 @@ impl TagMutability {
 }
 
 /// `*` stands for any characters, also none. Linear in the tag for each `*`: parts are found from the left.
-fn matches_wildcard(pattern: &str, text: &str) -> bool {
+pub fn matches_wildcard(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

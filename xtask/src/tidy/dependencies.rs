@@ -107,7 +107,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("service-ec2", &["aws-ec2", "aws-wire", "identity", "model", "planner", "store"]),
     (
         "service-ecr",
-        &["aws-ecr", "aws-wire", "identity", "image-registry", "model", "planner", "store"],
+        &[
+            "aws-ecr",
+            "aws-wire",
+            "identity",
+            "image-registry",
+            "model",
+            "planner",
+            "policy",
+            "store",
+        ],
     ),
     (
         "service-ecs",

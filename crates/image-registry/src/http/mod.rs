@@ -110,7 +110,7 @@ impl Exchange {
         let seen = look.await.map_err(Refusal::from_join)??;
         let resource = repository_arn(&self.scope, name);
         for action in actions {
-            self.caller.authorize(action, &resource, seen.tags())?;
+            self.caller.authorize(action, &resource, seen.tags(), seen.policy())?;
         }
         Ok(Permitted { registry: registry.while_as_seen(seen), scope: self.scope.clone() })
     }
@@ -119,7 +119,7 @@ impl Exchange {
     fn authorize_for_all(&self, action: &'static str) -> Result<Permitted, Refusal> {
         let scope = self.scope.clone();
         let every = format!("arn:aws:ecr:{}:{}:repository/*", scope.region, scope.account);
-        self.caller.authorize(action, &every, &Tags::new())?;
+        self.caller.authorize(action, &every, &Tags::new(), None)?;
         Ok(Permitted { registry: Arc::clone(&self.service.registry), scope })
     }
 }

@@ -58,6 +58,7 @@ impl RegistryCaller for Caller {
         action: &'static str,
         resource: &str,
         _tags: &Tags,
+        _policy: Option<&str>,
     ) -> Result<(), AccessDenied> {
         let own = resource.contains(self.scope.account.as_str());
         let allowed = own

@@ -4,16 +4,23 @@
 //! Container Registry" in the Service Authorization Reference.
 
 use outport_aws_ecr::EcrError;
-use outport_identity::{Call, Question, Subject};
+use outport_identity::{Call, Question, ResourcePolicy, Subject};
 use outport_image_registry::RepositoryName;
 use outport_model::{AccountId, Scope, Tags};
 
 use crate::rejection::invalid_parameter;
 use crate::service::{EcrService, Target};
 
-/// May the caller do `action` to the repository? The same at both doors, the API's and the registry's own.
-pub(crate) fn question(action: &'static str, resource: &str, tags: &Tags) -> Question {
-    Question::new(action, resource).with_resource_tags_of("ecr", tags)
+/// May the caller do `action` to the repository with these tags and this repository policy? The same at both doors, the
+/// API's and the registry's own.
+pub(crate) fn question(
+    action: &'static str,
+    resource: &str,
+    tags: &Tags,
+    policy: Option<&str>,
+) -> Question {
+    let policy = policy.map(|text| ResourcePolicy::Repository(text.to_owned()));
+    Question::new(action, resource).with_resource_tags_of("ecr", tags).with_resource_policy(policy)
 }
 
 /// The registry of a request: the caller's own, or that of the account in `registryId`.
@@ -40,15 +47,4 @@ pub(crate) async fn target(
 ) -> Result<Target, EcrError> {
     let (scope, name) = (scope(call, registry_id), repository_name(name)?);
     service.target(call, action, scope, name, Subject::from).await
-}
-
-/// # Errors
-/// `RepositoryNotFoundException`.
-pub(crate) async fn existing_repository(target: &Target) -> Result<(), EcrError> {
-    target
-        .blocking(|registry, target| {
-            let found = registry.repository(&target.scope, &target.name);
-            found.map(drop).map_err(|error| target.reject(error))
-        })
-        .await
 }

@@ -110,6 +110,7 @@ impl RegistryCaller for PasswordHolder {
         action: &'static str,
         resource: &str,
         tags: &Tags,
+        policy: Option<&str>,
     ) -> Result<(), AccessDenied> {
         if let Some(repository) = &self.grant.layers_of
             && (action != DOWNLOAD || resource != repository)
@@ -131,7 +132,7 @@ impl RegistryCaller for PasswordHolder {
                 return Err(AccessDenied { message });
             }
         }
-        let subject = Subject::from(access::question(action, resource, tags));
+        let subject = Subject::from(access::question(action, resource, tags, policy));
         self.call.open(subject).map_err(|denied| AccessDenied { message: denied.message })
     }
 }
@@ -245,7 +246,7 @@ mod tests {
             .authenticate("AWS", &password(grant), 1, &arrived())
             .expect("a good password");
         assert_eq!(
-            caller.authorize(action, resource, &Tags::new()).is_ok(),
+            caller.authorize(action, resource, &Tags::new(), None).is_ok(),
             allowed,
             "{action} {resource}"
         );

@@ -6,7 +6,10 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, header};
 use outport_identity::testing::{Asked, WatchedPermissions};
-use outport_identity::{Arrival, Call, Caller, Principal, RequestId};
+use outport_identity::{
+    Arrival, AuthorizationRequest, Call, Caller, Denied, PermissionSource, Principal, RequestId,
+    ResourcePolicy,
+};
 use outport_image_registry::http::router;
 use outport_model::Region;
 use serde_json::{Value, json};
@@ -140,6 +143,56 @@ async fn both_doors_ask_the_same() {
                 assert_eq!(value(key), Some("red".into()), "{operation} {key}");
             }
         }
+    }
+}
+
+/// Denies what a repository policy is about, and allows everything else.
+#[derive(Debug)]
+struct NoPolicy;
+
+impl PermissionSource for NoPolicy {
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Result<(), Denied> {
+        match request.resource_policy {
+            Some(ResourcePolicy::Repository(text)) => {
+                assert_eq!(text, "the policy");
+                Err(Denied::by_no_identity_based_policy(request))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_repository_policy_is_asked_at_both_doors() {
+    let mut doors = Doors::new().await;
+    doors.fixture.call = doors.fixture.call.clone().asking(Arc::new(NoPolicy));
+    let service = &doors.fixture.service;
+    let authorizer = EcrAuthorizer::new(
+        service.sealer.clone(),
+        service.credentials.clone(),
+        Arc::new(NoPolicy),
+        Arc::new(NoTasks),
+    );
+    let clock = Arc::new(|| NOW_MS);
+    let registry = router(service.registry().clone(), Arc::new(authorizer), clock)
+        .layer(axum::Extension(arrival()));
+    let scope = outport_model::Scope::new(
+        doors.fixture.call.account.clone(),
+        doors.fixture.call.region.clone(),
+    );
+    let name = "app".parse().expect("a name");
+    for (policy, at_registry, at_api) in [(None, 200, 200), (Some("the policy"), 403, 400)] {
+        service.registry().put_repository_policy(&scope, &name, policy).expect("set");
+        let request = Request::builder()
+            .uri("/v2/app/manifests/1")
+            .header(header::AUTHORIZATION, format!("Basic {}", doors.password))
+            .body(Body::empty())
+            .expect("a request");
+        let answer = registry.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), at_registry, "{policy:?}");
+        let input = json!({"repositoryName": "app", "imageIds": [{"imageTag": "1"}]});
+        let (status, answer) = doors.fixture.reply("BatchGetImage", &input).await;
+        assert_eq!(status, at_api, "{policy:?}: {answer}");
     }
 }
 

@@ -20,8 +20,10 @@ mod image_id;
 mod operations;
 mod page;
 mod password;
+mod policies;
 mod rejection;
 mod resource_tags;
+mod scanning;
 mod service;
 #[cfg(test)]
 mod strangers;

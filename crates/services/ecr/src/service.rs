@@ -1,7 +1,8 @@
 //! The service, and the one way from an operation to the registry: through the answer to its questions of permission.
 //!
-//! **Invariant:** an operation gets the registry from [`EcrService::target`] and [`EcrService::every_repository`] only, after
-//! everything that is asked was answered with yes; and a repository is acted on only while it is the one, with the tags,
+//! **Invariant:** an operation gets the registry from [`EcrService::target`], [`EcrService::every_repository`] and
+//! [`EcrService::whole_registry`] only, after
+//! everything that is asked was answered with yes; and a repository is acted on only while it is the one, with the tags and the policy,
 //! that was asked about.
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use outport_identity::{Call, Credential, CredentialSource, Question, Sealer, Sub
 use outport_image_registry::{
     Registry, RegistryError, RepositoryName, Upload, UploadId, repository_arn,
 };
-use outport_model::Scope;
+use outport_model::{Scope, Tags};
 
 use crate::password::Grant;
 use crate::rejection::rejection;
@@ -33,10 +34,12 @@ pub struct EcrService {
 pub(crate) struct Target {
     pub(crate) scope: Scope,
     pub(crate) name: RepositoryName,
+    /// The tags that it carries.
+    tags: Tags,
     registry: Arc<Registry>,
 }
 
-/// All repositories of a scope, which the caller may list.
+/// All repositories of a scope, for a caller who may do what it is for.
 pub(crate) struct EveryRepository {
     pub(crate) scope: Scope,
     registry: Arc<Registry>,
@@ -86,9 +89,10 @@ impl EcrService {
         let seen = on_thread(&self.registry, look).await?;
         let seen = seen.map_err(|error| rejection(error, &scope, Some(&name)))?;
         let resource = repository_arn(&scope, &name);
-        let subject = more(access::question(action, &resource, seen.tags())).beside(seen);
-        let ((), seen) = open(call, subject)?;
-        Ok(Target { scope, name, registry: self.registry.while_as_seen(seen) })
+        let question = access::question(action, &resource, seen.tags(), seen.policy());
+        let ((), seen) = open(call, more(question).beside(seen))?;
+        let tags = seen.tags().clone();
+        Ok(Target { scope, name, tags, registry: self.registry.while_as_seen(seen) })
     }
 
     /// All repositories, for a caller who may do `action` to all.
@@ -100,6 +104,17 @@ impl EcrService {
     ) -> Result<EveryRepository, EcrError> {
         let every = format!("arn:aws:ecr:{}:{}:repository/*", scope.region, scope.account);
         open(call, Subject::from(Question::new(action, every)))?;
+        Ok(EveryRepository { scope, registry: Arc::clone(&self.registry) })
+    }
+
+    /// The registry of the caller's account as a whole, for a caller who may do `action`, which is about no repository.
+    pub(crate) fn whole_registry(
+        &self,
+        call: &Call,
+        action: &'static str,
+    ) -> Result<EveryRepository, EcrError> {
+        open(call, Subject::from(Question::without_resource(action)))?;
+        let scope = access::scope(call, None);
         Ok(EveryRepository { scope, registry: Arc::clone(&self.registry) })
     }
 
@@ -120,6 +135,12 @@ impl Target {
             "repository with name '{}' in the registry with id '{}'",
             self.name, self.scope.account
         )
+    }
+
+    /// What would be asked about `action` if this were the repository's policy.
+    pub(crate) fn question_under(&self, action: &'static str, policy: &str) -> Question {
+        let resource = repository_arn(&self.scope, &self.name);
+        access::question(action, &resource, &self.tags, Some(policy))
     }
 
     /// The session for writing, in turn with its other writers.

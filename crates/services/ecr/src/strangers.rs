@@ -20,7 +20,12 @@ const CHANGES: &str = "changes something for a stranger";
 const TELLS: &str = "tells what is there";
 const OUTDATED: &str = "goes on with what was authorized before";
 
-/// The repository `app` with the tag `team`, the image `1`, and an upload that has five bytes.
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:ListImages"}}"#;
+const REGISTRY_POLICY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:ReplicateImage","Resource":"*"}}"#;
+const LIFECYCLE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":9},"action":{"type":"expire"}}]}"#;
+
+/// The repository `app` with the tag `team`, the image `1`, an upload that has five bytes, both policies and a preview; and
+/// a registry policy.
 struct Full {
     fixture: Fixture,
     calls: BTreeMap<String, Value>,
@@ -33,6 +38,18 @@ impl Full {
         fixture.tag("app", "team", "red");
         let manifest = fixture.manifest("app", b"layer");
         fixture.push("app", "1", b"layer").await;
+        for (operation, input) in [
+            ("SetRepositoryPolicy", json!({"repositoryName": "app", "policyText": POLICY})),
+            (
+                "PutLifecyclePolicy",
+                json!({"repositoryName": "app", "lifecyclePolicyText": LIFECYCLE}),
+            ),
+            ("StartLifecyclePolicyPreview", json!({"repositoryName": "app"})),
+            ("PutRegistryPolicy", json!({"policyText": REGISTRY_POLICY})),
+        ] {
+            let (status, answer) = fixture.reply_to_root(operation, &input).await;
+            assert_eq!(status, 200, "{operation}: {answer}");
+        }
         let text = include_str!("calls.json")
             .replace("{upload}", &fixture.upload_of("app", b"other").to_string())
             .replace("{uploaded}", &fixture.digest_of(b"other"))
@@ -56,7 +73,12 @@ impl Full {
         for (operation, input) in [
             ("DescribeRepositories", json!({})),
             ("DescribeImages", app.clone()),
-            ("ListImages", app),
+            ("ListImages", app.clone()),
+            ("GetRepositoryPolicy", app.clone()),
+            ("GetLifecyclePolicy", app.clone()),
+            ("GetLifecyclePolicyPreview", app),
+            ("GetRegistryPolicy", json!({})),
+            ("GetRegistryScanningConfiguration", json!({})),
             ("ListTagsForResource", arn),
         ] {
             state += &self.fixture.reply_to_root(operation, &input).await.1.to_string();

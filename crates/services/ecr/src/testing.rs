@@ -7,7 +7,8 @@ use outport_aws_wire::{Exchange, Protocol, Request};
 use outport_identity::testing::WatchedPermissions;
 use outport_identity::{Call, Credential, Sealer, SecretAccessKey};
 use outport_image_registry::{
-    Algorithm, Digest, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus, UploadId,
+    Algorithm, Digest, ImageTag, Limits, PutImage, Registry, Repository, RepositoryName, TagStatus,
+    UploadId,
 };
 use outport_model::own_registry::OwnRegistry;
 use outport_model::{AccountId, NodeId, Region, Scope};
@@ -190,10 +191,21 @@ impl Fixture {
         self.put(name, tag, &index)
     }
 
+    /// Pushes what is about an image, without a tag, and returns its digest.
+    pub(crate) fn push_about(&self, name: &str, image: &str, artifact_type: &str) -> String {
+        let config = self.upload(name, b"{}");
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"{artifact_type}","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{config}","size":2}},"layers":[],"subject":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{image}","size":1}},"annotations":{{"by":"a test"}}}}"#
+        );
+        self.put_manifest(name, None, &manifest)
+    }
+
     fn put(&self, name: &str, tag: &str, manifest: &str) -> String {
-        let tag = tag.parse().expect("a tag");
-        let put =
-            PutImage { body: manifest.as_bytes(), media_type: None, tag: Some(&tag), digest: None };
+        self.put_manifest(name, Some(&tag.parse().expect("a tag")), manifest)
+    }
+
+    fn put_manifest(&self, name: &str, tag: Option<&ImageTag>, manifest: &str) -> String {
+        let put = PutImage { body: manifest.as_bytes(), media_type: None, tag, digest: None };
         let stored = self.service.registry().put_image(&self.scope, &parse(name), &put, NOW_MS);
         stored.expect("the image is stored").digest.to_string()
     }

@@ -9,21 +9,39 @@ pub trait EcrHandler<C: Sync>: Send + Sync {
     fn batch_check_layer_availability(&self, call: &C, input: BatchCheckLayerAvailabilityRequest) -> impl Future<Output = Result<BatchCheckLayerAvailabilityResponse, EcrError>> + Send;
     fn batch_delete_image(&self, call: &C, input: BatchDeleteImageRequest) -> impl Future<Output = Result<BatchDeleteImageResponse, EcrError>> + Send;
     fn batch_get_image(&self, call: &C, input: BatchGetImageRequest) -> impl Future<Output = Result<BatchGetImageResponse, EcrError>> + Send;
+    fn batch_get_repository_scanning_configuration(&self, call: &C, input: BatchGetRepositoryScanningConfigurationRequest) -> impl Future<Output = Result<BatchGetRepositoryScanningConfigurationResponse, EcrError>> + Send;
     fn complete_layer_upload(&self, call: &C, input: CompleteLayerUploadRequest) -> impl Future<Output = Result<CompleteLayerUploadResponse, EcrError>> + Send;
     fn create_repository(&self, call: &C, input: CreateRepositoryRequest) -> impl Future<Output = Result<CreateRepositoryResponse, EcrError>> + Send;
+    fn delete_lifecycle_policy(&self, call: &C, input: DeleteLifecyclePolicyRequest) -> impl Future<Output = Result<DeleteLifecyclePolicyResponse, EcrError>> + Send;
+    fn delete_registry_policy(&self, call: &C, input: DeleteRegistryPolicyRequest) -> impl Future<Output = Result<DeleteRegistryPolicyResponse, EcrError>> + Send;
     fn delete_repository(&self, call: &C, input: DeleteRepositoryRequest) -> impl Future<Output = Result<DeleteRepositoryResponse, EcrError>> + Send;
+    fn delete_repository_policy(&self, call: &C, input: DeleteRepositoryPolicyRequest) -> impl Future<Output = Result<DeleteRepositoryPolicyResponse, EcrError>> + Send;
     fn describe_image_scan_findings(&self, call: &C, input: DescribeImageScanFindingsRequest) -> impl Future<Output = Result<DescribeImageScanFindingsResponse, EcrError>> + Send;
     fn describe_images(&self, call: &C, input: DescribeImagesRequest) -> impl Future<Output = Result<DescribeImagesResponse, EcrError>> + Send;
+    fn describe_registry(&self, call: &C, input: DescribeRegistryRequest) -> impl Future<Output = Result<DescribeRegistryResponse, EcrError>> + Send;
     fn describe_repositories(&self, call: &C, input: DescribeRepositoriesRequest) -> impl Future<Output = Result<DescribeRepositoriesResponse, EcrError>> + Send;
+    fn get_account_setting(&self, call: &C, input: GetAccountSettingRequest) -> impl Future<Output = Result<GetAccountSettingResponse, EcrError>> + Send;
     fn get_authorization_token(&self, call: &C, input: GetAuthorizationTokenRequest) -> impl Future<Output = Result<GetAuthorizationTokenResponse, EcrError>> + Send;
     fn get_download_url_for_layer(&self, call: &C, input: GetDownloadUrlForLayerRequest) -> impl Future<Output = Result<GetDownloadUrlForLayerResponse, EcrError>> + Send;
     fn get_lifecycle_policy(&self, call: &C, input: GetLifecyclePolicyRequest) -> impl Future<Output = Result<GetLifecyclePolicyResponse, EcrError>> + Send;
+    fn get_lifecycle_policy_preview(&self, call: &C, input: GetLifecyclePolicyPreviewRequest) -> impl Future<Output = Result<GetLifecyclePolicyPreviewResponse, EcrError>> + Send;
+    fn get_registry_policy(&self, call: &C, input: GetRegistryPolicyRequest) -> impl Future<Output = Result<GetRegistryPolicyResponse, EcrError>> + Send;
+    fn get_registry_scanning_configuration(&self, call: &C, input: GetRegistryScanningConfigurationRequest) -> impl Future<Output = Result<GetRegistryScanningConfigurationResponse, EcrError>> + Send;
     fn get_repository_policy(&self, call: &C, input: GetRepositoryPolicyRequest) -> impl Future<Output = Result<GetRepositoryPolicyResponse, EcrError>> + Send;
     fn initiate_layer_upload(&self, call: &C, input: InitiateLayerUploadRequest) -> impl Future<Output = Result<InitiateLayerUploadResponse, EcrError>> + Send;
+    fn list_image_referrers(&self, call: &C, input: ListImageReferrersRequest) -> impl Future<Output = Result<ListImageReferrersResponse, EcrError>> + Send;
     fn list_images(&self, call: &C, input: ListImagesRequest) -> impl Future<Output = Result<ListImagesResponse, EcrError>> + Send;
     fn list_tags_for_resource(&self, call: &C, input: ListTagsForResourceRequest) -> impl Future<Output = Result<ListTagsForResourceResponse, EcrError>> + Send;
+    fn put_account_setting(&self, call: &C, input: PutAccountSettingRequest) -> impl Future<Output = Result<PutAccountSettingResponse, EcrError>> + Send;
     fn put_image(&self, call: &C, input: PutImageRequest) -> impl Future<Output = Result<PutImageResponse, EcrError>> + Send;
+    fn put_image_scanning_configuration(&self, call: &C, input: PutImageScanningConfigurationRequest) -> impl Future<Output = Result<PutImageScanningConfigurationResponse, EcrError>> + Send;
     fn put_image_tag_mutability(&self, call: &C, input: PutImageTagMutabilityRequest) -> impl Future<Output = Result<PutImageTagMutabilityResponse, EcrError>> + Send;
+    fn put_lifecycle_policy(&self, call: &C, input: PutLifecyclePolicyRequest) -> impl Future<Output = Result<PutLifecyclePolicyResponse, EcrError>> + Send;
+    fn put_registry_policy(&self, call: &C, input: PutRegistryPolicyRequest) -> impl Future<Output = Result<PutRegistryPolicyResponse, EcrError>> + Send;
+    fn put_registry_scanning_configuration(&self, call: &C, input: PutRegistryScanningConfigurationRequest) -> impl Future<Output = Result<PutRegistryScanningConfigurationResponse, EcrError>> + Send;
+    fn put_replication_configuration(&self, call: &C, input: PutReplicationConfigurationRequest) -> impl Future<Output = Result<PutReplicationConfigurationResponse, EcrError>> + Send;
+    fn set_repository_policy(&self, call: &C, input: SetRepositoryPolicyRequest) -> impl Future<Output = Result<SetRepositoryPolicyResponse, EcrError>> + Send;
+    fn start_lifecycle_policy_preview(&self, call: &C, input: StartLifecyclePolicyPreviewRequest) -> impl Future<Output = Result<StartLifecyclePolicyPreviewResponse, EcrError>> + Send;
     fn tag_resource(&self, call: &C, input: TagResourceRequest) -> impl Future<Output = Result<TagResourceResponse, EcrError>> + Send;
     fn untag_resource(&self, call: &C, input: UntagResourceRequest) -> impl Future<Output = Result<UntagResourceResponse, EcrError>> + Send;
     fn upload_layer_part(&self, call: &C, input: UploadLayerPartRequest) -> impl Future<Output = Result<UploadLayerPartResponse, EcrError>> + Send;
@@ -40,21 +58,39 @@ pub async fn dispatch<C: Sync, H: EcrHandler<C>>(
         "BatchCheckLayerAvailability" => { let output = Box::pin(handler.batch_check_layer_availability(call, exchange.read()?)).await?; exchange.write(&output); }
         "BatchDeleteImage" => { let output = Box::pin(handler.batch_delete_image(call, exchange.read()?)).await?; exchange.write(&output); }
         "BatchGetImage" => { let output = Box::pin(handler.batch_get_image(call, exchange.read()?)).await?; exchange.write(&output); }
+        "BatchGetRepositoryScanningConfiguration" => { let output = Box::pin(handler.batch_get_repository_scanning_configuration(call, exchange.read()?)).await?; exchange.write(&output); }
         "CompleteLayerUpload" => { let output = Box::pin(handler.complete_layer_upload(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateRepository" => { let output = Box::pin(handler.create_repository(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteLifecyclePolicy" => { let output = Box::pin(handler.delete_lifecycle_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteRegistryPolicy" => { let output = Box::pin(handler.delete_registry_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRepository" => { let output = Box::pin(handler.delete_repository(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteRepositoryPolicy" => { let output = Box::pin(handler.delete_repository_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeImageScanFindings" => { let output = Box::pin(handler.describe_image_scan_findings(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeImages" => { let output = Box::pin(handler.describe_images(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribeRegistry" => { let output = Box::pin(handler.describe_registry(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeRepositories" => { let output = Box::pin(handler.describe_repositories(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetAccountSetting" => { let output = Box::pin(handler.get_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAuthorizationToken" => { let output = Box::pin(handler.get_authorization_token(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetDownloadUrlForLayer" => { let output = Box::pin(handler.get_download_url_for_layer(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetLifecyclePolicy" => { let output = Box::pin(handler.get_lifecycle_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetLifecyclePolicyPreview" => { let output = Box::pin(handler.get_lifecycle_policy_preview(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetRegistryPolicy" => { let output = Box::pin(handler.get_registry_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetRegistryScanningConfiguration" => { let output = Box::pin(handler.get_registry_scanning_configuration(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetRepositoryPolicy" => { let output = Box::pin(handler.get_repository_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "InitiateLayerUpload" => { let output = Box::pin(handler.initiate_layer_upload(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListImageReferrers" => { let output = Box::pin(handler.list_image_referrers(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListImages" => { let output = Box::pin(handler.list_images(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListTagsForResource" => { let output = Box::pin(handler.list_tags_for_resource(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutAccountSetting" => { let output = Box::pin(handler.put_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutImage" => { let output = Box::pin(handler.put_image(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutImageScanningConfiguration" => { let output = Box::pin(handler.put_image_scanning_configuration(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutImageTagMutability" => { let output = Box::pin(handler.put_image_tag_mutability(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutLifecyclePolicy" => { let output = Box::pin(handler.put_lifecycle_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutRegistryPolicy" => { let output = Box::pin(handler.put_registry_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutRegistryScanningConfiguration" => { let output = Box::pin(handler.put_registry_scanning_configuration(call, exchange.read()?)).await?; exchange.write(&output); }
+        "PutReplicationConfiguration" => { let output = Box::pin(handler.put_replication_configuration(call, exchange.read()?)).await?; exchange.write(&output); }
+        "SetRepositoryPolicy" => { let output = Box::pin(handler.set_repository_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "StartLifecyclePolicyPreview" => { let output = Box::pin(handler.start_lifecycle_policy_preview(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagResource" => { let output = Box::pin(handler.tag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagResource" => { let output = Box::pin(handler.untag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UploadLayerPart" => { let output = Box::pin(handler.upload_layer_part(call, exchange.read()?)).await?; exchange.write(&output); }

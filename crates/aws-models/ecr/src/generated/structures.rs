@@ -72,6 +72,17 @@ pub struct BatchGetImageResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct BatchGetRepositoryScanningConfigurationRequest {
+    pub repository_names: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct BatchGetRepositoryScanningConfigurationResponse {
+    pub scanning_configurations: Option<Vec<RepositoryScanningConfiguration>>,
+    pub failures: Option<Vec<RepositoryScanningConfigurationFailure>>,
+}
+
+#[derive(Clone, Default)]
 pub struct CompleteLayerUploadRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -124,6 +135,48 @@ pub struct CvssScoreDetails {
     pub score_source: Option<String>,
     pub scoring_vector: Option<String>,
     pub version: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteLifecyclePolicyRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteLifecyclePolicyResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+    pub last_evaluated_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteRegistryPolicyRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteRegistryPolicyResponse {
+    pub registry_id: Option<String>,
+    pub policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteReplication {
+    pub enabled: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteRepositoryPolicyRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteRepositoryPolicyResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub policy_text: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -180,6 +233,16 @@ pub struct DescribeImagesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct DescribeRegistryRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeRegistryResponse {
+    pub registry_id: Option<String>,
+    pub replication_configuration: Option<ReplicationConfiguration>,
+}
+
+#[derive(Clone, Default)]
 pub struct DescribeRepositoriesRequest {
     pub registry_id: Option<String>,
     pub repository_names: Option<Vec<String>>,
@@ -221,6 +284,17 @@ pub struct EnhancedImageScanFinding {
 }
 
 #[derive(Clone, Default)]
+pub struct GetAccountSettingRequest {
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetAccountSettingResponse {
+    pub name: Option<String>,
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetAuthorizationTokenRequest {
     pub registry_ids: Option<Vec<String>>,
 }
@@ -244,6 +318,27 @@ pub struct GetDownloadUrlForLayerResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct GetLifecyclePolicyPreviewRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub image_ids: Option<Vec<ImageIdentifier>>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+    pub filter: Option<LifecyclePolicyPreviewFilter>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetLifecyclePolicyPreviewResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+    pub status: Option<LifecyclePolicyPreviewStatus>,
+    pub next_token: Option<String>,
+    pub preview_results: Option<Vec<LifecyclePolicyPreviewResult>>,
+    pub summary: Option<LifecyclePolicyPreviewSummary>,
+}
+
+#[derive(Clone, Default)]
 pub struct GetLifecyclePolicyRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -255,6 +350,26 @@ pub struct GetLifecyclePolicyResponse {
     pub repository_name: Option<String>,
     pub lifecycle_policy_text: Option<String>,
     pub last_evaluated_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetRegistryPolicyRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct GetRegistryPolicyResponse {
+    pub registry_id: Option<String>,
+    pub policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetRegistryScanningConfigurationRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct GetRegistryScanningConfigurationResponse {
+    pub registry_id: Option<String>,
+    pub scanning_configuration: Option<RegistryScanningConfiguration>,
 }
 
 #[derive(Clone, Default)]
@@ -309,6 +424,16 @@ pub struct ImageFailure {
 pub struct ImageIdentifier {
     pub image_digest: Option<String>,
     pub image_tag: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ImageReferrer {
+    pub digest: Option<String>,
+    pub media_type: Option<String>,
+    pub artifact_type: Option<String>,
+    pub size: Option<i64>,
+    pub annotations: Option<BTreeMap<String, String>>,
+    pub artifact_status: Option<ArtifactStatus>,
 }
 
 #[derive(Clone, Default)]
@@ -381,6 +506,55 @@ pub struct LayerFailure {
 }
 
 #[derive(Clone, Default)]
+pub struct LifecyclePolicyPreviewFilter {
+    pub tag_status: Option<TagStatus>,
+}
+
+#[derive(Clone, Default)]
+pub struct LifecyclePolicyPreviewResult {
+    pub image_tags: Option<Vec<String>>,
+    pub image_digest: Option<String>,
+    pub image_pushed_at: Option<Timestamp>,
+    pub action: Option<LifecyclePolicyRuleAction>,
+    pub applied_rule_priority: Option<i32>,
+    pub storage_class: Option<LifecyclePolicyStorageClass>,
+}
+
+#[derive(Clone, Default)]
+pub struct LifecyclePolicyPreviewSummary {
+    pub expiring_image_total_count: Option<i32>,
+    pub transitioning_image_total_counts: Option<Vec<TransitioningImageTotalCount>>,
+}
+
+#[derive(Clone, Default)]
+pub struct LifecyclePolicyRuleAction {
+    pub r#type: Option<ImageActionType>,
+    pub target_storage_class: Option<LifecyclePolicyTargetStorageClass>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListImageReferrersFilter {
+    pub artifact_types: Option<Vec<String>>,
+    pub artifact_status: Option<ArtifactStatusFilter>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListImageReferrersRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub subject_id: Option<SubjectIdentifier>,
+    pub filter: Option<ListImageReferrersFilter>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListImageReferrersResponse {
+    pub referrers: Option<Vec<ImageReferrer>>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListImagesFilter {
     pub tag_status: Option<TagStatus>,
     pub image_status: Option<ImageStatusFilter>,
@@ -426,6 +600,18 @@ pub struct PackageVulnerabilityDetails {
 }
 
 #[derive(Clone, Default)]
+pub struct PutAccountSettingRequest {
+    pub name: Option<String>,
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutAccountSettingResponse {
+    pub name: Option<String>,
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct PutImageRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -438,6 +624,20 @@ pub struct PutImageRequest {
 #[derive(Clone, Default)]
 pub struct PutImageResponse {
     pub image: Option<Image>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutImageScanningConfigurationRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutImageScanningConfigurationResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
 }
 
 #[derive(Clone, Default)]
@@ -457,14 +657,90 @@ pub struct PutImageTagMutabilityResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct PutLifecyclePolicyRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutLifecyclePolicyResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutRegistryPolicyRequest {
+    pub policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutRegistryPolicyResponse {
+    pub registry_id: Option<String>,
+    pub policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutRegistryScanningConfigurationRequest {
+    pub scan_type: Option<ScanType>,
+    pub rules: Option<Vec<RegistryScanningRule>>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutRegistryScanningConfigurationResponse {
+    pub registry_scanning_configuration: Option<RegistryScanningConfiguration>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutReplicationConfigurationRequest {
+    pub replication_configuration: Option<ReplicationConfiguration>,
+}
+
+#[derive(Clone, Default)]
+pub struct PutReplicationConfigurationResponse {
+    pub replication_configuration: Option<ReplicationConfiguration>,
+}
+
+#[derive(Clone, Default)]
 pub struct Recommendation {
     pub url: Option<String>,
     pub text: Option<String>,
 }
 
 #[derive(Clone, Default)]
+pub struct RegistryScanningConfiguration {
+    pub scan_type: Option<ScanType>,
+    pub rules: Option<Vec<RegistryScanningRule>>,
+}
+
+#[derive(Clone, Default)]
+pub struct RegistryScanningRule {
+    pub scan_frequency: Option<ScanFrequency>,
+    pub repository_filters: Option<Vec<ScanningRepositoryFilter>>,
+}
+
+#[derive(Clone, Default)]
 pub struct Remediation {
     pub recommendation: Option<Recommendation>,
+}
+
+#[derive(Clone, Default)]
+pub struct ReplicationConfiguration {
+    pub rules: Option<Vec<ReplicationRule>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ReplicationDestination {
+    pub region: Option<String>,
+    pub registry_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ReplicationRule {
+    pub destinations: Option<Vec<ReplicationDestination>>,
+    pub repository_filters: Option<Vec<RepositoryFilter>>,
+    pub delete_replication: Option<DeleteReplication>,
 }
 
 #[derive(Clone, Default)]
@@ -481,6 +757,28 @@ pub struct Repository {
 }
 
 #[derive(Clone, Default)]
+pub struct RepositoryFilter {
+    pub filter: Option<String>,
+    pub filter_type: Option<RepositoryFilterType>,
+}
+
+#[derive(Clone, Default)]
+pub struct RepositoryScanningConfiguration {
+    pub repository_arn: Option<String>,
+    pub repository_name: Option<String>,
+    pub scan_on_push: Option<bool>,
+    pub scan_frequency: Option<ScanFrequency>,
+    pub applied_scan_filters: Option<Vec<ScanningRepositoryFilter>>,
+}
+
+#[derive(Clone, Default)]
+pub struct RepositoryScanningConfigurationFailure {
+    pub repository_name: Option<String>,
+    pub failure_code: Option<ScanningConfigurationFailureCode>,
+    pub failure_reason: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct Resource {
     pub details: Option<ResourceDetails>,
     pub id: Option<String>,
@@ -494,8 +792,49 @@ pub struct ResourceDetails {
 }
 
 #[derive(Clone, Default)]
+pub struct ScanningRepositoryFilter {
+    pub filter: Option<String>,
+    pub filter_type: Option<ScanningRepositoryFilterType>,
+}
+
+#[derive(Clone, Default)]
 pub struct ScoreDetails {
     pub cvss: Option<CvssScoreDetails>,
+}
+
+#[derive(Clone, Default)]
+pub struct SetRepositoryPolicyRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub policy_text: Option<String>,
+    pub force: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct SetRepositoryPolicyResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct StartLifecyclePolicyPreviewRequest {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct StartLifecyclePolicyPreviewResponse {
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub lifecycle_policy_text: Option<String>,
+    pub status: Option<LifecyclePolicyPreviewStatus>,
+}
+
+#[derive(Clone, Default)]
+pub struct SubjectIdentifier {
+    pub image_digest: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -512,6 +851,12 @@ pub struct TagResourceRequest {
 
 #[derive(Clone, Default)]
 pub struct TagResourceResponse {
+}
+
+#[derive(Clone, Default)]
+pub struct TransitioningImageTotalCount {
+    pub target_storage_class: Option<LifecyclePolicyTargetStorageClass>,
+    pub image_total_count: Option<i32>,
 }
 
 #[derive(Clone, Default)]

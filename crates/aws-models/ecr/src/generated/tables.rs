@@ -3,6 +3,12 @@
 use outport_aws_wire::{Field, Kind, Pattern, Schema, Shape, Target, TimestampFormat, member, scalar, structure_values, target};
 use super::*;
 
+static ACCOUNT_SETTING_NAME: Target = target(Kind::String).length(Some(1), Some(64));
+static ANNOTATIONS: Target = target(Kind::Map { key: &member("key", &scalar::STRING), value: &member("value", &scalar::STRING) });
+static ARTIFACT_STATUS: Target = target(Kind::Enum(ArtifactStatus::NAMES));
+static ARTIFACT_STATUS_FILTER: Target = target(Kind::Enum(ArtifactStatusFilter::NAMES));
+static ARTIFACT_TYPE: Target = target(Kind::String).length(Some(1), Some(255));
+static ARTIFACT_TYPE_LIST: Target = target(Kind::List(&member("member", &ARTIFACT_TYPE))).length(Some(0), Some(5));
 static ATTRIBUTE: Target = target(Kind::Structure(&ATTRIBUTE_SCHEMA));
 static ATTRIBUTE_SCHEMA: Schema = Schema { name: "Attribute", members: &[
     member("key", &ATTRIBUTE_KEY).required(),
@@ -213,6 +219,39 @@ impl Shape for BatchGetImageResponse {
     }) }
 }
 
+static BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_REQUEST_SCHEMA: Schema = Schema { name: "BatchGetRepositoryScanningConfigurationRequest", members: &[
+    member("repositoryNames", &SCANNING_CONFIGURATION_REPOSITORY_NAME_LIST).required(),
+] };
+impl Shape for BatchGetRepositoryScanningConfigurationRequest {
+    fn schema(&self) -> &'static Schema { &BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.repository_names,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.repository_names,
+        _ => return None,
+    }) }
+}
+
+static BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_RESPONSE_SCHEMA: Schema = Schema { name: "BatchGetRepositoryScanningConfigurationResponse", members: &[
+    member("scanningConfigurations", &REPOSITORY_SCANNING_CONFIGURATION_LIST),
+    member("failures", &REPOSITORY_SCANNING_CONFIGURATION_FAILURE_LIST),
+] };
+impl Shape for BatchGetRepositoryScanningConfigurationResponse {
+    fn schema(&self) -> &'static Schema { &BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.scanning_configurations,
+        1 => &self.failures,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.scanning_configurations,
+        1 => &mut self.failures,
+        _ => return None,
+    }) }
+}
+
 static BATCHED_OPERATION_LAYER_DIGEST: Target = target(Kind::String).length(Some(0), Some(1000));
 static BATCHED_OPERATION_LAYER_DIGEST_LIST: Target = target(Kind::List(&member("member", &BATCHED_OPERATION_LAYER_DIGEST))).length(Some(1), Some(100));
 static BLOCKED_BY_ORGANIZATION_POLICY_EXCEPTION_SCHEMA: Schema = Schema { name: "BlockedByOrganizationPolicyException", members: &[
@@ -400,6 +439,128 @@ impl Shape for CvssScoreDetails {
 }
 
 static CVSS_SCORE_LIST: Target = target(Kind::List(&member("member", &CVSS_SCORE)));
+static DELETE_LIFECYCLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteLifecyclePolicyRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+] };
+impl Shape for DeleteLifecyclePolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_LIFECYCLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_LIFECYCLE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteLifecyclePolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
+    member("lastEvaluatedAt", &scalar::TIMESTAMP),
+] };
+impl Shape for DeleteLifecyclePolicyResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_LIFECYCLE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        3 => &self.last_evaluated_at,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        3 => &mut self.last_evaluated_at,
+        _ => return None,
+    }) }
+}
+
+static DELETE_REGISTRY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRegistryPolicyRequest", members: &[] };
+impl Shape for DeleteRegistryPolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_REGISTRY_POLICY_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static DELETE_REGISTRY_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteRegistryPolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("policyText", &REGISTRY_POLICY_TEXT),
+] };
+impl Shape for DeleteRegistryPolicyResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_REGISTRY_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.policy_text,
+        _ => return None,
+    }) }
+}
+
+static DELETE_REPLICATION: Target = target(Kind::Structure(&DELETE_REPLICATION_SCHEMA));
+static DELETE_REPLICATION_SCHEMA: Schema = Schema { name: "DeleteReplication", members: &[
+    member("enabled", &scalar::BOOLEAN).required(),
+] };
+impl Shape for DeleteReplication {
+    fn schema(&self) -> &'static Schema { &DELETE_REPLICATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.enabled,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.enabled,
+        _ => return None,
+    }) }
+}
+
+static DELETE_REPOSITORY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRepositoryPolicyRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+] };
+impl Shape for DeleteRepositoryPolicyRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_REPOSITORY_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        _ => return None,
+    }) }
+}
+
+static DELETE_REPOSITORY_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteRepositoryPolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("policyText", &REPOSITORY_POLICY_TEXT),
+] };
+impl Shape for DeleteRepositoryPolicyResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_REPOSITORY_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.policy_text,
+        _ => return None,
+    }) }
+}
+
 static DELETE_REPOSITORY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRepositoryRequest", members: &[
     member("registryId", &REGISTRY_ID),
     member("repositoryName", &REPOSITORY_NAME).required(),
@@ -556,6 +717,31 @@ impl Shape for DescribeImagesResponse {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.image_details,
         1 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_REGISTRY_REQUEST_SCHEMA: Schema = Schema { name: "DescribeRegistryRequest", members: &[] };
+impl Shape for DescribeRegistryRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_REGISTRY_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static DESCRIBE_REGISTRY_RESPONSE_SCHEMA: Schema = Schema { name: "DescribeRegistryResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("replicationConfiguration", &REPLICATION_CONFIGURATION),
+] };
+impl Shape for DescribeRegistryResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_REGISTRY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.replication_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.replication_configuration,
         _ => return None,
     }) }
 }
@@ -732,8 +918,42 @@ impl Shape for ExclusionNotFoundException {
     }) }
 }
 
+static FIFTY_MAX_RESULTS: Target = target(Kind::Integer).length(Some(1), Some(50));
 static FINDING_SEVERITY: Target = target(Kind::Enum(FindingSeverity::NAMES));
 static FINDING_SEVERITY_COUNTS: Target = target(Kind::Map { key: &member("key", &FINDING_SEVERITY), value: &member("value", &SEVERITY_COUNT) });
+static GET_ACCOUNT_SETTING_REQUEST_SCHEMA: Schema = Schema { name: "GetAccountSettingRequest", members: &[
+    member("name", &ACCOUNT_SETTING_NAME).required(),
+] };
+impl Shape for GetAccountSettingRequest {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_SETTING_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.name,
+        _ => return None,
+    }) }
+}
+
+static GET_ACCOUNT_SETTING_RESPONSE_SCHEMA: Schema = Schema { name: "GetAccountSettingResponse", members: &[
+    member("name", &ACCOUNT_SETTING_NAME),
+    member("value", &ACCOUNT_SETTING_NAME),
+] };
+impl Shape for GetAccountSettingResponse {
+    fn schema(&self) -> &'static Schema { &GET_ACCOUNT_SETTING_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.name,
+        1 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.name,
+        1 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
 static GET_AUTHORIZATION_TOKEN_REGISTRY_ID_LIST: Target = target(Kind::List(&member("member", &REGISTRY_ID))).length(Some(1), Some(10));
 static GET_AUTHORIZATION_TOKEN_REQUEST_SCHEMA: Schema = Schema { name: "GetAuthorizationTokenRequest", members: &[
     member("registryIds", &GET_AUTHORIZATION_TOKEN_REGISTRY_ID_LIST),
@@ -804,6 +1024,69 @@ impl Shape for GetDownloadUrlForLayerResponse {
     }) }
 }
 
+static GET_LIFECYCLE_POLICY_PREVIEW_REQUEST_SCHEMA: Schema = Schema { name: "GetLifecyclePolicyPreviewRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("imageIds", &IMAGE_IDENTIFIER_LIST),
+    member("nextToken", &scalar::STRING),
+    member("maxResults", &LIFECYCLE_PREVIEW_MAX_RESULTS),
+    member("filter", &LIFECYCLE_POLICY_PREVIEW_FILTER),
+] };
+impl Shape for GetLifecyclePolicyPreviewRequest {
+    fn schema(&self) -> &'static Schema { &GET_LIFECYCLE_POLICY_PREVIEW_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.image_ids,
+        3 => &self.next_token,
+        4 => &self.max_results,
+        5 => &self.filter,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.image_ids,
+        3 => &mut self.next_token,
+        4 => &mut self.max_results,
+        5 => &mut self.filter,
+        _ => return None,
+    }) }
+}
+
+static GET_LIFECYCLE_POLICY_PREVIEW_RESPONSE_SCHEMA: Schema = Schema { name: "GetLifecyclePolicyPreviewResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
+    member("status", &LIFECYCLE_POLICY_PREVIEW_STATUS),
+    member("nextToken", &scalar::STRING),
+    member("previewResults", &LIFECYCLE_POLICY_PREVIEW_RESULT_LIST),
+    member("summary", &LIFECYCLE_POLICY_PREVIEW_SUMMARY),
+] };
+impl Shape for GetLifecyclePolicyPreviewResponse {
+    fn schema(&self) -> &'static Schema { &GET_LIFECYCLE_POLICY_PREVIEW_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        3 => &self.status,
+        4 => &self.next_token,
+        5 => &self.preview_results,
+        6 => &self.summary,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        3 => &mut self.status,
+        4 => &mut self.next_token,
+        5 => &mut self.preview_results,
+        6 => &mut self.summary,
+        _ => return None,
+    }) }
+}
+
 static GET_LIFECYCLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetLifecyclePolicyRequest", members: &[
     member("registryId", &REGISTRY_ID),
     member("repositoryName", &REPOSITORY_NAME).required(),
@@ -842,6 +1125,56 @@ impl Shape for GetLifecyclePolicyResponse {
         1 => &mut self.repository_name,
         2 => &mut self.lifecycle_policy_text,
         3 => &mut self.last_evaluated_at,
+        _ => return None,
+    }) }
+}
+
+static GET_REGISTRY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "GetRegistryPolicyRequest", members: &[] };
+impl Shape for GetRegistryPolicyRequest {
+    fn schema(&self) -> &'static Schema { &GET_REGISTRY_POLICY_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static GET_REGISTRY_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "GetRegistryPolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("policyText", &REGISTRY_POLICY_TEXT),
+] };
+impl Shape for GetRegistryPolicyResponse {
+    fn schema(&self) -> &'static Schema { &GET_REGISTRY_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.policy_text,
+        _ => return None,
+    }) }
+}
+
+static GET_REGISTRY_SCANNING_CONFIGURATION_REQUEST_SCHEMA: Schema = Schema { name: "GetRegistryScanningConfigurationRequest", members: &[] };
+impl Shape for GetRegistryScanningConfigurationRequest {
+    fn schema(&self) -> &'static Schema { &GET_REGISTRY_SCANNING_CONFIGURATION_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static GET_REGISTRY_SCANNING_CONFIGURATION_RESPONSE_SCHEMA: Schema = Schema { name: "GetRegistryScanningConfigurationResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("scanningConfiguration", &REGISTRY_SCANNING_CONFIGURATION),
+] };
+impl Shape for GetRegistryScanningConfigurationResponse {
+    fn schema(&self) -> &'static Schema { &GET_REGISTRY_SCANNING_CONFIGURATION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.scanning_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.scanning_configuration,
         _ => return None,
     }) }
 }
@@ -913,6 +1246,7 @@ impl Shape for Image {
     }) }
 }
 
+static IMAGE_ACTION_TYPE: Target = target(Kind::Enum(ImageActionType::NAMES));
 static IMAGE_ALREADY_EXISTS_EXCEPTION_SCHEMA: Schema = Schema { name: "ImageAlreadyExistsException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -943,6 +1277,7 @@ impl Shape for ImageArchivedException {
     }) }
 }
 
+static IMAGE_COUNT: Target = target(Kind::Integer).length(Some(0), None);
 static IMAGE_DETAIL: Target = target(Kind::Structure(&IMAGE_DETAIL_SCHEMA));
 static IMAGE_DETAIL_SCHEMA: Schema = Schema { name: "ImageDetail", members: &[
     member("registryId", &REGISTRY_ID),
@@ -1078,6 +1413,38 @@ impl Shape for ImageNotFoundException {
     }) }
 }
 
+static IMAGE_REFERRER: Target = target(Kind::Structure(&IMAGE_REFERRER_SCHEMA));
+static IMAGE_REFERRER_SCHEMA: Schema = Schema { name: "ImageReferrer", members: &[
+    member("digest", &scalar::STRING).required(),
+    member("mediaType", &scalar::STRING).required(),
+    member("artifactType", &ARTIFACT_TYPE),
+    member("size", &scalar::LONG).required(),
+    member("annotations", &ANNOTATIONS),
+    member("artifactStatus", &ARTIFACT_STATUS),
+] };
+impl Shape for ImageReferrer {
+    fn schema(&self) -> &'static Schema { &IMAGE_REFERRER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.digest,
+        1 => &self.media_type,
+        2 => &self.artifact_type,
+        3 => &self.size,
+        4 => &self.annotations,
+        5 => &self.artifact_status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.digest,
+        1 => &mut self.media_type,
+        2 => &mut self.artifact_type,
+        3 => &mut self.size,
+        4 => &mut self.annotations,
+        5 => &mut self.artifact_status,
+        _ => return None,
+    }) }
+}
+
+static IMAGE_REFERRER_LIST: Target = target(Kind::List(&member("member", &IMAGE_REFERRER)));
 static IMAGE_SCAN_FINDING: Target = target(Kind::Structure(&IMAGE_SCAN_FINDING_SCHEMA));
 static IMAGE_SCAN_FINDING_SCHEMA: Schema = Schema { name: "ImageScanFinding", members: &[
     member("name", &scalar::STRING),
@@ -1509,6 +1876,22 @@ impl Shape for LifecyclePolicyNotFoundException {
     }) }
 }
 
+static LIFECYCLE_POLICY_PREVIEW_FILTER: Target = target(Kind::Structure(&LIFECYCLE_POLICY_PREVIEW_FILTER_SCHEMA));
+static LIFECYCLE_POLICY_PREVIEW_FILTER_SCHEMA: Schema = Schema { name: "LifecyclePolicyPreviewFilter", members: &[
+    member("tagStatus", &TAG_STATUS),
+] };
+impl Shape for LifecyclePolicyPreviewFilter {
+    fn schema(&self) -> &'static Schema { &LIFECYCLE_POLICY_PREVIEW_FILTER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tag_status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tag_status,
+        _ => return None,
+    }) }
+}
+
 static LIFECYCLE_POLICY_PREVIEW_IN_PROGRESS_EXCEPTION_SCHEMA: Schema = Schema { name: "LifecyclePolicyPreviewInProgressException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1539,7 +1922,82 @@ impl Shape for LifecyclePolicyPreviewNotFoundException {
     }) }
 }
 
+static LIFECYCLE_POLICY_PREVIEW_RESULT: Target = target(Kind::Structure(&LIFECYCLE_POLICY_PREVIEW_RESULT_SCHEMA));
+static LIFECYCLE_POLICY_PREVIEW_RESULT_SCHEMA: Schema = Schema { name: "LifecyclePolicyPreviewResult", members: &[
+    member("imageTags", &IMAGE_TAG_LIST),
+    member("imageDigest", &scalar::STRING),
+    member("imagePushedAt", &scalar::TIMESTAMP),
+    member("action", &LIFECYCLE_POLICY_RULE_ACTION),
+    member("appliedRulePriority", &LIFECYCLE_POLICY_RULE_PRIORITY),
+    member("storageClass", &LIFECYCLE_POLICY_STORAGE_CLASS),
+] };
+impl Shape for LifecyclePolicyPreviewResult {
+    fn schema(&self) -> &'static Schema { &LIFECYCLE_POLICY_PREVIEW_RESULT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.image_tags,
+        1 => &self.image_digest,
+        2 => &self.image_pushed_at,
+        3 => &self.action,
+        4 => &self.applied_rule_priority,
+        5 => &self.storage_class,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.image_tags,
+        1 => &mut self.image_digest,
+        2 => &mut self.image_pushed_at,
+        3 => &mut self.action,
+        4 => &mut self.applied_rule_priority,
+        5 => &mut self.storage_class,
+        _ => return None,
+    }) }
+}
+
+static LIFECYCLE_POLICY_PREVIEW_RESULT_LIST: Target = target(Kind::List(&member("member", &LIFECYCLE_POLICY_PREVIEW_RESULT)));
+static LIFECYCLE_POLICY_PREVIEW_STATUS: Target = target(Kind::Enum(LifecyclePolicyPreviewStatus::NAMES));
+static LIFECYCLE_POLICY_PREVIEW_SUMMARY: Target = target(Kind::Structure(&LIFECYCLE_POLICY_PREVIEW_SUMMARY_SCHEMA));
+static LIFECYCLE_POLICY_PREVIEW_SUMMARY_SCHEMA: Schema = Schema { name: "LifecyclePolicyPreviewSummary", members: &[
+    member("expiringImageTotalCount", &IMAGE_COUNT),
+    member("transitioningImageTotalCounts", &TRANSITIONING_IMAGE_TOTAL_COUNTS),
+] };
+impl Shape for LifecyclePolicyPreviewSummary {
+    fn schema(&self) -> &'static Schema { &LIFECYCLE_POLICY_PREVIEW_SUMMARY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.expiring_image_total_count,
+        1 => &self.transitioning_image_total_counts,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.expiring_image_total_count,
+        1 => &mut self.transitioning_image_total_counts,
+        _ => return None,
+    }) }
+}
+
+static LIFECYCLE_POLICY_RULE_ACTION: Target = target(Kind::Structure(&LIFECYCLE_POLICY_RULE_ACTION_SCHEMA));
+static LIFECYCLE_POLICY_RULE_ACTION_SCHEMA: Schema = Schema { name: "LifecyclePolicyRuleAction", members: &[
+    member("type", &IMAGE_ACTION_TYPE),
+    member("targetStorageClass", &LIFECYCLE_POLICY_TARGET_STORAGE_CLASS),
+] };
+impl Shape for LifecyclePolicyRuleAction {
+    fn schema(&self) -> &'static Schema { &LIFECYCLE_POLICY_RULE_ACTION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.r#type,
+        1 => &self.target_storage_class,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.r#type,
+        1 => &mut self.target_storage_class,
+        _ => return None,
+    }) }
+}
+
+static LIFECYCLE_POLICY_RULE_PRIORITY: Target = target(Kind::Integer).length(Some(1), None);
+static LIFECYCLE_POLICY_STORAGE_CLASS: Target = target(Kind::Enum(LifecyclePolicyStorageClass::NAMES));
+static LIFECYCLE_POLICY_TARGET_STORAGE_CLASS: Target = target(Kind::Enum(LifecyclePolicyTargetStorageClass::NAMES));
 static LIFECYCLE_POLICY_TEXT: Target = target(Kind::String).length(Some(100), Some(30720));
+static LIFECYCLE_PREVIEW_MAX_RESULTS: Target = target(Kind::Integer).length(Some(1), Some(100));
 static LIMIT_EXCEEDED_EXCEPTION_SCHEMA: Schema = Schema { name: "LimitExceededException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -1551,6 +2009,73 @@ impl Shape for LimitExceededException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static LIST_IMAGE_REFERRERS_FILTER: Target = target(Kind::Structure(&LIST_IMAGE_REFERRERS_FILTER_SCHEMA));
+static LIST_IMAGE_REFERRERS_FILTER_SCHEMA: Schema = Schema { name: "ListImageReferrersFilter", members: &[
+    member("artifactTypes", &ARTIFACT_TYPE_LIST),
+    member("artifactStatus", &ARTIFACT_STATUS_FILTER),
+] };
+impl Shape for ListImageReferrersFilter {
+    fn schema(&self) -> &'static Schema { &LIST_IMAGE_REFERRERS_FILTER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.artifact_types,
+        1 => &self.artifact_status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.artifact_types,
+        1 => &mut self.artifact_status,
+        _ => return None,
+    }) }
+}
+
+static LIST_IMAGE_REFERRERS_REQUEST_SCHEMA: Schema = Schema { name: "ListImageReferrersRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("subjectId", &SUBJECT_IDENTIFIER).required(),
+    member("filter", &LIST_IMAGE_REFERRERS_FILTER),
+    member("nextToken", &scalar::STRING),
+    member("maxResults", &FIFTY_MAX_RESULTS),
+] };
+impl Shape for ListImageReferrersRequest {
+    fn schema(&self) -> &'static Schema { &LIST_IMAGE_REFERRERS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.subject_id,
+        3 => &self.filter,
+        4 => &self.next_token,
+        5 => &self.max_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.subject_id,
+        3 => &mut self.filter,
+        4 => &mut self.next_token,
+        5 => &mut self.max_results,
+        _ => return None,
+    }) }
+}
+
+static LIST_IMAGE_REFERRERS_RESPONSE_SCHEMA: Schema = Schema { name: "ListImageReferrersResponse", members: &[
+    member("referrers", &IMAGE_REFERRER_LIST),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for ListImageReferrersResponse {
+    fn schema(&self) -> &'static Schema { &LIST_IMAGE_REFERRERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.referrers,
+        1 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.referrers,
+        1 => &mut self.next_token,
         _ => return None,
     }) }
 }
@@ -1725,6 +2250,42 @@ impl Shape for PullThroughCacheRuleNotFoundException {
     }) }
 }
 
+static PUT_ACCOUNT_SETTING_REQUEST_SCHEMA: Schema = Schema { name: "PutAccountSettingRequest", members: &[
+    member("name", &ACCOUNT_SETTING_NAME).required(),
+    member("value", &scalar::STRING).required(),
+] };
+impl Shape for PutAccountSettingRequest {
+    fn schema(&self) -> &'static Schema { &PUT_ACCOUNT_SETTING_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.name,
+        1 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.name,
+        1 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
+static PUT_ACCOUNT_SETTING_RESPONSE_SCHEMA: Schema = Schema { name: "PutAccountSettingResponse", members: &[
+    member("name", &ACCOUNT_SETTING_NAME),
+    member("value", &scalar::STRING),
+] };
+impl Shape for PutAccountSettingResponse {
+    fn schema(&self) -> &'static Schema { &PUT_ACCOUNT_SETTING_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.name,
+        1 => &self.value,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.name,
+        1 => &mut self.value,
+        _ => return None,
+    }) }
+}
+
 static PUT_IMAGE_REQUEST_SCHEMA: Schema = Schema { name: "PutImageRequest", members: &[
     member("registryId", &REGISTRY_ID),
     member("repositoryName", &REPOSITORY_NAME).required(),
@@ -1766,6 +2327,48 @@ impl Shape for PutImageResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.image,
+        _ => return None,
+    }) }
+}
+
+static PUT_IMAGE_SCANNING_CONFIGURATION_REQUEST_SCHEMA: Schema = Schema { name: "PutImageScanningConfigurationRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("imageScanningConfiguration", &IMAGE_SCANNING_CONFIGURATION).required(),
+] };
+impl Shape for PutImageScanningConfigurationRequest {
+    fn schema(&self) -> &'static Schema { &PUT_IMAGE_SCANNING_CONFIGURATION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.image_scanning_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.image_scanning_configuration,
+        _ => return None,
+    }) }
+}
+
+static PUT_IMAGE_SCANNING_CONFIGURATION_RESPONSE_SCHEMA: Schema = Schema { name: "PutImageScanningConfigurationResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("imageScanningConfiguration", &IMAGE_SCANNING_CONFIGURATION),
+] };
+impl Shape for PutImageScanningConfigurationResponse {
+    fn schema(&self) -> &'static Schema { &PUT_IMAGE_SCANNING_CONFIGURATION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.image_scanning_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.image_scanning_configuration,
         _ => return None,
     }) }
 }
@@ -1818,6 +2421,144 @@ impl Shape for PutImageTagMutabilityResponse {
     }) }
 }
 
+static PUT_LIFECYCLE_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "PutLifecyclePolicyRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT).required(),
+] };
+impl Shape for PutLifecyclePolicyRequest {
+    fn schema(&self) -> &'static Schema { &PUT_LIFECYCLE_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        _ => return None,
+    }) }
+}
+
+static PUT_LIFECYCLE_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "PutLifecyclePolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
+] };
+impl Shape for PutLifecyclePolicyResponse {
+    fn schema(&self) -> &'static Schema { &PUT_LIFECYCLE_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        _ => return None,
+    }) }
+}
+
+static PUT_REGISTRY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "PutRegistryPolicyRequest", members: &[
+    member("policyText", &REGISTRY_POLICY_TEXT).required(),
+] };
+impl Shape for PutRegistryPolicyRequest {
+    fn schema(&self) -> &'static Schema { &PUT_REGISTRY_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.policy_text,
+        _ => return None,
+    }) }
+}
+
+static PUT_REGISTRY_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "PutRegistryPolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("policyText", &REGISTRY_POLICY_TEXT),
+] };
+impl Shape for PutRegistryPolicyResponse {
+    fn schema(&self) -> &'static Schema { &PUT_REGISTRY_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.policy_text,
+        _ => return None,
+    }) }
+}
+
+static PUT_REGISTRY_SCANNING_CONFIGURATION_REQUEST_SCHEMA: Schema = Schema { name: "PutRegistryScanningConfigurationRequest", members: &[
+    member("scanType", &SCAN_TYPE),
+    member("rules", &REGISTRY_SCANNING_RULE_LIST),
+] };
+impl Shape for PutRegistryScanningConfigurationRequest {
+    fn schema(&self) -> &'static Schema { &PUT_REGISTRY_SCANNING_CONFIGURATION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.scan_type,
+        1 => &self.rules,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.scan_type,
+        1 => &mut self.rules,
+        _ => return None,
+    }) }
+}
+
+static PUT_REGISTRY_SCANNING_CONFIGURATION_RESPONSE_SCHEMA: Schema = Schema { name: "PutRegistryScanningConfigurationResponse", members: &[
+    member("registryScanningConfiguration", &REGISTRY_SCANNING_CONFIGURATION),
+] };
+impl Shape for PutRegistryScanningConfigurationResponse {
+    fn schema(&self) -> &'static Schema { &PUT_REGISTRY_SCANNING_CONFIGURATION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_scanning_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_scanning_configuration,
+        _ => return None,
+    }) }
+}
+
+static PUT_REPLICATION_CONFIGURATION_REQUEST_SCHEMA: Schema = Schema { name: "PutReplicationConfigurationRequest", members: &[
+    member("replicationConfiguration", &REPLICATION_CONFIGURATION).required(),
+] };
+impl Shape for PutReplicationConfigurationRequest {
+    fn schema(&self) -> &'static Schema { &PUT_REPLICATION_CONFIGURATION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.replication_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.replication_configuration,
+        _ => return None,
+    }) }
+}
+
+static PUT_REPLICATION_CONFIGURATION_RESPONSE_SCHEMA: Schema = Schema { name: "PutReplicationConfigurationResponse", members: &[
+    member("replicationConfiguration", &REPLICATION_CONFIGURATION),
+] };
+impl Shape for PutReplicationConfigurationResponse {
+    fn schema(&self) -> &'static Schema { &PUT_REPLICATION_CONFIGURATION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.replication_configuration,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.replication_configuration,
+        _ => return None,
+    }) }
+}
+
 static RECOMMENDATION: Target = target(Kind::Structure(&RECOMMENDATION_SCHEMA));
 static RECOMMENDATION_SCHEMA: Schema = Schema { name: "Recommendation", members: &[
     member("url", &scalar::STRING),
@@ -1853,6 +2594,8 @@ impl Shape for ReferencedImagesNotFoundException {
     }) }
 }
 
+static PATTERN_OF_REGION: Pattern = Pattern::new("[0-9a-z-]{2,25}");
+static REGION: Target = target(Kind::String).length(Some(2), Some(25)).matching(&PATTERN_OF_REGION);
 static PATTERN_OF_REGISTRY_ID: Pattern = Pattern::new("[0-9]{12}");
 static REGISTRY_ID: Target = target(Kind::String).matching(&PATTERN_OF_REGISTRY_ID);
 static REGISTRY_POLICY_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "RegistryPolicyNotFoundException", members: &[
@@ -1870,6 +2613,46 @@ impl Shape for RegistryPolicyNotFoundException {
     }) }
 }
 
+static REGISTRY_POLICY_TEXT: Target = target(Kind::String).length(Some(0), Some(10240));
+static REGISTRY_SCANNING_CONFIGURATION: Target = target(Kind::Structure(&REGISTRY_SCANNING_CONFIGURATION_SCHEMA));
+static REGISTRY_SCANNING_CONFIGURATION_SCHEMA: Schema = Schema { name: "RegistryScanningConfiguration", members: &[
+    member("scanType", &SCAN_TYPE),
+    member("rules", &REGISTRY_SCANNING_RULE_LIST),
+] };
+impl Shape for RegistryScanningConfiguration {
+    fn schema(&self) -> &'static Schema { &REGISTRY_SCANNING_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.scan_type,
+        1 => &self.rules,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.scan_type,
+        1 => &mut self.rules,
+        _ => return None,
+    }) }
+}
+
+static REGISTRY_SCANNING_RULE: Target = target(Kind::Structure(&REGISTRY_SCANNING_RULE_SCHEMA));
+static REGISTRY_SCANNING_RULE_SCHEMA: Schema = Schema { name: "RegistryScanningRule", members: &[
+    member("scanFrequency", &SCAN_FREQUENCY).required(),
+    member("repositoryFilters", &SCANNING_REPOSITORY_FILTER_LIST).required(),
+] };
+impl Shape for RegistryScanningRule {
+    fn schema(&self) -> &'static Schema { &REGISTRY_SCANNING_RULE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.scan_frequency,
+        1 => &self.repository_filters,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.scan_frequency,
+        1 => &mut self.repository_filters,
+        _ => return None,
+    }) }
+}
+
+static REGISTRY_SCANNING_RULE_LIST: Target = target(Kind::List(&member("member", &REGISTRY_SCANNING_RULE))).length(Some(0), Some(2));
 static RELATED_VULNERABILITIES_LIST: Target = target(Kind::List(&member("member", &scalar::STRING)));
 static REMEDIATION: Target = target(Kind::Structure(&REMEDIATION_SCHEMA));
 static REMEDIATION_SCHEMA: Schema = Schema { name: "Remediation", members: &[
@@ -1932,6 +2715,65 @@ impl Shape for ReplicationBackfillNotFoundException {
     }) }
 }
 
+static REPLICATION_CONFIGURATION: Target = target(Kind::Structure(&REPLICATION_CONFIGURATION_SCHEMA));
+static REPLICATION_CONFIGURATION_SCHEMA: Schema = Schema { name: "ReplicationConfiguration", members: &[
+    member("rules", &REPLICATION_RULE_LIST).required(),
+] };
+impl Shape for ReplicationConfiguration {
+    fn schema(&self) -> &'static Schema { &REPLICATION_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.rules,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.rules,
+        _ => return None,
+    }) }
+}
+
+static REPLICATION_DESTINATION: Target = target(Kind::Structure(&REPLICATION_DESTINATION_SCHEMA));
+static REPLICATION_DESTINATION_SCHEMA: Schema = Schema { name: "ReplicationDestination", members: &[
+    member("region", &REGION).required(),
+    member("registryId", &REGISTRY_ID).required(),
+] };
+impl Shape for ReplicationDestination {
+    fn schema(&self) -> &'static Schema { &REPLICATION_DESTINATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.region,
+        1 => &self.registry_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.region,
+        1 => &mut self.registry_id,
+        _ => return None,
+    }) }
+}
+
+static REPLICATION_DESTINATION_LIST: Target = target(Kind::List(&member("member", &REPLICATION_DESTINATION))).length(Some(0), Some(100));
+static REPLICATION_RULE: Target = target(Kind::Structure(&REPLICATION_RULE_SCHEMA));
+static REPLICATION_RULE_SCHEMA: Schema = Schema { name: "ReplicationRule", members: &[
+    member("destinations", &REPLICATION_DESTINATION_LIST).required(),
+    member("repositoryFilters", &REPOSITORY_FILTER_LIST),
+    member("deleteReplication", &DELETE_REPLICATION),
+] };
+impl Shape for ReplicationRule {
+    fn schema(&self) -> &'static Schema { &REPLICATION_RULE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.destinations,
+        1 => &self.repository_filters,
+        2 => &self.delete_replication,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.destinations,
+        1 => &mut self.repository_filters,
+        2 => &mut self.delete_replication,
+        _ => return None,
+    }) }
+}
+
+static REPLICATION_RULE_LIST: Target = target(Kind::List(&member("member", &REPLICATION_RULE))).length(Some(0), Some(25));
 static REPOSITORY: Target = target(Kind::Structure(&REPOSITORY_SCHEMA));
 static REPOSITORY_SCHEMA: Schema = Schema { name: "Repository", members: &[
     member("repositoryArn", &scalar::STRING),
@@ -1987,6 +2829,29 @@ impl Shape for RepositoryAlreadyExistsException {
     }) }
 }
 
+static REPOSITORY_FILTER: Target = target(Kind::Structure(&REPOSITORY_FILTER_SCHEMA));
+static REPOSITORY_FILTER_SCHEMA: Schema = Schema { name: "RepositoryFilter", members: &[
+    member("filter", &REPOSITORY_FILTER_VALUE).required(),
+    member("filterType", &REPOSITORY_FILTER_TYPE).required(),
+] };
+impl Shape for RepositoryFilter {
+    fn schema(&self) -> &'static Schema { &REPOSITORY_FILTER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.filter,
+        1 => &self.filter_type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.filter,
+        1 => &mut self.filter_type,
+        _ => return None,
+    }) }
+}
+
+static REPOSITORY_FILTER_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_FILTER))).length(Some(1), Some(100));
+static REPOSITORY_FILTER_TYPE: Target = target(Kind::Enum(RepositoryFilterType::NAMES));
+static PATTERN_OF_REPOSITORY_FILTER_VALUE: Pattern = Pattern::new("^(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-9]*)*$");
+static REPOSITORY_FILTER_VALUE: Target = target(Kind::String).length(Some(2), Some(256)).matching(&PATTERN_OF_REPOSITORY_FILTER_VALUE);
 static REPOSITORY_LIST: Target = target(Kind::List(&member("member", &REPOSITORY)));
 static PATTERN_OF_REPOSITORY_NAME: Pattern = Pattern::new("[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*");
 static REPOSITORY_NAME: Target = target(Kind::String).length(Some(2), Some(256)).matching(&PATTERN_OF_REPOSITORY_NAME);
@@ -2037,6 +2902,58 @@ impl Shape for RepositoryPolicyNotFoundException {
 }
 
 static REPOSITORY_POLICY_TEXT: Target = target(Kind::String).length(Some(0), Some(10240));
+static REPOSITORY_SCANNING_CONFIGURATION: Target = target(Kind::Structure(&REPOSITORY_SCANNING_CONFIGURATION_SCHEMA));
+static REPOSITORY_SCANNING_CONFIGURATION_SCHEMA: Schema = Schema { name: "RepositoryScanningConfiguration", members: &[
+    member("repositoryArn", &scalar::STRING),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("scanOnPush", &scalar::BOOLEAN),
+    member("scanFrequency", &SCAN_FREQUENCY),
+    member("appliedScanFilters", &SCANNING_REPOSITORY_FILTER_LIST),
+] };
+impl Shape for RepositoryScanningConfiguration {
+    fn schema(&self) -> &'static Schema { &REPOSITORY_SCANNING_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.repository_arn,
+        1 => &self.repository_name,
+        2 => &self.scan_on_push,
+        3 => &self.scan_frequency,
+        4 => &self.applied_scan_filters,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.repository_arn,
+        1 => &mut self.repository_name,
+        2 => &mut self.scan_on_push,
+        3 => &mut self.scan_frequency,
+        4 => &mut self.applied_scan_filters,
+        _ => return None,
+    }) }
+}
+
+static REPOSITORY_SCANNING_CONFIGURATION_FAILURE: Target = target(Kind::Structure(&REPOSITORY_SCANNING_CONFIGURATION_FAILURE_SCHEMA));
+static REPOSITORY_SCANNING_CONFIGURATION_FAILURE_SCHEMA: Schema = Schema { name: "RepositoryScanningConfigurationFailure", members: &[
+    member("repositoryName", &REPOSITORY_NAME),
+    member("failureCode", &SCANNING_CONFIGURATION_FAILURE_CODE),
+    member("failureReason", &scalar::STRING),
+] };
+impl Shape for RepositoryScanningConfigurationFailure {
+    fn schema(&self) -> &'static Schema { &REPOSITORY_SCANNING_CONFIGURATION_FAILURE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.repository_name,
+        1 => &self.failure_code,
+        2 => &self.failure_reason,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.repository_name,
+        1 => &mut self.failure_code,
+        2 => &mut self.failure_reason,
+        _ => return None,
+    }) }
+}
+
+static REPOSITORY_SCANNING_CONFIGURATION_FAILURE_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_SCANNING_CONFIGURATION_FAILURE)));
+static REPOSITORY_SCANNING_CONFIGURATION_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_SCANNING_CONFIGURATION)));
 static RESOURCE: Target = target(Kind::Structure(&RESOURCE_SCHEMA));
 static RESOURCE_SCHEMA: Schema = Schema { name: "Resource", members: &[
     member("details", &RESOURCE_DETAILS),
@@ -2079,6 +2996,7 @@ impl Shape for ResourceDetails {
 }
 
 static RESOURCE_LIST: Target = target(Kind::List(&member("member", &RESOURCE)));
+static SCAN_FREQUENCY: Target = target(Kind::Enum(ScanFrequency::NAMES));
 static SCAN_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "ScanNotFoundException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2095,6 +3013,32 @@ impl Shape for ScanNotFoundException {
 }
 
 static SCAN_STATUS: Target = target(Kind::Enum(ScanStatus::NAMES));
+static SCAN_TYPE: Target = target(Kind::Enum(ScanType::NAMES));
+static SCANNING_CONFIGURATION_FAILURE_CODE: Target = target(Kind::Enum(ScanningConfigurationFailureCode::NAMES));
+static SCANNING_CONFIGURATION_REPOSITORY_NAME_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_NAME))).length(Some(1), Some(25));
+static SCANNING_REPOSITORY_FILTER: Target = target(Kind::Structure(&SCANNING_REPOSITORY_FILTER_SCHEMA));
+static SCANNING_REPOSITORY_FILTER_SCHEMA: Schema = Schema { name: "ScanningRepositoryFilter", members: &[
+    member("filter", &SCANNING_REPOSITORY_FILTER_VALUE).required(),
+    member("filterType", &SCANNING_REPOSITORY_FILTER_TYPE).required(),
+] };
+impl Shape for ScanningRepositoryFilter {
+    fn schema(&self) -> &'static Schema { &SCANNING_REPOSITORY_FILTER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.filter,
+        1 => &self.filter_type,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.filter,
+        1 => &mut self.filter_type,
+        _ => return None,
+    }) }
+}
+
+static SCANNING_REPOSITORY_FILTER_LIST: Target = target(Kind::List(&member("member", &SCANNING_REPOSITORY_FILTER))).length(Some(0), Some(100));
+static SCANNING_REPOSITORY_FILTER_TYPE: Target = target(Kind::Enum(ScanningRepositoryFilterType::NAMES));
+static PATTERN_OF_SCANNING_REPOSITORY_FILTER_VALUE: Pattern = Pattern::new("^[a-z0-9*](?:[._\\-/a-z0-9*]?[a-z0-9*]+)*$");
+static SCANNING_REPOSITORY_FILTER_VALUE: Target = target(Kind::String).length(Some(1), Some(255)).matching(&PATTERN_OF_SCANNING_REPOSITORY_FILTER_VALUE);
 static SCORE_DETAILS: Target = target(Kind::Structure(&SCORE_DETAILS_SCHEMA));
 static SCORE_DETAILS_SCHEMA: Schema = Schema { name: "ScoreDetails", members: &[
     member("cvss", &CVSS_SCORE_DETAILS),
@@ -2141,6 +3085,51 @@ impl Shape for ServerException {
     }) }
 }
 
+static SET_REPOSITORY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "SetRepositoryPolicyRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("policyText", &REPOSITORY_POLICY_TEXT).required(),
+    member("force", &scalar::BOOLEAN),
+] };
+impl Shape for SetRepositoryPolicyRequest {
+    fn schema(&self) -> &'static Schema { &SET_REPOSITORY_POLICY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.policy_text,
+        3 => &self.force,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.policy_text,
+        3 => &mut self.force,
+        _ => return None,
+    }) }
+}
+
+static SET_REPOSITORY_POLICY_RESPONSE_SCHEMA: Schema = Schema { name: "SetRepositoryPolicyResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("policyText", &REPOSITORY_POLICY_TEXT),
+] };
+impl Shape for SetRepositoryPolicyResponse {
+    fn schema(&self) -> &'static Schema { &SET_REPOSITORY_POLICY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.policy_text,
+        _ => return None,
+    }) }
+}
+
 static SEVERITY_COUNT: Target = target(Kind::Integer).length(Some(0), None);
 static SIGNING_CONFIGURATION_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "SigningConfigurationNotFoundException", members: &[
     member("message", &scalar::STRING),
@@ -2153,6 +3142,67 @@ impl Shape for SigningConfigurationNotFoundException {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.message,
+        _ => return None,
+    }) }
+}
+
+static START_LIFECYCLE_POLICY_PREVIEW_REQUEST_SCHEMA: Schema = Schema { name: "StartLifecyclePolicyPreviewRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME).required(),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
+] };
+impl Shape for StartLifecyclePolicyPreviewRequest {
+    fn schema(&self) -> &'static Schema { &START_LIFECYCLE_POLICY_PREVIEW_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        _ => return None,
+    }) }
+}
+
+static START_LIFECYCLE_POLICY_PREVIEW_RESPONSE_SCHEMA: Schema = Schema { name: "StartLifecyclePolicyPreviewResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryName", &REPOSITORY_NAME),
+    member("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
+    member("status", &LIFECYCLE_POLICY_PREVIEW_STATUS),
+] };
+impl Shape for StartLifecyclePolicyPreviewResponse {
+    fn schema(&self) -> &'static Schema { &START_LIFECYCLE_POLICY_PREVIEW_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_name,
+        2 => &self.lifecycle_policy_text,
+        3 => &self.status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_name,
+        2 => &mut self.lifecycle_policy_text,
+        3 => &mut self.status,
+        _ => return None,
+    }) }
+}
+
+static SUBJECT_IDENTIFIER: Target = target(Kind::Structure(&SUBJECT_IDENTIFIER_SCHEMA));
+static SUBJECT_IDENTIFIER_SCHEMA: Schema = Schema { name: "SubjectIdentifier", members: &[
+    member("imageDigest", &scalar::STRING).required(),
+] };
+impl Shape for SubjectIdentifier {
+    fn schema(&self) -> &'static Schema { &SUBJECT_IDENTIFIER_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.image_digest,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.image_digest,
         _ => return None,
     }) }
 }
@@ -2250,6 +3300,26 @@ impl Shape for TooManyTagsException {
     }) }
 }
 
+static TRANSITIONING_IMAGE_TOTAL_COUNT: Target = target(Kind::Structure(&TRANSITIONING_IMAGE_TOTAL_COUNT_SCHEMA));
+static TRANSITIONING_IMAGE_TOTAL_COUNT_SCHEMA: Schema = Schema { name: "TransitioningImageTotalCount", members: &[
+    member("targetStorageClass", &LIFECYCLE_POLICY_TARGET_STORAGE_CLASS),
+    member("imageTotalCount", &IMAGE_COUNT),
+] };
+impl Shape for TransitioningImageTotalCount {
+    fn schema(&self) -> &'static Schema { &TRANSITIONING_IMAGE_TOTAL_COUNT_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.target_storage_class,
+        1 => &self.image_total_count,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.target_storage_class,
+        1 => &mut self.image_total_count,
+        _ => return None,
+    }) }
+}
+
+static TRANSITIONING_IMAGE_TOTAL_COUNTS: Target = target(Kind::List(&member("member", &TRANSITIONING_IMAGE_TOTAL_COUNT)));
 static UNABLE_TO_ACCESS_SECRET_EXCEPTION_SCHEMA: Schema = Schema { name: "UnableToAccessSecretException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2507,4 +3577,4 @@ impl Shape for VulnerablePackage {
 }
 
 static VULNERABLE_PACKAGES_LIST: Target = target(Kind::List(&member("member", &VULNERABLE_PACKAGE)));
-structure_values! { Attribute AuthorizationData AwsEcrContainerImageDetails BatchCheckLayerAvailabilityRequest BatchCheckLayerAvailabilityResponse BatchDeleteImageRequest BatchDeleteImageResponse BatchGetImageRequest BatchGetImageResponse BlockedByOrganizationPolicyException CompleteLayerUploadRequest CompleteLayerUploadResponse CreateRepositoryRequest CreateRepositoryResponse CvssScore CvssScoreAdjustment CvssScoreDetails DeleteRepositoryRequest DeleteRepositoryResponse DescribeImageScanFindingsRequest DescribeImageScanFindingsResponse DescribeImagesFilter DescribeImagesRequest DescribeImagesResponse DescribeRepositoriesRequest DescribeRepositoriesResponse EmptyUploadException EncryptionConfiguration EnhancedImageScanFinding ExclusionAlreadyExistsException ExclusionNotFoundException GetAuthorizationTokenRequest GetAuthorizationTokenResponse GetDownloadUrlForLayerRequest GetDownloadUrlForLayerResponse GetLifecyclePolicyRequest GetLifecyclePolicyResponse GetRepositoryPolicyRequest GetRepositoryPolicyResponse Image ImageAlreadyExistsException ImageArchivedException ImageDetail ImageDigestDoesNotMatchException ImageFailure ImageIdentifier ImageNotFoundException ImageScanFinding ImageScanFindings ImageScanFindingsSummary ImageScanStatus ImageScanningConfiguration ImageStorageClassUpdateNotSupportedException ImageTagAlreadyExistsException ImageTagMutabilityExclusionFilter InitiateLayerUploadRequest InitiateLayerUploadResponse InvalidLayerException InvalidLayerPartException InvalidParameterException InvalidTagParameterException KmsException Layer LayerAlreadyExistsException LayerFailure LayerInaccessibleException LayerPartTooSmallException LayersNotFoundException LifecyclePolicyNotFoundException LifecyclePolicyPreviewInProgressException LifecyclePolicyPreviewNotFoundException LimitExceededException ListImagesFilter ListImagesRequest ListImagesResponse ListTagsForResourceRequest ListTagsForResourceResponse PackageVulnerabilityDetails PullThroughCacheRuleAlreadyExistsException PullThroughCacheRuleNotFoundException PutImageRequest PutImageResponse PutImageTagMutabilityRequest PutImageTagMutabilityResponse Recommendation ReferencedImagesNotFoundException RegistryPolicyNotFoundException Remediation ReplicationBackfillInProgressException ReplicationBackfillInvalidStatusException ReplicationBackfillNotFoundException Repository RepositoryAlreadyExistsException RepositoryNotEmptyException RepositoryNotFoundException RepositoryPolicyNotFoundException Resource ResourceDetails ScanNotFoundException ScoreDetails SecretNotFoundException ServerException SigningConfigurationNotFoundException Tag TagResourceRequest TagResourceResponse TemplateAlreadyExistsException TemplateNotFoundException TooManyTagsException UnableToAccessSecretException UnableToDecryptSecretValueException UnableToGetUpstreamImageException UnableToGetUpstreamLayerException UnableToListUpstreamImageReferrersException UnsupportedImageTypeException UnsupportedUpstreamRegistryException UntagResourceRequest UntagResourceResponse UploadLayerPartRequest UploadLayerPartResponse UploadNotFoundException ValidationException VulnerablePackage }
+structure_values! { Attribute AuthorizationData AwsEcrContainerImageDetails BatchCheckLayerAvailabilityRequest BatchCheckLayerAvailabilityResponse BatchDeleteImageRequest BatchDeleteImageResponse BatchGetImageRequest BatchGetImageResponse BatchGetRepositoryScanningConfigurationRequest BatchGetRepositoryScanningConfigurationResponse BlockedByOrganizationPolicyException CompleteLayerUploadRequest CompleteLayerUploadResponse CreateRepositoryRequest CreateRepositoryResponse CvssScore CvssScoreAdjustment CvssScoreDetails DeleteLifecyclePolicyRequest DeleteLifecyclePolicyResponse DeleteRegistryPolicyRequest DeleteRegistryPolicyResponse DeleteReplication DeleteRepositoryPolicyRequest DeleteRepositoryPolicyResponse DeleteRepositoryRequest DeleteRepositoryResponse DescribeImageScanFindingsRequest DescribeImageScanFindingsResponse DescribeImagesFilter DescribeImagesRequest DescribeImagesResponse DescribeRegistryRequest DescribeRegistryResponse DescribeRepositoriesRequest DescribeRepositoriesResponse EmptyUploadException EncryptionConfiguration EnhancedImageScanFinding ExclusionAlreadyExistsException ExclusionNotFoundException GetAccountSettingRequest GetAccountSettingResponse GetAuthorizationTokenRequest GetAuthorizationTokenResponse GetDownloadUrlForLayerRequest GetDownloadUrlForLayerResponse GetLifecyclePolicyPreviewRequest GetLifecyclePolicyPreviewResponse GetLifecyclePolicyRequest GetLifecyclePolicyResponse GetRegistryPolicyRequest GetRegistryPolicyResponse GetRegistryScanningConfigurationRequest GetRegistryScanningConfigurationResponse GetRepositoryPolicyRequest GetRepositoryPolicyResponse Image ImageAlreadyExistsException ImageArchivedException ImageDetail ImageDigestDoesNotMatchException ImageFailure ImageIdentifier ImageNotFoundException ImageReferrer ImageScanFinding ImageScanFindings ImageScanFindingsSummary ImageScanStatus ImageScanningConfiguration ImageStorageClassUpdateNotSupportedException ImageTagAlreadyExistsException ImageTagMutabilityExclusionFilter InitiateLayerUploadRequest InitiateLayerUploadResponse InvalidLayerException InvalidLayerPartException InvalidParameterException InvalidTagParameterException KmsException Layer LayerAlreadyExistsException LayerFailure LayerInaccessibleException LayerPartTooSmallException LayersNotFoundException LifecyclePolicyNotFoundException LifecyclePolicyPreviewFilter LifecyclePolicyPreviewInProgressException LifecyclePolicyPreviewNotFoundException LifecyclePolicyPreviewResult LifecyclePolicyPreviewSummary LifecyclePolicyRuleAction LimitExceededException ListImageReferrersFilter ListImageReferrersRequest ListImageReferrersResponse ListImagesFilter ListImagesRequest ListImagesResponse ListTagsForResourceRequest ListTagsForResourceResponse PackageVulnerabilityDetails PullThroughCacheRuleAlreadyExistsException PullThroughCacheRuleNotFoundException PutAccountSettingRequest PutAccountSettingResponse PutImageRequest PutImageResponse PutImageScanningConfigurationRequest PutImageScanningConfigurationResponse PutImageTagMutabilityRequest PutImageTagMutabilityResponse PutLifecyclePolicyRequest PutLifecyclePolicyResponse PutRegistryPolicyRequest PutRegistryPolicyResponse PutRegistryScanningConfigurationRequest PutRegistryScanningConfigurationResponse PutReplicationConfigurationRequest PutReplicationConfigurationResponse Recommendation ReferencedImagesNotFoundException RegistryPolicyNotFoundException RegistryScanningConfiguration RegistryScanningRule Remediation ReplicationBackfillInProgressException ReplicationBackfillInvalidStatusException ReplicationBackfillNotFoundException ReplicationConfiguration ReplicationDestination ReplicationRule Repository RepositoryAlreadyExistsException RepositoryFilter RepositoryNotEmptyException RepositoryNotFoundException RepositoryPolicyNotFoundException RepositoryScanningConfiguration RepositoryScanningConfigurationFailure Resource ResourceDetails ScanNotFoundException ScanningRepositoryFilter ScoreDetails SecretNotFoundException ServerException SetRepositoryPolicyRequest SetRepositoryPolicyResponse SigningConfigurationNotFoundException StartLifecyclePolicyPreviewRequest StartLifecyclePolicyPreviewResponse SubjectIdentifier Tag TagResourceRequest TagResourceResponse TemplateAlreadyExistsException TemplateNotFoundException TooManyTagsException TransitioningImageTotalCount UnableToAccessSecretException UnableToDecryptSecretValueException UnableToGetUpstreamImageException UnableToGetUpstreamLayerException UnableToListUpstreamImageReferrersException UnsupportedImageTypeException UnsupportedUpstreamRegistryException UntagResourceRequest UntagResourceResponse UploadLayerPartRequest UploadLayerPartResponse UploadNotFoundException ValidationException VulnerablePackage }

@@ -1,11 +1,14 @@
-//! `GetLifecyclePolicy`: no repository has one, since PutLifecyclePolicy is refused.
+//! `GetLifecyclePolicy`.
 
 use outport_aws_ecr::{EcrError, GetLifecyclePolicyRequest, GetLifecyclePolicyResponse};
+use outport_aws_wire::Timestamp;
 use outport_identity::Call;
 
 use crate::EcrService;
-use crate::access::{existing_repository, target};
+use crate::access::target;
+use crate::service::Target;
 
+/// `lastEvaluatedAt` is left out until the policy was carried out for the first time.
 pub(crate) async fn get_lifecycle_policy(
     service: &EcrService,
     call: &Call,
@@ -13,30 +16,23 @@ pub(crate) async fn get_lifecycle_policy(
 ) -> Result<GetLifecyclePolicyResponse, EcrError> {
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:GetLifecyclePolicy", registry_id, name).await?;
-    existing_repository(&target).await?;
-    // Source of the text: ECR.
-    let text = format!("Lifecycle policy does not exist for the {}", target.place());
-    Err(EcrError::lifecycle_policy_not_found_exception(text))
+    let found = target
+        .blocking(|registry, target| {
+            let found = registry.lifecycle_policy(&target.scope, &target.name);
+            found.map_err(|error| target.reject(error))
+        })
+        .await?;
+    let state = found.ok_or_else(|| none(&target))?;
+    Ok(GetLifecyclePolicyResponse {
+        registry_id: Some(target.scope.account.to_string()),
+        repository_name: Some(target.name.to_string()),
+        lifecycle_policy_text: Some(state.policy),
+        last_evaluated_at: state.evaluated_at_ms.map(Timestamp::from_millis),
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Fixture;
-
-    #[tokio::test]
-    async fn there_is_none() {
-        let fixture = Fixture::new();
-        fixture.create("app").await;
-        let answer = async |name: &str| {
-            let repository_name = Some(name.to_owned());
-            let input = GetLifecyclePolicyRequest { repository_name, ..Default::default() };
-            get_lifecycle_policy(&fixture.service, &fixture.call, input).await
-        };
-        let expected = "Lifecycle policy does not exist for the repository with name 'app' in the registry with id '000000000000'";
-        let expected = EcrError::lifecycle_policy_not_found_exception(expected);
-        assert_eq!(answer("app").await, Err(expected));
-        let refused = answer("none").await.expect_err("no such repository").to_string();
-        assert!(refused.starts_with("RepositoryNotFoundException"), "{refused}");
-    }
+/// Source of the text: ECR.
+pub(crate) fn none(target: &Target) -> EcrError {
+    let text = format!("Lifecycle policy does not exist for the {}", target.place());
+    EcrError::lifecycle_policy_not_found_exception(text)
 }

@@ -139,7 +139,7 @@ fn selection(selection: &Map<String, Value>) -> Result<(Selection, Count), Strin
         ("tagged", Some(_), Some(_)) => {
             return Err("only one of tagPrefixList and tagPatternList can be specified".into());
         }
-        (status, None, None) if status == "untagged" => Selection::Untagged,
+        ("untagged", None, None) => Selection::Untagged,
         (_, None, None) => Selection::Any,
         (status, ..) => {
             return Err(format!(

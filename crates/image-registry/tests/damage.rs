@@ -271,12 +271,23 @@ fn a_log_that_had_everything_is_missed() {
     assert!(refused.contains(what), "{refused}");
 }
 
+/// What takes the tables back to version 1, in which they were the same but for what version 3 added.
+const TO_VERSION_1: &str = "
+    DROP TABLE row_total;
+    DROP TABLE lifecycle_preview;
+    DROP TABLE registry_setting;
+    DROP INDEX repository_with_lifecycle_policy;
+    ALTER TABLE repository DROP COLUMN policy;
+    ALTER TABLE repository DROP COLUMN lifecycle_policy;
+    ALTER TABLE repository DROP COLUMN lifecycle_evaluated_at_ms;
+    PRAGMA user_version = 1";
+
 /// Version 1 had no totals, and no count.
 #[test]
 fn metadata_of_version_1_is_taken_and_watched_from_then_on() {
     let (files, expected) = registry(true);
     let database = rusqlite::Connection::open(files.path().join(DATABASE)).unwrap();
-    database.execute_batch("DROP TABLE row_total; PRAGMA user_version = 1").unwrap();
+    database.execute_batch(TO_VERSION_1).unwrap();
     drop(database);
     fs::remove_file(files.path().join(COUNT)).unwrap();
     let opened = open(files.path()).unwrap();

@@ -10,7 +10,7 @@
 //! the process that made it gone, which holds before it has the lock. Nor anything of another user.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -39,15 +39,12 @@ impl ScratchDir {
         let path = std::env::temp_dir().join(format!("{PREFIX}{process}"));
         let cannot = || format!("cannot make {}", path.display());
         DirBuilder::new().mode(0o700).create(&path).with_context(cannot)?;
-        let mut options = OpenOptions::new();
-        options.create_new(true).write(true).mode(0o600);
-        let owner = options.open(path.join(OWNER)).with_context(cannot)?;
-        let mut owner = Flock::lock(owner, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, error)| error)
-            .with_context(cannot)?;
-        let begun = begun_at(process).unwrap_or_default();
-        writeln!(owner, "{process} {begun}").with_context(cannot)?;
-        Ok(Self { path, _owner: owner })
+        let owner = own(&path, process);
+        if owner.is_err() {
+            // Nothing is in it but what could not be written; that is said, not this.
+            let _ = remove_tree(&path);
+        }
+        Ok(Self { _owner: owner.with_context(cannot)?, path })
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -57,6 +54,18 @@ impl ScratchDir {
     pub fn log(&self) -> PathBuf {
         self.path.join("outport.log")
     }
+}
+
+/// Says in a directory that was just made whose it is, for as long as the file is held.
+fn own(path: &Path, process: u32) -> io::Result<Flock<File>> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true).mode(0o600);
+    let owner = options.open(path.join(OWNER))?;
+    let locked = Flock::lock(owner, FlockArg::LockExclusiveNonblock);
+    let mut owner = locked.map_err(|(_, error)| io::Error::from(error))?;
+    let begun = begun_at(process).unwrap_or_default();
+    writeln!(owner, "{process} {begun}")?;
+    Ok(owner)
 }
 
 impl Drop for ScratchDir {

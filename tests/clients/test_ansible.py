@@ -10,6 +10,7 @@ PLAYBOOK = Path(__file__).parent / "ansible/playbook.yml"
 
 def test_the_playbook_of_every_module(shared_outport, tmp_path):
     outport = shared_outport
+    outport.execution_role("execution")
     ecs = outport.ecs
     arns = ecs.list_container_instances()["containerInstanceArns"]
     instances = ecs.describe_container_instances(containerInstances=arns)["containerInstances"]

@@ -78,7 +78,7 @@ def test_deploy_registers_a_revision_and_follows_it(outport, ecs, service):
 
 
 def test_deploy_takes_roles_and_a_new_size(outport, ecs, service):
-    role = "arn:aws:iam::000000000000:role/execution"
+    role = outport.execution_role("execution")
     tool(outport, "deploy", "default", service, "--execution-role", role, "--task-cpu", "512",
          "--task-memory", "1024", "--no-deregister", *FOLLOW)
     after = definition_of(ecs, service)

@@ -472,6 +472,8 @@ def test_another_outport_comes_with_its_images(filled, outport):
     assert "copied           image app:1.0" in done.stdout, done.stdout
     assert "not carried:" not in done.stdout, done.stdout
     assert "\n0 made, 0 not carried" in carry(outport, *arguments, env=env).stdout
+    # Roles are not carried: the definition names one by this name.
+    outport.execution_role(ROLE.format("").rsplit("/", 1)[1])
     outport.ecs.update_service(cluster="carried", service="newest", desiredCount=1)
 
     def runs():

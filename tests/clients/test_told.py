@@ -57,11 +57,15 @@ def test_the_directory_of_a_node_says_whom_to_ask_and_what_it_leaves(outport, ap
     try:
         halves.server()
         halves.node()
-        for command in (["env"], ["ps"], ["status"], ["logs", "x"]):
+        for command in (["env"], ["ps"], ["status"]):
             done = ask(outport.binary, command[0], "--data-dir", halves.node_dir, *command[1:])
             assert done.returncode == 1
             assert f"{halves.node_dir} is the data directory of a node" in done.stderr, done.stderr
-            assert f"ask its control plane, https://127.0.0.1:{outport.port}" in done.stderr
+            assert f"Ask its control plane, https://127.0.0.1:{outport.port}," in done.stderr, done.stderr
+        # What its tasks wrote it has itself.
+        done = ask(outport.binary, "logs", "--data-dir", halves.node_dir, "x")
+        assert done.returncode == 1
+        assert "no task whose id begins with x has output on this node" in done.stderr, done.stderr
         uri = outport.push(app_image, "app", "1.0")
         stays = outport.register("stays", [{
             "name": "main", "image": f"{uri}:1.0", "memory": 32, "command": ["sleep", "600"]}],

@@ -174,9 +174,9 @@ class Outport:
             family=family, containerDefinitions=containers, **options)["taskDefinition"]
         return f"{answer['family']}:{answer['revision']}"
 
-    def execution_role(self):
+    def execution_role(self, name="ecsTaskExecutionRole"):
         """The ARN of a role with which images are pulled and logs written."""
-        iam, name = self.client("iam"), "ecsTaskExecutionRole"
+        iam = self.client("iam")
         try:
             return iam.get_role(RoleName=name)["Role"]["Arn"]
         except iam.exceptions.NoSuchEntityException:

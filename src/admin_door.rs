@@ -25,9 +25,11 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::accounts::Accounts;
 use crate::backup::{self, SyncFile};
 use crate::data_dir;
 use crate::parts::Parts;
@@ -40,13 +42,23 @@ const ASKING_PATIENCE: Duration = Duration::from_secs(10);
 /// Of those who ask at a time; a backup needs the disk for itself.
 const ASKED_MAX: usize = 2;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// To write a backup to the file that comes with it.
     Backup,
     /// To make another join token.
     RotateJoinToken,
+    /// To make an account, with a root key.
+    CreateAccount {
+        name: String,
+        id: Option<String>,
+    },
+    /// To make another root key of an account.
+    NewRootKey {
+        account: String,
+    },
+    ListAccounts,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,6 +72,7 @@ enum Answer<T> {
 pub struct Asked {
     pub parts: Parts,
     pub join_token: JoinToken,
+    pub accounts: Accounts,
     pub directory: PathBuf,
 }
 
@@ -71,7 +84,7 @@ pub fn open(asked: Asked, stopped: watch::Receiver<bool>) -> Option<JoinHandle<(
                 event = "admin_door_not_opened",
                 %error,
                 "cannot make the socket in the data directory: `outport backup` and `outport node-token` work only \
-                 when this Outport is stopped"
+                 when this Outport is stopped, and `outport account` not at all"
             );
         })
         .ok()
@@ -151,6 +164,13 @@ impl Asked {
             Request::RotateJoinToken => {
                 told(data_dir::rotate_join_token(&self.directory, &self.join_token))
             }
+            Request::CreateAccount { name, id } => {
+                told(Handle::current().block_on(self.accounts.create(&name, id.as_deref())))
+            }
+            Request::NewRootKey { account } => {
+                told(Handle::current().block_on(self.accounts.new_root_key(&account)))
+            }
+            Request::ListAccounts => told(Ok(self.accounts.list())),
         }
     }
 }

@@ -25,7 +25,10 @@ pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeL
 pub use iam::{Advise, Iam};
 pub use image::{Image, ImageLoad};
 pub use moving::{Export, ExportFormat, From, Import};
-pub use operating::{Backup, Cleanup, Disk, NodeToken, Restore, RotateToken};
+pub use operating::{
+    AccountCommand, Backup, Cleanup, CreateAccount, Disk, ListAccounts, NewRootKey, NodeToken,
+    Restore, RotateToken,
+};
 pub use reaching::{Forward, Open, PublishTasks};
 
 /// Amazon ECS that you run yourself: your task definitions as real containers on your own machines.
@@ -107,6 +110,9 @@ pub enum Command {
     Restore(Restore),
     /// Say what takes the space of a data directory, and what prunes each
     Disk(Disk),
+    /// The accounts of this installation: each has users, roles, clusters, images and logs of its own
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// The token that machines join with
     #[command(subcommand)]
     NodeToken(NodeToken),
@@ -193,9 +199,13 @@ pub struct ControlPlaneOptions {
     /// fixes it
     #[arg(long, value_name = "ID", env = "OUTPORT_ACCOUNT_ID")]
     pub account_id: Option<String>,
-    /// The region of this installation; us-east-1 unless given at the first start, which fixes it
+    /// The region that this installation is at home in; us-east-1 unless given at the first start, which fixes it
     #[arg(long, value_name = "REGION", env = "OUTPORT_REGION")]
     pub region: Option<String>,
+    /// The regions that callers may name beside the own one, each with resources and a default VPC of its own; may be given
+    /// several times, or several with commas; all: every region of AWS's partition, which `up` serves unless it is given
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',', env = "OUTPORT_REGIONS")]
+    pub regions: Vec<String>,
     /// The root access key to use instead of the one made at the first start
     #[arg(long, hide = true, env = "OUTPORT_ROOT_ACCESS_KEY_ID")]
     pub root_access_key_id: Option<String>,
@@ -269,10 +279,14 @@ pub enum PlainHttp {
 
 #[derive(Clone, Debug, Args)]
 pub struct NodeOptions {
-    /// The cluster that this machine's container instance joins; `up` makes it if it is not there;
-    /// default unless given at the first start, which fixes it
-    #[arg(long, value_name = "NAME", env = "OUTPORT_CLUSTER")]
+    /// The cluster that this machine's container instance joins, by its name, or its ARN where that is of another account or
+    /// region; `up` makes one of a name if it is not there; default unless given at the first start, which fixes it
+    #[arg(long, value_name = "CLUSTER", env = "OUTPORT_CLUSTER")]
     pub cluster: Option<String>,
+    /// The regions whose Fargate tasks this machine takes; those of every region unless given. May be given several times, or
+    /// several with commas
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',', env = "OUTPORT_TASK_REGIONS")]
+    pub task_regions: Vec<String>,
     /// CPU units to offer (1,024 a core); all cores unless given
     #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..), env = "OUTPORT_CPU_UNITS")]
     pub cpu_units: Option<u32>,

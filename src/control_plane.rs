@@ -17,18 +17,17 @@ use outport_identity::{
 };
 use outport_image_registry::HostIntegration;
 use outport_keyring::Keyring;
-use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
+use outport_model::{Regions, Scope};
 use outport_node_agent::PublishScope;
 use outport_node_protocol::{DOOR_VERSION, Registered};
 use outport_permissions::{Permissive, StoredCredentials, StoredPermissions};
 use outport_planner::Settings;
 use outport_service_cloudtrail::CloudTrailService;
 use outport_service_ec2::Ec2Service;
-use outport_service_ec2::default_vpc;
 use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
+use outport_service_ecs::EcsService;
 use outport_service_ecs::task_definition::Workloads;
-use outport_service_ecs::{EcsService, default_cluster};
 use outport_service_iam::IamService;
 use outport_service_kms::KmsService;
 use outport_service_logs::LogsService;
@@ -40,6 +39,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::accounts::Accounts;
 use crate::admin_door::{self, Asked};
 use crate::audit::{self, Trail};
 use crate::command_line::{ControlPlaneOptions, Server};
@@ -56,8 +56,10 @@ use crate::output;
 use crate::parts::Parts;
 use crate::published_ports;
 use crate::registry_door::at_the_door;
+use crate::scopes::{Regional, Scopes};
 use crate::service_manager;
 use crate::services::Served;
+use crate::settings::Settings as Remembered;
 use crate::stop_signal::StopSignal;
 use crate::summary::{self, Offered};
 use crate::task_roles::TaskRoles;
@@ -87,6 +89,7 @@ pub struct ControlPlane {
     pub join_token: JoinToken,
     pub readiness: Readiness,
     scope: Scope,
+    regions: Regions,
     vpc_cidr: Ipv4Cidr,
     /// `None` once they were stopped.
     controllers: Option<Driver>,
@@ -147,13 +150,16 @@ impl ControlPlane {
         let Parts { store, logs, registry } = parts.clone();
         store.limit_bytes(u64::from(options.state_mib) << 20);
         let known = installation::known(&store.snapshot());
-        let Settled { scope, vpc_cidr } = wanted.settle(&known)?;
+        let home = installation::home(&Remembered::read(data_dir.path())?);
+        let Settled { scope, vpc_cidr } = wanted.settle(&known, home.as_ref())?;
+        let regions = wanted.regions(&scope.region, own_node.is_some());
         let cidr = vpc_range::range_for(vpc_cidr, known.contains_key(&scope), own_node)?;
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
         let authority = tls.authority_for_clients(options);
         tls::warn_of_plain_http(options);
-        ensure_defaults(&store, &scope, cidr, own_node.map(|node| node.cluster.as_str())).await?;
+        let scopes = Scopes::new(store.clone(), cidr);
+        scopes.make_home(&scope, own_node.map(|node| node.cluster.as_str())).await?;
         data_dir.settle(|settings| {
             settings.account_id = Some(scope.account.to_string());
             settings.region = Some(scope.region.to_string());
@@ -182,6 +188,11 @@ impl ControlPlane {
             store.clone(),
             roles.clone(),
         ));
+        let accounts = Accounts {
+            store: store.clone(),
+            keyring: keyring.clone(),
+            home: scope.account.clone(),
+        };
         let secrets = SecretsManagerService::new(store.clone(), keyring.clone());
         let parameters = SsmService::new(store.clone(), keyring.clone());
         let kms = KmsService::new(store.clone(), keyring.clone());
@@ -200,7 +211,7 @@ impl ControlPlane {
                 nodes_max: NODES_MAX_DEFAULT,
             },
             heartbeats,
-            Arc::new(LogDelivery::new(logs.clone(), roles.clone())),
+            Arc::new(LogDelivery::new(logs.clone(), roles.clone(), regions.clone())),
             passwords.clone(),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         )
@@ -235,13 +246,12 @@ impl ControlPlane {
                 ),
                 body_memory.clone(),
             ));
-        let door = FrontDoor::builder(scope.region.clone(), credentials.clone())
+        let door = FrontDoor::builder(regions.clone(), credentials.clone())
             .permissions(permissions)
-            .service(Arc::new(Served(EcsService::new(
-                store.clone(),
-                Settings::default(),
-                workloads,
-            ))))
+            .service(Arc::new(Regional::new(
+                EcsService::new(store.clone(), Settings::default(), workloads),
+                &scopes,
+            )))
             .service(Arc::new(Served(EcrService::new(
                 registry.clone(),
                 RegistryAddress::new(own_registry),
@@ -251,7 +261,10 @@ impl ControlPlane {
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(CloudTrailService::new(trail.0.clone()))))
-            .service(Arc::new(Served(Ec2Service::new(store.clone()))))
+            .service(Arc::new(Regional::new(
+                Ec2Service::new(store.clone(), regions.clone()),
+                &scopes,
+            )))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring))))
             .service(Arc::new(Served(secrets)))
             .service(Arc::new(Served(parameters)))
@@ -279,8 +292,12 @@ impl ControlPlane {
                 "cannot write the file that `outport env` reads: it will not print the address of this start"
             );
         }
-        let asked =
-            Asked { parts, join_token: join_token.clone(), directory: data_dir.path().to_owned() };
+        let asked = Asked {
+            parts,
+            join_token: join_token.clone(),
+            accounts,
+            directory: data_dir.path().to_owned(),
+        };
         let mut upkeep = upkeep::start(store, logs, registry, disk, metrics);
         upkeep.push(upkeep::write_uses(credentials));
         upkeep.push(upkeep::rotate_keys(kms));
@@ -298,6 +315,7 @@ impl ControlPlane {
             join_token,
             readiness,
             scope,
+            regions,
             vpc_cidr: cidr,
             controllers: Some(controllers),
             door,
@@ -310,7 +328,8 @@ impl ControlPlane {
 
     /// Says it to whoever started this; scripts wait for the first line.
     pub fn say_ready(&self, data_dir: &DataDir, offered: Option<Offered<'_>>) {
-        let served = summary::Served { scope: &self.scope, vpc_cidr: self.vpc_cidr };
+        let served =
+            summary::Served { scope: &self.scope, regions: &self.regions, vpc_cidr: self.vpc_cidr };
         let more = summary::lines(data_dir.path(), Some(served), offered);
         output::say(format_args!("outport is ready at {}\n{more}", self.url));
         service_manager::is_ready();
@@ -426,30 +445,6 @@ fn controllers(store: &Store, heartbeats: Arc<Heartbeats>, workloads: Arc<Worklo
             Box::new(RetentionController::new(settings)),
         ],
     )
-}
-
-/// What a new account has: a default VPC and the cluster `default`; and the own cluster.
-async fn ensure_defaults(
-    store: &Store,
-    scope: &Scope,
-    cidr: Ipv4Cidr,
-    own_cluster: Option<&str>,
-) -> Result<()> {
-    let made = store
-        .write(|tx| {
-            default_vpc::ensure(tx, scope, cidr)
-                .map_err(|error| anyhow!("--default-vpc-cidr is {cidr}: {error}"))?;
-            default_cluster::ensure(tx, scope);
-            if let Some(name) = own_cluster {
-                default_cluster::ensure_active(tx, scope, name)
-                    .map_err(|error| anyhow!("--cluster is {name:?}: {error}"))?;
-            }
-            Ok(())
-        })
-        .await;
-    made.map_err(|error| {
-        error.flatten(|fault| anyhow!("cannot make the default VPC: {}", fault.detail))
-    })
 }
 
 fn integrate(

@@ -1,17 +1,19 @@
-//! Which account, region and range a data directory is for: what the first start was told, for good. Every row and
-//! every ARN carries account and region, so that under another name everything would be there and nobody would see it;
+//! Which account and region a data directory is at home in, and its range: what the first start was told, for good. Every row
+//! and every ARN carries account and region, so that under another name everything would be there and nobody would see it;
 //! the addresses of tasks are in the range. The same for the cluster that the machine is a container instance of.
 //!
-//! **Invariant:** an installation whose state belongs to one account, region and range never starts with another.
+//! **Invariant:** an installation that is at home in one account, region and range never starts with another. Further accounts
+//! and regions are beside it.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use outport_model::network::Ipv4Cidr;
-use outport_model::{AccountId, Region, Scope};
+use outport_model::{AccountId, Region, Regions, Scope};
 use outport_store::Tables;
 
 use crate::command_line::ControlPlaneOptions;
+use crate::settings::Settings;
 
 /// What a first start takes that is told nothing.
 pub const DEFAULT_ACCOUNT_ID: &str = "000000000000";
@@ -24,6 +26,15 @@ pub struct Wanted {
     account: Option<AccountId>,
     region: Option<Region>,
     vpc_cidr: Option<Ipv4Cidr>,
+    /// `None`: as the command has it.
+    served: Option<Served>,
+}
+
+/// The regions that callers may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Served {
+    All,
+    These(Vec<Region>),
 }
 
 /// What a start goes on with.
@@ -42,14 +53,33 @@ impl Wanted {
             account: options.account_id.as_deref().map(account).transpose()?,
             region: options.region.as_deref().map(region).transpose()?,
             vpc_cidr: options.default_vpc_cidr.as_deref().map(vpc_cidr).transpose()?,
+            served: served(&options.regions)?,
         })
     }
 
-    /// The installation's account, region and range, given those that the store has state of.
+    /// The regions that are served, given the own one: those that were listed. Without a list, an Outport with a node of its own
+    /// serves every region of the partition, as those who develop against it expect, and a control plane for others its own.
+    pub fn regions(&self, own: &Region, has_own_node: bool) -> Regions {
+        match &self.served {
+            Some(Served::These(regions)) => Regions::new(own.clone(), regions.iter().cloned()),
+            None if !has_own_node => Regions::from(own.clone()),
+            Some(Served::All) | None => Regions::of_partition(own.clone()),
+        }
+    }
+
+    /// The installation's account, region and range, given those that the store has state of, and what earlier starts have
+    /// noted as its home.
     ///
     /// # Errors
     /// When the state is another's; the line says whose.
-    pub fn settle(&self, known: &BTreeMap<Scope, Ipv4Cidr>) -> Result<Settled> {
+    pub fn settle(
+        &self,
+        known: &BTreeMap<Scope, Ipv4Cidr>,
+        home: Option<&Scope>,
+    ) -> Result<Settled> {
+        let at_home = home.and_then(|home| known.get_key_value(home));
+        let only = at_home.map(|(scope, cidr)| BTreeMap::from([(scope.clone(), *cidr)]));
+        let known = only.as_ref().unwrap_or(known);
         let fits = |scope: &Scope| {
             self.account.as_ref().is_none_or(|account| *account == scope.account)
                 && self.region.as_ref().is_none_or(|region| *region == scope.region)
@@ -91,6 +121,12 @@ pub fn known(tables: &Tables) -> BTreeMap<Scope, Ipv4Cidr> {
     default_vpcs.map(|vpc| (vpc.scope.clone(), vpc.cidr)).collect()
 }
 
+/// What earlier starts have noted as the home of a data directory.
+pub fn home(settings: &Settings) -> Option<Scope> {
+    let (account, region) = (settings.account_id.as_ref()?, settings.region.as_ref()?);
+    Some(Scope::new(AccountId::new(account), Region::new(region)))
+}
+
 /// The cluster of this machine's container instance: `given`, or the one of earlier starts.
 ///
 /// # Errors
@@ -111,19 +147,38 @@ fn named<'s>(scopes: impl Iterator<Item = &'s Scope>) -> String {
     each.collect::<Vec<_>>().join(" and ")
 }
 
-fn account(text: &str) -> Result<AccountId> {
+/// # Errors
+/// For what is no account id.
+pub fn account(text: &str) -> Result<AccountId> {
     if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        bail!("--account-id is {text:?}: an account id has 12 digits");
+        bail!("{text:?} is no account id, which has 12 digits");
     }
     Ok(AccountId::new(text))
 }
 
 fn region(text: &str) -> Result<Region> {
+    region_of("--region", text)
+}
+
+/// # Errors
+/// For what is no region, with the option's name.
+pub fn region_of(option: &str, text: &str) -> Result<Region> {
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 32 || !text.bytes().all(valid) {
-        bail!("--region is {text:?}: a region is a name such as us-east-1");
+        bail!("{option} is {text:?}: a region is a name such as us-east-1");
     }
     Ok(Region::new(text))
+}
+
+fn served(given: &[String]) -> Result<Option<Served>> {
+    match given {
+        [] => Ok(None),
+        [all] if all == "all" => Ok(Some(Served::All)),
+        names => {
+            let regions = names.iter().map(|name| region_of("--regions", name));
+            regions.collect::<Result<_>>().map(|regions| Some(Served::These(regions)))
+        }
+    }
 }
 
 fn vpc_cidr(text: &str) -> Result<Ipv4Cidr> {
@@ -139,6 +194,11 @@ mod tests {
     /// `account/region range` or `-` for an option that is not there; `known` as many of them as there are.
     #[track_caller]
     fn check(wanted: &str, known: &[&str], expected: &str) {
+        check_at_home(wanted, known, None, expected);
+    }
+
+    #[track_caller]
+    fn check_at_home(wanted: &str, known: &[&str], home: Option<(&str, &str)>, expected: &str) {
         let parts = |text: &str| {
             let (names, cidr) = text.split_once(' ').unwrap();
             let (account, region) = names.split_once('/').unwrap();
@@ -151,12 +211,15 @@ mod tests {
             account: account.map(AccountId::new),
             region: region.map(Region::new),
             vpc_cidr,
+            served: None,
         };
         let rows = known.iter().map(|text| {
             let (account, region, cidr) = parts(text);
             (Scope::new(AccountId::new(account), Region::new(region)), cidr.unwrap())
         });
-        let settled = match wanted.settle(&rows.collect()) {
+        let home =
+            home.map(|(account, region)| Scope::new(AccountId::new(account), Region::new(region)));
+        let settled = match wanted.settle(&rows.collect(), home.as_ref()) {
             Ok(Settled { scope, vpc_cidr }) => {
                 let cidr = vpc_cidr.map_or("-".to_owned(), |cidr| cidr.to_string());
                 format!("{}/{} {cidr}", scope.account, scope.region)
@@ -188,6 +251,36 @@ mod tests {
         let known = ["1/a 10.9.0.0/16", "1/b 10.8.0.0/16"];
         check("-/- -", &known, "account 1 in a and account 1 in b: say which");
         check("-/b -", &known, "1/b 10.8.0.0/16");
+    }
+
+    #[test]
+    fn further_accounts_and_regions_are_beside_the_home() {
+        let known = ["1/a 10.9.0.0/16", "1/b 10.9.0.0/16", "2/a 10.9.0.0/16"];
+        let home = Some(("1", "a"));
+        check_at_home("-/- -", &known, home, "1/a 10.9.0.0/16");
+        check_at_home("1/b -", &known, home, "is of account 1 in a: start without");
+        check_at_home("2/- -", &known, home, "is of account 1 in a: start without");
+        // What was noted is of a store that is not there.
+        check_at_home("-/- -", &["3/c 10.9.0.0/16"], home, "3/c 10.9.0.0/16");
+    }
+
+    #[test]
+    fn the_regions_are_those_of_the_list_or_of_the_command() {
+        let regions = |given: &[&str], has_own_node| {
+            let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+            let wanted = Wanted {
+                account: None,
+                region: None,
+                vpc_cidr: None,
+                served: served(&given).unwrap(),
+            };
+            wanted.regions(&Region::new("eu-west-1"), has_own_node)
+        };
+        assert_eq!(regions(&["us-east-1"], true).to_string(), "eu-west-1, us-east-1");
+        assert_eq!(regions(&[], false).to_string(), "eu-west-1");
+        assert_eq!(regions(&[], true), regions(&["all"], false));
+        assert!(regions(&[], true).named("us-west-2").is_some());
+        assert!(served(&["Mars!".to_owned()]).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! **Invariant:** `shim` and `unpack` run before anything else exists in the process: no thread, no
 //! runtime, no logger, no open file.
 
+mod accounts;
 mod admin_door;
 mod audit;
 mod backup;
@@ -40,6 +41,7 @@ mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;
 mod run_command;
+mod scopes;
 mod scratch_dir;
 mod service_manager;
 mod services;
@@ -131,6 +133,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => backup::restore(&options),
         Command::Disk(options) => disk_use::run(&options),
+        Command::Account(command) => accounts::run(&command),
         Command::NodeToken(NodeToken::Rotate(options)) => join_token::rotate(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use outport_certificates::{InvalidJoinToken, JoinToken};
+use outport_model::Region;
 use outport_node_agent::{
     Agent, AgentSettings, HostAccess, PublishScope, TransportProtocol, capacity,
     memory_mib_of_machine,
@@ -149,6 +150,7 @@ pub fn settings(
         control_plane_url,
         join_token,
         cluster,
+        regions: task_regions(&options.task_regions)?,
         capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
         oci_runtime: options.oci_runtime.clone(),
         container_open_files: open_files::raise_limit()?,
@@ -160,6 +162,10 @@ pub fn settings(
         host_access,
         publish: own.publish,
     })
+}
+
+fn task_regions(given: &[String]) -> Result<Vec<Region>> {
+    given.iter().map(|name| installation::region_of("--task-regions", name)).collect()
 }
 
 /// More than there is may be meant, as for a trial of the scheduler; most often it is a mistake in the unit.

@@ -11,16 +11,16 @@ use axum::response::Response;
 use outport_certificates::NodeCertificate;
 use outport_controllers::node_link::{CredentialSource, LogSink, SinkError, WithoutTls};
 use outport_front_door::{PeerCertificate, SecureTransport};
-use outport_identity::{Call, Question, Sealer, Subject};
-use outport_image_registry::repository_arn;
+use outport_identity::{Call, Principal, Question, Sealer, Subject};
 use outport_image_store::ImageReference;
 use outport_log_store::{
     LogGroupName, LogStore, LogStoreError, LogStreamName, Missing, NodeLogEvent, Shipment,
     ShipmentRefusal, SourceId,
 };
+use outport_model::ecr_registry::ecr_registry;
 use outport_model::own_registry::OwnRegistry;
 use outport_model::task::Task;
-use outport_model::{NodeId, Scope, TimestampMs};
+use outport_model::{AccountId, Arn, NodeId, Region, Regions, Scope, TimestampMs};
 use outport_node_protocol::{LogBatch, LogCursor, LogDestination, RegistryCredential};
 use outport_planner::node_admission::ProvenNode;
 use outport_service_ecr::{Pull, PullSource};
@@ -67,11 +67,13 @@ pub fn proven(PeerCertificate(certificate): &PeerCertificate) -> Option<ProvenNo
 pub struct LogDelivery {
     logs: Arc<LogStore>,
     roles: ExecutionRoles,
+    /// Those that a log group can be in.
+    regions: Regions,
 }
 
 impl LogDelivery {
-    pub fn new(logs: Arc<LogStore>, roles: ExecutionRoles) -> Self {
-        Self { logs, roles }
+    pub fn new(logs: Arc<LogStore>, roles: ExecutionRoles, regions: Regions) -> Self {
+        Self { logs, roles, regions }
     }
 }
 
@@ -84,8 +86,14 @@ impl LogSink for LogDelivery {
         destination: &LogDestination,
         batch: LogBatch,
     ) -> Result<LogCursor, SinkError> {
-        let (logs, scope, destination) =
+        let (logs, mut scope, destination) =
             (self.logs.clone(), task.scope.clone(), destination.clone());
+        if let Some(region) = &destination.region {
+            let served = self.regions.named(region.as_str()).ok_or_else(|| {
+                SinkError::Refused(format!("awslogs-region is {region}, which is not served here"))
+            })?;
+            scope.region = served.clone();
+        }
         // Without one it is the container instance that writes, as on AWS.
         let writer = execution_role.map(|role| self.roles.call(task, role)).transpose()?;
         let write = move || append(&logs, &scope, &destination, batch, writer.as_ref());
@@ -213,36 +221,40 @@ impl RegistryPasswords {
         Self { sealer, own, store, roles }
     }
 
-    /// The names of our own repositories that the images of a task are in.
-    fn repositories(&self, task: &Task) -> BTreeSet<String> {
+    /// The names of the repositories of `scope` that the images of a task are in.
+    fn repositories(&self, task: &Task, scope: &Scope) -> BTreeSet<String> {
         let images = task.containers.iter().map(|container| container.image.as_str());
         let images = images.filter_map(|image| image.parse::<ImageReference>().ok());
-        let own = images.filter(|image| self.own.is(image.host(), &task.scope));
-        own.map(|image| image.repository().to_owned()).collect()
+        let is_of_scope = |image: &ImageReference| match scope == &task.scope {
+            true => self.own.is(image.host(), scope),
+            false => ecr_registry(image.host()).is_some_and(|meant| meant == *scope),
+        };
+        images.filter(is_of_scope).map(|image| image.repository().to_owned()).collect()
     }
 
     pub(crate) fn password(
         &self,
         node: &NodeId,
         task: &Task,
-        execution_role: Option<&str>,
+        (execution_role, registry): (Option<&str>, Option<&Scope>),
         now_ms: TimestampMs,
     ) -> Result<RegistryCredential, SinkError> {
+        let scope = registry.unwrap_or(&task.scope);
         let expires_at_ms = now_ms + outport_service_ecr::PULL_PASSWORD_LIFETIME_MS;
-        let role = match execution_role {
+        let puller = match execution_role {
             Some(role) => {
                 self.ask_for_token(task, role)?;
                 let actor = self.roles.session(task, role)?;
-                Some((actor.principal, actor.session))
+                (actor.principal, actor.session)
             }
-            None => None,
+            None => (Principal::root(task.scope.account.clone()), None),
         };
         let pull = Pull {
             node,
             task: task.id.as_str(),
-            scope: &task.scope,
-            repositories: &self.repositories(task),
-            role,
+            scope,
+            repositories: &self.repositories(task, scope),
+            puller,
         };
         let password = outport_service_ecr::pull_password(&self.sealer, pull, expires_at_ms)
             .map_err(|error| SinkError::Fault(error.to_string()))?;
@@ -271,11 +283,12 @@ impl CredentialSource for RegistryPasswords {
         &self,
         task: &Task,
         execution_role: Option<&str>,
+        registry: Option<&Scope>,
     ) -> Result<RegistryCredential, SinkError> {
         let Some(node) = &task.node else {
             return Err(SinkError::Refused("a task without a node pulls nothing".to_owned()));
         };
-        self.password(node, task, execution_role, crate::control_plane::now_ms())
+        self.password(node, task, (execution_role, registry), crate::control_plane::now_ms())
     }
 }
 
@@ -286,15 +299,15 @@ impl PullSource for RegistryPasswords {
         if identity.is_none_or(|identity| identity.revoked_at_ms.is_some()) {
             return false;
         }
-        let Some((_, wanted)) = repository.split_once(":repository/") else { return false };
+        let Some(arn) = Arn::parse(repository) else { return false };
+        let Some(wanted) = arn.resource().strip_prefix("repository/") else { return false };
+        let scope = Scope::new(AccountId::new(arn.account()), Region::new(arn.region()));
         rows.tasks.live_on_node(node).values().any(|task| {
             // Most images of a node's many tasks are not even read.
             if !task.containers.iter().any(|container| container.image.contains(wanted)) {
                 return false;
             }
-            let names = self.repositories(task).into_iter();
-            let mut names = names.filter_map(|name| name.parse().ok());
-            names.any(|name| repository_arn(&task.scope, &name) == repository)
+            self.repositories(task, &scope).contains(wanted)
         })
     }
 }
@@ -349,6 +362,7 @@ mod tests {
     fn destination(stream: &str) -> LogDestination {
         LogDestination {
             group: "g".to_owned(),
+            region: None,
             stream: stream.to_owned(),
             create_group: true,
             non_blocking: false,

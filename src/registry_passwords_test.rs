@@ -80,7 +80,7 @@ impl House {
     }
 
     fn password(&self, node: &str, task: &Task) -> RegistryCredential {
-        self.passwords.password(&NodeId::new(node), task, None, NOW_MS).expect("a password")
+        self.passwords.password(&NodeId::new(node), task, (None, None), NOW_MS).expect("a password")
     }
 
     fn login(
@@ -225,6 +225,6 @@ async fn a_changed_password_is_none() {
         assert!(house.login(&changed, NOW_MS).is_err(), "byte {position}");
     }
     let placed_nowhere = Task { node: None, ..task };
-    let issued = house.passwords.issue(&placed_nowhere, None).await;
+    let issued = house.passwords.issue(&placed_nowhere, None, None).await;
     assert!(issued.is_err(), "who has no node pulls nothing");
 }

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use outport_model::Scope;
 use outport_model::network::Ipv4Cidr;
 use outport_model::node::NodeCapacity;
+use outport_model::{Regions, Scope};
 use outport_node_agent::PublishScope;
 
 use crate::command_line::DATA_DIR;
@@ -21,6 +21,7 @@ const CPU_UNITS_PER_CORE: f64 = 1024.0;
 /// What a control plane serves.
 pub struct Served<'s> {
     pub scope: &'s Scope,
+    pub regions: &'s Regions,
     pub vpc_cidr: Ipv4Cidr,
 }
 
@@ -40,9 +41,12 @@ pub fn lines(data_dir: &Path, served: Option<Served<'_>>, offered: Option<Offere
         line("serves", SERVES.to_owned());
     }
     line("data", data_dir.display().to_string());
-    if let Some(Served { scope, vpc_cidr }) = &served {
+    if let Some(Served { scope, regions, vpc_cidr }) = &served {
         line("account", scope.account.to_string());
         line("region", scope.region.to_string());
+        if let Some(served) = beside(regions) {
+            line("regions", served);
+        }
         line("VPC", vpc_cidr.to_string());
     }
     if let Some(Offered { cluster, capacity, publish }) = offered {
@@ -78,6 +82,16 @@ fn env_command(data_dir: &Path) -> String {
     }
 }
 
+/// The regions that are served, where that is not one alone: all of a partition are not worth a line each.
+fn beside(regions: &Regions) -> Option<String> {
+    const NAMED_MAX: usize = 5;
+    match regions.iter().count() {
+        1 => None,
+        few if few <= NAMED_MAX => Some(regions.to_string()),
+        many => Some(format!("{many}, each with resources of its own: AWS_REGION names one")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use outport_model::{AccountId, Region};
@@ -91,7 +105,9 @@ mod tests {
     #[test]
     fn up_says_what_it_serves_from_where_with_how_much_and_what_to_do_next() {
         let scope = scope();
-        let served = Served { scope: &scope, vpc_cidr: Ipv4Cidr::parse("172.30.0.0/16").unwrap() };
+        let regions = Regions::from(scope.region.clone());
+        let vpc_cidr = Ipv4Cidr::parse("172.30.0.0/16").unwrap();
+        let served = Served { scope: &scope, regions: &regions, vpc_cidr };
         let capacity = NodeCapacity { cpu_units: 1536, memory_mib: 900, reserved_ports: vec![] };
         let publish = Some(PublishScope::Loopback);
         let offered = Offered { cluster: "default", capacity: &capacity, publish };
@@ -102,6 +118,16 @@ mod tests {
              VPC       172.30.0.0/16\n  cluster   default\n  CPU       1536 units (1.5 vCPU)\n  \
              memory    900 MiB\n  tasks     reached on 127.0.0.1 too, at the ports that `outport ps` shows\n  next      eval \"$(outport env)\""
         );
+    }
+
+    #[test]
+    fn further_regions_are_named_or_counted() {
+        let own = Region::new("eu-west-1");
+        assert_eq!(beside(&Regions::from(own.clone())), None);
+        let two = Regions::new(own.clone(), [Region::new("us-east-1")]);
+        assert_eq!(beside(&two).as_deref(), Some("eu-west-1, us-east-1"));
+        let all = beside(&Regions::of_partition(own)).unwrap();
+        assert!(all.starts_with("36, each"), "{all}");
     }
 
     #[test]

@@ -38,6 +38,51 @@ pub struct RotateToken {
     pub data_dir: DataDir,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account of its own, isolated from the others, and print its root key, which is not shown again:
+    /// eval "$(sudo outport account create NAME)"
+    Create(CreateAccount),
+    /// List the accounts
+    List(ListAccounts),
+    /// Make another root key of an account, of which the root has two at most, and print it
+    Key(NewRootKey),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateAccount {
+    /// What it is called, 1 to 50 characters
+    pub name: String,
+    /// Its id, 12 digits; a random one unless given
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data_dir: DataDir,
+}
+
+#[derive(Debug, Args)]
+pub struct ListAccounts {
+    /// JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data_dir: DataDir,
+}
+
+#[derive(Debug, Args)]
+pub struct NewRootKey {
+    /// Its id or its name
+    pub account: String,
+    /// JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data_dir: DataDir,
+}
+
 #[derive(Debug, Args)]
 pub struct Cleanup {
     #[command(flatten)]

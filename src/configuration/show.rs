@@ -173,6 +173,8 @@ fn with_stored(row: Row, settings: &Settings) -> Row {
     let (stored, default) = match row.name.as_str() {
         "account-id" => (&settings.account_id, DEFAULT_ACCOUNT_ID.to_owned()),
         "region" => (&settings.region, DEFAULT_REGION.to_owned()),
+        "task-regions" => (&None, "every region".to_owned()),
+        "regions" => (&None, "all of `up`, the own one of `server`".to_owned()),
         "cluster" => (&settings.cluster, DEFAULT_CLUSTER.to_owned()),
         "default-vpc-cidr" => (
             &settings.default_vpc_cidr,

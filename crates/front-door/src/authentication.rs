@@ -8,6 +8,7 @@ use outport_identity::sigv4::{
     SignatureStyle, SigningKeyCache,
 };
 use outport_identity::{Credential, CredentialSource, SignatureError};
+use outport_model::{Region, Regions};
 
 /// The services that are the same in every region answer to this one too.
 const GLOBAL_REGION: &str = "us-east-1";
@@ -18,11 +19,20 @@ pub(crate) struct Claimed {
     checked: CheckedSignature,
 }
 
+impl Claimed {
+    /// The region that the request is for. IAM has none of its own, and neither has what a client signs for it: it is answered
+    /// where this installation is at home.
+    pub fn region<'r>(&self, model: &ServiceModel, regions: &'r Regions) -> &'r Region {
+        let named = regions.named(&self.checked.scope().region);
+        named.filter(|_| model.name != "iam").unwrap_or(regions.own())
+    }
+}
+
 /// What authentication needs of the front door.
 pub(crate) struct Authentication<'a> {
     pub credentials: &'a dyn CredentialSource,
     pub keys: &'a SigningKeyCache,
-    pub region: &'a str,
+    pub regions: &'a Regions,
     pub skew_max_ms: i64,
     pub now_ms: i64,
 }
@@ -36,7 +46,10 @@ impl Authentication<'_> {
         model: &ServiceModel,
     ) -> Result<Claimed, SignatureError> {
         let is_global = matches!(model.name, "iam" | "sts");
-        let regions = [self.region, if is_global { GLOBAL_REGION } else { self.region }];
+        let mut regions: Vec<&str> = self.regions.iter().map(Region::as_str).collect();
+        if is_global && !regions.contains(&GLOBAL_REGION) {
+            regions.push(GLOBAL_REGION);
+        }
         let access_key_id = presented.access_key_id.clone();
         let session_token = presented.session_token.clone();
         let expected = SignatureExpectation {

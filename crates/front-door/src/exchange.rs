@@ -109,7 +109,7 @@ impl AwsRequest<'_> {
         let authentication = Authentication {
             credentials: &*inner.credentials,
             keys: &inner.keys,
-            region: inner.region.as_str(),
+            regions: &inner.regions,
             skew_max_ms: inner.skew_max_ms,
             now_ms: self.arrival.now_ms,
         };
@@ -135,12 +135,13 @@ impl AwsRequest<'_> {
             body = inflated.map_err(|error| body_error(error, bytes_max))?;
         }
         let asked = self.asked(service.model(), *protocol, wanted, body)?;
+        let region = claimed.region(service.model(), &inner.regions);
         let (service, now_ms) = (service.model().name, self.arrival.now_ms);
-        inner.credentials.note_use(&claimed.credential, service, &inner.region, now_ms);
+        inner.credentials.note_use(&claimed.credential, service, region, now_ms);
         let call = Call::new(
             self.arrival.clone(),
             claimed.credential.into_caller(),
-            inner.region.clone(),
+            region.clone(),
             Arc::clone(&inner.permissions),
         );
         Ok((call, asked))

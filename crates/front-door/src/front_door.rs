@@ -12,7 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use outport_aws_wire::{Protocol, ServiceModel};
 use outport_identity::sigv4::{SKEW_MAX_MS, SigningKeyCache};
 use outport_identity::{AccountRoots, Arrival, CredentialSource, PermissionSource, RequestId};
-use outport_model::Region;
+use outport_model::Regions;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     pub services: Services,
     pub credentials: Arc<dyn CredentialSource>,
     pub permissions: Arc<dyn PermissionSource>,
-    pub region: Region,
+    pub regions: Regions,
     pub reserved: Router,
     pub limits: Limits,
     pub requests: Requests,
@@ -68,7 +68,7 @@ pub struct FrontDoorBuilder {
     services: Services,
     credentials: Arc<dyn CredentialSource>,
     permissions: Arc<dyn PermissionSource>,
-    region: Region,
+    regions: Regions,
     reserved: Router,
     limits: Limits,
     clock: Clock,
@@ -89,13 +89,16 @@ pub struct AmbiguousServices {
 }
 
 impl FrontDoor {
-    /// A front door of one region that believes the keys of `credentials`.
-    pub fn builder(region: Region, credentials: Arc<dyn CredentialSource>) -> FrontDoorBuilder {
+    /// A front door of these regions that believes the keys of `credentials`.
+    pub fn builder(
+        regions: impl Into<Regions>,
+        credentials: Arc<dyn CredentialSource>,
+    ) -> FrontDoorBuilder {
         FrontDoorBuilder {
             services: Services::default(),
             credentials,
             permissions: Arc::new(AccountRoots),
-            region,
+            regions: regions.into(),
             reserved: Router::new(),
             limits: Limits::default(),
             clock: Arc::new(system_clock),
@@ -302,7 +305,7 @@ impl FrontDoorBuilder {
                 services: self.services,
                 credentials: self.credentials,
                 permissions: self.permissions,
-                region: self.region,
+                regions: self.regions,
                 reserved: self.reserved,
                 limits: self.limits,
                 requests: Requests::new(),

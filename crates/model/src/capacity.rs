@@ -11,7 +11,7 @@ use crate::network::{NetworkInterface, Subnet};
 use crate::node::{Architecture, Node};
 use crate::task::{Reservation, Task};
 use crate::task_definition::TransportProtocol;
-use crate::{ClusterName, NodeId, Scope, SecurityGroupId, SubnetId};
+use crate::{ClusterName, NodeId, Region, Scope, SecurityGroupId, SubnetId};
 
 /// The sum of what the live tasks of one node hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl NodeUse {
 /// The nodes among which a task is placed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pool {
-    /// Every node that takes tasks.
-    Fargate,
+    /// Every node that takes tasks of this region; of a node: `None` when it takes those of every region.
+    Fargate(Option<Region>),
     /// The ACTIVE container instances of a cluster, for launch types EC2 and EXTERNAL.
     ContainerInstances(Scope, ClusterName),
 }

@@ -26,6 +26,7 @@ pub mod node_identity;
 pub mod own_registry;
 pub mod parameter;
 pub mod rare_lines;
+pub mod regions;
 pub mod secret;
 pub mod service;
 pub mod tag;
@@ -42,6 +43,7 @@ pub use ids::{
     TaskId, VpcId,
 };
 pub use lifecycle::{DesiredStatus, Owner, TaskStatus};
+pub use regions::Regions;
 pub use tag::Tags;
 
 /// Milliseconds since the Unix epoch, as handed in by whoever has a clock.

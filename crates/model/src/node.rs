@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeId, TimestampMs};
+use crate::{NodeId, Region, TimestampMs};
 
 /// What a node said of itself when it joined, and when it was last heard of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Node {
     /// the other is written here.
     #[serde(default)]
     pub connected: bool,
+    /// The regions whose Fargate tasks it takes; empty: those of every region.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
 }
 
 /// 1,024 CPU units are one core.

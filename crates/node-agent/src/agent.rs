@@ -19,6 +19,7 @@ use std::time::Duration;
 use outport_certificates::JoinToken;
 use outport_container_runtime::{RuntimeError, private};
 use outport_image_store::StoreError;
+use outport_model::Region;
 use outport_model::node::NodeCapacity;
 use outport_node_protocol::{RefusalCode, Registration};
 use outport_task_disk::DiskError;
@@ -70,6 +71,8 @@ pub struct AgentSettings {
     pub join_token: JoinToken,
     /// The cluster that the container instance joins.
     pub cluster: String,
+    /// The regions whose Fargate tasks it takes; empty: those of every region.
+    pub regions: Vec<Region>,
     pub capacity: NodeCapacity,
     /// An OCI runtime to use instead of our own.
     pub oci_runtime: Option<PathBuf>,

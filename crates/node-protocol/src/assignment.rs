@@ -11,7 +11,7 @@ use std::sync::Arc;
 use outport_model::task_definition::{ContainerDefinition, LaunchType, TransportProtocol};
 use outport_model::{
     AccountId, ClusterName, ContainerId, DesiredStatus, Family, NetworkInterfaceId, Region,
-    Revision, SecurityGroupId, ServiceName, TaskId,
+    Revision, Scope, SecurityGroupId, ServiceName, TaskId,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -264,6 +264,10 @@ pub struct ContainerAssignment {
     /// The digest that the service's deployment resolved the tag to; pulled instead of the tag.
     #[serde(default)]
     pub image_digest: Option<String>,
+    /// The account and region of this installation whose registry the image is in, where its host names another one than the
+    /// task's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Scope>,
     /// Of the definition's port mappings.
     #[serde(default)]
     pub ports: Vec<PortBinding>,
@@ -288,6 +292,9 @@ pub struct PortBinding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogDestination {
     pub group: String,
+    /// Where it is not the task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
     /// Complete: prefix/container/task-id.
     pub stream: String,
     #[serde(default)]

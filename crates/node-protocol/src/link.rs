@@ -1,7 +1,7 @@
 //! Joining, asking for work, logs and credentials.
 
 use outport_model::node::{Architecture, NodeCapacity};
-use outport_model::{NodeId, TaskId, TimestampMs};
+use outport_model::{NodeId, Region, Scope, TaskId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use crate::assignment::KnownGenerations;
@@ -16,7 +16,8 @@ pub struct Registration {
     pub boot_id: String,
     pub architecture: Architecture,
     pub capacity: NodeCapacity,
-    /// The cluster that its container instance joins.
+    /// The cluster that its container instance joins: its name, or its ARN for one of another account or region than the
+    /// installation's own.
     pub cluster: String,
     /// The node only wants to know what it would be told: nothing is written down. A node asks, makes
     /// sure that it can work on its host, and only then joins.
@@ -25,6 +26,9 @@ pub struct Registration {
     /// Whether it gives containers power over the host. A node that does not say so gives none.
     #[serde(default)]
     pub allows_privileged: bool,
+    /// The regions whose Fargate tasks it takes; empty: those of every region.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
     /// The versions of this protocol that it speaks.
     #[serde(default)]
     pub protocol: ProtocolVersions,
@@ -143,6 +147,16 @@ pub struct LogCursor {
 pub struct CredentialRequest {
     pub node: NodeId,
     pub task: TaskId,
+    /// To pull: the account and region whose registry it is about, where that is not the task's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Scope>,
+}
+
+impl CredentialRequest {
+    /// Of one of the node's tasks, in its own account and region.
+    pub fn new(node: NodeId, task: TaskId) -> Self {
+        Self { node, task, registry: None }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -205,6 +205,7 @@ fn messages_of_earlier_versions_are_read() {
     let expected = Registration {
         ask_only: false,
         allows_privileged: false,
+        regions: Vec::new(),
         protocol: ProtocolVersions { lowest: 1, highest: 1 },
         ..messages::registration()
     };

@@ -160,7 +160,7 @@ pub fn choose<'c>(
     }
     best_of_troubled.ok_or_else(|| {
         let rejection = match pool {
-            Pool::Fargate => Rejection::of(Unplaceable::NoCapacity),
+            Pool::Fargate(_) => Rejection::of(Unplaceable::NoCapacity),
             Pool::ContainerInstances(..) => {
                 reject(needs, capacity.members(scope, cluster), settings)
             }
@@ -177,7 +177,7 @@ pub fn choose<'c>(
 /// Where tasks of this launch type are placed.
 pub fn pool(launch_type: LaunchType, scope: &Scope, cluster: &ClusterName) -> Pool {
     match launch_type {
-        LaunchType::Fargate => Pool::Fargate,
+        LaunchType::Fargate => Pool::Fargate(Some(scope.region.clone())),
         LaunchType::Ec2 | LaunchType::External => {
             Pool::ContainerInstances(scope.clone(), cluster.clone())
         }
@@ -300,7 +300,7 @@ mod tests {
                 let instance = candidate.container_instance;
                 let is_active =
                     |i: &Arc<ContainerInstance>| i.status == ContainerInstanceStatus::Active;
-                (*wanted.pool == Pool::Fargate || instance.is_some_and(is_active))
+                (matches!(wanted.pool, Pool::Fargate(_)) || instance.is_some_and(is_active))
                     && candidate.node.connected
                     && candidate.node.accepts_tasks
                     && wanted.takes(candidate.kind())
@@ -354,6 +354,7 @@ mod tests {
             assignment_generation: 0,
             accepts_tasks: true,
             connected: true,
+            regions: Vec::new(),
         };
         let mut instance = Some(instance(id));
         let mut used = NodeUse { cpu_units: 100, memory_mib: 100, ..NodeUse::default() };

@@ -98,8 +98,14 @@ impl NodeRoom {
             (Pool::ContainerInstances(scope.clone(), cluster.clone()), kind)
         };
         let instances = self.instances.iter().filter(active).map(of_instance);
-        let fargate = (Pool::Fargate, self.candidate(None).kind());
-        std::iter::once(fargate).chain(instances).collect()
+        let kind = self.candidate(None).kind();
+        let regions = self.node.regions.iter();
+        let mut fargate: Vec<_> =
+            regions.map(|region| (Pool::Fargate(Some(region.clone())), kind)).collect();
+        if fargate.is_empty() {
+            fargate.push((Pool::Fargate(None), kind));
+        }
+        fargate.into_iter().chain(instances).collect()
     }
 }
 
@@ -150,7 +156,12 @@ impl NodeRooms {
     /// The nodes of each class that a search walks over.
     fn classes(&self, wanted: Wanted<'_>) -> impl Iterator<Item = &OrdSet<Place>> {
         let least = class_of(u64::from(wanted.cpu_units));
-        self.pools.get(wanted.pool).into_iter().flat_map(move |classes| {
+        let of_every_region = match wanted.pool {
+            Pool::Fargate(Some(_)) => self.pools.get(&Pool::Fargate(None)),
+            Pool::Fargate(None) | Pool::ContainerInstances(..) => None,
+        };
+        let pools = self.pools.get(wanted.pool).into_iter().chain(of_every_region);
+        pools.flat_map(move |classes| {
             let kinds = NodeKind::ALL.into_iter().filter(move |kind| wanted.takes(*kind));
             let of_kind = move |kind| classes.range((kind, least)..=(kind, CpuClass::MAX));
             kinds.flat_map(of_kind).map(|(_, places)| places)
@@ -194,7 +205,7 @@ fn has_grown(old: Option<&NodeRoom>, new: &NodeRoom) -> bool {
 impl Capacity for NodeRooms {
     fn with_room<'a>(&'a self, wanted: Wanted<'a>) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a> {
         let cluster = match wanted.pool {
-            Pool::Fargate => None,
+            Pool::Fargate(_) => None,
             Pool::ContainerInstances(scope, cluster) => Some((scope, cluster)),
         };
         let found = Merged::of(self.classes(wanted))
@@ -363,7 +374,12 @@ mod tests {
             (&pool, Some(Architecture::Arm64), false, 500),
             (&pool, Some(Architecture::Arm64), true, 0),
             (&pool, None, false, 523),
-            (&Pool::Fargate, Some(Architecture::X86_64), false, 23),
+            (
+                &Pool::Fargate(Some(instance.scope.region.clone())),
+                Some(Architecture::X86_64),
+                false,
+                23,
+            ),
         ] {
             let wanted = Wanted { pool, architecture, privileged, cpu_units: 1, memory_mib: 1 };
             let walked: usize = rooms.classes(wanted).map(OrdSet::len).sum();

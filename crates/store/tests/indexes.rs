@@ -13,8 +13,8 @@ use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{Reservation, ServiceMembership, Task};
 use outport_model::task_definition::{LaunchType, TransportProtocol};
 use outport_model::{
-    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, ServiceName,
-    TaskId, TaskStatus,
+    ClusterName, ContainerInstanceId, DeploymentId, DesiredStatus, Family, NodeId, Region,
+    ServiceName, TaskId, TaskStatus,
 };
 use outport_store::journal::MemoryJournal;
 use outport_store::keys::{ClusterKey, ServiceKey};
@@ -59,6 +59,10 @@ fn node(number: u64, random: &mut Random) -> Node {
         architecture: [Architecture::X86_64, Architecture::Arm64][random.below(2) as usize],
         accepts_tasks: random.below(5) > 0,
         connected: random.below(5) > 0,
+        regions: [&[][..], &["us-east-1"], &["us-east-1", "eu-west-1"]][random.below(3) as usize]
+            .iter()
+            .map(Region::new)
+            .collect(),
         ..golden("node")
     }
 }
@@ -145,7 +149,7 @@ fn change(tx: &mut Transaction<'_>, random: &mut Random) {
 /// What a look at every row says: each node that fits with what it has left, in the order of the search.
 fn look(tables: &Tables, wanted: Wanted<'_>) -> Vec<(NodeId, u64, u64)> {
     let takes = |instance: &Arc<ContainerInstance>| match wanted.pool {
-        Pool::Fargate => false,
+        Pool::Fargate(_) => false,
         Pool::ContainerInstances(scope, cluster) => {
             let allows = instance.attributes.iter().any(|(name, _)| name == PRIVILEGED_ATTRIBUTE);
             (&instance.scope, &instance.cluster) == (scope, cluster)
@@ -163,7 +167,12 @@ fn look(tables: &Tables, wanted: Wanted<'_>) -> Vec<(NodeId, u64, u64)> {
         let mut instances = tables.container_instances.iter().filter(|i| i.node == node.id);
         let candidate = Candidate { node, container_instance: None, used: &used };
         let (cpu, memory) = (candidate.free_cpu_units(), candidate.free_memory_mib());
-        let is_fargate = *wanted.pool == Pool::Fargate && !wanted.privileged;
+        let is_fargate = match wanted.pool {
+            Pool::Fargate(Some(region)) if !wanted.privileged => {
+                node.regions.is_empty() || node.regions.contains(region)
+            }
+            _ => false,
+        };
         let is_member = is_fargate || instances.any(takes);
         let has_room = cpu >= u64::from(wanted.cpu_units) && memory >= u64::from(wanted.memory_mib);
         let is_of_kind = wanted.architecture.is_none_or(|wanted| wanted == node.architecture);
@@ -179,7 +188,8 @@ fn check(tables: &Tables, random: &mut Random) {
     let scope = golden::<Task>("task").scope;
     let clusters = ["default", "other", "none"]
         .map(|name| Pool::ContainerInstances(scope.clone(), ClusterName::new(name)));
-    for pool in clusters.into_iter().chain([Pool::Fargate]) {
+    let fargate = ["us-east-1", "eu-west-1"].map(|name| Pool::Fargate(Some(Region::new(name))));
+    for pool in clusters.into_iter().chain(fargate) {
         let architectures = [None, Some(Architecture::X86_64), Some(Architecture::Arm64)];
         let wanted = Wanted {
             pool: &pool,
@@ -338,7 +348,7 @@ async fn a_scratch_state_takes_room_that_the_rows_still_have() {
     let held = Reservation { cpu_units: 600, memory_mib: 600, host_ports: Vec::new() };
     let fits = |rooms: &outport_store::NodeRooms| {
         let wanted = Wanted {
-            pool: &Pool::Fargate,
+            pool: &Pool::Fargate(Some(Region::new("us-east-1"))),
             architecture: None,
             privileged: false,
             cpu_units: 600,

@@ -33,6 +33,7 @@ impl CredentialSource for Nobody {
         &self,
         _task: &Task,
         _execution_role: Option<&str>,
+        _registry: Option<&outport_model::Scope>,
     ) -> Result<RegistryCredential, SinkError> {
         Err(SinkError::Refused("there is no registry".into()))
     }

@@ -82,6 +82,7 @@ impl CredentialSource for Fixed {
         &self,
         task: &Task,
         _execution_role: Option<&str>,
+        _registry: Option<&outport_model::Scope>,
     ) -> Result<RegistryCredential, SinkError> {
         Ok(RegistryCredential {
             user: "AWS".into(),

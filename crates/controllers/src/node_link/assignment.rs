@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use outport_model::ecr_registry::ecr_registry;
 use outport_model::network::Subnet;
 use outport_model::task::{FARGATE_STORAGE_GIB, Task, TaskContainer};
 use outport_model::task_definition::{
     ContainerDefinition, LaunchType, LogConfiguration, NetworkMode, ReadWorkload, TaskDefinition,
     Workload,
 };
-use outport_model::{Arn, NodeId, TaskId, TaskStatus};
+use outport_model::{Arn, NodeId, Region, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     AwsvpcAttachment, ContainerAssignment, LogDestination, PortBinding, TaskAssignment, TaskLimits,
     TaskNetwork, TaskSection, UnreadableTask,
@@ -95,7 +96,7 @@ fn assign(
     let workload = workload_of(tables, workloads, task)?;
     let containers = workload.containers.iter().map(|container| {
         let run = task.containers.iter().find(|run| run.name == container.name)?;
-        Some(assign_container(task, &workload, container, run))
+        Some(assign_container(tables, task, &workload, container, run))
     });
     Ok(TaskAssignment {
         task: task.id.clone(),
@@ -226,6 +227,7 @@ fn attachment(tables: &Tables, task: &Task) -> Option<AwsvpcAttachment> {
 }
 
 fn assign_container(
+    tables: &Tables,
     task: &Task,
     workload: &Workload,
     container: &ContainerDefinition,
@@ -238,10 +240,18 @@ fn assign_container(
         id: run.id.clone(),
         arn: Arn::container(&task.scope, &task.cluster, &task.id, &run.id).to_string(),
         image_digest: run.resolved_digest.clone(),
+        registry: other_registry(tables, task, &definition.image),
         ports: ports(workload.network_mode, container, run),
         log: destination(task, container, run),
         definition,
     }
+}
+
+/// Of the accounts of this installation: what AWS has of others is elsewhere.
+fn other_registry(tables: &Tables, task: &Task, image: &str) -> Option<Scope> {
+    let (host, _) = image.split_once('/')?;
+    let meant = ecr_registry(host).filter(|meant| *meant != task.scope)?;
+    tables.accounts.get(&meant.account).is_some().then_some(meant)
 }
 
 /// What ECS itself sets where neither the definition nor the overrides do.
@@ -337,6 +347,8 @@ fn destination(
     };
     Some(LogDestination {
         group: options.group.clone(),
+        region: (!options.region.is_empty() && options.region != task.scope.region.as_str())
+            .then(|| Region::new(&options.region)),
         stream,
         create_group: options.create_group,
         non_blocking: options.non_blocking,

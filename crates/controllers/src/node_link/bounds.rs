@@ -1,6 +1,6 @@
 //! What is taken of a node's messages, at most: a node may be hostile too.
 
-use outport_model::{NodeId, host_name};
+use outport_model::{NodeId, Region, host_name};
 use outport_node_protocol::{Registration, Report};
 
 use super::LinkError;
@@ -15,6 +15,11 @@ const VERSION_CHARS_MAX: usize = 64;
 const BOOT_ID_CHARS_MAX: usize = 64;
 /// Source: botocore's documentation of `CreateClusterRequest.clusterName`.
 const CLUSTER_CHARS_MAX: usize = 255;
+/// In front of the name, in the ARN of a cluster.
+const ARN_CHARS_MAX: usize = 100;
+/// Far more than a partition has.
+const REGIONS_MAX: usize = 100;
+const REGION_CHARS_MAX: usize = 32;
 /// Source: "Container instance attributes": the reserved ports that can be given at one time.
 const RESERVED_PORTS_MAX: usize = 100;
 /// Generations are counted by the control plane; one beyond this was made up.
@@ -37,7 +42,7 @@ pub fn check_registration(registration: &Registration) -> Result<(), LinkError> 
         ("host_name", &registration.host_name, host_name::NAME_CHARS_MAX),
         ("agent_version", &registration.agent_version, VERSION_CHARS_MAX),
         ("boot_id", &registration.boot_id, BOOT_ID_CHARS_MAX),
-        ("cluster", &registration.cluster, CLUSTER_CHARS_MAX),
+        ("cluster", &registration.cluster, ARN_CHARS_MAX + CLUSTER_CHARS_MAX),
     ];
     for (field, text, bytes_max) in texts {
         if text.len() > bytes_max {
@@ -46,6 +51,10 @@ pub fn check_registration(registration: &Registration) -> Result<(), LinkError> 
     }
     if registration.capacity.reserved_ports.len() > RESERVED_PORTS_MAX {
         return Err(malformed(format!("more than {RESERVED_PORTS_MAX} reserved ports")));
+    }
+    let is_long = |region: &Region| region.as_str().len() > REGION_CHARS_MAX;
+    if registration.regions.len() > REGIONS_MAX || registration.regions.iter().any(is_long) {
+        return Err(malformed(format!("{REGIONS_MAX} regions at most, and names of regions")));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Node;
-use outport_model::{ClusterName, Scope, Tags};
+use outport_model::{AccountId, Arn, ClusterName, Region, Scope, Tags};
 use outport_node_protocol::Registration;
 use outport_planner::node_health::rebooted_reason;
 use outport_store::keys::ClusterKey;
@@ -47,6 +47,7 @@ pub(super) fn join(
         accepts_tasks: true,
         // Its first report connects it: who joined and then found that it cannot work gets no tasks.
         connected: known.as_ref().is_some_and(|node| node.connected),
+        regions: registration.regions.clone(),
     });
     let mut own = tx.container_instances.of_node(&registration.node).values();
     let is_new = own.all(|instance| instance.status == ContainerInstanceStatus::Inactive);
@@ -54,11 +55,21 @@ pub(super) fn join(
     Ok(is_new)
 }
 
+/// `text`: a cluster of the installation's own account and region by its name, or one of any by its ARN.
 fn find_or_create_cluster(
     tx: &mut Transaction<'_>,
-    scope: &Scope,
-    name: &str,
+    home: &Scope,
+    text: &str,
 ) -> Result<ClusterKey, LinkError> {
+    let named = cluster_of_arn(text);
+    let (scope, name) = match &named {
+        Some((scope, name)) if tx.accounts.get(&scope.account).is_some() => (scope, name.as_str()),
+        Some((scope, _)) => {
+            let account = &scope.account;
+            return Err(LinkError::Refused(format!("there is no account {account} here")));
+        }
+        None => (home, text),
+    };
     let key = ClusterKey::new(scope, ClusterName::new(name));
     let is_active = tx.clusters.get(&key).is_some_and(|row| row.status == ClusterStatus::Active);
     if is_active {
@@ -84,6 +95,12 @@ fn find_or_create_cluster(
     Ok(key)
 }
 
+fn cluster_of_arn(text: &str) -> Option<(Scope, String)> {
+    let arn = Arn::parse(text).filter(|arn| arn.service() == "ecs")?;
+    let name = arn.resource().strip_prefix("cluster/")?.to_owned();
+    Some((Scope::new(AccountId::new(arn.account()), Region::new(arn.region())), name))
+}
+
 /// Whether one more fits. Those that were deregistered do not count.
 fn check_quota(tx: &Transaction<'_>, cluster: &ClusterKey) -> Result<(), LinkError> {
     let of_cluster = tx.container_instances.in_cluster(cluster).values();
@@ -105,8 +122,11 @@ fn put_container_instance(
 ) -> Result<(), LinkError> {
     let own: Vec<Arc<ContainerInstance>> =
         tx.container_instances.of_node(&registration.node).values().cloned().collect();
-    let known = own.iter().find(|instance| instance.cluster == cluster.cluster);
-    for other in own.iter().filter(|instance| instance.cluster != cluster.cluster) {
+    let is_of_cluster = |instance: &ContainerInstance| {
+        instance.cluster == cluster.cluster && instance.scope == cluster.scope
+    };
+    let known = own.iter().find(|instance| is_of_cluster(instance));
+    for other in own.iter().filter(|instance| !is_of_cluster(instance)) {
         tx.update(&other.key(), |row: &mut ContainerInstance| {
             row.status = ContainerInstanceStatus::Inactive;
         });

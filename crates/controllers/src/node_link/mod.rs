@@ -473,7 +473,7 @@ impl NodeLink {
         let snapshot = self.store.snapshot();
         let task = self.live_task(&snapshot, request)?;
         let role = self.execution(&snapshot, task)?.role_arn;
-        Ok(self.credentials.issue(task, role.as_deref()).await?)
+        Ok(self.credentials.issue(task, role.as_deref(), request.registry.as_ref()).await?)
     }
 
     /// What the containers of one of the node's tasks get that is nobody else's to know.

@@ -1,6 +1,7 @@
 //! What the node link asks of others, in its own words: it knows neither stores of logs nor registries nor policies.
 
 use async_trait::async_trait;
+use outport_model::Scope;
 use outport_model::task::Task;
 use outport_model::task_definition::ContainerDefinition;
 use outport_node_protocol::{
@@ -38,11 +39,13 @@ pub enum SinkError {
 /// Issues what a node pulls images of this installation's registry with.
 #[async_trait]
 pub trait CredentialSource: Send + Sync + 'static {
-    /// With what the execution role may pull, where the task has one.
+    /// With what the execution role may pull, where the task has one. `registry`: the account and region whose images it is
+    /// for, where that is not the task's own.
     async fn issue(
         &self,
         task: &Task,
         execution_role: Option<&str>,
+        registry: Option<&Scope>,
     ) -> Result<RegistryCredential, SinkError>;
 }
 

@@ -137,7 +137,7 @@ impl PresentedSignature {
             complaints.push(format!(
                 "Credential should be scoped to a valid region, not '{}'. This Outport serves {}. ",
                 scope.region,
-                expected.regions.first().unwrap_or(&"none")
+                served(expected.regions)
             ));
         }
         if scope.service != expected.service {
@@ -165,6 +165,16 @@ impl PresentedSignature {
         } else {
             Err(SignatureError::Scope(complaints.concat().trim_end().to_owned()))
         }
+    }
+}
+
+/// Those that have to be named: who has dozens knows which are not among them.
+fn served(regions: &[&str]) -> String {
+    const NAMED_MAX: usize = 5;
+    match regions {
+        [] => "no region".to_owned(),
+        few if few.len() <= NAMED_MAX => few.join(", "),
+        [own, others @ ..] => format!("{own} and {} other regions", others.len()),
     }
 }
 

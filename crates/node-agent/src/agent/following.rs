@@ -33,6 +33,7 @@ pub(super) fn registration(
         cluster: settings.cluster.clone(),
         ask_only: false,
         allows_privileged: settings.allow_privileged,
+        regions: settings.regions.clone(),
         protocol: ProtocolVersions::SPOKEN,
     }
 }

@@ -87,9 +87,9 @@ impl Images {
         let failed =
             |detail: &dyn std::fmt::Display| StartError::new("CannotPullContainerError", detail);
         let reference = self.reference(container).map_err(|error| failed(&error))?;
-        let image = match self.is_own(task, &reference) {
-            true => self.pull_own(task, &reference).await?,
-            false => {
+        let image = match self.own_registry(task, container, &reference) {
+            Some(scope) => self.pull_own(task, &scope, &reference).await?,
+            None => {
                 let endpoint = RegistryEndpoint::of(&reference, registry);
                 let pulled = self.store.pull(&reference, &endpoint).await;
                 pulled.map_err(|error| StartError { reason: error.reason() })?
@@ -182,12 +182,13 @@ impl Images {
     async fn pull_own(
         &self,
         task: &TaskAssignment,
+        scope: &Scope,
         reference: &ImageReference,
     ) -> Result<Image, StartError> {
         let (authority, repository) = (self.control_plane.authority(), reference.repository());
         let mut left = PASSWORDS_PER_PULL_MAX;
         loop {
-            let password = self.password(task, repository).await?;
+            let password = self.password(task, scope, repository).await?;
             let RegistryCredential { user, password: secret, .. } = password.credential.clone();
             let credentials = Credentials { username: user, password: secret };
             let endpoint = RegistryEndpoint::own(authority, repository, Some(credentials));
@@ -201,27 +202,35 @@ impl Images {
                         && left > 0 =>
                 {
                     tracing::debug!(task = %task.task, %error, "a pull goes on with the next password");
-                    self.passwords().remove(&key(task, repository));
+                    self.passwords().remove(&key(scope, repository));
                 }
                 pulled => return pulled.map_err(|error| StartError { reason: error.reason() }),
             }
         }
     }
 
-    /// Whether the image is of this installation's own registry, as the control plane says: its password is for those.
-    fn is_own(&self, task: &TaskAssignment, reference: &ImageReference) -> bool {
-        let scope = Scope::new(task.account.clone(), task.region.clone());
-        self.own.is(reference.host(), &scope)
+    /// Whose registry of this installation the image is in, as the control plane says: its password is for those.
+    fn own_registry(
+        &self,
+        task: &TaskAssignment,
+        container: &ContainerAssignment,
+        reference: &ImageReference,
+    ) -> Option<Scope> {
+        let of_task = || Scope::new(task.account.clone(), task.region.clone());
+        let is_of_task = || self.own.is(reference.host(), &of_task());
+        container.registry.clone().or_else(|| is_of_task().then(of_task))
     }
 
     async fn password(
         &self,
         task: &TaskAssignment,
+        scope: &Scope,
         repository: &str,
     ) -> Result<Password, StartError> {
-        let key = key(task, repository);
-        // With a role it is asked at each start whether that still may.
-        let is_shared = task.execution_role_arn.is_none();
+        let key = key(scope, repository);
+        // With a role it is asked at each start whether that still may; and one account's may not be another's.
+        let is_of_task = scope.account == task.account && scope.region == task.region;
+        let is_shared = task.execution_role_arn.is_none() && is_of_task;
         if is_shared
             && let Some(password) = self.passwords().get(&key)
             && password.age_ms() < PASSWORD_AGE_MAX_MS
@@ -231,8 +240,10 @@ impl Images {
         // Asked for without the lock: who waits for a control plane that is away keeps no other task waiting
         // behind its own patience. That some ask twice costs less.
         let asked_ms = read_clocks().steady_ms;
-        let request =
-            CredentialRequest { node: self.control_plane.node().clone(), task: task.task.clone() };
+        let request = CredentialRequest {
+            registry: (!is_of_task).then(|| scope.clone()),
+            ..CredentialRequest::new(self.control_plane.node().clone(), task.task.clone())
+        };
         let asked =
             retry_while(LinkError::is_passing, || self.control_plane.registry_credential(&request));
         let credential = asked.await.map_err(|error| refused(error.told()))?;
@@ -259,8 +270,8 @@ impl Images {
     }
 }
 
-fn key(task: &TaskAssignment, repository: &str) -> (Scope, String) {
-    (Scope::new(task.account.clone(), task.region.clone()), repository.to_owned())
+fn key(scope: &Scope, repository: &str) -> (Scope, String) {
+    (scope.clone(), repository.to_owned())
 }
 
 fn is_denied(error: &PullError) -> bool {

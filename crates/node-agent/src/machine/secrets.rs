@@ -104,8 +104,7 @@ impl Secrets {
             return Ok(Arc::default());
         }
         let cell = Arc::clone(self.known().entry(task.task.clone()).or_default());
-        let request =
-            CredentialRequest { node: self.control_plane.node().clone(), task: task.task.clone() };
+        let request = CredentialRequest::new(self.control_plane.node().clone(), task.task.clone());
         let ask = || async {
             let asked =
                 retry_while(LinkError::is_passing, || self.control_plane.task_secrets(&request));

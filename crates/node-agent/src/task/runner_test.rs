@@ -70,6 +70,7 @@ fn container(text: &str) -> ContainerAssignment {
         id: ContainerId::new(&name),
         arn: name.clone(),
         image_digest: None,
+        registry: None,
         ports: vec![],
         log: None,
         definition: ContainerDefinition {

@@ -17,7 +17,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
 pub async fn keep(endpoint: Arc<TaskEndpoint>, task: TaskId) {
-    let request = CredentialRequest { node: endpoint.control_plane.node().clone(), task };
+    let request = CredentialRequest::new(endpoint.control_plane.node().clone(), task);
     let mut retry = RETRY_FIRST;
     loop {
         if !endpoint.is_due(&request.task) {

@@ -70,6 +70,7 @@ pub fn registration() -> Registration {
         cluster: "default".into(),
         ask_only: true,
         allows_privileged: true,
+        regions: Vec::new(),
         protocol: ProtocolVersions { lowest: 1, highest: 2 },
     }
 }
@@ -223,6 +224,7 @@ fn container() -> ContainerAssignment {
         }],
         log: Some(LogDestination {
             group: "/web".into(),
+            region: None,
             stream: "w/app/f2dc86bb0cd1583525d464c92d2095a1".into(),
             create_group: true,
             non_blocking: true,
@@ -295,6 +297,7 @@ fn bare_container() -> ContainerAssignment {
         id: ContainerId::new("1b4e28ba-2fa1-4d1f-a3f5-ef19b5a7633b"),
         arn: "arn:aws:ecs:us-east-1:000000000000:container/default/f2dc86bb0cd1583525d464c92d2095a1/1b4e28ba-2fa1-4d1f-a3f5-ef19b5a7633b".into(),
         image_digest: None,
+        registry: None,
         ports: Vec::new(),
         log: None,
         definition: serde_json::from_str(r#"{"name":"app","image":"127.0.0.1:4566/app:1.0"}"#).unwrap(),
@@ -367,7 +370,7 @@ pub fn log_cursor() -> LogCursor {
 }
 
 pub fn credential_request() -> CredentialRequest {
-    CredentialRequest { node: node(), task: task() }
+    CredentialRequest::new(node(), task())
 }
 
 pub fn task_credentials() -> TaskCredentials {

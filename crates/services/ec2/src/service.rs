@@ -6,17 +6,19 @@
 use outport_aws_ec2::Ec2Error;
 use outport_aws_wire::WireError;
 use outport_identity::{Call, Question, Subject};
+use outport_model::Regions;
 use outport_store::{Snapshot, Store, Tables};
 
-/// The service: its store and nothing else.
+/// The service: its store, and the regions that are told of.
 #[derive(Clone)]
 pub struct Ec2Service {
     store: Store,
+    pub(crate) regions: Regions,
 }
 
 impl Ec2Service {
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store, regions: Regions) -> Self {
+        Self { store, regions }
     }
 
     /// The rows, for a describe action: EC2 knows no resource for most of them.

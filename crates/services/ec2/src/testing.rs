@@ -6,7 +6,7 @@ use outport_aws_ec2::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request, form_parameter};
 use outport_identity::{AccountRoots, Call, PermissionSource};
 use outport_model::network::Ipv4Cidr;
-use outport_model::{AccountId, Region, Scope};
+use outport_model::{AccountId, Region, Regions, Scope};
 use outport_store::{ManualClock, SeededIds, Store};
 
 use crate::{Ec2Service, default_vpc};
@@ -32,7 +32,8 @@ impl World {
         let store = Store::in_memory(Arc::new(ManualClock::at(0)), Arc::new(SeededIds::new(1)));
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let permissions = Arc::new(AccountRoots);
-        Self { service: Ec2Service::new(store.clone()), store, scope, permissions }
+        let regions = Regions::new(scope.region.clone(), [Region::new("eu-west-1")]);
+        Self { service: Ec2Service::new(store.clone(), regions), store, scope, permissions }
     }
 
     pub fn put<R: outport_store::InTables>(&self, row: R) {

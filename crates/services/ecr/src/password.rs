@@ -89,8 +89,9 @@ pub struct Pull<'a> {
     pub scope: &'a Scope,
     /// Names that no repository has are left out.
     pub repositories: &'a BTreeSet<String>,
-    /// The execution role of the task: each request needs its permissions, too. Without one it is the node that pulls.
-    pub role: Option<(Principal, Option<Box<Session>>)>,
+    /// The execution role of the task, whose permissions each request needs, too; without one it is the node that pulls: the
+    /// root of the task's account.
+    pub puller: (Principal, Option<Box<Session>>),
 }
 
 /// A password with which a node pulls from these repositories, and does nothing else, until `expires_ms` or until none of
@@ -100,17 +101,12 @@ pub fn pull_password(
     pull: Pull<'_>,
     expires_ms: TimestampMs,
 ) -> Result<String, WireError> {
-    let Pull { node, task, scope, repositories, role } = pull;
+    let Pull { node, task, scope, repositories, puller } = pull;
     let arns = repositories.iter().filter_map(|name| name.parse().ok());
     let mut grant =
         Grant::to_pull(scope, node, arns.map(|name| repository_arn(scope, &name)).collect());
-    let principal = match role {
-        Some((principal, session)) => {
-            grant.session = session;
-            principal
-        }
-        None => Principal::root(scope.account.clone()),
-    };
+    let (principal, session) = puller;
+    grant.session = session;
     seal(sealer, &principal, &AccessKeyId::new(format!("task/{task}")), &grant, expires_ms)
 }
 

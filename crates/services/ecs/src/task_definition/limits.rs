@@ -74,7 +74,7 @@ const AWSLOGS_OPTIONS: [&str; 6] = [
 ];
 
 /// In the order in which callers are told.
-pub const LIMITS: [Limit; 37] = [
+pub const LIMITS: [Limit; 36] = [
     used("pidMode", ""),
     used("ipcMode", ""),
     used("proxyConfiguration", ""),
@@ -112,11 +112,6 @@ pub const LIMITS: [Limit; 37] = [
         only: Some((LOG_DRIVER, "awslogs")),
         note: "",
     },
-    is_not(
-        "containerDefinitions[].logConfiguration.options.awslogs-region",
-        &["{region}"],
-        "an installation has one region",
-    ),
     Limit {
         member: LOG_OPTIONS,
         when: When::HasOther(&[]),

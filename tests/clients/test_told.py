@@ -118,9 +118,9 @@ def refused(outport, service="ecs", operation="list_clusters", region="us-east-1
 
 
 def test_region_key_and_what_is_not_served_are_told_with_what_to_do(shared_outport):
-    said = refused(shared_outport, region="eu-west-1")
-    assert said == ("Credential should be scoped to a valid region, not 'eu-west-1'. "
-                    "This Outport serves us-east-1.")
+    said = refused(shared_outport, region="mars-1")
+    assert said == ("Credential should be scoped to a valid region, not 'mars-1'. "
+                    "This Outport serves us-east-1 and 35 other regions.")
     said = refused(shared_outport, key="test")
     assert said.startswith("The security token included in the request is invalid.")
     assert "`outport env`" in said

@@ -44,7 +44,7 @@ pub fn import(options: Import) -> Result<()> {
     let options = ImportOptions { cluster, all_revisions, images, dry_run };
     let region = Region::new(&*here.region);
     let surroundings = Surroundings {
-        not_run: &|definition| not_run(definition, &region),
+        not_run: &not_run,
         refusal: &|definition, account| {
             refusal(definition, &Scope::new(AccountId::new(account), region.clone()))
         },

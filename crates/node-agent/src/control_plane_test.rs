@@ -558,6 +558,7 @@ fn registration() -> Registration {
         cluster: "default".to_owned(),
         ask_only: false,
         allows_privileged: false,
+        regions: Vec::new(),
         protocol: ProtocolVersions::SPOKEN,
     }
 }

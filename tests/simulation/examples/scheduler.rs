@@ -306,6 +306,7 @@ impl World {
             cluster: cluster_of(number, self.measured),
             ask_only: false,
             allows_privileged: false,
+            regions: Vec::new(),
             protocol: ProtocolVersions::SPOKEN,
         };
         now(self.link.register(registration)).unwrap();
@@ -519,6 +520,7 @@ fn put_node(tx: &mut Transaction<'_>, id: &NodeId) {
         assignment_generation: 0,
         accepts_tasks: true,
         connected: true,
+        regions: Vec::new(),
     });
     let instance = ContainerInstance {
         scope: user::scope(),

@@ -100,6 +100,7 @@ fn put_node(tx: &mut Transaction<'_>, cluster: &ClusterName, id: &NodeId) {
         assignment_generation: 0,
         accepts_tasks: true,
         connected: true,
+        regions: Vec::new(),
     });
     tx.put(ContainerInstance {
         scope: user::scope(),

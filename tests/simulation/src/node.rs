@@ -372,6 +372,7 @@ pub fn registration(node: &NodeId, boot: u64) -> Registration {
         cluster: "default".into(),
         ask_only: false,
         allows_privileged: false,
+        regions: Vec::new(),
         protocol: ProtocolVersions::SPOKEN,
     }
 }

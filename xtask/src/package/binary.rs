@@ -17,7 +17,7 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Builds the release in `directory`.
+    /// Builds the program in `directory`, with the profile `dist`.
     ///
     /// # Errors
     /// Also when it is too large.
@@ -29,7 +29,7 @@ impl Binary {
     ) -> Result<Self> {
         let target = architecture.rust_target();
         // With cargo's own progress: it takes minutes.
-        let mut build = command(repository, "cargo", ["build", "--release", "--locked"]);
+        let mut build = command(repository, "cargo", ["build", "--profile", "dist", "--locked"]);
         build.args(["--bin", "outport", "--target", target]);
         build.arg("--target-dir").arg(directory).env("CARGO_INCREMENTAL", "0");
         let places = places(repository, directory)?;
@@ -50,7 +50,7 @@ impl Binary {
             build.env("LIBSECCOMP_LIB_PATH", libraries(architecture));
         }
         run(&mut build)?;
-        let built = directory.join(target).join("release/outport");
+        let built = directory.join(target).join("dist/outport");
         let binary = Self::of_file(&built, architecture, scratch)?;
         let bytes = binary.bytes()?;
         ensure!(

@@ -108,6 +108,7 @@ impl World {
                 assignment_generation: 0,
                 accepts_tasks: true,
                 connected: true,
+                regions: Vec::new(),
             });
             tx.put(ContainerInstance {
                 scope: self.scope.clone(),

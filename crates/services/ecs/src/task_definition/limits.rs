@@ -21,7 +21,7 @@ pub enum When {
     Used,
     /// This; `*` at the end stands for anything.
     Is(&'static str),
-    /// Any but these; `*` at the end stands for anything, `{region}` for the region of the definition.
+    /// Any but these; `*` at the end stands for anything.
     IsNot(&'static [&'static str]),
     /// An object with a name other than these.
     HasOther(&'static [&'static str]),

@@ -4,25 +4,24 @@
 //! the version that learns to run something runs the revisions that were registered before.
 
 use outport_aws_ecs as wire;
-use outport_model::Region;
 use serde_json::Value;
 
 use super::limits::{LIMITS, Limit, When};
 
 /// The same of a definition as RegisterTaskDefinition takes it, for whoever carries one here.
-pub fn not_run(input: &Value, region: &Region) -> Vec<String> {
+pub fn not_run(input: &Value) -> Vec<String> {
     let mut document = input.clone();
     // They are the revision's, and no part of its document.
     if let Some(members) = document.as_object_mut() {
         members.remove("tags");
     }
     let document = document.to_string();
-    of(&document, crate::views::stored(&document).as_ref(), region)
+    of(&document, crate::views::stored(&document).as_ref())
 }
 
 /// Names each of them once, such as `containerDefinitions[web].healthCheck`. `read` is what this version reads in the
 /// document, if it can; what of the document is not in it is not known here.
-pub fn of(document: &str, read: Option<&wire::TaskDefinition>, region: &Region) -> Vec<String> {
+pub fn of(document: &str, read: Option<&wire::TaskDefinition>) -> Vec<String> {
     let (Some(read), Ok(document)) = (read, serde_json::from_str::<Value>(document)) else {
         return vec!["a document that this version cannot read".to_owned()];
     };
@@ -30,7 +29,7 @@ pub fn of(document: &str, read: Option<&wire::TaskDefinition>, region: &Region) 
     for limit in &LIMITS {
         for place in places(&document, limit.member) {
             if limit.only.is_none_or(|(member, value)| is_there(&document, &place, member, value)) {
-                judge(limit, &place, region, &mut found);
+                judge(limit, &place, &mut found);
             }
         }
     }
@@ -90,7 +89,7 @@ fn is_there(document: &Value, place: &Place<'_>, member: &str, value: &str) -> b
     near.any(|other| other.value.as_str() == Some(value))
 }
 
-fn judge(limit: &Limit, place: &Place<'_>, region: &Region, found: &mut Vec<(usize, String)>) {
+fn judge(limit: &Limit, place: &Place<'_>, found: &mut Vec<(usize, String)>) {
     let mut say = |text: String| found.push((place.container, text));
     let path = &place.path;
     match limit.when {
@@ -104,8 +103,6 @@ fn judge(limit: &Limit, place: &Place<'_>, region: &Region, found: &mut Vec<(usi
             }
         }
         When::IsNot(patterns) => {
-            let pattern = |pattern: &&str| pattern.replace("{region}", region.as_str());
-            let patterns: Vec<String> = patterns.iter().map(pattern).collect();
             let value = place.value.as_str();
             let is_other = |text: &&str| !patterns.iter().any(|pattern| matches(pattern, text));
             if let Some(text) = value.filter(is_other) {

@@ -103,7 +103,7 @@ fn kept_or_read<K: Eq + Hash, T: Clone>(
 fn of(row: &TaskDefinition) -> Workload {
     let read: Option<wire::TaskDefinition> = crate::views::stored(&row.document);
     let is_readable = read.is_some();
-    let unsupported = unsupported::of(&row.document, read.as_ref(), &row.scope.region);
+    let unsupported = unsupported::of(&row.document, read.as_ref());
     // Of one that cannot be read nothing is started, and nobody is told what it runs.
     let definition = read.unwrap_or_default();
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());

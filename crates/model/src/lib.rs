@@ -20,6 +20,7 @@ pub mod ids;
 pub mod kms;
 pub mod lifecycle;
 pub mod linux_capability;
+pub mod nearness;
 pub mod network;
 pub mod node;
 pub mod node_identity;

@@ -18,6 +18,7 @@ use outport_log_store::limits::RETENTION_DAYS;
 use outport_node_agent::SubordinateIds;
 use outport_operator::Since;
 use outport_service_ec2::default_vpc;
+use outport_web_identity::KeySource;
 
 use crate::manual;
 
@@ -232,6 +233,10 @@ pub struct ControlPlaneOptions {
     /// allow it: for those who come from an emulator
     #[arg(long, env = "OUTPORT_PERMISSIVE")]
     pub permissive: bool,
+    /// Where the keys of an OpenID Connect provider are that sign its tokens (JWKS), for AssumeRoleWithWebIdentity: a file, or
+    /// a URL of any host; asked of the provider itself unless given. May be given several times, or several with commas
+    #[arg(long, value_name = "ISSUER=FILE|URL", value_delimiter = ',', env = "OUTPORT_OIDC_JWKS")]
+    pub oidc_jwks: Vec<KeySource>,
     /// GiB that the registry's images may take; half of the disk unless given
     #[arg(long, value_name = "GIB", env = "OUTPORT_REGISTRY_GIB")]
     pub registry_gib: Option<u32>,

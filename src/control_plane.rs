@@ -35,6 +35,7 @@ use outport_service_secretsmanager::SecretsManagerService;
 use outport_service_ssm::SsmService;
 use outport_service_sts::StsService;
 use outport_store::Store;
+use outport_web_identity::{HttpFetch, Issuers};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -178,7 +179,8 @@ impl ControlPlane {
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let workloads = Workloads::default();
         let controllers = controllers(&store, heartbeats.clone(), Arc::new(workloads.clone()));
-        let sts = StsService::new(store.clone(), sealer.clone());
+        let issuers = Issuers::new(options.oidc_jwks.clone(), Arc::new(HttpFetch::default()));
+        let sts = StsService::new(store.clone(), sealer.clone()).with_issuers(issuers);
         // One for all doors, so that all answer alike.
         let permissions = permissions(options, &store);
         let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive);
@@ -262,7 +264,7 @@ impl ControlPlane {
             .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(CloudTrailService::new(trail.0.clone()))))
             .service(Arc::new(Regional::new(
-                Ec2Service::new(store.clone(), regions.clone()),
+                Ec2Service::new(store.clone(), sealer.clone(), regions.clone()),
                 &scopes,
             )))
             .service(Arc::new(Served(IamService::new(store.clone(), keyring))))

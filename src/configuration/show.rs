@@ -24,10 +24,11 @@ const NOT_GIVEN: &str = "-";
 const DEFAULT: &str = "default";
 const COMMAND: &str = "up";
 /// What stands for options that have no value of their own until somebody gives one.
-const DEFAULTS: [(&str, &str); 14] = [
+const DEFAULTS: [(&str, &str); 15] = [
     ("root-access-key-id", "made at the first start"),
     ("root-secret-access-key", "made at the first start"),
     ("public-address", "by which name callers come"),
+    ("oidc-jwks", "asked of the provider"),
     ("tls-name", "none but those of this host"),
     ("tls-certificate", "of the installation's own authority"),
     ("tls-key", "of the installation's own authority"),

@@ -11,6 +11,17 @@ use crate::event::time_text;
 pub fn user_identity(call: &Call) -> Value {
     let principal = &call.principal;
     let kind = match principal {
+        Principal::WebIdentity { provider, subject, .. } => {
+            return json!({
+                "type": principal.principal_type(),
+                "principalId": principal.user_id(),
+                "userName": subject,
+                "identityProvider": provider,
+            });
+        }
+        Principal::Anonymous { account } => {
+            return json!({ "type": "AWSAccount", "principalId": "", "accountId": account });
+        }
         Principal::Root { .. } => "Root",
         Principal::User { .. } => "IAMUser",
         Principal::AssumedRole { .. } => "AssumedRole",
@@ -40,6 +51,8 @@ pub fn user_name(principal: &Principal) -> &str {
         Principal::Root { .. } => "root",
         Principal::User { name, .. } | Principal::FederatedUser { name, .. } => name,
         Principal::AssumedRole { session_name, .. } => session_name,
+        Principal::WebIdentity { subject, .. } => subject,
+        Principal::Anonymous { .. } => "anonymous",
     }
 }
 
@@ -75,7 +88,10 @@ fn session_issuer(principal: &Principal) -> Option<Value> {
         Principal::FederatedUser { account, by: None, .. } => {
             ("Root", account.as_str(), format!("arn:aws:iam::{account}:root"), None)
         }
-        Principal::Root { .. } | Principal::User { .. } => return None,
+        Principal::Root { .. }
+        | Principal::User { .. }
+        | Principal::WebIdentity { .. }
+        | Principal::Anonymous { .. } => return None,
     };
     let mut issuer = json!({
         "type": kind,
@@ -131,6 +147,23 @@ mod tests {
             "ann",
             json!({"type": "IAMUser", "principalId": "AIDA1", "arn": "arn:aws:iam::000000000000:user/team/ann",
                 "accountId": "000000000000", "accessKeyId": "AKID", "userName": "ann"}),
+        );
+    }
+
+    #[test]
+    fn who_shows_a_token() {
+        let provider = "arn:aws:iam::000000000000:oidc-provider/id.example.com";
+        check(
+            Principal::WebIdentity {
+                account: account(),
+                provider: provider.into(),
+                audience: "app".into(),
+                subject: "ada".into(),
+            },
+            None,
+            "ada",
+            json!({"type": "WebIdentityUser", "principalId": format!("{provider}:app:ada"),
+                "userName": "ada", "identityProvider": provider}),
         );
     }
 

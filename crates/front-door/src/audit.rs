@@ -1,12 +1,13 @@
 //! What is told of each call once it has ended, for a trail of who did what.
 //!
-//! **Invariant**: only calls whose sender is proven are told of, so that no stranger can fill a trail; each of them once, whether
+//! **Invariant**: only calls whose sender is proven, by a signature or by a token that the operation looked at, are told of, so
+//! that no stranger can fill a trail; each of them once, whether
 //! the client still waits or not; and nothing that the models call sensitive.
 
 use std::sync::Arc;
 
 use outport_aws_wire::{OperationModel, Protocol, Record, ServiceModel, WireError};
-use outport_identity::{Answered, Call};
+use outport_identity::{Answered, Call, Principal};
 
 use crate::Clock;
 
@@ -50,7 +51,14 @@ impl Audited {
         keeps_output(self.operation.name)
     }
 
-    pub fn end(self, call: Call, record: Record, error: Option<&WireError>) {
+    pub fn end(self, mut call: Call, record: Record, error: Option<&WireError>) {
+        if let Some(shown) = call.take_identified() {
+            call.account = shown.account().clone();
+            call.principal = shown;
+        }
+        if matches!(call.principal, Principal::Anonymous { .. }) {
+            return;
+        }
         let (parameters, response) = record.into_texts();
         self.sink.record(EndedCall {
             service: self.service.name,

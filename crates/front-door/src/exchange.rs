@@ -255,12 +255,16 @@ impl AwsRequest<'_> {
     async fn unsigned_form(&mut self) -> Outcome {
         let inner = self.inner;
         let bytes_max = inner.limits.unsigned_form_bytes_max;
-        let form = match inner.budget.read(&mut self.body, bytes_max, self.sender).await {
-            Ok(body) => self.form(body.bytes).and_then(|form| FormHead::read(&form)),
+        let read = match inner.budget.read(&mut self.body, bytes_max, self.sender).await {
+            Ok(mut body) => {
+                let bytes = std::mem::take(&mut body.bytes);
+                let form = self.form(bytes);
+                form.and_then(|form| Ok((FormHead::read(&form)?, form, body)))
+            }
             Err(error) => Err(body_error(error, bytes_max)),
         };
-        let form = match form {
-            Ok(form) => form,
+        let (form, bytes, body) = match read {
+            Ok(read) => read,
             Err(error) => return refused(None, Protocol::Query, error),
         };
         let missing = SignatureError::MissingAuthenticationToken;
@@ -269,14 +273,20 @@ impl AwsRequest<'_> {
         };
         let model = service.model();
         let operation = form.action.as_deref().and_then(|action| model.operation(action));
-        let error = match operation {
-            // Operations for those who have no key yet are none of those that are built.
-            Some(operation) if operation.is_anonymous => {
-                WireError::not_implemented(model.name, operation.name)
-            }
-            _ => wire_error(&missing, protocol),
+        let Some(operation) = operation.filter(|operation| operation.is_anonymous) else {
+            return refused(Some(model), protocol, wire_error(&missing, protocol));
         };
-        refused(Some(model), protocol, error)
+        if !operation.is_implemented {
+            let error = WireError::not_implemented(model.name, operation.name);
+            return refused(Some(model), protocol, error);
+        }
+        let operation = operation.name.to_owned();
+        let (arrival, region) = (self.arrival.clone(), inner.region.clone());
+        let call = Call::unsigned(arrival, region, Arc::clone(&inner.permissions));
+        let asked = Asked { operation: operation.clone(), bytes, _body: body };
+        let recognised = Recognised { service, protocol, wanted: Wanted::InForm };
+        let result = self.perform(recognised, call, asked).await;
+        Outcome { service: Some(model), protocol, operation, access_key_id: None, result }
     }
 
     fn content_encoding(&self) -> Result<Encoding, WireError> {

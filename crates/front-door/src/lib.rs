@@ -44,8 +44,8 @@
 //! Why it is so: `docs/design/0007-one-listener-many-kinds-of-talk.md`.
 //!
 //! **Invariant**: the only place that knows HTTP status codes, headers and request ids. Nothing of a
-//! request is acted on before its signature is proven, and no input takes more memory or time than
-//! [`Limits`] grants.
+//! request is acted on before its signature is proven, but for the operations that AWS's models say need
+//! none, which are performed as nobody's; and no input takes more memory or time than [`Limits`] grants.
 
 mod access_log;
 mod answers;

@@ -88,8 +88,21 @@ async fn who_did_not_sign() {
     check(Sent::new("PUT", "/bucket/key").body(b"x"), 403, "MissingAuthenticationToken").await;
     let basic = Sent::ecs("ListClusters", "{}").header("authorization", "Basic dGVzdDp0ZXN0");
     check(basic, 400, code).await;
-    let anonymous = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15";
-    check(Sent::form(anonymous), 501, "NotImplemented").await;
+    let not_built = "Action=AssumeRoleWithSAML&Version=2011-06-15";
+    check(Sent::form(not_built), 501, "NotImplemented").await;
+}
+
+/// In the body or in the query, by nobody.
+#[tokio::test]
+async fn what_aws_takes_unsigned_is_performed_as_nobodys() {
+    let form = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15\
+        &RoleArn=arn:aws:iam::000000000000:role/app&RoleSessionName=s&WebIdentityToken=abcd";
+    for sent in [Sent::form(form), Sent::new("GET", &format!("/?{form}"))] {
+        let (door, calls) = door();
+        let answer = sent.answer(&door).await;
+        assert_eq!((answer.status, calls.load(Ordering::SeqCst)), (200, 1));
+        assert!(answer.text().contains("<Provider>anonymous</Provider>"), "{}", answer.text());
+    }
 }
 
 #[tokio::test]

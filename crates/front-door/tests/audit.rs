@@ -104,6 +104,8 @@ async fn strangers_are_not_told_of() {
         Sent::ecs("ListClusters", "{}").signed("sts"),
         Sent::ecs("NoSuchOperation", "{}").signed("ecs"),
         Sent::new("GET", "/_outport/health"),
+        // Taken without a signature, and nobody's.
+        Sent::form("Action=AssumeRoleWithWebIdentity&Version=2011-06-15"),
     ] {
         assert!(told_of(sent.clone()).await.is_none(), "{sent:?}");
     }

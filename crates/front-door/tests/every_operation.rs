@@ -76,8 +76,11 @@ async fn no_operation_is_reached_without_a_key() {
         forger.secret_access_key = SecretAccessKey::new("guess");
         for operation in model.operations {
             let sent = || call(model, operation.name);
-            // It is for those who have no key yet, and not built.
             let [unsigned, unknown, forged] = refusals(model);
+            // It is for those who have no key yet.
+            if operation.is_anonymous && operation.is_implemented {
+                continue;
+            }
             let unsigned = if operation.is_anonymous { "NotImplemented" } else { unsigned };
             for (sent, expected) in [
                 (sent(), unsigned),

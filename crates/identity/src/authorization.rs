@@ -9,7 +9,7 @@ use std::fmt;
 use outport_model::{AccountId, Arn};
 
 use crate::question::{ANY_RESOURCE, ResourcePolicy};
-use crate::{Principal, RequestContext, Session};
+use crate::{DenyingStatement, Principal, RefusalReport, RequestContext, Session};
 
 /// All that a decision may depend on.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,8 @@ pub struct AccountRoots;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
     pub message: String,
+    /// For who may know more than the caller.
+    pub report: Option<Box<RefusalReport>>,
 }
 
 impl fmt::Display for Denied {
@@ -104,7 +106,16 @@ impl Denied {
              {kind} policy allows the {action} action",
             principal.arn()
         );
-        Self { message }
+        Self::new(request, message, Vec::new())
+    }
+
+    /// With a text, and the statements that deny it: none, if nothing allows it.
+    pub fn new(
+        request: &AuthorizationRequest<'_>,
+        message: String,
+        denying: Vec<DenyingStatement>,
+    ) -> Self {
+        Self { message, report: Some(Box::new(RefusalReport::of(request, denying))) }
     }
 
     /// Nothing that is attached to the principal says yes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outport_model::{AccountId, Region};
 
@@ -59,7 +59,15 @@ pub struct Call {
     pub session: Option<Box<Session>>,
     pub(crate) permissions: Arc<dyn PermissionSource>,
     /// Without: nobody wants to know what was asked.
-    answers: Option<Arc<Mutex<Vec<Answered>>>>,
+    kept: Option<Arc<Mutex<Kept>>>,
+}
+
+/// What a call keeps for who writes down what happened.
+#[derive(Debug, Default)]
+struct Kept {
+    answers: Vec<Answered>,
+    /// Who the caller turned out to be.
+    identified: Option<Principal>,
 }
 
 /// A question of permission that was answered, for who writes down what happened.
@@ -97,33 +105,61 @@ impl Call {
             access_key_id,
             session,
             permissions,
-            answers: None,
+            kept: None,
         }
+    }
+
+    /// The call of an operation that AWS takes without a signature.
+    pub fn unsigned(
+        arrival: Arrival,
+        region: Region,
+        permissions: Arc<dyn PermissionSource>,
+    ) -> Self {
+        let (principal, access_key_id) = (Principal::anonymous(), AccessKeyId::new(""));
+        let caller = Caller { principal, access_key_id, session: None };
+        Self::new(arrival, caller, region, permissions)
     }
 
     /// The same call, which keeps what it was asked and how that was answered: the first [`ANSWERS_MAX`].
     #[must_use]
     pub fn keeping_answers(mut self) -> Self {
-        self.answers = Some(Arc::default());
+        self.kept = Some(Arc::default());
         self
+    }
+
+    /// The same call by who has proven what no signature says: with a token of an identity provider. Whoever keeps answers is
+    /// told that it was them.
+    #[must_use]
+    pub fn identified(&self, principal: Principal) -> Self {
+        if let Some(mut kept) = self.kept() {
+            kept.identified = Some(principal.clone());
+        }
+        Self { account: principal.account().clone(), principal, session: None, ..self.clone() }
     }
 
     /// What was asked since the last time, each question once; nothing unless answers are kept.
     pub fn take_answers(&self) -> Vec<Answered> {
-        self.answers.as_ref().map_or_else(Vec::new, |answers| {
-            std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner))
-        })
+        self.kept().map_or_else(Vec::new, |mut kept| std::mem::take(&mut kept.answers))
+    }
+
+    /// Who the caller turned out to be, of a call that keeps answers.
+    pub fn take_identified(&self) -> Option<Principal> {
+        self.kept().and_then(|mut kept| kept.identified.take())
+    }
+
+    fn kept(&self) -> Option<MutexGuard<'_, Kept>> {
+        let kept = self.kept.as_ref()?;
+        Some(kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn keep(&self, question: &Question, is_allowed: bool) {
-        let Some(answers) = &self.answers else { return };
-        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut kept) = self.kept() else { return };
         let Question { action, resource, .. } = question;
         let is_known = |known: &Answered| {
             known.is_allowed == is_allowed && known.action == *action && known.resource == *resource
         };
-        if answers.len() < ANSWERS_MAX && !answers.iter().any(is_known) {
-            answers.push(Answered { action, resource: resource.clone(), is_allowed });
+        if kept.answers.len() < ANSWERS_MAX && !kept.answers.iter().any(is_known) {
+            kept.answers.push(Answered { action, resource: resource.clone(), is_allowed });
         }
     }
 
@@ -171,15 +207,23 @@ impl Call {
 
     /// Source: IAM user guide, "AWS global condition context keys".
     fn condition_keys(&self) -> ConditionContext {
-        ConditionContext::new()
+        let of_principal = match &self.principal {
+            // Of no account yet: what a policy says of accounts and their principals is not about them.
+            Principal::WebIdentity { provider, .. } => {
+                ConditionContext::new().with("aws:FederatedProvider", provider.as_str())
+            }
+            Principal::Anonymous { .. } => ConditionContext::new(),
+            principal => ConditionContext::new()
+                .with("aws:PrincipalAccount", principal.account().as_str())
+                .with("aws:PrincipalArn", principal.principal_arn())
+                .with("aws:PrincipalType", principal.principal_type())
+                .with("aws:userid", principal.user_id()),
+        };
+        of_principal
             .with("aws:SourceIp", self.source_ip)
             .with("aws:SecureTransport", self.secure_transport)
             .with("aws:CurrentTime", ConditionValue::Date(self.now_ms))
             .with("aws:EpochTime", self.now_ms.div_euclid(1000))
-            .with("aws:PrincipalAccount", self.principal.account().as_str())
-            .with("aws:PrincipalArn", self.principal.principal_arn())
-            .with("aws:PrincipalType", self.principal.principal_type())
-            .with("aws:userid", self.principal.user_id())
             .with("aws:RequestedRegion", self.region.as_str())
             .with("aws:ViaAWSService", false)
             .with_optional("aws:UserAgent", self.user_agent.clone())
@@ -231,6 +275,25 @@ mod tests {
             drop(call.open(Subject::from(Question::new("a:B", number.to_string()))));
         }
         assert_eq!(call.take_answers().len(), ANSWERS_MAX);
+    }
+
+    #[test]
+    fn who_shows_a_token_is_told_of_as_its_owner() {
+        let (region, roots) = (Region::new("us-east-1"), Arc::new(crate::AccountRoots));
+        let call = Call::unsigned(Arrival::for_tests(), region, roots).keeping_answers();
+        let question = || Subject::from(Question::without_resource("ecs:ListClusters"));
+        assert!(call.open(question()).is_err(), "nobody may do nothing");
+        let shown = Principal::WebIdentity {
+            account: AccountId::new("000000000000"),
+            provider: "arn:aws:iam::000000000000:oidc-provider/id.example.com".into(),
+            audience: "app".into(),
+            subject: "ada".into(),
+        };
+        let identified = call.identified(shown.clone());
+        assert_eq!(identified.account.as_str(), "000000000000");
+        assert!(identified.open(question()).is_err());
+        assert_eq!(call.take_answers().len(), 1);
+        assert_eq!(call.take_identified(), Some(shown));
     }
 
     #[test]

@@ -163,6 +163,13 @@ impl<'a> RequestContext<'a> {
     pub fn get(&self, key: &str) -> Option<&'a ConditionValue> {
         self.of_request.get(key).or_else(|| self.of_question.get(key))
     }
+
+    /// All keys as they were written, with their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a ConditionValue)> {
+        let of_request = self.of_request;
+        let is_more = move |(key, _): &(&str, &ConditionValue)| of_request.get(key).is_none();
+        of_request.iter().chain(self.of_question.iter().filter(is_more))
+    }
 }
 
 #[cfg(test)]

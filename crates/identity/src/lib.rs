@@ -16,6 +16,7 @@ mod call;
 mod condition_context;
 mod principal;
 mod question;
+mod refusal_report;
 mod sealed_token;
 mod session_token;
 pub mod sigv4;
@@ -32,6 +33,7 @@ pub use call::{Answered, Call, RequestId};
 pub use condition_context::{ConditionContext, ConditionValue, RequestContext};
 pub use principal::{Caller, FederatingUser, Principal, Session};
 pub use question::{ANY_RESOURCE, Authorized, Changed, Question, ResourcePolicy, Subject};
+pub use refusal_report::{DenyingStatement, RefusalReport};
 pub use sealed_token::{
     Claims, Purpose, SEAL_NONCE_BYTES, SEALED_TOKEN_CHARS_MAX, Sealer, TokenError,
 };

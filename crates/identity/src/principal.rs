@@ -39,7 +39,23 @@ pub enum Principal {
         /// The user that gave them; `None`: the account's root.
         by: Option<FederatingUser>,
     },
+    /// Who has shown a token of an identity provider, and has no credentials yet.
+    WebIdentity {
+        /// Of the role that is wanted, whose provider it is.
+        account: AccountId,
+        /// The ARN of the provider.
+        provider: String,
+        /// For whom the token is: a client id of the provider.
+        audience: String,
+        /// Whose token it is.
+        subject: String,
+    },
+    /// Who has shown nothing.
+    Anonymous { account: AccountId },
 }
+
+/// The account of who has none. Source: CloudTrail user guide, "CloudTrail userIdentity element".
+const ACCOUNT_OF_NOBODY: &str = "ANONYMOUS_PRINCIPAL";
 
 /// A user that called GetFederationToken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,10 +108,17 @@ impl Principal {
         Principal::Root { account }
     }
 
+    /// Somebody whose request is not signed.
+    pub fn anonymous() -> Self {
+        Principal::Anonymous { account: AccountId::new(ACCOUNT_OF_NOBODY) }
+    }
+
     /// The account that the principal belongs to.
     pub fn account(&self) -> &AccountId {
         match self {
             Principal::Root { account }
+            | Principal::WebIdentity { account, .. }
+            | Principal::Anonymous { account }
             | Principal::User { account, .. }
             | Principal::AssumedRole { account, .. }
             | Principal::FederatedUser { account, .. } => account,
@@ -118,6 +141,8 @@ impl Principal {
             Principal::FederatedUser { name, .. } => {
                 format!("arn:aws:sts::{account}:federated-user/{name}")
             }
+            Principal::WebIdentity { provider, .. } => provider.clone(),
+            Principal::Anonymous { .. } => "anonymous".to_owned(),
         }
     }
 
@@ -144,6 +169,10 @@ impl Principal {
                 format!("{role_id}:{session_name}")
             }
             Principal::FederatedUser { account, name, .. } => format!("{account}:{name}"),
+            Principal::WebIdentity { provider, audience, subject, .. } => {
+                format!("{provider}:{audience}:{subject}")
+            }
+            Principal::Anonymous { .. } => "anonymous".to_owned(),
         }
     }
 
@@ -162,6 +191,8 @@ impl Principal {
             Principal::User { .. } => "User",
             Principal::AssumedRole { .. } => "AssumedRole",
             Principal::FederatedUser { .. } => "FederatedUser",
+            Principal::WebIdentity { .. } => "WebIdentityUser",
+            Principal::Anonymous { .. } => "Anonymous",
         }
     }
 }
@@ -213,6 +244,18 @@ mod tests {
             "arn:aws:iam::000000000000:role/team/app",
             "AROA1:s",
             r#"{"kind":"assumed-role","account":"000000000000","path":"/team/","role":"app","role_id":"AROA1","session_name":"s"}"#,
+        );
+        check(
+            &Principal::WebIdentity {
+                account: account.clone(),
+                provider: "arn:aws:iam::000000000000:oidc-provider/id.example.com".into(),
+                audience: "app".into(),
+                subject: "ada".into(),
+            },
+            "arn:aws:iam::000000000000:oidc-provider/id.example.com",
+            "arn:aws:iam::000000000000:oidc-provider/id.example.com",
+            "arn:aws:iam::000000000000:oidc-provider/id.example.com:app:ada",
+            r#"{"kind":"web-identity","account":"000000000000","provider":"arn:aws:iam::000000000000:oidc-provider/id.example.com","audience":"app","subject":"ada"}"#,
         );
         check(
             &Principal::FederatedUser { account, name: "bob".into(), by: None },

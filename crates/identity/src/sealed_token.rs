@@ -43,6 +43,9 @@ impl Purpose {
     /// `nextToken` of a paginated operation.
     pub const NEXT_TOKEN: Purpose = Purpose("next-token");
 
+    /// What DecodeAuthorizationMessage decodes.
+    pub const AUTHORIZATION_MESSAGE: Purpose = Purpose("authorization-message");
+
     /// A further purpose. Its name is bound into every token: never change one.
     pub const fn new(name: &'static str) -> Self {
         Purpose(name)

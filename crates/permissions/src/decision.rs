@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use outport_identity::{
-    AuthorizationRequest, Denied, FederatingUser, PermissionSource, Principal, ResourcePolicy,
+    AuthorizationRequest, Denied, DenyingStatement, FederatingUser, PermissionSource, Principal,
+    ResourcePolicy,
 };
 use outport_model::iam::{Group, Policies, Role, User};
 use outport_policy as policy;
@@ -73,9 +74,10 @@ impl StoredPermissions {
         }
     }
 
-    /// Whether the user or the role behind it is there still.
+    /// Whether there is a user or a role behind it, still.
     pub(crate) fn knows(&self, principal: &Principal) -> bool {
-        !matches!(Entity::find(&self.store.snapshot(), principal), Entity::Gone)
+        let entity = Entity::find(&self.store.snapshot(), principal);
+        !matches!(entity, Entity::WebIdentity | Entity::Gone)
     }
 
     /// A policy that is gone denies everything: what it would have denied is not known.
@@ -107,7 +109,7 @@ impl StoredPermissions {
                 let inline = self.roles.of(role.key(), role, |role| &role.policies.inline);
                 self.add(tables, &mut gathered, inline, &role.policies);
             }
-            Entity::Root | Entity::Gone => {}
+            Entity::Root | Entity::WebIdentity | Entity::Gone => {}
         }
         gathered
     }
@@ -186,9 +188,22 @@ impl PermissionSource for StoredPermissions {
         match policy::decide(&evaluation) {
             policy::Decision::Allowed => Ok(()),
             policy::Decision::Denied(denial) => {
-                Err(Denied { message: denial.message(&evaluation) })
+                let denying = match denial.reason {
+                    policy::Reason::ExplicitDeny(_) => policy::denying(&evaluation),
+                    policy::Reason::NothingAllows(_) => Vec::new(),
+                };
+                let denying = denying.into_iter().map(denying_statement).collect();
+                Err(Denied::new(request, denial.message(&evaluation), denying))
             }
         }
+    }
+}
+
+fn denying_statement(found: policy::Denying<'_>) -> DenyingStatement {
+    DenyingStatement {
+        id: found.sid.unwrap_or_default().to_owned(),
+        actions: found.actions.to_vec(),
+        resources: found.resources.to_vec(),
     }
 }
 
@@ -219,6 +234,9 @@ impl Names {
         match principal {
             Principal::Root { .. } => policy::Principal::Root { account, arn },
             Principal::User { .. } => policy::Principal::User { account, arn },
+            Principal::WebIdentity { .. } | Principal::Anonymous { .. } => {
+                policy::Principal::Identified { provider: arn }
+            }
             Principal::AssumedRole { .. } => {
                 policy::Principal::RoleSession { account, role_arn: &self.parent, session_arn: arn }
             }

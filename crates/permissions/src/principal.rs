@@ -14,6 +14,8 @@ pub enum Entity {
     Root,
     User(Arc<User>),
     Role(Arc<Role>),
+    /// Who has shown a token: nothing but the policies of resources is about them.
+    WebIdentity,
     /// The user or role is gone, or another one has its name now.
     Gone,
 }
@@ -23,6 +25,8 @@ impl Entity {
     pub fn find(tables: &Tables, principal: &Principal) -> Self {
         match principal {
             Principal::Root { .. } | Principal::FederatedUser { by: None, .. } => Self::Root,
+            Principal::WebIdentity { .. } => Self::WebIdentity,
+            Principal::Anonymous { .. } => Self::Gone,
             Principal::User { account, name, id, .. } => Self::user(tables, account, name, id),
             Principal::FederatedUser { account, by: Some(by), .. } => {
                 Self::user(tables, account, &by.name, &by.id)
@@ -45,7 +49,7 @@ impl Entity {
         match self {
             Self::User(user) => Some(&user.tags),
             Self::Role(role) => Some(&role.tags),
-            Self::Root | Self::Gone => None,
+            Self::Root | Self::WebIdentity | Self::Gone => None,
         }
     }
 
@@ -53,7 +57,7 @@ impl Entity {
         match self {
             Self::User(user) => user.permissions_boundary.as_deref(),
             Self::Role(role) => role.permissions_boundary.as_deref(),
-            Self::Root | Self::Gone => None,
+            Self::Root | Self::WebIdentity | Self::Gone => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::decision::{Decision, Layer, Matched, Reason, Source};
 use crate::evaluation::{Attached, Evaluation, Findings, decide, matched};
 use crate::policy::Policy;
-use crate::statement::{Effect, Request};
+use crate::statement::{Effect, Request, Statement};
 
 /// What led to a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,35 @@ pub fn explain<'a>(evaluation: &Evaluation<'a>) -> Explanation<'a> {
             .map(|boundary| boundary.is_allowed && boundary.deny.is_none()),
         missing_context_keys: missing_context_keys(evaluation),
     }
+}
+
+/// A statement that denies a request, as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denying<'a> {
+    pub sid: Option<&'a str>,
+    /// Of `Action` or `NotAction`.
+    pub actions: &'a [String],
+    /// Of `Resource` or `NotResource`.
+    pub resources: &'a [String],
+}
+
+/// The statements that deny a request, of all its policies.
+pub fn denying<'a>(evaluation: &Evaluation<'a>) -> Vec<Denying<'a>> {
+    let request = evaluation.request();
+    let policies = policies(evaluation).into_iter();
+    let statements = policies.flat_map(|(_, _, policy)| policy.statements.iter());
+    let denies = |statement: &&Statement| {
+        statement.effect == Effect::Deny && statement.applies(&request).is_some()
+    };
+    let read = |statement: &'a Statement| {
+        let written = statement.written.as_deref();
+        Denying {
+            sid: statement.sid.as_deref(),
+            actions: written.map_or(&[], |written| &written.actions),
+            resources: written.map_or(&[], |written| &written.resources),
+        }
+    };
+    statements.filter(denies).map(read).collect()
 }
 
 impl From<Decision<'_>> for Verdict {

@@ -75,7 +75,7 @@ pub use context::{Context, Value};
 pub use decision::{Decision, Denial, Layer, Matched, Reason, Source};
 pub use document::DOCUMENT_CHARACTERS_MAX;
 pub use evaluation::{Attached, Evaluation, ResourcePolicy, decide};
-pub use explanation::{Explanation, Verdict, explain};
+pub use explanation::{Denying, Explanation, Verdict, denying, explain};
 pub use malformed::Malformed;
 pub use policy::{Policy, PolicyKind, counted_characters};
 pub use position::{Position, statement_positions};

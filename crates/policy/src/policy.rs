@@ -9,7 +9,7 @@ use crate::malformed::Malformed;
 use crate::position::{end_of, position_of};
 use crate::principal::Principals;
 use crate::resource::Resources;
-use crate::statement::{Effect, Statement};
+use crate::statement::{Effect, Statement, Written};
 use crate::validation::{Checked, check_attached, check_granting, has_variables};
 
 /// What a document is to be. A permissions boundary is a managed policy that is attached in another way.
@@ -75,6 +75,7 @@ impl Policy {
             actions: Actions::new(false, &["*".to_owned()]),
             resources: None,
             conditions: [].into(),
+            written: None,
         };
         Self { statements: [statement].into() }
     }
@@ -101,6 +102,13 @@ impl Policy {
 impl Statement {
     fn compile(raw: RawStatement, checked: Checked, variables: bool) -> Self {
         let actions = raw.actions.unwrap_or(Element { negated: false, value: Vec::new() });
+        let written = (checked.effect == Effect::Deny).then(|| {
+            let resources = raw.resources.as_ref().map(|element| element.value.clone());
+            Box::new(Written {
+                actions: actions.value.clone(),
+                resources: resources.unwrap_or_default(),
+            })
+        });
         Self {
             sid: raw.sid.filter(|sid| !sid.is_empty()).map(Into::into),
             effect: checked.effect,
@@ -110,6 +118,7 @@ impl Statement {
                 .resources
                 .map(|element| Resources::new(element.negated, &element.value, variables)),
             conditions: checked.conditions,
+            written,
         }
     }
 }

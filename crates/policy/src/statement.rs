@@ -23,6 +23,15 @@ pub(crate) struct Statement {
     /// `None` where the resource is the one that has the policy.
     pub resources: Option<Resources>,
     pub conditions: Box<[Condition]>,
+    /// Of one that denies, for who is told which one did.
+    pub written: Option<Box<Written>>,
+}
+
+/// Elements as they were written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    pub actions: Vec<String>,
+    pub resources: Vec<String>,
 }
 
 /// A request, prepared to be compared with many statements.

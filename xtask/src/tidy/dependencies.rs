@@ -137,8 +137,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "planner",
             "policy",
             "store",
+            "web-identity",
         ],
     ),
+    // Tokens and keys of strangers, and no rows: design note 0032.
+    ("web-identity", &["model"]),
     ("front-door", &["aws-wire", "identity", "memory", "model"]),
     // A client of the API as any other, beside log files of this host: design note 0021.
     ("operator", &["container-runtime", "identity"]),

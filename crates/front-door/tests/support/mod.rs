@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use outport_aws_ec2::DescribeVpcsResult;
 use outport_aws_ecs::{ListClustersRequest, ListClustersResponse};
-use outport_aws_sts::GetCallerIdentityResponse;
+use outport_aws_sts::{AssumeRoleWithWebIdentityResponse, GetCallerIdentityResponse};
 use outport_aws_wire::{Exchange, OperationModel, Protocol, ServiceModel, WireError};
 use outport_front_door::{AwsService, BoxFuture, FrontDoor, FrontDoorBuilder};
 use outport_identity::sigv4::{RequestHead, SignatureStyle, Signer};
@@ -104,6 +104,10 @@ impl AwsService for MadeUpService {
                     arn: Some(call.principal.arn()),
                     account: Some(call.account.to_string()),
                     user_id: Some(call.principal.user_id()),
+                }),
+                "AssumeRoleWithWebIdentity" => exchange.write(&AssumeRoleWithWebIdentityResponse {
+                    provider: Some(call.principal.arn()),
+                    ..Default::default()
                 }),
                 "DescribeVpcs" => exchange.write(&DescribeVpcsResult::default()),
                 "UpdateCluster" => {

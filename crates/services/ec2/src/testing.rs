@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outport_aws_ec2::{MODEL, dispatch};
 use outport_aws_wire::{Exchange, Protocol, Request, form_parameter};
-use outport_identity::{AccountRoots, Call, PermissionSource};
+use outport_identity::{AccountRoots, Call, PermissionSource, Sealer};
 use outport_model::network::Ipv4Cidr;
 use outport_model::{AccountId, Region, Regions, Scope};
 use outport_store::{ManualClock, SeededIds, Store};
@@ -33,7 +33,8 @@ impl World {
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let permissions = Arc::new(AccountRoots);
         let regions = Regions::new(scope.region.clone(), [Region::new("eu-west-1")]);
-        Self { service: Ec2Service::new(store.clone(), regions), store, scope, permissions }
+        let sealer = Arc::new(Sealer::new(&[1; 32]));
+        Self { service: Ec2Service::new(store.clone(), sealer, regions), store, scope, permissions }
     }
 
     pub fn put<R: outport_store::InTables>(&self, row: R) {

@@ -97,7 +97,7 @@ impl std::error::Error for Rejection {}
 
 impl From<Denied> for Rejection {
     fn from(denied: Denied) -> Self {
-        let Denied { message } = denied;
+        let Denied { message, .. } = denied;
         // Of a key, and passed on.
         let message = match message.contains(" is not authorized to perform: kms:") {
             true => format!(

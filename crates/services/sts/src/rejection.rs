@@ -8,6 +8,13 @@ use outport_identity::Denied;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     AccessDenied(String),
+    /// `ExpiredTokenException`.
+    ExpiredToken(String),
+    IdpCommunicationError(String),
+    IdpRejectedClaim(String),
+    /// `InvalidAuthorizationMessageException`.
+    InvalidAuthorizationMessage(String),
+    InvalidIdentityToken(String),
     MalformedPolicyDocument(String),
     PackedPolicyTooLarge(String),
     /// `ValidationError`.
@@ -41,6 +48,13 @@ impl From<Rejection> for StsError {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::AccessDenied(text) => Self::from(WireError::access_denied(text)),
+            Rejection::ExpiredToken(text) => Self::expired_token_exception(text),
+            Rejection::IdpCommunicationError(text) => Self::idp_communication_error_exception(text),
+            Rejection::IdpRejectedClaim(text) => Self::idp_rejected_claim_exception(text),
+            Rejection::InvalidAuthorizationMessage(text) => {
+                Self::invalid_authorization_message_exception(text)
+            }
+            Rejection::InvalidIdentityToken(text) => Self::invalid_identity_token_exception(text),
             Rejection::MalformedPolicyDocument(text) => {
                 Self::malformed_policy_document_exception(text)
             }

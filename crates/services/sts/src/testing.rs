@@ -12,6 +12,7 @@ use outport_model::iam::{Policies, Role, User};
 use outport_model::{AccountId, Tags};
 use outport_permissions::{StoredCredentials, StoredPermissions};
 use outport_store::{InTables, ManualClock, SeededIds, Store};
+use outport_web_identity::Issuers;
 
 use crate::StsService;
 
@@ -66,6 +67,11 @@ impl World {
         world
     }
 
+    pub fn with_issuers(mut self, issuers: Issuers) -> Self {
+        self.service = self.service.with_issuers(issuers);
+        self
+    }
+
     pub fn service(&self) -> &StsService {
         &self.service
     }
@@ -81,7 +87,7 @@ impl World {
     /// A role that trusts `principals`, by the text of the element, with conditions if need be.
     pub async fn role(&self, name: &str, principals: &str, condition: &str) {
         let trust_policy = format!(
-            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{principals},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]{condition}}}]}}"#
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{principals},"Action":["sts:AssumeRole","sts:AssumeRoleWithWebIdentity","sts:TagSession","sts:SetSourceIdentity"]{condition}}}]}}"#
         );
         self.put(Role {
             account: account(),
@@ -178,6 +184,12 @@ pub fn ann() -> Credential {
         SecretAccessKey::new("secret"),
         principal,
     )
+}
+
+/// Who has signed nothing.
+pub fn nobody() -> Credential {
+    let (id, secret) = (AccessKeyId::new(""), SecretAccessKey::new(""));
+    Credential::long_term(id, secret, Principal::anonymous())
 }
 
 /// The first element with a name.

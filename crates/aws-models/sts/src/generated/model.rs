@@ -21,9 +21,9 @@ pub static MODEL: ServiceModel = ServiceModel {
 static OPERATIONS: [OperationModel; 11] = [
     OperationModel { name: "AssumeRole", is_implemented: true, result_wrapper: "AssumeRoleResult", is_anonymous: false },
     OperationModel { name: "AssumeRoleWithSAML", is_implemented: false, result_wrapper: "AssumeRoleWithSAMLResult", is_anonymous: true },
-    OperationModel { name: "AssumeRoleWithWebIdentity", is_implemented: false, result_wrapper: "AssumeRoleWithWebIdentityResult", is_anonymous: true },
+    OperationModel { name: "AssumeRoleWithWebIdentity", is_implemented: true, result_wrapper: "AssumeRoleWithWebIdentityResult", is_anonymous: true },
     OperationModel { name: "AssumeRoot", is_implemented: false, result_wrapper: "AssumeRootResult", is_anonymous: false },
-    OperationModel { name: "DecodeAuthorizationMessage", is_implemented: false, result_wrapper: "DecodeAuthorizationMessageResult", is_anonymous: false },
+    OperationModel { name: "DecodeAuthorizationMessage", is_implemented: true, result_wrapper: "DecodeAuthorizationMessageResult", is_anonymous: false },
     OperationModel { name: "GetAccessKeyInfo", is_implemented: true, result_wrapper: "GetAccessKeyInfoResult", is_anonymous: false },
     OperationModel { name: "GetCallerIdentity", is_implemented: true, result_wrapper: "GetCallerIdentityResult", is_anonymous: false },
     OperationModel { name: "GetDelegatedAccessToken", is_implemented: false, result_wrapper: "GetDelegatedAccessTokenResult", is_anonymous: false },

@@ -7,6 +7,8 @@ use super::*;
 /// The implemented operations of AWS Security Token Service. `C` is what the front door knows of a call.
 pub trait StsHandler<C: Sync>: Send + Sync {
     fn assume_role(&self, call: &C, input: AssumeRoleRequest) -> impl Future<Output = Result<AssumeRoleResponse, StsError>> + Send;
+    fn assume_role_with_web_identity(&self, call: &C, input: AssumeRoleWithWebIdentityRequest) -> impl Future<Output = Result<AssumeRoleWithWebIdentityResponse, StsError>> + Send;
+    fn decode_authorization_message(&self, call: &C, input: DecodeAuthorizationMessageRequest) -> impl Future<Output = Result<DecodeAuthorizationMessageResponse, StsError>> + Send;
     fn get_access_key_info(&self, call: &C, input: GetAccessKeyInfoRequest) -> impl Future<Output = Result<GetAccessKeyInfoResponse, StsError>> + Send;
     fn get_caller_identity(&self, call: &C, input: GetCallerIdentityRequest) -> impl Future<Output = Result<GetCallerIdentityResponse, StsError>> + Send;
     fn get_federation_token(&self, call: &C, input: GetFederationTokenRequest) -> impl Future<Output = Result<GetFederationTokenResponse, StsError>> + Send;
@@ -22,6 +24,8 @@ pub async fn dispatch<C: Sync, H: StsHandler<C>>(
 ) -> Result<(), WireError> {
     match operation {
         "AssumeRole" => { let output = Box::pin(handler.assume_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "AssumeRoleWithWebIdentity" => { let output = Box::pin(handler.assume_role_with_web_identity(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DecodeAuthorizationMessage" => { let output = Box::pin(handler.decode_authorization_message(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAccessKeyInfo" => { let output = Box::pin(handler.get_access_key_info(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetCallerIdentity" => { let output = Box::pin(handler.get_caller_identity(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetFederationToken" => { let output = Box::pin(handler.get_federation_token(call, exchange.read()?)).await?; exchange.write(&output); }

@@ -32,6 +32,31 @@ pub struct AssumeRoleResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct AssumeRoleWithWebIdentityRequest {
+    pub role_arn: Option<String>,
+    pub role_session_name: Option<String>,
+    pub web_identity_token: Option<String>,
+    pub provider_id: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub policy: Option<String>,
+    pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct AssumeRoleWithWebIdentityResponse {
+    pub credentials: Option<Credentials>,
+    pub subject_from_web_identity_token: Option<String>,
+    pub assumed_role_user: Option<AssumedRoleUser>,
+    pub packed_policy_size: Option<i32>,
+    pub provider: Option<String>,
+    pub audience: Option<String>,
+    pub source_identity: Option<String>,
+    pub session_token_utilization: Option<i32>,
+    pub session_token_size: Option<i32>,
+}
+
+#[derive(Clone, Default)]
 pub struct AssumedRoleUser {
     pub assumed_role_id: Option<String>,
     pub arn: Option<String>,
@@ -43,6 +68,16 @@ pub struct Credentials {
     pub secret_access_key: Option<String>,
     pub session_token: Option<String>,
     pub expiration: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct DecodeAuthorizationMessageRequest {
+    pub encoded_message: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DecodeAuthorizationMessageResponse {
+    pub decoded_message: Option<String>,
 }
 
 #[derive(Clone, Default)]

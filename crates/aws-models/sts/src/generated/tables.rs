@@ -84,6 +84,81 @@ impl Shape for AssumeRoleResponse {
     }) }
 }
 
+static ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_SCHEMA: Schema = Schema { name: "AssumeRoleWithWebIdentityRequest", members: &[
+    member("RoleArn", &ARN_TYPE).required(),
+    member("RoleSessionName", &ROLE_SESSION_NAME_TYPE).required(),
+    member("WebIdentityToken", &CLIENT_TOKEN_TYPE).required(),
+    member("ProviderId", &URL_TYPE),
+    member("PolicyArns", &POLICY_DESCRIPTOR_LIST_TYPE),
+    member("Policy", &SESSION_POLICY_DOCUMENT_TYPE),
+    member("DurationSeconds", &ROLE_DURATION_SECONDS_TYPE),
+    member("MinimumSessionTokenSize", &MINIMUM_SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for AssumeRoleWithWebIdentityRequest {
+    fn schema(&self) -> &'static Schema { &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.role_arn,
+        1 => &self.role_session_name,
+        2 => &self.web_identity_token,
+        3 => &self.provider_id,
+        4 => &self.policy_arns,
+        5 => &self.policy,
+        6 => &self.duration_seconds,
+        7 => &self.minimum_session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.role_arn,
+        1 => &mut self.role_session_name,
+        2 => &mut self.web_identity_token,
+        3 => &mut self.provider_id,
+        4 => &mut self.policy_arns,
+        5 => &mut self.policy,
+        6 => &mut self.duration_seconds,
+        7 => &mut self.minimum_session_token_size,
+        _ => return None,
+    }) }
+}
+
+static ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_SCHEMA: Schema = Schema { name: "AssumeRoleWithWebIdentityResponse", members: &[
+    member("Credentials", &CREDENTIALS),
+    member("SubjectFromWebIdentityToken", &WEB_IDENTITY_SUBJECT_TYPE),
+    member("AssumedRoleUser", &ASSUMED_ROLE_USER),
+    member("PackedPolicySize", &NON_NEGATIVE_INTEGER_TYPE),
+    member("Provider", &scalar::STRING),
+    member("Audience", &scalar::STRING),
+    member("SourceIdentity", &SOURCE_IDENTITY_TYPE),
+    member("SessionTokenUtilization", &SESSION_TOKEN_UTILIZATION_TYPE),
+    member("SessionTokenSize", &SESSION_TOKEN_SIZE_TYPE),
+] };
+impl Shape for AssumeRoleWithWebIdentityResponse {
+    fn schema(&self) -> &'static Schema { &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.credentials,
+        1 => &self.subject_from_web_identity_token,
+        2 => &self.assumed_role_user,
+        3 => &self.packed_policy_size,
+        4 => &self.provider,
+        5 => &self.audience,
+        6 => &self.source_identity,
+        7 => &self.session_token_utilization,
+        8 => &self.session_token_size,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.credentials,
+        1 => &mut self.subject_from_web_identity_token,
+        2 => &mut self.assumed_role_user,
+        3 => &mut self.packed_policy_size,
+        4 => &mut self.provider,
+        5 => &mut self.audience,
+        6 => &mut self.source_identity,
+        7 => &mut self.session_token_utilization,
+        8 => &mut self.session_token_size,
+        _ => return None,
+    }) }
+}
+
 static ASSUMED_ROLE_USER: Target = target(Kind::Structure(&ASSUMED_ROLE_USER_SCHEMA));
 static ASSUMED_ROLE_USER_SCHEMA: Schema = Schema { name: "AssumedRoleUser", members: &[
     member("AssumedRoleId", &ASSUMED_ROLE_ID_TYPE).required(),
@@ -124,6 +199,36 @@ impl Shape for Credentials {
         1 => &mut self.secret_access_key,
         2 => &mut self.session_token,
         3 => &mut self.expiration,
+        _ => return None,
+    }) }
+}
+
+static DECODE_AUTHORIZATION_MESSAGE_REQUEST_SCHEMA: Schema = Schema { name: "DecodeAuthorizationMessageRequest", members: &[
+    member("EncodedMessage", &ENCODED_MESSAGE_TYPE).required(),
+] };
+impl Shape for DecodeAuthorizationMessageRequest {
+    fn schema(&self) -> &'static Schema { &DECODE_AUTHORIZATION_MESSAGE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.encoded_message,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.encoded_message,
+        _ => return None,
+    }) }
+}
+
+static DECODE_AUTHORIZATION_MESSAGE_RESPONSE_SCHEMA: Schema = Schema { name: "DecodeAuthorizationMessageResponse", members: &[
+    member("DecodedMessage", &scalar::STRING),
+] };
+impl Shape for DecodeAuthorizationMessageResponse {
+    fn schema(&self) -> &'static Schema { &DECODE_AUTHORIZATION_MESSAGE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.decoded_message,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.decoded_message,
         _ => return None,
     }) }
 }
@@ -549,8 +654,10 @@ static PATTERN_OF_ARN_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u002
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048)).matching(&PATTERN_OF_ARN_TYPE);
 static PATTERN_OF_ASSUMED_ROLE_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@:-]*");
 static ASSUMED_ROLE_ID_TYPE: Target = target(Kind::String).length(Some(2), Some(193)).matching(&PATTERN_OF_ASSUMED_ROLE_ID_TYPE);
+static CLIENT_TOKEN_TYPE: Target = target(Kind::String).length(Some(4), Some(20000)).sensitive();
 static CONTEXT_ASSERTION_TYPE: Target = target(Kind::String).length(Some(4), Some(2048));
 static DURATION_SECONDS_TYPE: Target = target(Kind::Integer).length(Some(900), Some(129600));
+static ENCODED_MESSAGE_TYPE: Target = target(Kind::String).length(Some(1), Some(10240));
 static PATTERN_OF_EXTERNAL_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@:\\/-]*");
 static EXTERNAL_ID_TYPE: Target = target(Kind::String).length(Some(2), Some(1224)).matching(&PATTERN_OF_EXTERNAL_ID_TYPE);
 static PATTERN_OF_FEDERATED_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@\\:-]*");
@@ -579,6 +686,8 @@ static PATTERN_OF_TOKEN_CODE_TYPE: Pattern = Pattern::new("[\\d]*");
 static TOKEN_CODE_TYPE: Target = target(Kind::String).length(Some(6), Some(6)).matching(&PATTERN_OF_TOKEN_CODE_TYPE);
 static PATTERN_OF_UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Target = target(Kind::String).length(Some(1), None).matching(&PATTERN_OF_UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE);
+static URL_TYPE: Target = target(Kind::String).length(Some(4), Some(2048));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]*");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(2), Some(32)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AssumeRoleRequest AssumeRoleResponse AssumedRoleUser Credentials ExpiredTokenException ExpiredTradeInTokenException FederatedUser GetAccessKeyInfoRequest GetAccessKeyInfoResponse GetCallerIdentityRequest GetCallerIdentityResponse GetFederationTokenRequest GetFederationTokenResponse GetSessionTokenRequest GetSessionTokenResponse IDPCommunicationErrorException IDPRejectedClaimException InvalidAuthorizationMessageException InvalidIdentityTokenException JWTPayloadSizeExceededException MalformedPolicyDocumentException OutboundWebIdentityFederationDisabledException PackedPolicyTooLargeException PolicyDescriptorType ProvidedContext RegionDisabledException SessionDurationEscalationException Tag }
+static WEB_IDENTITY_SUBJECT_TYPE: Target = target(Kind::String).length(Some(6), Some(255));
+structure_values! { AssumeRoleRequest AssumeRoleResponse AssumeRoleWithWebIdentityRequest AssumeRoleWithWebIdentityResponse AssumedRoleUser Credentials DecodeAuthorizationMessageRequest DecodeAuthorizationMessageResponse ExpiredTokenException ExpiredTradeInTokenException FederatedUser GetAccessKeyInfoRequest GetAccessKeyInfoResponse GetCallerIdentityRequest GetCallerIdentityResponse GetFederationTokenRequest GetFederationTokenResponse GetSessionTokenRequest GetSessionTokenResponse IDPCommunicationErrorException IDPRejectedClaimException InvalidAuthorizationMessageException InvalidIdentityTokenException JWTPayloadSizeExceededException MalformedPolicyDocumentException OutboundWebIdentityFederationDisabledException PackedPolicyTooLargeException PolicyDescriptorType ProvidedContext RegionDisabledException SessionDurationEscalationException Tag }

@@ -36,7 +36,7 @@ pub fn assume_role(
     }
     let request = Request::parse(call, &input)?;
     let tables = service.store.snapshot();
-    let role = request.role(&tables);
+    let role = role(&tables, &request.arn);
     // A role that there is not trusts nobody, and the text is the same.
     let asked = role.as_ref().map(|role| call.open(request.subject(&input, role)));
     let Some((role, Ok(()))) = role.zip(asked) else { return Err(request.denied(call)) };
@@ -84,10 +84,7 @@ struct Request {
 
 impl Request {
     fn parse(call: &Call, input: &AssumeRoleRequest) -> Result<Self, Rejection> {
-        let text = input.role_arn.as_deref().unwrap_or_default();
-        let arn = Arn::parse(text)
-            .filter(|arn| arn.service() == "iam" && arn.resource().starts_with("role/"));
-        let arn = arn.ok_or_else(|| Rejection::validation(format!("{text} is invalid")))?;
+        let arn = role_arn(input.role_arn.as_deref())?;
         let own_tags = session::tags(input.tags.clone())?;
         let before = call.session.as_deref();
         let mut tags = inherited(before);
@@ -115,12 +112,6 @@ impl Request {
             transitive,
             source_identity: source_identity(before, input.source_identity.as_ref())?,
         })
-    }
-
-    fn role(&self, tables: &Tables) -> Option<Arc<Role>> {
-        let name = self.arn.resource().rsplit('/').next()?;
-        let role = tables.roles.get(&RoleKey::new(&AccountId::new(self.arn.account()), name))?;
-        (role.arn() == self.arn.as_str()).then(|| Arc::clone(role))
     }
 
     /// Source: "Actions, resources, and condition keys for AWS Security Token Service".
@@ -157,6 +148,22 @@ impl Request {
     }
 }
 
+/// # Errors
+/// `ValidationError` for what is not a role's.
+pub(super) fn role_arn(text: Option<&str>) -> Result<Arn, Rejection> {
+    let text = text.unwrap_or_default();
+    let arn = Arn::parse(text)
+        .filter(|arn| arn.service() == "iam" && arn.resource().starts_with("role/"));
+    arn.ok_or_else(|| Rejection::validation(format!("{text} is invalid")))
+}
+
+/// The role with this very ARN.
+pub(super) fn role(tables: &Tables, arn: &Arn) -> Option<Arc<Role>> {
+    let name = arn.resource().rsplit('/').next()?;
+    let role = tables.roles.get(&RoleKey::new(&AccountId::new(arn.account()), name))?;
+    (role.arn() == arn.as_str()).then(|| Arc::clone(role))
+}
+
 fn inherited(before: Option<&Session>) -> Tags {
     let Some(before) = before else { return Tags::new() };
     let is_transitive = |key: &String| before.transitive_tag_keys.contains(key);
@@ -164,7 +171,7 @@ fn inherited(before: Option<&Session>) -> Tags {
     tags.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn has(tags: &Tags, key: &str) -> bool {
+pub(super) fn has(tags: &Tags, key: &str) -> bool {
     tags.keys().any(|tag| tag.eq_ignore_ascii_case(key))
 }
 
@@ -182,7 +189,9 @@ fn source_identity(
     }
 }
 
-fn duration(call: &Call, role: &Role, given: Option<i32>) -> Result<u32, Rejection> {
+/// # Errors
+/// `ValidationError` for more than the role or a chain of roles allows.
+pub(super) fn duration(call: &Call, role: &Role, given: Option<i32>) -> Result<u32, Rejection> {
     let seconds = given.and_then(|seconds| u32::try_from(seconds).ok());
     let is_chained = matches!(call.principal, Principal::AssumedRole { .. });
     let seconds = seconds.unwrap_or(DURATION_DEFAULT_SECONDS);

@@ -2,22 +2,21 @@
 //!
 //! Source: STS API reference, DecodeAuthorizationMessage; the form is that of decoded messages as callers report them.
 //!
-//! **Invariant:** who is refused learns nothing from it: not which policy says so, nor the condition keys of the resource, nor by
-//! its length how many there are.
+//! **Invariant:** who is refused reads nothing in it: not which policy says so, nor the condition keys of the resource. Its length
+//! is one of a few.
 
 use outport_model::{AccountId, TimestampMs};
 use serde_json::{Value, json};
 
-use crate::sealed_token::{SEAL_NONCE_BYTES, SEALED_TOKEN_CHARS_MAX};
+use crate::sealed_token::SEAL_NONCE_BYTES;
 use crate::{AuthorizationRequest, Claims, ConditionValue, Principal, Purpose, Sealer};
 
 /// How long a message can be decoded. A guess: AWS says that they expire.
 const LIFETIME_MS: i64 = 24 * 3_600_000;
-/// Bytes of the decoded message, so that the sealed one is a token still.
-const BYTES_MAX: usize = SEALED_TOKEN_CHARS_MAX / 4 * 3 - 2_048;
-
-/// Its length is one of these steps.
-const STEP_BYTES: usize = 1_024;
+/// The sealed message has as many bytes of content as one of these steps.
+const STEP_BYTES: usize = 2_048;
+/// Of the content, so that with the principal it is a token still.
+const BYTES_MAX: usize = 2 * STEP_BYTES;
 
 /// A statement that denies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ impl RefusalReport {
     ) -> String {
         let (mut conditions, mut denying) = (self.conditions.as_slice(), self.denying.as_slice());
         let mut content = self.json(conditions, denying).to_string();
-        while content.len() > BYTES_MAX && !(conditions.is_empty() && denying.is_empty()) {
+        while sealed_bytes(&content) > BYTES_MAX && !(conditions.is_empty() && denying.is_empty()) {
             let shorter = |count: usize| count / 2;
             if conditions.is_empty() {
                 denying = &denying[..shorter(denying.len())];
@@ -72,8 +71,8 @@ impl RefusalReport {
             }
             content = self.json(conditions, denying).to_string();
         }
-        let length = content.len().next_multiple_of(STEP_BYTES);
-        content.extend(std::iter::repeat_n(' ', length - content.len()));
+        let bytes = sealed_bytes(&content);
+        content.extend(std::iter::repeat_n(' ', bytes.next_multiple_of(STEP_BYTES) - bytes));
         let claims = Claims {
             principal: self.principal.clone(),
             access_key_id: String::new(),
@@ -128,6 +127,11 @@ impl RefusalReport {
     }
 }
 
+/// What JSON takes as a text of JSON, as it is sealed.
+fn sealed_bytes(json: &str) -> usize {
+    json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
+}
+
 fn items(items: impl IntoIterator<Item = Value>) -> Value {
     json!({ "items": items.into_iter().collect::<Vec<_>>() })
 }
@@ -149,6 +153,7 @@ fn texts(value: &ConditionValue) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealed_token::SEALED_TOKEN_CHARS_MAX;
     use crate::{AccountRoots, Call, Question, Subject};
 
     fn account() -> AccountId {
@@ -190,6 +195,9 @@ mod tests {
         assert!(context["conditions"]["items"].as_array().unwrap().contains(&region), "{context}");
         assert_eq!(open(&AccountId::new("111111111111"), 1), None);
         assert_eq!(open(&account(), LIFETIME_MS), None);
+        // Its length does not tell how much there is.
+        let longer = refused("us-east-1, and more").seal(&sealer, 0, nonce);
+        assert_eq!(longer.len(), message.len());
     }
 
     #[test]

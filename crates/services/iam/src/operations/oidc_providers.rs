@@ -91,8 +91,8 @@ fn check_thumbprints(thumbprints: &[String]) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// AWS fetches the thumbprint of an issuer that comes without: here the list stays empty, since keys of issuers come from where
-/// the operator says.
+/// AWS fetches the thumbprint of an issuer that comes without: here the list stays empty, since nobody looks at thumbprints. Keys of
+/// issuers come from where the operator says, or from servers whose certificates this host trusts.
 pub async fn create_open_id_connect_provider(
     service: &IamService,
     call: &Call,

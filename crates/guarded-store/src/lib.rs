@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use outport_identity::{Call, Changed, Denied, Subject};
+use outport_identity::{Call, Changed, Denied, Question, Subject};
 use outport_store::{Fault, Snapshot, Store, Tables, Transaction, WriteError};
 
 /// How often a request is authorized anew because what it is about has changed meanwhile.
@@ -116,6 +116,26 @@ impl<R: Refusal> GuardedStore<R> {
         change: impl FnOnce(&mut Transaction<'_>, A) -> Result<T, R>,
     ) -> Result<T, R> {
         self.commit(Growth::Any, call, look, change).await
+    }
+
+    /// Makes the role of a service, such as `ecs.amazonaws.com`, if the account lacks it and the caller may: what services of AWS do
+    /// at their first use. Whether the account has it then: a caller who may not is not refused for that alone.
+    ///
+    /// Source: ECS API reference, CreateCluster: without the permission "it isn't created".
+    pub async fn ensure_service_linked_role(&self, call: &Call, service: &str) -> bool {
+        let missing = self.store.snapshot().missing_service_linked_role(&call.account, service);
+        let Some(arn) = missing else { return true };
+        let question =
+            Question::new("iam:CreateServiceLinkedRole", arn).with("iam:AWSServiceName", service);
+        let made = self.write(
+            call,
+            |_| Subject::from(question.clone()),
+            |tx, ()| {
+                tx.ensure_role_of_service(&call.account, service);
+                Ok(())
+            },
+        );
+        made.await.is_ok()
     }
 
     async fn commit<A, T>(

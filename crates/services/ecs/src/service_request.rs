@@ -81,6 +81,9 @@ pub fn propagate_tags(given: Option<wire::PropagateTags>) -> PropagateTags {
     }
 }
 
+/// Whose role that is.
+pub const SERVICE: &str = "ecs.amazonaws.com";
+
 /// The role that AWS shows of every service that uses no load balancer's own.
 /// Source: "Using service-linked roles for Amazon ECS".
 pub fn service_linked_role(scope: &Scope) -> String {

@@ -11,6 +11,7 @@ use outport_store::keys::ClusterKey;
 use outport_store::{Tables, Transaction};
 
 use crate::resource::Resource;
+use crate::service_request::SERVICE;
 use crate::views::cluster::{Include, view};
 use crate::{
     EcsService, Rejection, access, account_setting, capacity_provider, default_cluster, names, tags,
@@ -38,14 +39,15 @@ pub async fn create_cluster(
         let tags = access::tag_on_create("CreateCluster", &resource.arn(), &tags);
         Subject::new((), question).and_all(tags)
     };
-    service
-        .store
-        .write(call, ask, |tx, ()| {
-            let cluster = request.create(tx, &scope)?;
-            let cluster = view(tx, &cluster, Include::ALL);
-            Ok(CreateClusterResponse { cluster: Some(cluster) })
-        })
-        .await
+    let written = service.store.write(call, ask, |tx, ()| {
+        let cluster = request.create(tx, &scope)?;
+        let cluster = view(tx, &cluster, Include::ALL);
+        Ok(CreateClusterResponse { cluster: Some(cluster) })
+    });
+    let made = written.await?;
+    // Nothing here needs it: whether it could be made changes nothing.
+    service.store.ensure_service_linked_role(call, SERVICE).await;
+    Ok(made)
 }
 
 struct Request {
@@ -140,9 +142,45 @@ pub(super) fn configuration(configuration: Option<ClusterConfiguration>) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use outport_identity::testing::WatchedPermissions;
+    use outport_model::iam::Role;
     use serde_json::json;
 
     use crate::testing::World;
+
+    /// As on AWS, a caller who may not make the role makes the cluster without it.
+    #[tokio::test]
+    async fn the_first_cluster_or_service_brings_the_role_of_ecs_if_the_caller_may() {
+        let arn = "arn:aws:iam::000000000000:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
+        let mut world = World::new();
+        let roles = |world: &World| -> Vec<String> {
+            world
+                .store
+                .snapshot()
+                .roles
+                .iter()
+                .map(|role: &std::sync::Arc<Role>| role.arn())
+                .collect()
+        };
+        let watched = WatchedPermissions::new(|asked| !asked.action.starts_with("iam:"));
+        world.ask(watched.clone());
+        world.call("CreateCluster", json!({"clusterName": "a"})).await;
+        let asked =
+            watched.asked().into_iter().find(|asked| asked.action.starts_with("iam:")).unwrap();
+        assert_eq!(
+            (asked.action.as_str(), asked.resource.as_str()),
+            ("iam:CreateServiceLinkedRole", arn)
+        );
+        assert_eq!(asked.context.get("iam:AWSServiceName"), Some(&"ecs.amazonaws.com".into()));
+        assert!(roles(&world).is_empty());
+        let watched = WatchedPermissions::allowing();
+        world.ask(watched.clone());
+        world.call("CreateCluster", json!({"clusterName": "b"})).await;
+        assert_eq!(roles(&world), [arn]);
+        watched.asked();
+        world.call("CreateCluster", json!({"clusterName": "c"})).await;
+        assert!(watched.asked().iter().all(|asked| !asked.action.starts_with("iam:")));
+    }
 
     #[tokio::test]
     async fn a_cluster_is_made_once() {

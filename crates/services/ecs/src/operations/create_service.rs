@@ -41,7 +41,12 @@ pub async fn create_service(
     let request = Request::parse(&scope, input)?;
     let look = |tables: &Tables| request.look(tables, &service.workloads, &scope);
     let created_by = call.principal.arn();
-    service.store.write(call, look, |tx, found| request.create(tx, &scope, found, created_by)).await
+    let written =
+        service.store.write(call, look, |tx, found| request.create(tx, &scope, found, created_by));
+    let made = written.await?;
+    // AWS refuses a service without it; here it runs all the same.
+    service.store.ensure_service_linked_role(call, service_request::SERVICE).await;
+    Ok(made)
 }
 
 /// What is found of a request in the store.

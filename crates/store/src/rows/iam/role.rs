@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use outport_model::iam::{NameKey, Role};
+use outport_model::iam::{NameKey, Role, ServiceLinkedRole};
+use outport_model::{AccountId, NewIds};
 
 use super::attachments::Attachments;
 use super::key::{KeyOf, account_key};
 use crate::cold::ColdTable;
 use crate::row::Row;
 use crate::table::Index;
-use crate::tables::Related;
+use crate::tables::{Related, Tables};
 use crate::transaction::Transaction;
 
 account_key!(RoleKey { name: NameKey });
@@ -46,8 +47,29 @@ impl ColdTable<Role> {
     }
 }
 
+impl Tables {
+    /// The ARN of the role of a service, such as `ecs.amazonaws.com`, that the account does not have.
+    pub fn missing_service_linked_role(
+        &self,
+        account: &AccountId,
+        service: &str,
+    ) -> Option<String> {
+        let role = ServiceLinkedRole::of(service)?.row(account, None, String::new(), 0);
+        (!self.roles.contains(&role.key())).then(|| role.arn())
+    }
+}
+
 impl Transaction<'_> {
-    /// Makes the role of a service, unless the account has it: what a service does at its first use. Whether it was made.
+    /// Makes the role of a service that has no suffix, such as `ecs.amazonaws.com`, unless the account has it: what a service does
+    /// at its first use. Whether it was made.
+    pub fn ensure_role_of_service(&mut self, account: &AccountId, service: &str) -> bool {
+        let Some(linked) = ServiceLinkedRole::of(service) else { return false };
+        let id = self.hex17("AROA").to_ascii_uppercase();
+        let row = linked.row(account, None, id, self.now_ms());
+        self.ensure_service_linked_role(row)
+    }
+
+    /// The same with a row of who has made one.
     pub fn ensure_service_linked_role(&mut self, role: Role) -> bool {
         let is_new = !self.roles.contains(&role.key());
         if is_new {

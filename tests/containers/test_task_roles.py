@@ -215,7 +215,10 @@ def test_metadata_of_the_container_and_its_task(outport):
         assert stats["memory_stats"]["usage"] > 0 and stats["memory_stats"]["limit"] == 64 << 20, stats
         assert stats["cpu_stats"]["cpu_usage"]["total_usage"] > 0 and stats["pids_stats"]["current"] > 0
         assert list(task.ask(f"{uri}/task/stats")[1]) == [container["DockerId"]]
-        assert task.ask(f"{uri}/taskWithTags")[0] == 404
+        outport.ecs.tag_resource(resourceArn=task.task["taskArn"], tags=[{"key": "team", "value": "blue"}])
+        status, tagged = task.ask(f"{uri}/taskWithTags")
+        assert (status, tagged.pop("TaskTags")) == (200, {"team": "blue"}), tagged
+        assert "Errors" not in tagged and tagged["TaskARN"] == whole["TaskARN"]
     finally:
         task.stop()
         other.stop()

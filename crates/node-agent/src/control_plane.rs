@@ -33,7 +33,7 @@ use outport_node_protocol::{
     DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch, LogCursor,
     POLL_MS_MAX, ProtocolVersions, Refusal, RefusalCode, Registered, Registration,
     RegistryCredential, Report, Reported, SECTIONS_VERSION, TaskCredentials, TaskSecrets,
-    TaskSection, call_path,
+    TaskSection, TaskTags, call_path,
 };
 use rustls::pki_types::ServerName;
 use serde::Serialize;
@@ -221,6 +221,11 @@ impl ControlPlane {
         request: &CredentialRequest,
     ) -> Result<TaskSecrets, LinkError> {
         self.call("task-secrets", request, CALL_TIMEOUT).await?.ok_or_else(empty)
+    }
+
+    /// A control plane of an earlier version does not know the call.
+    pub async fn task_tags(&self, request: &CredentialRequest) -> Result<TaskTags, LinkError> {
+        self.call("task-tags", request, CALL_TIMEOUT).await?.ok_or_else(empty)
     }
 
     /// Gets the next certificate, with a new key, when half of the life of this one is over.

@@ -22,7 +22,7 @@ use outport_model::{AccountId, NodeId, Region, Scope, TaskId, TaskStatus};
 use outport_node_protocol::{
     CertificateRequest, DOOR_VERSION, IssuedCertificate, JoinRequest, KnownGenerations, LogBatch,
     LogCursor, LogEvent, ProtocolVersions, Refusal, RefusalCode, Registered, Registration, Report,
-    TaskCredentials, TaskReport,
+    TaskCredentials, TaskReport, TaskTags,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -70,6 +70,8 @@ struct Shared {
     reports: Mutex<Vec<Report>>,
     /// Of the role of every task; `None`: it cannot be assumed.
     credentials: Mutex<Option<TaskCredentials>>,
+    /// Of every task; `None`: it does not know the call.
+    tags: Mutex<Option<TaskTags>>,
 }
 
 impl House {
@@ -98,6 +100,7 @@ impl House {
             assignment: Mutex::default(),
             reports: Mutex::default(),
             credentials: Mutex::default(),
+            tags: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -121,6 +124,10 @@ impl House {
 
     pub(crate) fn give(&self, credentials: Option<TaskCredentials>) {
         *self.shared.credentials.lock().unwrap() = credentials;
+    }
+
+    pub(crate) fn tag(&self, tags: TaskTags) {
+        *self.shared.tags.lock().unwrap() = Some(tags);
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -195,6 +202,14 @@ impl Shared {
                 None => {
                     let mut response = Response::new(Full::new("there is no role app".into()));
                     *response.status_mut() = http::StatusCode::UNPROCESSABLE_ENTITY;
+                    response
+                }
+            },
+            "task-tags" => match &*self.tags.lock().unwrap() {
+                Some(tags) => json(tags),
+                None => {
+                    let mut response = Response::new(Full::new("no such call".into()));
+                    *response.status_mut() = http::StatusCode::NOT_FOUND;
                     response
                 }
             },

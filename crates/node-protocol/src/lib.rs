@@ -1,4 +1,4 @@
-//! What the control plane and a node say to each other: JSON over HTTP/2 over TLS, eight calls, all made by
+//! What the control plane and a node say to each other: JSON over HTTP/2 over TLS, ten calls, all made by
 //! the node over one connection.
 //!
 //! ```text
@@ -10,6 +10,8 @@
 //! POST /_outport/node/v2/logs                 LogBatch            -> LogCursor
 //! POST /_outport/node/v2/registry-credential  CredentialRequest   -> RegistryCredential
 //! POST /_outport/node/v2/task-credentials     CredentialRequest   -> TaskCredentials
+//! POST /_outport/node/v2/task-secrets         CredentialRequest   -> TaskSecrets
+//! POST /_outport/node/v2/task-tags            CredentialRequest   -> TaskTags
 //! ```
 //!
 //! `join` is proven by the join token, every other call by the node's certificate: the node that a message
@@ -49,7 +51,7 @@ pub use identity::{CertificateRequest, IssuedCertificate, JoinRequest, Refusal, 
 pub use link::{
     AssignmentRequest, AssignmentRequestV1, ContainerSecrets, CredentialRequest, LogBatch,
     LogCursor, LogEvent, Registered, Registration, RegistryCredential, RegistryUser,
-    TaskCredentials, TaskSecrets,
+    TaskCredentials, TaskSecrets, TaskTags,
 };
 pub use one_by_one::UnreadableTask;
 pub use report::{ContainerReport, Report, Reported, StopCause, TaskReport};

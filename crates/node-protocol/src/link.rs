@@ -142,7 +142,7 @@ pub struct LogCursor {
 }
 
 /// A node needs credentials for one of its tasks: to pull an image of this installation's registry, or those of the task's
-/// role.
+/// role; or something else about it that only the control plane knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialRequest {
     pub node: NodeId,
@@ -212,6 +212,16 @@ impl std::fmt::Debug for RegistryUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RegistryUser").field("user", &self.user).finish_non_exhaustive()
     }
+}
+
+/// Tags for a task that asks for its own: names and values, as they are when it asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTags {
+    #[serde(default)]
+    pub task: Vec<(String, String)>,
+    /// Of the container instance that it is on; a Fargate task is on none.
+    #[serde(default)]
+    pub container_instance: Vec<(String, String)>,
 }
 
 /// The credentials of a task's role: what the task gets, and nobody else.

@@ -138,7 +138,8 @@ fn every_message_of_every_version_is_read_and_written_as_it_was() {
         credential_request,
         registry_credential,
         task_credentials,
-        task_secrets
+        task_secrets,
+        task_tags
     );
     let request = AssignmentRequestV1::from(messages::assignment_request());
     of("assignment_request", check(&request, "assignment_request.v1", &mut seen));

@@ -44,6 +44,8 @@ mod belief;
 mod refusals;
 #[path = "node_link/speaker.rs"]
 mod speaker;
+#[path = "node_link/tags.rs"]
+mod tags;
 #[path = "node_link/versions.rs"]
 mod versions;
 #[path = "node_link/waiting.rs"]

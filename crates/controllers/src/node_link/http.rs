@@ -67,7 +67,8 @@ pub fn router(link: NodeLink, stopping: watch::Receiver<bool>) -> Router {
             .route(&at("assignment"), assignment)
             .route(&at("registry-credential"), post(registry_credential))
             .route(&at("task-credentials"), post(task_credentials))
-            .route(&at("task-secrets"), post(task_secrets));
+            .route(&at("task-secrets"), post(task_secrets))
+            .route(&at("task-tags"), post(task_tags));
     }
     let long = long.layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let short = short
@@ -328,6 +329,12 @@ async fn task_secrets(State(link): State<NodeLink>, caller: Caller, body: Bytes)
     let message: CredentialRequest = read(&body)?;
     of_caller(&link, &caller, &message.node)?;
     json(&link.task_secrets(&message).await?)
+}
+
+async fn task_tags(State(link): State<NodeLink>, caller: Caller, body: Bytes) -> Answer {
+    let message: CredentialRequest = read(&body)?;
+    of_caller(&link, &caller, &message.node)?;
+    json(&link.task_tags(&message)?)
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, LinkError> {

@@ -37,14 +37,15 @@ use outport_model::node::Node;
 use outport_model::rare_lines::RareLines;
 use outport_model::task::Task;
 use outport_model::task_definition::ReadWorkload;
-use outport_model::{NewIds, NodeId, Scope, SteadyMs, TaskId};
+use outport_model::{NewIds, NodeId, Scope, SteadyMs, Tags, TaskId};
 use outport_node_protocol::{
     Assignment, AssignmentRequest, CredentialRequest, LogBatch, LogCursor, ProtocolVersions,
     Registered, Registration, RegistryCredential, Report, Reported, TaskCredentials, TaskReport,
-    TaskSecrets, TaskSection,
+    TaskSecrets, TaskSection, TaskTags,
 };
 use outport_planner::node_health::is_left_over;
 use outport_planner::task_end::end_unreported;
+use outport_store::keys::ContainerInstanceKey;
 use outport_store::{RowWatch, Store, Tables};
 
 use crate::Heartbeats;
@@ -510,6 +511,24 @@ impl NodeLink {
             return Err(refused("this control plane gives no credentials of roles"));
         };
         Ok(source.issue(task, &role).await?)
+    }
+
+    /// The tags of one of the node's tasks, and of the container instance that it is on.
+    ///
+    /// Source: ECS developer guide, "Amazon ECS task metadata endpoint version 4": of a Fargate task, its own only.
+    pub fn task_tags(&self, request: &CredentialRequest) -> Result<TaskTags, LinkError> {
+        let snapshot = self.store.snapshot();
+        let task = self.live_task(&snapshot, request)?;
+        let pairs = |tags: &Tags| -> Vec<(String, String)> {
+            tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        // A Fargate task is on none.
+        let instance = task.container_instance.clone().and_then(|id| {
+            let key = ContainerInstanceKey::new(&task.scope, task.cluster.clone(), id);
+            snapshot.container_instances.get(&key)
+        });
+        let container_instance = instance.map(|instance| pairs(&instance.tags)).unwrap_or_default();
+        Ok(TaskTags { task: pairs(&task.tags), container_instance })
     }
 
     /// The task that a node wants credentials for: it is the node's own, and not over.

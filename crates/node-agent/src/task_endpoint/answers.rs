@@ -28,6 +28,7 @@ pub enum Version {
 pub enum What {
     Container,
     Task,
+    TaskWithTags,
     Stats,
     TaskStats,
 }
@@ -51,9 +52,10 @@ impl<'a> Asked<'a> {
                 let what = match what.unwrap_or_default() {
                     "" => What::Container,
                     "task" => What::Task,
+                    "taskWithTags" => What::TaskWithTags,
                     "stats" => What::Stats,
                     "task/stats" => What::TaskStats,
-                    other @ ("taskWithTags" | "associations") => return Self::NotBuilt(other),
+                    other @ "associations" => return Self::NotBuilt(other),
                     _ => return Self::Nothing,
                 };
                 Self::Metadata { version, container, what }
@@ -161,7 +163,9 @@ mod tests {
         check("/v3/c/task", metadata(Version::V3, What::Task));
         check("/v4/c/stats", metadata(Version::V4, What::Stats));
         check("/v4/c/task/stats", metadata(Version::V4, What::TaskStats));
-        check("/v4/c/taskWithTags", Asked::NotBuilt("taskWithTags"));
+        check("/v4/c/taskWithTags", metadata(Version::V4, What::TaskWithTags));
+        check("/v3/c/taskWithTags", metadata(Version::V3, What::TaskWithTags));
+        check("/v4/c/associations", Asked::NotBuilt("associations"));
         for path in ["", "/", "/v1/credentials/id", "/v4", "/v4/c/other", "/latest/meta-data"] {
             check(path, Asked::Nothing);
         }

@@ -30,7 +30,7 @@ pub struct Seen<'a> {
 }
 
 /// `…/task`.
-pub fn task(version: Version, seen: &Seen<'_>) -> Value {
+pub fn task(version: Version, seen: &Seen<'_>) -> Map<String, Value> {
     let Seen { task, report, .. } = seen;
     let mut members = Members::default();
     members.put("Cluster", cluster(task));
@@ -51,7 +51,7 @@ pub fn task(version: Version, seen: &Seen<'_>) -> Value {
     if version == Version::V4 {
         members.put("LaunchType", task.launch_type.as_str());
     }
-    members.into()
+    members.0
 }
 
 /// One container: `…/`, for the one that asks.

@@ -25,6 +25,7 @@ mod pace;
 mod renewal;
 mod server;
 mod stats;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,7 @@ use metadata::Seen;
 use pace::Paces;
 pub use server::Serving;
 use stats::{HostCpu, Sample};
+use tags::Untagged;
 
 /// The address of the endpoint, to tasks and on the host. Source: ECS developer guide, "Amazon ECS task metadata endpoint".
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
@@ -269,19 +271,32 @@ impl TaskEndpoint {
     }
 
     /// The answer to one request.
-    fn answer(&self, peer: IpAddr, method: &http::Method, path: &str) -> Answer {
-        if !self.paces().admit(peer, read_clocks().steady_ms) {
-            return Answer::too_many();
+    async fn answer(&self, peer: IpAddr, method: &http::Method, path: &str) -> Answer {
+        match self.answer_at_once(peer, method, path) {
+            Ok(answer) => answer,
+            Err(untagged) => self.with_tags(*untagged).await,
         }
-        match Asked::read(method, path) {
+    }
+
+    /// The same, but for what has to be asked of the control plane.
+    fn answer_at_once(
+        &self,
+        peer: IpAddr,
+        method: &http::Method,
+        path: &str,
+    ) -> Result<Answer, Box<Untagged>> {
+        if !self.paces().admit(peer, read_clocks().steady_ms) {
+            return Ok(Answer::too_many());
+        }
+        Ok(match Asked::read(method, path) {
             Asked::Credentials(id) => self.credentials(peer, id),
             Asked::Metadata { version, container, what } => {
-                self.metadata(peer, container, version, what)
+                return self.metadata(peer, container, version, what);
             }
             Asked::NotBuilt(what) => Answer::not_built(what),
             Asked::Nothing => Answer::not_found(),
             Asked::OtherMethod => Answer::other_method(),
-        }
+        })
     }
 
     fn credentials(&self, peer: IpAddr, id: &str) -> Answer {
@@ -303,21 +318,32 @@ impl TaskEndpoint {
         }
     }
 
-    fn metadata(&self, peer: IpAddr, container: &str, version: Version, what: What) -> Answer {
+    fn metadata(
+        &self,
+        peer: IpAddr,
+        container: &str,
+        version: Version,
+        what: What,
+    ) -> Result<Answer, Box<Untagged>> {
         let mut known = self.known();
         let found = known.values_mut().filter(|entry| entry.file.may_ask(peer)).find_map(|entry| {
             let task = entry.assignment.clone()?;
             let at = task.containers.iter().position(|one| one.id.as_str() == container)?;
             Some((entry, task, at))
         });
-        let Some((entry, task, at)) = found else { return Answer::no_such_container() };
-        let Some(sight) = self.sight.get() else { return Answer::no_such_container() };
-        let Some(report) = sight.reports.of(&task.task) else { return Answer::no_such_container() };
+        let nothing = || Ok(Answer::no_such_container());
+        let Some((entry, task, at)) = found else { return nothing() };
+        let Some(sight) = self.sight.get() else { return nothing() };
+        let Some(report) = sight.reports.of(&task.task) else { return nothing() };
         let own = &task.containers[at];
         let seen = Seen { task: &task, report: &report, addresses: entry.file.addresses() };
-        Answer::found(&match what {
+        Ok(Answer::found(&match what {
             What::Container => metadata::container(version, &seen, own),
-            What::Task => metadata::task(version, &seen),
+            What::Task => Value::Object(metadata::task(version, &seen)),
+            What::TaskWithTags => {
+                let metadata = metadata::task(version, &seen);
+                return Err(Box::new(Untagged { task: task.task.clone(), version, metadata }));
+            }
             What::Stats => sight.stats(&mut entry.samples, &task, own),
             What::TaskStats => {
                 let each = task.containers.iter().map(|one| {
@@ -325,7 +351,7 @@ impl TaskEndpoint {
                 });
                 Value::Object(each.collect())
             }
-        })
+        }))
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<TaskId, Entry>> {

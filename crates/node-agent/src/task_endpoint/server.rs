@@ -126,8 +126,11 @@ async fn answer(
 
 async fn serve(endpoint: Arc<TaskEndpoint>, stream: TcpStream, peer: IpAddr) -> hyper::Result<()> {
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = endpoint.answer(peer, request.method(), request.uri().path());
-        std::future::ready(Ok::<_, Infallible>(response(answer)))
+        let endpoint = endpoint.clone();
+        async move {
+            let answer = endpoint.answer(peer, request.method(), request.uri().path()).await;
+            Ok::<_, Infallible>(response(answer))
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use outport_model::task::ContainerStatus;
 use outport_model::task_definition::LaunchType;
 use outport_model::{NetworkInterfaceId, TaskStatus};
-use outport_node_protocol::{AwsvpcAttachment, ContainerReport, TaskCredentials};
+use outport_node_protocol::{AwsvpcAttachment, ContainerReport, TaskCredentials, TaskTags};
 use serde_json::{Value, json};
 
 use super::*;
@@ -85,7 +85,14 @@ fn open(house: &House, directory: &Path) -> Arc<TaskEndpoint> {
 }
 
 fn get(endpoint: &TaskEndpoint, peer: Ipv4Addr, path: &str) -> (u16, Value) {
-    let answer = endpoint.answer(peer.into(), &http::Method::GET, path);
+    let answer = endpoint.answer_at_once(peer.into(), &http::Method::GET, path);
+    let answer = answer.unwrap_or_else(|_| panic!("{path} asks the control plane"));
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
+/// The same of what has to be asked of the control plane.
+async fn ask(endpoint: &TaskEndpoint, path: &str) -> (u16, Value) {
+    let answer = endpoint.answer(OWN.into(), &http::Method::GET, path).await;
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
 
@@ -235,7 +242,13 @@ async fn a_container_sees_itself_and_its_task() {
     let next = stats(&format!("{path}/task/stats"));
     let id = own["DockerId"].as_str().unwrap();
     assert_eq!(next[id]["precpu_stats"], first["cpu_stats"], "of the request before");
-    let (status, why) = get(&world.endpoint, OWN, &format!("{path}/taskWithTags"));
-    let text = "taskWithTags is not supported by this version of Outport";
-    assert_eq!((status, why), (404, json!(text)));
+    let with_tags = format!("{path}/taskWithTags");
+    let (status, mut tagged) = ask(&world.endpoint, &with_tags).await;
+    assert_eq!(status, 200);
+    assert_eq!(tagged["Errors"][0]["ErrorField"], "TaskTags", "an earlier control plane");
+    world.house.tag(TaskTags { task: vec![("team".into(), "blue".into())], ..TaskTags::default() });
+    tagged = ask(&world.endpoint, &with_tags).await.1;
+    assert_eq!(tagged["TaskTags"], json!({"team": "blue"}));
+    tagged.as_object_mut().unwrap().remove("TaskTags");
+    assert_eq!(tagged, whole, "all else is as without");
 }

@@ -172,6 +172,10 @@ pub fn task_secrets() -> TaskSecrets {
     }
 }
 
+pub fn task_tags() -> TaskTags {
+    TaskTags { task: pair("team", "blue"), container_instance: pair("rack", "7") }
+}
+
 pub fn task_assignment() -> TaskAssignment {
     TaskAssignment {
         task: task(),

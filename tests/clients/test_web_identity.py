@@ -2,8 +2,11 @@
 
 import base64
 import http.server
+import ipaddress
+import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,7 +22,7 @@ from support.wait import until
 
 ISSUERS = ("by-file.example.com", "by-url.example.com/id")
 #: Below the range that the kernel gives out.
-KEYS_PORT = 28471
+KEYS_PORT, DISCOVERY_PORT = 28471, 28472
 
 
 def encoded(data):
@@ -36,16 +39,16 @@ class Issuer:
     def keys(self):
         modulus = subprocess.run(["openssl", "rsa", "-in", self.key, "-noout", "-modulus"], check=True,
                                  capture_output=True, text=True).stdout.strip().removeprefix("Modulus=")
-        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k1", "n": encoded(bytes.fromhex(modulus)), "e": "AQAB"}
+        key = {"kty": "RSA", "use": "sig", "kid": "k1", "n": encoded(bytes.fromhex(modulus)), "e": "AQAB"}
         return json.dumps({"keys": [key]})
 
-    def token(self, issuer, **claims):
+    def token(self, issuer, bits=256, **claims):
         now = int(time.time())
         claims = {"iss": f"https://{issuer}", "aud": "sts.amazonaws.com", "sub": "system:serviceaccount:web:app",
                   "iat": now, "exp": now + 600} | claims
-        parts = [{"alg": "RS256", "kid": "k1", "typ": "JWT"}, claims]
+        parts = [{"alg": f"RS{bits}", "kid": "k1", "typ": "JWT"}, claims]
         signed = ".".join(encoded(json.dumps(part).encode()) for part in parts)
-        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=signed.encode(), check=True,
+        signature = subprocess.run(["openssl", "dgst", f"-sha{bits}", "-sign", self.key], input=signed.encode(), check=True,
                                    capture_output=True).stdout
         return f"{signed}.{encoded(signature)}"
 
@@ -74,6 +77,76 @@ def keys_url(issuer):
     yield f"http://127.0.0.1:{KEYS_PORT}/keys"
     server.shutdown()
     server.server_close()
+
+
+def private_address():
+    """An IPv4 address of this host that is neither loopback nor anybody's."""
+    given = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
+    found = [ipaddress.ip_address(text) for text in given]
+    private = [str(one) for one in found if one.version == 4 and one.is_private and not one.is_link_local]
+    return private[0] if private else pytest.skip("this host has no private address")
+
+
+def certificate(directory, address):
+    """An authority's certificate, and one of it for an address with its key."""
+    run = lambda *arguments: subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority",
+        "-days", "2", "-addext", "basicConstraints=critical,CA:true")
+    run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "own.key", "-out", "own.csr", "-subj", "/CN=issuer")
+    (directory / "extensions").write_text(f"subjectAltName=IP:{address}\n")
+    run("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+        "-extfile", "extensions", "-out", "own.pem")
+    return directory / "ca.pem", directory / "own.pem", directory / "own.key"
+
+
+def test_a_provider_is_asked_for_its_keys(outport, issuer, tmp_path):
+    """Over TLS, by an authority that the host trusts; without, nobody is let in."""
+    address = private_address()
+    name = f"{address}:{DISCOVERY_PORT}/id"
+    authority, own, key = certificate(tmp_path, address)
+    documents = {
+        "/id/.well-known/openid-configuration": json.dumps(
+            {"issuer": f"https://{name}", "jwks_uri": f"https://{address}:{DISCOVERY_PORT}/keys"}),
+        "/keys": issuer.keys(),
+    }
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            document = documents[self.path].encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer((address, DISCOVERY_PORT), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        outport.start(env={"SSL_CERT_FILE": str(authority)})
+        iam = outport.client("iam")
+        provider = iam.create_open_id_connect_provider(Url=f"https://{name}", ClientIDList=["sts.amazonaws.com"])
+        statement = {"Effect": "Allow", "Principal": {"Federated": provider["OpenIDConnectProviderArn"]},
+                     "Action": "sts:AssumeRoleWithWebIdentity"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.create_role(RoleName="app", AssumeRolePolicyDocument=trust)
+        for _ in range(3):
+            unsigned(outport).assume_role_with_web_identity(
+                RoleArn=ROLE, RoleSessionName="build", WebIdentityToken=issuer.token(name))
+        assert asked == list(documents), "once, and kept"
+        outport.stop()
+        outport.start()
+        refused(outport, issuer.token(name), "IDPCommunicationError", "Error communicating")
+        assert asked == list(documents)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -114,9 +187,9 @@ def refused(outport, token, code, text, **more):
 
 
 def test_a_token_is_a_session_of_the_role(federated, issuer, tmp_path):
-    for name in ISSUERS:
+    for name, bits in itertools.product(ISSUERS, (256, 384, 512)):
         answer = unsigned(federated).assume_role_with_web_identity(
-            RoleArn=ROLE, RoleSessionName="build", WebIdentityToken=issuer.token(name))
+            RoleArn=ROLE, RoleSessionName="build", WebIdentityToken=issuer.token(name, bits))
         assert answer["SubjectFromWebIdentityToken"] == "system:serviceaccount:web:app"
         assert (answer["Audience"], answer["Provider"]) == (
             "sts.amazonaws.com", f"arn:aws:iam::000000000000:oidc-provider/{name}")

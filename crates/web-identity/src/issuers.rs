@@ -10,7 +10,7 @@
 //! change their keys.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -208,7 +208,7 @@ impl Issuers {
     }
 }
 
-async fn read(path: &PathBuf) -> Result<KeySet, NotVerified> {
+async fn read(path: &Path) -> Result<KeySet, NotVerified> {
     let none = |reason: String| NotVerified::NoKeys(format!("{}: {reason}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(|error| none(error.to_string()))?;
     let mut document = Vec::new();

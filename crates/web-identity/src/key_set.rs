@@ -68,7 +68,7 @@ impl KeySet {
     /// Reads a JWKS document; keys of kinds that are not known are passed over. `None`: it is none.
     pub fn parse(document: &[u8]) -> Option<Self> {
         let published: Published = serde_json::from_slice(document).ok()?;
-        let keys = published.keys.into_iter().filter_map(|key| Key::read(key)).take(KEYS_MAX);
+        let keys = published.keys.into_iter().filter_map(Key::read).take(KEYS_MAX);
         Some(Self(keys.collect()))
     }
 

@@ -36,7 +36,9 @@ pub async fn update_service(
     let workloads = &service.workloads;
     let look = |tables: &Tables| request.look(tables, workloads, &scope);
     let update = |tx: &mut Transaction<'_>, named| request.update(tx, workloads, &scope, named);
-    service.store.write_in_place(call, look, update).await
+    let updated = service.store.write_in_place(call, look, update).await?;
+    service.store.ensure_service_linked_role(call, service_request::SERVICE).await;
+    Ok(updated)
 }
 
 struct Request {

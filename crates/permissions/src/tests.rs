@@ -413,3 +413,57 @@ async fn a_use_is_written_to_the_key_and_to_the_role() {
     keys.credentials.write_uses().await.unwrap();
     assert_eq!(keys.world.store.snapshot().version(), version, "nothing is written for nothing");
 }
+
+/// The owner of a token may what a trust policy says, and nothing else: not what everyone may, and not for want of enforcement.
+#[tokio::test]
+async fn who_shows_a_token_may_what_a_trust_policy_says() {
+    let world = World::new();
+    let provider = "arn:aws:iam::000000000000:oidc-provider/id.example.com";
+    let owner = Principal::WebIdentity {
+        account: account(),
+        provider: provider.into(),
+        audience: "app".into(),
+        subject: "ada".into(),
+    };
+    let permissive = Arc::new(crate::Permissive::new(world.store.clone()));
+    let call = world.call(owner, None).asking(permissive);
+    let may = |principals: &str| {
+        let action = "sts:AssumeRoleWithWebIdentity";
+        let trust = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{principals},"Action":"{action}"}}]}}"#
+        );
+        let question = Question::new(action, "arn:aws:iam::000000000000:role/app")
+            .with_resource_policy(Some(ResourcePolicy::RoleTrust(trust)));
+        call.open(Subject::from(question)).is_ok()
+    };
+    assert!(may(&format!(r#"{{"Federated":"{provider}"}}"#)));
+    assert!(!may(&format!(r#"{{"Federated":"{provider}/other"}}"#)));
+    assert!(!may(r#"{"AWS":"*"}"#));
+    assert!(!may(r#"{"AWS":"000000000000"}"#));
+    assert!(call.open(Subject::from(Question::without_resource("ecs:ListClusters"))).is_err());
+}
+
+#[tokio::test]
+async fn a_refusal_says_to_others_which_statement_denies() {
+    let world = World::new();
+    let sealer = Sealer::new(&[7; 32]);
+    let report = |world: &World| {
+        let call = world.call(ann("AIDA1"), None);
+        let question = Question::without_resource("ecs:ListClusters");
+        let report = call.open(Subject::from(question)).unwrap_err().report.unwrap();
+        let message = report.seal(&sealer, NOW_MS, [9; outport_identity::SEAL_NONCE_BYTES]);
+        outport_identity::RefusalReport::open(&sealer, &message, &account(), NOW_MS).unwrap()
+    };
+    world.put(user("AIDA1", Policies::default())).await;
+    assert!(report(&world).contains(r#""explicitDeny":false,"matchedStatements":{"items":[]}"#));
+    world.put(user("AIDA1", policies(&[LISTS, DENIES], &[]))).await;
+    let told = report(&world);
+    for part in [
+        r#""explicitDeny":true"#,
+        r#""actions":{"items":[{"value":"ecs:ListClusters"}]}"#,
+        r#""resources":{"items":[{"value":"*"}]}"#,
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert!(!told.contains("ecs:List*"), "only what denies: {told}");
+}

@@ -29,7 +29,7 @@ impl Ec2Service {
     ///
     /// Source: IAM user guide, "Troubleshoot access denied error messages"; EC2 user guide, "Decode an authorization failure
     /// message"; the text as callers report it.
-    fn refused(&self, call: &Call, denied: Denied) -> WireError {
+    pub(crate) fn refused(&self, call: &Call, denied: Denied) -> WireError {
         let mut text =
             format!("You are not authorized to perform this operation. {}", denied.message);
         let mut nonce = [0; SEAL_NONCE_BYTES];

@@ -281,7 +281,7 @@ impl AwsRequest<'_> {
             return refused(Some(model), protocol, error);
         }
         let operation = operation.name.to_owned();
-        let (arrival, region) = (self.arrival.clone(), inner.region.clone());
+        let (arrival, region) = (self.arrival.clone(), inner.regions.own().clone());
         let call = Call::unsigned(arrival, region, Arc::clone(&inner.permissions));
         let asked = Asked { operation: operation.clone(), bytes, _body: body };
         let recognised = Recognised { service, protocol, wanted: Wanted::InForm };

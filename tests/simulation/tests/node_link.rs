@@ -484,7 +484,7 @@ fn a_credential_is_for_live_tasks_of_the_node_only() {
     house.run_task(0);
     let task = house.only_task().id.clone();
     let ask = |node: &NodeId| {
-        let request = CredentialRequest { node: node.clone(), task: task.clone() };
+        let request = CredentialRequest::new(node.clone(), task.clone());
         house.link.registry_credential(&request).now_or_never().unwrap()
     };
     assert_eq!(ask(&house.node.id).unwrap().password, task.to_string());
@@ -499,7 +499,7 @@ fn the_credentials_of_a_task_are_for_its_node_while_it_lives() {
     let (key, task) = (house.only_task().key(), house.only_task().id.clone());
     let change = |change: &dyn Fn(&mut Task)| house.write(|tx| tx.update(&key, change));
     let ask = |node: &NodeId, task: &TaskId| {
-        let request = CredentialRequest { node: node.clone(), task: task.clone() };
+        let request = CredentialRequest::new(node.clone(), task.clone());
         house.link.task_credentials(&request).now_or_never().unwrap()
     };
     let (own, other) = (&house.node.id, NodeId::new("other"));

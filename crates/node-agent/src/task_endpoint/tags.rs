@@ -27,7 +27,7 @@ pub struct Untagged {
 impl TaskEndpoint {
     pub(super) async fn with_tags(&self, untagged: Untagged) -> Answer {
         let Untagged { task, version, mut metadata } = untagged;
-        let request = CredentialRequest { node: self.control_plane.node().clone(), task };
+        let request = CredentialRequest::new(self.control_plane.node().clone(), task);
         let asked = tokio::time::timeout(PATIENCE, self.control_plane.task_tags(&request)).await;
         add(&mut metadata, version, asked.unwrap_or(Err(LinkError::Timeout)));
         Answer::found(&Value::Object(metadata))

@@ -10,9 +10,8 @@ fn the_tags_of_a_task_are_for_its_node_while_it_lives() {
     house.run_task(0);
     let (key, task) = (house.only_task().key(), house.only_task().id.clone());
     let change = |change: &dyn Fn(&mut Task)| house.write(|tx| tx.update(&key, change));
-    let ask = |node: &NodeId| {
-        house.link.task_tags(&CredentialRequest { node: node.clone(), task: task.clone() })
-    };
+    let ask =
+        |node: &NodeId| house.link.task_tags(&CredentialRequest::new(node.clone(), task.clone()));
     let own = &house.node.id;
     assert_eq!(ask(own).unwrap(), TaskTags::default());
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());

@@ -1,7 +1,10 @@
 //! The filters of DescribeParameters and GetParametersByPath.
 //!
 //! Source: API reference, ParameterStringFilter: options Equals and BeginsWith, for names Contains too, for paths Recursive and
-//! OneLevel; "GetParametersByPath: Type, KeyId, and Label" only.
+//! OneLevel; "GetParametersByPath: Type, KeyId, and Label" only. Source of the texts: answers of Parameter Store as public test
+//! suites have them.
+
+use std::collections::BTreeSet;
 
 use outport_aws_ssm as wire;
 use outport_model::parameter::{Parameter, ParameterVersion};
@@ -52,7 +55,19 @@ impl Filters {
         given: Option<Vec<wire::ParameterStringFilter>>,
         of: Of,
     ) -> Result<Self, Rejection> {
-        let filters = given.unwrap_or_default().into_iter().map(|filter| Filter::parse(filter, of));
+        let mut keys = BTreeSet::new();
+        let filters = given.unwrap_or_default().into_iter().map(|filter| {
+            let key = filter.key.clone().unwrap_or_default();
+            let filter = Filter::parse(filter, of)?;
+            if keys.insert(key.clone()) {
+                return Ok(filter);
+            }
+            let text = format!(
+                "The following filter is duplicated in the request: {key}. A request can contain only one occurrence of a \
+                 specific filter."
+            );
+            Err(Rejection::new(Reason::InvalidFilterKey, text))
+        });
         Ok(Self(filters.collect::<Result<_, _>>()?))
     }
 
@@ -94,7 +109,13 @@ impl Filter {
             other => match other.strip_prefix("tag:") {
                 Some(tag) if of == Of::Describe => Attribute::Tag(tag.to_owned()),
                 _ => {
-                    let text = format!("The filter key {name} is not valid for this operation.");
+                    let valid = match of {
+                        Of::Describe => "Path, Name, Type, KeyId, Tier",
+                        Of::ByPath => "Type, KeyId",
+                    };
+                    let text = format!(
+                        "The following filter key is not valid: {name}. Valid filter keys include: [{valid}]."
+                    );
                     return Err(Rejection::new(Reason::InvalidFilterKey, text));
                 }
             },
@@ -102,9 +123,11 @@ impl Filter {
         let option = Match::parse(given.option.as_deref(), &key)?;
         let values = given.values.unwrap_or_default();
         if values.is_empty() && !matches!(key, Attribute::Tag(_)) {
-            let text = format!("The filter {name} has no value.");
+            let text =
+                format!("The following filter values are missing : null for filter key {name}.");
             return Err(Rejection::new(Reason::InvalidFilterValue, text));
         }
+        key.check(&values)?;
         Ok(Self { key, option, values })
     }
 
@@ -126,6 +149,55 @@ impl Filter {
     }
 }
 
+impl Attribute {
+    fn check(&self, values: &[String]) -> Result<(), Rejection> {
+        let valid: &[&str] = match self {
+            Self::Tier => &["Standard", "Advanced", "Intelligent-Tiering"],
+            Self::Type => &["String", "StringList", "SecureString"],
+            Self::Path => {
+                if values.iter().any(|path| is_public(path)) {
+                    return Err(Rejection::validation(
+                        "Filters for common parameters can't be prefixed with \"aws\" or \"ssm\" (case-insensitive). When using \
+                         global parameters, please specify within a global namespace.",
+                    ));
+                }
+                return values.iter().try_for_each(|path| check_path(path));
+            }
+            _ => return Ok(()),
+        };
+        match values.iter().find(|value| !valid.contains(&value.as_str())) {
+            None => Ok(()),
+            Some(value) => Err(Rejection::new(
+                Reason::InvalidFilterValue,
+                format!(
+                    "The following filter value is not valid: {value}. Valid values include: [{}].",
+                    valid.join(", ")
+                ),
+            )),
+        }
+    }
+}
+
+fn is_public(path: &str) -> bool {
+    let first = path.trim_start_matches('/').to_ascii_lowercase();
+    first.starts_with("aws") || first.starts_with("ssm")
+}
+
+/// # Errors
+/// `ValidationException` for what is no path of parameters.
+pub fn check_path(path: &str) -> Result<(), Rejection> {
+    let is_allowed = |one: char| one.is_ascii_alphanumeric() || ".-_/".contains(one);
+    if path.starts_with('/') && !path.contains("//") && path.chars().all(is_allowed) {
+        return Ok(());
+    }
+    Err(Rejection::validation(
+        "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\". It \
+         can't be prefixed with \"aws\" or \"ssm\" (case-insensitive). It must use only letters, numbers, or the following symbols: \
+         . (period), - (hyphen), _ (underscore). Special characters are not allowed. All sub-paths, if specified, must use the \
+         forward slash symbol \"/\". Valid example: /get/parameters2-/by1./path0_.",
+    ))
+}
+
 impl Match {
     fn parse(given: Option<&str>, key: &Attribute) -> Result<Self, Rejection> {
         let option = match (given, key) {
@@ -138,7 +210,15 @@ impl Match {
             _ => None,
         };
         option.ok_or_else(|| {
-            let text = format!("The filter option {} is not valid.", given.unwrap_or_default());
+            let valid = match key {
+                Attribute::Path => "Recursive, OneLevel",
+                Attribute::Name => "BeginsWith, Equals",
+                _ => "Equals",
+            };
+            let text = format!(
+                "The following filter option is not valid: {}. Valid options include: [{valid}].",
+                given.unwrap_or_default()
+            );
             Rejection::new(Reason::InvalidFilterOption, text)
         })
     }
@@ -146,16 +226,17 @@ impl Match {
     fn holds(self, text: &str, value: &str) -> bool {
         match self {
             // A name is the same with and without the slash that it begins with.
-            Self::Equals => text == value || text.strip_prefix('/') == Some(value),
-            Self::BeginsWith => {
-                text.starts_with(value)
-                    || text.strip_prefix('/').is_some_and(|it| it.starts_with(value))
-            }
+            Self::Equals => without_slash(text) == without_slash(value),
+            Self::BeginsWith => without_slash(text).starts_with(without_slash(value)),
             Self::Contains => text.contains(value),
             Self::Recursive => is_below(text, value, true),
             Self::OneLevel => is_below(text, value, false),
         }
     }
+}
+
+fn without_slash(text: &str) -> &str {
+    text.strip_prefix('/').unwrap_or(text)
 }
 
 /// Whether a parameter is below a path: right below it, or at any depth.

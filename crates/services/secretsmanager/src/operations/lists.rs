@@ -141,7 +141,10 @@ mod tests {
         check(&world, &[("description", &["OF THE"])], &["prod/web", "prod/db"]).await;
         check(&world, &[("tag-key", &["team-r"])], &["prod/db"]).await;
         check(&world, &[("tag-value", &["R"])], &["test/db"]).await;
-        check(&world, &[("all", &["red nothing"])], &["prod/db", "test/db"]).await;
+        // Every word of a value, and any of several values.
+        check(&world, &[("all", &["red prod"])], &["prod/db"]).await;
+        check(&world, &[("all", &["red nothing"])], &[]).await;
+        check(&world, &[("all", &["red", "nothing"])], &["prod/db", "test/db"]).await;
         check(&world, &[("name", &["prod"]), ("tag-value", &["red"])], &["prod/db"]).await;
         check(&world, &[("owning-service", &["rds"])], &[]).await;
         check(&world, &[("primary-region", &["us-"])], &["prod/web", "prod/db", "test/db"]).await;

@@ -11,7 +11,7 @@ use outport_model::parameter::{Parameter, ParameterVersion};
 use outport_model::{Arn, Scope};
 use outport_store::Tables;
 
-use crate::filter::{Filters, Of, is_below};
+use crate::filter::{Filters, Of, check_path, is_below};
 use crate::look::{look, there, version_of};
 use crate::names::{Reference, refuse_public, scope};
 use crate::page::PageRequest;
@@ -70,20 +70,11 @@ pub async fn get_parameters_by_path(
     })
 }
 
-/// Source of the text: answers of Parameter Store as public test suites have them.
 fn parse_path(path: Option<String>) -> Result<String, Rejection> {
     let path = path.unwrap_or_default();
     refuse_public(&format!("{}/", path.trim_end_matches('/')))?;
-    let is_allowed = |one: char| one.is_ascii_alphanumeric() || ".-_/".contains(one);
-    if path.starts_with('/') && !path.contains("//") && path.chars().all(is_allowed) {
-        return Ok(path);
-    }
-    Err(Rejection::validation(
-        "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\". It \
-         can't be prefixed with \"aws\" or \"ssm\" (case-insensitive). It must use only letters, numbers, or the following symbols: \
-         . (period), - (hyphen), _ (underscore). Special characters are not allowed. All sub-paths, if specified, must use the \
-         forward slash symbol \"/\". Valid example: /get/parameters2-/by1./path0_.",
-    ))
+    check_path(&path)?;
+    Ok(path)
 }
 
 pub async fn describe_parameters(

@@ -3,6 +3,7 @@
 mod compose;
 mod iam;
 mod image;
+mod master_key;
 mod moving;
 mod operating;
 mod reaching;
@@ -25,6 +26,7 @@ use crate::manual;
 pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeLogs, ComposeUp};
 pub use iam::{Advise, Iam};
 pub use image::{Image, ImageLoad};
+pub use master_key::{GiveUpMasterKey, MasterKey, MasterKeyOptions, RotateMasterKey};
 pub use moving::{Export, ExportFormat, From, Import};
 pub use operating::{
     AccountCommand, Backup, Cleanup, CreateAccount, Disk, ListAccounts, NewRootKey, NodeToken,
@@ -117,6 +119,9 @@ pub enum Command {
     /// The token that machines join with
     #[command(subcommand)]
     NodeToken(NodeToken),
+    /// The key that secrets are sealed with on disk
+    #[command(subcommand)]
+    MasterKey(MasterKey),
     /// Say what a start would take for each option, and where that comes from
     #[command(subcommand)]
     Config(Config),
@@ -212,6 +217,8 @@ pub struct ControlPlaneOptions {
     pub root_access_key_id: Option<String>,
     #[arg(long, hide = true, env = "OUTPORT_ROOT_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub root_secret_access_key: Option<String>,
+    #[command(flatten)]
+    pub master_key: MasterKeyOptions,
     /// Host, and port unless it is that of --listen, by which clients elsewhere reach this server; the
     /// registry's address for those that came by no name of this host
     #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::tls::public_address, env = "OUTPORT_PUBLIC_ADDRESS")]

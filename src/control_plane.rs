@@ -16,7 +16,6 @@ use outport_identity::{
     AccessKeyId, Credential, PermissionSource, Principal, Sealer, SecretAccessKey,
 };
 use outport_image_registry::HostIntegration;
-use outport_keyring::Keyring;
 use outport_model::network::Ipv4Cidr;
 use outport_model::{Regions, Scope};
 use outport_node_agent::PublishScope;
@@ -51,6 +50,7 @@ use crate::health::{self, Readiness, Stage};
 use crate::installation::{self, Settled, Wanted};
 use crate::instances;
 use crate::listen_address;
+use crate::master_key;
 use crate::metrics_page;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
@@ -167,7 +167,8 @@ impl ControlPlane {
             settings.default_vpc_cidr = Some(cidr.to_string());
         });
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
-        let keyring = Arc::new(Keyring::new(&data_dir.master_key()?, &[]));
+        let keyring =
+            Arc::new(master_key::at_start(data_dir, &options.master_key, &store.snapshot())?);
         data_dir.remember(&MADE);
         let own_registry = tls.own_registry(options, address);
 

@@ -7,6 +7,7 @@
 //! root-key        the root access key pair of the account              0600
 //! join-token      what a node needs to join                            0600
 //! sealing-key     seals registry passwords and page tokens             0600
+//! master-key      seals what is secret in the store, unless the operator gives it        0600
 //! tls/            the certificate authority of this installation, the server's certificate
 //! made            what of these was made here: what is gone is not made anew    0600
 //! settings        what the first start fixed: account, region, range, cluster  0600
@@ -121,18 +122,18 @@ impl DataDir {
         }
     }
 
+    /// What was made under this name is kept elsewhere from now on: a later start does not miss it.
+    pub fn forget(&self, name: &str) -> Result<()> {
+        let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        match inventory.without(name) {
+            Some(text) => write_secret(&inventory.path(), text.trim_end()),
+            None => Ok(()),
+        }
+    }
+
     /// Changes what later starts take when they are told nothing. What is so already is not written again.
     pub fn settle(&self, change: impl FnOnce(&mut Settings)) {
-        let write = || {
-            let before = Settings::read(&self.path)?;
-            let mut settings = before.clone();
-            change(&mut settings);
-            if settings == before {
-                return Ok(());
-            }
-            write_secret(&self.path.join(settings::FILE), &serde_json::to_string(&settings)?)
-        };
-        if let Err(error) = write() {
+        if let Err(error) = self.change_settings(change) {
             // Tasks are to be stopped even where it cannot be written.
             tracing::warn!(
                 event = "settings_not_written",
@@ -140,6 +141,20 @@ impl DataDir {
                 "cannot note in the data directory what this start settled: the next one may have to be told --cluster"
             );
         }
+    }
+
+    /// As [`DataDir::settle`], for who cannot do without.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        let before = Settings::read(&self.path)?;
+        let mut settings = before.clone();
+        change(&mut settings);
+        if settings == before {
+            return Ok(());
+        }
+        write_secret(&self.path.join(settings::FILE), &serde_json::to_string(&settings)?)
     }
 
     /// A part of the directory; made when it was never there.
@@ -187,11 +202,6 @@ impl DataDir {
     /// The key that seals what is handed out and must come back unchanged.
     pub fn sealing_key(&self) -> Result<[u8; SECRET_BYTES]> {
         self.key("sealing-key")
-    }
-
-    /// The key that secrets are sealed with which the store keeps.
-    pub fn master_key(&self) -> Result<[u8; SECRET_BYTES]> {
-        self.key("master-key")
     }
 
     fn key(&self, name: &str) -> Result<[u8; SECRET_BYTES]> {
@@ -343,7 +353,7 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String>) -> Result<St
 }
 
 /// Whole or not at all, on disk when it returns, readable by the owner only.
-fn write_secret(path: &Path, text: &str) -> Result<()> {
+pub fn write_secret(path: &Path, text: &str) -> Result<()> {
     write_private(path, text, true)
 }
 
@@ -365,7 +375,7 @@ fn write_private(path: &Path, text: &str, on_disk: bool) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn random_bytes(count: usize) -> Result<Vec<u8>> {
+pub fn random_bytes(count: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow!("the kernel gives no random bytes: {error}"))?;

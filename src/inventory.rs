@@ -31,7 +31,7 @@ const LOST: [(&str, &str); 9] = [
     ("sealing-key", "the registry passwords that were given out are worth nothing then"),
     (
         "master-key",
-        "nothing that was sealed with it can be read then: access keys of users stop working",
+        "nothing that was sealed with it can be read then: access keys of users, keys of KMS and what is kept under them",
     ),
     ("node/node-id", "this machine is another node then, and what it runs ends"),
 ];
@@ -96,8 +96,16 @@ impl Inventory {
         let before = self.lines.len();
         self.lines.insert(format!("{INSTANCE}{instance}"));
         self.lines.extend(names.iter().map(|name| (*name).to_owned()));
-        (self.lines.len() > before)
-            .then(|| self.lines.iter().map(|line| format!("{line}\n")).collect())
+        (self.lines.len() > before).then(|| self.text())
+    }
+
+    /// The text without this name, if it was there.
+    pub fn without(&mut self, name: &str) -> Option<String> {
+        self.lines.remove(name).then(|| self.text())
+    }
+
+    fn text(&self) -> String {
+        self.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
     pub fn path(&self) -> PathBuf {

@@ -25,6 +25,7 @@ mod inventory;
 mod join_token;
 mod listen_address;
 mod manual;
+mod master_key;
 mod memory;
 mod metrics_page;
 mod moving;
@@ -57,7 +58,7 @@ mod vpc_range;
 
 use std::process::ExitCode;
 
-use command_line::{Command, Config, Iam, Image, LogOptions, NodeToken};
+use command_line::{Command, Config, Iam, Image, LogOptions, MasterKey, NodeToken};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
+    master_key::take_from_environment();
     outport_container_runtime::private::set_umask();
     outport_memory::bound_arenas();
     let ended = match command {
@@ -135,6 +137,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Disk(options) => disk_use::run(&options),
         Command::Account(command) => accounts::run(&command),
         Command::NodeToken(NodeToken::Rotate(options)) => join_token::rotate(&options),
+        Command::MasterKey(MasterKey::Rotate(options)) => master_key::rotate(&options),
+        Command::MasterKey(MasterKey::GiveUp(options)) => master_key::give_up(&options),
         Command::Cleanup(options) => cleanup::run(&options),
         Command::Up(options) => in_runtime(options.log, up::run(options)),
         Command::Server(options) => {

@@ -95,6 +95,16 @@ Example:
   sudo outport node-token rotate
   sudo cat /var/lib/outport/join-token       for machines that are to join from now on";
 
+/// Below the help of `master-key rotate`.
+pub const HELP_MASTER_KEY: &str = "\
+Examples, with Outport stopped:
+  sudo outport master-key rotate                                      another key in the data directory
+  (umask 077; openssl rand -hex 32 > /etc/outport/master.key)
+  sudo outport master-key rotate --new-master-key-file /etc/outport/master.key
+  sudo outport up --master-key-file /etc/outport/master.key           from then on
+
+Guide: docs/guide/keys.md of the sources, /usr/share/doc/outport/ of a package";
+
 /// Below the help of `export`.
 pub const HELP_EXPORT: &str = "\
 Examples:

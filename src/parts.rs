@@ -72,7 +72,11 @@ fn shares(options: &ControlPlaneOptions, directory: &Path) -> Result<(LogStoreOp
     Ok((logs, registry))
 }
 
-fn open_store(directory: &Path) -> Result<Store> {
+/// The store below `directory`. Blocks.
+///
+/// # Errors
+/// When it does not open.
+pub fn open_store(directory: &Path) -> Result<Store> {
     let store = Store::open(directory, Arc::new(SystemClock), Arc::new(RandomIds))?;
     // What it took to read the rows is several times what they are.
     outport_memory::give_back();

@@ -28,9 +28,24 @@ pub struct Settings {
     /// Of a node alone: the control plane that it joined last, for who asks this directory by mistake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// The master key that sealed last, by its check value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_key: Option<MasterKey>,
+    /// Check values of master keys that were lost: what they sealed is not waited for any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub master_keys_given_up: Vec<String>,
     /// What a newer version wrote, for it.
     #[serde(flatten)]
     pub of_others: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Which master key it is, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKey {
+    /// 8 hexadecimal digits; nothing of the key itself.
+    pub check: String,
+    /// Whether the operator gives it to each start; otherwise it is in the data directory.
+    pub is_given: bool,
 }
 
 impl Settings {

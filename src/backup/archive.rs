@@ -23,15 +23,18 @@ use crate::control_plane::now_ms;
 use crate::data_dir::DataDir;
 use crate::manual;
 use crate::parts::Parts;
+use crate::settings::Settings;
 
 /// Files of the data directory itself. `lock` and `endpoint` are made by each start.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "format",
     "instance",
     "root-key",
     "join-token",
     "sealing-key",
     "master-key",
+    // Of a rotation that was cut short.
+    "master-key-next",
     "made",
     "settings",
 ];
@@ -50,6 +53,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct Written {
     pub instance: String,
     pub parts: BTreeMap<String, PartSum>,
+    /// The check value of the master key, if that is the operator's and so not in it.
+    #[serde(default)]
+    pub master_key: Option<String>,
 }
 
 /// Whether a backup may have this in it, at the top of the data directory.
@@ -81,10 +87,19 @@ pub fn write(parts: &Parts, directory: &Path, to: impl Write + SyncFile) -> Resu
             }
             let (mut file, parts) = writer.finish()?;
             file.flush().and_then(|()| file.sync()).context("cannot write the backup")?;
-            Ok(Written { instance, parts })
+            Ok(Written { instance, parts, master_key: given_master_key(directory)? })
         })
     });
     written??
+}
+
+/// The check value of a master key that is the operator's.
+///
+/// # Errors
+/// When `settings` is damaged.
+pub fn given_master_key(directory: &Path) -> Result<Option<String>> {
+    let noted = Settings::read(directory)?.master_key;
+    Ok(noted.filter(|it| it.is_given).map(|it| it.check))
 }
 
 /// What can be made durable.

@@ -28,6 +28,7 @@ use crate::output;
 use crate::parts::Parts;
 use new_file::NewFile;
 
+use archive::given_master_key;
 pub use archive::{SyncFile, Written, is_part, sync, write};
 pub use restore::{is_unfinished, restore};
 
@@ -120,6 +121,11 @@ fn said(file: &str, written: &Written) -> String {
         }
     }
     text += &line("keys, settings", &others);
+    if let Some(key) = &written.master_key {
+        text += &format!(
+            "The master key {key} is the operator's and not in it: keep it with care, nothing that is sealed opens without it.\n"
+        );
+    }
     text + &format!(
         "It takes {} unpacked, and has keys in it: who can read it is root here.\n",
         readable(total)

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use outport_tree_removal::remove_tree;
 
-use super::is_part;
+use super::{given_master_key, is_part};
 use crate::command_line::Restore;
 use crate::data_dir;
 use crate::output;
@@ -63,7 +63,7 @@ pub fn restore(options: &Restore) -> Result<()> {
         return Err(error).with_context(at);
     }
     drop(lock);
-    let text = format!(
+    let mut text = format!(
         "{} is instance {} as it was at {}, written by outport {}\n\
          Start it as before. Tasks of it that still run are taken over, those that do not are STOPPED, tasks that began \
          after it are ended, and services start what is missing. Do not start it while the one that it was made of runs.\n",
@@ -72,6 +72,11 @@ pub fn restore(options: &Restore) -> Result<()> {
         outport_certificates::spoken(head.begun_at_s.saturating_mul(1_000)),
         head.version,
     );
+    if let Some(key) = given_master_key(directory)? {
+        text += &format!(
+            "Give it the master key {key} (--master-key-file, --master-key-command or OUTPORT_MASTER_KEY), which no backup has.\n"
+        );
+    }
     output::answer(&text).context("cannot print")
 }
 

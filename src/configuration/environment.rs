@@ -12,13 +12,15 @@ use super::{command, file};
 
 const PREFIX: &str = "OUTPORT_";
 /// Read by others: the units of the package, the pytest plugin, our own tests, fail points of a debug build.
-const OF_OTHERS: [&str; 6] = [
+const OF_OTHERS: [&str; 7] = [
     "OUTPORT_OPTIONS",
     "OUTPORT_COMMAND",
     "OUTPORT_ENDPOINT",
     "OUTPORT_BINARY",
     "OUTPORT_XTASK",
     "OUTPORT_FAIL_POINTS",
+    // Taken before options are read, so that no child has it.
+    "OUTPORT_MASTER_KEY",
 ];
 
 /// The value of a variable; `None` for one that is empty, too.

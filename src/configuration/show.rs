@@ -27,6 +27,7 @@ const COMMAND: &str = "up";
 const DEFAULTS: [(&str, &str); 15] = [
     ("root-access-key-id", "made at the first start"),
     ("root-secret-access-key", "made at the first start"),
+    ("master-key-file", "in the data directory, or OUTPORT_MASTER_KEY"),
     ("public-address", "by which name callers come"),
     ("oidc-jwks", "asked of the provider"),
     ("tls-name", "none but those of this host"),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::holds;
 
 /// All that it has in it, and what a file system has of its own.
-const OWN: [&str; 19] = [
+const OWN: [&str; 20] = [
     "audit",
     "format",
     "lock",
@@ -16,6 +16,7 @@ const OWN: [&str; 19] = [
     "join-token",
     "sealing-key",
     "master-key",
+    "master-key-next",
     "tls",
     "made",
     "settings",

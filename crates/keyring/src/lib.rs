@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,9 +33,26 @@ pub const NONCE_BYTES: usize = 24;
 pub struct KeyId([u8; 4]);
 
 impl KeyId {
-    fn of(key: &[u8; KEY_BYTES]) -> Self {
+    /// That of a key. It tells nothing of the key that would help to find it.
+    pub fn of(key: &[u8; KEY_BYTES]) -> Self {
         let digest = Sha256::digest(key);
         Self([digest[0], digest[1], digest[2], digest[3]])
+    }
+}
+
+/// It is not 8 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the check value of a master key has 8 hexadecimal digits")]
+pub struct NoKeyId;
+
+impl FromStr for KeyId {
+    type Err = NoKeyId;
+
+    /// As it is displayed.
+    fn from_str(text: &str) -> Result<Self, NoKeyId> {
+        let is_id = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_id.then(|| u32::from_str_radix(text, 16).ok()).flatten();
+        number.map(|number| Self(number.to_be_bytes())).ok_or(NoKeyId)
     }
 }
 
@@ -85,6 +103,24 @@ impl Keyring {
     /// The master key that seals.
     pub fn current(&self) -> KeyId {
         self.current
+    }
+
+    /// Whether what that key has sealed opens here.
+    pub fn has(&self, key: KeyId) -> bool {
+        self.ciphers.contains_key(&key)
+    }
+
+    /// The same value, sealed with the current key.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn seal_anew(
+        &self,
+        context: &str,
+        sealed: &str,
+        nonce: [u8; NONCE_BYTES],
+    ) -> Result<String, OpenError> {
+        Ok(self.seal(context, &self.open(context, sealed)?, nonce))
     }
 
     /// Seals a value for the place that `context` names, such as a table and a row's key. `nonce` must be fresh.
@@ -172,5 +208,11 @@ mod tests {
         let lost = Keyring::new(&SECOND, &[]).open(PLACE, &sealed);
         assert_eq!(lost, Err(OpenError::UnknownKey(Keyring::new(&FIRST, &[]).current())));
         assert_eq!(key_of("no sealed value"), None);
+        let anew = both.seal_anew(PLACE, &sealed, [4; NONCE_BYTES]).unwrap();
+        assert_eq!(Keyring::new(&SECOND, &[]).open(PLACE, &anew).as_deref(), Ok(&b"secret"[..]));
+        let first = KeyId::of(&FIRST);
+        assert!(both.has(first) && !Keyring::new(&SECOND, &[]).has(first));
+        assert_eq!(first.to_string().parse(), Ok(first));
+        assert!("72cd6e8".parse::<KeyId>().is_err() && "72cd6e84a".parse::<KeyId>().is_err());
     }
 }

@@ -68,7 +68,7 @@ impl FreshMaterial {
 }
 
 /// What material is sealed for. An ARN holds no space.
-fn place(key: &Arn, material_id: &str) -> String {
+pub fn place(key: &Arn, material_id: &str) -> String {
     format!("kms key material {key} {material_id}")
 }
 

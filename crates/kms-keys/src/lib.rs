@@ -23,7 +23,7 @@ mod state;
 pub use blob::{Blob, EncryptionContext};
 pub use cipher::{
     DecryptError, FreshMaterial, MATERIAL_RANDOM_BYTES, MaterialFault, decrypt, encrypt, is_mac,
-    mac,
+    mac, place as material_place,
 };
 pub use envelope::{ENVELOPE_RANDOM_BYTES, Envelope, FreshEnvelope};
 pub use managed::{ALIAS_OF_AWS, alias_for, managed_key, new_managed_key, service_of};

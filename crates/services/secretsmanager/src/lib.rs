@@ -33,3 +33,4 @@ mod testing;
 
 pub use rejection::Rejection;
 pub use service::SecretsManagerService;
+pub use value::place as value_place;

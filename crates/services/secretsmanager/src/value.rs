@@ -120,6 +120,6 @@ impl Value {
 }
 
 /// What a value is sealed for: an ARN holds no space.
-fn place(secret: &Secret, version_id: &str) -> String {
+pub fn place(secret: &Secret, version_id: &str) -> String {
     format!("secret {} {version_id}", secret.arn())
 }

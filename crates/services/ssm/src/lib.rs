@@ -23,3 +23,4 @@ mod testing;
 
 pub use rejection::Rejection;
 pub use service::SsmService;
+pub use view::place as value_place;

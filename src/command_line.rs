@@ -22,6 +22,7 @@ use outport_service_ec2::default_vpc;
 use outport_web_identity::KeySource;
 
 use crate::manual;
+use crate::pull_through::UpstreamAddress;
 
 pub use compose::{Compose, ComposeBuilder, ComposeCluster, ComposeFile, ComposeLogs, ComposeUp};
 pub use iam::{Advise, Iam};
@@ -244,6 +245,16 @@ pub struct ControlPlaneOptions {
     /// a URL of any host; asked of the provider itself unless given. May be given several times, or several with commas
     #[arg(long, value_name = "ISSUER=FILE|URL", value_delimiter = ',', env = "OUTPORT_OIDC_JWKS")]
     pub oidc_jwks: Vec<KeySource>,
+    /// A registry that pull-through cache rules of ECR may name beside those that AWS knows: https://HOST[:PORT], or http:// for one
+    /// without TLS; may be given several times, or several with commas
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        value_parser = crate::pull_through::parse,
+        env = "OUTPORT_UPSTREAM_REGISTRY"
+    )]
+    pub upstream_registry: Vec<UpstreamAddress>,
     /// GiB that the registry's images may take; half of the disk unless given
     #[arg(long, value_name = "GIB", env = "OUTPORT_REGISTRY_GIB")]
     pub registry_gib: Option<u32>,

@@ -24,7 +24,7 @@ use outport_permissions::{Permissive, StoredCredentials, StoredPermissions};
 use outport_planner::Settings;
 use outport_service_cloudtrail::CloudTrailService;
 use outport_service_ec2::Ec2Service;
-use outport_service_ecr::{EcrAuthorizer, EcrService, RegistryAddress};
+use outport_service_ecr::{EcrAuthorizer, EcrService, PullThroughCache, RegistryAddress};
 use outport_service_ecs::EcsService;
 use outport_service_ecs::task_definition::Workloads;
 use outport_service_iam::IamService;
@@ -56,6 +56,7 @@ use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
 use crate::parts::Parts;
 use crate::published_ports;
+use crate::pull_through::OtherRegistries;
 use crate::registry_door::at_the_door;
 use crate::scopes::{Regional, Scopes};
 use crate::service_manager;
@@ -232,12 +233,17 @@ impl ControlPlane {
         let trail = audit::open(data_dir, options, &scope)?;
         let credentials =
             Arc::new(StoredCredentials::new(root, store.clone(), sealer.clone(), keyring.clone()));
+        let upstream = Arc::new(OtherRegistries::new(
+            options.upstream_registry.clone(),
+            data_dir.part("registry")?,
+            secrets.clone(),
+        ));
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))
             .merge(published_ports::router(own_node))
             .merge(identified(node_link::router(link.clone(), stopped.clone())))
             .merge(at_the_door(
-                outport_image_registry::http::router(
+                outport_image_registry::http::router_with(
                     registry.clone(),
                     Arc::new(EcrAuthorizer::new(
                         sealer.clone(),
@@ -246,6 +252,7 @@ impl ControlPlane {
                         passwords,
                     )),
                     Arc::new(now_ms),
+                    Some(Arc::new(PullThroughCache::new(registry.clone(), upstream.clone()))),
                 ),
                 body_memory.clone(),
             ));
@@ -255,12 +262,15 @@ impl ControlPlane {
                 EcsService::new(store.clone(), Settings::default(), workloads),
                 &scopes,
             )))
-            .service(Arc::new(Served(EcrService::new(
-                registry.clone(),
-                RegistryAddress::new(own_registry),
-                sealer.clone(),
-                credentials.clone(),
-            ))))
+            .service(Arc::new(Served(
+                EcrService::new(
+                    registry.clone(),
+                    RegistryAddress::new(own_registry),
+                    sealer.clone(),
+                    credentials.clone(),
+                )
+                .with_upstream(upstream),
+            )))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(sts)))
             .service(Arc::new(Served(CloudTrailService::new(trail.0.clone()))))

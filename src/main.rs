@@ -38,6 +38,7 @@ mod output;
 mod parts;
 mod preflight;
 mod published_ports;
+mod pull_through;
 mod registry_door;
 #[cfg(test)]
 mod registry_passwords_test;

@@ -24,15 +24,17 @@ const NOT_GIVEN: &str = "-";
 const DEFAULT: &str = "default";
 const COMMAND: &str = "up";
 /// What stands for options that have no value of their own until somebody gives one.
-const DEFAULTS: [(&str, &str); 15] = [
+const DEFAULTS: [(&str, &str); 17] = [
     ("root-access-key-id", "made at the first start"),
     ("root-secret-access-key", "made at the first start"),
     ("master-key-file", "in the data directory, or OUTPORT_MASTER_KEY"),
+    ("master-key-command", "no command is asked"),
     ("public-address", "by which name callers come"),
     ("oidc-jwks", "asked of the provider"),
     ("tls-name", "none but those of this host"),
     ("tls-certificate", "of the installation's own authority"),
     ("tls-key", "of the installation's own authority"),
+    ("upstream-registry", "none but those that AWS knows"),
     ("registry-gib", "half of the disk"),
     ("logs-gib", "a quarter of the disk"),
     ("log-retention-days", "for ever"),

@@ -1,7 +1,8 @@
 //! Images: a manifest in a repository, and the tags that point at it.
 //!
 //! **Invariant:** a tag points at a manifest that the repository has; a manifest's blobs and child
-//! manifests are in the repository as long as it is.
+//! manifests are in the repository as long as it is, but for child manifests of an index that came from
+//! another registry and were not asked for yet.
 
 use std::collections::BTreeSet;
 
@@ -65,6 +66,14 @@ pub struct DeletedImage {
     pub tag: Option<ImageTag>,
 }
 
+/// Where the images of an index may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Children {
+    AllHere,
+    /// In the registry that it came from.
+    Elsewhere,
+}
+
 impl Registry {
     /// Stores a manifest and moves the tag to it.
     /// Errors: `RepositoryNotFound`, `ManifestInvalid`, `ManifestDigestMismatch`, `LayersNotFound`,
@@ -75,6 +84,28 @@ impl Registry {
         name: &RepositoryName,
         put: &PutImage<'_>,
         now_ms: TimestampMs,
+    ) -> Result<StoredManifest, RegistryError> {
+        self.store_image((scope, name), put, now_ms, Children::AllHere)
+    }
+
+    /// The same of an image that another registry has, of which an index comes without its images: those that are asked for
+    /// come later. Errors: as of [`put_image`](Self::put_image), but for `ReferencedImagesNotFound`.
+    pub fn import_image(
+        &self,
+        scope: &Scope,
+        name: &RepositoryName,
+        put: &PutImage<'_>,
+        now_ms: TimestampMs,
+    ) -> Result<StoredManifest, RegistryError> {
+        self.store_image((scope, name), put, now_ms, Children::Elsewhere)
+    }
+
+    fn store_image(
+        &self,
+        (scope, name): (&Scope, &RepositoryName),
+        put: &PutImage<'_>,
+        now_ms: TimestampMs,
+        children: Children,
     ) -> Result<StoredManifest, RegistryError> {
         let manifest =
             Manifest::parse(put.media_type, put.body).map_err(RegistryError::ManifestInvalid)?;
@@ -89,7 +120,7 @@ impl Registry {
         let repeated = self.metadata.write(|transaction| {
             let repository = find_repository(transaction, scope, name)?;
             let repeated = self.check_tag(transaction, repository, put, &digest)?;
-            let image_bytes = check_references(transaction, repository, &manifest)?;
+            let image_bytes = check_references(transaction, repository, &manifest, children)?;
             if !repeated {
                 let body = put.body;
                 self.insert(
@@ -318,6 +349,7 @@ fn check_references(
     transaction: &Transaction<'_>,
     repository: RepositoryId,
     manifest: &Manifest,
+    children: Children,
 ) -> Result<u64, RegistryError> {
     let mut missing = Vec::new();
     let mut size_bytes: u64 = 0;
@@ -339,6 +371,7 @@ fn check_references(
             .optional()?;
         match found {
             Some(image_bytes) => size_bytes = size_bytes.max(image_bytes),
+            None if children == Children::Elsewhere => {}
             None => missing.push(digest.clone()),
         }
     }

@@ -22,6 +22,7 @@ mod host_integration;
 pub mod http;
 mod image;
 mod image_listing;
+mod image_source;
 mod lifecycle;
 mod limits;
 mod manifest;
@@ -46,11 +47,12 @@ pub use garbage::Collected;
 pub use host_integration::HostIntegration;
 pub use image::{DeletedImage, Image, ImageSelector, PutImage, StoredManifest};
 pub use image_listing::{ImageDetail, ImagePosition, ListedImage, TagStatus};
+pub use image_source::{ImageSource, NotTaken, WantedImage};
 pub use lifecycle::{
     ExpiringImage, LifecyclePolicy, LifecyclePreview, LifecycleState, MalformedLifecyclePolicy,
 };
 pub use limits::Limits;
-pub use manifest::{MANIFEST_BYTES_MAX, MediaType};
+pub use manifest::{ImageBlobs, MANIFEST_BYTES_MAX, MediaType};
 pub use names::{ImageTag, RepositoryName, repository_arn};
 pub use registry::Registry;
 pub use registry_setting::RegistrySetting;

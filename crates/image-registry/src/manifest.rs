@@ -59,6 +59,34 @@ pub(crate) struct Manifest {
     pub(crate) annotations: Option<Value>,
 }
 
+/// What an image cannot do without, as its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageBlobs {
+    /// The config and the layers that are in a registry, each with its size in bytes. Of an index there are none.
+    pub blobs: Vec<(Digest, u64)>,
+}
+
+impl ImageBlobs {
+    /// Reads a manifest or an index. `content_type`: what the registry calls it that it came from.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, String> {
+        Manifest::parse(content_type, body)?;
+        let document: Document =
+            serde_json::from_slice(body).map_err(|error| format!("not a manifest: {error}"))?;
+        let layers = document.layers.unwrap_or_default();
+        let needed =
+            document.config.iter().chain(layers.iter().filter(|layer| !layer.is_foreign()));
+        let blob = |descriptor: &Descriptor| {
+            let size = descriptor.size.and_then(|size| u64::try_from(size).ok());
+            let size = size.ok_or_else(|| format!("descriptor {}: no size", descriptor.digest))?;
+            Ok((descriptor.digest()?, size))
+        };
+        Ok(Self { blobs: needed.map(blob).collect::<Result<_, String>>()? })
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {

@@ -12,6 +12,10 @@ pub enum RegistrySetting {
     Policy,
     /// Which images are to be scanned.
     Scanning,
+    /// From which registries images are taken when they are asked for.
+    PullThroughCache,
+    /// What repositories are made of that nobody makes by hand.
+    CreationTemplates,
 }
 
 impl RegistrySetting {
@@ -19,6 +23,8 @@ impl RegistrySetting {
         match self {
             Self::Policy => "policy",
             Self::Scanning => "scanning",
+            Self::PullThroughCache => "pull-through-cache",
+            Self::CreationTemplates => "repository-creation-templates",
         }
     }
 }
@@ -40,23 +46,52 @@ impl Registry {
         setting: RegistrySetting,
         value: Option<&str>,
     ) -> Result<Option<String>, RegistryError> {
-        let (account, region) = (scope.account.as_str(), scope.region.as_str());
         self.metadata.write(|transaction| {
             let before = find(transaction, scope, setting)?;
-            match value {
-                Some(value) => transaction.execute(
-                    "INSERT INTO registry_setting (account, region, name, value) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET value = excluded.value",
-                    params![account, region, setting.as_str(), value],
-                )?,
-                None => transaction.execute(
-                    "DELETE FROM registry_setting WHERE account = ?1 AND region = ?2 AND name = ?3",
-                    params![account, region, setting.as_str()],
-                )?,
-            };
+            put(transaction, scope, setting, value)?;
             Ok(before)
         })
     }
+
+    /// Sets what `change` makes of what is set, with nobody in between. What it refuses changes nothing.
+    pub fn change_setting<T, E>(
+        &self,
+        scope: &Scope,
+        setting: RegistrySetting,
+        change: impl FnOnce(Option<&str>) -> Result<(String, T), E>,
+    ) -> Result<Result<T, E>, RegistryError> {
+        self.metadata.write(|transaction| {
+            let before = find(transaction, scope, setting)?;
+            match change(before.as_deref()) {
+                Ok((value, answer)) => {
+                    put(transaction, scope, setting, Some(&value))?;
+                    Ok(Ok(answer))
+                }
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })
+    }
+}
+
+fn put(
+    transaction: &Transaction<'_>,
+    scope: &Scope,
+    setting: RegistrySetting,
+    value: Option<&str>,
+) -> Result<(), RegistryError> {
+    let (account, region) = (scope.account.as_str(), scope.region.as_str());
+    match value {
+        Some(value) => transaction.execute(
+            "INSERT INTO registry_setting (account, region, name, value) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET value = excluded.value",
+            params![account, region, setting.as_str(), value],
+        )?,
+        None => transaction.execute(
+            "DELETE FROM registry_setting WHERE account = ?1 AND region = ?2 AND name = ?3",
+            params![account, region, setting.as_str()],
+        )?,
+    };
+    Ok(())
 }
 
 fn find(

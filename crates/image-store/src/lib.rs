@@ -30,6 +30,7 @@ mod source;
 mod store;
 mod sweep;
 mod trash;
+mod upstream;
 mod work;
 
 pub use digest::{Digest, InvalidDigest};
@@ -42,8 +43,9 @@ pub use lease::LayerHold;
 pub use manifest::{ImageConfig, ManifestError, Platform};
 pub use reference::{ImageReference, InvalidReference};
 pub use registry::{
-    Credentials, HostNetwork, Nearness, Network, OwnRegistry, RegistryEndpoint, RegistryError,
-    nearness,
+    Credentials, HostNetwork, Nearness, Network, OwnRegistry, RawManifest, RegistryEndpoint,
+    RegistryError, nearness,
 };
 pub use store::{ImageStore, StoreError, StoreOptions};
 pub use sweep::{SweepPolicy, Swept};
+pub use upstream::UpstreamRegistries;

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::reply::{self, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, Refusal};
 use super::{BodyMemory, Exchange};
-use crate::{Image, ImageSelector, MANIFEST_BYTES_MAX, PutImage, RepositoryName};
+use crate::{Image, ImageSelector, MANIFEST_BYTES_MAX, PutImage, RepositoryName, WantedImage};
 
 /// `GET` and `HEAD`. Only a `GET` counts as a pull.
 pub(crate) async fn get(
@@ -20,8 +20,19 @@ pub(crate) async fn get(
     reference: ImageSelector,
     pull: bool,
 ) -> Result<Response, Refusal> {
-    let permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
+    let mut permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
     let now_ms = exchange.now_ms;
+    if let Some(source) = &exchange.service.source {
+        let wanted = WantedImage {
+            scope: exchange.scope.clone(),
+            repository: name.clone(),
+            reference: reference.clone(),
+            now_ms,
+        };
+        source.prepare(&*exchange.caller, wanted).await?;
+        // It may have been made meanwhile.
+        permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
+    }
     let image = permitted
         .blocking(move |registry, scope| {
             let image = registry.image(scope, &name, &reference)?;

@@ -30,7 +30,8 @@ use tokio::sync::Semaphore;
 use self::endpoint::Endpoint;
 use self::reply::Refusal;
 use crate::{
-    Registry, RegistryAuthorizer, RegistryCaller, RegistryError, RepositoryName, repository_arn,
+    ImageSource, Registry, RegistryAuthorizer, RegistryCaller, RegistryError, RepositoryName,
+    repository_arn,
 };
 
 /// Says what time it is.
@@ -56,8 +57,18 @@ pub fn router(
     authorizer: Arc<dyn RegistryAuthorizer>,
     clock: Clock,
 ) -> Router {
+    router_with(registry, authorizer, clock, None)
+}
+
+/// The same, with images that come from elsewhere.
+pub fn router_with(
+    registry: Arc<Registry>,
+    authorizer: Arc<dyn RegistryAuthorizer>,
+    clock: Clock,
+    source: Option<Arc<dyn ImageSource>>,
+) -> Router {
     let streams = Semaphore::new(registry.limits().upload_streams_max);
-    let service = Arc::new(Service { registry, authorizer, clock, streams });
+    let service = Arc::new(Service { registry, authorizer, clock, source, streams });
     Router::new()
         .route("/v2", any(serve))
         .route("/v2/", any(serve))
@@ -69,6 +80,7 @@ pub(crate) struct Service {
     registry: Arc<Registry>,
     authorizer: Arc<dyn RegistryAuthorizer>,
     clock: Clock,
+    source: Option<Arc<dyn ImageSource>>,
     /// One permit for each upload body that is being read.
     streams: Semaphore,
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::{AccessDenied, AuthenticationError, Digest, RegistryError, UploadId};
+use crate::{AccessDenied, AuthenticationError, Digest, NotTaken, RegistryError, UploadId};
 
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
     HeaderName::from_static("docker-content-digest");
@@ -168,6 +168,16 @@ impl From<AuthenticationError> for Refusal {
 impl From<AccessDenied> for Refusal {
     fn from(denied: AccessDenied) -> Self {
         Self::new(StatusCode::FORBIDDEN, "DENIED", denied.message)
+    }
+}
+
+impl From<NotTaken> for Refusal {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::Denied(denied) => denied.into(),
+            NotTaken::NotThere(text) => Self::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", text),
+            NotTaken::Failed(text) => Self::new(StatusCode::BAD_GATEWAY, "UNAVAILABLE", text),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of the own registry, which may have to take the image from another one first.
+const OWN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Longest wait for the next piece of a body.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,6 +52,8 @@ pub(crate) struct RegistryClient {
 
 /// Connections to addresses that are near at most so much.
 struct Connections {
+    /// Until an answer begins.
+    patience: Duration,
     resolver: Resolver,
     http: HttpClient,
     /// Made at the first use: reading the host's certificates costs time and memory.
@@ -65,13 +69,23 @@ pub(crate) struct Session<'client> {
     nearness: Mutex<Nearness>,
 }
 
+/// A manifest or an index as a registry serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawManifest {
+    pub bytes: Bytes,
+    /// What the registry calls it.
+    pub media_type: Option<String>,
+    /// Of the bytes.
+    pub digest: Digest,
+}
+
 impl RegistryClient {
     pub fn new(network: &Arc<dyn Network>, own: Option<&OwnRegistry>) -> RegistryClient {
         let reaches = [Nearness::Public, Nearness::Private, Nearness::Loopback];
         let by_reach = reaches.map(|reach| {
             let resolver = Resolver { network: Arc::clone(network), reach };
             let http = builder().build(tcp_connector(resolver.clone()));
-            Connections { resolver, http, https: OnceLock::new() }
+            Connections { patience: RESPONSE_TIMEOUT, resolver, http, https: OnceLock::new() }
         });
         let own = own.map(|own| Connections::to_own(network, own));
         RegistryClient { by_reach, own }
@@ -111,7 +125,8 @@ impl Connections {
             .with_server_name_resolver(FixedServerNameResolver::new(own.server_name.clone()))
             .enable_http1()
             .wrap_connector(tcp);
-        Connections { resolver, http, https: OnceLock::from(builder().build(connector)) }
+        let https = OnceLock::from(builder().build(connector));
+        Connections { patience: OWN_RESPONSE_TIMEOUT, resolver, http, https }
     }
 
     fn https(&self) -> std::io::Result<&HttpsClient> {
@@ -142,9 +157,9 @@ impl Connections {
         }
         let response = if request.uri().scheme_str() == Some("https") {
             let https = self.https().map_err(|error| unreachable(error.to_string()))?;
-            tokio::time::timeout(RESPONSE_TIMEOUT, https.request(request)).await
+            tokio::time::timeout(self.patience, https.request(request)).await
         } else {
-            tokio::time::timeout(RESPONSE_TIMEOUT, self.http.request(request)).await
+            tokio::time::timeout(self.patience, self.http.request(request)).await
         };
         response.map_err(|_| unreachable("context deadline exceeded".to_owned()))?.map_err(
             |error| match is_refused(&error) {
@@ -193,6 +208,12 @@ fn is_refused(error: &(dyn Error + 'static)) -> bool {
 impl Session<'_> {
     /// Fetches a manifest or index by tag or digest. Returns it with its digest, verified when one was asked for.
     pub async fn manifest(&self, selector: &str) -> Result<(Manifest, Digest), RegistryError> {
+        let RawManifest { bytes, media_type, digest } = self.raw_manifest(selector).await?;
+        Ok((Manifest::parse(&bytes, media_type.as_deref())?, digest))
+    }
+
+    /// The same as it is served, whatever it is.
+    pub async fn raw_manifest(&self, selector: &str) -> Result<RawManifest, RegistryError> {
         let url = self.url("manifests", selector);
         let response = self.get(&url, Some(manifest::ACCEPT), None).await?;
         let content_type = header_text(response.headers(), header::CONTENT_TYPE)
@@ -204,7 +225,14 @@ impl Session<'_> {
         {
             return Err(RegistryError::DigestMismatch { expected, found });
         }
-        Ok((Manifest::parse(&bytes, content_type.as_deref())?, found))
+        Ok(RawManifest { bytes, media_type: content_type, digest: found })
+    }
+
+    /// Whether the registry answers at all, and takes the credentials.
+    pub async fn ping(&self) -> Result<(), RegistryError> {
+        let endpoint = self.endpoint;
+        let url = format!("{}://{}/v2/", endpoint.scheme(), endpoint.authority);
+        self.get(&url, None, None).await.map(drop)
     }
 
     /// Fetches a small blob into memory, verified.

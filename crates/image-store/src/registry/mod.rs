@@ -16,6 +16,7 @@ mod error;
 mod own;
 mod reach;
 
+pub use client::RawManifest;
 pub(crate) use client::{RegistryClient, Session};
 pub use endpoint::{Credentials, RegistryEndpoint};
 pub use error::RegistryError;

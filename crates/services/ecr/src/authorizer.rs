@@ -17,7 +17,14 @@ use crate::password::{self, Grant, USER};
 /// The action that a password for one layer allows.
 const DOWNLOAD: &str = "ecr:GetDownloadUrlForLayer";
 /// The actions that a node's password allows. Source: `AmazonEC2ContainerRegistryPullOnly`.
-const PULL: [&str; 3] = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", DOWNLOAD];
+const PULL: [&str; 5] = [
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    // Of a pull-through cache.
+    "ecr:BatchImportUpstreamImage",
+    "ecr:CreateRepository",
+    DOWNLOAD,
+];
 
 /// Knows what nodes pull: the password of a node is for what its tasks need now.
 pub trait PullSource: Send + Sync {

@@ -21,6 +21,7 @@ mod operations;
 mod page;
 mod password;
 mod policies;
+mod pull_through;
 mod rejection;
 mod resource_tags;
 mod scanning;
@@ -34,4 +35,8 @@ mod views;
 pub use address::RegistryAddress;
 pub use authorizer::{EcrAuthorizer, PullSource};
 pub use password::{PULL_PASSWORD_LIFETIME_MS, Pull, USER, pull_password};
+pub use pull_through::{
+    NoUpstreams, PullThroughCache, Upstream, UpstreamError, UpstreamManifest, UpstreamRepository,
+    UpstreamUser,
+};
 pub use service::EcrService;

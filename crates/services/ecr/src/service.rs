@@ -16,7 +16,8 @@ use outport_image_registry::{
 use outport_model::{Scope, Tags};
 
 use crate::password::Grant;
-use crate::rejection::rejection;
+use crate::pull_through::{NoUpstreams, Upstream};
+use crate::rejection::{invalid_parameter, rejection};
 use crate::{RegistryAddress, access};
 
 /// The service: the registry that it fronts, the address of that registry, the key of its tokens, and the
@@ -27,6 +28,7 @@ pub struct EcrService {
     pub(crate) address: RegistryAddress,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) credentials: Arc<dyn CredentialSource>,
+    pub(crate) upstream: Arc<dyn Upstream>,
 }
 
 /// A repository, existing or not, that the caller may act on.
@@ -52,7 +54,15 @@ impl EcrService {
         sealer: Arc<Sealer>,
         credentials: Arc<dyn CredentialSource>,
     ) -> Self {
-        Self { registry, address, sealer, credentials }
+        let upstream = Arc::new(NoUpstreams);
+        Self { registry, address, sealer, credentials, upstream }
+    }
+
+    /// With registries that images may be taken from.
+    #[must_use]
+    pub fn with_upstream(mut self, upstream: Arc<dyn Upstream>) -> Self {
+        self.upstream = upstream;
+        self
     }
 
     /// What a password says that the caller gets: for one repository's layers, or for a login.
@@ -116,6 +126,22 @@ impl EcrService {
         open(call, Subject::from(Question::without_resource(action)))?;
         let scope = access::scope(call, None);
         Ok(EveryRepository { scope, registry: Arc::clone(&self.registry) })
+    }
+
+    /// The same where the request may name a registry, which has to be the caller's.
+    pub(crate) fn registry_of_caller(
+        &self,
+        call: &Call,
+        action: &'static str,
+        registry_id: Option<&str>,
+    ) -> Result<EveryRepository, EcrError> {
+        let whole = self.whole_registry(call, action)?;
+        match registry_id {
+            Some(id) if id != whole.scope.account.as_str() => {
+                Err(invalid_parameter("registryId", "must be the registry of the caller"))
+            }
+            _ => Ok(whole),
+        }
     }
 
     #[cfg(test)]

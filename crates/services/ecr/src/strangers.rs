@@ -24,8 +24,8 @@ const POLICY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","P
 const REGISTRY_POLICY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:ReplicateImage","Resource":"*"}}"#;
 const LIFECYCLE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":9},"action":{"type":"expire"}}]}"#;
 
-/// The repository `app` with the tag `team`, the image `1`, an upload that has five bytes, both policies and a preview; and
-/// a registry policy.
+/// The repository `app` with the tag `team`, the image `1`, an upload that has five bytes, both policies and a preview; a registry
+/// policy, a pull-through cache rule and a template.
 struct Full {
     fixture: Fixture,
     calls: BTreeMap<String, Value>,
@@ -46,6 +46,14 @@ impl Full {
             ),
             ("StartLifecyclePolicyPreview", json!({"repositoryName": "app"})),
             ("PutRegistryPolicy", json!({"policyText": REGISTRY_POLICY})),
+            (
+                "CreatePullThroughCacheRule",
+                json!({"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"}),
+            ),
+            (
+                "CreateRepositoryCreationTemplate",
+                json!({"prefix": "quay", "appliedFor": ["PULL_THROUGH_CACHE"]}),
+            ),
         ] {
             let (status, answer) = fixture.reply_to_root(operation, &input).await;
             assert_eq!(status, 200, "{operation}: {answer}");
@@ -78,6 +86,8 @@ impl Full {
             ("GetLifecyclePolicy", app.clone()),
             ("GetLifecyclePolicyPreview", app),
             ("GetRegistryPolicy", json!({})),
+            ("DescribePullThroughCacheRules", json!({})),
+            ("DescribeRepositoryCreationTemplates", json!({})),
             ("GetRegistryScanningConfiguration", json!({})),
             ("ListTagsForResource", arn),
         ] {

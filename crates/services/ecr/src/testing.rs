@@ -13,7 +13,10 @@ use outport_image_registry::{
 use outport_model::own_registry::OwnRegistry;
 use outport_model::{AccountId, NodeId, Region, Scope};
 
-use crate::{EcrService, PullSource, RegistryAddress};
+use crate::{
+    EcrService, PullSource, RegistryAddress, Upstream, UpstreamError, UpstreamManifest,
+    UpstreamRepository, UpstreamUser,
+};
 
 pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -23,6 +26,40 @@ pub(crate) struct NoTasks;
 impl PullSource for NoTasks {
     fn pulls(&self, _: &NodeId, _: &str) -> bool {
         false
+    }
+}
+
+/// `other:5000`, which answers and has nothing; every secret but `…none-…` has a user for it.
+struct OtherRegistry;
+
+#[async_trait::async_trait]
+impl Upstream for OtherRegistry {
+    fn named_by_operator(&self, address: &str) -> Option<String> {
+        (address == "other:5000").then(|| "http://other:5000".to_owned())
+    }
+    async fn user(&self, _: &Scope, arn: &str) -> Result<UpstreamUser, UpstreamError> {
+        match arn.contains("none-") {
+            true => Err(UpstreamError::SecretNotFound(format!("no {arn}"))),
+            false => Ok(UpstreamUser { name: "user".into(), token: "token".into() }),
+        }
+    }
+    async fn ping(&self, _: &UpstreamRepository) -> Result<(), UpstreamError> {
+        Ok(())
+    }
+    async fn manifest(
+        &self,
+        _: &UpstreamRepository,
+        _: &str,
+    ) -> Result<UpstreamManifest, UpstreamError> {
+        Err(UpstreamError::NotFound)
+    }
+    async fn blob(
+        &self,
+        _: &UpstreamRepository,
+        _: &str,
+        _: u64,
+    ) -> Result<std::fs::File, UpstreamError> {
+        Err(UpstreamError::NotFound)
     }
 }
 
@@ -60,7 +97,8 @@ impl Fixture {
             session: None,
         };
         let address = RegistryAddress::new(own);
-        let service = EcrService::new(registry, address, sealer, Arc::new(credential));
+        let service = EcrService::new(registry, address, sealer, Arc::new(credential))
+            .with_upstream(Arc::new(OtherRegistry));
         Self { service, call, scope, open_uploads: Mutex::default(), _directory: directory }
     }
 

@@ -99,6 +99,12 @@ outport_aws_wire::enumeration! { LifecyclePolicyTargetStorageClass {
     Archive = "ARCHIVE",
 } }
 
+outport_aws_wire::enumeration! { RCTAppliedFor {
+    Replication = "REPLICATION",
+    PullThroughCache = "PULL_THROUGH_CACHE",
+    CreateOnPush = "CREATE_ON_PUSH",
+} }
+
 outport_aws_wire::enumeration! { RepositoryFilterType {
     PrefixMatch = "PREFIX_MATCH",
 } }
@@ -140,5 +146,17 @@ outport_aws_wire::enumeration! { TagStatus {
     Tagged = "TAGGED",
     Untagged = "UNTAGGED",
     Any = "ANY",
+} }
+
+outport_aws_wire::enumeration! { UpstreamRegistry {
+    Ecr = "ecr",
+    EcrPublic = "ecr-public",
+    Quay = "quay",
+    K8s = "k8s",
+    DockerHub = "docker-hub",
+    GithubContainerRegistry = "github-container-registry",
+    AzureContainerRegistry = "azure-container-registry",
+    GitlabContainerRegistry = "gitlab-container-registry",
+    Chainguard = "chainguard",
 } }
 

@@ -11,15 +11,21 @@ pub trait EcrHandler<C: Sync>: Send + Sync {
     fn batch_get_image(&self, call: &C, input: BatchGetImageRequest) -> impl Future<Output = Result<BatchGetImageResponse, EcrError>> + Send;
     fn batch_get_repository_scanning_configuration(&self, call: &C, input: BatchGetRepositoryScanningConfigurationRequest) -> impl Future<Output = Result<BatchGetRepositoryScanningConfigurationResponse, EcrError>> + Send;
     fn complete_layer_upload(&self, call: &C, input: CompleteLayerUploadRequest) -> impl Future<Output = Result<CompleteLayerUploadResponse, EcrError>> + Send;
+    fn create_pull_through_cache_rule(&self, call: &C, input: CreatePullThroughCacheRuleRequest) -> impl Future<Output = Result<CreatePullThroughCacheRuleResponse, EcrError>> + Send;
     fn create_repository(&self, call: &C, input: CreateRepositoryRequest) -> impl Future<Output = Result<CreateRepositoryResponse, EcrError>> + Send;
+    fn create_repository_creation_template(&self, call: &C, input: CreateRepositoryCreationTemplateRequest) -> impl Future<Output = Result<CreateRepositoryCreationTemplateResponse, EcrError>> + Send;
     fn delete_lifecycle_policy(&self, call: &C, input: DeleteLifecyclePolicyRequest) -> impl Future<Output = Result<DeleteLifecyclePolicyResponse, EcrError>> + Send;
+    fn delete_pull_through_cache_rule(&self, call: &C, input: DeletePullThroughCacheRuleRequest) -> impl Future<Output = Result<DeletePullThroughCacheRuleResponse, EcrError>> + Send;
     fn delete_registry_policy(&self, call: &C, input: DeleteRegistryPolicyRequest) -> impl Future<Output = Result<DeleteRegistryPolicyResponse, EcrError>> + Send;
     fn delete_repository(&self, call: &C, input: DeleteRepositoryRequest) -> impl Future<Output = Result<DeleteRepositoryResponse, EcrError>> + Send;
+    fn delete_repository_creation_template(&self, call: &C, input: DeleteRepositoryCreationTemplateRequest) -> impl Future<Output = Result<DeleteRepositoryCreationTemplateResponse, EcrError>> + Send;
     fn delete_repository_policy(&self, call: &C, input: DeleteRepositoryPolicyRequest) -> impl Future<Output = Result<DeleteRepositoryPolicyResponse, EcrError>> + Send;
     fn describe_image_scan_findings(&self, call: &C, input: DescribeImageScanFindingsRequest) -> impl Future<Output = Result<DescribeImageScanFindingsResponse, EcrError>> + Send;
     fn describe_images(&self, call: &C, input: DescribeImagesRequest) -> impl Future<Output = Result<DescribeImagesResponse, EcrError>> + Send;
+    fn describe_pull_through_cache_rules(&self, call: &C, input: DescribePullThroughCacheRulesRequest) -> impl Future<Output = Result<DescribePullThroughCacheRulesResponse, EcrError>> + Send;
     fn describe_registry(&self, call: &C, input: DescribeRegistryRequest) -> impl Future<Output = Result<DescribeRegistryResponse, EcrError>> + Send;
     fn describe_repositories(&self, call: &C, input: DescribeRepositoriesRequest) -> impl Future<Output = Result<DescribeRepositoriesResponse, EcrError>> + Send;
+    fn describe_repository_creation_templates(&self, call: &C, input: DescribeRepositoryCreationTemplatesRequest) -> impl Future<Output = Result<DescribeRepositoryCreationTemplatesResponse, EcrError>> + Send;
     fn get_account_setting(&self, call: &C, input: GetAccountSettingRequest) -> impl Future<Output = Result<GetAccountSettingResponse, EcrError>> + Send;
     fn get_authorization_token(&self, call: &C, input: GetAuthorizationTokenRequest) -> impl Future<Output = Result<GetAuthorizationTokenResponse, EcrError>> + Send;
     fn get_download_url_for_layer(&self, call: &C, input: GetDownloadUrlForLayerRequest) -> impl Future<Output = Result<GetDownloadUrlForLayerResponse, EcrError>> + Send;
@@ -44,7 +50,10 @@ pub trait EcrHandler<C: Sync>: Send + Sync {
     fn start_lifecycle_policy_preview(&self, call: &C, input: StartLifecyclePolicyPreviewRequest) -> impl Future<Output = Result<StartLifecyclePolicyPreviewResponse, EcrError>> + Send;
     fn tag_resource(&self, call: &C, input: TagResourceRequest) -> impl Future<Output = Result<TagResourceResponse, EcrError>> + Send;
     fn untag_resource(&self, call: &C, input: UntagResourceRequest) -> impl Future<Output = Result<UntagResourceResponse, EcrError>> + Send;
+    fn update_pull_through_cache_rule(&self, call: &C, input: UpdatePullThroughCacheRuleRequest) -> impl Future<Output = Result<UpdatePullThroughCacheRuleResponse, EcrError>> + Send;
+    fn update_repository_creation_template(&self, call: &C, input: UpdateRepositoryCreationTemplateRequest) -> impl Future<Output = Result<UpdateRepositoryCreationTemplateResponse, EcrError>> + Send;
     fn upload_layer_part(&self, call: &C, input: UploadLayerPartRequest) -> impl Future<Output = Result<UploadLayerPartResponse, EcrError>> + Send;
+    fn validate_pull_through_cache_rule(&self, call: &C, input: ValidatePullThroughCacheRuleRequest) -> impl Future<Output = Result<ValidatePullThroughCacheRuleResponse, EcrError>> + Send;
 }
 
 /// Reads the input, calls the handler's method for `operation` and writes its output.
@@ -60,15 +69,21 @@ pub async fn dispatch<C: Sync, H: EcrHandler<C>>(
         "BatchGetImage" => { let output = Box::pin(handler.batch_get_image(call, exchange.read()?)).await?; exchange.write(&output); }
         "BatchGetRepositoryScanningConfiguration" => { let output = Box::pin(handler.batch_get_repository_scanning_configuration(call, exchange.read()?)).await?; exchange.write(&output); }
         "CompleteLayerUpload" => { let output = Box::pin(handler.complete_layer_upload(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreatePullThroughCacheRule" => { let output = Box::pin(handler.create_pull_through_cache_rule(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateRepository" => { let output = Box::pin(handler.create_repository(call, exchange.read()?)).await?; exchange.write(&output); }
+        "CreateRepositoryCreationTemplate" => { let output = Box::pin(handler.create_repository_creation_template(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteLifecyclePolicy" => { let output = Box::pin(handler.delete_lifecycle_policy(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeletePullThroughCacheRule" => { let output = Box::pin(handler.delete_pull_through_cache_rule(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRegistryPolicy" => { let output = Box::pin(handler.delete_registry_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRepository" => { let output = Box::pin(handler.delete_repository(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DeleteRepositoryCreationTemplate" => { let output = Box::pin(handler.delete_repository_creation_template(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteRepositoryPolicy" => { let output = Box::pin(handler.delete_repository_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeImageScanFindings" => { let output = Box::pin(handler.describe_image_scan_findings(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeImages" => { let output = Box::pin(handler.describe_images(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribePullThroughCacheRules" => { let output = Box::pin(handler.describe_pull_through_cache_rules(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeRegistry" => { let output = Box::pin(handler.describe_registry(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeRepositories" => { let output = Box::pin(handler.describe_repositories(call, exchange.read()?)).await?; exchange.write(&output); }
+        "DescribeRepositoryCreationTemplates" => { let output = Box::pin(handler.describe_repository_creation_templates(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAccountSetting" => { let output = Box::pin(handler.get_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetAuthorizationToken" => { let output = Box::pin(handler.get_authorization_token(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetDownloadUrlForLayer" => { let output = Box::pin(handler.get_download_url_for_layer(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -93,7 +108,10 @@ pub async fn dispatch<C: Sync, H: EcrHandler<C>>(
         "StartLifecyclePolicyPreview" => { let output = Box::pin(handler.start_lifecycle_policy_preview(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagResource" => { let output = Box::pin(handler.tag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagResource" => { let output = Box::pin(handler.untag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdatePullThroughCacheRule" => { let output = Box::pin(handler.update_pull_through_cache_rule(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateRepositoryCreationTemplate" => { let output = Box::pin(handler.update_repository_creation_template(call, exchange.read()?)).await?; exchange.write(&output); }
         "UploadLayerPart" => { let output = Box::pin(handler.upload_layer_part(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ValidatePullThroughCacheRule" => { let output = Box::pin(handler.validate_pull_through_cache_rule(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }
     Ok(())

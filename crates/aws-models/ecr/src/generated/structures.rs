@@ -99,6 +99,49 @@ pub struct CompleteLayerUploadResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct CreatePullThroughCacheRuleRequest {
+    pub ecr_repository_prefix: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub registry_id: Option<String>,
+    pub upstream_registry: Option<UpstreamRegistry>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreatePullThroughCacheRuleResponse {
+    pub ecr_repository_prefix: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub registry_id: Option<String>,
+    pub upstream_registry: Option<UpstreamRegistry>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateRepositoryCreationTemplateRequest {
+    pub prefix: Option<String>,
+    pub description: Option<String>,
+    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
+    pub resource_tags: Option<Vec<Tag>>,
+    pub image_tag_mutability: Option<ImageTagMutability>,
+    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub repository_policy: Option<String>,
+    pub lifecycle_policy: Option<String>,
+    pub applied_for: Option<Vec<RCTAppliedFor>>,
+    pub custom_role_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct CreateRepositoryCreationTemplateResponse {
+    pub registry_id: Option<String>,
+    pub repository_creation_template: Option<RepositoryCreationTemplate>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateRepositoryRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -152,6 +195,23 @@ pub struct DeleteLifecyclePolicyResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct DeletePullThroughCacheRuleRequest {
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeletePullThroughCacheRuleResponse {
+    pub ecr_repository_prefix: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub registry_id: Option<String>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DeleteRegistryPolicyRequest {
 }
 
@@ -164,6 +224,17 @@ pub struct DeleteRegistryPolicyResponse {
 #[derive(Clone, Default)]
 pub struct DeleteReplication {
     pub enabled: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteRepositoryCreationTemplateRequest {
+    pub prefix: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct DeleteRepositoryCreationTemplateResponse {
+    pub registry_id: Option<String>,
+    pub repository_creation_template: Option<RepositoryCreationTemplate>,
 }
 
 #[derive(Clone, Default)]
@@ -233,6 +304,20 @@ pub struct DescribeImagesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct DescribePullThroughCacheRulesRequest {
+    pub registry_id: Option<String>,
+    pub ecr_repository_prefixes: Option<Vec<String>>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribePullThroughCacheRulesResponse {
+    pub pull_through_cache_rules: Option<Vec<PullThroughCacheRule>>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct DescribeRegistryRequest {
 }
 
@@ -257,7 +342,27 @@ pub struct DescribeRepositoriesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct DescribeRepositoryCreationTemplatesRequest {
+    pub prefixes: Option<Vec<String>>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct DescribeRepositoryCreationTemplatesResponse {
+    pub registry_id: Option<String>,
+    pub repository_creation_templates: Option<Vec<RepositoryCreationTemplate>>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct EncryptionConfiguration {
+    pub encryption_type: Option<EncryptionType>,
+    pub kms_key: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct EncryptionConfigurationForRepositoryCreationTemplate {
     pub encryption_type: Option<EncryptionType>,
     pub kms_key: Option<String>,
 }
@@ -600,6 +705,19 @@ pub struct PackageVulnerabilityDetails {
 }
 
 #[derive(Clone, Default)]
+pub struct PullThroughCacheRule {
+    pub ecr_repository_prefix: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub registry_id: Option<String>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+    pub upstream_registry: Option<UpstreamRegistry>,
+    pub updated_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
 pub struct PutAccountSettingRequest {
     pub name: Option<String>,
     pub value: Option<String>,
@@ -757,6 +875,22 @@ pub struct Repository {
 }
 
 #[derive(Clone, Default)]
+pub struct RepositoryCreationTemplate {
+    pub prefix: Option<String>,
+    pub description: Option<String>,
+    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
+    pub resource_tags: Option<Vec<Tag>>,
+    pub image_tag_mutability: Option<ImageTagMutability>,
+    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub repository_policy: Option<String>,
+    pub lifecycle_policy: Option<String>,
+    pub applied_for: Option<Vec<RCTAppliedFor>>,
+    pub custom_role_arn: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
 pub struct RepositoryFilter {
     pub filter: Option<String>,
     pub filter_type: Option<RepositoryFilterType>,
@@ -870,6 +1004,44 @@ pub struct UntagResourceResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct UpdatePullThroughCacheRuleRequest {
+    pub registry_id: Option<String>,
+    pub ecr_repository_prefix: Option<String>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdatePullThroughCacheRuleResponse {
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+    pub updated_at: Option<Timestamp>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateRepositoryCreationTemplateRequest {
+    pub prefix: Option<String>,
+    pub description: Option<String>,
+    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
+    pub resource_tags: Option<Vec<Tag>>,
+    pub image_tag_mutability: Option<ImageTagMutability>,
+    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub repository_policy: Option<String>,
+    pub lifecycle_policy: Option<String>,
+    pub applied_for: Option<Vec<RCTAppliedFor>>,
+    pub custom_role_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateRepositoryCreationTemplateResponse {
+    pub registry_id: Option<String>,
+    pub repository_creation_template: Option<RepositoryCreationTemplate>,
+}
+
+#[derive(Clone, Default)]
 pub struct UploadLayerPartRequest {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -885,6 +1057,24 @@ pub struct UploadLayerPartResponse {
     pub repository_name: Option<String>,
     pub upload_id: Option<String>,
     pub last_byte_received: Option<i64>,
+}
+
+#[derive(Clone, Default)]
+pub struct ValidatePullThroughCacheRuleRequest {
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ValidatePullThroughCacheRuleResponse {
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+    pub is_valid: Option<bool>,
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, Default)]

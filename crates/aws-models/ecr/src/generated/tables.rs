@@ -317,6 +317,135 @@ impl Shape for CompleteLayerUploadResponse {
     }) }
 }
 
+static CREATE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA: Schema = Schema { name: "CreatePullThroughCacheRuleRequest", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX).required(),
+    member("upstreamRegistryUrl", &scalar::STRING).required(),
+    member("registryId", &REGISTRY_ID),
+    member("upstreamRegistry", &UPSTREAM_REGISTRY),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+] };
+impl Shape for CreatePullThroughCacheRuleRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.upstream_registry_url,
+        2 => &self.registry_id,
+        3 => &self.upstream_registry,
+        4 => &self.credential_arn,
+        5 => &self.custom_role_arn,
+        6 => &self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.upstream_registry_url,
+        2 => &mut self.registry_id,
+        3 => &mut self.upstream_registry,
+        4 => &mut self.credential_arn,
+        5 => &mut self.custom_role_arn,
+        6 => &mut self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+}
+
+static CREATE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA: Schema = Schema { name: "CreatePullThroughCacheRuleResponse", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("upstreamRegistryUrl", &scalar::STRING),
+    member("createdAt", &scalar::TIMESTAMP),
+    member("registryId", &REGISTRY_ID),
+    member("upstreamRegistry", &UPSTREAM_REGISTRY),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+] };
+impl Shape for CreatePullThroughCacheRuleResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.upstream_registry_url,
+        2 => &self.created_at,
+        3 => &self.registry_id,
+        4 => &self.upstream_registry,
+        5 => &self.credential_arn,
+        6 => &self.custom_role_arn,
+        7 => &self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.upstream_registry_url,
+        2 => &mut self.created_at,
+        3 => &mut self.registry_id,
+        4 => &mut self.upstream_registry,
+        5 => &mut self.credential_arn,
+        6 => &mut self.custom_role_arn,
+        7 => &mut self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+}
+
+static CREATE_REPOSITORY_CREATION_TEMPLATE_REQUEST_SCHEMA: Schema = Schema { name: "CreateRepositoryCreationTemplateRequest", members: &[
+    member("prefix", &PREFIX).required(),
+    member("description", &REPOSITORY_TEMPLATE_DESCRIPTION),
+    member("encryptionConfiguration", &ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE),
+    member("resourceTags", &TAG_LIST),
+    member("imageTagMutability", &IMAGE_TAG_MUTABILITY),
+    member("imageTagMutabilityExclusionFilters", &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTERS),
+    member("repositoryPolicy", &REPOSITORY_POLICY_TEXT),
+    member("lifecyclePolicy", &LIFECYCLE_POLICY_TEXT_FOR_REPOSITORY_CREATION_TEMPLATE),
+    member("appliedFor", &RCT_APPLIED_FOR_LIST).required(),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+] };
+impl Shape for CreateRepositoryCreationTemplateRequest {
+    fn schema(&self) -> &'static Schema { &CREATE_REPOSITORY_CREATION_TEMPLATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.prefix,
+        1 => &self.description,
+        2 => &self.encryption_configuration,
+        3 => &self.resource_tags,
+        4 => &self.image_tag_mutability,
+        5 => &self.image_tag_mutability_exclusion_filters,
+        6 => &self.repository_policy,
+        7 => &self.lifecycle_policy,
+        8 => &self.applied_for,
+        9 => &self.custom_role_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.prefix,
+        1 => &mut self.description,
+        2 => &mut self.encryption_configuration,
+        3 => &mut self.resource_tags,
+        4 => &mut self.image_tag_mutability,
+        5 => &mut self.image_tag_mutability_exclusion_filters,
+        6 => &mut self.repository_policy,
+        7 => &mut self.lifecycle_policy,
+        8 => &mut self.applied_for,
+        9 => &mut self.custom_role_arn,
+        _ => return None,
+    }) }
+}
+
+static CREATE_REPOSITORY_CREATION_TEMPLATE_RESPONSE_SCHEMA: Schema = Schema { name: "CreateRepositoryCreationTemplateResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryCreationTemplate", &REPOSITORY_CREATION_TEMPLATE),
+] };
+impl Shape for CreateRepositoryCreationTemplateResponse {
+    fn schema(&self) -> &'static Schema { &CREATE_REPOSITORY_CREATION_TEMPLATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_creation_template,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_creation_template,
+        _ => return None,
+    }) }
+}
+
 static CREATE_REPOSITORY_REQUEST_SCHEMA: Schema = Schema { name: "CreateRepositoryRequest", members: &[
     member("registryId", &REGISTRY_ID),
     member("repositoryName", &REPOSITORY_NAME).required(),
@@ -365,6 +494,9 @@ impl Shape for CreateRepositoryResponse {
     }) }
 }
 
+static PATTERN_OF_CREDENTIAL_ARN: Pattern = Pattern::new("^arn:aws(-\\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr\\-pullthroughcache\\/[a-zA-Z0-9\\/_+=.@-]+$");
+static CREDENTIAL_ARN: Target = target(Kind::String).length(Some(50), Some(612)).matching(&PATTERN_OF_CREDENTIAL_ARN);
+static CUSTOM_ROLE_ARN: Target = target(Kind::String).length(None, Some(2048));
 static CVSS_SCORE: Target = target(Kind::Structure(&CVSS_SCORE_SCHEMA));
 static CVSS_SCORE_SCHEMA: Schema = Schema { name: "CvssScore", members: &[
     member("baseScore", &scalar::DOUBLE),
@@ -481,6 +613,57 @@ impl Shape for DeleteLifecyclePolicyResponse {
     }) }
 }
 
+static DELETE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA: Schema = Schema { name: "DeletePullThroughCacheRuleRequest", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX).required(),
+    member("registryId", &REGISTRY_ID),
+] };
+impl Shape for DeletePullThroughCacheRuleRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.registry_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.registry_id,
+        _ => return None,
+    }) }
+}
+
+static DELETE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA: Schema = Schema { name: "DeletePullThroughCacheRuleResponse", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("upstreamRegistryUrl", &scalar::STRING),
+    member("createdAt", &scalar::TIMESTAMP),
+    member("registryId", &REGISTRY_ID),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+] };
+impl Shape for DeletePullThroughCacheRuleResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.upstream_registry_url,
+        2 => &self.created_at,
+        3 => &self.registry_id,
+        4 => &self.credential_arn,
+        5 => &self.custom_role_arn,
+        6 => &self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.upstream_registry_url,
+        2 => &mut self.created_at,
+        3 => &mut self.registry_id,
+        4 => &mut self.credential_arn,
+        5 => &mut self.custom_role_arn,
+        6 => &mut self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+}
+
 static DELETE_REGISTRY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRegistryPolicyRequest", members: &[] };
 impl Shape for DeleteRegistryPolicyRequest {
     fn schema(&self) -> &'static Schema { &DELETE_REGISTRY_POLICY_REQUEST_SCHEMA }
@@ -518,6 +701,39 @@ impl Shape for DeleteReplication {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.enabled,
+        _ => return None,
+    }) }
+}
+
+static DELETE_REPOSITORY_CREATION_TEMPLATE_REQUEST_SCHEMA: Schema = Schema { name: "DeleteRepositoryCreationTemplateRequest", members: &[
+    member("prefix", &PREFIX).required(),
+] };
+impl Shape for DeleteRepositoryCreationTemplateRequest {
+    fn schema(&self) -> &'static Schema { &DELETE_REPOSITORY_CREATION_TEMPLATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.prefix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.prefix,
+        _ => return None,
+    }) }
+}
+
+static DELETE_REPOSITORY_CREATION_TEMPLATE_RESPONSE_SCHEMA: Schema = Schema { name: "DeleteRepositoryCreationTemplateResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryCreationTemplate", &REPOSITORY_CREATION_TEMPLATE),
+] };
+impl Shape for DeleteRepositoryCreationTemplateResponse {
+    fn schema(&self) -> &'static Schema { &DELETE_REPOSITORY_CREATION_TEMPLATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_creation_template,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_creation_template,
         _ => return None,
     }) }
 }
@@ -721,6 +937,48 @@ impl Shape for DescribeImagesResponse {
     }) }
 }
 
+static DESCRIBE_PULL_THROUGH_CACHE_RULES_REQUEST_SCHEMA: Schema = Schema { name: "DescribePullThroughCacheRulesRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("ecrRepositoryPrefixes", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX_LIST),
+    member("nextToken", &scalar::STRING),
+    member("maxResults", &MAX_RESULTS),
+] };
+impl Shape for DescribePullThroughCacheRulesRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_PULL_THROUGH_CACHE_RULES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.ecr_repository_prefixes,
+        2 => &self.next_token,
+        3 => &self.max_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.ecr_repository_prefixes,
+        2 => &mut self.next_token,
+        3 => &mut self.max_results,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_PULL_THROUGH_CACHE_RULES_RESPONSE_SCHEMA: Schema = Schema { name: "DescribePullThroughCacheRulesResponse", members: &[
+    member("pullThroughCacheRules", &PULL_THROUGH_CACHE_RULE_LIST),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for DescribePullThroughCacheRulesResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_PULL_THROUGH_CACHE_RULES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.pull_through_cache_rules,
+        1 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.pull_through_cache_rules,
+        1 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
 static DESCRIBE_REGISTRY_REQUEST_SCHEMA: Schema = Schema { name: "DescribeRegistryRequest", members: &[] };
 impl Shape for DescribeRegistryRequest {
     fn schema(&self) -> &'static Schema { &DESCRIBE_REGISTRY_REQUEST_SCHEMA }
@@ -788,6 +1046,48 @@ impl Shape for DescribeRepositoriesResponse {
     }) }
 }
 
+static DESCRIBE_REPOSITORY_CREATION_TEMPLATES_REQUEST_SCHEMA: Schema = Schema { name: "DescribeRepositoryCreationTemplatesRequest", members: &[
+    member("prefixes", &PREFIX_LIST),
+    member("nextToken", &scalar::STRING),
+    member("maxResults", &MAX_RESULTS),
+] };
+impl Shape for DescribeRepositoryCreationTemplatesRequest {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_REPOSITORY_CREATION_TEMPLATES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.prefixes,
+        1 => &self.next_token,
+        2 => &self.max_results,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.prefixes,
+        1 => &mut self.next_token,
+        2 => &mut self.max_results,
+        _ => return None,
+    }) }
+}
+
+static DESCRIBE_REPOSITORY_CREATION_TEMPLATES_RESPONSE_SCHEMA: Schema = Schema { name: "DescribeRepositoryCreationTemplatesResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryCreationTemplates", &REPOSITORY_CREATION_TEMPLATE_LIST),
+    member("nextToken", &scalar::STRING),
+] };
+impl Shape for DescribeRepositoryCreationTemplatesResponse {
+    fn schema(&self) -> &'static Schema { &DESCRIBE_REPOSITORY_CREATION_TEMPLATES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_creation_templates,
+        2 => &self.next_token,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_creation_templates,
+        2 => &mut self.next_token,
+        _ => return None,
+    }) }
+}
+
 static EMPTY_UPLOAD_EXCEPTION_SCHEMA: Schema = Schema { name: "EmptyUploadException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -810,6 +1110,25 @@ static ENCRYPTION_CONFIGURATION_SCHEMA: Schema = Schema { name: "EncryptionConfi
 ] };
 impl Shape for EncryptionConfiguration {
     fn schema(&self) -> &'static Schema { &ENCRYPTION_CONFIGURATION_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.encryption_type,
+        1 => &self.kms_key,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.encryption_type,
+        1 => &mut self.kms_key,
+        _ => return None,
+    }) }
+}
+
+static ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE: Target = target(Kind::Structure(&ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE_SCHEMA));
+static ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE_SCHEMA: Schema = Schema { name: "EncryptionConfigurationForRepositoryCreationTemplate", members: &[
+    member("encryptionType", &ENCRYPTION_TYPE).required(),
+    member("kmsKey", &KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE),
+] };
+impl Shape for EncryptionConfigurationForRepositoryCreationTemplate {
+    fn schema(&self) -> &'static Schema { &ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE_SCHEMA }
     fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
         0 => &self.encryption_type,
         1 => &self.kms_key,
@@ -1746,6 +2065,8 @@ impl Shape for KmsException {
 }
 
 static KMS_KEY: Target = target(Kind::String).length(Some(1), Some(2048));
+static PATTERN_OF_KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE: Pattern = Pattern::new("^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\\/[a-z0-9-]+");
+static KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE: Target = target(Kind::String).length(Some(0), Some(2048)).matching(&PATTERN_OF_KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE);
 static LAYER: Target = target(Kind::Structure(&LAYER_SCHEMA));
 static LAYER_SCHEMA: Schema = Schema { name: "Layer", members: &[
     member("layerDigest", &LAYER_DIGEST),
@@ -1997,6 +2318,7 @@ static LIFECYCLE_POLICY_RULE_PRIORITY: Target = target(Kind::Integer).length(Som
 static LIFECYCLE_POLICY_STORAGE_CLASS: Target = target(Kind::Enum(LifecyclePolicyStorageClass::NAMES));
 static LIFECYCLE_POLICY_TARGET_STORAGE_CLASS: Target = target(Kind::Enum(LifecyclePolicyTargetStorageClass::NAMES));
 static LIFECYCLE_POLICY_TEXT: Target = target(Kind::String).length(Some(100), Some(30720));
+static LIFECYCLE_POLICY_TEXT_FOR_REPOSITORY_CREATION_TEMPLATE: Target = target(Kind::String).length(Some(0), Some(30720));
 static LIFECYCLE_PREVIEW_MAX_RESULTS: Target = target(Kind::Integer).length(Some(1), Some(100));
 static LIMIT_EXCEEDED_EXCEPTION_SCHEMA: Schema = Schema { name: "LimitExceededException", members: &[
     member("message", &scalar::STRING),
@@ -2220,6 +2542,49 @@ impl Shape for PackageVulnerabilityDetails {
 }
 
 static PART_SIZE: Target = target(Kind::Long).length(Some(0), None);
+static PATTERN_OF_PREFIX: Pattern = Pattern::new("^([a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*\\/?|ROOT)$");
+static PREFIX: Target = target(Kind::String).length(Some(1), Some(256)).matching(&PATTERN_OF_PREFIX);
+static PREFIX_LIST: Target = target(Kind::List(&member("member", &PREFIX)));
+static PULL_THROUGH_CACHE_RULE: Target = target(Kind::Structure(&PULL_THROUGH_CACHE_RULE_SCHEMA));
+static PULL_THROUGH_CACHE_RULE_SCHEMA: Schema = Schema { name: "PullThroughCacheRule", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("upstreamRegistryUrl", &scalar::STRING),
+    member("createdAt", &scalar::TIMESTAMP),
+    member("registryId", &REGISTRY_ID),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("upstreamRegistry", &UPSTREAM_REGISTRY),
+    member("updatedAt", &scalar::TIMESTAMP),
+] };
+impl Shape for PullThroughCacheRule {
+    fn schema(&self) -> &'static Schema { &PULL_THROUGH_CACHE_RULE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.upstream_registry_url,
+        2 => &self.created_at,
+        3 => &self.registry_id,
+        4 => &self.credential_arn,
+        5 => &self.custom_role_arn,
+        6 => &self.upstream_repository_prefix,
+        7 => &self.upstream_registry,
+        8 => &self.updated_at,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.upstream_registry_url,
+        2 => &mut self.created_at,
+        3 => &mut self.registry_id,
+        4 => &mut self.credential_arn,
+        5 => &mut self.custom_role_arn,
+        6 => &mut self.upstream_repository_prefix,
+        7 => &mut self.upstream_registry,
+        8 => &mut self.updated_at,
+        _ => return None,
+    }) }
+}
+
 static PULL_THROUGH_CACHE_RULE_ALREADY_EXISTS_EXCEPTION_SCHEMA: Schema = Schema { name: "PullThroughCacheRuleAlreadyExistsException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2235,6 +2600,7 @@ impl Shape for PullThroughCacheRuleAlreadyExistsException {
     }) }
 }
 
+static PULL_THROUGH_CACHE_RULE_LIST: Target = target(Kind::List(&member("member", &PULL_THROUGH_CACHE_RULE)));
 static PULL_THROUGH_CACHE_RULE_NOT_FOUND_EXCEPTION_SCHEMA: Schema = Schema { name: "PullThroughCacheRuleNotFoundException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2250,6 +2616,9 @@ impl Shape for PullThroughCacheRuleNotFoundException {
     }) }
 }
 
+static PATTERN_OF_PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX: Pattern = Pattern::new("^([a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*\\/?|ROOT)$");
+static PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX: Target = target(Kind::String).length(Some(2), Some(30)).matching(&PATTERN_OF_PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX);
+static PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX_LIST: Target = target(Kind::List(&member("member", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX))).length(Some(1), Some(100));
 static PUT_ACCOUNT_SETTING_REQUEST_SCHEMA: Schema = Schema { name: "PutAccountSettingRequest", members: &[
     member("name", &ACCOUNT_SETTING_NAME).required(),
     member("value", &scalar::STRING).required(),
@@ -2559,6 +2928,8 @@ impl Shape for PutReplicationConfigurationResponse {
     }) }
 }
 
+static RCT_APPLIED_FOR: Target = target(Kind::Enum(RCTAppliedFor::NAMES));
+static RCT_APPLIED_FOR_LIST: Target = target(Kind::List(&member("member", &RCT_APPLIED_FOR)));
 static RECOMMENDATION: Target = target(Kind::Structure(&RECOMMENDATION_SCHEMA));
 static RECOMMENDATION_SCHEMA: Schema = Schema { name: "Recommendation", members: &[
     member("url", &scalar::STRING),
@@ -2829,6 +3200,56 @@ impl Shape for RepositoryAlreadyExistsException {
     }) }
 }
 
+static REPOSITORY_CREATION_TEMPLATE: Target = target(Kind::Structure(&REPOSITORY_CREATION_TEMPLATE_SCHEMA));
+static REPOSITORY_CREATION_TEMPLATE_SCHEMA: Schema = Schema { name: "RepositoryCreationTemplate", members: &[
+    member("prefix", &PREFIX),
+    member("description", &REPOSITORY_TEMPLATE_DESCRIPTION),
+    member("encryptionConfiguration", &ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE),
+    member("resourceTags", &TAG_LIST),
+    member("imageTagMutability", &IMAGE_TAG_MUTABILITY),
+    member("imageTagMutabilityExclusionFilters", &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTERS),
+    member("repositoryPolicy", &REPOSITORY_POLICY_TEXT),
+    member("lifecyclePolicy", &LIFECYCLE_POLICY_TEXT_FOR_REPOSITORY_CREATION_TEMPLATE),
+    member("appliedFor", &RCT_APPLIED_FOR_LIST),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("createdAt", &scalar::TIMESTAMP),
+    member("updatedAt", &scalar::TIMESTAMP),
+] };
+impl Shape for RepositoryCreationTemplate {
+    fn schema(&self) -> &'static Schema { &REPOSITORY_CREATION_TEMPLATE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.prefix,
+        1 => &self.description,
+        2 => &self.encryption_configuration,
+        3 => &self.resource_tags,
+        4 => &self.image_tag_mutability,
+        5 => &self.image_tag_mutability_exclusion_filters,
+        6 => &self.repository_policy,
+        7 => &self.lifecycle_policy,
+        8 => &self.applied_for,
+        9 => &self.custom_role_arn,
+        10 => &self.created_at,
+        11 => &self.updated_at,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.prefix,
+        1 => &mut self.description,
+        2 => &mut self.encryption_configuration,
+        3 => &mut self.resource_tags,
+        4 => &mut self.image_tag_mutability,
+        5 => &mut self.image_tag_mutability_exclusion_filters,
+        6 => &mut self.repository_policy,
+        7 => &mut self.lifecycle_policy,
+        8 => &mut self.applied_for,
+        9 => &mut self.custom_role_arn,
+        10 => &mut self.created_at,
+        11 => &mut self.updated_at,
+        _ => return None,
+    }) }
+}
+
+static REPOSITORY_CREATION_TEMPLATE_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_CREATION_TEMPLATE)));
 static REPOSITORY_FILTER: Target = target(Kind::Structure(&REPOSITORY_FILTER_SCHEMA));
 static REPOSITORY_FILTER_SCHEMA: Schema = Schema { name: "RepositoryFilter", members: &[
     member("filter", &REPOSITORY_FILTER_VALUE).required(),
@@ -2954,6 +3375,7 @@ impl Shape for RepositoryScanningConfigurationFailure {
 
 static REPOSITORY_SCANNING_CONFIGURATION_FAILURE_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_SCANNING_CONFIGURATION_FAILURE)));
 static REPOSITORY_SCANNING_CONFIGURATION_LIST: Target = target(Kind::List(&member("member", &REPOSITORY_SCANNING_CONFIGURATION)));
+static REPOSITORY_TEMPLATE_DESCRIPTION: Target = target(Kind::String).length(None, Some(256));
 static RESOURCE: Target = target(Kind::Structure(&RESOURCE_SCHEMA));
 static RESOURCE_SCHEMA: Schema = Schema { name: "Resource", members: &[
     member("details", &RESOURCE_DETAILS),
@@ -3450,6 +3872,120 @@ impl Shape for UntagResourceResponse {
     fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
 }
 
+static UPDATE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA: Schema = Schema { name: "UpdatePullThroughCacheRuleRequest", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX).required(),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+] };
+impl Shape for UpdatePullThroughCacheRuleRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.ecr_repository_prefix,
+        2 => &self.credential_arn,
+        3 => &self.custom_role_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.ecr_repository_prefix,
+        2 => &mut self.credential_arn,
+        3 => &mut self.custom_role_arn,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA: Schema = Schema { name: "UpdatePullThroughCacheRuleResponse", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("registryId", &REGISTRY_ID),
+    member("updatedAt", &scalar::TIMESTAMP),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+] };
+impl Shape for UpdatePullThroughCacheRuleResponse {
+    fn schema(&self) -> &'static Schema { &UPDATE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.registry_id,
+        2 => &self.updated_at,
+        3 => &self.credential_arn,
+        4 => &self.custom_role_arn,
+        5 => &self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.registry_id,
+        2 => &mut self.updated_at,
+        3 => &mut self.credential_arn,
+        4 => &mut self.custom_role_arn,
+        5 => &mut self.upstream_repository_prefix,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_REPOSITORY_CREATION_TEMPLATE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateRepositoryCreationTemplateRequest", members: &[
+    member("prefix", &PREFIX).required(),
+    member("description", &REPOSITORY_TEMPLATE_DESCRIPTION),
+    member("encryptionConfiguration", &ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE),
+    member("resourceTags", &TAG_LIST),
+    member("imageTagMutability", &IMAGE_TAG_MUTABILITY),
+    member("imageTagMutabilityExclusionFilters", &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTERS),
+    member("repositoryPolicy", &REPOSITORY_POLICY_TEXT),
+    member("lifecyclePolicy", &LIFECYCLE_POLICY_TEXT_FOR_REPOSITORY_CREATION_TEMPLATE),
+    member("appliedFor", &RCT_APPLIED_FOR_LIST),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+] };
+impl Shape for UpdateRepositoryCreationTemplateRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_REPOSITORY_CREATION_TEMPLATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.prefix,
+        1 => &self.description,
+        2 => &self.encryption_configuration,
+        3 => &self.resource_tags,
+        4 => &self.image_tag_mutability,
+        5 => &self.image_tag_mutability_exclusion_filters,
+        6 => &self.repository_policy,
+        7 => &self.lifecycle_policy,
+        8 => &self.applied_for,
+        9 => &self.custom_role_arn,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.prefix,
+        1 => &mut self.description,
+        2 => &mut self.encryption_configuration,
+        3 => &mut self.resource_tags,
+        4 => &mut self.image_tag_mutability,
+        5 => &mut self.image_tag_mutability_exclusion_filters,
+        6 => &mut self.repository_policy,
+        7 => &mut self.lifecycle_policy,
+        8 => &mut self.applied_for,
+        9 => &mut self.custom_role_arn,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_REPOSITORY_CREATION_TEMPLATE_RESPONSE_SCHEMA: Schema = Schema { name: "UpdateRepositoryCreationTemplateResponse", members: &[
+    member("registryId", &REGISTRY_ID),
+    member("repositoryCreationTemplate", &REPOSITORY_CREATION_TEMPLATE),
+] };
+impl Shape for UpdateRepositoryCreationTemplateResponse {
+    fn schema(&self) -> &'static Schema { &UPDATE_REPOSITORY_CREATION_TEMPLATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.registry_id,
+        1 => &self.repository_creation_template,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.registry_id,
+        1 => &mut self.repository_creation_template,
+        _ => return None,
+    }) }
+}
+
 static PATTERN_OF_UPLOAD_ID: Pattern = Pattern::new("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}");
 static UPLOAD_ID: Target = target(Kind::String).matching(&PATTERN_OF_UPLOAD_ID);
 static UPLOAD_LAYER_PART_REQUEST_SCHEMA: Schema = Schema { name: "UploadLayerPartRequest", members: &[
@@ -3521,6 +4057,61 @@ impl Shape for UploadNotFoundException {
     }) }
 }
 
+static UPSTREAM_REGISTRY: Target = target(Kind::Enum(UpstreamRegistry::NAMES));
+static VALIDATE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA: Schema = Schema { name: "ValidatePullThroughCacheRuleRequest", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX).required(),
+    member("registryId", &REGISTRY_ID),
+] };
+impl Shape for ValidatePullThroughCacheRuleRequest {
+    fn schema(&self) -> &'static Schema { &VALIDATE_PULL_THROUGH_CACHE_RULE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.registry_id,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.registry_id,
+        _ => return None,
+    }) }
+}
+
+static VALIDATE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA: Schema = Schema { name: "ValidatePullThroughCacheRuleResponse", members: &[
+    member("ecrRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("registryId", &REGISTRY_ID),
+    member("upstreamRegistryUrl", &scalar::STRING),
+    member("credentialArn", &CREDENTIAL_ARN),
+    member("customRoleArn", &CUSTOM_ROLE_ARN),
+    member("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
+    member("isValid", &scalar::BOOLEAN),
+    member("failure", &scalar::STRING),
+] };
+impl Shape for ValidatePullThroughCacheRuleResponse {
+    fn schema(&self) -> &'static Schema { &VALIDATE_PULL_THROUGH_CACHE_RULE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ecr_repository_prefix,
+        1 => &self.registry_id,
+        2 => &self.upstream_registry_url,
+        3 => &self.credential_arn,
+        4 => &self.custom_role_arn,
+        5 => &self.upstream_repository_prefix,
+        6 => &self.is_valid,
+        7 => &self.failure,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ecr_repository_prefix,
+        1 => &mut self.registry_id,
+        2 => &mut self.upstream_registry_url,
+        3 => &mut self.credential_arn,
+        4 => &mut self.custom_role_arn,
+        5 => &mut self.upstream_repository_prefix,
+        6 => &mut self.is_valid,
+        7 => &mut self.failure,
+        _ => return None,
+    }) }
+}
+
 static VALIDATION_EXCEPTION_SCHEMA: Schema = Schema { name: "ValidationException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -3577,4 +4168,4 @@ impl Shape for VulnerablePackage {
 }
 
 static VULNERABLE_PACKAGES_LIST: Target = target(Kind::List(&member("member", &VULNERABLE_PACKAGE)));
-structure_values! { Attribute AuthorizationData AwsEcrContainerImageDetails BatchCheckLayerAvailabilityRequest BatchCheckLayerAvailabilityResponse BatchDeleteImageRequest BatchDeleteImageResponse BatchGetImageRequest BatchGetImageResponse BatchGetRepositoryScanningConfigurationRequest BatchGetRepositoryScanningConfigurationResponse BlockedByOrganizationPolicyException CompleteLayerUploadRequest CompleteLayerUploadResponse CreateRepositoryRequest CreateRepositoryResponse CvssScore CvssScoreAdjustment CvssScoreDetails DeleteLifecyclePolicyRequest DeleteLifecyclePolicyResponse DeleteRegistryPolicyRequest DeleteRegistryPolicyResponse DeleteReplication DeleteRepositoryPolicyRequest DeleteRepositoryPolicyResponse DeleteRepositoryRequest DeleteRepositoryResponse DescribeImageScanFindingsRequest DescribeImageScanFindingsResponse DescribeImagesFilter DescribeImagesRequest DescribeImagesResponse DescribeRegistryRequest DescribeRegistryResponse DescribeRepositoriesRequest DescribeRepositoriesResponse EmptyUploadException EncryptionConfiguration EnhancedImageScanFinding ExclusionAlreadyExistsException ExclusionNotFoundException GetAccountSettingRequest GetAccountSettingResponse GetAuthorizationTokenRequest GetAuthorizationTokenResponse GetDownloadUrlForLayerRequest GetDownloadUrlForLayerResponse GetLifecyclePolicyPreviewRequest GetLifecyclePolicyPreviewResponse GetLifecyclePolicyRequest GetLifecyclePolicyResponse GetRegistryPolicyRequest GetRegistryPolicyResponse GetRegistryScanningConfigurationRequest GetRegistryScanningConfigurationResponse GetRepositoryPolicyRequest GetRepositoryPolicyResponse Image ImageAlreadyExistsException ImageArchivedException ImageDetail ImageDigestDoesNotMatchException ImageFailure ImageIdentifier ImageNotFoundException ImageReferrer ImageScanFinding ImageScanFindings ImageScanFindingsSummary ImageScanStatus ImageScanningConfiguration ImageStorageClassUpdateNotSupportedException ImageTagAlreadyExistsException ImageTagMutabilityExclusionFilter InitiateLayerUploadRequest InitiateLayerUploadResponse InvalidLayerException InvalidLayerPartException InvalidParameterException InvalidTagParameterException KmsException Layer LayerAlreadyExistsException LayerFailure LayerInaccessibleException LayerPartTooSmallException LayersNotFoundException LifecyclePolicyNotFoundException LifecyclePolicyPreviewFilter LifecyclePolicyPreviewInProgressException LifecyclePolicyPreviewNotFoundException LifecyclePolicyPreviewResult LifecyclePolicyPreviewSummary LifecyclePolicyRuleAction LimitExceededException ListImageReferrersFilter ListImageReferrersRequest ListImageReferrersResponse ListImagesFilter ListImagesRequest ListImagesResponse ListTagsForResourceRequest ListTagsForResourceResponse PackageVulnerabilityDetails PullThroughCacheRuleAlreadyExistsException PullThroughCacheRuleNotFoundException PutAccountSettingRequest PutAccountSettingResponse PutImageRequest PutImageResponse PutImageScanningConfigurationRequest PutImageScanningConfigurationResponse PutImageTagMutabilityRequest PutImageTagMutabilityResponse PutLifecyclePolicyRequest PutLifecyclePolicyResponse PutRegistryPolicyRequest PutRegistryPolicyResponse PutRegistryScanningConfigurationRequest PutRegistryScanningConfigurationResponse PutReplicationConfigurationRequest PutReplicationConfigurationResponse Recommendation ReferencedImagesNotFoundException RegistryPolicyNotFoundException RegistryScanningConfiguration RegistryScanningRule Remediation ReplicationBackfillInProgressException ReplicationBackfillInvalidStatusException ReplicationBackfillNotFoundException ReplicationConfiguration ReplicationDestination ReplicationRule Repository RepositoryAlreadyExistsException RepositoryFilter RepositoryNotEmptyException RepositoryNotFoundException RepositoryPolicyNotFoundException RepositoryScanningConfiguration RepositoryScanningConfigurationFailure Resource ResourceDetails ScanNotFoundException ScanningRepositoryFilter ScoreDetails SecretNotFoundException ServerException SetRepositoryPolicyRequest SetRepositoryPolicyResponse SigningConfigurationNotFoundException StartLifecyclePolicyPreviewRequest StartLifecyclePolicyPreviewResponse SubjectIdentifier Tag TagResourceRequest TagResourceResponse TemplateAlreadyExistsException TemplateNotFoundException TooManyTagsException TransitioningImageTotalCount UnableToAccessSecretException UnableToDecryptSecretValueException UnableToGetUpstreamImageException UnableToGetUpstreamLayerException UnableToListUpstreamImageReferrersException UnsupportedImageTypeException UnsupportedUpstreamRegistryException UntagResourceRequest UntagResourceResponse UploadLayerPartRequest UploadLayerPartResponse UploadNotFoundException ValidationException VulnerablePackage }
+structure_values! { Attribute AuthorizationData AwsEcrContainerImageDetails BatchCheckLayerAvailabilityRequest BatchCheckLayerAvailabilityResponse BatchDeleteImageRequest BatchDeleteImageResponse BatchGetImageRequest BatchGetImageResponse BatchGetRepositoryScanningConfigurationRequest BatchGetRepositoryScanningConfigurationResponse BlockedByOrganizationPolicyException CompleteLayerUploadRequest CompleteLayerUploadResponse CreatePullThroughCacheRuleRequest CreatePullThroughCacheRuleResponse CreateRepositoryCreationTemplateRequest CreateRepositoryCreationTemplateResponse CreateRepositoryRequest CreateRepositoryResponse CvssScore CvssScoreAdjustment CvssScoreDetails DeleteLifecyclePolicyRequest DeleteLifecyclePolicyResponse DeletePullThroughCacheRuleRequest DeletePullThroughCacheRuleResponse DeleteRegistryPolicyRequest DeleteRegistryPolicyResponse DeleteReplication DeleteRepositoryCreationTemplateRequest DeleteRepositoryCreationTemplateResponse DeleteRepositoryPolicyRequest DeleteRepositoryPolicyResponse DeleteRepositoryRequest DeleteRepositoryResponse DescribeImageScanFindingsRequest DescribeImageScanFindingsResponse DescribeImagesFilter DescribeImagesRequest DescribeImagesResponse DescribePullThroughCacheRulesRequest DescribePullThroughCacheRulesResponse DescribeRegistryRequest DescribeRegistryResponse DescribeRepositoriesRequest DescribeRepositoriesResponse DescribeRepositoryCreationTemplatesRequest DescribeRepositoryCreationTemplatesResponse EmptyUploadException EncryptionConfiguration EncryptionConfigurationForRepositoryCreationTemplate EnhancedImageScanFinding ExclusionAlreadyExistsException ExclusionNotFoundException GetAccountSettingRequest GetAccountSettingResponse GetAuthorizationTokenRequest GetAuthorizationTokenResponse GetDownloadUrlForLayerRequest GetDownloadUrlForLayerResponse GetLifecyclePolicyPreviewRequest GetLifecyclePolicyPreviewResponse GetLifecyclePolicyRequest GetLifecyclePolicyResponse GetRegistryPolicyRequest GetRegistryPolicyResponse GetRegistryScanningConfigurationRequest GetRegistryScanningConfigurationResponse GetRepositoryPolicyRequest GetRepositoryPolicyResponse Image ImageAlreadyExistsException ImageArchivedException ImageDetail ImageDigestDoesNotMatchException ImageFailure ImageIdentifier ImageNotFoundException ImageReferrer ImageScanFinding ImageScanFindings ImageScanFindingsSummary ImageScanStatus ImageScanningConfiguration ImageStorageClassUpdateNotSupportedException ImageTagAlreadyExistsException ImageTagMutabilityExclusionFilter InitiateLayerUploadRequest InitiateLayerUploadResponse InvalidLayerException InvalidLayerPartException InvalidParameterException InvalidTagParameterException KmsException Layer LayerAlreadyExistsException LayerFailure LayerInaccessibleException LayerPartTooSmallException LayersNotFoundException LifecyclePolicyNotFoundException LifecyclePolicyPreviewFilter LifecyclePolicyPreviewInProgressException LifecyclePolicyPreviewNotFoundException LifecyclePolicyPreviewResult LifecyclePolicyPreviewSummary LifecyclePolicyRuleAction LimitExceededException ListImageReferrersFilter ListImageReferrersRequest ListImageReferrersResponse ListImagesFilter ListImagesRequest ListImagesResponse ListTagsForResourceRequest ListTagsForResourceResponse PackageVulnerabilityDetails PullThroughCacheRule PullThroughCacheRuleAlreadyExistsException PullThroughCacheRuleNotFoundException PutAccountSettingRequest PutAccountSettingResponse PutImageRequest PutImageResponse PutImageScanningConfigurationRequest PutImageScanningConfigurationResponse PutImageTagMutabilityRequest PutImageTagMutabilityResponse PutLifecyclePolicyRequest PutLifecyclePolicyResponse PutRegistryPolicyRequest PutRegistryPolicyResponse PutRegistryScanningConfigurationRequest PutRegistryScanningConfigurationResponse PutReplicationConfigurationRequest PutReplicationConfigurationResponse Recommendation ReferencedImagesNotFoundException RegistryPolicyNotFoundException RegistryScanningConfiguration RegistryScanningRule Remediation ReplicationBackfillInProgressException ReplicationBackfillInvalidStatusException ReplicationBackfillNotFoundException ReplicationConfiguration ReplicationDestination ReplicationRule Repository RepositoryAlreadyExistsException RepositoryCreationTemplate RepositoryFilter RepositoryNotEmptyException RepositoryNotFoundException RepositoryPolicyNotFoundException RepositoryScanningConfiguration RepositoryScanningConfigurationFailure Resource ResourceDetails ScanNotFoundException ScanningRepositoryFilter ScoreDetails SecretNotFoundException ServerException SetRepositoryPolicyRequest SetRepositoryPolicyResponse SigningConfigurationNotFoundException StartLifecyclePolicyPreviewRequest StartLifecyclePolicyPreviewResponse SubjectIdentifier Tag TagResourceRequest TagResourceResponse TemplateAlreadyExistsException TemplateNotFoundException TooManyTagsException TransitioningImageTotalCount UnableToAccessSecretException UnableToDecryptSecretValueException UnableToGetUpstreamImageException UnableToGetUpstreamLayerException UnableToListUpstreamImageReferrersException UnsupportedImageTypeException UnsupportedUpstreamRegistryException UntagResourceRequest UntagResourceResponse UpdatePullThroughCacheRuleRequest UpdatePullThroughCacheRuleResponse UpdateRepositoryCreationTemplateRequest UpdateRepositoryCreationTemplateResponse UploadLayerPartRequest UploadLayerPartResponse UploadNotFoundException ValidatePullThroughCacheRuleRequest ValidatePullThroughCacheRuleResponse ValidationException VulnerablePackage }

@@ -185,7 +185,9 @@ impl ControlPlane {
         let sts = StsService::new(store.clone(), sealer.clone()).with_issuers(issuers);
         // One for all doors, so that all answer alike.
         let permissions = permissions(options, &store);
-        let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive);
+        let trail = audit::open(data_dir, options, &scope)?;
+        let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive)
+            .with_trail(trail.clone());
         let passwords = Arc::new(RegistryPasswords::new(
             sealer.clone(),
             own_registry.clone(),
@@ -230,7 +232,6 @@ impl ControlPlane {
             SecretAccessKey::new(&key.secret_access_key),
             Principal::root(scope.account.clone()),
         );
-        let trail = audit::open(data_dir, options, &scope)?;
         let credentials =
             Arc::new(StoredCredentials::new(root, store.clone(), sealer.clone(), keyring.clone()));
         let upstream = Arc::new(OtherRegistries::new(
@@ -245,12 +246,15 @@ impl ControlPlane {
             .merge(at_the_door(
                 outport_image_registry::http::router_with(
                     registry.clone(),
-                    Arc::new(EcrAuthorizer::new(
-                        sealer.clone(),
-                        credentials.clone(),
-                        permissions.clone(),
-                        passwords,
-                    )),
+                    Arc::new(
+                        EcrAuthorizer::new(
+                            sealer.clone(),
+                            credentials.clone(),
+                            permissions.clone(),
+                            passwords,
+                        )
+                        .telling(Arc::new(trail.clone())),
+                    ),
                     Arc::new(now_ms),
                     Some(Arc::new(PullThroughCache::new(registry.clone(), upstream.clone()))),
                 ),

@@ -13,11 +13,11 @@ use outport_aws_secretsmanager::{
     GetSecretValueRequest, GetSecretValueResponse, SecretsManagerHandler,
 };
 use outport_aws_ssm::{GetParametersRequest, SsmHandler};
-use outport_aws_wire::WireError;
+use outport_aws_wire::{Protocol, WireError};
 use outport_controllers::node_link::{SecretSource, SinkError};
 use outport_identity::{
-    AccessKeyId, Arrival, Call, Caller, PermissionSource, Principal, Question, RequestId, Session,
-    Subject,
+    AccessKeyId, Answered, Arrival, Call, Caller, PermissionSource, Principal, Question, RequestId,
+    Session, Subject,
 };
 use outport_model::Arn;
 use outport_model::task::Task;
@@ -28,14 +28,17 @@ use outport_service_ssm::SsmService;
 use outport_service_sts::{NotAssumed, ServiceSession, StsService};
 use outport_store::RandomIds;
 use outport_store::identifiers::uuid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::audit::Trail;
 use crate::task_roles::TASKS_SERVICE;
 
 /// A session lives as long as what is done in it.
 const LIFETIME_MS: i64 = 15 * 60_000;
 /// As AWS's agent calls itself.
 const USER_AGENT: &str = "amazon-ecs-agent";
+/// The code of a denial.
+pub const DENIED: &str = "AccessDeniedException";
 /// Source: API reference, GetParameters: "Names: … Maximum number of 10 items".
 const PARAMETERS_PER_CALL_MAX: usize = 10;
 
@@ -53,6 +56,8 @@ pub struct ExecutionRoles {
     permissions: Arc<dyn PermissionSource>,
     /// Whether a role that cannot be assumed is only said.
     is_permissive: bool,
+    /// Where what they do is written down.
+    trail: Option<Trail>,
 }
 
 impl ExecutionRoles {
@@ -61,7 +66,27 @@ impl ExecutionRoles {
         permissions: Arc<dyn PermissionSource>,
         is_permissive: bool,
     ) -> Self {
-        Self { sts, permissions, is_permissive }
+        Self { sts, permissions, is_permissive, trail: None }
+    }
+
+    #[must_use]
+    pub fn with_trail(mut self, trail: Trail) -> Self {
+        self.trail = Some(trail);
+        self
+    }
+
+    /// Writes a call down that was made as a role. `what`: service, operation, and whether it changes nothing.
+    pub fn record(
+        &self,
+        call: &Call,
+        answers: Vec<Answered>,
+        what: (&'static str, &'static str, bool),
+        parameters: &Value,
+        error: Option<(String, String)>,
+    ) {
+        if let Some(trail) = &self.trail {
+            trail.record_call(call.clone(), answers, what, parameters, error);
+        }
     }
 
     /// Who acts for the task as the role, which is looked at each time.
@@ -127,18 +152,26 @@ impl ExecutionRoles {
             session,
         };
         let (region, permissions) = (task.scope.region.clone(), Arc::clone(&self.permissions));
-        Ok(Call::new(arrival, caller, region, permissions))
+        let call = Call::new(arrival, caller, region, permissions);
+        Ok(if self.trail.is_some() { call.keeping_answers() } else { call })
     }
 
-    /// Whether the role may do this for the task.
+    /// Whether the role may do this for the task: a call of that operation, which is written down.
     ///
     /// # Errors
     /// AWS's text of a denial, `AccessDeniedException: …`, as a refusal.
-    pub fn ask(&self, task: &Task, role_arn: &str, question: Question) -> Result<(), SinkError> {
+    pub fn ask(
+        &self,
+        task: &Task,
+        role_arn: &str,
+        question: Question,
+        what: (&'static str, &'static str, bool),
+    ) -> Result<(), SinkError> {
         let call = self.call(task, role_arn)?;
-        call.open(Subject::from(question)).map_err(|denied| {
-            SinkError::Refused(format!("AccessDeniedException: {}", denied.message))
-        })
+        let asked = call.open(Subject::from(question));
+        let error = asked.as_ref().err().map(|denied| (DENIED.to_owned(), denied.message.clone()));
+        self.record(&call, call.take_answers(), what, &Value::Null, error);
+        asked.map_err(|denied| SinkError::Refused(format!("{DENIED}: {}", denied.message)))
     }
 }
 
@@ -169,8 +202,27 @@ impl TaskSecretReader {
             version_id: at.version_id.clone(),
             version_stage: at.stage.clone(),
         };
-        let read = self.secrets.get_secret_value(call, request).await;
-        read.map_err(|error| WireError::from(error).to_string())
+        let read = self.secrets.get_secret_value(call, request).await.map_err(WireError::from);
+        let mut parameters = json!({ "secretId": at.id });
+        for (name, given) in [("versionId", &at.version_id), ("versionStage", &at.stage)] {
+            if let Some(given) = given {
+                parameters[name] = given.as_str().into();
+            }
+        }
+        let what = ("secretsmanager", "GetSecretValue", true);
+        self.record(call, what, &parameters, read.as_ref().err());
+        read.map_err(|error| error.to_string())
+    }
+
+    fn record(
+        &self,
+        call: &Call,
+        what: (&'static str, &'static str, bool),
+        parameters: &Value,
+        error: Option<&WireError>,
+    ) {
+        let error = error.map(|it| (it.code_in(Protocol::Json11).to_owned(), it.message.clone()));
+        self.roles.record(call, call.take_answers(), what, parameters, error);
     }
 
     async fn container(
@@ -239,8 +291,10 @@ impl TaskSecretReader {
         for ids in ids.chunks(PARAMETERS_PER_CALL_MAX) {
             let names = Some(ids.to_vec());
             let request = GetParametersRequest { names, with_decryption: Some(true) };
-            let read = self.parameters.get_parameters(call, request).await.map_err(|error| {
-                let error = WireError::from(error);
+            let read = self.parameters.get_parameters(call, request).await.map_err(WireError::from);
+            let parameters = json!({ "names": ids, "withDecryption": true });
+            self.record(call, ("ssm", "GetParameters", true), &parameters, read.as_ref().err());
+            let read = read.map_err(|error| {
                 format!(
                     "unable to retrieve secrets from ssm: service call has been retried 1 time(s): {error}"
                 )

@@ -11,7 +11,7 @@ use axum::response::Response;
 use outport_certificates::NodeCertificate;
 use outport_controllers::node_link::{CredentialSource, LogSink, SinkError, WithoutTls};
 use outport_front_door::{PeerCertificate, SecureTransport};
-use outport_identity::{Call, Principal, Question, Sealer, Subject};
+use outport_identity::{Answered, Call, Principal, Question, Sealer, Subject};
 use outport_image_store::ImageReference;
 use outport_log_store::{
     LogGroupName, LogStore, LogStoreError, LogStreamName, Missing, NodeLogEvent, Shipment,
@@ -26,8 +26,9 @@ use outport_planner::node_admission::ProvenNode;
 use outport_service_ecr::{Pull, PullSource};
 use outport_service_logs::stream_question;
 use outport_store::Store;
+use serde_json::json;
 
-use crate::execution_roles::ExecutionRoles;
+use crate::execution_roles::{DENIED, ExecutionRoles};
 
 /// Hands what the connection has proven to the node link in its own words.
 pub fn identified(router: Router) -> Router {
@@ -96,6 +97,8 @@ impl LogSink for LogDelivery {
         }
         // Without one it is the container instance that writes, as on AWS.
         let writer = execution_role.map(|role| self.roles.call(task, role)).transpose()?;
+        let roles = self.roles.clone();
+        let writer = writer.map(|call| Writer { call, roles });
         let write = move || append(&logs, &scope, &destination, batch, writer.as_ref());
         tokio::task::spawn_blocking(write)
             .await
@@ -103,28 +106,45 @@ impl LogSink for LogDelivery {
     }
 }
 
+/// Who writes logs for a task.
+struct Writer {
+    call: Call,
+    roles: ExecutionRoles,
+}
+
 fn append(
     logs: &LogStore,
     scope: &Scope,
     destination: &LogDestination,
     batch: LogBatch,
-    writer: Option<&Call>,
+    writer: Option<&Writer>,
 ) -> Result<LogCursor, SinkError> {
     let group = LogGroupName::parse(&destination.group).map_err(refused)?;
     let stream = LogStreamName::parse(&destination.stream).map_err(refused)?;
     let source =
         SourceId::parse(&format!("{}/{}", batch.task, batch.container)).map_err(refused)?;
+    let mut made = Vec::new();
     if let Some(writer) = writer {
         let actions = actions(logs, scope, destination, (&group, &stream), &batch)?;
         for (action, stream) in actions {
             let question = stream_question(logs, scope, action, (&group, stream));
             let subject = Subject::from(question.map_err(sink_error)?);
-            writer.open(subject).map_err(|denied| {
-                SinkError::Refused(format!("AccessDeniedException: {}", denied.message))
-            })?;
+            let asked = writer.call.open(subject);
+            let answers = writer.call.take_answers();
+            if let Err(denied) = asked {
+                let error = Some((DENIED.to_owned(), denied.message.clone()));
+                writer.record(action, answers, destination, error);
+                return Err(SinkError::Refused(format!("{DENIED}: {}", denied.message)));
+            }
+            made.push((action, answers));
         }
     }
     logs.ensure_stream(scope, &group, &stream, destination.create_group).map_err(sink_error)?;
+    if let Some(writer) = writer {
+        for (action, answers) in made {
+            writer.record(action, answers, destination, None);
+        }
+    }
     // A stream that the source was never shipped to takes it from where it is: what came before went to one
     // that somebody has deleted, and comes once.
     let begin = |at: u64| match logs.source_cursor(scope, &group, &stream, &source) {
@@ -162,6 +182,28 @@ fn append(
             Ok(LogCursor { committed })
         }
         Err(error) => Err(sink_error(error)),
+    }
+}
+
+impl Writer {
+    /// Of calls that make something. Events themselves are no events of a trail, as at the front door.
+    fn record(
+        &self,
+        action: &str,
+        answers: Vec<Answered>,
+        destination: &LogDestination,
+        error: Option<(String, String)>,
+    ) {
+        let mut parameters = json!({ "logGroupName": destination.group });
+        let operation = match action {
+            "logs:CreateLogGroup" => "CreateLogGroup",
+            "logs:CreateLogStream" => {
+                parameters["logStreamName"] = destination.stream.as_str().into();
+                "CreateLogStream"
+            }
+            _ => return,
+        };
+        self.roles.record(&self.call, answers, ("logs", operation, false), &parameters, error);
     }
 }
 
@@ -265,7 +307,8 @@ impl RegistryPasswords {
     /// Source: the text as users report it from Fargate.
     fn ask_for_token(&self, task: &Task, role: &str) -> Result<(), SinkError> {
         let question = Question::without_resource("ecr:GetAuthorizationToken");
-        self.roles.ask(task, role, question).map_err(|error| match error {
+        let what = ("ecr", "GetAuthorizationToken", true);
+        self.roles.ask(task, role, question, what).map_err(|error| match error {
             SinkError::Refused(denied) if denied.starts_with("AccessDenied") => {
                 SinkError::Refused(format!(
                     "execution resource retrieval failed: unable to retrieve ecr registry auth: service call has been \

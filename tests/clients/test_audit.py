@@ -11,6 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from support.registry import Registry, digest_of
 from support.wait import until
 
 
@@ -131,6 +132,96 @@ def test_the_aws_cli_looks_up(shared_outport, user):
     with pytest.raises(ClientError) as error:
         shared_outport.client("cloudtrail").create_trail(Name="a", S3BucketName="b")
     assert error.value.response["Error"]["Code"] == "NotImplemented"
+
+
+def test_pushes_and_pulls_are_events(shared_outport, user):
+    """At the registry's own endpoint as at the API, some for each layer and none for each chunk."""
+    (who, key), repository = user, name("pushed")
+    registry = Registry(shared_outport, repository)
+    layer = b"layer " * 1000
+    path = registry.begin_upload()
+    for part in (layer[:3000], layer[3000:]):
+        assert registry.call("PATCH", path, body=part, content_type="application/octet-stream")[0] == 202
+    assert registry.finish_upload(path, b"", digest_of(layer))[0] == 201
+    registry.push("1.0", [layer])
+    assert registry.call("GET", f"/v2/{repository}/manifests/1.0")[0] == 200
+    assert registry.call("GET", f"/v2/{repository}/blobs/{digest_of(layer)}")[0] == 200
+    assert registry.call("GET", f"/v2/{repository}/manifests/2.0")[0] == 404
+
+    arn = f"arn:aws:ecr:us-east-1:000000000000:repository/{repository}"
+    events = lookup(shared_outport, "ResourceName", arn, count=12)
+    names = [event["EventName"] for event in reversed(events)]
+    blob = ["InitiateLayerUpload", "CompleteLayerUpload"]
+    assert names == ["CreateRepository", "DescribeRepositories", *blob, *blob, *blob, "PutImage", "BatchGetImage", "GetDownloadUrlForLayer",
+                     "BatchGetImage"], names
+    missing, downloaded, pulled, put = [record(event) for event in events[:4]]
+    assert missing["errorCode"] == "ImageNotFoundException"
+    assert downloaded["requestParameters"]["layerDigest"] == digest_of(layer)
+    assert pulled["requestParameters"] == {
+        "repositoryName": repository, "registryId": "000000000000", "imageIds": [{"imageTag": "1.0"}]}
+    assert (pulled["eventSource"], pulled["userIdentity"]["type"], pulled["readOnly"]) == ("ecr.amazonaws.com", "Root", True)
+    assert (put["requestParameters"]["imageTag"], put["readOnly"]) == ("1.0", False)
+    assert put["additionalEventData"]["authorization"] == [{"action": "ecr:PutImage", "resource": arn, "decision": "Allow"}]
+
+    # Who may not is in it, also with what is not told otherwise.
+    allowed = {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}
+    shared_outport.client("iam").put_user_policy(
+        UserName=who, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    token = client(shared_outport, "ecr", key).get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    registry.authorization = f"Basic {token}"
+    assert registry.call("GET", f"/v2/{repository}/manifests/1.0")[0] == 403
+    assert registry.call("HEAD", f"/v2/{repository}/blobs/{digest_of(layer)}")[0] == 403
+    denied = lookup(shared_outport, "Username", who, count=3)[:2]
+    assert [event["EventName"] for event in denied] == ["BatchCheckLayerAvailability", "BatchGetImage"]
+    for event in map(record, denied):
+        assert event["errorCode"] == "AccessDeniedException" and who in event["errorMessage"]
+        assert event["additionalEventData"]["authorization"][0]["decision"] == "Deny"
+    registry.authorization = "Basic QVdTOng="
+    assert registry.call("GET", f"/v2/{repository}/manifests/1.0")[0] == 401
+    assert len(lookup(shared_outport, "ResourceName", arn, count=14)) == 14
+
+
+def test_what_is_done_as_an_execution_role_is_an_event(shared_outport):
+    role, secret, group = name("execution"), name("secret"), f"/{name('group')}"
+    arn = shared_outport.execution_role(role)
+    secret_arn = shared_outport.client("secretsmanager").create_secret(Name=secret, SecretString="clear-text")["ARN"]
+
+    def run():
+        definition = shared_outport.register(name("family"), [{
+            "name": "main", "image": f"{shared_outport.repository_uri('app')}:1.0", "memory": 64,
+            "secrets": [{"name": "S", "valueFrom": secret_arn}],
+            "logConfiguration": {"logDriver": "awslogs", "options": {
+                "awslogs-group": group, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
+                "awslogs-create-group": "true"}}}],
+            executionRoleArn=arn)
+        return shared_outport.run(definition)["taskArn"]
+
+    shared_outport.reaches(run(), "STOPPED")
+    denied = record(lookup(shared_outport, "EventName", "GetSecretValue")[0])
+    assert denied["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == arn
+    assert (denied["errorCode"], denied["requestParameters"]) == ("AccessDeniedException", {"secretId": secret_arn})
+    allowed = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": secret_arn}
+    shared_outport.client("iam").put_role_policy(
+        RoleName=role, PolicyName="secret", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    task = run()
+    shared_outport.reaches(task, "RUNNING")
+    session = task.rsplit("/", 1)[1]
+    wanted = {"GetSecretValue", "GetAuthorizationToken", "BatchGetImage", "CreateLogStream"}
+    made = record(lookup(shared_outport, "EventName", "CreateLogGroup")[0])
+    assert made["requestParameters"] == {"logGroupName": group}
+
+    def found():
+        events = lookup(shared_outport, "Username", session)
+        return wanted <= {event["EventName"] for event in events} and events
+
+    for event in map(record, until(found, lambda: lookup(shared_outport, "Username", session))):
+        assert event["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == arn
+        assert "errorCode" not in event and "clear-text" not in json.dumps(event), event
+        assert event["userAgent"], event
+    shared_outport.ecs.stop_task(task=task)
+    advised = json.loads(advise(shared_outport, role).stdout)
+    actions = {action for statement in advised["Statement"] for action in statement["Action"]}
+    assert {"secretsmanager:GetSecretValue", "ecr:BatchGetImage", "logs:CreateLogStream"} <= actions
 
 
 def advise(outport, *words):

@@ -29,6 +29,21 @@ pub trait RegistryCaller: Send + Sync {
         tags: &Tags,
         policy: Option<&str>,
     ) -> Result<(), AccessDenied>;
+
+    /// Told once the request was answered, for who writes down what happened. It must not wait.
+    fn ended(&self, _request: EndedRequest) {}
+}
+
+/// A request that was answered, in the words of ECR's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedRequest {
+    /// Such as `BatchGetImage`.
+    pub operation: &'static str,
+    pub is_read_only: bool,
+    /// JSON.
+    pub parameters: String,
+    /// Code and text of a refusal.
+    pub error: Option<(String, String)>,
 }
 
 /// Why a user name and password do not open the registry.

@@ -39,7 +39,9 @@ mod tag_mutability;
 mod upload;
 mod upload_session;
 
-pub use authorizer::{AccessDenied, AuthenticationError, RegistryAuthorizer, RegistryCaller};
+pub use authorizer::{
+    AccessDenied, AuthenticationError, EndedRequest, RegistryAuthorizer, RegistryCaller,
+};
 pub use blob_download::BlobDownload;
 pub use digest::{Algorithm, Digest};
 pub use error::RegistryError;

@@ -14,6 +14,7 @@ mod manifests;
 mod pages;
 mod receive;
 mod reply;
+mod told;
 mod uploads;
 
 use std::sync::Arc;
@@ -23,12 +24,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use http::request::Parts;
 use http::{Method, Request};
 use outport_model::{Scope, Tags, TimestampMs};
 use tokio::sync::Semaphore;
 
 use self::endpoint::Endpoint;
 use self::reply::Refusal;
+use self::told::Told;
 use crate::{
     ImageSource, Registry, RegistryAuthorizer, RegistryCaller, RegistryError, RepositoryName,
     repository_arn,
@@ -169,41 +172,54 @@ async fn answer(service: Arc<Service>, request: Request<Body>) -> Result<Respons
     let endpoint = endpoint.map_err(|refusal| if reads { refusal.of_a_read() } else { refusal })?;
     let exchange = Exchange { service, caller, scope, now_ms };
     let (request, body) = request.into_parts();
-    let method = request.method.clone();
-    match (endpoint, method) {
+    let told = Told::of(&exchange.scope, &endpoint, &request);
+    let answered = dispatch(&exchange, endpoint, &request, body).await;
+    if let Some(ended) = told.and_then(|told| told.ended(answered.as_ref().err())) {
+        exchange.caller.ended(ended);
+    }
+    answered
+}
+
+async fn dispatch(
+    exchange: &Exchange,
+    endpoint: Endpoint,
+    request: &Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    match (endpoint, request.method.clone()) {
         (Endpoint::Base, Method::GET | Method::HEAD) => Ok(reply::json(&serde_json::json!({}))),
-        (Endpoint::Catalog, Method::GET) => pages::catalog(&exchange, &request).await,
-        (Endpoint::Tags(name), Method::GET) => pages::tags(&exchange, name, &request).await,
+        (Endpoint::Catalog, Method::GET) => pages::catalog(exchange, request).await,
+        (Endpoint::Tags(name), Method::GET) => pages::tags(exchange, name, request).await,
         (Endpoint::Referrers(name, subject), Method::GET) => {
-            pages::referrers(&exchange, name, subject, &request).await
+            pages::referrers(exchange, name, subject, request).await
         }
         (Endpoint::Manifest(name, reference), Method::GET | Method::HEAD) => {
-            manifests::get(&exchange, name, reference, request.method == Method::GET).await
+            manifests::get(exchange, name, reference, request.method == Method::GET).await
         }
         (Endpoint::Manifest(name, reference), Method::PUT) => {
-            manifests::put(&exchange, name, reference, &request, body).await
+            manifests::put(exchange, name, reference, request, body).await
         }
         (Endpoint::Manifest(name, reference), Method::DELETE) => {
-            manifests::delete(&exchange, name, reference).await
+            manifests::delete(exchange, name, reference).await
         }
-        (Endpoint::Blob(name, digest), Method::HEAD) => blobs::head(&exchange, name, digest).await,
+        (Endpoint::Blob(name, digest), Method::HEAD) => blobs::head(exchange, name, digest).await,
         (Endpoint::Blob(name, digest), Method::GET) => {
-            blobs::get(&exchange, name, digest, &request.headers).await
+            blobs::get(exchange, name, digest, &request.headers).await
         }
         (Endpoint::Blob(name, digest), Method::DELETE) => {
-            blobs::delete(&exchange, name, digest).await
+            blobs::delete(exchange, name, digest).await
         }
         (Endpoint::Uploads(name), Method::POST) => {
-            uploads::start(&exchange, name, &request, body).await
+            uploads::start(exchange, name, request, body).await
         }
-        (Endpoint::Upload(name, id), Method::GET) => uploads::status(&exchange, name, id).await,
+        (Endpoint::Upload(name, id), Method::GET) => uploads::status(exchange, name, id).await,
         (Endpoint::Upload(name, id), Method::PATCH) => {
-            uploads::append(&exchange, name, id, &request, body).await
+            uploads::append(exchange, name, id, request, body).await
         }
         (Endpoint::Upload(name, id), Method::PUT) => {
-            uploads::complete(&exchange, name, id, &request, body).await
+            uploads::complete(exchange, name, id, request, body).await
         }
-        (Endpoint::Upload(name, id), Method::DELETE) => uploads::cancel(&exchange, name, id).await,
+        (Endpoint::Upload(name, id), Method::DELETE) => uploads::cancel(exchange, name, id).await,
         (_, method) => Err(Refusal::unsupported(format!("{method} is not supported here"))),
     }
 }

@@ -119,6 +119,22 @@ impl Refusal {
             .with(DOCKER_UPLOAD_UUID, &id.to_string())
     }
 
+    /// What ECR's API would call it, and the text.
+    pub(crate) fn exception(&self) -> (String, String) {
+        let code = match self.code {
+            "DENIED" => "AccessDeniedException",
+            "NAME_UNKNOWN" => "RepositoryNotFoundException",
+            "MANIFEST_UNKNOWN" => "ImageNotFoundException",
+            "BLOB_UNKNOWN" | "MANIFEST_BLOB_UNKNOWN" => "LayersNotFoundException",
+            "TAG_INVALID" => "ImageTagAlreadyExistsException",
+            "BLOB_UPLOAD_UNKNOWN" => "UploadNotFoundException",
+            "UNAVAILABLE" => "UnableToGetUpstreamImageException",
+            "INTERNAL" | "INSUFFICIENT_STORAGE" => "ServerException",
+            other => other,
+        };
+        (code.to_owned(), self.message.clone())
+    }
+
     /// A panic in the registry, or the end of the process.
     pub(crate) fn from_join(error: tokio::task::JoinError) -> Self {
         tracing::error!(

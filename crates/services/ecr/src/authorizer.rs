@@ -7,7 +7,7 @@ use outport_identity::{
     TokenError,
 };
 use outport_image_registry::{
-    AccessDenied, AuthenticationError, RegistryAuthorizer, RegistryCaller,
+    AccessDenied, AuthenticationError, EndedRequest, RegistryAuthorizer, RegistryCaller,
 };
 use outport_model::{NodeId, Scope, Tags, TimestampMs};
 
@@ -38,6 +38,7 @@ pub struct EcrAuthorizer {
     credentials: Arc<dyn CredentialSource>,
     permissions: Arc<dyn PermissionSource>,
     pulls: Arc<dyn PullSource>,
+    sink: Option<Arc<dyn RequestSink>>,
 }
 
 impl EcrAuthorizer {
@@ -48,7 +49,14 @@ impl EcrAuthorizer {
         permissions: Arc<dyn PermissionSource>,
         pulls: Arc<dyn PullSource>,
     ) -> Self {
-        Self { sealer, credentials, permissions, pulls }
+        Self { sealer, credentials, permissions, pulls, sink: None }
+    }
+
+    /// Which tells this of each request, too.
+    #[must_use]
+    pub fn telling(mut self, sink: Arc<dyn RequestSink>) -> Self {
+        self.sink = Some(sink);
+        self
     }
 
     /// A user's password needs the access key that it was got with. Source: `GetAuthorizationToken`: "represents your
@@ -67,12 +75,19 @@ impl EcrAuthorizer {
     }
 }
 
+/// Keeps what was asked at the registry's endpoint, as of the API. It must not wait.
+pub trait RequestSink: Send + Sync + 'static {
+    /// The call has the answers to its questions.
+    fn record(&self, call: Call, ended: EndedRequest);
+}
+
 struct PasswordHolder {
     /// The same as at the API: one policy answers one request alike at both doors.
     call: Call,
     scope: Scope,
     grant: Grant,
     pulls: Arc<dyn PullSource>,
+    sink: Option<Arc<dyn RequestSink>>,
 }
 
 impl RegistryAuthorizer for EcrAuthorizer {
@@ -102,8 +117,11 @@ impl RegistryAuthorizer for EcrAuthorizer {
         let caller = Caller { principal, access_key_id, session: grant.session.clone() };
         let mut call = Call::new(arrival.clone(), caller, region, permissions);
         call.account = scope.account.clone();
-        let pulls = Arc::clone(&self.pulls);
-        Ok(Box::new(PasswordHolder { call, scope, grant, pulls }))
+        if self.sink.is_some() {
+            call = call.keeping_answers();
+        }
+        let (pulls, sink) = (Arc::clone(&self.pulls), self.sink.clone());
+        Ok(Box::new(PasswordHolder { call, scope, grant, pulls, sink }))
     }
 }
 
@@ -141,6 +159,12 @@ impl RegistryCaller for PasswordHolder {
         }
         let subject = Subject::from(access::question(action, resource, tags, policy));
         self.call.open(subject).map_err(|denied| AccessDenied { message: denied.message })
+    }
+
+    fn ended(&self, request: EndedRequest) {
+        if let Some(sink) = &self.sink {
+            sink.record(self.call.clone(), request);
+        }
     }
 }
 

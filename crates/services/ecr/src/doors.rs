@@ -146,6 +146,71 @@ async fn both_doors_ask_the_same() {
     }
 }
 
+/// What was told: operation, code of the error, and how many answers.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<(String, Option<String>, usize)>>);
+
+impl crate::RequestSink for Told {
+    fn record(&self, call: Call, ended: outport_image_registry::EndedRequest) {
+        let code = ended.error.map(|(code, _)| code);
+        let answers = call.take_answers().len();
+        self.0.lock().expect("no panic").push((ended.operation.to_owned(), code, answers));
+    }
+}
+
+#[tokio::test]
+async fn requests_are_told_in_the_words_of_the_api() {
+    let mut doors = Doors::new().await;
+    let told = Arc::new(Told::default());
+    let is_allowed = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (layer, upload) =
+        (doors.fixture.digest_of(b"layer"), doors.fixture.upload_of("app", b"bytes"));
+    let answer = is_allowed.clone();
+    let permissions =
+        WatchedPermissions::new(move |_| answer.load(std::sync::atomic::Ordering::Relaxed));
+    let service = &doors.fixture.service;
+    let authorizer = EcrAuthorizer::new(
+        service.sealer.clone(),
+        service.credentials.clone(),
+        permissions,
+        Arc::new(NoTasks),
+    )
+    .telling(told.clone());
+    let clock = Arc::new(|| NOW_MS);
+    doors.registry = router(service.registry().clone(), Arc::new(authorizer), clock)
+        .layer(axum::Extension(arrival()));
+    let blob = format!("/v2/app/blobs/{layer}");
+    let session = format!("/v2/app/blobs/uploads/{upload}");
+    let denied = Some("AccessDeniedException");
+    for (method, path, range, allowed, refused) in [
+        ("GET", "/v2/", None, None, None),
+        ("HEAD", &*blob, None, None, Some("BatchCheckLayerAvailability")),
+        ("GET", &blob, None, Some("GetDownloadUrlForLayer"), Some("GetDownloadUrlForLayer")),
+        ("GET", &blob, Some("bytes=3-"), None, Some("GetDownloadUrlForLayer")),
+        ("PATCH", &session, None, None, Some("UploadLayerPart")),
+        ("GET", "/v2/app/manifests/1", None, Some("BatchGetImage"), Some("BatchGetImage")),
+        ("HEAD", "/v2/app/manifests/1", None, Some("BatchGetImage"), Some("BatchGetImage")),
+        ("DELETE", "/v2/app/manifests/1", None, Some("BatchDeleteImage"), Some("BatchDeleteImage")),
+    ] {
+        for (allows, expected, code) in [(true, allowed, None), (false, refused, denied)] {
+            is_allowed.store(allows, std::sync::atomic::Ordering::Relaxed);
+            let mut request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header(header::AUTHORIZATION, format!("Basic {}", doors.password));
+            if let Some(range) = range {
+                request = request.header(header::RANGE, range);
+            }
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = doors.registry.clone().oneshot(request).await.expect("an answer");
+            let told = std::mem::take(&mut *told.0.lock().expect("no panic"));
+            let expected = expected.map(|name| (name.to_owned(), code.map(ToOwned::to_owned), 1));
+            let at = format!("{method} {path} {allows}: {}", answer.status());
+            assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{at}");
+        }
+    }
+}
+
 /// Denies what a repository policy is about, and allows everything else.
 #[derive(Debug)]
 struct NoPolicy;

@@ -33,7 +33,7 @@ mod testing;
 mod views;
 
 pub use address::RegistryAddress;
-pub use authorizer::{EcrAuthorizer, PullSource};
+pub use authorizer::{EcrAuthorizer, PullSource, RequestSink};
 pub use password::{PULL_PASSWORD_LIFETIME_MS, Pull, USER, pull_password};
 pub use pull_through::{
     NoUpstreams, PullThroughCache, Upstream, UpstreamError, UpstreamManifest, UpstreamRepository,

@@ -20,6 +20,28 @@ ROLE = "arn:aws:iam::{}:role/x"
 OUTPUTS = ("taskDefinitionArn", "revision", "registeredAt", "registeredBy", "requiresAttributes")
 
 
+LIFECYCLE = json.dumps({"rules": [{"rulePriority": 1, "selection": {
+    "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 9}, "action": {"type": "expire"}}]})
+
+
+def policy(account):
+    """Of a repository: two principals of the account, as an ARN and as its number."""
+    principals = [f"arn:aws:iam::{account}:role/ci", account]
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Sid": "s", "Effect": "Allow", "Principal": {"AWS": principals}, "Action": "ecr:BatchGetImage"}]})
+
+
+def policies(ecr, repository):
+    """The policy and the lifecycle policy of a repository, as they were given."""
+    texts = (ecr.get_repository_policy(repositoryName=repository)["policyText"],
+             ecr.get_lifecycle_policy(repositoryName=repository)["lifecyclePolicyText"])
+    return tuple(json.loads(text) for text in texts)
+
+
+def given(account):
+    return json.loads(policy(account)), json.loads(LIFECYCLE)
+
+
 class Account:
     """An account of AWS, as moto answers for it."""
 
@@ -60,6 +82,8 @@ class Account:
         self.ecs.create_cluster(clusterName="other")
         self.ecr.create_repository(repositoryName="team/app", imageTagMutability="IMMUTABLE",
                                    tags=[{"Key": "team", "Value": "a"}])
+        self.ecr.set_repository_policy(repositoryName="team/app", policyText=policy(self.id))
+        self.ecr.put_lifecycle_policy(repositoryName="team/app", lifecyclePolicyText=LIFECYCLE)
         self.logs.create_log_group(logGroupName="/ecs/web", tags={"team": "a"})
         self.logs.put_retention_policy(logGroupName="/ecs/web", retentionInDays=14)
         self.logs.create_log_group(logGroupName="/aws/lambda/other")
@@ -146,6 +170,7 @@ def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_
     planned = bring("--cluster", "prod", "--dry-run")
     assert everything(outport) == before, "a dry run makes nothing"
     for line in ("would make       cluster prod", "would make       repository team/app",
+                 "would make       repository-policy team/app", "would make       lifecycle-policy team/app",
                  "would make       log group /ecs/web", "would make       retention of /ecs/web: 14 days",
                  "would make       task definition web:2", "would make       task definition web:3",
                  "would make       service before of prod", "would make       service balanced of prod"):
@@ -188,6 +213,7 @@ def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_
     assert definition["executionRoleArn"] == ROLE.format("000000000000")
     repository, = outport.client("ecr").describe_repositories()["repositories"]
     assert (repository["repositoryName"], repository["imageTagMutability"]) == ("team/app", "IMMUTABLE")
+    assert policies(outport.client("ecr"), "team/app") == given("000000000000")
     group, = outport.client("logs").describe_log_groups()["logGroups"]
     assert (group["logGroupName"], group["retentionInDays"]) == ("/ecs/web", 14)
 
@@ -238,6 +264,9 @@ def test_what_cannot_be_read_is_said_in_a_line(shared_outport, tmp_path):
 def fill(outport, uri):
     """Things to carry, of an Outport with an image."""
     outport.ecs.create_cluster(clusterName="carried")
+    ecr = outport.client("ecr")
+    ecr.set_repository_policy(repositoryName="app", policyText=policy("000000000000"))
+    ecr.put_lifecycle_policy(repositoryName="app", lifecyclePolicyText=LIFECYCLE)
     logs = outport.client("logs")
     logs.create_log_group(logGroupName="/ecs/carried", tags={"team": "a"})
     logs.put_retention_policy(logGroupName="/ecs/carried", retentionInDays=7)
@@ -276,7 +305,7 @@ def described(outport):
         found.append(({name: service.get(name) for name in members}, of_family, definition["tags"]))
     group, = outport.client("logs").describe_log_groups(logGroupNamePrefix="/ecs/carried")["logGroups"]
     names = [one["repositoryName"] for one in outport.client("ecr").describe_repositories()["repositories"]]
-    return found, group["retentionInDays"], names
+    return found, group["retentionInDays"], names, policies(outport.client("ecr"), "app")
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +365,7 @@ def test_an_export_goes_to_another_account(filled, account, tmp_path):
     assert set(awsvpc["subnets"]) <= default and awsvpc["securityGroups"] == account.groups[:1]
     assert awsvpc["assignPublicIp"] == "ENABLED"
     assert account.ecr.describe_repositories(repositoryNames=["app"])["repositories"]
+    assert policies(account.ecr, "app") == given(account.id)
 
 
 def test_an_account_is_exported_and_what_is_not_carried_is_named(shared_outport, account, tmp_path):

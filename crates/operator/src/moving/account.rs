@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::Left;
-use super::inputs::{Found, Place};
+use super::inputs::{Found, Place, PolicyKind};
 use super::names::{is_account, is_region};
 use crate::api::{Api, Endpoint};
 use crate::value::{list, name_of, text};
@@ -140,7 +140,7 @@ impl Account {
     /// When ECS cannot be read, or not the account's number. What of the rest cannot be read is in `left`.
     pub async fn read(&self, cluster: Option<&str>, all_revisions: bool) -> Result<Found> {
         let mut left = Vec::new();
-        let repositories = match self.repositories().await {
+        let repositories = match self.repositories(&mut left).await {
             Ok(repositories) => repositories,
             Err(error) => {
                 left.push(Left::not_made("repositories", format!("{error:#}")));
@@ -243,15 +243,41 @@ impl Account {
         Ok(definitions)
     }
 
-    async fn repositories(&self) -> Result<Vec<Value>> {
+    async fn repositories(&self, left: &mut Vec<Left>) -> Result<Vec<Value>> {
         let mut repositories =
             self.pages(Service::Ecr, "DescribeRepositories", "repositories", json!({})).await?;
         for repository in &mut repositories {
             let input = json!({ "resourceArn": repository["repositoryArn"] });
             let answer = self.call(Service::Ecr, "ListTagsForResource", &input).await?;
             repository["tags"] = answer["tags"].clone();
+            for kind in [PolicyKind::Repository, PolicyKind::Lifecycle] {
+                match self.policy(repository, kind).await {
+                    Ok(text) => repository[kind.member()] = text,
+                    Err(error) => {
+                        let name = text(repository, "repositoryName");
+                        left.push(Left::not_made(
+                            format!("{} {name:?}", kind.noun()),
+                            format!("{error:#}"),
+                        ));
+                    }
+                }
+            }
         }
         Ok(repositories)
+    }
+
+    /// The text of a policy of a repository; null when it has none.
+    ///
+    /// # Errors
+    /// As of [`Account::call`].
+    pub async fn policy(&self, repository: &Value, kind: PolicyKind) -> Result<Value> {
+        let input = json!({ "repositoryName": repository["repositoryName"] });
+        match self.call(Service::Ecr, kind.get(), &input).await {
+            Ok(answer) => Ok(answer[kind.member()].clone()),
+            // `RepositoryPolicyNotFoundException` and `LifecyclePolicyNotFoundException`.
+            Err(error) if error.to_string().contains("PolicyNotFound") => Ok(Value::Null),
+            Err(error) => Err(error),
+        }
     }
 
     /// Those that the definitions name: an account has others, of functions and the like, that are none of ECS.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::inputs::{Inputs, Step};
+use super::inputs::{Inputs, Policy, PolicyKind, Step};
 use super::names::plain;
 use crate::value::{list, text};
 
@@ -50,7 +50,9 @@ here() {
   arn="s/:$from_account:/:$account:/; s/:$from_region:$account:/:$region:$account:/"
   sed -e "/^ *\"image\": /$registry" -e "/^ *\"awslogs-region\": /s/\"$from_region\"/\"$region\"/" \
     -e "/^ *\"[a-zA-Z]*RoleArn\": /{ $arn; }" -e "/^ *\"valueFrom\": /{ $arn; }" \
-    -e "/^ *\"credentialsParameter\": /{ $arn; }" "$1" > "$work/input.json"
+    -e "/^ *\"credentialsParameter\": /{ $arn; }" \
+    -e "/^ *\"policyText\": /{ s/$from_account/$account/g; s/:$from_region:$account:/:$region:$account:/g; }" \
+    "$1" > "$work/input.json"
 }
 
 # refuse TEXT: what is not made is said at once and again at the end; the rest is made.
@@ -74,6 +76,16 @@ make() {
       *) is_made=no; refuse "$what: $(printf %s "$said" | tr '\n' ' ')" ;;
     esac
   fi
+}
+
+# policy WHAT REPOSITORY GET PUT FILE: of a repository that has none.
+policy() {
+  if aws ecr "$3" --repository-name "$2" > /dev/null 2>&1; then
+    echo "there  $1"
+    return
+  fi
+  here "$5"
+  make "$1" aws ecr "$4" --cli-input-json "file://$work/input.json"
 }
 
 # definition FAMILY FILE: the services behind it run this revision, or none.
@@ -129,6 +141,15 @@ pub fn files(inputs: &Inputs) -> Vec<File> {
         let name = text(repository, "repositoryName");
         let path = export.input("repository", name, repository);
         export.made("repository", name, "ecr create-repository", &path);
+    }
+    for Policy { kind, input } in &inputs.policies {
+        let (name, noun) = (text(input, "repositoryName"), kind.noun());
+        let path = export.input(noun, name, input);
+        let (get, put) = match kind {
+            PolicyKind::Repository => ("get-repository-policy", "set-repository-policy"),
+            PolicyKind::Lifecycle => ("get-lifecycle-policy", "put-lifecycle-policy"),
+        };
+        export.line(&format!("policy '{noun} {name}' '{name}' {get} {put} {path}"));
     }
     for group in &inputs.log_groups {
         let name = text(&group.input, "logGroupName");

@@ -1,7 +1,7 @@
 //! Inputs for another account, region and registry.
 //!
 //! **Invariant:** pure. Only what names the account, the region or the registry as such is changed: roles, secrets, images
-//! and the region of logs. An ARN in a container's environment is the application's, and may well stay where it is.
+//! the region of logs, and what policies of repositories name. An ARN in a container's environment is the application's, and may well stay where it is.
 
 use serde_json::Value;
 
@@ -36,6 +36,12 @@ fn changed(member: &str, text: &str, from: &Place, to: &Place) -> Option<String>
         "image" => {
             let rest = text.strip_prefix(&from.registry())?.strip_prefix('/')?;
             Some(format!("{}/{rest}", to.registry()))
+        }
+        "policyText" => {
+            // In principals the account stands alone, too.
+            let region = |of: &str| format!(":{of}:{}:", to.account);
+            let moved = text.replace(&from.account, &to.account);
+            Some(moved.replace(&region(&from.region), &region(&to.region)))
         }
         member if ARNS.contains(&member) => {
             let mut parts: Vec<&str> = text.splitn(6, ':').collect();

@@ -11,7 +11,7 @@ use super::Left;
 use super::account::{Account, Service};
 use super::elsewhere::moved;
 use super::images::{self, Copier, Image};
-use super::inputs::{Inputs, LogGroup, NO_DEFINITION, Place, SOURCE_TAG, Step, inputs};
+use super::inputs::{Inputs, LogGroup, NO_DEFINITION, Place, Policy, SOURCE_TAG, Step, inputs};
 use crate::api::Endpoint;
 use crate::value::{list, name_of, text};
 
@@ -99,6 +99,7 @@ pub async fn import(
     };
     import.clusters(&inputs.clusters).await?;
     import.repositories(&inputs.repositories).await?;
+    import.policies(&inputs.policies).await?;
     for group in &inputs.log_groups {
         import.log_group(group).await?;
     }
@@ -173,6 +174,30 @@ impl Import<'_> {
             } else {
                 self.make(&what, Service::Ecr, "CreateRepository", input).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Of repositories that have none here.
+    async fn policies(&mut self, policies: &[Policy]) -> Result<()> {
+        for Policy { kind, input } in policies {
+            let what = format!("{} {}", kind.noun(), text(input, "repositoryName"));
+            match self.here.policy(input, *kind).await {
+                Ok(Value::Null) => {}
+                // In a dry run nobody makes the repository.
+                Err(error) if error.to_string().contains("RepositoryNotFound") => {}
+                Ok(_) => {
+                    self.is_there(&what)?;
+                    continue;
+                }
+                Err(error) => {
+                    self.refused(&what, error)?;
+                    continue;
+                }
+            }
+            let mut input = input.clone();
+            moved(&mut input, &self.from, &self.to);
+            self.make(&what, Service::Ecr, kind.put(), &input).await?;
         }
         Ok(())
     }

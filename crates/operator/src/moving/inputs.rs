@@ -35,7 +35,7 @@ pub struct Found {
     pub services: Vec<Value>,
     /// As `DescribeTaskDefinition` answers: `taskDefinition` and `tags`.
     pub definitions: Vec<Value>,
-    /// With their `tags`.
+    /// With their `tags` and the texts of their policies.
     pub repositories: Vec<Value>,
     /// With their `tags`, by name.
     pub log_groups: Vec<Value>,
@@ -49,11 +49,59 @@ pub struct Inputs {
     pub place: Place,
     pub clusters: Vec<Value>,
     pub repositories: Vec<Value>,
+    pub policies: Vec<Policy>,
     pub log_groups: Vec<LogGroup>,
     /// Revisions of a family in their order, each with its services behind it, so that the newest revision is the
     /// service's when that is made.
     pub steps: Vec<Step>,
     pub left: Vec<Left>,
+}
+
+/// A policy of a repository.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub kind: PolicyKind,
+    pub input: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Who may use it.
+    Repository,
+    /// Which images go by themselves.
+    Lifecycle,
+}
+
+impl PolicyKind {
+    /// The member that has its text, in inputs and answers.
+    pub fn member(self) -> &'static str {
+        match self {
+            Self::Repository => "policyText",
+            Self::Lifecycle => "lifecyclePolicyText",
+        }
+    }
+
+    /// As it is called where it is listed, and in the names of files.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Repository => "repository-policy",
+            Self::Lifecycle => "lifecycle-policy",
+        }
+    }
+
+    pub fn get(self) -> &'static str {
+        match self {
+            Self::Repository => "GetRepositoryPolicy",
+            Self::Lifecycle => "GetLifecyclePolicy",
+        }
+    }
+
+    pub fn put(self) -> &'static str {
+        match self {
+            Self::Repository => "SetRepositoryPolicy",
+            Self::Lifecycle => "PutLifecyclePolicy",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -271,6 +319,13 @@ impl Inputs {
             );
         }
         self.repositories.push(input);
+        for kind in [PolicyKind::Repository, PolicyKind::Lifecycle] {
+            if let Some(text) = described[kind.member()].as_str() {
+                let mut input = json!({ "repositoryName": name });
+                input[kind.member()] = text.into();
+                self.policies.push(Policy { kind, input });
+            }
+        }
     }
 
     fn log_group(&mut self, described: &Value) {

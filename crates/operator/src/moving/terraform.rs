@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::cli::File;
 use super::elsewhere::moved;
-use super::inputs::{Inputs, Place, Step};
+use super::inputs::{Inputs, Place, Policy, PolicyKind, Step};
 use super::names::plain;
 use crate::value::{list, text};
 
@@ -36,6 +36,11 @@ pub fn files(inputs: &Inputs) -> Vec<File> {
     for repository in &inputs.repositories {
         module.repository(&escaped(repository));
     }
+    for Policy { kind, input } in &inputs.policies {
+        let mut input = escaped(input);
+        moved(&mut input, &inputs.place, &variables());
+        module.policy(*kind, &input);
+    }
     for group in &inputs.log_groups {
         module.log_group(&escaped(&group.input), group.retention_days);
     }
@@ -59,6 +64,15 @@ pub fn files(inputs: &Inputs) -> Vec<File> {
         File::json("main.tf.json", &main),
         File::json("adopt/imports.tf.json", &json!({ "import": module.imports })),
     ]
+}
+
+/// The place where it goes, as far as it is known there only.
+fn variables() -> Place {
+    Place {
+        account: "${var.account}".to_owned(),
+        region: "${var.region}".to_owned(),
+        registries: Vec::new(),
+    }
 }
 
 impl Module {
@@ -119,6 +133,22 @@ impl Module {
         self.add("aws_ecr_repository", name, name, repository);
     }
 
+    fn policy(&mut self, kind: PolicyKind, input: &Value) {
+        let name = text(input, "repositoryName");
+        let of_kind = self.resources.get("aws_ecr_repository").and_then(Value::as_object);
+        let label = of_kind.into_iter().flatten().find(|(_, made)| made["name"] == name);
+        let address = format!("aws_ecr_repository.{}", label.map_or("", |(label, _)| label));
+        let policy = json!({
+            "repository": reference(&address, "name"),
+            "policy": input[kind.member()],
+        });
+        let resource = match kind {
+            PolicyKind::Repository => "aws_ecr_repository_policy",
+            PolicyKind::Lifecycle => "aws_ecr_lifecycle_policy",
+        };
+        self.add(resource, name, name, policy);
+    }
+
     fn log_group(&mut self, input: &Value, retention_days: Option<i64>) {
         let name = text(input, "logGroupName");
         let mut group = json!({ "name": name });
@@ -135,11 +165,7 @@ impl Module {
     }
 
     fn steps(&mut self, inputs: &Inputs) {
-        let variables = Place {
-            account: "${var.account}".to_owned(),
-            region: "${var.region}".to_owned(),
-            registries: Vec::new(),
-        };
+        let variables = variables();
         let (mut address, mut family) = (String::new(), "");
         for step in &inputs.steps {
             match step {

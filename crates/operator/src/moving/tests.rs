@@ -366,6 +366,41 @@ fn clusters_repositories_and_log_groups_leave_what_is_the_accounts() {
 }
 
 #[test]
+fn policies_of_repositories_go_where_they_go() {
+    let policy = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":["111111111111","arn:aws:iam::111111111111:role/ci"]},"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:ecs:eu-west-1:111111111111:${x}"}},"Action":"ecr:*"}]}"#;
+    let made = inputs(Found {
+        place: Place {
+            account: "111111111111".to_owned(),
+            region: "eu-west-1".to_owned(),
+            registries: Vec::new(),
+        },
+        repositories: vec![json!({
+            "repositoryName": "app", "policyText": policy, "lifecyclePolicyText": "{\"rules\":[]}",
+        })],
+        ..Found::default()
+    });
+    assert_eq!(made.policies.len(), 2, "{:#?}", made.policies);
+    let files = cli::files(&made);
+    let script = &files.last().unwrap().text;
+    for line in [
+        "policy 'repository-policy app' 'app' get-repository-policy set-repository-policy 00002-repository-policy-app.json",
+        "policy 'lifecycle-policy app' 'app' get-lifecycle-policy put-lifecycle-policy 00003-lifecycle-policy-app.json",
+    ] {
+        assert!(script.contains(line), "{script}");
+    }
+    let main: Value = serde_json::from_str(&terraform::files(&made)[0].text).unwrap();
+    let carried = &main["resource"]["aws_ecr_repository_policy"]["app"];
+    assert_eq!(carried["repository"], "${aws_ecr_repository.app.name}");
+    let text = carried["policy"].as_str().unwrap();
+    assert!(
+        text.contains("arn:aws:iam::${var.account}:role/ci") && !text.contains("1111"),
+        "{text}"
+    );
+    assert!(text.contains("arn:aws:ecs:${var.region}:${var.account}:$${x}"), "{text}");
+    assert!(main["resource"]["aws_ecr_lifecycle_policy"]["app"].is_object());
+}
+
+#[test]
 fn names_that_aws_would_not_take_get_into_no_file() {
     let hostile = "x'; touch /tmp/y; echo '../../${file(\"/etc/passwd\")}\u{1b}[2J";
     let made = of(Found {

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use outport_keyring::KEY_BYTES;
 
 use super::Key;
@@ -108,7 +111,9 @@ fn of_file(path: &Path) -> Result<Key> {
 fn of_command(command: &str, patience: Duration) -> Result<Key> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null());
+    // With all that it starts, to be ended together.
     let mut child = shell
+        .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -156,7 +161,12 @@ fn ended(child: &mut Child, patience: Duration) -> Result<Option<std::process::E
         }
         std::thread::sleep(COMMAND_LOOKS);
     }
-    child.kill().and_then(|()| child.wait())?;
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    if let Ok(group) = group {
+        // They may all have ended meanwhile.
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+    child.wait()?;
     Ok(None)
 }
 
@@ -207,7 +217,7 @@ mod tests {
         assert!(failed.contains("no vault") && failed.contains('3'), "{failed}");
         let none = why(of_command("echo nothing", patience));
         assert!(none.contains("32 bytes") && !none.contains("nothing"), "{none}");
-        let late = why(of_command("exec sleep 1000", Duration::from_millis(50)));
+        let late = why(of_command("sleep 1000; true", Duration::from_millis(50)));
         assert!(late.contains("has not ended"), "{late}");
     }
 }

@@ -17,12 +17,12 @@ pub struct WantedImage {
 /// Knows where images come from that a repository does not have.
 pub trait ImageSource: Send + Sync + 'static {
     /// Called before an image is read, for a caller who may pull it: afterwards the repository has what it is to have of it, if
-    /// the repository takes its images from elsewhere.
+    /// the repository takes its images from elsewhere. Whether anything of the repository may have changed.
     fn prepare<'a>(
         &'a self,
         caller: &'a dyn RegistryCaller,
         wanted: WantedImage,
-    ) -> BoxFuture<'a, Result<(), NotTaken>>;
+    ) -> BoxFuture<'a, Result<bool, NotTaken>>;
 }
 
 /// Why an image that is not here was not taken from elsewhere. The texts are for who pulls.

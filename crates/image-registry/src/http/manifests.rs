@@ -29,9 +29,10 @@ pub(crate) async fn get(
             reference: reference.clone(),
             now_ms,
         };
-        source.prepare(&*exchange.caller, wanted).await?;
-        // It may have been made meanwhile.
-        permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
+        if source.prepare(&*exchange.caller, wanted).await? {
+            // The repository may have been made meanwhile.
+            permitted = exchange.authorize(&["ecr:BatchGetImage"], &name).await?;
+        }
     }
     let image = permitted
         .blocking(move |registry, scope| {

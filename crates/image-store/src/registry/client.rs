@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of the own registry, which may have to take the image from another one first.
+/// Of a manifest of the own registry, which may have to take the image from another one first.
 const OWN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Longest wait for the next piece of a body.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub(crate) struct RegistryClient {
 
 /// Connections to addresses that are near at most so much.
 struct Connections {
-    /// Until an answer begins.
+    /// Until an answer with a manifest begins.
     patience: Duration,
     resolver: Resolver,
     http: HttpClient,
@@ -155,11 +155,13 @@ impl Connections {
         {
             return Err(RegistryError::Protocol { url, reason: refused(host).to_string() });
         }
+        let is_manifest = request.uri().path().contains("/manifests/");
+        let patience = if is_manifest { self.patience } else { RESPONSE_TIMEOUT };
         let response = if request.uri().scheme_str() == Some("https") {
             let https = self.https().map_err(|error| unreachable(error.to_string()))?;
-            tokio::time::timeout(self.patience, https.request(request)).await
+            tokio::time::timeout(patience, https.request(request)).await
         } else {
-            tokio::time::timeout(self.patience, self.http.request(request)).await
+            tokio::time::timeout(patience, self.http.request(request)).await
         };
         response.map_err(|_| unreachable("context deadline exceeded".to_owned()))?.map_err(
             |error| match is_refused(&error) {

@@ -75,23 +75,23 @@ impl PullThroughCache {
         &self,
         caller: &dyn RegistryCaller,
         wanted: WantedImage,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<bool, NotTaken> {
         let WantedImage { scope, repository: name, reference, now_ms } = wanted;
         let (of, image) = ((scope.clone(), name.clone()), reference.clone());
         let looked =
             self.inner.blocking(move |registry| look(registry, &of.0, &of.1, &image)).await?;
         let Some(Looked { rule, upstream_name, is_here, exists, seen }) = looked else {
-            return Ok(());
+            return Ok(false);
         };
         let key = key(&scope, &name, &reference);
         if is_here && !self.inner.is_due(&key, &reference, now_ms) {
-            return Ok(());
+            return Ok(false);
         }
         let resource = repository_arn(&scope, &name);
         let actions = std::iter::once(IMPORT).chain((!exists).then_some(CREATE));
         for action in actions {
             match caller.authorize(action, &resource, seen.tags(), seen.policy()) {
-                Err(_) if is_here => return Ok(()),
+                Err(_) if is_here => return Ok(false),
                 asked => asked.map_err(NotTaken::Denied)?,
             }
         }
@@ -111,9 +111,9 @@ impl PullThroughCache {
                     "the registry that a cached image is from does not say what it has now: what is here is served"
                 );
                 self.inner.note_look(key, now_ms + LOOKED_AT_AFTER_FAILURE_MS);
-                Ok(())
+                Ok(false)
             }
-            taken => taken,
+            taken => taken.map(|()| true),
         }
     }
 
@@ -148,7 +148,7 @@ impl ImageSource for PullThroughCache {
         &'a self,
         caller: &'a dyn RegistryCaller,
         wanted: WantedImage,
-    ) -> BoxFuture<'a, Result<(), NotTaken>> {
+    ) -> BoxFuture<'a, Result<bool, NotTaken>> {
         self.prepare_image(caller, wanted).boxed()
     }
 }

@@ -191,6 +191,21 @@ def test_who_pulls_needs_the_permissions_that_aws_documents(cached, upstream):
     assert pull(cached, "/v2/other/app/manifests/1", key) == (200, image)
     allow(*reads)
     assert pull(cached, "/v2/other/app/manifests/1", key) == (200, image)
+
+    # The registry's policy may say it as well.
+    second = upstream.image("app", b"second layer", "2")
+    assert pull(cached, "/v2/other/app/manifests/2", key)[0] == 403
+    user = iam.get_user(UserName="puller")["User"]["Arn"]
+    cached.client("ecr").put_registry_policy(policyText=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Sid": "s", "Effect": "Allow", "Principal": {"AWS": user}, "Action": "ecr:BatchImportUpstreamImage",
+         "Resource": "arn:aws:ecr:us-east-1:000000000000:repository/other/*"}]}))
+    assert pull(cached, "/v2/other/app/manifests/2", key) == (200, second)
+    upstream.image("app", b"third layer", "3")
+    cached.client("ecr").set_repository_policy(repositoryName="other/app", policyText=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Sid": "s", "Effect": "Deny", "Principal": {"AWS": user},
+                                                "Action": "ecr:BatchImportUpstreamImage"}]}))
+    status, body = pull(cached, "/v2/other/app/manifests/3", key)
+    assert status == 403 and b"explicit deny" in body, body
     cached.stop()
 
 

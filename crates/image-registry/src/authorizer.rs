@@ -30,6 +30,18 @@ pub trait RegistryCaller: Send + Sync {
         policy: Option<&str>,
     ) -> Result<(), AccessDenied>;
 
+    /// The same of an action that the registry's own policy may allow or deny beside the repository's. Who knows no such policies
+    /// is not asked about one.
+    fn authorize_in_registry(
+        &self,
+        action: &'static str,
+        resource: &str,
+        tags: &Tags,
+        (policy, _registry_policy): (Option<&str>, Option<&str>),
+    ) -> Result<(), AccessDenied> {
+        self.authorize(action, resource, tags, policy)
+    }
+
     /// Told once the request was answered, for who writes down what happened. It must not wait.
     fn ended(&self, _request: EndedRequest) {}
 }

@@ -7,6 +7,7 @@ use outport_aws_ecr::EcrError;
 use outport_identity::{Call, Question, ResourcePolicy, Subject};
 use outport_image_registry::RepositoryName;
 use outport_model::{AccountId, Scope, Tags};
+use serde_json::{Value, json};
 
 use crate::rejection::invalid_parameter;
 use crate::service::{EcrService, Target};
@@ -21,6 +22,36 @@ pub(crate) fn question(
 ) -> Question {
     let policy = policy.map(|text| ResourcePolicy::Repository(text.to_owned()));
     Question::new(action, resource).with_resource_tags_of("ecr", tags).with_resource_policy(policy)
+}
+
+/// The same of an action that the registry policy is about, too. Source: user guide, "IAM permissions required to sync an upstream
+/// registry": granted by the registry's policy, by an identity-based one or by the repository's. Both documents are asked as one, so
+/// that a `Deny` in either counts; a repository's statements name no resource, which is the repository.
+pub(crate) fn question_in_registry(
+    action: &'static str,
+    resource: &str,
+    tags: &Tags,
+    (policy, registry_policy): (Option<&str>, &str),
+) -> Question {
+    let mut all = statements(registry_policy);
+    all.extend(policy.map(statements).unwrap_or_default().into_iter().map(|mut statement| {
+        statement["Resource"] = "*".into();
+        statement
+    }));
+    let together = json!({ "Version": "2012-10-17", "Statement": all }).to_string();
+    Question::new(action, resource)
+        .with_resource_tags_of("ecr", tags)
+        .with_resource_policy(Some(ResourcePolicy::Ordinary(together)))
+}
+
+/// Of a document that was checked when it was set.
+fn statements(text: &str) -> Vec<Value> {
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    match &document["Statement"] {
+        Value::Array(statements) => statements.clone(),
+        Value::Null => Vec::new(),
+        single => vec![single.clone()],
+    }
 }
 
 /// The registry of a request: the caller's own, or that of the account in `registryId`.
@@ -47,4 +78,19 @@ pub(crate) async fn target(
 ) -> Result<Target, EcrError> {
     let (scope, name) = (scope(call, registry_id), repository_name(name)?);
     service.target(call, action, scope, name, Subject::from).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_policies_are_asked_as_one() {
+        let one = r#"{"Version":"2012-10-17","Statement":{"Sid":"registry","Resource":"arn"}}"#;
+        let other = r#"{"Statement":[{"Sid":"repository"}]}"#;
+        let question =
+            question_in_registry("ecr:CreateRepository", "arn", &Tags::new(), (Some(other), one));
+        let expected = r#"{"Version":"2012-10-17","Statement":[{"Sid":"registry","Resource":"arn"},{"Sid":"repository","Resource":"*"}]}"#;
+        assert_eq!(question.resource_policy, Some(ResourcePolicy::Ordinary(expected.to_owned())));
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use outport_identity::{
-    AccessKeyId, Arrival, Call, Caller, CredentialSource, PermissionSource, Sealer, Subject,
-    TokenError,
+    AccessKeyId, Arrival, Call, Caller, CredentialSource, PermissionSource, Question, Sealer,
+    Subject, TokenError,
 };
 use outport_image_registry::{
     AccessDenied, AuthenticationError, EndedRequest, RegistryAuthorizer, RegistryCaller,
@@ -137,6 +137,40 @@ impl RegistryCaller for PasswordHolder {
         tags: &Tags,
         policy: Option<&str>,
     ) -> Result<(), AccessDenied> {
+        self.ask(access::question(action, resource, tags, policy), action, resource)
+    }
+
+    fn authorize_in_registry(
+        &self,
+        action: &'static str,
+        resource: &str,
+        tags: &Tags,
+        (policy, registry_policy): (Option<&str>, Option<&str>),
+    ) -> Result<(), AccessDenied> {
+        let question = match registry_policy {
+            Some(registry) => {
+                access::question_in_registry(action, resource, tags, (policy, registry))
+            }
+            None => access::question(action, resource, tags, policy),
+        };
+        self.ask(question, action, resource)
+    }
+
+    fn ended(&self, request: EndedRequest) {
+        if let Some(sink) = &self.sink {
+            sink.record(self.call.clone(), request);
+        }
+    }
+}
+
+impl PasswordHolder {
+    /// What the password is for, then what the policies say.
+    fn ask(
+        &self,
+        question: Question,
+        action: &'static str,
+        resource: &str,
+    ) -> Result<(), AccessDenied> {
         if let Some(repository) = &self.grant.layers_of
             && (action != DOWNLOAD || resource != repository)
         {
@@ -157,14 +191,8 @@ impl RegistryCaller for PasswordHolder {
                 return Err(AccessDenied { message });
             }
         }
-        let subject = Subject::from(access::question(action, resource, tags, policy));
-        self.call.open(subject).map_err(|denied| AccessDenied { message: denied.message })
-    }
-
-    fn ended(&self, request: EndedRequest) {
-        if let Some(sink) = &self.sink {
-            sink.record(self.call.clone(), request);
-        }
+        let opened = self.call.open(Subject::from(question));
+        opened.map_err(|denied| AccessDenied { message: denied.message })
     }
 }
 

@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use outport_image_registry::{
     Digest, ImageBlobs, ImageSelector, ImageSource, NotTaken, PutImage, Registry, RegistryCaller,
-    RegistryError, RepositoryName, WantedImage, repository_arn,
+    RegistryError, RegistrySetting, RepositoryName, WantedImage, repository_arn,
 };
 use outport_model::{Scope, TimestampMs};
 use tokio::sync::Semaphore;
@@ -80,7 +80,7 @@ impl PullThroughCache {
         let (of, image) = ((scope.clone(), name.clone()), reference.clone());
         let looked =
             self.inner.blocking(move |registry| look(registry, &of.0, &of.1, &image)).await?;
-        let Some(Looked { rule, upstream_name, is_here, exists, seen }) = looked else {
+        let Some(Looked { rule, upstream_name, is_here, exists, seen, policy }) = looked else {
             return Ok(false);
         };
         let key = key(&scope, &name, &reference);
@@ -90,7 +90,8 @@ impl PullThroughCache {
         let resource = repository_arn(&scope, &name);
         let actions = std::iter::once(IMPORT).chain((!exists).then_some(CREATE));
         for action in actions {
-            match caller.authorize(action, &resource, seen.tags(), seen.policy()) {
+            let policies = (seen.policy(), policy.as_deref());
+            match caller.authorize_in_registry(action, &resource, seen.tags(), policies) {
                 Err(_) if is_here => return Ok(false),
                 asked => asked.map_err(NotTaken::Denied)?,
             }
@@ -171,6 +172,8 @@ struct Looked {
     is_here: bool,
     exists: bool,
     seen: outport_image_registry::SeenRepository,
+    /// The registry's.
+    policy: Option<String>,
 }
 
 /// `None`: no rule is for the repository.
@@ -191,7 +194,9 @@ fn look(
         Err(error) => return Err(failed(&error)),
     };
     let seen = registry.look(scope, name).map_err(|error| failed(&error))?;
-    Ok(Some(Looked { rule: rule.clone(), upstream_name, is_here, exists, seen }))
+    let policy =
+        registry.setting(scope, RegistrySetting::Policy).map_err(|error| failed(&error))?;
+    Ok(Some(Looked { rule: rule.clone(), upstream_name, is_here, exists, seen, policy }))
 }
 
 impl Inner {

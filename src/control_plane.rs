@@ -109,6 +109,7 @@ pub struct ControlPlane {
 pub fn check_options(options: &ControlPlaneOptions) -> Result<()> {
     Wanted::read(options)?;
     tls::own_certificate(options)?;
+    master_key::check_options(&options.master_key)?;
     given_root_key(options).map(drop)
 }
 

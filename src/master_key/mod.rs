@@ -26,7 +26,7 @@ use crate::settings::{MasterKey, Settings};
 use sealed::Sealed;
 
 pub use rotation::{give_up, rotate};
-pub use source::take_from_environment;
+pub use source::{check as check_options, take_from_environment};
 
 /// The bytes of a master key. It has no `Debug`, so that nobody prints it.
 #[derive(Clone, PartialEq, Eq)]

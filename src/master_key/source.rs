@@ -48,18 +48,32 @@ pub fn take_from_environment() {
 /// When more than one is given; when it cannot be had, or is no key. The line has nothing of it.
 pub fn read(options: &MasterKeyOptions) -> Result<Option<Key>> {
     let of_environment = OF_ENVIRONMENT.get();
+    check_one(options)?;
+    if let Some(text) = of_environment {
+        return parse(text).map(Some).with_context(|| format!("the variable {VARIABLE}"));
+    }
+    from(options.master_key_file.as_deref(), options.master_key_command.as_deref())
+}
+
+/// What a start would refuse, without a command being run.
+///
+/// # Errors
+/// As of [`read`].
+pub fn check(options: &MasterKeyOptions) -> Result<()> {
+    check_one(options)?;
+    options.master_key_file.as_deref().map_or(Ok(()), |path| of_file(path).map(drop))
+}
+
+fn check_one(options: &MasterKeyOptions) -> Result<()> {
     let count = usize::from(options.master_key_file.is_some())
         + usize::from(options.master_key_command.is_some())
-        + usize::from(of_environment.is_some());
+        + usize::from(OF_ENVIRONMENT.get().is_some());
     if count > 1 {
         bail!(
             "the master key is given more than once: name one of --master-key-file, --master-key-command and {VARIABLE}"
         );
     }
-    if let Some(text) = of_environment {
-        return parse(text).map(Some).with_context(|| format!("the variable {VARIABLE}"));
-    }
-    from(options.master_key_file.as_deref(), options.master_key_command.as_deref())
+    Ok(())
 }
 
 /// Of a file or of a command.

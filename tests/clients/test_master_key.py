@@ -108,6 +108,8 @@ def test_the_key_comes_from_the_operator_and_a_start_without_it_is_refused(
     assert first.read_text().strip() not in told
     first.chmod(0o644)
     assert "chmod 600" in server.start("--master-key-file", first, ready=False)
+    shown = run(binary, "config", "show", "server", "--master-key-file", first, check=False)
+    assert shown.returncode == 1 and "chmod 600" in shown.stderr, shown
     first.chmod(0o600)
 
     server.start("--master-key-command", f"cat {first}")

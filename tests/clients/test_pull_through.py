@@ -258,4 +258,9 @@ def test_a_task_runs_an_image_of_the_upstream(cached, upstream, app_image):
         "essential": True}])
     arn = cached.run(definition)["taskArn"]
     cached.reaches(arn, "RUNNING")
+    # skopeo looks with HEAD, and then by digest.
+    password = cached.aws("ecr", "get-login-password").strip()
+    subprocess.run(["skopeo", "copy", "--insecure-policy", "--src-tls-verify=false", "--src-creds", f"AWS:{password}",
+                    f"docker://{cached.url.split('//')[1]}/other/team/app:1.0", f"dir:{upstream.directory}/copied"],
+                   check=True, capture_output=True)
     cached.stop()

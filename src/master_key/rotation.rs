@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, anyhow, bail};
+use outport_container_runtime::fail_point;
 use outport_keyring::{KeyId, key_of};
 use outport_model::kms::{KmsAlias, KmsKey};
 use outport_store::keys::KmsKeyKey;
@@ -57,6 +58,7 @@ pub fn rotate(options: &RotateMasterKey) -> Result<()> {
     let earlier = [Some(before.key.clone()), next, files::own(directory)?];
     let keyring = keyring(&new.key, earlier.into_iter().flatten());
     check(&data_dir, &keyring, &store.snapshot())?;
+    fail_point::reach("master-key.next")?;
     let count = Sealed::of(&store.snapshot()).without(&left).rows();
     runtime()?
         .block_on(store.write(|tx| seal_anew(tx, &keyring, &left)))
@@ -65,6 +67,7 @@ pub fn rotate(options: &RotateMasterKey) -> Result<()> {
             WriteError::Fault(fault) => anyhow!(fault.detail),
         })
         .context("nothing was sealed anew")?;
+    fail_point::reach("master-key.sealed")?;
     finish(&data_dir, &new, &Sealed::of(&store.snapshot()).without(&left))?;
     let text = said(&before.key, &new, count);
     output::answer(&text).context("cannot print")
@@ -80,10 +83,13 @@ fn finish(data_dir: &DataDir, new: &Held, sealed: &Sealed) -> Result<()> {
     if new.is_given {
         // Noted first: a start that finds no key is to know whose it is.
         note()?;
+        fail_point::reach("master-key.noted")?;
         files::remove_all(data_dir.path())?;
+        fail_point::reach("master-key.removed")?;
         return data_dir.forget(files::OWN);
     }
     files::put_next_in_place(data_dir.path())?;
+    fail_point::reach("master-key.placed")?;
     note()
 }
 

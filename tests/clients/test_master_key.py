@@ -56,8 +56,8 @@ def server(outport):
     subprocess.run([outport.binary, "cleanup", "--data-dir", outport.data_dir], capture_output=True)
 
 
-def run(binary, *arguments, check=True):
-    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+def run(binary, *arguments, check=True, env=None):
+    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=60, env=env)
     assert not check or done.returncode == 0, done.stderr
     return done
 
@@ -136,8 +136,9 @@ def test_the_key_comes_from_the_operator_and_a_start_without_it_is_refused(
     server.stop()
 
 
-def rotate(binary, outport, *options, check=True):
-    return run(binary, "master-key", "rotate", "--data-dir", outport.data_dir, *options, check=check)
+def rotate(binary, outport, *options, check=True, fails_at=None):
+    env = {**os.environ, "OUTPORT_FAIL_POINTS": f"seed=1,{fails_at}=100"} if fails_at else None
+    return run(binary, "master-key", "rotate", "--data-dir", outport.data_dir, *options, check=check, env=env)
 
 
 def test_a_rotation_seals_everything_with_another_key(binary, outport, server, tmp_path):
@@ -202,3 +203,47 @@ def test_a_rotation_that_is_killed_leaves_everything_readable(binary, outport, s
     assert "master_key_rotation_unfinished" not in server.said()
     kept.check()
     server.stop()
+
+
+@pytest.mark.parametrize("point", ["next", "sealed", "placed"])
+def test_a_rotation_in_the_data_directory_that_ends_after_a_step(binary, outport, server, point):
+    server.start()
+    kept = Kept(outport)
+    server.stop()
+    # A build with optimisation has no such points, and makes it whole.
+    ended = rotate(binary, outport, check=False, fails_at=f"master-key.{point}")
+    assert ended.returncode == 0 or f"injected at master-key.{point}" in ended.stderr, ended.stderr
+    server.start()
+    kept.check()
+    server.stop()
+    rotate(binary, outport)
+    server.start()
+    assert "master_key_rotation_unfinished" not in server.said()
+    kept.check()
+    server.stop()
+
+
+@pytest.mark.parametrize("point", ["next", "sealed", "noted", "removed"])
+def test_a_rotation_to_the_operators_key_that_ends_after_a_step(binary, outport, server, tmp_path, point):
+    server.start()
+    kept = Kept(outport)
+    server.stop()
+    mine = key_file(tmp_path, "mine")
+    ended = rotate(binary, outport, "--new-master-key-file", mine, check=False, fails_at=f"master-key.{point}")
+    assert ended.returncode == 0 or f"injected at master-key.{point}" in ended.stderr, ended.stderr
+    needed, other = ([], ["--master-key-file", mine])
+    if point != "next" or ended.returncode == 0:
+        needed, other = other, needed
+    # The other one is refused, with what is needed; nothing is made in its place.
+    told = server.start(*other, ready=False)
+    assert "master key" in told and "1 access key" in told, told
+    server.start(*needed)
+    kept.check()
+    server.stop()
+    if point == "next":
+        rotate(binary, outport, "--new-master-key-file", mine)
+    server.start("--master-key-file", mine)
+    kept.check()
+    server.stop()
+    # It is known to be the operator's.
+    run(binary, "backup", "--data-dir", outport.data_dir, tmp_path / "backup")

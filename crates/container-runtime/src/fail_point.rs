@@ -1,4 +1,5 @@
-//! Named points of a launch that can be made to fail, for `cargo xtask campaign launches`.
+//! Named points of a launch that can be made to fail, for `cargo xtask campaign launches`; and those of a rotation of the master key, for
+//! its tests.
 //!
 //! In a build with optimisation a point is nothing at all. In any other `OUTPORT_FAIL_POINTS` says which fail and how
 //! often, and the agent hands that on to its shims:

@@ -235,11 +235,9 @@ impl ControlPlane {
         );
         let credentials =
             Arc::new(StoredCredentials::new(root, store.clone(), sealer.clone(), keyring.clone()));
-        let upstream = Arc::new(OtherRegistries::new(
-            options.upstream_registry.clone(),
-            data_dir.part("registry")?,
-            secrets.clone(),
-        ));
+        let (named, directory) = (options.upstream_registry.clone(), data_dir.part("registry")?);
+        let upstream = OtherRegistries::new(named, directory, secrets.clone());
+        let cache = PullThroughCache::new(registry.clone(), Arc::new(upstream));
         let reserved = Router::new()
             .merge(health::router(readiness.clone(), metrics.clone(), disk.clone()))
             .merge(published_ports::router(own_node))
@@ -257,7 +255,7 @@ impl ControlPlane {
                         .telling(Arc::new(trail.clone())),
                     ),
                     Arc::new(now_ms),
-                    Some(Arc::new(PullThroughCache::new(registry.clone(), upstream.clone()))),
+                    Some(Arc::new(cache.clone())),
                 ),
                 body_memory.clone(),
             ));
@@ -274,7 +272,7 @@ impl ControlPlane {
                     sealer.clone(),
                     credentials.clone(),
                 )
-                .with_upstream(upstream),
+                .with_cache(cache),
             )))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(sts)))

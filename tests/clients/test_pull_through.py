@@ -164,6 +164,12 @@ def test_an_image_comes_when_it_is_pulled_and_stays(cached, upstream):
     assert not checked["isValid"] and checked["failure"]
     upstream.start()
     assert pull(cached, "/v2/other/team/none/manifests/1.0")[0] == 404
+    # The API takes images, too.
+    third = upstream.image("team/app", b"by the api", "3.0")
+    (got,) = ecr.batch_get_image(repositoryName="other/team/app", imageIds=[{"imageTag": "3.0"}])["images"]
+    assert got["imageManifest"].encode() == third
+    failed = ecr.batch_get_image(repositoryName="other/team/app", imageIds=[{"imageTag": "9"}])["failures"]
+    assert [one["failureCode"] for one in failed] == ["ImageNotFound"]
     ecr.delete_pull_through_cache_rule(ecrRepositoryPrefix="other")
     assert pull(cached, f"/v2/other/team/app/manifests/{digest_of(other)}")[0] == 404
     cached.stop()

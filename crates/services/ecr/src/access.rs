@@ -24,10 +24,23 @@ pub(crate) fn question(
     Question::new(action, resource).with_resource_tags_of("ecr", tags).with_resource_policy(policy)
 }
 
+/// The same by the policies that there are: the repository's, and the registry's.
+pub(crate) fn question_by(
+    action: &'static str,
+    resource: &str,
+    tags: &Tags,
+    (policy, registry_policy): (Option<&str>, Option<&str>),
+) -> Question {
+    match registry_policy {
+        Some(registry) => question_in_registry(action, resource, tags, (policy, registry)),
+        None => question(action, resource, tags, policy),
+    }
+}
+
 /// The same of an action that the registry policy is about, too. Source: user guide, "IAM permissions required to sync an upstream
 /// registry": granted by the registry's policy, by an identity-based one or by the repository's. Both documents are asked as one, so
 /// that a `Deny` in either counts; a repository's statements name no resource, which is the repository.
-pub(crate) fn question_in_registry(
+fn question_in_registry(
     action: &'static str,
     resource: &str,
     tags: &Tags,

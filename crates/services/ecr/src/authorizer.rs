@@ -145,15 +145,9 @@ impl RegistryCaller for PasswordHolder {
         action: &'static str,
         resource: &str,
         tags: &Tags,
-        (policy, registry_policy): (Option<&str>, Option<&str>),
+        policies: (Option<&str>, Option<&str>),
     ) -> Result<(), AccessDenied> {
-        let question = match registry_policy {
-            Some(registry) => {
-                access::question_in_registry(action, resource, tags, (policy, registry))
-            }
-            None => access::question(action, resource, tags, policy),
-        };
-        self.ask(question, action, resource)
+        self.ask(access::question_by(action, resource, tags, policies), action, resource)
     }
 
     fn ended(&self, request: EndedRequest) {

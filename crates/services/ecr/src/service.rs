@@ -16,7 +16,7 @@ use outport_image_registry::{
 use outport_model::{Scope, Tags};
 
 use crate::password::Grant;
-use crate::pull_through::{NoUpstreams, Upstream};
+use crate::pull_through::{NoUpstreams, PullThroughCache, Upstream};
 use crate::rejection::{invalid_parameter, rejection};
 use crate::{RegistryAddress, access};
 
@@ -28,7 +28,7 @@ pub struct EcrService {
     pub(crate) address: RegistryAddress,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) credentials: Arc<dyn CredentialSource>,
-    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) cache: PullThroughCache,
 }
 
 /// A repository, existing or not, that the caller may act on.
@@ -54,15 +54,20 @@ impl EcrService {
         sealer: Arc<Sealer>,
         credentials: Arc<dyn CredentialSource>,
     ) -> Self {
-        let upstream = Arc::new(NoUpstreams);
-        Self { registry, address, sealer, credentials, upstream }
+        let cache = PullThroughCache::new(Arc::clone(&registry), Arc::new(NoUpstreams));
+        Self { registry, address, sealer, credentials, cache }
     }
 
-    /// With registries that images may be taken from.
+    /// With the cache by which the registry's endpoint takes images from others.
     #[must_use]
-    pub fn with_upstream(mut self, upstream: Arc<dyn Upstream>) -> Self {
-        self.upstream = upstream;
+    pub fn with_cache(mut self, cache: PullThroughCache) -> Self {
+        self.cache = cache;
         self
+    }
+
+    /// Other registries.
+    pub(crate) fn upstream(&self) -> &dyn Upstream {
+        self.cache.upstream()
     }
 
     /// What a password says that the caller gets: for one repository's layers, or for a login.

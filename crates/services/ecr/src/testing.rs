@@ -14,8 +14,8 @@ use outport_model::own_registry::OwnRegistry;
 use outport_model::{AccountId, NodeId, Region, Scope};
 
 use crate::{
-    EcrService, PullSource, RegistryAddress, Upstream, UpstreamError, UpstreamManifest,
-    UpstreamRepository, UpstreamUser,
+    EcrService, PullSource, PullThroughCache, RegistryAddress, Upstream, UpstreamError,
+    UpstreamManifest, UpstreamRepository, UpstreamUser,
 };
 
 pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
@@ -97,8 +97,9 @@ impl Fixture {
             session: None,
         };
         let address = RegistryAddress::new(own);
-        let service = EcrService::new(registry, address, sealer, Arc::new(credential))
-            .with_upstream(Arc::new(OtherRegistry));
+        let cache = PullThroughCache::new(registry.clone(), Arc::new(OtherRegistry));
+        let service =
+            EcrService::new(registry, address, sealer, Arc::new(credential)).with_cache(cache);
         Self { service, call, scope, open_uploads: Mutex::default(), _directory: directory }
     }
 

@@ -3,11 +3,15 @@
 use outport_aws_ecr::{
     BatchGetImageRequest, BatchGetImageResponse, EcrError, Image, ImageFailure, ImageIdentifier,
 };
-use outport_identity::Call;
-use outport_image_registry::{Registry, RegistryError};
+use outport_aws_wire::WireError;
+use outport_identity::{Call, Subject};
+use outport_image_registry::{
+    AccessDenied, ImageSource, NotTaken, Registry, RegistryCaller, RegistryError, WantedImage,
+};
+use outport_model::{Scope, Tags};
 
 use crate::EcrService;
-use crate::access::target;
+use crate::access::{self, target};
 use crate::image_id::{Failure, selector};
 use crate::service::Target;
 
@@ -17,8 +21,13 @@ pub(crate) async fn batch_get_image(
     input: BatchGetImageRequest,
 ) -> Result<BatchGetImageResponse, EcrError> {
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
-    let target = target(service, call, "ecr:BatchGetImage", registry_id, name).await?;
+    let mut found = target(service, call, "ecr:BatchGetImage", registry_id, name).await?;
     let ids = input.image_ids.unwrap_or_default();
+    if take(service, call, &found, &ids).await? {
+        // The repository may have been made meanwhile.
+        found = target(service, call, "ecr:BatchGetImage", registry_id, name).await?;
+    }
+    let target = found;
     let accepted = input.accepted_media_types.unwrap_or_default();
     let now_ms = call.now_ms;
     target
@@ -37,6 +46,71 @@ pub(crate) async fn batch_get_image(
             Ok(BatchGetImageResponse { images: Some(images), failures: Some(failures) })
         })
         .await
+}
+
+/// Has images of another registry taken, as a pull at the registry's endpoint does. Whether anything may have changed.
+async fn take(
+    service: &EcrService,
+    call: &Call,
+    target: &Target,
+    ids: &[ImageIdentifier],
+) -> Result<bool, EcrError> {
+    let mut is_changed = false;
+    let caller = ApiCaller { call, scope: &target.scope };
+    for reference in ids.iter().filter_map(|id| selector(id).ok()) {
+        let wanted = WantedImage {
+            scope: target.scope.clone(),
+            repository: target.name.clone(),
+            reference,
+            now_ms: call.now_ms,
+        };
+        match service.cache.prepare(&caller, wanted).await {
+            Ok(changed) => is_changed |= changed,
+            // As any image that is not there.
+            Err(NotTaken::NotThere(_)) => {}
+            Err(NotTaken::Denied(denied)) => {
+                return Err(WireError::access_denied(denied.message).into());
+            }
+            Err(NotTaken::Failed(text)) => {
+                return Err(EcrError::unable_to_get_upstream_image_exception(text));
+            }
+        }
+    }
+    Ok(is_changed)
+}
+
+/// Who calls the API, as one who pulls.
+struct ApiCaller<'a> {
+    call: &'a Call,
+    scope: &'a Scope,
+}
+
+impl RegistryCaller for ApiCaller<'_> {
+    fn scope(&self) -> &Scope {
+        self.scope
+    }
+
+    fn authorize(
+        &self,
+        action: &'static str,
+        resource: &str,
+        tags: &Tags,
+        policy: Option<&str>,
+    ) -> Result<(), AccessDenied> {
+        self.authorize_in_registry(action, resource, tags, (policy, None))
+    }
+
+    fn authorize_in_registry(
+        &self,
+        action: &'static str,
+        resource: &str,
+        tags: &Tags,
+        policies: (Option<&str>, Option<&str>),
+    ) -> Result<(), AccessDenied> {
+        let question = access::question_by(action, resource, tags, policies);
+        let opened = self.call.open(Subject::from(question));
+        opened.map_err(|denied| AccessDenied { message: denied.message })
+    }
 }
 
 /// One image, or why it is not there; the outer error ends the whole request.

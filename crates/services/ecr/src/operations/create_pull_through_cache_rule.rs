@@ -31,7 +31,7 @@ pub(crate) async fn create_pull_through_cache_rule(
         input.registry_id.as_deref(),
     )?;
     if let Some(arn) = &credential_arn {
-        check_secret(&*service.upstream, &whole.scope, arn).await?;
+        check_secret(service.upstream(), &whole.scope, arn).await?;
     }
     let rule = Rule {
         prefix: trimmed(input.ecr_repository_prefix.as_deref()),
@@ -90,7 +90,7 @@ fn upstream(
             ))
         }
         Some(kind) => Ok(Some(kind)),
-        None if service.upstream.named_by_operator(address).is_some() => Ok(None),
+        None if service.upstream().named_by_operator(address).is_some() => Ok(None),
         None => Err(EcrError::unsupported_upstream_registry_exception(format!(
             "The upstream registry {address} is not supported. The operator of this server names others with --upstream-registry."
         ))),

@@ -26,7 +26,7 @@ pub(crate) async fn update_pull_through_cache_rule(
     whole
         .blocking(move |registry, scope| Rules::of(registry, scope)?.get(scope, &wanted).map(drop))
         .await?;
-    check_secret(&*service.upstream, &whole.scope, &arn).await?;
+    check_secret(service.upstream(), &whole.scope, &arn).await?;
     let now_ms = call.now_ms;
     let rule = whole
         .blocking(move |registry, scope| {

@@ -35,7 +35,7 @@ pub(crate) async fn validate_pull_through_cache_rule(
 }
 
 async fn ask(service: &EcrService, scope: &Scope, rule: &Rule) -> Result<(), String> {
-    let upstream = &*service.upstream;
+    let upstream = service.upstream();
     let registry = registry_of(upstream, rule).map_err(|why| why.to_string())?;
     let user = match &rule.credential_arn {
         Some(arn) => Some(upstream.user(scope, arn).await.map_err(|why| why.to_string())?),

@@ -71,6 +71,10 @@ impl PullThroughCache {
         Self { inner: Arc::new(Inner { registry, upstream, next_look_ms, taking, places }) }
     }
 
+    pub(crate) fn upstream(&self) -> &dyn Upstream {
+        &*self.inner.upstream
+    }
+
     async fn prepare_image(
         &self,
         caller: &dyn RegistryCaller,

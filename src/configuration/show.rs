@@ -24,7 +24,7 @@ const NOT_GIVEN: &str = "-";
 const DEFAULT: &str = "default";
 const COMMAND: &str = "up";
 /// What stands for options that have no value of their own until somebody gives one.
-const DEFAULTS: [(&str, &str); 17] = [
+const DEFAULTS: [(&str, &str); 20] = [
     ("root-access-key-id", "made at the first start"),
     ("root-secret-access-key", "made at the first start"),
     ("master-key-file", "in the data directory, or OUTPORT_MASTER_KEY"),
@@ -43,6 +43,8 @@ const DEFAULTS: [(&str, &str); 17] = [
     ("oci-runtime", "our own"),
     ("open-to-tasks", "none but name servers and published ports"),
     ("metrics-listen", "nowhere"),
+    ("regions", "all of `up`, the own one of `server`"),
+    ("task-regions", "every region"),
 ];
 
 /// An option as it is shown.
@@ -177,8 +179,6 @@ fn with_stored(row: Row, settings: &Settings) -> Row {
     let (stored, default) = match row.name.as_str() {
         "account-id" => (&settings.account_id, DEFAULT_ACCOUNT_ID.to_owned()),
         "region" => (&settings.region, DEFAULT_REGION.to_owned()),
-        "task-regions" => (&None, "every region".to_owned()),
-        "regions" => (&None, "all of `up`, the own one of `server`".to_owned()),
         "cluster" => (&settings.cluster, DEFAULT_CLUSTER.to_owned()),
         "default-vpc-cidr" => (
             &settings.default_vpc_cidr,

@@ -6,7 +6,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use outport_aws_sts::{
-    AssumeRoleRequest, AssumeRoleResponse, GetAccessKeyInfoRequest, GetAccessKeyInfoResponse,
+    AssumeRoleRequest, AssumeRoleResponse, AssumeRoleWithWebIdentityRequest,
+    AssumeRoleWithWebIdentityResponse, DecodeAuthorizationMessageRequest,
+    DecodeAuthorizationMessageResponse, GetAccessKeyInfoRequest, GetAccessKeyInfoResponse,
     GetCallerIdentityRequest, GetCallerIdentityResponse, GetFederationTokenRequest,
     GetFederationTokenResponse, GetSessionTokenRequest, GetSessionTokenResponse, MODEL, StsError,
     StsHandler, dispatch,
@@ -44,6 +46,22 @@ impl StsHandler<Caller> for Identity {
         _: AssumeRoleRequest,
     ) -> Result<AssumeRoleResponse, StsError> {
         Ok(AssumeRoleResponse::default())
+    }
+
+    async fn assume_role_with_web_identity(
+        &self,
+        _: &Caller,
+        _: AssumeRoleWithWebIdentityRequest,
+    ) -> Result<AssumeRoleWithWebIdentityResponse, StsError> {
+        Ok(AssumeRoleWithWebIdentityResponse::default())
+    }
+
+    async fn decode_authorization_message(
+        &self,
+        _: &Caller,
+        _: DecodeAuthorizationMessageRequest,
+    ) -> Result<DecodeAuthorizationMessageResponse, StsError> {
+        Ok(DecodeAuthorizationMessageResponse::default())
     }
 
     async fn get_access_key_info(

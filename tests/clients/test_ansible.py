@@ -1,11 +1,20 @@
-"""ansible's modules for ECS and ECR (collection `community.aws`), unmodified, by one playbook."""
+"""ansible's modules for ECS, ECR, IAM, secrets and parameters (collections `community.aws` and `amazon.aws`), unmodified."""
 
 import json
 import os
 import subprocess
 from pathlib import Path
 
-PLAYBOOK = Path(__file__).parent / "ansible/playbook.yml"
+PLAYBOOKS = Path(__file__).parent / "ansible"
+
+
+def play(outport, home, playbook, variables):
+    env = {**os.environ, **outport.env(), "HOME": str(home), "ANSIBLE_HOME": str(home),
+           "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "true", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        ["ansible-playbook", "--inventory", "localhost,", "--extra-vars", json.dumps(variables),
+         PLAYBOOKS / playbook], capture_output=True, text=True, timeout=600, env=env, cwd=home)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
 
 
 def test_the_playbook_of_every_module(shared_outport, tmp_path):
@@ -21,11 +30,11 @@ def test_the_playbook_of_every_module(shared_outport, tmp_path):
         "subnet": outport.subnet(),
         "instance": instances[0]["ec2InstanceId"],
     }
-    env = {**os.environ, **outport.env(), "HOME": str(tmp_path), "ANSIBLE_HOME": str(tmp_path),
-           "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "true", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
-        ["ansible-playbook", "--inventory", "localhost,", "--extra-vars", json.dumps(variables),
-         PLAYBOOK], capture_output=True, text=True, timeout=600, env=env, cwd=tmp_path)
-    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+    play(outport, tmp_path, "playbook.yml", variables)
     clusters = ecs.describe_clusters(clusters=["ansible"])["clusters"]
     assert [cluster["status"] for cluster in clusters] in ([], ["INACTIVE"])
+
+
+def test_the_playbook_of_roles_secrets_and_parameters(shared_outport, tmp_path):
+    play(shared_outport, tmp_path, "identity.yml", {"ansible_python_interpreter": "{{ ansible_playbook_python }}"})
+    assert not [role for role in shared_outport.client("iam").list_roles()["Roles"] if role["RoleName"] == "ansible"]

@@ -1,6 +1,7 @@
 """What a container asks 169.254.170.2: the credentials of its task role, and its metadata."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -263,3 +264,29 @@ def test_a_task_that_asks_for_it_calls_the_api_with_nothing_but_its_environment(
     finally:
         asks.stop()
         silent.stop()
+
+
+# A profile takes another role with what the container has, as boto3 and the CLI read it.
+PROFILE = """import boto3, json, os, subprocess
+seen = [boto3.Session(profile_name="next").client("sts").get_caller_identity()["Arn"]]
+cli = ["aws", "--profile", "next", "sts", "get-caller-identity", "--query", "Arn"]
+seen.append(json.loads(subprocess.run(cli, check=True, capture_output=True, text=True).stdout))
+print(json.dumps(seen))"""
+
+
+def test_a_profile_takes_another_role_with_the_credentials_of_its_container(outport, role, tmp_path):
+    iam, following = outport.client("iam"), f"next-{role}"
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::000000000000:role/{role}"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    arn = iam.create_role(RoleName=following, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    config = tmp_path / "config"
+    config.write_text(f"[profile next]\nrole_arn = {arn}\ncredential_source = EcsContainer\nrole_session_name = visit\n"
+                      "region = us-east-1\n")
+    task = start(outport, role, labels={"outport.endpoint-url": "true"})
+    try:
+        given = {name: value for name, value in task.environment.items() if name.startswith("AWS_")}
+        seen = in_the_network_of(outport, task, PROFILE, AWS_CONFIG_FILE=str(config), PATH=os.environ["PATH"], **given)
+        assert seen == [f"arn:aws:sts::000000000000:assumed-role/{following}/visit"] * 2
+    finally:
+        task.stop()
+        iam.delete_role(RoleName=following)

@@ -26,6 +26,7 @@ pub mod identifiers;
 pub mod journal;
 mod load;
 mod packed;
+mod principals;
 mod room;
 pub mod row;
 mod rows;

@@ -1,6 +1,8 @@
 //! Policy documents on their way in and out.
 
+use outport_model::AccountId;
 use outport_policy::{Policy, PolicyKind, counted_characters};
+use outport_store::Tables;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::rejection::Rejection;
@@ -23,6 +25,26 @@ pub fn check(
         .map_err(|malformed| Rejection::MalformedPolicyDocument(malformed.to_string()))?;
     check_length(counted_characters(&document), chars_max, whose)?;
     Ok(document)
+}
+
+/// Refuses a trust policy that names a user or a role which there is not.
+///
+/// # Errors
+/// `MalformedPolicyDocument`. Source: AWS re:Post, "How do I resolve the error MalformedPolicyDocumentException"; the text as callers
+/// report it.
+pub fn check_principals(
+    tables: &Tables,
+    account: &AccountId,
+    document: &str,
+) -> Result<(), Rejection> {
+    let Ok(policy) = Policy::compile(document, PolicyKind::RoleTrust) else { return Ok(()) };
+    match policy.principal_arns().find(|arn| !tables.has_principal(arn, account)) {
+        None => Ok(()),
+        Some(arn) => {
+            let text = format!(r#"Invalid principal in policy: "AWS":"{arn}""#);
+            Err(Rejection::MalformedPolicyDocument(text))
+        }
+    }
 }
 
 /// # Errors

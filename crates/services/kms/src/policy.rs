@@ -4,7 +4,6 @@ use outport_identity::{Call, Question, ResourcePolicy, Subject};
 use outport_model::{AccountId, Arn};
 use outport_policy::{Policy, PolicyKind};
 use outport_store::Tables;
-use outport_store::keys::{RoleKey, UserKey};
 
 use crate::quotas::POLICY_BYTES;
 use crate::rejection::{Reason, Rejection};
@@ -34,27 +33,11 @@ pub fn check_principals(
     tables: &Tables,
     account: &AccountId,
 ) -> Result<(), Rejection> {
-    if policy.principal_arns().all(|arn| is_there(arn, tables, account)) {
+    if policy.principal_arns().all(|arn| tables.has_principal(arn, account)) {
         return Ok(());
     }
     let text = "Policy contains a statement with one or more invalid principals.";
     Err(Rejection::new(Reason::MalformedPolicy, text))
-}
-
-/// Whether a principal of an account is there; those of other accounts and sessions are not looked up.
-pub fn is_there(principal: &str, tables: &Tables, account: &AccountId) -> bool {
-    let Some(arn) = Arn::parse(principal) else { return true };
-    if arn.service() != "iam" || arn.account() != account.as_str() {
-        return true;
-    }
-    let Some((kind, path)) = arn.resource().split_once('/') else { return true };
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    let path = format!("/{}", path.strip_suffix(name).unwrap_or_default());
-    match kind {
-        "user" => tables.users.get(&UserKey::new(account, name)).is_some_and(|it| it.path == path),
-        "role" => tables.roles.get(&RoleKey::new(account, name)).is_some_and(|it| it.path == path),
-        _ => true,
-    }
 }
 
 /// Refuses a policy under which the caller could not put another one: nobody might be able to, ever. What the caller's own policies allow

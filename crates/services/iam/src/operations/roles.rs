@@ -62,6 +62,7 @@ pub async fn create_role(
             |_| Subject::from(question.clone()),
             |tx, ()| {
                 boundaries::check(tx, role.permissions_boundary.as_deref())?;
+                document::check_principals(tx, &role.account, &role.trust_policy)?;
                 if tx.roles.contains(&role.key()) {
                     let text = format!("Role with name {} already exists.", role.name);
                     return Err(Rejection::EntityAlreadyExists(text));
@@ -126,11 +127,18 @@ pub async fn update_assume_role_policy(
 ) -> Result<(), Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
     let trust_policy = trust(input.policy_document, name)?;
-    update(service, call, "iam:UpdateAssumeRolePolicy", name, own, |role| {
-        role.trust_policy = trust_policy;
-    })
-    .await
-    .map(drop)
+    let ask =
+        |tables: &Tables| look::<Role>(tables, &call.account, name, "iam:UpdateAssumeRolePolicy");
+    service
+        .store
+        .write(call, ask, |tx, found| {
+            let mut role = Role::clone(&*own(found, name)?);
+            document::check_principals(tx, &role.account, &trust_policy)?;
+            role.trust_policy.clone_from(&trust_policy);
+            tx.put(role);
+            Ok(())
+        })
+        .await
 }
 
 pub async fn update_role(

@@ -23,7 +23,7 @@ use crate::look::{Named, scope};
 use crate::operations::ciphers::stop_dry_run;
 use crate::page::PageRequest;
 use crate::rejection::{Reason, Rejection};
-use crate::{KmsService, policy, quotas, random, view};
+use crate::{KmsService, quotas, random, view};
 
 /// Source: API reference, ListGrants, Limit.
 const GRANTS_PER_PAGE: usize = 50;
@@ -145,8 +145,7 @@ impl Asked {
             return Err(Rejection::validation(text));
         }
         for principal in std::iter::once(&self.grantee).chain(&self.retiring) {
-            if !is_principal(principal) || !policy::is_there(principal, tables, &key.scope.account)
-            {
+            if !is_principal(principal) || !tables.has_principal(principal, &key.scope.account) {
                 // Source: answers of CreateGrant, as callers report them.
                 let text = format!("ARN does not refer to a valid principal: {principal}");
                 return Err(Rejection::new(Reason::InvalidArn, text));

@@ -7,7 +7,7 @@ use outport_identity::sigv4::{
     CheckedSignature, ErrorDialect, PresentedSignature, RequestHead, SignatureExpectation,
     SignatureStyle, SigningKeyCache,
 };
-use outport_identity::{Credential, CredentialSource, SignatureError};
+use outport_identity::{Credential, CredentialSource, Principal, SignatureError};
 use outport_model::{Region, Regions};
 
 /// The services that are the same in every region answer to this one too.
@@ -62,6 +62,9 @@ impl Authentication<'_> {
         let checked = with_head(head, |head| presented.check(head, &expected))?;
         let credential =
             self.credentials.find(&access_key_id, session_token.as_deref(), self.now_ms)?;
+        if model.name == "iam" && is_kept_from_iam(&credential) {
+            return Err(SignatureError::UnknownAccessKey);
+        }
         Ok(Claimed { credential, checked })
     }
 
@@ -91,6 +94,16 @@ impl Authentication<'_> {
         );
         with_head(head, |head| checked.verify(head, sha256, &key))
     }
+}
+
+/// Whether it is a session of a user, which a stolen one would otherwise turn into a key that does not end.
+///
+/// Source: API reference of STS: GetSessionToken, "You cannot call any IAM API operations unless MFA authentication information is
+/// included in the request" (there is none here), GetFederationToken, "You cannot call any IAM operations"; the error as callers
+/// report it.
+fn is_kept_from_iam(credential: &Credential) -> bool {
+    let is_of_role = matches!(credential.principal, Principal::AssumedRole { .. });
+    credential.session.is_some() && !is_of_role
 }
 
 /// Reads the signature of a request, if it carries one.

@@ -35,6 +35,10 @@ pub fn assume_role(
         ));
     }
     let request = Request::parse(call, &input)?;
+    // Source: API reference, GetFederationToken: "You cannot call any AWS STS operations except GetCallerIdentity".
+    if matches!(call.principal, Principal::FederatedUser { .. }) {
+        return Err(request.denied(call));
+    }
     let tables = service.store.snapshot();
     let role = role(&tables, &request.arn);
     // A role that there is not trusts nobody, and the text is the same.
@@ -120,7 +124,7 @@ impl Request {
             let mut question = Question::new(action, self.arn.as_str())
                 .with("sts:RoleSessionName", self.session_name.as_str())
                 .with_optional("sts:ExternalId", input.external_id.clone())
-                .with_optional("sts:SourceIdentity", input.source_identity.clone())
+                .with_optional("sts:SourceIdentity", self.source_identity.clone())
                 .with_request_tags(&self.own_tags)
                 .with_resource_tags_of("iam", &role.tags)
                 .with_resource_policy(Some(ResourcePolicy::RoleTrust(role.trust_policy.clone())));
@@ -129,10 +133,12 @@ impl Request {
             question
         };
         let mut subject = Subject::from(question("sts:AssumeRole"));
-        if !self.own_tags.is_empty() {
+        // Each role of a chain has to allow what the session before brings along. Source: IAM user guide, "Passing session tags in
+        // AWS STS" and "Monitor and control actions taken with assumed roles".
+        if !self.tags.is_empty() {
             subject = subject.and(question("sts:TagSession"));
         }
-        if input.source_identity.is_some() {
+        if self.source_identity.is_some() {
             subject = subject.and(question("sts:SetSourceIdentity"));
         }
         subject

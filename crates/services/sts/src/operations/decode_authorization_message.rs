@@ -3,6 +3,7 @@
 use outport_aws_sts::{DecodeAuthorizationMessageRequest, DecodeAuthorizationMessageResponse};
 use outport_identity::{Call, Question, RefusalReport, Subject};
 
+use super::get_session_token::check_not_of_user;
 use crate::StsService;
 use crate::rejection::Rejection;
 
@@ -12,6 +13,7 @@ pub fn decode_authorization_message(
     call: &Call,
     input: DecodeAuthorizationMessageRequest,
 ) -> Result<DecodeAuthorizationMessageResponse, Rejection> {
+    check_not_of_user(call, "DecodeAuthorizationMessage")?;
     call.open(Subject::from(Question::without_resource("sts:DecodeAuthorizationMessage")))?;
     let message = input.encoded_message.unwrap_or_default();
     let decoded = RefusalReport::open(&service.sealer, &message, &call.account, call.now_ms);

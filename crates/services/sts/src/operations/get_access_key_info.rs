@@ -3,6 +3,7 @@
 use outport_aws_sts::{GetAccessKeyInfoRequest, GetAccessKeyInfoResponse};
 use outport_identity::{Call, Question, Subject};
 
+use super::get_session_token::check_not_of_user;
 use crate::StsService;
 use crate::rejection::Rejection;
 
@@ -12,6 +13,7 @@ pub fn get_access_key_info(
     call: &Call,
     input: GetAccessKeyInfoRequest,
 ) -> Result<GetAccessKeyInfoResponse, Rejection> {
+    check_not_of_user(call, "GetAccessKeyInfo")?;
     call.open(Subject::from(Question::without_resource("sts:GetAccessKeyInfo")))?;
     let id = input.access_key_id.unwrap_or_default();
     let tables = service.store.snapshot();

@@ -75,11 +75,14 @@ mod tests {
         let bob = world.credential(&answer);
         let who = world.call(&bob, "GetCallerIdentity", &[]).await;
         assert_eq!(text_of(&who, "Arn"), "arn:aws:sts::000000000000:federated-user/bob");
-        world
-            .refuses(&bob, "GetAccessKeyInfo", &key, "ValidationError", "AKIA0000000000000001")
-            .await;
-        let nothing = world.credential(&world.call(&ann(), "GetFederationToken", &[BOB]).await);
-        let text = "because no session policy allows the sts:GetAccessKeyInfo action";
-        world.refuses(&nothing, "GetAccessKeyInfo", &key, "AccessDenied", text).await;
+        assert_eq!(bob.session.as_ref().unwrap().policy.as_deref(), Some(POLICY.1));
+        // Of STS it calls nothing else, whatever both allow.
+        let text = "Cannot call GetAccessKeyInfo with session credentials";
+        world.refuses(&bob, "GetAccessKeyInfo", &key, "AccessDenied", text).await;
+        world.role("app", r#"{"AWS":"000000000000"}"#, "").await;
+        let role =
+            [("RoleArn", "arn:aws:iam::000000000000:role/app"), ("RoleSessionName", "build")];
+        let text = "federated-user/bob is not authorized to perform: sts:AssumeRole";
+        world.refuses(&bob, "AssumeRole", &role, "AccessDenied", text).await;
     }
 }

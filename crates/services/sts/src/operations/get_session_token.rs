@@ -43,6 +43,15 @@ pub(super) fn check_long_term(call: &Call, operation: &str) -> Result<(), Reject
     }
 }
 
+/// Source: API reference, GetSessionToken: "You cannot call any AWS STS API except AssumeRole or GetCallerIdentity";
+/// GetFederationToken has the same of all but GetCallerIdentity. The text is that of other operations which want long-term keys.
+pub(super) fn check_not_of_user(call: &Call, operation: &str) -> Result<(), Rejection> {
+    match call.principal {
+        Principal::AssumedRole { .. } => Ok(()),
+        _ => check_long_term(call, operation),
+    }
+}
+
 /// The model holds what is given between 15 minutes and 36 hours.
 pub(super) fn duration(call: &Call, given: Option<i32>) -> i64 {
     let seconds = given.map_or(DURATION_DEFAULT_SECONDS, i64::from);

@@ -4,6 +4,8 @@
 //!
 //! Beside AWS's fields there is `additionalEventData.authorization`: what was asked of permissions, and the answers.
 
+use std::collections::BTreeSet;
+
 use outport_identity::{Answered, Call};
 use outport_model::TimestampMs;
 use serde_json::{Value, json};
@@ -49,8 +51,25 @@ impl Event {
         REST + texts + answers
     }
 
-    /// One line, with its end.
-    pub(crate) fn line(&self, event_id: &str) -> String {
+    /// The accounts that are told: the caller's, and those whose the resources are that it was let to.
+    ///
+    /// Source: CloudTrail user guide, "CloudTrail record contents", `sharedEventID`: "an event … sent to different AWS accounts".
+    pub(crate) fn recipients(&self) -> Vec<&str> {
+        let mut accounts = vec![self.call.principal.account().as_str(), self.call.account.as_str()];
+        let allowed = self.answers.iter().filter(|answer| answer.is_allowed);
+        let owners = allowed.filter_map(|answer| answer.resource.split(':').nth(4));
+        accounts.extend(
+            owners.filter(|owner| {
+                owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit())
+            }),
+        );
+        let mut seen = BTreeSet::new();
+        accounts.retain(|account| seen.insert(*account));
+        accounts
+    }
+
+    /// One line, with its end. `shared_id` is in each event of a call that several accounts are told of.
+    pub(crate) fn line(&self, event_id: &str, recipient: &str, shared_id: Option<&str>) -> String {
         let Self { call, answers, .. } = self;
         let mut event = json!({
             "eventVersion": EVENT_VERSION,
@@ -80,7 +99,10 @@ impl Event {
         }
         event["eventType"] = "AwsApiCall".into();
         event["managementEvent"] = true.into();
-        event["recipientAccountId"] = call.account.as_str().into();
+        event["recipientAccountId"] = recipient.into();
+        if let Some(id) = shared_id {
+            event["sharedEventID"] = id.into();
+        }
         event["eventCategory"] = "Management".into();
         if call.secure_transport {
             event["tlsDetails"] = json!({ "clientProvidedHostHeader": call.host });
@@ -191,7 +213,8 @@ pub(crate) mod tests {
     }
 
     fn read(event: &Event) -> Value {
-        let line = event.line("id-1");
+        let recipients = event.recipients();
+        let line = event.line("id-1", recipients[0], None);
         assert_eq!(line.lines().count(), 1, "{line}");
         serde_json::from_str(&line).unwrap()
     }
@@ -227,6 +250,31 @@ pub(crate) mod tests {
                 "recipientAccountId": "000000000000",
                 "eventCategory": "Management",
             })
+        );
+    }
+
+    #[test]
+    fn whose_the_resource_is_learns_of_it_if_it_was_allowed() {
+        let mut event = event("GetSecretValue", 0);
+        assert_eq!(event.recipients(), ["000000000000"]);
+        let foreign = |is_allowed| Answered {
+            action: "secretsmanager:GetSecretValue",
+            resource: "arn:aws:secretsmanager:us-east-1:111111111111:secret:a-b".to_owned(),
+            is_allowed,
+        };
+        event.answers.push(foreign(false));
+        assert_eq!(event.recipients(), ["000000000000"]);
+        event.answers.push(foreign(true));
+        assert_eq!(event.recipients(), ["000000000000", "111111111111"]);
+        let line: Value =
+            serde_json::from_str(&event.line("id-2", "111111111111", Some("id-3"))).unwrap();
+        assert_eq!(
+            (
+                &line["recipientAccountId"],
+                &line["sharedEventID"],
+                &line["userIdentity"]["accountId"]
+            ),
+            (&json!("111111111111"), &json!("id-3"), &json!("000000000000"))
         );
     }
 

@@ -261,7 +261,11 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, event: &Event) {
-        self.lines += &event.line(&new_id());
+        let recipients = event.recipients();
+        let shared_id = (recipients.len() > 1).then(new_id);
+        for recipient in recipients {
+            self.lines += &event.line(&new_id(), recipient, shared_id.as_deref());
+        }
         self.events += 1;
         self.last_ms = event.ended_at_ms;
     }

@@ -111,9 +111,15 @@ const MAKES_SESSION: [&str; 5] = [
     "GetSessionToken",
 ];
 
+/// Operations of KMS that use a key and change nothing. Source: KMS developer guide, "Logging AWS KMS API calls with AWS CloudTrail":
+/// its examples have `"readOnly": true` and no response.
+const USES_KEY: [&str; 6] = ["Decrypt", "Encrypt", "ReEncrypt", "Sign", "Verify", "VerifyMac"];
+
 /// CloudTrail's `readOnly`, which no model says: by the verb of the name.
 fn is_read_only(operation: &str) -> bool {
-    MAKES_SESSION.contains(&operation) || READING.iter().any(|verb| operation.starts_with(verb))
+    MAKES_SESSION.contains(&operation)
+        || USES_KEY.contains(&operation)
+        || READING.iter().any(|verb| operation.starts_with(verb))
 }
 
 /// Source: CloudTrail user guide, "CloudTrail record contents", `responseElements`: "for actions that make changes"; "STS" has
@@ -138,5 +144,6 @@ mod tests {
         check("AssumeRole", true, true);
         check("GetSecretValue", true, false);
         check("GetAuthorizationToken", true, false);
+        check("Decrypt", true, false);
     }
 }

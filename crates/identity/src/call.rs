@@ -226,6 +226,7 @@ impl Call {
             .with("aws:EpochTime", self.now_ms.div_euclid(1000))
             .with("aws:RequestedRegion", self.region.as_str())
             .with("aws:ViaAWSService", false)
+            .with("aws:PrincipalIsAWSService", false)
             .with_optional("aws:UserAgent", self.user_agent.clone())
             .with_optional("aws:username", self.principal.user_name())
             .of_session(self.session.as_deref())

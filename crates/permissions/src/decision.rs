@@ -169,6 +169,7 @@ impl PermissionSource for StoredPermissions {
             request: request.context,
             session_tags: request.session.map(|session| &session.tags),
             principal_tags: entity.tags(),
+            owner: &owner,
         };
         let names = Names::of(request.principal);
         let (identity, session) = (identity.attached(), session.attached());

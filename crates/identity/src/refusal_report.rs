@@ -53,6 +53,11 @@ impl RefusalReport {
         }
     }
 
+    /// Whether a statement says no; else none says yes.
+    pub fn is_explicit_deny(&self) -> bool {
+        !self.denying.is_empty()
+    }
+
     /// The encoded message. `nonce` must be fresh random bytes. What is too long is left out, conditions and then statements.
     pub fn seal(
         &self,

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use outport_identity::{AuthorizationRequest, Denied, PermissionSource};
+use outport_identity::{AuthorizationRequest, Denied, PermissionSource, ResourcePolicy};
 use outport_model::SteadyMs;
 use outport_model::rare_lines::RareLines;
 use outport_store::Store;
@@ -54,16 +54,29 @@ impl PermissionSource for Permissive {
                 principal = request.principal.arn(),
                 action = request.action,
                 resource = request.resource,
-                statement = statement(request.action, request.resource),
+                statement = statement(request, &denied),
                 reason = denied.message,
-                "allowed by --permissive; elsewhere this needs the statement"
+                "allowed by --permissive; elsewhere this needs the statement, in the trust policy if it names a principal"
             );
         }
         Ok(())
     }
 }
 
-/// The least that allows it.
-fn statement(action: &str, resource: &str) -> String {
-    format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}"#)
+/// The least that allows it; nothing where a statement says no, which would have to go.
+fn statement(request: &AuthorizationRequest<'_>, denied: &Denied) -> Option<String> {
+    let (action, resource) = (request.action, request.resource);
+    if denied.report.as_ref().is_some_and(|report| report.is_explicit_deny()) {
+        return None;
+    }
+    Some(match request.resource_policy {
+        // A role is assumed only by whom its trust policy lets, whatever their own policies say.
+        Some(ResourcePolicy::RoleTrust(_)) => {
+            let principal = request.principal.principal_arn();
+            format!(
+                r#"{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"{action}"}}"#
+            )
+        }
+        _ => format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}"#),
+    })
 }

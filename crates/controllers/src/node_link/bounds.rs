@@ -38,11 +38,13 @@ pub fn check_node_id(node: &NodeId) -> Result<(), LinkError> {
 
 pub fn check_registration(registration: &Registration) -> Result<(), LinkError> {
     check_node_id(&registration.node)?;
+    let in_front = if registration.cluster.starts_with("arn:") { ARN_CHARS_MAX } else { 0 };
+    let cluster_chars_max = in_front + CLUSTER_CHARS_MAX;
     let texts = [
         ("host_name", &registration.host_name, host_name::NAME_CHARS_MAX),
         ("agent_version", &registration.agent_version, VERSION_CHARS_MAX),
         ("boot_id", &registration.boot_id, BOOT_ID_CHARS_MAX),
-        ("cluster", &registration.cluster, ARN_CHARS_MAX + CLUSTER_CHARS_MAX),
+        ("cluster", &registration.cluster, cluster_chars_max),
     ];
     for (field, text, bytes_max) in texts {
         if text.len() > bytes_max {

@@ -181,12 +181,16 @@ impl ControlPlane {
         let (stop, mut stopped) = watch::channel(false);
         let heartbeats = Arc::new(Heartbeats::new(store.now().steady_ms));
         let workloads = Workloads::default();
-        let controllers = controllers(&store, heartbeats.clone(), Arc::new(workloads.clone()));
         let issuers = Issuers::new(options.oidc_jwks.clone(), Arc::new(HttpFetch::default()));
         let sts = StsService::new(store.clone(), sealer.clone()).with_issuers(issuers);
         // One for all doors, so that all answer alike.
         let permissions = permissions(options, &store);
         let trail = audit::open(data_dir, options, &scope)?;
+        let task_roles = Arc::new(TaskRoles::new(sts.clone(), options.permissive));
+        let services =
+            ServiceController::new(&store, Settings::default(), Arc::new(workloads.clone()));
+        let services = services.with_task_roles(task_roles.clone());
+        let controllers = controllers(&store, heartbeats.clone(), services);
         let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive)
             .with_trail(trail.clone());
         let passwords = Arc::new(RegistryPasswords::new(
@@ -222,7 +226,7 @@ impl ControlPlane {
             passwords.clone(),
             Arc::new(NodeSigner::new(tls.clone(), join_token.clone())),
         )
-        .with_task_roles(Arc::new(TaskRoles::new(sts.clone())))
+        .with_task_roles(task_roles.clone())
         .with_secrets(Arc::new(TaskSecretReader::new(
             roles,
             secrets.clone(),
@@ -262,7 +266,8 @@ impl ControlPlane {
         let door = FrontDoor::builder(regions.clone(), credentials.clone())
             .permissions(permissions)
             .service(Arc::new(Regional::new(
-                EcsService::new(store.clone(), Settings::default(), workloads),
+                EcsService::new(store.clone(), Settings::default(), workloads)
+                    .with_task_roles(task_roles),
                 &scopes,
             )))
             .service(Arc::new(Served(
@@ -451,12 +456,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn controllers(store: &Store, heartbeats: Arc<Heartbeats>, workloads: Arc<Workloads>) -> Driver {
+fn controllers(store: &Store, heartbeats: Arc<Heartbeats>, services: ServiceController) -> Driver {
     let settings = Settings::default();
     Driver::start(
         store,
         vec![
-            Box::new(ServiceController::new(store, settings.clone(), workloads)),
+            Box::new(services),
             Box::new(NodeHealthController::new(heartbeats, settings.clone())),
             Box::new(RetentionController::new(settings)),
         ],

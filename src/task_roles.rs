@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use outport_controllers::node_link::{SinkError, TaskRoleSource};
-use outport_model::Arn;
 use outport_model::task::Task;
+use outport_model::{Arn, ClusterName, Scope};
 use outport_node_protocol::TaskCredentials;
+use outport_planner::TaskRoleTrust;
 use outport_service_sts::{NotAssumed, ServiceSession, StsService};
 
 /// Whom a role has to trust to be a task's. Source: ECS developer guide, "Amazon ECS task IAM role".
@@ -15,11 +16,31 @@ const LIFETIME_MS: i64 = 6 * 3_600_000;
 /// Asks STS's part for sessions of roles.
 pub struct TaskRoles {
     sts: StsService,
+    /// Whether a task starts without a role that is not given, which is said when it asks for it.
+    is_permissive: bool,
 }
 
 impl TaskRoles {
-    pub fn new(sts: StsService) -> Self {
-        Self { sts }
+    pub fn new(sts: StsService, is_permissive: bool) -> Self {
+        Self { sts, is_permissive }
+    }
+}
+
+impl TaskRoleTrust for TaskRoles {
+    fn is_given(&self, scope: &Scope, cluster: &ClusterName, role_arn: &str) -> bool {
+        // That of any task of the cluster.
+        let source_arn = Arn::of("ecs", scope, format!("task/{cluster}/*"));
+        let asked = ServiceSession {
+            service: TASKS_SERVICE,
+            role_arn,
+            session_name: "task",
+            account: &scope.account,
+            region: &scope.region,
+            source_arn: source_arn.as_str(),
+            now_ms: crate::control_plane::now_ms(),
+            lifetime_ms: LIFETIME_MS,
+        };
+        self.is_permissive || self.sts.session_for_service(&asked).is_ok()
     }
 }
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 import boto3
@@ -150,26 +151,56 @@ def test_an_sdk_finds_the_credentials_without_being_configured(outport, role):
         task.stop()
 
 
-def test_a_role_by_override_and_one_that_does_not_trust_ecs(outport, role):
-    missing = "no-such-role"
-    without = start(outport, missing)
-    task = start(outport, missing, overrides={"taskRoleArn": role})
+def test_a_role_by_override_and_one_that_goes_while_its_task_runs(outport, role):
+    iam, short_lived = outport.client("iam"), f"short-lived-{role}"
+    iam.create_role(RoleName=short_lived, AssumeRolePolicyDocument=trust())
+    without = start(outport, short_lived)
+    task = start(outport, "no-such-role", overrides={"taskRoleArn": role})
     try:
         status, given = task.ask(task.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
         assert (status, given.get("RoleArn")) == (200, f"arn:aws:iam::000000000000:role/{role}"), given
-        # The task runs on, and is told what it lacks.
-        uri = without.environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
-        status, answer = without.ask(uri)
-        assert status == 500 and f"there is no role arn:aws:iam::000000000000:role/{missing}" in answer["message"], answer
-        assert "task_role_not_assumed" in outport.log()
-        outport.client("iam").create_role(RoleName=missing, AssumeRolePolicyDocument=trust())
-        try:
-            until(lambda: without.ask(uri)[0] == 200, "it gets them once the role is there")
-        finally:
-            outport.client("iam").delete_role(RoleName=missing)
+        iam.delete_role(RoleName=short_lived)
+        # The task runs on, and the next one does not start.
+        assert outport.task(without.task["taskArn"])["lastStatus"] == "RUNNING"
+        with pytest.raises(ClientError) as refusal:
+            start(outport, short_lived)
+        assert not_given(short_lived) in refusal.value.response["Error"]["Message"]
     finally:
         without.stop()
         task.stop()
+
+
+def not_given(role):
+    return f"ECS was unable to assume the role 'arn:aws:iam::000000000000:role/{role}' that was provided for this task. " \
+           "Please verify that the role being passed has the proper trust relationship and permissions and that your IAM " \
+           "user has permissions to pass this role."
+
+
+def test_a_service_whose_role_ecs_may_not_have_says_so_and_starts_once_it_may(outport):
+    iam, name = outport.client("iam"), f"late-{uuid.uuid4().hex[:8]}"
+    other = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=other)
+    container = {"name": "web", "image": f"{outport.repository_uri('app')}:1.0", "memory": 64,
+                 "command": ["sleep", "1000"]}
+    definition = outport.register(name, [container], taskRoleArn=name)
+    with pytest.raises(ClientError) as refusal:
+        outport.run(definition)
+    assert refusal.value.response["Error"]["Code"] == "ClientException"
+    assert not_given(name) in refusal.value.response["Error"]["Message"]
+    outport.ecs.create_service(serviceName=name, taskDefinition=definition, desiredCount=1, launchType="EC2")
+
+    def service():
+        return outport.ecs.describe_services(services=[name])["services"][0]
+    try:
+        event = f"(service {name}) failed to launch a task with (error {not_given(name)})."
+        until(lambda: event in [event["message"] for event in service()["events"]], lambda: str(service()["events"]))
+        assert service()["runningCount"] == 0
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust())
+        until(lambda: service()["runningCount"] == 1, lambda: str(service()["events"]), 30)
+    finally:
+        outport.ecs.delete_service(service=name, force=True)
+        iam.delete_role(RoleName=name)
 
 
 def test_a_container_in_bridge_mode_asks_for_its_own_only(outport, role):

@@ -15,7 +15,8 @@ use outport_model::{DesiredStatus, NewIds, NodeId, Now, SteadyMs, Tags, TaskId, 
 use outport_planner::service::{
     Plan, Scene, Stop, is_unfinished, plan, record_starts, troubled_nodes,
 };
-use outport_planner::{Rejection, Settings, StartRequest, Unplaceable, task_start};
+use outport_planner::task_role::task_role_arn;
+use outport_planner::{Rejection, Settings, StartRequest, TaskRoleTrust, Unplaceable, task_start};
 use outport_store::keys::{ServiceKey, TaskDefinitionKey, TaskKey};
 use outport_store::{Fault, Keys, Row, Store, Tables, TouchedRows, Transaction};
 
@@ -27,6 +28,8 @@ const SERVICES_AT_ONCE: usize = 64;
 pub struct ServiceController {
     settings: Settings,
     workloads: Arc<dyn ReadWorkload>,
+    /// Without: no role is looked at.
+    task_roles: Option<Arc<dyn TaskRoleTrust>>,
     touched: TouchedRows<ServiceKey>,
     /// When to look at which service although nothing touched it; not by the wall clock, which may be set back.
     due_ms: BTreeMap<ServiceKey, SteadyMs>,
@@ -51,6 +54,7 @@ impl ServiceController {
         Self {
             settings,
             workloads,
+            task_roles: None,
             touched: store.touched_rows::<Service>(),
             due_ms: BTreeMap::new(),
             unplaced: BTreeSet::new(),
@@ -58,6 +62,12 @@ impl ServiceController {
             grown: 0,
             is_complete: false,
         }
+    }
+
+    /// The same, for an installation that has roles.
+    #[must_use]
+    pub fn with_task_roles(self, task_roles: Arc<dyn TaskRoleTrust>) -> Self {
+        Self { task_roles: Some(task_roles), ..self }
     }
 
     /// One pass over one service, in one transaction.
@@ -113,6 +123,12 @@ impl ServiceController {
         };
         let workload = self.workloads.read(&definition);
         let overrides = TaskOverrides::default();
+        let role = task_role_arn(&service.scope.account, &overrides, &workload);
+        if let (Some(task_roles), Some(role)) = (&self.task_roles, role)
+            && !task_roles.is_given(&service.scope, &service.cluster, &role)
+        {
+            return (Vec::new(), Some(Rejection::of_task_role(role)));
+        }
         let request = StartRequest {
             definition: &definition,
             workload: &workload,

@@ -20,6 +20,7 @@ mod shortage;
 pub mod task_end;
 pub mod task_overrides;
 pub mod task_report;
+pub mod task_role;
 pub mod task_start;
 #[cfg(test)]
 mod testing;
@@ -27,4 +28,5 @@ mod testing;
 pub use placement::{PassedOver, Rejection, Unplaceable};
 pub use settings::Settings;
 pub use shortage::{Lack, Shortage};
+pub use task_role::TaskRoleTrust;
 pub use task_start::StartRequest;

@@ -49,6 +49,8 @@ pub enum Unplaceable {
     Ports,
     /// No subnet that was named has a free address.
     Addresses,
+    /// The role of the task does not let ECS have it.
+    TaskRole,
     /// The task definition asks for what this version does not run: another one registered it, or started its service.
     Unsupported,
 }
@@ -67,6 +69,7 @@ impl fmt::Display for Unplaceable {
             Self::Memory => "RESOURCE:MEMORY",
             Self::Ports => "RESOURCE:PORTS",
             Self::Addresses => "RESOURCE:ENI",
+            Self::TaskRole => "ECS was unable to assume the role that was provided for this task",
             Self::Unsupported => {
                 "The task definition uses what this version of Outport does not run"
             }
@@ -112,20 +115,25 @@ pub struct Rejection {
     /// EC2 and EXTERNAL: why each container instance was passed over, the closest match first. RunTask
     /// lists them all in `failures[]`. Empty for Fargate, whose machines nobody sees.
     pub instances: Vec<PassedOver>,
-    /// What of the task definition is not run, of `Unplaceable::Unsupported`.
-    pub unsupported: Vec<String>,
+    /// What of the task definition is not run, of `Unplaceable::Unsupported`; the ARN of the role, of `Unplaceable::TaskRole`.
+    pub named: Vec<String>,
     /// Where room is what is missing.
     pub shortage: Option<Shortage>,
 }
 
 impl Rejection {
     pub fn of(reason: Unplaceable) -> Self {
-        Self { reason, instances: Vec::new(), unsupported: Vec::new(), shortage: None }
+        Self { reason, instances: Vec::new(), named: Vec::new(), shortage: None }
+    }
+
+    /// Of a task whose role is not there, or does not trust ECS.
+    pub fn of_task_role(role_arn: String) -> Self {
+        Self { named: vec![role_arn], ..Self::of(Unplaceable::TaskRole) }
     }
 
     /// Of a task of this version's, which would lack something.
     pub fn of_unsupported(members: &[String]) -> Self {
-        Self { unsupported: members.to_vec(), ..Self::of(Unplaceable::Unsupported) }
+        Self { named: members.to_vec(), ..Self::of(Unplaceable::Unsupported) }
     }
 }
 

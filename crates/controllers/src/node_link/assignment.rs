@@ -16,6 +16,7 @@ use outport_node_protocol::{
     TaskNetwork, TaskSection, UnreadableTask,
 };
 use outport_planner::task_overrides::{overridden, set};
+use outport_planner::task_role::{role_arn, task_role_arn};
 use outport_store::Tables;
 use outport_store::keys::{NetworkInterfaceKey, SubnetKey, TaskDefinitionKey, VpcKey};
 
@@ -111,7 +112,7 @@ fn assign(
         launch_type: task.launch_type,
         availability_zone: task.availability_zone.clone(),
         service: task.service.as_ref().map(|member| member.service.clone()),
-        task_role_arn: task_role_of(task, &workload),
+        task_role_arn: task_role_arn(&task.scope.account, &task.overrides, &workload),
         execution_role_arn: execution_role_of(task, &workload),
         network: network(tables, task, workload.network_mode).ok_or(UnknownRun::MissingRow)?,
         limits: TaskLimits {
@@ -159,28 +160,14 @@ pub fn task_role(
     workloads: &dyn ReadWorkload,
     task: &Task,
 ) -> Result<Option<String>, UnknownRun> {
-    Ok(task_role_of(task, &*workload_of(tables, workloads, task)?))
+    Ok(task_role_arn(&task.scope.account, &task.overrides, &*workload_of(tables, workloads, task)?))
 }
 
-/// That of its overrides comes before that of its definition. A role that is given by its name is one of the task's account,
-/// with no path. Source: API reference, RegisterTaskDefinition, taskRoleArn: "The short name or full ARN".
-fn task_role_of(task: &Task, workload: &Workload) -> Option<String> {
-    let role = task.overrides.task_role_arn.as_ref().or(workload.task_role_arn.as_ref())?;
-    Some(role_arn(task, role))
-}
-
-/// As [`task_role_of`]. Source: as there, executionRoleArn.
+/// As [`task_role_arn`]. Source: as there, executionRoleArn.
 fn execution_role_of(task: &Task, workload: &Workload) -> Option<String> {
     let overridden = task.overrides.execution_role_arn.as_ref();
     let role = overridden.or(workload.execution_role_arn.as_ref())?;
-    Some(role_arn(task, role))
-}
-
-fn role_arn(task: &Task, role: &str) -> String {
-    match Arn::parse(role) {
-        Some(_) => role.to_owned(),
-        None => format!("arn:aws:iam::{}:role/{role}", task.scope.account),
-    }
+    Some(role_arn(&task.scope.account, role))
 }
 
 /// A container instance decides for its own tasks.

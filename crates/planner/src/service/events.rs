@@ -8,9 +8,12 @@ use outport_model::{DeploymentId, ServiceEventId, TaskId};
 
 use super::Scene;
 use crate::placement::{Rejection, Unplaceable};
+use crate::task_role;
 
 /// Longer lists of tasks become several events.
 const TASKS_PER_EVENT_MAX: usize = 10;
+/// In front of why ECS has no role for a task.
+const NO_ROLE: &str = "failed to launch a task with (error ";
 /// Between AWS's words and the numbers of a shortage.
 const NUMBERS: &str = " (";
 const STEADY: &str = "has reached a steady state.";
@@ -77,8 +80,11 @@ pub(super) fn configuration_blocks(service: &mut Service, scene: &Scene<'_>) {
 /// event of it.
 pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &Scene<'_>) {
     let text = match service.launch_type {
+        _ if rejection.reason == Unplaceable::TaskRole => {
+            format!("{NO_ROLE}{}).", task_role::not_given(&rejection.named.join(", ")))
+        }
         _ if rejection.reason == Unplaceable::Unsupported => {
-            let members = rejection.unsupported.join(", ");
+            let members = rejection.named.join(", ");
             format!("was unable to place a task. Reason: {}: {members}.", rejection.reason)
         }
         LaunchType::Fargate => {
@@ -102,7 +108,7 @@ pub(super) fn unplaceable(service: &mut Service, rejection: &Rejection, scene: &
 
 /// Whether an event says that a task found no place, or did not start where it had one: AWS begins both alike.
 pub fn is_of_no_place(message: &str) -> bool {
-    message.contains(") was unable to place a task")
+    message.contains(") was unable to place a task") || message.contains(&format!(") {NO_ROLE}"))
 }
 
 fn closest_match(rejection: &Rejection) -> String {
@@ -118,9 +124,10 @@ fn closest_match(rejection: &Rejection) -> String {
             "is missing an attribute required by your task."
         }
         Unplaceable::Addresses => "encountered error \"RESOURCE:ENI\".",
-        Unplaceable::NoCapacity | Unplaceable::NoContainerInstances | Unplaceable::Unsupported => {
-            "is not available."
-        }
+        Unplaceable::NoCapacity
+        | Unplaceable::NoContainerInstances
+        | Unplaceable::TaskRole
+        | Unplaceable::Unsupported => "is not available.",
     };
     format!("The closest matching (container-instance {}) {why}", closest.id)
 }

@@ -11,7 +11,7 @@ use outport_model::network::AwsvpcConfiguration;
 use outport_model::task::{Task, TaskOverrides};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
 use outport_model::{Arn, ClusterName, NewIds, Scope, Tags, TaskId};
-use outport_planner::{Settings, StartRequest, Unplaceable, placement, task_start};
+use outport_planner::{Settings, StartRequest, Unplaceable, placement, task_role, task_start};
 use outport_store::keys::TaskKey;
 use outport_store::{Tables, Transaction};
 
@@ -149,6 +149,12 @@ impl Request {
         let network = network_configuration::resolve(tx, scope, given, mode, launch.launch_type)?;
         let overrides =
             task_overrides::parse(self.overrides.clone(), workload, launch.launch_type)?;
+        let role = task_role::task_role_arn(&scope.account, &overrides, workload);
+        if let (Some(task_roles), Some(role)) = (&service.task_roles, role)
+            && !task_roles.is_given(scope, &self.cluster, &role)
+        {
+            return Err(Rejection::client(task_role::not_given(&role)));
+        }
         let tags = self.task_tags(&definition.row)?;
         let request = self.start_request(&launch, definition, &network, &overrides, tags);
         let count = self.count.unsigned_abs();

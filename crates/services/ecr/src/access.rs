@@ -46,25 +46,32 @@ fn question_in_registry(
     tags: &Tags,
     (policy, registry_policy): (Option<&str>, &str),
 ) -> Question {
-    let mut all = statements(registry_policy);
-    all.extend(policy.map(statements).unwrap_or_default().into_iter().map(|mut statement| {
-        statement["Resource"] = "*".into();
-        statement
-    }));
-    let together = json!({ "Version": "2012-10-17", "Statement": all }).to_string();
+    // A text that is no policy denies everything.
+    let together = together(policy, registry_policy).unwrap_or_default();
     Question::new(action, resource)
         .with_resource_tags_of("ecr", tags)
         .with_resource_policy(Some(ResourcePolicy::Ordinary(together)))
 }
 
-/// Of a document that was checked when it was set.
-fn statements(text: &str) -> Vec<Value> {
-    let document: Value = serde_json::from_str(text).unwrap_or_default();
-    match &document["Statement"] {
+/// Both documents as one. `None`: one of them cannot be read, and nobody knows what it denies.
+fn together(policy: Option<&str>, registry_policy: &str) -> Option<String> {
+    let mut all = statements(registry_policy)?;
+    let of_repository = policy.map_or_else(|| Some(Vec::new()), statements)?;
+    all.extend(of_repository.into_iter().map(|mut statement| {
+        statement["Resource"] = "*".into();
+        statement
+    }));
+    Some(json!({ "Version": "2012-10-17", "Statement": all }).to_string())
+}
+
+/// Of a document that was checked when it was set: each is an object.
+fn statements(text: &str) -> Option<Vec<Value>> {
+    let document: Value = serde_json::from_str(text).ok()?;
+    let statements = match document.get("Statement")? {
         Value::Array(statements) => statements.clone(),
-        Value::Null => Vec::new(),
         single => vec![single.clone()],
-    }
+    };
+    statements.iter().all(Value::is_object).then_some(statements)
 }
 
 /// The registry of a request: the caller's own, or that of the account in `registryId`.
@@ -105,5 +112,18 @@ mod tests {
             question_in_registry("ecr:CreateRepository", "arn", &Tags::new(), (Some(other), one));
         let expected = r#"{"Version":"2012-10-17","Statement":[{"Sid":"registry","Resource":"arn"},{"Sid":"repository","Resource":"*"}]}"#;
         assert_eq!(question.resource_policy, Some(ResourcePolicy::Ordinary(expected.to_owned())));
+    }
+
+    #[test]
+    fn what_cannot_be_read_denies_everything() {
+        let good = r#"{"Statement":[{"Sid":"a"}]}"#;
+        for broken in ["", "{", "{}", r#"{"Statement":["x"]}"#] {
+            for pair in [(Some(broken), good), (Some(good), broken)] {
+                let question =
+                    question_in_registry("ecr:CreateRepository", "a", &Tags::new(), pair);
+                let text = ResourcePolicy::Ordinary(String::new());
+                assert_eq!(question.resource_policy, Some(text), "{pair:?}");
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ use outport_aws_ecr::EcrError;
 use outport_model::Scope;
 
 mod cache;
+mod kept;
 mod rule;
 mod template;
 mod upstream;

@@ -1,12 +1,13 @@
 //! Rules: which repositories take their images from where. They are kept as one document of the registry.
 
 use outport_aws_ecr::{EcrError, PullThroughCacheRule, UpstreamRegistry};
-use outport_aws_wire::{Timestamp, WireError};
-use outport_image_registry::{Registry, RegistryError, RegistrySetting, RepositoryName};
+use outport_aws_wire::Timestamp;
+use outport_image_registry::{Registry, RegistrySetting, RepositoryName};
 use outport_model::{Scope, TimestampMs};
 use serde::{Deserialize, Serialize};
 
-use crate::rejection::{invalid_parameter, rejection};
+use super::kept::{self, Kept};
+use crate::rejection::invalid_parameter;
 
 /// The prefix of all repositories that no other rule is for.
 pub(crate) const ROOT: &str = "ROOT";
@@ -122,14 +123,22 @@ impl Rule {
     }
 }
 
+impl Kept for Rules {
+    const SETTING: RegistrySetting = RegistrySetting::PullThroughCache;
+    const NAME: &'static str = "pull through cache rules";
+
+    fn sort(&mut self) {
+        self.rules.sort_by(|one, other| one.prefix.cmp(&other.prefix));
+    }
+}
+
 impl Rules {
     /// What is kept.
     ///
     /// # Errors
     /// Those of the disk. What does not read is a fault.
     pub fn of(registry: &Registry, scope: &Scope) -> Result<Self, EcrError> {
-        let text = registry.setting(scope, RegistrySetting::PullThroughCache);
-        read(text.map_err(|error| rejection(error, scope, None))?.as_deref())
+        kept::of(registry, scope)
     }
 
     /// The rule of a repository: that with the longest prefix.
@@ -152,13 +161,7 @@ impl Rules {
         scope: &Scope,
         change: impl FnOnce(&mut Self) -> Result<T, EcrError>,
     ) -> Result<T, EcrError> {
-        let changed = registry.change_setting(scope, RegistrySetting::PullThroughCache, |text| {
-            let mut rules = read(text)?;
-            let answer = change(&mut rules)?;
-            rules.rules.sort_by(|one, other| one.prefix.cmp(&other.prefix));
-            Ok((serde_json::to_string(&rules).unwrap_or_default(), answer))
-        });
-        changed.map_err(|error: RegistryError| rejection(error, scope, None))?
+        kept::change(registry, scope, change)
     }
 
     pub fn add(&mut self, scope: &Scope, rule: Rule) -> Result<(), EcrError> {
@@ -176,13 +179,6 @@ impl Rules {
         self.rules.push(rule);
         Ok(())
     }
-}
-
-fn read(text: Option<&str>) -> Result<Rules, EcrError> {
-    let Some(text) = text else { return Ok(Rules::default()) };
-    serde_json::from_str(text).map_err(|error| {
-        WireError::internal(format!("the pull through cache rules do not read: {error}")).into()
-    })
 }
 
 pub(crate) fn not_found(scope: &Scope, prefix: &str) -> EcrError {
@@ -229,7 +225,7 @@ mod tests {
     #[test]
     fn the_document_is_read_as_it_was_written() {
         let text = r#"{"rules":[{"prefix":"quay","upstream_url":"quay.io","upstream":"quay","credential_arn":null,"upstream_prefix":"ROOT","created_at_ms":1,"updated_at_ms":2}]}"#;
-        let rules = read(Some(text)).unwrap();
+        let rules: Rules = kept::read(Some(text)).unwrap();
         assert_eq!(rules.rules, [rule("quay", ROOT)]);
         assert_eq!(serde_json::to_string(&rules).unwrap(), text);
     }

@@ -5,15 +5,15 @@ use outport_aws_ecr::{
     EcrError, EncryptionConfigurationForRepositoryCreationTemplate, EncryptionType, RCTAppliedFor,
     RepositoryCreationTemplate,
 };
-use outport_aws_wire::{Timestamp, WireError};
+use outport_aws_wire::Timestamp;
 use outport_image_registry::{
     NewRepository, Registry, RegistryError, RegistrySetting, RepositoryName, TagMutability,
 };
 use outport_model::{Scope, Tags, TimestampMs};
 use serde::{Deserialize, Serialize};
 
+use super::kept::{self, Kept};
 use super::rule::ROOT;
-use crate::rejection::rejection;
 use crate::{resource_tags, views};
 
 /// Of one registry. Source: ECR service quotas, "Repository creation templates".
@@ -93,14 +93,22 @@ impl Template {
     }
 }
 
+impl Kept for Templates {
+    const SETTING: RegistrySetting = RegistrySetting::CreationTemplates;
+    const NAME: &'static str = "repository creation templates";
+
+    fn sort(&mut self) {
+        self.templates.sort_by(|one, other| one.prefix.cmp(&other.prefix));
+    }
+}
+
 impl Templates {
     /// What is kept.
     ///
     /// # Errors
     /// Those of the disk. What does not read is a fault.
     pub fn of(registry: &Registry, scope: &Scope) -> Result<Self, EcrError> {
-        let text = registry.setting(scope, RegistrySetting::CreationTemplates);
-        read(text.map_err(|error| rejection(error, scope, None))?.as_deref())
+        kept::of(registry, scope)
     }
 
     /// The template of a repository that a cache makes: that with the longest prefix.
@@ -158,13 +166,7 @@ impl Templates {
         scope: &Scope,
         change: impl FnOnce(&mut Self) -> Result<T, EcrError>,
     ) -> Result<T, EcrError> {
-        let changed = registry.change_setting(scope, RegistrySetting::CreationTemplates, |text| {
-            let mut templates = read(text)?;
-            let answer = change(&mut templates)?;
-            templates.templates.sort_by(|one, other| one.prefix.cmp(&other.prefix));
-            Ok((serde_json::to_string(&templates).unwrap_or_default(), answer))
-        });
-        changed.map_err(|error: RegistryError| rejection(error, scope, None))?
+        kept::change(registry, scope, change)
     }
 
     pub fn add(&mut self, scope: &Scope, template: Template) -> Result<(), EcrError> {
@@ -183,14 +185,6 @@ impl Templates {
         self.templates.push(template);
         Ok(())
     }
-}
-
-fn read(text: Option<&str>) -> Result<Templates, EcrError> {
-    let Some(text) = text else { return Ok(Templates::default()) };
-    serde_json::from_str(text).map_err(|error| {
-        WireError::internal(format!("the repository creation templates do not read: {error}"))
-            .into()
-    })
 }
 
 pub(crate) fn not_found(scope: &Scope, prefix: &str) -> EcrError {
@@ -242,7 +236,7 @@ mod tests {
     #[test]
     fn the_document_is_read_as_it_was_written() {
         let text = r#"{"templates":[{"prefix":"quay","description":null,"tags":{},"mutability":"IMMUTABLE","mutability_filters":[],"repository_policy":null,"lifecycle_policy":null,"applied_for":["PULL_THROUGH_CACHE"],"custom_role_arn":null,"created_at_ms":1,"updated_at_ms":2}]}"#;
-        let templates = read(Some(text)).unwrap();
+        let templates: Templates = kept::read(Some(text)).unwrap();
         assert_eq!(templates.templates, [template("quay", "PULL_THROUGH_CACHE")]);
         assert_eq!(serde_json::to_string(&templates).unwrap(), text);
     }

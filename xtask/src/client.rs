@@ -75,6 +75,10 @@ impl Client {
         self.call("logs", &format!("Logs_20140328.{operation}"), input)
     }
 
+    pub fn secretsmanager(&mut self, operation: &str, input: &Value) -> Result<Value> {
+        self.call("secretsmanager", &format!("secretsmanager.{operation}"), input)
+    }
+
     /// The id of a subnet of the default VPC.
     pub fn subnet(&mut self) -> Result<String> {
         let body = b"Action=DescribeSubnets&Version=2016-11-15";

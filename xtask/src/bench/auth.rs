@@ -1,11 +1,12 @@
 //! `cargo xtask bench auth`: what policies cost. The processor time that a signed call of a user with ten policies of twenty
 //! statements takes more than the same call of the account's root, in turn in the same run; and the memory of a thousand
-//! roles with ten policies each, all of them compiled.
+//! roles with ten policies each, all of them compiled. And what roles and secrets add to the start of a task: `auth_starts`.
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::Setting;
+use super::auth_starts;
 use super::figures::Figures;
 use super::load::{self, Until};
 use super::report::{Figure, Report};
@@ -43,6 +44,7 @@ pub fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     calls(&mut server, user.clone(), &size, &mut report)?;
     roles(&mut server, user, &size, &mut report)?;
     server.stop()?;
+    auth_starts::measure(setting, &mut report)?;
     Ok(report.into_figures())
 }
 
@@ -161,7 +163,7 @@ fn roles(server: &mut Server, user: Key, size: &Size, report: &mut Report) -> Re
     Ok(())
 }
 
-fn query(client: &mut Client, service: &str, input: &[(&str, &str)]) -> Result<String> {
+pub(super) fn query(client: &mut Client, service: &str, input: &[(&str, &str)]) -> Result<String> {
     let version = if service == "sts" { "2011-06-15" } else { "2010-05-08" };
     let mut form = form_urlencoded::Serializer::new(String::new());
     let body = form.append_pair("Version", version).extend_pairs(input).finish();
@@ -174,6 +176,6 @@ fn query(client: &mut Client, service: &str, input: &[(&str, &str)]) -> Result<S
 }
 
 /// The text of the first element with a name.
-fn text_of(answer: &str, name: &str) -> Result<String> {
+pub(super) fn text_of(answer: &str, name: &str) -> Result<String> {
     crate::client::text_of(answer, name).with_context(|| format!("no {name} in {answer}"))
 }

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Of the log, when tasks did not start.
 const LOG_LINES_SHOWN: usize = 20;
 /// The app: one line, then it ends.
-const APP: [&str; 2] = ["/bin/echo", "up"];
+pub(super) const APP: [&str; 2] = ["/bin/echo", "up"];
 /// The family of the tasks that stand around: one line, then they stay.
 const STANDING: &str = "standing";
 
@@ -242,7 +242,7 @@ fn run(outport: &mut Subject, family: &str, subnet: &str, count: usize) -> Resul
             "taskDefinition": family, "launchType": "EC2",
             "count": TASKS_PER_CALL_MAX.min(count - tasks.len()),
         });
-        if family == "awsvpc" {
+        if family.starts_with("awsvpc") {
             input["networkConfiguration"] =
                 json!({ "awsvpcConfiguration": { "subnets": [subnet] } });
         }

@@ -3,6 +3,7 @@
 
 mod api;
 mod auth;
+mod auth_starts;
 mod burst;
 mod disk;
 mod docker;

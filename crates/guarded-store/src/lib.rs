@@ -118,6 +118,11 @@ impl<R: Refusal> GuardedStore<R> {
         self.commit(Growth::Any, call, look, change).await
     }
 
+    /// Whether the account has no role of a service, such as `ecs.amazonaws.com`.
+    pub fn lacks_service_linked_role(&self, call: &Call, service: &str) -> bool {
+        self.store.snapshot().missing_service_linked_role(&call.account, service).is_some()
+    }
+
     /// Makes the role of a service, such as `ecs.amazonaws.com`, if the account lacks it and the caller may: what services of AWS do
     /// at their first use. Whether the account has it then: a caller who may not is not refused for that alone.
     ///

@@ -31,6 +31,8 @@ const CLIENT_TOKEN_LENGTH_MAX: usize = 36;
 const SERVICES_PER_CLUSTER_MAX: usize = 5_000;
 const OPERATION: &str = "CreateService";
 const NOT_IDEMPOTENT: &str = "Creation of service was not idempotent.";
+/// For who may not make it, in an account that lacks it. Source: answers of CreateService, as callers report them.
+const NO_SERVICE_LINKED_ROLE: &str = "Unable to assume the service linked role. Please verify that the ECS service linked role exists.";
 
 pub async fn create_service(
     service: &EcsService,
@@ -40,13 +42,15 @@ pub async fn create_service(
     let scope = access::scope(call);
     let request = Request::parse(&scope, input)?;
     let look = |tables: &Tables| request.look(tables, &service.workloads, &scope);
+    if service.store.lacks_service_linked_role(call, service_request::SERVICE) {
+        // Made for who may make the service, only.
+        let _found = service.store.read(call, look)?;
+        if !service.store.ensure_service_linked_role(call, service_request::SERVICE).await {
+            return Err(Rejection::invalid_parameter(NO_SERVICE_LINKED_ROLE));
+        }
+    }
     let created_by = call.principal.arn();
-    let written =
-        service.store.write(call, look, |tx, found| request.create(tx, &scope, found, created_by));
-    let made = written.await?;
-    // AWS refuses a service without it; here it runs all the same.
-    service.store.ensure_service_linked_role(call, service_request::SERVICE).await;
-    Ok(made)
+    service.store.write(call, look, |tx, found| request.create(tx, &scope, found, created_by)).await
 }
 
 /// What is found of a request in the store.

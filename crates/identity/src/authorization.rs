@@ -23,6 +23,8 @@ pub struct AuthorizationRequest<'a> {
     pub action: &'a str,
     /// An ARN, or `*` for an action without a resource.
     pub resource: &'a str,
+    /// As a refusal names the resource: its ARN, as a rule.
+    pub shown_resource: &'a str,
     /// Every condition key of the request.
     pub context: RequestContext<'a>,
     /// The policy of the resource, if it has one.
@@ -100,7 +102,7 @@ impl Denied {
     /// AWS's text for a refusal because nothing says yes that has to. `kind`: `identity-based` or `resource-based`.
     /// Source: IAM user guide, "Troubleshoot access denied error messages".
     fn without_a_yes(request: &AuthorizationRequest<'_>, kind: &str) -> Self {
-        let AuthorizationRequest { principal, action, resource, .. } = request;
+        let AuthorizationRequest { principal, action, shown_resource: resource, .. } = request;
         let message = format!(
             "User: {} is not authorized to perform: {action} on resource: {resource} because no \
              {kind} policy allows the {action} action",
@@ -137,6 +139,7 @@ mod tests {
             account: &AccountId::new(called),
             action,
             resource,
+            shown_resource: resource,
             context: RequestContext { of_request: &nothing, of_question: &nothing },
             resource_policy: None,
         };

@@ -184,7 +184,7 @@ impl Call {
     fn ask(&self, questions: &[Question]) -> Result<(), Denied> {
         let of_request = self.condition_keys();
         for question in questions {
-            let Question { action, resource, context, resource_policy } = question;
+            let Question { action, resource, shown_resource, context, resource_policy } = question;
             if needs_no_permission(action) {
                 continue;
             }
@@ -195,6 +195,7 @@ impl Call {
                 account: &self.account,
                 action,
                 resource,
+                shown_resource: shown_resource.as_deref().unwrap_or(resource),
                 context,
                 resource_policy: resource_policy.as_ref(),
             };

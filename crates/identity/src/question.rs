@@ -23,6 +23,8 @@ pub struct Question {
     pub action: &'static str,
     /// An ARN, or `*` for an action that is about no resource.
     pub resource: String,
+    /// As a refusal names the resource, where AWS does not do so by its ARN.
+    pub shown_resource: Option<String>,
     /// The condition keys of the action and of its resource.
     pub context: ConditionContext,
     /// The policy of the resource, if it has one: a fact of the resource, as its tags are.
@@ -47,6 +49,7 @@ impl Question {
         Self {
             action,
             resource: resource.into(),
+            shown_resource: None,
             context: ConditionContext::new(),
             resource_policy: None,
         }
@@ -71,6 +74,13 @@ impl Question {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// A refusal names the resource so. What the caller has named by half has no ARN in a refusal, which would say what there is.
+    #[must_use]
+    pub fn shown_as(mut self, resource: impl Into<String>) -> Self {
+        self.shown_resource = Some(resource.into());
+        self
     }
 
     /// Adds the policy of the resource.
@@ -154,6 +164,14 @@ impl<T> Subject<T> {
         let value = value.into();
         for question in &mut self.questions {
             question.context.set(key, value.clone());
+        }
+        self
+    }
+
+    /// With another name of the resource in a refusal: [`Question::shown_as`].
+    pub fn shown_as(mut self, resource: &str) -> Self {
+        for question in &mut self.questions {
+            question.shown_resource = Some(resource.to_owned());
         }
         self
     }

@@ -194,7 +194,8 @@ impl PermissionSource for StoredPermissions {
                     policy::Reason::NothingAllows(_) => Vec::new(),
                 };
                 let denying = denying.into_iter().map(denying_statement).collect();
-                Err(Denied::new(request, denial.message(&evaluation), denying))
+                let message = denial.message_about(&evaluation, request.shown_resource);
+                Err(Denied::new(request, message, denying))
             }
         }
     }

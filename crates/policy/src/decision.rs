@@ -69,16 +69,24 @@ impl Denial<'_> {
     /// "Enhanced access denied error messages with policy ARNs", for the ARN behind an explicit deny in the same account. The
     /// guide has "in a sessions policy"; messages that users report have "session policy".
     pub fn message(&self, evaluation: &Evaluation<'_>) -> String {
-        let why = Because { denial: self, action: evaluation.action };
-        format!("{} {why}", self.bare_message(evaluation))
+        self.message_about(evaluation, evaluation.resource)
+    }
+
+    /// The same with another name of the resource than its ARN: "role app", as IAM has it.
+    pub fn message_about(&self, evaluation: &Evaluation<'_>, resource: &str) -> String {
+        let Evaluation { principal, action, .. } = evaluation;
+        let why = Because { denial: self, action };
+        format!("{} {why}", bare(principal.name(), action, resource))
     }
 
     /// The same without the reason, as AssumeRole and older services have it. Source: messages that users report.
     pub fn bare_message(&self, evaluation: &Evaluation<'_>) -> String {
-        let Evaluation { principal, action, resource, .. } = evaluation;
-        let name = principal.name();
-        format!("User: {name} is not authorized to perform: {action} on resource: {resource}")
+        bare(evaluation.principal.name(), evaluation.action, evaluation.resource)
     }
+}
+
+fn bare(principal: &str, action: &str, resource: &str) -> String {
+    format!("User: {principal} is not authorized to perform: {action} on resource: {resource}")
 }
 
 /// The end of the message.

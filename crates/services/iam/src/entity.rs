@@ -83,7 +83,8 @@ entity!(
 /// What there may be under a name, and the question about it.
 ///
 /// Source of resources and condition keys: "Actions, resources, and condition keys for AWS Identity and Access Management".
-/// What is not there is asked about by the ARN that it would have without a path.
+/// What is not there is asked about by the ARN that it would have without a path; a refusal names both alike, "role app", as callers of
+/// AWS report it, so that nobody learns by it what there is.
 pub fn look<E: Entity>(
     tables: &Tables,
     account: &AccountId,
@@ -102,7 +103,7 @@ pub fn look<E: Entity>(
         }
         None => Question::new(action, arn_without_path(account, E::KIND, name)),
     };
-    Subject::new(found, question)
+    Subject::new(found, question.shown_as(format!("{} {name}", E::KIND)))
 }
 
 pub fn find<E: Entity>(tables: &Tables, account: &AccountId, name: &str) -> Option<Arc<E>> {

@@ -70,7 +70,7 @@ pub fn look(tables: &Tables, arn: &str, action: &'static str) -> Subject<Option<
         Some(Managed::Customer(policy)) => question.with_resource_tags_of("iam", &policy.tags),
         _ => question,
     };
-    Subject::new(found, question)
+    Subject::new(found, question.shown_as(format!("policy {arn}")))
 }
 
 /// # Errors

@@ -100,7 +100,8 @@ impl Request {
             .beside(capacity)
     }
 
-    /// About the revision that would run, or the family that has none.
+    /// About the revision that would run, or the family that has none. A refusal says nothing of a revision that was not asked for:
+    /// nobody learns by it what there is.
     fn question(
         &self,
         tables: &Tables,
@@ -108,20 +109,20 @@ impl Request {
         row: Option<&TaskDefinition>,
         capacity: Option<&Capacity>,
     ) -> Question {
-        let question = match (row, &self.definition) {
-            (Some(row), _) => Resource::task_definition(scope, &row.family, row.revision)
-                .question(tables, "ecs:RunTask"),
-            (None, Some(TaskDefinitionName { family, revision })) => {
+        let named = match &self.definition {
+            Some(TaskDefinitionName { family, revision }) => {
                 let revision = revision.map_or_else(|| "*".to_owned(), |number| number.to_string());
-                let arn = Arn::of("ecs", scope, format!("task-definition/{family}:{revision}"));
-                Question::new("ecs:RunTask", arn.to_string())
+                Arn::of("ecs", scope, format!("task-definition/{family}:{revision}"))
             }
             // One of another account or region, of which nothing is here.
-            (None, None) => {
-                let every = Arn::of("ecs", scope, "task-definition/*");
-                Question::new("ecs:RunTask", every.to_string())
-            }
+            None => Arn::of("ecs", scope, "task-definition/*"),
         };
+        let question = match row {
+            Some(row) => Resource::task_definition(scope, &row.family, row.revision)
+                .question(tables, "ecs:RunTask"),
+            None => Question::new("ecs:RunTask", named.to_string()),
+        };
+        let question = question.shown_as(named.to_string());
         access::in_cluster(question, scope, &self.cluster)
             .with_optional("ecs:capacity-provider", capacity.and_then(Capacity::provider))
             .with("ecs:enable-ebs-volumes", false)

@@ -57,7 +57,7 @@ impl<'a> Owner<'a> {
                     }
                     None => Question::new(action, question),
                 };
-                Subject::from(question)
+                Subject::from(question.shown_as(format!("user {name}")))
             }
         }
     }
@@ -221,13 +221,14 @@ pub async fn get_access_key_last_used(
     let action = "iam:GetAccessKeyLastUsed";
     let ask = |tables: &Tables| {
         let key = tables.access_keys.get(&id).filter(|key| key.account == call.account).cloned();
-        match key.as_ref().and_then(|key| key.user.as_ref()) {
+        let subject = match key.as_ref().and_then(|key| key.user.as_ref()) {
             Some(user) => look::<User>(tables, &call.account, user.as_str(), action).beside(key),
             None => {
                 let everyone = arn_without_path(&call.account, "user", "*");
                 Subject::new(None, Question::new(action, everyone)).beside(key)
             }
-        }
+        };
+        subject.shown_as(&format!("access key {id}"))
     };
     let (tables, (_, key)) = service.store.read(call, ask)?;
     let key = key.ok_or_else(|| {

@@ -36,7 +36,7 @@ pub(super) fn look_at(
         }
         None => Question::new(action, arn_without_path(account, KIND, name)),
     };
-    Subject::new(found, question)
+    Subject::new(found, question.shown_as(format!("instance profile {name}")))
 }
 
 /// # Errors

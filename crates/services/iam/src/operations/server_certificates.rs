@@ -36,7 +36,8 @@ pub(super) fn look_at(
         }
         None => Question::new(action, arn_without_path(account, KIND, name)),
     };
-    Subject::new(found, question)
+    // As the others, which is a guess.
+    Subject::new(found, question.shown_as(format!("server certificate {name}")))
 }
 
 /// # Errors

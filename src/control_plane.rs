@@ -52,6 +52,7 @@ use crate::instances;
 use crate::listen_address;
 use crate::master_key;
 use crate::metrics_page;
+use crate::named_principals::StoredPrincipals;
 use crate::node_link::{LogDelivery, RegistryPasswords, identified};
 use crate::output;
 use crate::parts::Parts;
@@ -277,7 +278,8 @@ impl ControlPlane {
                     sealer.clone(),
                     credentials.clone(),
                 )
-                .with_cache(cache),
+                .with_cache(cache)
+                .with_principals(Arc::new(StoredPrincipals(store.clone()))),
             )))
             .service(Arc::new(Served(LogsService::new(logs.clone()))))
             .service(Arc::new(Served(sts)))

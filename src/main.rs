@@ -29,6 +29,7 @@ mod master_key;
 mod memory;
 mod metrics_page;
 mod moving;
+mod named_principals;
 mod node;
 mod node_door;
 mod node_link;

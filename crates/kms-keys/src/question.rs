@@ -3,7 +3,7 @@
 //! A grant is to a decision what a statement of the key policy would be that allows its grantee one action: it is asked about as that.
 //! Only grants that are about the caller, the operation and its encryption context are.
 
-use outport_identity::{Call, Question, ResourcePolicy};
+use outport_identity::{Call, Principal, Question, ResourcePolicy};
 use outport_model::kms::{KmsGrant, KmsKey, KmsKeySpec};
 use outport_model::{AccountId, Arn};
 use outport_store::{Row, Tables};
@@ -120,7 +120,15 @@ fn is_grantee(call: &Call, grantee: &str) -> bool {
         || Arn::parse(grantee).is_some_and(|arn| {
             arn.service() == "iam" && arn.account() == account && arn.resource() == "root"
         });
-    grantee == call.principal.arn() || grantee == call.principal.principal_arn() || is_account
+    is_account || names(&call.principal, grantee)
+}
+
+/// By an ARN, or by the unique id under which grants keep users and roles.
+fn names(principal: &Principal, grantee: &str) -> bool {
+    let id = principal.user_id();
+    let role = id.split_once(':').map_or("", |(role, _)| role);
+    let is_role = matches!(principal, Principal::AssumedRole { .. }) && grantee == role;
+    is_role || grantee == id || grantee == principal.arn() || grantee == principal.principal_arn()
 }
 
 fn with_statement(policy: &str, principal: &str, action: &str) -> String {

@@ -107,7 +107,7 @@ pub struct KmsGrant {
     /// 64 hexadecimal digits, random.
     pub id: String,
     pub name: Option<String>,
-    /// An ARN, or the name of a service.
+    /// The unique id of a user, a role or a session; an ARN or an account's id where that is not known.
     pub grantee: String,
     /// Who may retire it beside its grantee.
     pub retiring: Option<String>,

@@ -209,11 +209,13 @@ fn denying_statement(found: policy::Denying<'_>) -> DenyingStatement {
     }
 }
 
-/// The ARNs of a principal, alive for one decision.
+/// The names of a principal, alive for one decision.
 struct Names {
     own: String,
-    /// Of the role of a session, or of the user that federated.
+    /// The ARN of the role of a session, or of the user that federated.
     parent: String,
+    /// The unique id.
+    id: String,
 }
 
 impl Names {
@@ -228,25 +230,28 @@ impl Names {
             }
             _ => principal.principal_arn(),
         };
-        Self { own: principal.arn(), parent }
+        Self { own: principal.arn(), parent, id: principal.user_id() }
     }
 
     fn principal<'a>(&'a self, principal: &'a Principal) -> policy::Principal<'a> {
-        let (account, arn) = (principal.account(), self.own.as_str());
+        let (account, arn, id) = (principal.account(), self.own.as_str(), self.id.as_str());
         match principal {
             Principal::Root { .. } => policy::Principal::Root { account, arn },
-            Principal::User { .. } => policy::Principal::User { account, arn },
+            Principal::User { .. } => policy::Principal::User { account, arn, id },
             Principal::WebIdentity { .. } | Principal::Anonymous { .. } => {
                 policy::Principal::Identified { provider: arn }
             }
-            Principal::AssumedRole { .. } => {
-                policy::Principal::RoleSession { account, role_arn: &self.parent, session_arn: arn }
-            }
+            Principal::AssumedRole { .. } => policy::Principal::RoleSession {
+                account,
+                role_arn: &self.parent,
+                session_arn: arn,
+                id,
+            },
             Principal::FederatedUser { by, .. } => policy::Principal::FederatedUser {
                 account,
                 arn,
                 federated_by: match by {
-                    Some(_) => FederatedBy::User { arn: &self.parent },
+                    Some(by) => FederatedBy::User { arn: &self.parent, id: &by.id },
                     None => FederatedBy::Root,
                 },
             },

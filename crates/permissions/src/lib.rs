@@ -12,6 +12,7 @@ mod compiled;
 mod context;
 mod credentials;
 mod decision;
+mod named;
 mod permissive;
 mod principal;
 #[cfg(test)]
@@ -20,4 +21,5 @@ mod uses;
 
 pub use credentials::{StoredCredentials, secret_place};
 pub use decision::StoredPermissions;
+pub use named::{NoSuchPrincipal, with_arns, with_ids};
 pub use permissive::Permissive;

@@ -24,6 +24,11 @@ impl Json {
         serde_json::from_str(text).ok()
     }
 
+    /// A text as JSON writes it.
+    pub fn quoted(text: &str) -> String {
+        serde_json::Value::from(text).to_string()
+    }
+
     pub fn text(&self) -> Option<&str> {
         if let Json::Text(text) = self { Some(text) } else { None }
     }

@@ -33,7 +33,7 @@
 //! let policy = Policy::compile(text, PolicyKind::Managed)?;
 //! let account = AccountId::new("111111111111");
 //! let evaluation = Evaluation {
-//!     principal: Principal::User { account: &account, arn: "arn:aws:iam::111111111111:user/ada" },
+//!     principal: Principal::User { account: &account, arn: "arn:aws:iam::111111111111:user/ada", id: "AIDA0123456789ABCDEF0" },
 //!     owner: &account,
 //!     action: "iam:CreateAccessKey",
 //!     resource: "arn:aws:iam::111111111111:user/bob",
@@ -66,6 +66,7 @@ mod pattern;
 mod policy;
 mod position;
 mod principal;
+mod principal_names;
 mod resource;
 mod statement;
 mod template;
@@ -80,3 +81,4 @@ pub use malformed::Malformed;
 pub use policy::{Policy, PolicyKind, counted_characters};
 pub use position::{Position, statement_positions};
 pub use principal::{FederatedBy, Principal};
+pub use principal_names::replace_principals;

@@ -7,7 +7,6 @@ use crate::document::{DOCUMENT_CHARACTERS_MAX, Document, Element, RawStatement, 
 use crate::json::Json;
 use crate::malformed::Malformed;
 use crate::position::{end_of, position_of};
-use crate::principal::Principals;
 use crate::resource::Resources;
 use crate::statement::{Effect, Statement, Written};
 use crate::validation::{Checked, check_attached, check_granting, has_variables};
@@ -88,14 +87,6 @@ impl Policy {
             keys.entry(key.to_ascii_lowercase()).or_insert(key);
         }
         keys.into_values().collect()
-    }
-
-    /// The ARNs of the users, roles and sessions that it names as principals. AWS refuses a trust policy that names a user or
-    /// a role that there is not; who keeps them can look.
-    pub fn principal_arns(&self) -> impl Iterator<Item = &str> {
-        let principals =
-            self.statements.iter().filter_map(|statement| statement.principals.as_ref());
-        principals.flat_map(Principals::arns)
     }
 }
 

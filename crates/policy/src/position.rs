@@ -61,14 +61,19 @@ pub(crate) fn end_of(text: &str) -> Position {
 }
 
 /// Reads JSON that is known to be JSON, to see where things stand.
-struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Scan<'a> {
+    /// At the value that begins at this place.
+    pub(crate) fn at(text: &'a str, at: usize) -> Self {
+        Self { text, at }
+    }
+
     /// The names, with their quotes, and the places of the values of an object.
-    fn members(&mut self) -> Vec<(&'a str, Range<usize>)> {
+    pub(crate) fn members(&mut self) -> Vec<(&'a str, Range<usize>)> {
         let mut members = Vec::new();
         self.enter();
         while let Some(name) = self.value() {
@@ -79,7 +84,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The places of the elements of a list.
-    fn elements(&mut self) -> Vec<Range<usize>> {
+    pub(crate) fn elements(&mut self) -> Vec<Range<usize>> {
         self.enter();
         std::iter::from_fn(|| self.value()).collect()
     }

@@ -11,10 +11,10 @@ use crate::statement::Effect;
 pub enum Principal<'a> {
     /// The account itself.
     Root { account: &'a AccountId, arn: &'a str },
-    /// An IAM user, with keys of its own or a session of GetSessionToken.
-    User { account: &'a AccountId, arn: &'a str },
-    /// Who has assumed a role.
-    RoleSession { account: &'a AccountId, role_arn: &'a str, session_arn: &'a str },
+    /// An IAM user, with keys of its own or a session of GetSessionToken. `id`: `AIDA…`.
+    User { account: &'a AccountId, arn: &'a str, id: &'a str },
+    /// Who has assumed a role. `id`: `AROA…` of the role, `:` and the session's name.
+    RoleSession { account: &'a AccountId, role_arn: &'a str, session_arn: &'a str, id: &'a str },
     /// A session of GetFederationToken.
     FederatedUser { account: &'a AccountId, arn: &'a str, federated_by: FederatedBy<'a> },
     /// An AWS service on its own behalf: `ecs-tasks.amazonaws.com`.
@@ -28,7 +28,24 @@ pub enum Principal<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum FederatedBy<'a> {
     Root,
-    User { arn: &'a str },
+    /// `id`: `AIDA…`.
+    User {
+        arn: &'a str,
+        id: &'a str,
+    },
+}
+
+/// The names of one principal: its ARN, and the unique id under which policies keep it.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    arn: &'a str,
+    id: Option<&'a str>,
+}
+
+impl Names<'_> {
+    fn has(&self, wanted: &str) -> bool {
+        self.arn == wanted || self.id == Some(wanted)
+    }
 }
 
 impl<'a> Principal<'a> {
@@ -55,11 +72,23 @@ impl<'a> Principal<'a> {
         }
     }
 
-    /// The ARN of whom it is made from: the role of a session, the user of a federated user.
-    fn parent(&self) -> Option<&'a str> {
+    fn names(&self) -> Names<'a> {
+        let id = match *self {
+            Principal::User { id, .. } | Principal::RoleSession { id, .. } => Some(id),
+            _ => None,
+        };
+        Names { arn: self.name(), id }
+    }
+
+    /// Of whom it is made from: the role of a session, the user of a federated user.
+    fn parent(&self) -> Option<Names<'a>> {
         match *self {
-            Principal::RoleSession { role_arn, .. } => Some(role_arn),
-            Principal::FederatedUser { federated_by: FederatedBy::User { arn }, .. } => Some(arn),
+            Principal::RoleSession { role_arn: arn, id, .. } => {
+                Some(Names { arn, id: id.split_once(':').map(|(role, _)| role) })
+            }
+            Principal::FederatedUser { federated_by: FederatedBy::User { arn, id }, .. } => {
+                Some(Names { arn, id: Some(id) })
+            }
             _ => None,
         }
     }
@@ -89,8 +118,8 @@ pub(crate) enum PrincipalEntry {
     Everyone,
     /// An account, as its id or as the ARN of its root.
     Account(Box<str>),
-    /// A user, a role or a session.
-    Arn(Box<str>),
+    /// A user, a role or a session: its ARN or its unique id.
+    Named(Box<str>),
     Service(Box<str>),
     Provider(Box<str>),
 }
@@ -108,19 +137,14 @@ impl Principals {
         self.entries.iter().filter_map(|entry| entry.names(principal, effect)).max()
     }
 
-    /// The ARNs of users, roles and sessions.
-    pub fn arns(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|entry| match entry {
-            PrincipalEntry::Arn(arn) => Some(&**arn),
-            _ => None,
-        })
-    }
-
     /// For `NotPrincipal`, everything that a principal is made of has to be named: the account, the role and the session.
     /// Source: "`NotPrincipal` with `Deny`", which says that AWS may look at each of them, and to name them all.
     fn is_excepted(&self, principal: &Principal<'_>) -> bool {
         let names = |wanted: &PrincipalEntry| self.entries.contains(wanted);
-        let names_arn = |arn: &str| names(&PrincipalEntry::Arn(arn.into()));
+        let names_one = |one: Names<'_>| {
+            let is_it = |entry: &PrincipalEntry| matches!(entry, PrincipalEntry::Named(name) if one.has(name));
+            self.entries.iter().any(is_it)
+        };
         let names_account =
             |account: &AccountId| names(&PrincipalEntry::Account(account.as_str().into()));
         if names(&PrincipalEntry::Everyone) {
@@ -128,11 +152,13 @@ impl Principals {
         }
         match *principal {
             Principal::Root { account, .. } => names_account(account),
-            Principal::User { account, arn } => names_account(account) && names_arn(arn),
+            Principal::User { account, .. } => {
+                names_account(account) && names_one(principal.names())
+            }
             Principal::RoleSession { account, .. } | Principal::FederatedUser { account, .. } => {
                 names_account(account)
-                    && names_arn(principal.name())
-                    && principal.parent().is_none_or(names_arn)
+                    && names_one(principal.names())
+                    && principal.parent().is_none_or(names_one)
             }
             Principal::Service { name } => names(&PrincipalEntry::Service(name.into())),
             Principal::Identified { provider } => names(&PrincipalEntry::Provider(provider.into())),
@@ -153,14 +179,14 @@ impl PrincipalEntry {
                 let is_of_it = principal.account().is_some_and(|account| account.as_str() == &**id);
                 is_of_it.then_some(Named::Account)
             }
-            PrincipalEntry::Arn(arn) if principal.account().is_some() && is_session_or_user => {
-                if **arn == *principal.name() {
+            PrincipalEntry::Named(name) if principal.account().is_some() && is_session_or_user => {
+                if principal.names().has(name) {
                     Some(Named::Directly)
                 } else {
-                    (principal.parent() == Some(arn)).then_some(Named::Parent)
+                    principal.parent().filter(|parent| parent.has(name)).map(|_| Named::Parent)
                 }
             }
-            PrincipalEntry::Arn(_) => None,
+            PrincipalEntry::Named(_) => None,
             PrincipalEntry::Service(wanted) => match principal {
                 Principal::Service { name } => (**wanted == **name).then_some(Named::Directly),
                 _ => None,

@@ -42,6 +42,7 @@ pub use cold::ColdTable;
 pub use error::{Fault, FaultKind, OpenError, WriteError};
 pub use host::{Clock, Ids, ManualClock, RandomIds, SeededIds, SystemClock};
 pub use packed::PackedTable;
+pub use principals::NamedPrincipal;
 pub use room::BYTES_MAX_DEFAULT;
 pub use row::Row;
 pub use rows::{

@@ -15,6 +15,9 @@ const PROVIDERS: [&str; 4] = [
     "www.amazon.com",
 ];
 
+/// Characters of a unique id behind those that say of what it is: 17 with AWS, 12 at least (`userIdType` of the IAM API).
+const UNIQUE_ID_REST_MIN: usize = 12;
+
 /// Digits of an account id.
 const ACCOUNT_DIGITS: usize = 12;
 
@@ -63,6 +66,9 @@ fn read_aws(text: &str) -> Option<PrincipalEntry> {
     if is_account(text) {
         return Some(PrincipalEntry::Account(text.into()));
     }
+    if is_unique_id(text) {
+        return Some(PrincipalEntry::Named(text.into()));
+    }
     let arn = Arn::parse(text)?;
     let is_global = is_partition(arn.partition()) && arn.region().is_empty();
     if !is_global || !is_account(arn.account()) || text.contains(['*', '?']) {
@@ -74,14 +80,29 @@ fn read_aws(text: &str) -> Option<PrincipalEntry> {
             Some(PrincipalEntry::Account(arn.account().into()))
         }
         ("iam", "user" | "role") | ("sts", "federated-user") if !name.is_empty() => {
-            Some(PrincipalEntry::Arn(text.into()))
+            Some(PrincipalEntry::Named(text.into()))
         }
         ("sts", "assumed-role") => {
             let (role, session) = name.split_once('/')?;
-            (!role.is_empty() && !session.is_empty()).then(|| PrincipalEntry::Arn(text.into()))
+            (!role.is_empty() && !session.is_empty()).then(|| PrincipalEntry::Named(text.into()))
         }
         _ => None,
     }
+}
+
+/// Of a user, a role or, with the session's name behind it, of a session: under what AWS keeps them.
+///
+/// Source: IAM user guide, "IAM identifiers", Unique identifiers.
+fn is_unique_id(text: &str) -> bool {
+    let (id, session) =
+        text.split_once(':').map_or((text, None), |(id, session)| (id, Some(session)));
+    let kinds: &[&str] = if session.is_some() { &["AROA"] } else { &["AIDA", "AROA"] };
+    let is_id = |rest: &str| {
+        rest.len() >= UNIQUE_ID_REST_MIN
+            && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    kinds.iter().any(|kind| id.strip_prefix(kind).is_some_and(is_id))
+        && session.is_none_or(|name| !name.is_empty() && !name.contains(['*', '?']))
 }
 
 fn is_account(text: &str) -> bool {

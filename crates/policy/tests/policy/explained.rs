@@ -158,17 +158,6 @@ fn keys_that_a_policy_depends_on() {
 }
 
 #[test]
-fn principals_that_a_policy_names() {
-    let statements = vec![
-        json!({ "Effect": "Allow", "Principal": { "AWS": ["111111111111", "arn:aws:iam::111111111111:role/r"] }, "Action": "sts:AssumeRole" }),
-        json!({ "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com", "AWS": "arn:aws:iam::111111111111:user/u" }, "Action": "sts:AssumeRole" }),
-    ];
-    let policy = compile(&document(statements), PolicyKind::RoleTrust);
-    let arns = ["arn:aws:iam::111111111111:role/r", "arn:aws:iam::111111111111:user/u"];
-    assert!(policy.principal_arns().eq(arns));
-}
-
-#[test]
 fn white_space_does_not_count() {
     assert_eq!(counted_characters("{ \"a\" :\t\"b é\"\r\n}"), 10);
 }

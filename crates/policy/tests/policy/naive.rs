@@ -24,13 +24,24 @@ pub struct NaivePrincipal {
     pub account: &'static str,
     pub name: &'static str,
     pub parent: &'static str,
+    /// The unique id of its own, and of the parent.
+    pub ids: (&'static str, &'static str),
 }
 
 /// Who asks, by the name of `support::principal`.
 pub const PRINCIPALS: [(&str, NaivePrincipal); 8] = [
-    ("root", who("root", "111111111111", "arn:aws:iam::111111111111:root", "")),
-    ("user", who("user", "111111111111", "arn:aws:iam::111111111111:user/ada", "")),
-    ("stranger", who("user", "222222222222", "arn:aws:iam::222222222222:user/eve", "")),
+    ("root", who("root", "111111111111", "arn:aws:iam::111111111111:root", "", ("", ""))),
+    ("user", who("user", "111111111111", "arn:aws:iam::111111111111:user/ada", "", (ADA, ""))),
+    (
+        "stranger",
+        who(
+            "user",
+            "222222222222",
+            "arn:aws:iam::222222222222:user/eve",
+            "",
+            ("AIDAEVE0000000000EVE0", ""),
+        ),
+    ),
     (
         "session",
         who(
@@ -38,6 +49,7 @@ pub const PRINCIPALS: [(&str, NaivePrincipal); 8] = [
             "111111111111",
             "arn:aws:sts::111111111111:assumed-role/worker/one",
             "arn:aws:iam::111111111111:role/path/worker",
+            ("AROAWORKER0000000WRK0:one", "AROAWORKER0000000WRK0"),
         ),
     ),
     (
@@ -47,23 +59,36 @@ pub const PRINCIPALS: [(&str, NaivePrincipal); 8] = [
             "111111111111",
             "arn:aws:sts::111111111111:federated-user/guest",
             "arn:aws:iam::111111111111:user/ada",
+            ("", ADA),
         ),
     ),
     (
         "federated-root",
-        who("federated", "111111111111", "arn:aws:sts::111111111111:federated-user/guest", ""),
+        who(
+            "federated",
+            "111111111111",
+            "arn:aws:sts::111111111111:federated-user/guest",
+            "",
+            ("", ""),
+        ),
     ),
-    ("service", who("service", "", "ecs-tasks.amazonaws.com", "")),
-    ("token", who("token", "", "arn:aws:iam::111111111111:oidc-provider/id.example.com", "")),
+    ("service", who("service", "", "ecs-tasks.amazonaws.com", "", ("", ""))),
+    (
+        "token",
+        who("token", "", "arn:aws:iam::111111111111:oidc-provider/id.example.com", "", ("", "")),
+    ),
 ];
+
+const ADA: &str = "AIDAADA0000000000ADA0";
 
 const fn who(
     kind: &'static str,
     account: &'static str,
     name: &'static str,
     parent: &'static str,
+    ids: (&'static str, &'static str),
 ) -> NaivePrincipal {
-    NaivePrincipal { kind, account, name, parent }
+    NaivePrincipal { kind, account, name, parent, ids }
 }
 
 /// `allowed`, or what the reason is: `deny session`, `nothing session`.
@@ -212,7 +237,11 @@ fn naming(statement: &Json, who: &NaivePrincipal, effect: &str) -> Option<&'stat
             || match who.kind {
                 "root" => has_account,
                 "service" | "token" => has(who.name),
-                _ => has_account && has(who.name) && (who.parent.is_empty() || has(who.parent)),
+                _ => {
+                    has_account
+                        && (has(who.name) || has(who.ids.0))
+                        && (who.parent.is_empty() || has(who.parent) || has(who.ids.1))
+                }
             };
         return (!excepted).then_some("directly");
     }
@@ -222,9 +251,9 @@ fn naming(statement: &Json, who: &NaivePrincipal, effect: &str) -> Option<&'stat
         |test: &dyn Fn(&str) -> bool| list.iter().any(|(of, text)| of == kind && test(text));
     let everyone = list.iter().any(|(of, text)| of == "AWS" && text == "*");
     let as_everyone = everyone && (who.kind != "token" || effect == "Deny");
-    if as_everyone || who.kind != "root" && named(&|text| text == who.name) {
+    if as_everyone || who.kind != "root" && named(&|text| text == who.name || text == who.ids.0) {
         Some("directly")
-    } else if !who.parent.is_empty() && named(&|text| text == who.parent) {
+    } else if !who.parent.is_empty() && named(&|text| text == who.parent || text == who.ids.1) {
         Some("parent")
     } else {
         (kind == "AWS" && named(&is_account)).then_some("account")

@@ -228,9 +228,9 @@ fn principals(dice: &mut Dice) -> Json {
             return dice.pick(&aws).into();
         }
         let (_, who) = &PRINCIPALS[dice.below(PRINCIPALS.len())];
-        let names = [who.name, who.parent];
-        let name = names[dice.below(2)];
-        if name.starts_with("arn:") && who.kind != "token" {
+        let names = [who.name, who.parent, who.ids.0, who.ids.1];
+        let name = names[dice.below(names.len())];
+        if name.starts_with('A') || name.starts_with("arn:") && who.kind != "token" {
             name.into()
         } else {
             "111111111111".into()

@@ -13,6 +13,7 @@ static OWN_ACCOUNT: LazyLock<AccountId> = LazyLock::new(|| AccountId::new(OWN));
 static OTHER_ACCOUNT: LazyLock<AccountId> = LazyLock::new(|| AccountId::new("222222222222"));
 
 pub const USER: &str = "arn:aws:iam::111111111111:user/ada";
+const USER_ID: &str = "AIDAADA0000000000ADA0";
 
 /// A principal by the name that the cases give it.
 pub fn principal(name: &str) -> Principal<'static> {
@@ -20,17 +21,20 @@ pub fn principal(name: &str) -> Principal<'static> {
     let arn = "arn:aws:sts::111111111111:federated-user/guest";
     match name {
         "root" => Principal::Root { account, arn: "arn:aws:iam::111111111111:root" },
-        "user" => Principal::User { account, arn: USER },
-        "stranger" => {
-            Principal::User { account: &OTHER_ACCOUNT, arn: "arn:aws:iam::222222222222:user/eve" }
-        }
+        "user" => Principal::User { account, arn: USER, id: USER_ID },
+        "stranger" => Principal::User {
+            account: &OTHER_ACCOUNT,
+            arn: "arn:aws:iam::222222222222:user/eve",
+            id: "AIDAEVE0000000000EVE0",
+        },
         "session" => Principal::RoleSession {
             account,
             role_arn: "arn:aws:iam::111111111111:role/path/worker",
             session_arn: "arn:aws:sts::111111111111:assumed-role/worker/one",
+            id: "AROAWORKER0000000WRK0:one",
         },
         "federated" => {
-            let federated_by = FederatedBy::User { arn: USER };
+            let federated_by = FederatedBy::User { arn: USER, id: USER_ID };
             Principal::FederatedUser { account, arn, federated_by }
         }
         "federated-root" => {

@@ -21,6 +21,7 @@ mod operations;
 mod page;
 mod password;
 mod policies;
+mod principals;
 mod pull_through;
 mod rejection;
 mod resource_tags;
@@ -35,6 +36,7 @@ mod views;
 pub use address::RegistryAddress;
 pub use authorizer::{EcrAuthorizer, PullSource, RequestSink};
 pub use password::{PULL_PASSWORD_LIFETIME_MS, Pull, USER, pull_password};
+pub use principals::{AnyPrincipals, NamedPrincipals};
 pub use pull_through::{
     NoUpstreams, PullThroughCache, Upstream, UpstreamError, UpstreamManifest, UpstreamRepository,
     UpstreamUser,

@@ -9,23 +9,30 @@ use serde_json::Value;
 use crate::rejection::invalid_parameter;
 
 /// A repository policy names no resource: it is the repository. Source: users of AWS report that one with `Resource` is
-/// refused. Whether the principals exist is not looked at, as AWS does ("Principal not found").
+/// refused.
 ///
 /// # Errors
 /// `InvalidParameterException`.
 pub(crate) fn check_repository_policy(text: &str) -> Result<(), EcrError> {
-    let invalid = || invalid_parameter("PolicyText", "Invalid repository policy provided");
-    Policy::compile(text, PolicyKind::Repository).map_err(|_| invalid())?;
-    if names_resources(text) { Err(invalid()) } else { Ok(()) }
+    Policy::compile(text, PolicyKind::Repository).map_err(|_| invalid_repository_policy())?;
+    if names_resources(text) { Err(invalid_repository_policy()) } else { Ok(()) }
 }
 
 /// # Errors
 /// `InvalidParameterException`.
 pub(crate) fn check_registry_policy(text: &str) -> Result<(), EcrError> {
     let compiled = Policy::compile(text, PolicyKind::Resource);
-    compiled
-        .map(drop)
-        .map_err(|_| invalid_parameter("PolicyText", "Invalid registry policy provided"))
+    compiled.map(drop).map_err(|_| invalid_registry_policy())
+}
+
+/// Of one that names a user or a role which is not there, too. Source: AWS prescriptive guidance on policies of repositories for
+/// other accounts: "If the role doesn't exist, you'll receive an error similar to invalid repository policy provided".
+pub(crate) fn invalid_repository_policy() -> EcrError {
+    invalid_parameter("PolicyText", "Invalid repository policy provided")
+}
+
+pub(crate) fn invalid_registry_policy() -> EcrError {
+    invalid_parameter("PolicyText", "Invalid registry policy provided")
 }
 
 fn names_resources(text: &str) -> bool {

@@ -18,7 +18,7 @@ use outport_model::{Scope, Tags};
 use crate::password::Grant;
 use crate::pull_through::{NoUpstreams, PullThroughCache, Upstream};
 use crate::rejection::{invalid_parameter, rejection};
-use crate::{RegistryAddress, access};
+use crate::{AnyPrincipals, NamedPrincipals, RegistryAddress, access};
 
 /// The service: the registry that it fronts, the address of that registry, the key of its tokens, and the
 /// access keys that these are bound to.
@@ -29,6 +29,7 @@ pub struct EcrService {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) credentials: Arc<dyn CredentialSource>,
     pub(crate) cache: PullThroughCache,
+    pub(crate) principals: Arc<dyn NamedPrincipals>,
 }
 
 /// A repository, existing or not, that the caller may act on.
@@ -55,13 +56,21 @@ impl EcrService {
         credentials: Arc<dyn CredentialSource>,
     ) -> Self {
         let cache = PullThroughCache::new(Arc::clone(&registry), Arc::new(NoUpstreams));
-        Self { registry, address, sealer, credentials, cache }
+        let principals = Arc::new(AnyPrincipals);
+        Self { registry, address, sealer, credentials, cache, principals }
     }
 
     /// With the cache by which the registry's endpoint takes images from others.
     #[must_use]
     pub fn with_cache(mut self, cache: PullThroughCache) -> Self {
         self.cache = cache;
+        self
+    }
+
+    /// With the users and roles that policies name.
+    #[must_use]
+    pub fn with_principals(mut self, principals: Arc<dyn NamedPrincipals>) -> Self {
+        self.principals = principals;
         self
     }
 

@@ -1,6 +1,8 @@
 //! Policy documents on their way in and out.
 
 use outport_model::AccountId;
+use outport_model::iam::Role;
+use outport_permissions::{NoSuchPrincipal, with_arns, with_ids};
 use outport_policy::{Policy, PolicyKind, counted_characters};
 use outport_store::Tables;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,24 +29,25 @@ pub fn check(
     Ok(document)
 }
 
-/// Refuses a trust policy that names a user or a role which there is not.
+/// A trust policy as it is kept: about the very users and roles that it names.
 ///
 /// # Errors
 /// `MalformedPolicyDocument`. Source: AWS re:Post, "How do I resolve the error MalformedPolicyDocumentException"; the text as callers
 /// report it.
-pub fn check_principals(
+pub fn trust_as_kept(
     tables: &Tables,
     account: &AccountId,
     document: &str,
-) -> Result<(), Rejection> {
-    let Ok(policy) = Policy::compile(document, PolicyKind::RoleTrust) else { return Ok(()) };
-    match policy.principal_arns().find(|arn| !tables.has_principal(arn, account)) {
-        None => Ok(()),
-        Some(arn) => {
-            let text = format!(r#"Invalid principal in policy: "AWS":"{arn}""#);
-            Err(Rejection::MalformedPolicyDocument(text))
-        }
-    }
+) -> Result<String, Rejection> {
+    with_ids(tables, account, document).map_err(|NoSuchPrincipal(name)| {
+        let text = format!(r#"Invalid principal in policy: "AWS":"{name}""#);
+        Rejection::MalformedPolicyDocument(text)
+    })
+}
+
+/// A trust policy as it is shown.
+pub fn shown_trust(tables: &Tables, role: &Role) -> String {
+    encoded(&with_arns(tables, &role.trust_policy))
 }
 
 /// # Errors

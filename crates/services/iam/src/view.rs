@@ -9,7 +9,7 @@ use outport_model::iam::{
 use outport_store::Tables;
 use outport_store::keys::RoleKey;
 
-use crate::document::encoded;
+use crate::document::shown_trust;
 use crate::managed_policy::Managed;
 use crate::tags;
 
@@ -61,19 +61,19 @@ pub fn group(group: &Group) -> wire::Group {
 }
 
 /// Whole, as GetRole shows it.
-pub fn role(role: &Role) -> wire::Role {
+pub fn role(tables: &Tables, role: &Role) -> wire::Role {
     wire::Role {
         permissions_boundary: boundary(role.permissions_boundary.as_ref()),
         tags: tags::view_if_any(&role.tags),
         role_last_used: Some(role_last_used(role)),
-        ..role_in_list(role)
+        ..role_in_list(tables, role)
     }
 }
 
 /// As an operation shows it that has made or changed it. Source: LocalStack's recordings of CreateRole and
 /// UpdateRoleDescription.
-pub fn role_when_written(role: &Role) -> wire::Role {
-    wire::Role { max_session_duration: None, role_last_used: None, ..self::role(role) }
+pub fn role_when_written(tables: &Tables, role: &Role) -> wire::Role {
+    wire::Role { max_session_duration: None, role_last_used: None, ..self::role(tables, role) }
 }
 
 pub fn role_last_used(role: &Role) -> wire::RoleLastUsed {
@@ -86,14 +86,14 @@ pub fn role_last_used(role: &Role) -> wire::RoleLastUsed {
 
 /// Source: API reference, ListRoles: "this operation does not return the following attributes: PermissionsBoundary,
 /// RoleLastUsed, Tags".
-pub fn role_in_list(role: &Role) -> wire::Role {
+pub fn role_in_list(tables: &Tables, role: &Role) -> wire::Role {
     wire::Role {
         path: Some(role.path.clone()),
         role_name: Some(role.name.clone()),
         role_id: Some(role.id.clone()),
         arn: Some(role.arn()),
         create_date: time(role.created_at_ms),
-        assume_role_policy_document: Some(encoded(&role.trust_policy)),
+        assume_role_policy_document: Some(shown_trust(tables, role)),
         description: role.description.clone(),
         max_session_duration: i32::try_from(role.max_session_duration).ok(),
         permissions_boundary: None,
@@ -107,7 +107,7 @@ pub fn instance_profile(tables: &Tables, profile: &InstanceProfile) -> wire::Ins
     let role = profile.role.as_ref().and_then(|name| {
         let role = tables.roles.get(&RoleKey::new(&profile.account, name))?;
         // Source: LocalStack's recordings of GetAccountAuthorizationDetails.
-        Some(wire::Role { max_session_duration: None, ..role_in_list(role) })
+        Some(wire::Role { max_session_duration: None, ..role_in_list(tables, role) })
     });
     wire::InstanceProfile {
         path: Some(profile.path.clone()),

@@ -2,6 +2,7 @@
 
 use outport_identity::{Call, Question, ResourcePolicy, Subject};
 use outport_model::{AccountId, Arn};
+use outport_permissions::with_ids;
 use outport_policy::{Policy, PolicyKind};
 use outport_store::Tables;
 
@@ -15,29 +16,25 @@ pub const NAME: &str = "default";
 ///
 /// # Errors
 /// `MalformedPolicyDocumentException`, `LimitExceededException`.
-pub fn parse(document: &str) -> Result<Policy, Rejection> {
+pub fn check(document: &str) -> Result<(), Rejection> {
     if document.len() > POLICY_BYTES {
         let text = format!("A key policy has {POLICY_BYTES} bytes at most.");
         return Err(Rejection::new(Reason::LimitExceeded, text));
     }
     Policy::compile(document, PolicyKind::Resource)
+        .map(drop)
         .map_err(|malformed| Rejection::new(Reason::MalformedPolicy, malformed.to_string()))
 }
 
-/// Refuses a policy that names users and roles of this account that there are not.
+/// A policy as it is kept: about the very users and roles that it names.
 ///
 /// # Errors
 /// `MalformedPolicyDocumentException`. Source of the text: answers of PutKeyPolicy, as callers report them.
-pub fn check_principals(
-    policy: &Policy,
-    tables: &Tables,
-    account: &AccountId,
-) -> Result<(), Rejection> {
-    if policy.principal_arns().all(|arn| tables.has_principal(arn, account)) {
-        return Ok(());
-    }
-    let text = "Policy contains a statement with one or more invalid principals.";
-    Err(Rejection::new(Reason::MalformedPolicy, text))
+pub fn as_kept(document: &str, tables: &Tables, account: &AccountId) -> Result<String, Rejection> {
+    with_ids(tables, account, document).map_err(|_| {
+        let text = "Policy contains a statement with one or more invalid principals.";
+        Rejection::new(Reason::MalformedPolicy, text)
+    })
 }
 
 /// Refuses a policy under which the caller could not put another one: nobody might be able to, ever. What the caller's own policies allow

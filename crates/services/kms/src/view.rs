@@ -96,7 +96,11 @@ pub fn alias(alias: &KmsAlias) -> wire::AliasListEntry {
 }
 
 /// A grant, as lists show it.
-pub fn grant(grant: &KmsGrant, key_arn: String) -> wire::GrantListEntry {
+pub fn grant(
+    grant: &KmsGrant,
+    key_arn: String,
+    shown: impl Fn(&str) -> String,
+) -> wire::GrantListEntry {
     let operations =
         grant.operations.iter().filter_map(|name| wire::GrantOperation::from_name(name));
     let (subset, equals) = (grant.context_subset.clone(), grant.context_equals.clone());
@@ -107,8 +111,8 @@ pub fn grant(grant: &KmsGrant, key_arn: String) -> wire::GrantListEntry {
         // Source: the answer of ListGrants for a grant without a name.
         name: Some(grant.name.clone().unwrap_or_default()),
         creation_date: time(grant.created_at_ms),
-        grantee_principal: Some(grant.grantee.clone()),
-        retiring_principal: grant.retiring.clone(),
+        grantee_principal: Some(shown(&grant.grantee)),
+        retiring_principal: grant.retiring.as_deref().map(shown),
         issuing_account: Some(format!("arn:aws:iam::{}:root", grant.issuing_account)),
         operations: Some(operations.collect()),
         constraints: is_constrained.then_some(wire::GrantConstraints {

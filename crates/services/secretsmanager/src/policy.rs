@@ -1,6 +1,9 @@
 //! Policies of secrets on their way in.
 
+use outport_model::AccountId;
+use outport_permissions::with_ids;
 use outport_policy::{Policy, PolicyKind};
+use outport_store::Tables;
 use serde_json::Value;
 
 use crate::rejection::Rejection;
@@ -14,6 +17,17 @@ pub fn check(document: Option<String>) -> Result<String, Rejection> {
     Policy::compile(&document, PolicyKind::Resource)
         .map_err(|malformed| Rejection::MalformedPolicyDocument(malformed.to_string()))?;
     Ok(document)
+}
+
+/// A document that was checked as it is kept: about the very users and roles that it names.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`. Source of the text: answers as callers report them.
+pub fn as_kept(tables: &Tables, account: &AccountId, document: &str) -> Result<String, Rejection> {
+    with_ids(tables, account, document).map_err(|_| {
+        let text = "This resource policy contains an unsupported principal.";
+        Rejection::MalformedPolicyDocument(text.to_owned())
+    })
 }
 
 /// Whether a document that was checked lets everyone in: a statement that allows something to every principal under no condition.

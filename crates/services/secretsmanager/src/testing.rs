@@ -22,7 +22,7 @@ pub const CLEAR: &str = "correct horse battery staple";
 /// The id of the first version of `db`.
 pub const FIRST: &str = "11111111-1111-4111-8111-111111111111";
 /// Allows the account's users to read.
-pub const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:user/ann"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}]}"#;
+pub const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:user/ann"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}]}"#;
 
 pub struct World {
     pub store: Store,

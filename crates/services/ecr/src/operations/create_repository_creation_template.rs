@@ -5,10 +5,11 @@ use outport_aws_ecr::{
     EncryptionConfigurationForRepositoryCreationTemplate, EncryptionType, RCTAppliedFor,
 };
 use outport_identity::Call;
+use outport_model::Scope;
 
 use crate::operations::put_image_tag_mutability::tag_mutability;
 use crate::operations::put_lifecycle_policy;
-use crate::policies::check_repository_policy;
+use crate::policies::{check_repository_policy, invalid_repository_policy};
 use crate::pull_through::{Template, Templates, trimmed};
 use crate::rejection::invalid_parameter;
 use crate::{EcrService, resource_tags};
@@ -38,6 +39,7 @@ pub(crate) async fn create_repository_creation_template(
     };
     template.set_tag_mutability(&setting);
     let whole = service.whole_registry(call, "ecr:CreateRepositoryCreationTemplate")?;
+    template.repository_policy = kept_policy(service, &whole.scope, template.repository_policy)?;
     let added = template.clone();
     whole
         .blocking(move |registry, scope| {
@@ -46,7 +48,7 @@ pub(crate) async fn create_repository_creation_template(
         .await?;
     Ok(CreateRepositoryCreationTemplateResponse {
         registry_id: Some(whole.scope.account.to_string()),
-        repository_creation_template: Some(template.view()),
+        repository_creation_template: Some(template.view(&*service.principals)),
     })
 }
 
@@ -80,6 +82,19 @@ pub(crate) fn check_encryption(
 pub(crate) fn given_policy(text: Option<String>) -> Result<Option<String>, EcrError> {
     let text = text.filter(|text| !text.is_empty());
     text.map(|text| check_repository_policy(&text).map(|()| text)).transpose()
+}
+
+/// As it is kept.
+pub(crate) fn kept_policy(
+    service: &EcrService,
+    scope: &Scope,
+    given: Option<String>,
+) -> Result<Option<String>, EcrError> {
+    let kept = |text: String| {
+        let kept = service.principals.with_ids(&scope.account, &text);
+        kept.ok_or_else(invalid_repository_policy)
+    };
+    given.map(kept).transpose()
 }
 
 pub(crate) fn given_lifecycle_policy(text: Option<String>) -> Result<Option<String>, EcrError> {

@@ -20,9 +20,9 @@ pub(crate) async fn delete_registry_policy(
             before.map_err(|error| rejection(error, scope, None))
         })
         .await?;
-    let policy_text = Some(before.ok_or_else(|| none(&whole.scope))?);
+    let kept = before.ok_or_else(|| none(&whole.scope))?;
     Ok(DeleteRegistryPolicyResponse {
         registry_id: Some(whole.scope.account.to_string()),
-        policy_text,
+        policy_text: Some(service.principals.with_arns(&kept)),
     })
 }

@@ -26,6 +26,6 @@ pub(crate) async fn delete_repository_creation_template(
         .await?;
     Ok(DeleteRepositoryCreationTemplateResponse {
         registry_id: Some(whole.scope.account.to_string()),
-        repository_creation_template: Some(gone.view()),
+        repository_creation_template: Some(gone.view(&*service.principals)),
     })
 }

@@ -20,8 +20,9 @@ pub(crate) async fn delete_repository_policy(
             before.map_err(|error| target.reject(error))
         })
         .await?;
+    let before = before.ok_or_else(|| none(&target))?;
     Ok(DeleteRepositoryPolicyResponse {
-        policy_text: Some(before.ok_or_else(|| none(&target))?),
+        policy_text: Some(service.principals.with_arns(&before)),
         registry_id: Some(target.scope.account.to_string()),
         repository_name: Some(target.name.to_string()),
     })

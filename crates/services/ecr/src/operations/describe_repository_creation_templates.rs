@@ -8,7 +8,7 @@ use outport_identity::Call;
 
 use crate::EcrService;
 use crate::page::Page;
-use crate::pull_through::{Template, Templates, trimmed};
+use crate::pull_through::{Templates, trimmed};
 
 /// Prefixes that have no template are left out: the model has no error for one.
 pub(crate) async fn describe_repository_creation_templates(
@@ -26,9 +26,10 @@ pub(crate) async fn describe_repository_creation_templates(
     }
     found.retain(|one| page.after.as_deref().is_none_or(|after| one.prefix.as_str() > after));
     let (found, next_token) = page.cut(found, |last| last.prefix.clone());
+    let views = found.iter().map(|template| template.view(&*service.principals));
     Ok(DescribeRepositoryCreationTemplatesResponse {
         registry_id: Some(whole.scope.account.to_string()),
-        repository_creation_templates: Some(found.iter().map(Template::view).collect()),
+        repository_creation_templates: Some(views.collect()),
         next_token,
     })
 }

@@ -20,10 +20,10 @@ pub(crate) async fn get_registry_policy(
             found.map_err(|error| rejection(error, scope, None))
         })
         .await?;
-    let policy_text = Some(found.ok_or_else(|| none(&whole.scope))?);
+    let kept = found.ok_or_else(|| none(&whole.scope))?;
     Ok(GetRegistryPolicyResponse {
         registry_id: Some(whole.scope.account.to_string()),
-        policy_text,
+        policy_text: Some(service.principals.with_arns(&kept)),
     })
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn get_repository_policy(
     Ok(GetRepositoryPolicyResponse {
         registry_id: Some(target.scope.account.to_string()),
         repository_name: Some(target.name.to_string()),
-        policy_text: Some(policy_text),
+        policy_text: Some(service.principals.with_arns(&policy_text)),
     })
 }
 

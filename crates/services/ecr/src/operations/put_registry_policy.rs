@@ -5,7 +5,7 @@ use outport_identity::Call;
 use outport_image_registry::RegistrySetting;
 
 use crate::EcrService;
-use crate::policies::check_registry_policy;
+use crate::policies::{check_registry_policy, invalid_registry_policy};
 use crate::rejection::rejection;
 
 pub(crate) async fn put_registry_policy(
@@ -16,10 +16,11 @@ pub(crate) async fn put_registry_policy(
     let text = input.policy_text.unwrap_or_default();
     check_registry_policy(&text)?;
     let whole = service.whole_registry(call, "ecr:PutRegistryPolicy")?;
-    let policy = text.clone();
+    let kept = service.principals.with_ids(&whole.scope.account, &text);
+    let kept = kept.ok_or_else(invalid_registry_policy)?;
     whole
         .blocking(move |registry, scope| {
-            let put = registry.put_setting(scope, RegistrySetting::Policy, Some(&policy));
+            let put = registry.put_setting(scope, RegistrySetting::Policy, Some(&kept));
             put.map_err(|error| rejection(error, scope, None))
         })
         .await?;

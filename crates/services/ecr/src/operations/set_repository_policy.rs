@@ -5,7 +5,7 @@ use outport_identity::{Call, Subject};
 
 use crate::EcrService;
 use crate::access::target;
-use crate::policies::check_repository_policy;
+use crate::policies::{check_repository_policy, invalid_repository_policy};
 use crate::rejection::invalid_parameter;
 use crate::service::{Target, open};
 
@@ -21,15 +21,16 @@ pub(crate) async fn set_repository_policy(
     check_repository_policy(&text)?;
     let (registry_id, name) = (input.registry_id.as_deref(), input.repository_name.as_deref());
     let target = target(service, call, "ecr:SetRepositoryPolicy", registry_id, name).await?;
+    let kept = service.principals.with_ids(&target.scope.account, &text);
+    let kept = kept.ok_or_else(invalid_repository_policy)?;
     if !input.force.unwrap_or_default() {
-        refuse_lockout(call, &target, &text)?;
+        refuse_lockout(call, &target, &kept)?;
     }
     let (registry_id, repository_name) =
         (Some(target.scope.account.to_string()), Some(target.name.to_string()));
-    let policy = text.clone();
     target
         .blocking(move |registry, target| {
-            let put = registry.put_repository_policy(&target.scope, &target.name, Some(&policy));
+            let put = registry.put_repository_policy(&target.scope, &target.name, Some(&kept));
             put.map_err(|error| target.reject(error))
         })
         .await?;

@@ -6,7 +6,7 @@ use outport_aws_ecr::{
 use outport_identity::Call;
 
 use super::create_repository_creation_template::{
-    applied_for, check_encryption, given_lifecycle_policy, given_policy,
+    applied_for, check_encryption, given_lifecycle_policy, given_policy, kept_policy,
 };
 use crate::operations::put_image_tag_mutability::tag_mutability;
 use crate::pull_through::{Templates, trimmed};
@@ -31,6 +31,7 @@ pub(crate) async fn update_repository_creation_template(
     let (description, role) = (input.description, input.custom_role_arn);
     let prefix = trimmed(input.prefix.as_deref());
     let whole = service.whole_registry(call, "ecr:UpdateRepositoryCreationTemplate")?;
+    let policy = policy.map(|given| kept_policy(service, &whole.scope, given)).transpose()?;
     let now_ms = call.now_ms;
     let template = whole
         .blocking(move |registry, scope| {
@@ -54,6 +55,6 @@ pub(crate) async fn update_repository_creation_template(
         .await?;
     Ok(UpdateRepositoryCreationTemplateResponse {
         registry_id: Some(whole.scope.account.to_string()),
-        repository_creation_template: Some(template.view()),
+        repository_creation_template: Some(template.view(&*service.principals)),
     })
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kept::{self, Kept};
 use super::rule::ROOT;
-use crate::{resource_tags, views};
+use crate::{NamedPrincipals, resource_tags, views};
 
 /// Of one registry. Source: ECR service quotas, "Repository creation templates".
 const TEMPLATES_MAX: usize = 50;
@@ -51,7 +51,7 @@ pub(crate) struct Templates {
 }
 
 impl Template {
-    pub fn view(&self) -> RepositoryCreationTemplate {
+    pub fn view(&self, principals: &dyn NamedPrincipals) -> RepositoryCreationTemplate {
         let mutability = self.tag_mutability();
         RepositoryCreationTemplate {
             prefix: Some(self.prefix.clone()),
@@ -63,7 +63,10 @@ impl Template {
             resource_tags: Some(resource_tags::view(&self.tags)),
             image_tag_mutability: views::tag_mutability(&mutability),
             image_tag_mutability_exclusion_filters: views::exclusion_filters(&mutability),
-            repository_policy: self.repository_policy.clone(),
+            repository_policy: self
+                .repository_policy
+                .as_deref()
+                .map(|kept| principals.with_arns(kept)),
             lifecycle_policy: self.lifecycle_policy.clone(),
             applied_for: Some(
                 self.applied_for.iter().filter_map(|name| RCTAppliedFor::from_name(name)).collect(),

@@ -12,7 +12,7 @@ use outport_model::iam::{Group, ManagedPolicy, Policies, Role, User};
 use outport_store::keys::GroupKey;
 use outport_store::{Row, Tables};
 
-use crate::document::encoded;
+use crate::document::{encoded, shown_trust};
 use crate::managed_policy::Managed;
 use crate::page::PageRequest;
 use crate::rejection::Rejection;
@@ -207,7 +207,7 @@ fn role_detail(tables: &Tables, role: &Role) -> wire::RoleDetail {
         role_id: Some(role.id.clone()),
         arn: Some(role.arn()),
         create_date: view::time(role.created_at_ms),
-        assume_role_policy_document: Some(encoded(&role.trust_policy)),
+        assume_role_policy_document: Some(shown_trust(tables, role)),
         instance_profile_list: Some(
             profiles.map(|profile| view::instance_profile(tables, profile)).collect(),
         ),

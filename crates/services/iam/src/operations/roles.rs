@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use outport_aws_iam as wire;
 use outport_aws_iam::{
     CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, GetRoleRequest, GetRoleResponse,
     ListRolesRequest, ListRolesResponse, UpdateAssumeRolePolicyRequest,
@@ -38,7 +39,7 @@ pub async fn create_role(
         )));
     }
     let trust_policy = trust(input.assume_role_policy_document, &name)?;
-    let role = Role {
+    let mut role = Role {
         account: call.account.clone(),
         name,
         path,
@@ -62,7 +63,7 @@ pub async fn create_role(
             |_| Subject::from(question.clone()),
             |tx, ()| {
                 boundaries::check(tx, role.permissions_boundary.as_deref())?;
-                document::check_principals(tx, &role.account, &role.trust_policy)?;
+                role.trust_policy = document::trust_as_kept(tx, &role.account, &role.trust_policy)?;
                 if tx.roles.contains(&role.key()) {
                     let text = format!("Role with name {} already exists.", role.name);
                     return Err(Rejection::EntityAlreadyExists(text));
@@ -71,7 +72,7 @@ pub async fn create_role(
                     return Err(Rejection::quota("RolesPerAccount", quotas::ROLES_PER_ACCOUNT));
                 }
                 tx.put(role.clone());
-                Ok(CreateRoleResponse { role: Some(view::role_when_written(&role)) })
+                Ok(CreateRoleResponse { role: Some(view::role_when_written(tx, &role)) })
             },
         )
         .await
@@ -92,10 +93,10 @@ pub async fn get_role(
     input: GetRoleRequest,
 ) -> Result<GetRoleResponse, Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
-    let (_, found) = service
+    let (tables, found) = service
         .store
         .read(call, |tables| look::<Role>(tables, &call.account, name, "iam:GetRole"))?;
-    Ok(GetRoleResponse { role: Some(view::role(&*there(found, name)?)) })
+    Ok(GetRoleResponse { role: Some(view::role(&tables, &*there(found, name)?)) })
 }
 
 pub async fn list_roles(
@@ -112,7 +113,8 @@ pub async fn list_roles(
     let (tables, ()) = service.store.read(call, ask)?;
     let roles = tables.roles.of_account(&call.account);
     let roles = roles.filter(|role| role.path.starts_with(prefix));
-    let page = page.take(roles.map(|role| (role.key().name.to_string(), view::role_in_list(role))));
+    let page = page
+        .take(roles.map(|role| (role.key().name.to_string(), view::role_in_list(&tables, role))));
     Ok(ListRolesResponse {
         is_truncated: page.is_truncated(),
         roles: Some(page.items),
@@ -133,8 +135,7 @@ pub async fn update_assume_role_policy(
         .store
         .write(call, ask, |tx, found| {
             let mut role = Role::clone(&*own(found, name)?);
-            document::check_principals(tx, &role.account, &trust_policy)?;
-            role.trust_policy.clone_from(&trust_policy);
+            role.trust_policy = document::trust_as_kept(tx, &role.account, &trust_policy)?;
             tx.put(role);
             Ok(())
         })
@@ -170,7 +171,7 @@ pub async fn update_role_description(
         role.description = input.description;
     })
     .await?;
-    Ok(UpdateRoleDescriptionResponse { role: Some(view::role_when_written(&role)) })
+    Ok(UpdateRoleDescriptionResponse { role: Some(role) })
 }
 
 /// Which of the roles that are found may be changed.
@@ -184,15 +185,16 @@ async fn update(
     name: &str,
     allowed: Allowed,
     change: impl FnOnce(&mut Role),
-) -> Result<Role, Rejection> {
+) -> Result<wire::Role, Rejection> {
     let ask = |tables: &Tables| look::<Role>(tables, &call.account, name, action);
     service
         .store
         .write(call, ask, |tx, found| {
             let mut role = Role::clone(&*allowed(found, name)?);
             change(&mut role);
-            tx.put(role.clone());
-            Ok(role)
+            let shown = view::role_when_written(tx, &role);
+            tx.put(role);
+            Ok(shown)
         })
         .await
 }

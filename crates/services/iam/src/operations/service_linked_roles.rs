@@ -51,7 +51,7 @@ pub async fn create_service_linked_role(
                         role.name
                     )));
                 }
-                Ok(CreateServiceLinkedRoleResponse { role: Some(view::role_when_written(&role)) })
+                Ok(CreateServiceLinkedRoleResponse { role: Some(view::role_when_written(tx, &role)) })
             },
         )
         .await

@@ -24,6 +24,9 @@ pub use documents::{Document, Exclusions, Policies, input, resource_policy};
 /// What stands for all resources.
 pub const ANY_RESOURCE: &str = "*";
 
+/// Who simulates names principals by their ARNs, in its own resource policy, too.
+const NO_ID: &str = "";
+
 /// Who asks in a simulation.
 pub enum Caller {
     User { account: AccountId, arn: String },
@@ -39,9 +42,9 @@ impl Caller {
 
     fn principal(&self) -> Principal<'_> {
         match self {
-            Self::User { account, arn } => Principal::User { account, arn },
+            Self::User { account, arn } => Principal::User { account, arn, id: NO_ID },
             Self::Role { account, role_arn, session_arn } => {
-                Principal::RoleSession { account, role_arn, session_arn }
+                Principal::RoleSession { account, role_arn, session_arn, id: NO_ID }
             }
         }
     }

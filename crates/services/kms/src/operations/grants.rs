@@ -17,7 +17,7 @@ use outport_kms_keys::{EncryptionContext, Unusable, Use};
 use outport_model::Arn;
 use outport_model::kms::{KmsGrant, KmsKey};
 use outport_store::keys::{KmsGrantKey, KmsKeyKey};
-use outport_store::{Row, Tables, Transaction};
+use outport_store::{NamedPrincipal, Row, Tables, Transaction};
 
 use crate::look::{Named, scope};
 use crate::operations::ciphers::stop_dry_run;
@@ -105,10 +105,10 @@ impl Asked {
         self.operations.is_subset(&parent.operations) && is_as_strict
     }
 
-    fn is_same_as(&self, grant: &KmsGrant) -> bool {
+    fn is_same_as(&self, grant: &KmsGrant, (grantee, retiring): (&str, Option<&str>)) -> bool {
         self.name == grant.name
-            && self.grantee == grant.grantee
-            && self.retiring == grant.retiring
+            && grantee == grant.grantee
+            && retiring == grant.retiring.as_deref()
             && self.operations == grant.operations
             && self.subset == grant.context_subset
             && self.equals == grant.context_equals
@@ -135,7 +135,7 @@ impl Asked {
         subject
     }
 
-    fn check(&self, tables: &Tables, key: &KmsKey) -> Result<(), Rejection> {
+    fn check(&self, key: &KmsKey) -> Result<(), Rejection> {
         if self.operations.is_empty() {
             return Err(Rejection::validation("Operations must not be empty"));
         }
@@ -144,24 +144,25 @@ impl Asked {
                 "Encryption context grant constraints are for symmetric encryption keys only.";
             return Err(Rejection::validation(text));
         }
-        for principal in std::iter::once(&self.grantee).chain(&self.retiring) {
-            if !is_principal(principal) || !tables.has_principal(principal, &key.scope.account) {
-                // Source: answers of CreateGrant, as callers report them.
-                let text = format!("ARN does not refer to a valid principal: {principal}");
-                return Err(Rejection::new(Reason::InvalidArn, text));
-            }
-        }
         Ok(())
     }
 
-    fn grant(&self, call: &Call, key: &KmsKey, id: String, tx: &Transaction<'_>) -> KmsGrant {
+    /// `parties`: the grantee and who may retire it, as they are kept.
+    fn grant(
+        &self,
+        call: &Call,
+        key: &KmsKey,
+        id: String,
+        (grantee, retiring): (String, Option<String>),
+        tx: &Transaction<'_>,
+    ) -> KmsGrant {
         KmsGrant {
             scope: key.scope.clone(),
             key_id: key.id.clone(),
             id,
             name: self.name.clone(),
-            grantee: self.grantee.clone(),
-            retiring: self.retiring.clone(),
+            grantee,
+            retiring,
             operations: self.operations.clone(),
             context_subset: self.subset.clone(),
             context_equals: self.equals.clone(),
@@ -169,6 +170,26 @@ impl Asked {
             created_at_ms: tx.now_ms(),
         }
     }
+}
+
+/// A principal as a grant keeps it: about this very user or role.
+///
+/// # Errors
+/// `InvalidArnException`. Source: answers of CreateGrant, as callers report them.
+fn kept(tables: &Tables, key: &KmsKey, name: &str) -> Result<String, Rejection> {
+    match tables.principal(name, &key.scope.account) {
+        NamedPrincipal::Id(id) => Ok(id),
+        NamedPrincipal::Unknown if is_principal(name) => Ok(name.to_owned()),
+        NamedPrincipal::Absent | NamedPrincipal::Unknown => {
+            let text = format!("ARN does not refer to a valid principal: {name}");
+            Err(Rejection::new(Reason::InvalidArn, text))
+        }
+    }
+}
+
+/// A principal as it is shown: who is gone stays a unique id. Source: API reference, GrantListEntry, GranteePrincipal.
+fn shown_principal(tables: &Tables, kept: &str) -> String {
+    tables.principal_arn(kept).unwrap_or_else(|| kept.to_owned())
 }
 
 /// An account, or what IAM or STS name.
@@ -197,12 +218,15 @@ pub async fn create_grant(
         .write(call, look, |tx, found| {
             let key = named.there(found)?;
             Unusable::check(&key)?;
-            asked.check(tx, &key)?;
+            asked.check(&key)?;
+            let grantee = kept(tx, &key, &asked.grantee)?;
+            let retiring = asked.retiring.as_ref().map(|name| kept(tx, &key, name)).transpose()?;
+            let parties = (grantee.as_str(), retiring.as_deref());
             let row = key.key();
             let again = tx
                 .kms_grants
                 .of_key(&row)
-                .find(|grant| asked.name.is_some() && asked.is_same_as(grant));
+                .find(|grant| asked.name.is_some() && asked.is_same_as(grant, parties));
             if let Some(grant) = again {
                 return Ok(created(grant));
             }
@@ -211,7 +235,7 @@ pub async fn create_grant(
                 return Err(Rejection::new(Reason::LimitExceeded, text));
             }
             stop_dry_run(dry_run)?;
-            let grant = asked.grant(call, &key, id, tx);
+            let grant = asked.grant(call, &key, id, (grantee, retiring), tx);
             let answer = created(&grant);
             tx.put(grant);
             Ok(answer)
@@ -245,11 +269,22 @@ pub async fn list_grants(
     }
     let is_shown = |grant: &&Arc<KmsGrant>| {
         input.grant_id.as_ref().is_none_or(|id| grant.id == *id)
-            && input.grantee_principal.as_ref().is_none_or(|grantee| grant.grantee == *grantee)
+            && input
+                .grantee_principal
+                .as_ref()
+                .is_none_or(|grantee| shown_principal(&tables, &grant.grantee) == *grantee)
     };
     let shown = tables.kms_grants.of_key(&row).filter(is_shown);
     let arn = key.arn().into_string();
-    Ok(listed(page, shown.map(|grant| (grant.id.clone(), view::grant(grant, arn.clone())))))
+    Ok(listed(
+        page,
+        shown.map(|grant| {
+            (
+                grant.id.clone(),
+                view::grant(grant, arn.clone(), |name| shown_principal(&tables, name)),
+            )
+        }),
+    ))
 }
 
 fn listed(
@@ -290,11 +325,13 @@ pub async fn list_retirable_grants(
     let (scope, now) = (scope(call), service.now());
     let shown = tables.kms_grants.of_scope(&scope).filter(|grant| {
         let key = tables.kms_keys.get(&KmsKeyKey::new(&scope, grant.key_id.as_str()));
-        grant.retiring.as_ref() == Some(&principal) && key.is_some_and(|key| !key.is_gone(&now))
+        grant.retiring.as_deref().is_some_and(|kept| shown_principal(&tables, kept) == principal)
+            && key.is_some_and(|key| !key.is_gone(&now))
     });
     let entry = |grant: &Arc<KmsGrant>| {
         let place = format!("{} {}", grant.key_id, grant.id);
-        (place, view::grant(grant, Arn::kms_key(&scope, &grant.key_id).into_string()))
+        let key = Arn::kms_key(&scope, &grant.key_id).into_string();
+        (place, view::grant(grant, key, |name| shown_principal(&tables, name)))
     };
     Ok(listed(page, shown.map(entry)))
 }

@@ -33,16 +33,17 @@ pub async fn create_key(
     let tags = tags::parse(input.tags)?;
     let scope = scope(call);
     let bypasses = input.bypass_policy_lockout_safety_check.unwrap_or(false);
-    let (policy, given) = match input.policy {
+    let is_given = input.policy.is_some();
+    let policy = match input.policy {
         Some(document) => {
-            let given = policy::parse(&document)?;
-            (document, Some(given))
+            policy::check(&document)?;
+            document
         }
-        None => (default_policy(&scope.account, Arn::kms_key(&scope, "*").partition()), None),
+        None => default_policy(&scope.account, Arn::kms_key(&scope, "*").partition()),
     };
     let material = random::material()?;
     let ask = |_: &Tables| question_of_creation(call, &scope, spec, bypasses, &tags);
-    if given.is_some() && !bypasses {
+    if is_given && !bypasses {
         service.store.read(call, ask)?;
         policy::check_lockout(call, &Arn::kms_key(&scope, "*"), &policy)?;
     }
@@ -51,9 +52,7 @@ pub async fn create_key(
         .write(call, ask, |tx, ()| {
             check_count(tx, &scope)?;
             let id = tx.uuid();
-            if let Some(given) = &given {
-                policy::check_principals(given, tx, &scope.account)?;
-            }
+            let policy = policy::as_kept(&policy, tx, &scope.account)?;
             let material = material.seal(&service.keyring, (&scope, &id), spec, tx.now_ms(), None);
             let key = KmsKey {
                 scope: scope.clone(),

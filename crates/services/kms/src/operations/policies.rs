@@ -5,6 +5,7 @@ use outport_aws_kms::{
     PutKeyPolicyRequest,
 };
 use outport_identity::Call;
+use outport_permissions::with_arns;
 use outport_store::Tables;
 
 use crate::look::Named;
@@ -23,13 +24,14 @@ pub async fn get_key_policy(
 ) -> Result<GetKeyPolicyResponse, Rejection> {
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let look = |tables: &Tables| named.look_at_own(tables, "kms:GetKeyPolicy");
-    let (_, found) = service.store.read(call, look).map_err(|refused| named.denied(refused))?;
+    let (tables, found) =
+        service.store.read(call, look).map_err(|refused| named.denied(refused))?;
     let key = named.there(found)?;
     if input.policy_name.is_some_and(|name| name != policy::NAME) {
         return Err(Rejection::new(Reason::NotFound, "No such policy exists"));
     }
     Ok(GetKeyPolicyResponse {
-        policy: Some(key.policy.clone()),
+        policy: Some(with_arns(&tables, &key.policy)),
         policy_name: Some(policy::NAME.to_owned()),
     })
 }
@@ -60,7 +62,7 @@ pub async fn put_key_policy(
 ) -> Result<(), Rejection> {
     let named = Named::parse_id(call, service.now(), input.key_id)?;
     let document = input.policy.unwrap_or_default();
-    let given = policy::parse(&document)?;
+    policy::check(&document)?;
     let bypasses = input.bypass_policy_lockout_safety_check.unwrap_or(false);
     if input.policy_name.is_some_and(|name| name != policy::NAME) {
         return Err(Rejection::unsupported("Only default policy is supported"));
@@ -75,8 +77,7 @@ pub async fn put_key_policy(
         policy::check_lockout(call, &named.reference.arn(), &document)?;
     }
     change_own(service, call, &named, look, |tx, key| {
-        policy::check_principals(&given, tx, &key.scope.account)?;
-        key.policy = document.clone();
+        key.policy = policy::as_kept(&document, tx, &key.scope.account)?;
         Ok(())
     })
     .await

@@ -7,6 +7,7 @@ use outport_aws_secretsmanager::{
 };
 use outport_identity::{Call, Question, Subject};
 use outport_model::secret::Secret;
+use outport_permissions::with_arns;
 use outport_store::Tables;
 
 use crate::look::{Named, usable};
@@ -33,13 +34,13 @@ pub async fn get_resource_policy(
     refuse_name(input.policy_name.as_ref())?;
     let id = input.secret_id.unwrap_or_default();
     let named = Named::new(call, service.now(), &id);
-    let (_, found) =
+    let (tables, found) =
         service.read(call, &id, |tables| named.look(tables, "secretsmanager:GetResourcePolicy"))?;
     let secret = usable(found)?;
     Ok(GetResourcePolicyResponse {
         arn: view::arn(&secret),
         name: view::name(&secret),
-        resource_policy: secret.resource_policy.clone(),
+        resource_policy: secret.resource_policy.as_deref().map(|kept| with_arns(&tables, kept)),
         policy_name: None,
     })
 }
@@ -66,7 +67,7 @@ pub async fn put_resource_policy(
     service
         .write(call, &id, ask, |tx, found| {
             let mut secret = Secret::clone(&*usable(found)?);
-            secret.resource_policy = Some(document);
+            secret.resource_policy = Some(policy::as_kept(tx, &secret.scope.account, &document)?);
             let (arn, name) = (view::arn(&secret), view::name(&secret));
             put_changed(tx, secret);
             Ok(PutResourcePolicyResponse { arn, name, policy_name: None })

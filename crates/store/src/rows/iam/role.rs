@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use outport_model::iam::{NameKey, Role, ServiceLinkedRole};
 use outport_model::{AccountId, NewIds};
 
@@ -21,7 +22,7 @@ impl KeyOf for RoleKey {
 
 impl Row for Role {
     type Key = RoleKey;
-    type Index = Attachments<RoleKey>;
+    type Index = RoleIndex;
     const TABLE: &'static str = "iam_role";
     fn key(&self) -> RoleKey {
         RoleKey::new(&self.account, &self.name)
@@ -30,20 +31,34 @@ impl Row for Role {
 
 impl Related for Role {}
 
-impl Index<Role> for Attachments<RoleKey> {
+#[derive(Clone, Debug, Default)]
+pub struct RoleIndex {
+    policies: Attachments<RoleKey>,
+    by_id: OrdMap<String, RoleKey>,
+}
+
+impl Index<Role> for RoleIndex {
     fn add(&mut self, row: &Arc<Role>) {
-        self.add(&row.key(), &row.policies.attached, row.permissions_boundary.as_ref());
+        let key = row.key();
+        self.policies.add(&key, &row.policies.attached, row.permissions_boundary.as_ref());
+        self.by_id.insert(row.id.clone(), key);
     }
 
     fn remove(&mut self, row: &Role) {
-        self.remove(&row.key(), &row.policies.attached, row.permissions_boundary.as_ref());
+        let key = row.key();
+        self.policies.remove(&key, &row.policies.attached, row.permissions_boundary.as_ref());
+        self.by_id.remove(&row.id);
     }
 }
 
 impl ColdTable<Role> {
     /// Which have a managed policy.
     pub fn with_policy(&self) -> &Attachments<RoleKey> {
-        &self.index
+        &self.index.policies
+    }
+    /// Whose unique id it is.
+    pub fn with_id(&self, id: &str) -> Option<&Arc<Role>> {
+        self.get(self.index.by_id.get(id)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdSet;
+use imbl::{OrdMap, OrdSet};
 use outport_model::iam::{NameKey, User};
 
 use super::attachments::Attachments;
@@ -34,6 +34,7 @@ impl Related for User {}
 pub struct UserIndex {
     policies: Attachments<UserKey>,
     members: Members<GroupKey, UserKey>,
+    by_id: OrdMap<String, UserKey>,
 }
 
 impl Index<User> for UserIndex {
@@ -43,6 +44,7 @@ impl Index<User> for UserIndex {
         for group in &row.groups {
             self.members.add(GroupKey::new(&row.account, group), key.clone());
         }
+        self.by_id.insert(row.id.clone(), key);
     }
 
     fn remove(&mut self, row: &User) {
@@ -51,6 +53,7 @@ impl Index<User> for UserIndex {
         for group in &row.groups {
             self.members.remove(&GroupKey::new(&row.account, group), &key);
         }
+        self.by_id.remove(&row.id);
     }
 }
 
@@ -58,6 +61,10 @@ impl ColdTable<User> {
     /// Who has a managed policy.
     pub fn with_policy(&self) -> &Attachments<UserKey> {
         &self.index.policies
+    }
+    /// Whose unique id it is.
+    pub fn with_id(&self, id: &str) -> Option<&Arc<User>> {
+        self.get(self.index.by_id.get(id)?)
     }
     /// Who is in a group.
     pub fn in_group(&self, group: &GroupKey) -> &OrdSet<UserKey> {

@@ -4,14 +4,15 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use outport_keyring::{KEY_BYTES, Keyring};
-use outport_model::kms::{KmsKey, KmsKeyMaterial, KmsKeySpec, KmsRotationKind};
+use outport_model::kms::{KmsKey, KmsKeyMaterial, KmsKeySpec, KmsKeyUsage, KmsRotationKind};
 use outport_model::{Arn, Scope, TimestampMs};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use crate::blob::{Blob, EncryptionContext, MATERIAL_ID_BYTES, NONCE_BYTES, bound};
+use crate::signature::become_private_key;
 
-/// The longest material.
-const MATERIAL_BYTES_MAX: usize = 64;
+/// The longest material: a private key on P-521.
+const MATERIAL_BYTES_MAX: usize = 66;
 /// Fresh random bytes that new material needs.
 pub const MATERIAL_RANDOM_BYTES: usize =
     MATERIAL_ID_BYTES + MATERIAL_BYTES_MAX + outport_keyring::NONCE_BYTES;
@@ -52,6 +53,15 @@ impl FreshMaterial {
         Self { id: hex::encode(id), bytes, nonce }
     }
 
+    /// The same, as a key of this spec needs it. `None`: the bytes are no private key of its curve, as happens once in four thousand
+    /// millions; others have to be asked for.
+    pub fn for_spec(spec: KmsKeySpec, random: &[u8; MATERIAL_RANDOM_BYTES]) -> Option<Self> {
+        let mut fresh = Self::new(random);
+        let is_private = spec.usage() == KmsKeyUsage::SignVerify;
+        let bytes = &mut fresh.bytes[..spec.material_bytes()];
+        (!is_private || become_private_key(spec, bytes)).then_some(fresh)
+    }
+
     /// The row's part of it.
     pub fn seal(
         &self,
@@ -72,11 +82,11 @@ pub fn place(key: &Arn, material_id: &str) -> String {
     format!("kms key material {key} {material_id}")
 }
 
-fn fault(key: &KmsKey, material: &str, why: impl Into<String>) -> MaterialFault {
+pub(crate) fn fault(key: &KmsKey, material: &str, why: impl Into<String>) -> MaterialFault {
     MaterialFault { key: key.arn(), material: material.to_owned(), why: why.into() }
 }
 
-fn open(
+pub(crate) fn open(
     keyring: &Keyring,
     key: &KmsKey,
     material: &KmsKeyMaterial,
@@ -150,7 +160,11 @@ pub fn mac(keyring: &Keyring, key: &KmsKey, message: &[u8]) -> Result<Vec<u8>, M
     let (material, bytes) = mac_material(keyring, key)?;
     let no_mac = || fault(key, &material, "it makes no code");
     Ok(match key.spec {
-        KmsKeySpec::SymmetricDefault => return Err(no_mac()),
+        KmsKeySpec::SymmetricDefault
+        | KmsKeySpec::EccNistP256
+        | KmsKeySpec::EccNistP384
+        | KmsKeySpec::EccNistP521
+        | KmsKeySpec::EccSecgP256k1 => return Err(no_mac()),
         KmsKeySpec::Hmac224 => keyed::<Hmac<Sha224>>(&bytes, message)
             .ok_or_else(no_mac)?
             .finalize()
@@ -187,7 +201,11 @@ pub fn is_mac(
     let (material, bytes) = mac_material(keyring, key)?;
     let no_mac = || fault(key, &material, "it makes no code");
     let verified = match key.spec {
-        KmsKeySpec::SymmetricDefault => return Err(no_mac()),
+        KmsKeySpec::SymmetricDefault
+        | KmsKeySpec::EccNistP256
+        | KmsKeySpec::EccNistP384
+        | KmsKeySpec::EccNistP521
+        | KmsKeySpec::EccSecgP256k1 => return Err(no_mac()),
         KmsKeySpec::Hmac224 => {
             keyed::<Hmac<Sha224>>(&bytes, message).ok_or_else(no_mac)?.verify_slice(code)
         }

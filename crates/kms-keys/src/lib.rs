@@ -4,6 +4,7 @@
 //! text of a request ──► Reference ──► KmsKey ──► Use::question (key policy, grants, condition keys) ──► permission
 //!                                        │
 //!                                        └──► cipher: key material, opened for one use ──► Blob, code, envelope
+//!                                        └──► signature: a private key, opened for one use ──► signature, public key
 //! ```
 //!
 //! **Invariant:** key material is opened for one use and leaves this crate never. What a blob says of its key is bound into
@@ -18,6 +19,7 @@ mod managed;
 mod protection;
 mod question;
 mod reference;
+mod signature;
 mod state;
 
 pub use blob::{Blob, EncryptionContext};
@@ -30,4 +32,5 @@ pub use managed::{ALIAS_OF_AWS, alias_for, managed_key, new_managed_key, service
 pub use protection::{Kept, Protection, Unprotected};
 pub use question::{Use, default_policy};
 pub use reference::{Reference, Unreadable};
+pub use signature::{is_signature, public_key, sign, signed_digest};
 pub use state::Unusable;

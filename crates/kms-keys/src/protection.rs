@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use outport_identity::{Call, Question};
 use outport_keyring::Keyring;
-use outport_model::kms::KmsKey;
+use outport_model::kms::{KmsKey, KmsKeyUsage};
 use outport_model::{AccountId, NewIds, Now, Region, Scope};
 use outport_store::{Tables, Transaction};
 
@@ -50,8 +50,8 @@ pub enum Unprotected {
     #[error("{}", .0.message())]
     Unusable(Unusable),
     /// It does not encrypt.
-    #[error("{0} key usage is GENERATE_VERIFY_MAC which is not valid for GenerateDataKey.")]
-    WrongUsage(String),
+    #[error("{arn} key usage is {} which is not valid for GenerateDataKey.", .usage.as_str())]
+    WrongUsage { arn: String, usage: KmsKeyUsage },
     #[error(transparent)]
     Decrypt(DecryptError),
 }
@@ -62,7 +62,7 @@ impl Unprotected {
         match self {
             Self::NotFound(_) => "NotFoundException",
             Self::Unusable(unusable) => unusable.code(),
-            Self::WrongUsage(_) => "InvalidKeyUsageException",
+            Self::WrongUsage { .. } => "InvalidKeyUsageException",
             Self::Decrypt(DecryptError::Invalid) => "InvalidCiphertextException",
             Self::Decrypt(DecryptError::Fault(_)) => "KMSInternalException",
         }
@@ -127,7 +127,8 @@ impl Protection {
         let key = found.ok_or_else(|| Unprotected::NotFound(self.reference.not_found()))?;
         Unusable::check(&key).map_err(Unprotected::Unusable)?;
         if !key.spec.encrypts() {
-            return Err(Unprotected::WrongUsage(key.arn().into_string()));
+            let (arn, usage) = (key.arn().into_string(), key.spec.usage());
+            return Err(Unprotected::WrongUsage { arn, usage });
         }
         Ok(key)
     }

@@ -4,7 +4,7 @@
 //! Only grants that are about the caller, the operation and its encryption context are.
 
 use outport_identity::{Call, Principal, Question, ResourcePolicy};
-use outport_model::kms::{KmsGrant, KmsKey, KmsKeySpec};
+use outport_model::kms::{KmsGrant, KmsKey};
 use outport_model::{AccountId, Arn};
 use outport_store::{Row, Tables};
 use serde_json::{Value, json};
@@ -62,8 +62,8 @@ impl<'a> Use<'a> {
         let aliases: Vec<String> = aliases.collect();
         let question = self
             .about(call, arn)
-            .with("kms:KeySpec", spec_name(key.spec))
-            .with("kms:KeyUsage", usage_name(key.spec))
+            .with("kms:KeySpec", key.spec.as_str())
+            .with("kms:KeyUsage", key.spec.usage().as_str())
             .with("kms:KeyOrigin", "AWS_KMS")
             .with("kms:MultiRegion", false)
             .with_optional("kms:ResourceAliases", (!aliases.is_empty()).then_some(aliases))
@@ -141,20 +141,6 @@ fn with_statement(policy: &str, principal: &str, action: &str) -> String {
         single => *single = json!([single.take(), granted]),
     }
     document.to_string()
-}
-
-fn spec_name(spec: KmsKeySpec) -> &'static str {
-    match spec {
-        KmsKeySpec::SymmetricDefault => "SYMMETRIC_DEFAULT",
-        KmsKeySpec::Hmac224 => "HMAC_224",
-        KmsKeySpec::Hmac256 => "HMAC_256",
-        KmsKeySpec::Hmac384 => "HMAC_384",
-        KmsKeySpec::Hmac512 => "HMAC_512",
-    }
-}
-
-fn usage_name(spec: KmsKeySpec) -> &'static str {
-    if spec.encrypts() { "ENCRYPT_DECRYPT" } else { "GENERATE_VERIFY_MAC" }
 }
 
 /// The policy of a key that is made without one: the account's own policies say who may use it.

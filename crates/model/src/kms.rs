@@ -44,14 +44,27 @@ pub struct KmsKey {
 pub enum KmsKeySpec {
     /// Encrypts and decrypts.
     SymmetricDefault,
-    // The others make message authentication codes.
+    // These make message authentication codes.
     Hmac224,
     Hmac256,
     Hmac384,
     Hmac512,
+    // These are pairs of keys on elliptic curves: the private one signs, the public one verifies.
+    EccNistP256,
+    EccNistP384,
+    EccNistP521,
+    EccSecgP256k1,
 }
 
-/// Random bytes, sealed.
+/// What a key may be used for, which follows from its spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KmsKeyUsage {
+    EncryptDecrypt,
+    GenerateVerifyMac,
+    SignVerify,
+}
+
+/// Random bytes, sealed; of a pair of keys the private one, a number with its highest byte first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KmsKeyMaterial {
     /// 64 hexadecimal digits, random.
@@ -125,18 +138,58 @@ pub struct KmsGrant {
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl KmsKeySpec {
-    /// Bytes of its material. Source: KMS developer guide, "HMAC keys": as long as the digest is.
+    /// Bytes of its material. Source: KMS developer guide, "HMAC keys": as long as the digest is. A private key is as long as the numbers
+    /// of its curve are.
     pub fn material_bytes(self) -> usize {
         match self {
-            Self::SymmetricDefault | Self::Hmac256 => 32,
+            Self::SymmetricDefault | Self::Hmac256 | Self::EccNistP256 | Self::EccSecgP256k1 => 32,
             Self::Hmac224 => 28,
-            Self::Hmac384 => 48,
+            Self::Hmac384 | Self::EccNistP384 => 48,
             Self::Hmac512 => 64,
+            Self::EccNistP521 => 66,
+        }
+    }
+
+    /// By its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
+            Self::Hmac224 => "HMAC_224",
+            Self::Hmac256 => "HMAC_256",
+            Self::Hmac384 => "HMAC_384",
+            Self::Hmac512 => "HMAC_512",
+            Self::EccNistP256 => "ECC_NIST_P256",
+            Self::EccNistP384 => "ECC_NIST_P384",
+            Self::EccNistP521 => "ECC_NIST_P521",
+            Self::EccSecgP256k1 => "ECC_SECG_P256K1",
+        }
+    }
+
+    pub fn usage(self) -> KmsKeyUsage {
+        match self {
+            Self::SymmetricDefault => KmsKeyUsage::EncryptDecrypt,
+            Self::Hmac224 | Self::Hmac256 | Self::Hmac384 | Self::Hmac512 => {
+                KmsKeyUsage::GenerateVerifyMac
+            }
+            Self::EccNistP256 | Self::EccNistP384 | Self::EccNistP521 | Self::EccSecgP256k1 => {
+                KmsKeyUsage::SignVerify
+            }
         }
     }
 
     pub fn encrypts(self) -> bool {
-        self == Self::SymmetricDefault
+        self.usage() == KmsKeyUsage::EncryptDecrypt
+    }
+}
+
+impl KmsKeyUsage {
+    /// By its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
+            Self::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
+            Self::SignVerify => "SIGN_VERIFY",
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use outport_model::iam::{
     ServerCertificate, User,
 };
 use outport_model::idempotency::IdempotencyToken;
-use outport_model::kms::{KmsAlias, KmsGrant, KmsKey};
+use outport_model::kms::{KmsAlias, KmsGrant, KmsKey, KmsKeySpec};
 use outport_model::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use outport_model::node::Node;
 use outport_model::node_identity::NodeIdentity;
@@ -134,6 +134,29 @@ fn the_log_mode_of_a_first_task_definition_is_known() {
     check(serde_json::json!({}), false, false);
     check(serde_json::json!({ "mode": "non-blocking" }), true, false);
     check(serde_json::json!({ "mode": "blocking" }), false, false);
+}
+
+/// Added to the first form: what kinds of keys there are beside the first.
+#[test]
+fn the_specs_of_keys_are_read() {
+    let file = directory().join("kms_key.v1.json");
+    let mut row: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    for (name, spec) in [
+        ("SymmetricDefault", KmsKeySpec::SymmetricDefault),
+        ("Hmac224", KmsKeySpec::Hmac224),
+        ("Hmac256", KmsKeySpec::Hmac256),
+        ("Hmac384", KmsKeySpec::Hmac384),
+        ("Hmac512", KmsKeySpec::Hmac512),
+        ("EccNistP256", KmsKeySpec::EccNistP256),
+        ("EccNistP384", KmsKeySpec::EccNistP384),
+        ("EccNistP521", KmsKeySpec::EccNistP521),
+        ("EccSecgP256k1", KmsKeySpec::EccSecgP256k1),
+    ] {
+        row["spec"] = name.into();
+        let read = KmsKey::read(1, row.to_string().as_bytes()).unwrap();
+        assert_eq!(read.spec, spec);
+        assert_eq!(serde_json::to_value(&read).unwrap()["spec"], name);
+    }
 }
 
 /// Added to the first form: without it a value is sealed with the master key.

@@ -3,7 +3,7 @@
 use outport_aws_kms as wire;
 use outport_aws_wire::Timestamp;
 use outport_model::TimestampMs;
-use outport_model::kms::{KmsAlias, KmsGrant, KmsKey, KmsKeySpec};
+use outport_model::kms::{KmsAlias, KmsGrant, KmsKey, KmsKeySpec, KmsKeyUsage};
 
 pub fn time(ms: TimestampMs) -> Option<Timestamp> {
     Some(Timestamp::from_millis(ms))
@@ -28,24 +28,53 @@ pub fn spec(spec: KmsKeySpec) -> wire::KeySpec {
         KmsKeySpec::Hmac256 => wire::KeySpec::Hmac256,
         KmsKeySpec::Hmac384 => wire::KeySpec::Hmac384,
         KmsKeySpec::Hmac512 => wire::KeySpec::Hmac512,
+        KmsKeySpec::EccNistP256 => wire::KeySpec::EccNistP256,
+        KmsKeySpec::EccNistP384 => wire::KeySpec::EccNistP384,
+        KmsKeySpec::EccNistP521 => wire::KeySpec::EccNistP521,
+        KmsKeySpec::EccSecgP256k1 => wire::KeySpec::EccSecgP256K1,
     }
 }
 
 pub fn usage(spec: KmsKeySpec) -> wire::KeyUsageType {
-    match spec.encrypts() {
-        true => wire::KeyUsageType::EncryptDecrypt,
-        false => wire::KeyUsageType::GenerateVerifyMac,
+    match spec.usage() {
+        KmsKeyUsage::EncryptDecrypt => wire::KeyUsageType::EncryptDecrypt,
+        KmsKeyUsage::GenerateVerifyMac => wire::KeyUsageType::GenerateVerifyMac,
+        KmsKeyUsage::SignVerify => wire::KeyUsageType::SignVerify,
     }
 }
 
 pub fn mac_algorithm(spec: KmsKeySpec) -> Option<wire::MacAlgorithmSpec> {
     match spec {
-        KmsKeySpec::SymmetricDefault => None,
+        KmsKeySpec::SymmetricDefault
+        | KmsKeySpec::EccNistP256
+        | KmsKeySpec::EccNistP384
+        | KmsKeySpec::EccNistP521
+        | KmsKeySpec::EccSecgP256k1 => None,
         KmsKeySpec::Hmac224 => Some(wire::MacAlgorithmSpec::HmacSha224),
         KmsKeySpec::Hmac256 => Some(wire::MacAlgorithmSpec::HmacSha256),
         KmsKeySpec::Hmac384 => Some(wire::MacAlgorithmSpec::HmacSha384),
         KmsKeySpec::Hmac512 => Some(wire::MacAlgorithmSpec::HmacSha512),
     }
+}
+
+/// The only one that a key of this spec has. Source: KMS developer guide, "Key spec reference".
+pub fn signing_algorithm(spec: KmsKeySpec) -> Option<wire::SigningAlgorithmSpec> {
+    match spec {
+        KmsKeySpec::SymmetricDefault
+        | KmsKeySpec::Hmac224
+        | KmsKeySpec::Hmac256
+        | KmsKeySpec::Hmac384
+        | KmsKeySpec::Hmac512 => None,
+        KmsKeySpec::EccNistP256 | KmsKeySpec::EccSecgP256k1 => {
+            Some(wire::SigningAlgorithmSpec::EcdsaSha256)
+        }
+        KmsKeySpec::EccNistP384 => Some(wire::SigningAlgorithmSpec::EcdsaSha384),
+        KmsKeySpec::EccNistP521 => Some(wire::SigningAlgorithmSpec::EcdsaSha512),
+    }
+}
+
+pub fn signing_algorithms(spec: KmsKeySpec) -> Option<Vec<wire::SigningAlgorithmSpec>> {
+    signing_algorithm(spec).map(|algorithm| vec![algorithm])
 }
 
 /// The id of the material that a key that encrypts has now.
@@ -78,6 +107,7 @@ pub fn metadata(key: &KmsKey) -> wire::KeyMetadata {
         key_spec: Some(shown_spec),
         encryption_algorithms: encrypts
             .then(|| vec![wire::EncryptionAlgorithmSpec::SymmetricDefault]),
+        signing_algorithms: signing_algorithms(key.spec),
         multi_region: Some(false),
         mac_algorithms: mac_algorithm(key.spec).map(|algorithm| vec![algorithm]),
         current_key_material_id: material_id(key),

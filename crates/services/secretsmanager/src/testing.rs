@@ -7,7 +7,7 @@ use outport_aws_wire::{Exchange, Protocol, Request};
 use outport_identity::testing::WatchedPermissions;
 use outport_identity::{Call, Principal};
 use outport_keyring::Keyring;
-use outport_kms_keys::{FreshMaterial, default_policy};
+use outport_kms_keys::{FreshMaterial, MATERIAL_RANDOM_BYTES, default_policy};
 use outport_model::kms::{KmsAlias, KmsKey, KmsKeySpec};
 use outport_model::{AccountId, Region, Scope, Tags};
 use outport_store::{ManualClock, SeededIds, Store, Transaction};
@@ -68,7 +68,8 @@ impl World {
     pub fn put_key(&self, alias: &str, is_enabled: bool) -> String {
         let scope = Scope::new(AccountId::new("000000000000"), Region::new("us-east-1"));
         let id = format!("1234abcd-12ab-34cd-56ef-{:012x}", alias.len());
-        let (material, spec) = (FreshMaterial::new(&[7; 120]), KmsKeySpec::SymmetricDefault);
+        let (material, spec) =
+            (FreshMaterial::new(&[7; MATERIAL_RANDOM_BYTES]), KmsKeySpec::SymmetricDefault);
         let keyring = Keyring::new(&[1; 32], &[]);
         let key = KmsKey {
             scope: scope.clone(),

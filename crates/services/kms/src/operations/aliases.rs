@@ -139,7 +139,7 @@ pub async fn update_alias(
             let (alias, before) = alias.ok_or_else(|| not_found(call, &name))?;
             let key = target.there(found)?;
             check_target(tx, &key, &name)?;
-            if key.spec.encrypts() != before.spec.encrypts() {
+            if key.spec.usage() != before.spec.usage() {
                 return Err(Rejection::validation(
                     "An alias cannot be moved between keys of different usages.",
                 ));

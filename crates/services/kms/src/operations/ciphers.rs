@@ -21,7 +21,7 @@ use crate::operations::grants::check_tokens;
 use crate::rejection::{Reason, Rejection};
 use crate::{KmsService, context, random, view};
 
-/// The only algorithm that there is without asymmetric keys.
+/// The only algorithm that there is: no pair of keys encrypts.
 const ALGORITHM: wire::EncryptionAlgorithmSpec = wire::EncryptionAlgorithmSpec::SymmetricDefault;
 
 /// Refuses a key that cannot do this now. `operation`: as the text names it.
@@ -38,7 +38,7 @@ pub fn check_encrypts(key: &KmsKey, operation: &str) -> Result<(), Rejection> {
 }
 
 pub fn wrong_usage(key: &KmsKey, operation: &str) -> Rejection {
-    let (arn, usage) = (key.arn(), view::usage(key.spec).as_str());
+    let (arn, usage) = (key.arn(), key.spec.usage().as_str());
     let text = format!("{arn} key usage is {usage} which is not valid for {operation}.");
     Rejection::new(Reason::InvalidKeyUsage, text)
 }

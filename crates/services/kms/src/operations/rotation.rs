@@ -32,8 +32,8 @@ fn check_rotates(key: &KmsKey) -> Result<(), Rejection> {
     if key.spec.encrypts() {
         return Ok(());
     }
-    let text =
-        format!("{} key usage is GENERATE_VERIFY_MAC which does not support rotation.", key.arn());
+    let (arn, usage) = (key.arn(), key.spec.usage().as_str());
+    let text = format!("{arn} key usage is {usage} which does not support rotation.");
     Err(Rejection::unsupported(text))
 }
 

@@ -1,7 +1,9 @@
 """KMS, as boto3 and the AWS CLI see it: who uses a key, and that the key policy is the root of trust."""
 
 import base64
+import hashlib
 import json
+import subprocess
 import uuid
 
 import boto3
@@ -209,12 +211,76 @@ def test_codes_are_verified(kms):
     kms.schedule_key_deletion(KeyId=made, PendingWindowInDays=7)
 
 
+@pytest.fixture(params=["ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1"])
+def signer(kms, request):
+    """A key that signs, as it is described."""
+    made = kms.create_key(KeySpec=request.param, KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+    yield made
+    kms.schedule_key_deletion(KeyId=made["KeyId"], PendingWindowInDays=7)
+
+
+DIGESTS = {"ECDSA_SHA_256": "sha256", "ECDSA_SHA_384": "sha384", "ECDSA_SHA_512": "sha512"}
+
+
+def test_openssl_and_the_key_verify_each_others_signatures(kms, signer, tmp_path):
+    arn, [algorithm] = signer["Arn"], signer["SigningAlgorithms"]
+    public = kms.get_public_key(KeyId=signer["KeyId"])
+    assert (public["KeyId"], public["KeySpec"], public["KeyUsage"]) == (arn, signer["KeySpec"], "SIGN_VERIFY")
+    assert public["SigningAlgorithms"] == [algorithm]
+    digest = hashlib.new(DIGESTS[algorithm], b"message").digest()
+    signed = kms.sign(KeyId=arn, Message=b"message", SigningAlgorithm=algorithm)
+    of_digest = kms.sign(KeyId=arn, Message=digest, MessageType="DIGEST", SigningAlgorithm=algorithm)
+    assert (signed["KeyId"], signed["SigningAlgorithm"]) == (arn, algorithm)
+    (tmp_path / "public").write_bytes(public["PublicKey"])
+    (tmp_path / "message").write_bytes(b"message")
+    for signature in (signed["Signature"], of_digest["Signature"]):
+        (tmp_path / "signature").write_bytes(signature)
+        command = ["openssl", "dgst", f"-{DIGESTS[algorithm]}", "-verify", "public", "-keyform", "DER", "-signature", "signature", "message"]
+        verified = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert verified.stdout.strip() == "Verified OK", verified
+        for message, kind in ((b"message", "RAW"), (digest, "DIGEST")):
+            answer = kms.verify(KeyId=arn, Message=message, MessageType=kind, Signature=signature, SigningAlgorithm=algorithm)
+            assert (answer["SignatureValid"], answer["KeyId"]) == (True, arn)
+    verify = lambda message, signature: kms.verify(KeyId=arn, Message=message, Signature=signature, SigningAlgorithm=algorithm)
+    refused(lambda: verify(b"other", signed["Signature"]), "KMSInvalidSignatureException")
+    refused(lambda: verify(b"message", b"none"), "KMSInvalidSignatureException")
+    refused(lambda: kms.sign(KeyId=arn, Message=b"short", MessageType="DIGEST", SigningAlgorithm=algorithm), "ValidationException",
+            f"Digest is invalid length for algorithm {algorithm}.")
+    refused(lambda: kms.sign(KeyId=arn, Message=b"x" * 4097, SigningAlgorithm=algorithm), "ValidationException", "4096")
+    refused(lambda: kms.encrypt(KeyId=arn, Plaintext=b"x"), "InvalidKeyUsageException", "SIGN_VERIFY which is not valid for Encrypt")
+
+
+def test_a_grant_and_a_condition_let_somebody_sign(kms, user, account):
+    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    of_user = user.client("kms")
+    sign = lambda **more: of_user.sign(KeyId=arn, SigningAlgorithm="ECDSA_SHA_256", **{"Message": b"message", **more})
+    refused(sign, "AccessDeniedException")
+    made = kms.create_grant(KeyId=arn, GranteePrincipal=user.arn, Operations=["Sign", "GetPublicKey"])
+    signature = sign(GrantTokens=[made["GrantToken"]])["Signature"]
+    assert of_user.get_public_key(KeyId=arn)["KeySpec"] == "ECC_NIST_P256"
+    verify = lambda: of_user.verify(KeyId=arn, SigningAlgorithm="ECDSA_SHA_256", Message=b"message", Signature=signature)
+    refused(verify, "AccessDeniedException", "kms:Verify")
+    kms.revoke_grant(KeyId=arn, GrantId=made["GrantId"])
+    refused(sign, "AccessDeniedException")
+    owner = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "kms:*", "Resource": "*"}
+    digests = {"StringEquals": {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}}
+    signs = {"Effect": "Allow", "Principal": {"AWS": user.arn}, "Action": "kms:Sign", "Resource": "*", "Condition": digests}
+    kms.put_key_policy(KeyId=arn, Policy=json.dumps({"Version": "2012-10-17", "Statement": [owner, signs]}))
+    refused(sign, "AccessDeniedException")
+    digest = hashlib.sha256(b"message").digest()
+    assert sign(Message=digest, MessageType="DIGEST")["Signature"]
+    kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+
+
 def test_what_is_not_built_is_refused_by_name(kms, key):
     arn, _ = key
     refused(lambda: kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), "UnsupportedOperationException", "RSA_2048")
     refused(lambda: kms.create_key(Origin="EXTERNAL"), "UnsupportedOperationException", "Origin")
     refused(lambda: kms.create_key(MultiRegion=True), "UnsupportedOperationException", "MultiRegion")
-    refused(lambda: kms.sign(KeyId=arn, Message=b"m", SigningAlgorithm="ECDSA_SHA_256"), "NotImplemented", "kms:Sign")
+    agrees = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "KEY_AGREEMENT"}
+    refused(lambda: kms.create_key(**agrees), "UnsupportedOperationException", "KEY_AGREEMENT")
+    pair = {"KeyId": arn, "KeyPairSpec": "ECC_NIST_P256"}
+    refused(lambda: kms.generate_data_key_pair(**pair), "NotImplemented", "kms:GenerateDataKeyPair")
     refused(lambda: kms.create_alias(AliasName="alias/aws/mine", TargetKeyId=arn), "NotAuthorizedException")
 
 

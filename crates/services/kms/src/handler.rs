@@ -5,7 +5,8 @@ use outport_identity::Call;
 
 use crate::KmsService;
 use crate::operations::{
-    aliases, ciphers, codes, data_keys, deletion, grants, keys, policies, rotation, tagging,
+    aliases, ciphers, codes, data_keys, deletion, grants, keys, policies, rotation, signatures,
+    tagging,
 };
 
 macro_rules! handler {
@@ -70,6 +71,11 @@ handler! {
         get_key_rotation_status: GetKeyRotationStatusRequest => GetKeyRotationStatusResponse,
         list_key_rotations: ListKeyRotationsRequest => ListKeyRotationsResponse,
         rotate_key_on_demand: RotateKeyOnDemandRequest => RotateKeyOnDemandResponse,
+    }
+    signatures {
+        get_public_key: GetPublicKeyRequest => GetPublicKeyResponse,
+        sign: SignRequest => SignResponse,
+        verify: VerifyRequest => VerifyResponse,
     }
     tagging {
         list_resource_tags: ListResourceTagsRequest => ListResourceTagsResponse,

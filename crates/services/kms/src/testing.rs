@@ -47,8 +47,8 @@ impl World {
         }
     }
 
-    /// With the keys `shop`, which has a tag and a grant, `other`, `codes`, which makes codes, and `gone`, which is pending deletion;
-    /// each has an alias of its name.
+    /// With the keys `shop`, which has a tag and a grant, `other`, `codes`, which makes codes, `signer`, which signs, and `gone`, which is
+    /// pending deletion; each has an alias of its name.
     pub async fn full() -> Self {
         let mut world = Self::new();
         let tags = json!([{"TagKey": "team", "TagValue": "red"}]);
@@ -57,6 +57,7 @@ impl World {
             ("shop", json!({"Tags": tags})),
             ("other", json!({})),
             ("codes", codes),
+            ("signer", json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"})),
             ("gone", json!({})),
         ] {
             let made = world.call("CreateKey", input).await;
@@ -75,11 +76,14 @@ impl World {
         let code =
             json!({"KeyId": "alias/codes", "Message": "c2VjcmV0", "MacAlgorithm": "HMAC_SHA_256"});
         let code = world.call("GenerateMac", code).await;
+        let signed = json!({"KeyId": "alias/signer", "Message": "c2VjcmV0", "SigningAlgorithm": "ECDSA_SHA_256"});
+        let signed = world.call("Sign", signed).await;
         let sealed = world.encrypt("alias/shop", "secret").await;
         for (name, value) in [
             ("grant", &made["GrantId"]),
             ("token", &made["GrantToken"]),
             ("mac", &code["Mac"]),
+            ("signature", &signed["Signature"]),
             ("sealed", &json!(sealed)),
         ] {
             world.names.insert(name.to_owned(), value.as_str().unwrap().to_owned());

@@ -143,6 +143,12 @@ outport_aws_wire::enumeration! { MacAlgorithmSpec {
     HmacSha512 = "HMAC_SHA_512",
 } }
 
+outport_aws_wire::enumeration! { MessageType {
+    Raw = "RAW",
+    Digest = "DIGEST",
+    ExternalMu = "EXTERNAL_MU",
+} }
+
 outport_aws_wire::enumeration! { MultiRegionKeyType {
     Primary = "PRIMARY",
     Replica = "REPLICA",

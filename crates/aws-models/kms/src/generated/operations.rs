@@ -24,6 +24,7 @@ pub trait KmsHandler<C: Sync>: Send + Sync {
     fn generate_random(&self, call: &C, input: GenerateRandomRequest) -> impl Future<Output = Result<GenerateRandomResponse, KmsError>> + Send;
     fn get_key_policy(&self, call: &C, input: GetKeyPolicyRequest) -> impl Future<Output = Result<GetKeyPolicyResponse, KmsError>> + Send;
     fn get_key_rotation_status(&self, call: &C, input: GetKeyRotationStatusRequest) -> impl Future<Output = Result<GetKeyRotationStatusResponse, KmsError>> + Send;
+    fn get_public_key(&self, call: &C, input: GetPublicKeyRequest) -> impl Future<Output = Result<GetPublicKeyResponse, KmsError>> + Send;
     fn list_aliases(&self, call: &C, input: ListAliasesRequest) -> impl Future<Output = Result<ListAliasesResponse, KmsError>> + Send;
     fn list_grants(&self, call: &C, input: ListGrantsRequest) -> impl Future<Output = Result<ListGrantsResponse, KmsError>> + Send;
     fn list_key_policies(&self, call: &C, input: ListKeyPoliciesRequest) -> impl Future<Output = Result<ListKeyPoliciesResponse, KmsError>> + Send;
@@ -37,10 +38,12 @@ pub trait KmsHandler<C: Sync>: Send + Sync {
     fn revoke_grant(&self, call: &C, input: RevokeGrantRequest) -> impl Future<Output = Result<(), KmsError>> + Send;
     fn rotate_key_on_demand(&self, call: &C, input: RotateKeyOnDemandRequest) -> impl Future<Output = Result<RotateKeyOnDemandResponse, KmsError>> + Send;
     fn schedule_key_deletion(&self, call: &C, input: ScheduleKeyDeletionRequest) -> impl Future<Output = Result<ScheduleKeyDeletionResponse, KmsError>> + Send;
+    fn sign(&self, call: &C, input: SignRequest) -> impl Future<Output = Result<SignResponse, KmsError>> + Send;
     fn tag_resource(&self, call: &C, input: TagResourceRequest) -> impl Future<Output = Result<(), KmsError>> + Send;
     fn untag_resource(&self, call: &C, input: UntagResourceRequest) -> impl Future<Output = Result<(), KmsError>> + Send;
     fn update_alias(&self, call: &C, input: UpdateAliasRequest) -> impl Future<Output = Result<(), KmsError>> + Send;
     fn update_key_description(&self, call: &C, input: UpdateKeyDescriptionRequest) -> impl Future<Output = Result<(), KmsError>> + Send;
+    fn verify(&self, call: &C, input: VerifyRequest) -> impl Future<Output = Result<VerifyResponse, KmsError>> + Send;
     fn verify_mac(&self, call: &C, input: VerifyMacRequest) -> impl Future<Output = Result<VerifyMacResponse, KmsError>> + Send;
 }
 
@@ -70,6 +73,7 @@ pub async fn dispatch<C: Sync, H: KmsHandler<C>>(
         "GenerateRandom" => { let output = Box::pin(handler.generate_random(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetKeyPolicy" => { let output = Box::pin(handler.get_key_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "GetKeyRotationStatus" => { let output = Box::pin(handler.get_key_rotation_status(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetPublicKey" => { let output = Box::pin(handler.get_public_key(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAliases" => { let output = Box::pin(handler.list_aliases(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListGrants" => { let output = Box::pin(handler.list_grants(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListKeyPolicies" => { let output = Box::pin(handler.list_key_policies(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -83,10 +87,12 @@ pub async fn dispatch<C: Sync, H: KmsHandler<C>>(
         "RevokeGrant" => { let output = Box::pin(handler.revoke_grant(call, exchange.read()?)).await?; exchange.write(&output); }
         "RotateKeyOnDemand" => { let output = Box::pin(handler.rotate_key_on_demand(call, exchange.read()?)).await?; exchange.write(&output); }
         "ScheduleKeyDeletion" => { let output = Box::pin(handler.schedule_key_deletion(call, exchange.read()?)).await?; exchange.write(&output); }
+        "Sign" => { let output = Box::pin(handler.sign(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagResource" => { let output = Box::pin(handler.tag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagResource" => { let output = Box::pin(handler.untag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateAlias" => { let output = Box::pin(handler.update_alias(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateKeyDescription" => { let output = Box::pin(handler.update_key_description(call, exchange.read()?)).await?; exchange.write(&output); }
+        "Verify" => { let output = Box::pin(handler.verify(call, exchange.read()?)).await?; exchange.write(&output); }
         "VerifyMac" => { let output = Box::pin(handler.verify_mac(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }

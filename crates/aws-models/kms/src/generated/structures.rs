@@ -237,6 +237,25 @@ pub struct GetKeyRotationStatusResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct GetPublicKeyRequest {
+    pub key_id: Option<String>,
+    pub grant_tokens: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetPublicKeyResponse {
+    pub key_id: Option<String>,
+    pub public_key: Option<Blob>,
+    pub customer_master_key_spec: Option<CustomerMasterKeySpec>,
+    pub key_spec: Option<KeySpec>,
+    pub key_usage: Option<KeyUsageType>,
+    pub encryption_algorithms: Option<Vec<EncryptionAlgorithmSpec>>,
+    pub signing_algorithms: Option<Vec<SigningAlgorithmSpec>>,
+    pub key_agreement_algorithms: Option<Vec<KeyAgreementAlgorithmSpec>>,
+    pub encapsulation_algorithms: Option<Vec<EncapsulationAlgorithmSpec>>,
+}
+
+#[derive(Clone, Default)]
 pub struct GrantConstraints {
     pub encryption_context_subset: Option<BTreeMap<String, String>>,
     pub encryption_context_equals: Option<BTreeMap<String, String>>,
@@ -496,6 +515,23 @@ pub struct ScheduleKeyDeletionResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct SignRequest {
+    pub key_id: Option<String>,
+    pub message: Option<Blob>,
+    pub message_type: Option<MessageType>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub signing_algorithm: Option<SigningAlgorithmSpec>,
+    pub dry_run: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct SignResponse {
+    pub key_id: Option<String>,
+    pub signature: Option<Blob>,
+    pub signing_algorithm: Option<SigningAlgorithmSpec>,
+}
+
+#[derive(Clone, Default)]
 pub struct Tag {
     pub tag_key: Option<String>,
     pub tag_value: Option<String>,
@@ -540,6 +576,24 @@ pub struct VerifyMacResponse {
     pub key_id: Option<String>,
     pub mac_valid: Option<bool>,
     pub mac_algorithm: Option<MacAlgorithmSpec>,
+}
+
+#[derive(Clone, Default)]
+pub struct VerifyRequest {
+    pub key_id: Option<String>,
+    pub message: Option<Blob>,
+    pub message_type: Option<MessageType>,
+    pub signature: Option<Blob>,
+    pub signing_algorithm: Option<SigningAlgorithmSpec>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct VerifyResponse {
+    pub key_id: Option<String>,
+    pub signature_valid: Option<bool>,
+    pub signing_algorithm: Option<SigningAlgorithmSpec>,
 }
 
 #[derive(Clone, Default)]

@@ -947,6 +947,63 @@ impl Shape for GetKeyRotationStatusResponse {
     }) }
 }
 
+static GET_PUBLIC_KEY_REQUEST_SCHEMA: Schema = Schema { name: "GetPublicKeyRequest", members: &[
+    member("KeyId", &KEY_ID_TYPE).required(),
+    member("GrantTokens", &GRANT_TOKEN_LIST),
+] };
+impl Shape for GetPublicKeyRequest {
+    fn schema(&self) -> &'static Schema { &GET_PUBLIC_KEY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key_id,
+        1 => &self.grant_tokens,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key_id,
+        1 => &mut self.grant_tokens,
+        _ => return None,
+    }) }
+}
+
+static GET_PUBLIC_KEY_RESPONSE_SCHEMA: Schema = Schema { name: "GetPublicKeyResponse", members: &[
+    member("KeyId", &KEY_ID_TYPE),
+    member("PublicKey", &PUBLIC_KEY_TYPE),
+    member("CustomerMasterKeySpec", &CUSTOMER_MASTER_KEY_SPEC),
+    member("KeySpec", &KEY_SPEC),
+    member("KeyUsage", &KEY_USAGE_TYPE),
+    member("EncryptionAlgorithms", &ENCRYPTION_ALGORITHM_SPEC_LIST),
+    member("SigningAlgorithms", &SIGNING_ALGORITHM_SPEC_LIST),
+    member("KeyAgreementAlgorithms", &KEY_AGREEMENT_ALGORITHM_SPEC_LIST),
+    member("EncapsulationAlgorithms", &ENCAPSULATION_ALGORITHM_SPEC_LIST),
+] };
+impl Shape for GetPublicKeyResponse {
+    fn schema(&self) -> &'static Schema { &GET_PUBLIC_KEY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key_id,
+        1 => &self.public_key,
+        2 => &self.customer_master_key_spec,
+        3 => &self.key_spec,
+        4 => &self.key_usage,
+        5 => &self.encryption_algorithms,
+        6 => &self.signing_algorithms,
+        7 => &self.key_agreement_algorithms,
+        8 => &self.encapsulation_algorithms,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key_id,
+        1 => &mut self.public_key,
+        2 => &mut self.customer_master_key_spec,
+        3 => &mut self.key_spec,
+        4 => &mut self.key_usage,
+        5 => &mut self.encryption_algorithms,
+        6 => &mut self.signing_algorithms,
+        7 => &mut self.key_agreement_algorithms,
+        8 => &mut self.encapsulation_algorithms,
+        _ => return None,
+    }) }
+}
+
 static PATTERN_OF_GRANT_CONSTRAINT_SOURCE_ARN_TYPE: Pattern = Pattern::new("^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$");
 static GRANT_CONSTRAINT_SOURCE_ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(512)).matching(&PATTERN_OF_GRANT_CONSTRAINT_SOURCE_ARN_TYPE);
 static GRANT_CONSTRAINTS: Target = target(Kind::Structure(&GRANT_CONSTRAINTS_SCHEMA));
@@ -1715,6 +1772,7 @@ impl Shape for MalformedPolicyDocumentException {
 
 static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]*");
 static MARKER_TYPE: Target = target(Kind::String).length(Some(1), Some(1024)).matching(&PATTERN_OF_MARKER_TYPE);
+static MESSAGE_TYPE: Target = target(Kind::Enum(MessageType::NAMES));
 static MULTI_REGION_CONFIGURATION: Target = target(Kind::Structure(&MULTI_REGION_CONFIGURATION_SCHEMA));
 static MULTI_REGION_CONFIGURATION_SCHEMA: Schema = Schema { name: "MultiRegionConfiguration", members: &[
     member("MultiRegionKeyType", &MULTI_REGION_KEY_TYPE),
@@ -1784,6 +1842,7 @@ static PATTERN_OF_POLICY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u
 static POLICY_TYPE: Target = target(Kind::String).length(Some(1), Some(131072)).matching(&PATTERN_OF_POLICY_TYPE);
 static PATTERN_OF_PRINCIPAL_ID_TYPE: Pattern = Pattern::new("^[\\w+=,.@:/-]+$");
 static PRINCIPAL_ID_TYPE: Target = target(Kind::String).length(Some(1), Some(256)).matching(&PATTERN_OF_PRINCIPAL_ID_TYPE);
+static PUBLIC_KEY_TYPE: Target = target(Kind::Blob).length(Some(1), Some(8192));
 static PUT_KEY_POLICY_REQUEST_SCHEMA: Schema = Schema { name: "PutKeyPolicyRequest", members: &[
     member("KeyId", &KEY_ID_TYPE).required(),
     member("PolicyName", &POLICY_NAME_TYPE),
@@ -2068,6 +2127,57 @@ impl Shape for ScheduleKeyDeletionResponse {
 
 static PATTERN_OF_SERVICE_PRINCIPAL_TYPE: Pattern = Pattern::new("^([A-Za-z0-9\\-]+)\\.([A-Za-z0-9\\-]+)(\\.[A-Za-z0-9\\-]+)+$");
 static SERVICE_PRINCIPAL_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_SERVICE_PRINCIPAL_TYPE);
+static SIGN_REQUEST_SCHEMA: Schema = Schema { name: "SignRequest", members: &[
+    member("KeyId", &KEY_ID_TYPE).required(),
+    member("Message", &PLAINTEXT_TYPE).required(),
+    member("MessageType", &MESSAGE_TYPE),
+    member("GrantTokens", &GRANT_TOKEN_LIST),
+    member("SigningAlgorithm", &SIGNING_ALGORITHM_SPEC).required(),
+    member("DryRun", &scalar::BOOLEAN),
+] };
+impl Shape for SignRequest {
+    fn schema(&self) -> &'static Schema { &SIGN_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key_id,
+        1 => &self.message,
+        2 => &self.message_type,
+        3 => &self.grant_tokens,
+        4 => &self.signing_algorithm,
+        5 => &self.dry_run,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key_id,
+        1 => &mut self.message,
+        2 => &mut self.message_type,
+        3 => &mut self.grant_tokens,
+        4 => &mut self.signing_algorithm,
+        5 => &mut self.dry_run,
+        _ => return None,
+    }) }
+}
+
+static SIGN_RESPONSE_SCHEMA: Schema = Schema { name: "SignResponse", members: &[
+    member("KeyId", &KEY_ID_TYPE),
+    member("Signature", &CIPHERTEXT_TYPE),
+    member("SigningAlgorithm", &SIGNING_ALGORITHM_SPEC),
+] };
+impl Shape for SignResponse {
+    fn schema(&self) -> &'static Schema { &SIGN_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key_id,
+        1 => &self.signature,
+        2 => &self.signing_algorithm,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key_id,
+        1 => &mut self.signature,
+        2 => &mut self.signing_algorithm,
+        _ => return None,
+    }) }
+}
+
 static SIGNING_ALGORITHM_SPEC: Target = target(Kind::Enum(SigningAlgorithmSpec::NAMES));
 static SIGNING_ALGORITHM_SPEC_LIST: Target = target(Kind::List(&member("member", &SIGNING_ALGORITHM_SPEC)));
 static TAG: Target = target(Kind::Structure(&TAG_SCHEMA));
@@ -2242,6 +2352,60 @@ impl Shape for VerifyMacResponse {
         0 => &mut self.key_id,
         1 => &mut self.mac_valid,
         2 => &mut self.mac_algorithm,
+        _ => return None,
+    }) }
+}
+
+static VERIFY_REQUEST_SCHEMA: Schema = Schema { name: "VerifyRequest", members: &[
+    member("KeyId", &KEY_ID_TYPE).required(),
+    member("Message", &PLAINTEXT_TYPE).required(),
+    member("MessageType", &MESSAGE_TYPE),
+    member("Signature", &CIPHERTEXT_TYPE).required(),
+    member("SigningAlgorithm", &SIGNING_ALGORITHM_SPEC).required(),
+    member("GrantTokens", &GRANT_TOKEN_LIST),
+    member("DryRun", &scalar::BOOLEAN),
+] };
+impl Shape for VerifyRequest {
+    fn schema(&self) -> &'static Schema { &VERIFY_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key_id,
+        1 => &self.message,
+        2 => &self.message_type,
+        3 => &self.signature,
+        4 => &self.signing_algorithm,
+        5 => &self.grant_tokens,
+        6 => &self.dry_run,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key_id,
+        1 => &mut self.message,
+        2 => &mut self.message_type,
+        3 => &mut self.signature,
+        4 => &mut self.signing_algorithm,
+        5 => &mut self.grant_tokens,
+        6 => &mut self.dry_run,
+        _ => return None,
+    }) }
+}
+
+static VERIFY_RESPONSE_SCHEMA: Schema = Schema { name: "VerifyResponse", members: &[
+    member("KeyId", &KEY_ID_TYPE),
+    member("SignatureValid", &scalar::BOOLEAN),
+    member("SigningAlgorithm", &SIGNING_ALGORITHM_SPEC),
+] };
+impl Shape for VerifyResponse {
+    fn schema(&self) -> &'static Schema { &VERIFY_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.key_id,
+        1 => &self.signature_valid,
+        2 => &self.signing_algorithm,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.key_id,
+        1 => &mut self.signature_valid,
+        2 => &mut self.signing_algorithm,
         _ => return None,
     }) }
 }
@@ -2444,4 +2608,4 @@ impl Shape for XksProxyVpcEndpointServiceNotFoundException {
     }) }
 }
 
-structure_values! { AliasListEntry AlreadyExistsException CancelKeyDeletionRequest CancelKeyDeletionResponse CloudHsmClusterInUseException CloudHsmClusterInvalidConfigurationException CloudHsmClusterNotActiveException CloudHsmClusterNotFoundException CloudHsmClusterNotRelatedException ConflictException CreateAliasRequest CreateGrantRequest CreateGrantResponse CreateKeyRequest CreateKeyResponse CustomKeyStoreHasCMKsException CustomKeyStoreInvalidStateException CustomKeyStoreNameInUseException CustomKeyStoreNotFoundException DecryptRequest DecryptResponse DeleteAliasRequest DependencyTimeoutException DescribeKeyRequest DescribeKeyResponse DisableKeyRequest DisableKeyRotationRequest DisabledException DryRunOperationException EnableKeyRequest EnableKeyRotationRequest EncryptRequest EncryptResponse ExpiredImportTokenException GenerateDataKeyRequest GenerateDataKeyResponse GenerateDataKeyWithoutPlaintextRequest GenerateDataKeyWithoutPlaintextResponse GenerateMacRequest GenerateMacResponse GenerateRandomRequest GenerateRandomResponse GetKeyPolicyRequest GetKeyPolicyResponse GetKeyRotationStatusRequest GetKeyRotationStatusResponse GrantConstraints GrantListEntry IncorrectKeyException IncorrectKeyMaterialException IncorrectTrustAnchorException InvalidAliasNameException InvalidArnException InvalidCiphertextException InvalidGrantIdException InvalidGrantTokenException InvalidImportTokenException InvalidKeyUsageException InvalidMarkerException KMSInternalException KMSInvalidMacException KMSInvalidSignatureException KMSInvalidStateException KeyListEntry KeyMetadata KeyUnavailableException LimitExceededException ListAliasesRequest ListAliasesResponse ListGrantsRequest ListGrantsResponse ListKeyPoliciesRequest ListKeyPoliciesResponse ListKeyRotationsRequest ListKeyRotationsResponse ListKeysRequest ListKeysResponse ListResourceTagsRequest ListResourceTagsResponse ListRetirableGrantsRequest MalformedPolicyDocumentException MultiRegionConfiguration MultiRegionKey NotFoundException PutKeyPolicyRequest ReEncryptRequest ReEncryptResponse RecipientInfo RetireGrantRequest RevokeGrantRequest RotateKeyOnDemandRequest RotateKeyOnDemandResponse RotationsListEntry ScheduleKeyDeletionRequest ScheduleKeyDeletionResponse Tag TagException TagResourceRequest UnsupportedOperationException UntagResourceRequest UpdateAliasRequest UpdateKeyDescriptionRequest VerifyMacRequest VerifyMacResponse XksKeyAlreadyInUseException XksKeyConfigurationType XksKeyInvalidConfigurationException XksKeyNotFoundException XksProxyIncorrectAuthenticationCredentialException XksProxyInvalidConfigurationException XksProxyInvalidResponseException XksProxyUriEndpointInUseException XksProxyUriInUseException XksProxyUriUnreachableException XksProxyVpcEndpointServiceInUseException XksProxyVpcEndpointServiceInvalidConfigurationException XksProxyVpcEndpointServiceNotFoundException }
+structure_values! { AliasListEntry AlreadyExistsException CancelKeyDeletionRequest CancelKeyDeletionResponse CloudHsmClusterInUseException CloudHsmClusterInvalidConfigurationException CloudHsmClusterNotActiveException CloudHsmClusterNotFoundException CloudHsmClusterNotRelatedException ConflictException CreateAliasRequest CreateGrantRequest CreateGrantResponse CreateKeyRequest CreateKeyResponse CustomKeyStoreHasCMKsException CustomKeyStoreInvalidStateException CustomKeyStoreNameInUseException CustomKeyStoreNotFoundException DecryptRequest DecryptResponse DeleteAliasRequest DependencyTimeoutException DescribeKeyRequest DescribeKeyResponse DisableKeyRequest DisableKeyRotationRequest DisabledException DryRunOperationException EnableKeyRequest EnableKeyRotationRequest EncryptRequest EncryptResponse ExpiredImportTokenException GenerateDataKeyRequest GenerateDataKeyResponse GenerateDataKeyWithoutPlaintextRequest GenerateDataKeyWithoutPlaintextResponse GenerateMacRequest GenerateMacResponse GenerateRandomRequest GenerateRandomResponse GetKeyPolicyRequest GetKeyPolicyResponse GetKeyRotationStatusRequest GetKeyRotationStatusResponse GetPublicKeyRequest GetPublicKeyResponse GrantConstraints GrantListEntry IncorrectKeyException IncorrectKeyMaterialException IncorrectTrustAnchorException InvalidAliasNameException InvalidArnException InvalidCiphertextException InvalidGrantIdException InvalidGrantTokenException InvalidImportTokenException InvalidKeyUsageException InvalidMarkerException KMSInternalException KMSInvalidMacException KMSInvalidSignatureException KMSInvalidStateException KeyListEntry KeyMetadata KeyUnavailableException LimitExceededException ListAliasesRequest ListAliasesResponse ListGrantsRequest ListGrantsResponse ListKeyPoliciesRequest ListKeyPoliciesResponse ListKeyRotationsRequest ListKeyRotationsResponse ListKeysRequest ListKeysResponse ListResourceTagsRequest ListResourceTagsResponse ListRetirableGrantsRequest MalformedPolicyDocumentException MultiRegionConfiguration MultiRegionKey NotFoundException PutKeyPolicyRequest ReEncryptRequest ReEncryptResponse RecipientInfo RetireGrantRequest RevokeGrantRequest RotateKeyOnDemandRequest RotateKeyOnDemandResponse RotationsListEntry ScheduleKeyDeletionRequest ScheduleKeyDeletionResponse SignRequest SignResponse Tag TagException TagResourceRequest UnsupportedOperationException UntagResourceRequest UpdateAliasRequest UpdateKeyDescriptionRequest VerifyMacRequest VerifyMacResponse VerifyRequest VerifyResponse XksKeyAlreadyInUseException XksKeyConfigurationType XksKeyInvalidConfigurationException XksKeyNotFoundException XksProxyIncorrectAuthenticationCredentialException XksProxyInvalidConfigurationException XksProxyInvalidResponseException XksProxyUriEndpointInUseException XksProxyUriInUseException XksProxyUriUnreachableException XksProxyVpcEndpointServiceInUseException XksProxyVpcEndpointServiceInvalidConfigurationException XksProxyVpcEndpointServiceNotFoundException }

@@ -41,7 +41,7 @@ pub async fn create_key(
         }
         None => default_policy(&scope.account, Arn::kms_key(&scope, "*").partition()),
     };
-    let material = random::material()?;
+    let material = random::material_for(spec)?;
     let ask = |_: &Tables| question_of_creation(call, &scope, spec, bypasses, &tags);
     if is_given && !bypasses {
         service.store.read(call, ask)?;
@@ -105,6 +105,10 @@ fn parse_spec(input: &CreateKeyRequest) -> Result<KmsKeySpec, Rejection> {
         "HMAC_256" => KmsKeySpec::Hmac256,
         "HMAC_384" => KmsKeySpec::Hmac384,
         "HMAC_512" => KmsKeySpec::Hmac512,
+        "ECC_NIST_P256" => KmsKeySpec::EccNistP256,
+        "ECC_NIST_P384" => KmsKeySpec::EccNistP384,
+        "ECC_NIST_P521" => KmsKeySpec::EccNistP521,
+        "ECC_SECG_P256K1" => KmsKeySpec::EccSecgP256k1,
         asymmetric => {
             return Err(Rejection::not_built(&format!("An asymmetric key (KeySpec {asymmetric})")));
         }
@@ -115,11 +119,19 @@ fn parse_spec(input: &CreateKeyRequest) -> Result<KmsKeySpec, Rejection> {
             "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
         )),
         Some(usage) if usage == view::usage(spec) => Ok(spec),
+        Some(usage) if usage == wire::KeyUsageType::KeyAgreement && may_agree(spec) => {
+            Err(Rejection::not_built("A key for key agreement (KeyUsage KEY_AGREEMENT)"))
+        }
         Some(usage) => Err(Rejection::validation(format!(
             "KeyUsage {} is not compatible with KeySpec {name}",
             usage.as_str()
         ))),
     }
+}
+
+/// Whether AWS has keys of this spec for DeriveSharedSecret. Source: API reference, CreateKey, KeySpec: those on NIST's curves.
+fn may_agree(spec: KmsKeySpec) -> bool {
+    matches!(spec, KmsKeySpec::EccNistP256 | KmsKeySpec::EccNistP384 | KmsKeySpec::EccNistP521)
 }
 
 /// Source of the second question: API reference, CreateKey: "To use the Tags parameter, kms:TagResource (IAM policy)".
@@ -333,8 +345,9 @@ mod tests {
                 break;
             }
         }
-        let mut expected: Vec<_> =
-            ["shop", "other", "codes", "gone"].map(|name| json!(world.names[name])).to_vec();
+        let mut expected: Vec<_> = ["shop", "other", "codes", "signer", "gone"]
+            .map(|name| json!(world.names[name]))
+            .to_vec();
         expected.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
         assert_eq!(ids, expected);
     }

@@ -9,4 +9,5 @@ pub mod grants;
 pub mod keys;
 pub mod policies;
 pub mod rotation;
+pub mod signatures;
 pub mod tagging;

@@ -255,6 +255,7 @@ def test_a_grant_and_a_condition_let_somebody_sign(kms, user, account):
     of_user = user.client("kms")
     sign = lambda **more: of_user.sign(KeyId=arn, SigningAlgorithm="ECDSA_SHA_256", **{"Message": b"message", **more})
     refused(sign, "AccessDeniedException")
+    refused(lambda: kms.create_grant(KeyId=arn, GranteePrincipal=user.arn, Operations=["Decrypt"]), "ValidationException", "Decrypt")
     made = kms.create_grant(KeyId=arn, GranteePrincipal=user.arn, Operations=["Sign", "GetPublicKey"])
     signature = sign(GrantTokens=[made["GrantToken"]])["Signature"]
     assert of_user.get_public_key(KeyId=arn)["KeySpec"] == "ECC_NIST_P256"

@@ -15,7 +15,7 @@ use outport_aws_kms::{
 use outport_identity::{Call, Question, Subject};
 use outport_kms_keys::{EncryptionContext, Unusable, Use};
 use outport_model::Arn;
-use outport_model::kms::{KmsGrant, KmsKey};
+use outport_model::kms::{KmsGrant, KmsKey, KmsKeyUsage};
 use outport_store::keys::{KmsGrantKey, KmsKeyKey};
 use outport_store::{NamedPrincipal, Row, Tables, Transaction};
 
@@ -139,6 +139,13 @@ impl Asked {
         if self.operations.is_empty() {
             return Err(Rejection::validation("Operations must not be empty"));
         }
+        let usage = key.spec.usage();
+        if let Some(operation) = self.operations.iter().find(|name| !is_for(usage, name)) {
+            return Err(Rejection::validation(format!(
+                "Operation {operation} is not supported on a key whose usage is {}.",
+                usage.as_str()
+            )));
+        }
         if !key.spec.encrypts() && (self.subset.is_some() || self.equals.is_some()) {
             let text =
                 "Encryption context grant constraints are for symmetric encryption keys only.";
@@ -169,6 +176,26 @@ impl Asked {
             issuing_account: call.principal.account().as_str().to_owned(),
             created_at_ms: tx.now_ms(),
         }
+    }
+}
+
+/// Whether a grant of a key with this usage may name an operation. Source: KMS developer guide, "Grant operations"; API reference,
+/// CreateGrant, Operations, which has a `ValidationException` for one that the key does not support. The text of that is ours.
+fn is_for(usage: KmsKeyUsage, operation: &str) -> bool {
+    match operation {
+        "CreateGrant" | "DescribeKey" | "RetireGrant" => true,
+        "Decrypt"
+        | "Encrypt"
+        | "GenerateDataKey"
+        | "GenerateDataKeyPair"
+        | "GenerateDataKeyPairWithoutPlaintext"
+        | "GenerateDataKeyWithoutPlaintext"
+        | "ReEncryptFrom"
+        | "ReEncryptTo" => usage == KmsKeyUsage::EncryptDecrypt,
+        "GenerateMac" | "VerifyMac" => usage == KmsKeyUsage::GenerateVerifyMac,
+        "GetPublicKey" | "Sign" | "Verify" => usage == KmsKeyUsage::SignVerify,
+        // What keys do that there are none of.
+        _ => false,
     }
 }
 

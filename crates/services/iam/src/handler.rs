@@ -5,10 +5,10 @@ use outport_identity::Call;
 
 use crate::IamService;
 use crate::operations::{
-    access_keys, account_aliases, accounts, attached_policies, boundaries, credential_reports,
-    group_members, groups, inline_policies, instance_profiles, login_profiles, managed_policies,
-    oidc_providers, password_policies, policy_versions, roles, server_certificates,
-    service_linked_roles, simulations, tagging, users,
+    absent_kinds, access_keys, account_aliases, accounts, attached_policies, boundaries,
+    credential_reports, group_members, groups, inline_policies, instance_profiles, login_profiles,
+    managed_policies, oidc_providers, password_policies, policy_versions, roles,
+    server_certificates, service_linked_roles, simulations, tagging, users,
 };
 
 macro_rules! handler {
@@ -23,6 +23,14 @@ macro_rules! handler {
 }
 
 handler! {
+    absent_kinds {
+        list_mfa_devices: ListMFADevicesRequest => ListMFADevicesResponse,
+        list_saml_providers: ListSAMLProvidersRequest => ListSAMLProvidersResponse,
+        list_ssh_public_keys: ListSSHPublicKeysRequest => ListSSHPublicKeysResponse,
+        list_service_specific_credentials: ListServiceSpecificCredentialsRequest => ListServiceSpecificCredentialsResponse,
+        list_signing_certificates: ListSigningCertificatesRequest => ListSigningCertificatesResponse,
+        list_virtual_mfa_devices: ListVirtualMFADevicesRequest => ListVirtualMFADevicesResponse,
+    }
     access_keys {
         create_access_key: CreateAccessKeyRequest => CreateAccessKeyResponse,
         delete_access_key: DeleteAccessKeyRequest => (),

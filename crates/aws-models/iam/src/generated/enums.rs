@@ -81,6 +81,12 @@ outport_aws_wire::enumeration! { ReportStateType {
     Complete = "COMPLETE",
 } }
 
+outport_aws_wire::enumeration! { AssignmentStatusType {
+    Assigned = "Assigned",
+    Unassigned = "Unassigned",
+    Any = "Any",
+} }
+
 outport_aws_wire::enumeration! { PolicyScopeType {
     All = "All",
     Aws = "AWS",

@@ -78,6 +78,7 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn list_instance_profile_tags(&self, call: &C, input: ListInstanceProfileTagsRequest) -> impl Future<Output = Result<ListInstanceProfileTagsResponse, IamError>> + Send;
     fn list_instance_profiles(&self, call: &C, input: ListInstanceProfilesRequest) -> impl Future<Output = Result<ListInstanceProfilesResponse, IamError>> + Send;
     fn list_instance_profiles_for_role(&self, call: &C, input: ListInstanceProfilesForRoleRequest) -> impl Future<Output = Result<ListInstanceProfilesForRoleResponse, IamError>> + Send;
+    fn list_mfa_devices(&self, call: &C, input: ListMFADevicesRequest) -> impl Future<Output = Result<ListMFADevicesResponse, IamError>> + Send;
     fn list_open_id_connect_provider_tags(&self, call: &C, input: ListOpenIDConnectProviderTagsRequest) -> impl Future<Output = Result<ListOpenIDConnectProviderTagsResponse, IamError>> + Send;
     fn list_open_id_connect_providers(&self, call: &C, input: ListOpenIDConnectProvidersRequest) -> impl Future<Output = Result<ListOpenIDConnectProvidersResponse, IamError>> + Send;
     fn list_policies(&self, call: &C, input: ListPoliciesRequest) -> impl Future<Output = Result<ListPoliciesResponse, IamError>> + Send;
@@ -86,11 +87,16 @@ pub trait IamHandler<C: Sync>: Send + Sync {
     fn list_role_policies(&self, call: &C, input: ListRolePoliciesRequest) -> impl Future<Output = Result<ListRolePoliciesResponse, IamError>> + Send;
     fn list_role_tags(&self, call: &C, input: ListRoleTagsRequest) -> impl Future<Output = Result<ListRoleTagsResponse, IamError>> + Send;
     fn list_roles(&self, call: &C, input: ListRolesRequest) -> impl Future<Output = Result<ListRolesResponse, IamError>> + Send;
+    fn list_saml_providers(&self, call: &C, input: ListSAMLProvidersRequest) -> impl Future<Output = Result<ListSAMLProvidersResponse, IamError>> + Send;
+    fn list_ssh_public_keys(&self, call: &C, input: ListSSHPublicKeysRequest) -> impl Future<Output = Result<ListSSHPublicKeysResponse, IamError>> + Send;
     fn list_server_certificate_tags(&self, call: &C, input: ListServerCertificateTagsRequest) -> impl Future<Output = Result<ListServerCertificateTagsResponse, IamError>> + Send;
     fn list_server_certificates(&self, call: &C, input: ListServerCertificatesRequest) -> impl Future<Output = Result<ListServerCertificatesResponse, IamError>> + Send;
+    fn list_service_specific_credentials(&self, call: &C, input: ListServiceSpecificCredentialsRequest) -> impl Future<Output = Result<ListServiceSpecificCredentialsResponse, IamError>> + Send;
+    fn list_signing_certificates(&self, call: &C, input: ListSigningCertificatesRequest) -> impl Future<Output = Result<ListSigningCertificatesResponse, IamError>> + Send;
     fn list_user_policies(&self, call: &C, input: ListUserPoliciesRequest) -> impl Future<Output = Result<ListUserPoliciesResponse, IamError>> + Send;
     fn list_user_tags(&self, call: &C, input: ListUserTagsRequest) -> impl Future<Output = Result<ListUserTagsResponse, IamError>> + Send;
     fn list_users(&self, call: &C, input: ListUsersRequest) -> impl Future<Output = Result<ListUsersResponse, IamError>> + Send;
+    fn list_virtual_mfa_devices(&self, call: &C, input: ListVirtualMFADevicesRequest) -> impl Future<Output = Result<ListVirtualMFADevicesResponse, IamError>> + Send;
     fn put_group_policy(&self, call: &C, input: PutGroupPolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn put_role_permissions_boundary(&self, call: &C, input: PutRolePermissionsBoundaryRequest) -> impl Future<Output = Result<(), IamError>> + Send;
     fn put_role_policy(&self, call: &C, input: PutRolePolicyRequest) -> impl Future<Output = Result<(), IamError>> + Send;
@@ -207,6 +213,7 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "ListInstanceProfileTags" => { let output = Box::pin(handler.list_instance_profile_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListInstanceProfiles" => { let output = Box::pin(handler.list_instance_profiles(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListInstanceProfilesForRole" => { let output = Box::pin(handler.list_instance_profiles_for_role(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListMFADevices" => { let output = Box::pin(handler.list_mfa_devices(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListOpenIDConnectProviderTags" => { let output = Box::pin(handler.list_open_id_connect_provider_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListOpenIDConnectProviders" => { let output = Box::pin(handler.list_open_id_connect_providers(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListPolicies" => { let output = Box::pin(handler.list_policies(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -215,11 +222,16 @@ pub async fn dispatch<C: Sync, H: IamHandler<C>>(
         "ListRolePolicies" => { let output = Box::pin(handler.list_role_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListRoleTags" => { let output = Box::pin(handler.list_role_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListRoles" => { let output = Box::pin(handler.list_roles(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListSAMLProviders" => { let output = Box::pin(handler.list_saml_providers(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListSSHPublicKeys" => { let output = Box::pin(handler.list_ssh_public_keys(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListServerCertificateTags" => { let output = Box::pin(handler.list_server_certificate_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListServerCertificates" => { let output = Box::pin(handler.list_server_certificates(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListServiceSpecificCredentials" => { let output = Box::pin(handler.list_service_specific_credentials(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListSigningCertificates" => { let output = Box::pin(handler.list_signing_certificates(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListUserPolicies" => { let output = Box::pin(handler.list_user_policies(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListUserTags" => { let output = Box::pin(handler.list_user_tags(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListUsers" => { let output = Box::pin(handler.list_users(call, exchange.read()?)).await?; exchange.write(&output); }
+        "ListVirtualMFADevices" => { let output = Box::pin(handler.list_virtual_mfa_devices(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutGroupPolicy" => { let output = Box::pin(handler.put_group_policy(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutRolePermissionsBoundary" => { let output = Box::pin(handler.put_role_permissions_boundary(call, exchange.read()?)).await?; exchange.write(&output); }
         "PutRolePolicy" => { let output = Box::pin(handler.put_role_policy(call, exchange.read()?)).await?; exchange.write(&output); }

@@ -783,6 +783,20 @@ pub struct ListInstanceProfilesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListMFADevicesRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListMFADevicesResponse {
+    pub mfa_devices: Option<Vec<MFADevice>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListOpenIDConnectProviderTagsRequest {
     pub open_id_connect_provider_arn: Option<String>,
     pub marker: Option<String>,
@@ -893,6 +907,29 @@ pub struct ListRolesResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListSAMLProvidersRequest {
+}
+
+#[derive(Clone, Default)]
+pub struct ListSAMLProvidersResponse {
+    pub saml_provider_list: Option<Vec<SAMLProviderListEntry>>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListSSHPublicKeysRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListSSHPublicKeysResponse {
+    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct ListServerCertificateTagsRequest {
     pub server_certificate_name: Option<String>,
     pub marker: Option<String>,
@@ -916,6 +953,36 @@ pub struct ListServerCertificatesRequest {
 #[derive(Clone, Default)]
 pub struct ListServerCertificatesResponse {
     pub server_certificate_metadata_list: Option<Vec<ServerCertificateMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServiceSpecificCredentialsRequest {
+    pub user_name: Option<String>,
+    pub service_name: Option<String>,
+    pub all_users: Option<bool>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListServiceSpecificCredentialsResponse {
+    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
+    pub marker: Option<String>,
+    pub is_truncated: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListSigningCertificatesRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListSigningCertificatesResponse {
+    pub certificates: Option<Vec<SigningCertificate>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
 }
@@ -963,10 +1030,31 @@ pub struct ListUsersResponse {
 }
 
 #[derive(Clone, Default)]
+pub struct ListVirtualMFADevicesRequest {
+    pub assignment_status: Option<AssignmentStatusType>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct ListVirtualMFADevicesResponse {
+    pub virtual_mfa_devices: Option<Vec<VirtualMFADevice>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct LoginProfile {
     pub user_name: Option<String>,
     pub create_date: Option<Timestamp>,
     pub password_reset_required: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct MFADevice {
+    pub user_name: Option<String>,
+    pub serial_number: Option<String>,
+    pub enable_date: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -1186,6 +1274,21 @@ pub struct RoleUsageType {
 }
 
 #[derive(Clone, Default)]
+pub struct SAMLProviderListEntry {
+    pub arn: Option<String>,
+    pub valid_until: Option<Timestamp>,
+    pub create_date: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+pub struct SSHPublicKeyMetadata {
+    pub user_name: Option<String>,
+    pub ssh_public_key_id: Option<String>,
+    pub status: Option<StatusType>,
+    pub upload_date: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
 pub struct ServerCertificate {
     pub server_certificate_metadata: Option<ServerCertificateMetadata>,
     pub certificate_body: Option<String>,
@@ -1204,9 +1307,30 @@ pub struct ServerCertificateMetadata {
 }
 
 #[derive(Clone, Default)]
+pub struct ServiceSpecificCredentialMetadata {
+    pub user_name: Option<String>,
+    pub status: Option<StatusType>,
+    pub service_user_name: Option<String>,
+    pub service_credential_alias: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub expiration_date: Option<Timestamp>,
+    pub service_specific_credential_id: Option<String>,
+    pub service_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct SetDefaultPolicyVersionRequest {
     pub policy_arn: Option<String>,
     pub version_id: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct SigningCertificate {
+    pub user_name: Option<String>,
+    pub certificate_id: Option<String>,
+    pub certificate_body: Option<String>,
+    pub status: Option<StatusType>,
+    pub upload_date: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -1462,6 +1586,16 @@ pub struct UserDetail {
     pub group_list: Option<Vec<String>>,
     pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Default)]
+pub struct VirtualMFADevice {
+    pub serial_number: Option<String>,
+    pub base32_string_seed: Option<Blob>,
+    pub qr_code_png: Option<Blob>,
+    pub user: Option<User>,
+    pub enable_date: Option<Timestamp>,
     pub tags: Option<Vec<Tag>>,
 }
 

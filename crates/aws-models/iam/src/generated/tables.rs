@@ -245,6 +245,7 @@ impl Shape for AttachedPolicy {
 static PATTERN_OF_ATTACHMENT_NAME: Pattern = Pattern::new("[\\w+=,.@-]+");
 static ATTACHMENT_NAME: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_ATTACHMENT_NAME);
 static ATTACHMENT_TYPE: Target = target(Kind::Enum(AttachmentType::NAMES));
+static BOOTSTRAP_DATUM: Target = target(Kind::Blob).sensitive();
 static CALLER_IS_NOT_MANAGEMENT_ACCOUNT_EXCEPTION_SCHEMA: Schema = Schema { name: "CallerIsNotManagementAccountException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -2666,6 +2667,48 @@ impl Shape for ListInstanceProfilesResponse {
     }) }
 }
 
+static LIST_MFA_DEVICES_REQUEST_SCHEMA: Schema = Schema { name: "ListMFADevicesRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListMFADevicesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_MFA_DEVICES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_MFA_DEVICES_RESPONSE_SCHEMA: Schema = Schema { name: "ListMFADevicesResponse", members: &[
+    member("MFADevices", &MFA_DEVICE_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListMFADevicesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_MFA_DEVICES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.mfa_devices,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.mfa_devices,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
 static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListOpenIDConnectProviderTagsRequest", members: &[
     member("OpenIDConnectProviderArn", &ARN_TYPE).required(),
     member("Marker", &MARKER_TYPE),
@@ -2991,6 +3034,70 @@ impl Shape for ListRolesResponse {
     }) }
 }
 
+static LIST_SAML_PROVIDERS_REQUEST_SCHEMA: Schema = Schema { name: "ListSAMLProvidersRequest", members: &[] };
+impl Shape for ListSAMLProvidersRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SAML_PROVIDERS_REQUEST_SCHEMA }
+    fn get(&self, _: usize) -> Option<&dyn Field> { None }
+    fn get_mut(&mut self, _: usize) -> Option<&mut dyn Field> { None }
+}
+
+static LIST_SAML_PROVIDERS_RESPONSE_SCHEMA: Schema = Schema { name: "ListSAMLProvidersResponse", members: &[
+    member("SAMLProviderList", &SAML_PROVIDER_LIST_TYPE),
+] };
+impl Shape for ListSAMLProvidersResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SAML_PROVIDERS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.saml_provider_list,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.saml_provider_list,
+        _ => return None,
+    }) }
+}
+
+static LIST_SSH_PUBLIC_KEYS_REQUEST_SCHEMA: Schema = Schema { name: "ListSSHPublicKeysRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListSSHPublicKeysRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SSH_PUBLIC_KEYS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SSH_PUBLIC_KEYS_RESPONSE_SCHEMA: Schema = Schema { name: "ListSSHPublicKeysResponse", members: &[
+    member("SSHPublicKeys", &SSH_PUBLIC_KEY_LIST_TYPE),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListSSHPublicKeysResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SSH_PUBLIC_KEYS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.ssh_public_keys,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.ssh_public_keys,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
 static LIST_SERVER_CERTIFICATE_TAGS_REQUEST_SCHEMA: Schema = Schema { name: "ListServerCertificateTagsRequest", members: &[
     member("ServerCertificateName", &SERVER_CERTIFICATE_NAME_TYPE).required(),
     member("Marker", &MARKER_TYPE),
@@ -3069,6 +3176,96 @@ impl Shape for ListServerCertificatesResponse {
     }) }
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.server_certificate_metadata_list,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST_SCHEMA: Schema = Schema { name: "ListServiceSpecificCredentialsRequest", members: &[
+    member("UserName", &USER_NAME_TYPE),
+    member("ServiceName", &scalar::STRING),
+    member("AllUsers", &scalar::BOOLEAN),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListServiceSpecificCredentialsRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.service_name,
+        2 => &self.all_users,
+        3 => &self.marker,
+        4 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.service_name,
+        2 => &mut self.all_users,
+        3 => &mut self.marker,
+        4 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE_SCHEMA: Schema = Schema { name: "ListServiceSpecificCredentialsResponse", members: &[
+    member("ServiceSpecificCredentials", &SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE),
+    member("Marker", &scalar::STRING),
+    member("IsTruncated", &scalar::BOOLEAN),
+] };
+impl Shape for ListServiceSpecificCredentialsResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.service_specific_credentials,
+        1 => &self.marker,
+        2 => &self.is_truncated,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.service_specific_credentials,
+        1 => &mut self.marker,
+        2 => &mut self.is_truncated,
+        _ => return None,
+    }) }
+}
+
+static LIST_SIGNING_CERTIFICATES_REQUEST_SCHEMA: Schema = Schema { name: "ListSigningCertificatesRequest", members: &[
+    member("UserName", &EXISTING_USER_NAME_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListSigningCertificatesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_SIGNING_CERTIFICATES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_SIGNING_CERTIFICATES_RESPONSE_SCHEMA: Schema = Schema { name: "ListSigningCertificatesResponse", members: &[
+    member("Certificates", &CERTIFICATE_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListSigningCertificatesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_SIGNING_CERTIFICATES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.certificates,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.certificates,
         1 => &mut self.is_truncated,
         2 => &mut self.marker,
         _ => return None,
@@ -3201,6 +3398,48 @@ impl Shape for ListUsersResponse {
     }) }
 }
 
+static LIST_VIRTUAL_MFA_DEVICES_REQUEST_SCHEMA: Schema = Schema { name: "ListVirtualMFADevicesRequest", members: &[
+    member("AssignmentStatus", &ASSIGNMENT_STATUS_TYPE),
+    member("Marker", &MARKER_TYPE),
+    member("MaxItems", &MAX_ITEMS_TYPE),
+] };
+impl Shape for ListVirtualMFADevicesRequest {
+    fn schema(&self) -> &'static Schema { &LIST_VIRTUAL_MFA_DEVICES_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.assignment_status,
+        1 => &self.marker,
+        2 => &self.max_items,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.assignment_status,
+        1 => &mut self.marker,
+        2 => &mut self.max_items,
+        _ => return None,
+    }) }
+}
+
+static LIST_VIRTUAL_MFA_DEVICES_RESPONSE_SCHEMA: Schema = Schema { name: "ListVirtualMFADevicesResponse", members: &[
+    member("VirtualMFADevices", &VIRTUAL_MFA_DEVICE_LIST_TYPE).required(),
+    member("IsTruncated", &scalar::BOOLEAN),
+    member("Marker", &scalar::STRING),
+] };
+impl Shape for ListVirtualMFADevicesResponse {
+    fn schema(&self) -> &'static Schema { &LIST_VIRTUAL_MFA_DEVICES_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.virtual_mfa_devices,
+        1 => &self.is_truncated,
+        2 => &self.marker,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.virtual_mfa_devices,
+        1 => &mut self.is_truncated,
+        2 => &mut self.marker,
+        _ => return None,
+    }) }
+}
+
 static LOGIN_PROFILE: Target = target(Kind::Structure(&LOGIN_PROFILE_SCHEMA));
 static LOGIN_PROFILE_SCHEMA: Schema = Schema { name: "LoginProfile", members: &[
     member("UserName", &USER_NAME_TYPE).required(),
@@ -3219,6 +3458,28 @@ impl Shape for LoginProfile {
         0 => &mut self.user_name,
         1 => &mut self.create_date,
         2 => &mut self.password_reset_required,
+        _ => return None,
+    }) }
+}
+
+static MFA_DEVICE: Target = target(Kind::Structure(&MFA_DEVICE_SCHEMA));
+static MFA_DEVICE_SCHEMA: Schema = Schema { name: "MFADevice", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("SerialNumber", &SERIAL_NUMBER_TYPE).required(),
+    member("EnableDate", &scalar::TIMESTAMP).required(),
+] };
+impl Shape for MFADevice {
+    fn schema(&self) -> &'static Schema { &MFA_DEVICE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.serial_number,
+        2 => &self.enable_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.serial_number,
+        2 => &mut self.enable_date,
         _ => return None,
     }) }
 }
@@ -4107,6 +4368,55 @@ impl Shape for RoleUsageType {
     }) }
 }
 
+static SAML_PROVIDER_LIST_ENTRY: Target = target(Kind::Structure(&SAML_PROVIDER_LIST_ENTRY_SCHEMA));
+static SAML_PROVIDER_LIST_ENTRY_SCHEMA: Schema = Schema { name: "SAMLProviderListEntry", members: &[
+    member("Arn", &ARN_TYPE),
+    member("ValidUntil", &scalar::TIMESTAMP),
+    member("CreateDate", &scalar::TIMESTAMP),
+] };
+impl Shape for SAMLProviderListEntry {
+    fn schema(&self) -> &'static Schema { &SAML_PROVIDER_LIST_ENTRY_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.arn,
+        1 => &self.valid_until,
+        2 => &self.create_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.arn,
+        1 => &mut self.valid_until,
+        2 => &mut self.create_date,
+        _ => return None,
+    }) }
+}
+
+static SAML_PROVIDER_LIST_TYPE: Target = target(Kind::List(&member("member", &SAML_PROVIDER_LIST_ENTRY)));
+static SSH_PUBLIC_KEY_LIST_TYPE: Target = target(Kind::List(&member("member", &SSH_PUBLIC_KEY_METADATA)));
+static SSH_PUBLIC_KEY_METADATA: Target = target(Kind::Structure(&SSH_PUBLIC_KEY_METADATA_SCHEMA));
+static SSH_PUBLIC_KEY_METADATA_SCHEMA: Schema = Schema { name: "SSHPublicKeyMetadata", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("SSHPublicKeyId", &PUBLIC_KEY_ID_TYPE).required(),
+    member("Status", &STATUS_TYPE).required(),
+    member("UploadDate", &scalar::TIMESTAMP).required(),
+] };
+impl Shape for SSHPublicKeyMetadata {
+    fn schema(&self) -> &'static Schema { &SSH_PUBLIC_KEY_METADATA_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.ssh_public_key_id,
+        2 => &self.status,
+        3 => &self.upload_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.ssh_public_key_id,
+        2 => &mut self.status,
+        3 => &mut self.upload_date,
+        _ => return None,
+    }) }
+}
+
 static SERVER_CERTIFICATE: Target = target(Kind::Structure(&SERVER_CERTIFICATE_SCHEMA));
 static SERVER_CERTIFICATE_SCHEMA: Schema = Schema { name: "ServerCertificate", members: &[
     member("ServerCertificateMetadata", &SERVER_CERTIFICATE_METADATA).required(),
@@ -4208,6 +4518,44 @@ impl Shape for ServiceNotSupportedException {
     }) }
 }
 
+static SERVICE_SPECIFIC_CREDENTIAL_METADATA: Target = target(Kind::Structure(&SERVICE_SPECIFIC_CREDENTIAL_METADATA_SCHEMA));
+static SERVICE_SPECIFIC_CREDENTIAL_METADATA_SCHEMA: Schema = Schema { name: "ServiceSpecificCredentialMetadata", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("Status", &STATUS_TYPE).required(),
+    member("ServiceUserName", &SERVICE_USER_NAME),
+    member("ServiceCredentialAlias", &SERVICE_CREDENTIAL_ALIAS),
+    member("CreateDate", &scalar::TIMESTAMP).required(),
+    member("ExpirationDate", &scalar::TIMESTAMP),
+    member("ServiceSpecificCredentialId", &SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+    member("ServiceName", &scalar::STRING).required(),
+] };
+impl Shape for ServiceSpecificCredentialMetadata {
+    fn schema(&self) -> &'static Schema { &SERVICE_SPECIFIC_CREDENTIAL_METADATA_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.status,
+        2 => &self.service_user_name,
+        3 => &self.service_credential_alias,
+        4 => &self.create_date,
+        5 => &self.expiration_date,
+        6 => &self.service_specific_credential_id,
+        7 => &self.service_name,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.status,
+        2 => &mut self.service_user_name,
+        3 => &mut self.service_credential_alias,
+        4 => &mut self.create_date,
+        5 => &mut self.expiration_date,
+        6 => &mut self.service_specific_credential_id,
+        7 => &mut self.service_name,
+        _ => return None,
+    }) }
+}
+
+static SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE: Target = target(Kind::List(&member("member", &SERVICE_SPECIFIC_CREDENTIAL_METADATA)));
 static SET_DEFAULT_POLICY_VERSION_REQUEST_SCHEMA: Schema = Schema { name: "SetDefaultPolicyVersionRequest", members: &[
     member("PolicyArn", &ARN_TYPE).required(),
     member("VersionId", &POLICY_VERSION_ID_TYPE).required(),
@@ -4222,6 +4570,34 @@ impl Shape for SetDefaultPolicyVersionRequest {
     fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
         0 => &mut self.policy_arn,
         1 => &mut self.version_id,
+        _ => return None,
+    }) }
+}
+
+static SIGNING_CERTIFICATE: Target = target(Kind::Structure(&SIGNING_CERTIFICATE_SCHEMA));
+static SIGNING_CERTIFICATE_SCHEMA: Schema = Schema { name: "SigningCertificate", members: &[
+    member("UserName", &USER_NAME_TYPE).required(),
+    member("CertificateId", &CERTIFICATE_ID_TYPE).required(),
+    member("CertificateBody", &CERTIFICATE_BODY_TYPE).required(),
+    member("Status", &STATUS_TYPE).required(),
+    member("UploadDate", &scalar::TIMESTAMP),
+] };
+impl Shape for SigningCertificate {
+    fn schema(&self) -> &'static Schema { &SIGNING_CERTIFICATE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.user_name,
+        1 => &self.certificate_id,
+        2 => &self.certificate_body,
+        3 => &self.status,
+        4 => &self.upload_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.user_name,
+        1 => &mut self.certificate_id,
+        2 => &mut self.certificate_body,
+        3 => &mut self.status,
+        4 => &mut self.upload_date,
         _ => return None,
     }) }
 }
@@ -5026,6 +5402,37 @@ impl Shape for UserDetail {
     }) }
 }
 
+static VIRTUAL_MFA_DEVICE: Target = target(Kind::Structure(&VIRTUAL_MFA_DEVICE_SCHEMA));
+static VIRTUAL_MFA_DEVICE_SCHEMA: Schema = Schema { name: "VirtualMFADevice", members: &[
+    member("SerialNumber", &SERIAL_NUMBER_TYPE).required(),
+    member("Base32StringSeed", &BOOTSTRAP_DATUM),
+    member("QRCodePNG", &BOOTSTRAP_DATUM),
+    member("User", &USER),
+    member("EnableDate", &scalar::TIMESTAMP),
+    member("Tags", &TAG_LIST_TYPE),
+] };
+impl Shape for VirtualMFADevice {
+    fn schema(&self) -> &'static Schema { &VIRTUAL_MFA_DEVICE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.serial_number,
+        1 => &self.base32_string_seed,
+        2 => &self.qr_code_png,
+        3 => &self.user,
+        4 => &self.enable_date,
+        5 => &self.tags,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.serial_number,
+        1 => &mut self.base32_string_seed,
+        2 => &mut self.qr_code_png,
+        3 => &mut self.user,
+        4 => &mut self.enable_date,
+        5 => &mut self.tags,
+        _ => return None,
+    }) }
+}
+
 static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]+");
 static ACCESS_KEY_ID_TYPE: Target = target(Kind::String).length(Some(16), Some(128)).matching(&PATTERN_OF_ACCESS_KEY_ID_TYPE);
 static ACCESS_KEY_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &ACCESS_KEY_METADATA)));
@@ -5034,11 +5441,15 @@ static ACCOUNT_ALIAS_LIST_TYPE: Target = target(Kind::List(&member("member", &AC
 static PATTERN_OF_ACCOUNT_ALIAS_TYPE: Pattern = Pattern::translated("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", "[a-z0-9](?:-?[a-z0-9])+");
 static ACCOUNT_ALIAS_TYPE: Target = target(Kind::String).length(Some(3), Some(63)).matching(&PATTERN_OF_ACCOUNT_ALIAS_TYPE);
 static ARN_TYPE: Target = target(Kind::String).length(Some(20), Some(2048));
+static ASSIGNMENT_STATUS_TYPE: Target = target(Kind::Enum(AssignmentStatusType::NAMES));
 static ATTACHED_POLICIES_LIST_TYPE: Target = target(Kind::List(&member("member", &ATTACHED_POLICY)));
 static PATTERN_OF_CERTIFICATE_BODY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 static CERTIFICATE_BODY_TYPE: Target = target(Kind::String).length(Some(1), Some(16384)).matching(&PATTERN_OF_CERTIFICATE_BODY_TYPE);
 static PATTERN_OF_CERTIFICATE_CHAIN_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 static CERTIFICATE_CHAIN_TYPE: Target = target(Kind::String).length(Some(1), Some(2097152)).matching(&PATTERN_OF_CERTIFICATE_CHAIN_TYPE);
+static PATTERN_OF_CERTIFICATE_ID_TYPE: Pattern = Pattern::new("[\\w]+");
+static CERTIFICATE_ID_TYPE: Target = target(Kind::String).length(Some(24), Some(128)).matching(&PATTERN_OF_CERTIFICATE_ID_TYPE);
+static CERTIFICATE_LIST_TYPE: Target = target(Kind::List(&member("member", &SIGNING_CERTIFICATE)));
 static CLIENT_ID_LIST_TYPE: Target = target(Kind::List(&member("member", &CLIENT_ID_TYPE)));
 static CLIENT_ID_TYPE: Target = target(Kind::String).length(Some(1), Some(255));
 static PATTERN_OF_CUSTOM_SUFFIX_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
@@ -5060,6 +5471,7 @@ static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
 static MARKER_TYPE: Target = target(Kind::String).length(Some(1), Some(320)).matching(&PATTERN_OF_MARKER_TYPE);
 static MAX_ITEMS_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1000));
 static MAX_PASSWORD_AGE_TYPE: Target = target(Kind::Integer).length(Some(1), Some(1095));
+static MFA_DEVICE_LIST_TYPE: Target = target(Kind::List(&member("member", &MFA_DEVICE)));
 static MINIMUM_PASSWORD_LENGTH_TYPE: Target = target(Kind::Integer).length(Some(6), Some(128));
 static PASSWORD_REUSE_PREVENTION_TYPE: Target = target(Kind::Integer).length(Some(1), Some(24));
 static PATTERN_OF_PASSWORD_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
@@ -5084,6 +5496,8 @@ static PATTERN_OF_POLICY_VERSION_ID_TYPE: Pattern = Pattern::new("v[1-9][0-9]*(\
 static POLICY_VERSION_ID_TYPE: Target = target(Kind::String).matching(&PATTERN_OF_POLICY_VERSION_ID_TYPE);
 static PATTERN_OF_PRIVATE_KEY_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 static PRIVATE_KEY_TYPE: Target = target(Kind::String).length(Some(1), Some(16384)).matching(&PATTERN_OF_PRIVATE_KEY_TYPE).sensitive();
+static PATTERN_OF_PUBLIC_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]+");
+static PUBLIC_KEY_ID_TYPE: Target = target(Kind::String).length(Some(20), Some(128)).matching(&PATTERN_OF_PUBLIC_KEY_ID_TYPE);
 static PATTERN_OF_ROLE_DESCRIPTION_TYPE: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 static ROLE_DESCRIPTION_TYPE: Target = target(Kind::String).length(None, Some(1000)).matching(&PATTERN_OF_ROLE_DESCRIPTION_TYPE);
 static ROLE_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE_DETAIL)));
@@ -5091,9 +5505,17 @@ static ROLE_LIST_TYPE: Target = target(Kind::List(&member("member", &ROLE)));
 static ROLE_MAX_SESSION_DURATION_TYPE: Target = target(Kind::Integer).length(Some(3600), Some(43200));
 static PATTERN_OF_ROLE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static ROLE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_ROLE_NAME_TYPE);
+static PATTERN_OF_SERIAL_NUMBER_TYPE: Pattern = Pattern::new("[\\w+=/:,.@-]+");
+static SERIAL_NUMBER_TYPE: Target = target(Kind::String).length(Some(9), Some(256)).matching(&PATTERN_OF_SERIAL_NUMBER_TYPE);
 static SERVER_CERTIFICATE_METADATA_LIST_TYPE: Target = target(Kind::List(&member("member", &SERVER_CERTIFICATE_METADATA)));
 static PATTERN_OF_SERVER_CERTIFICATE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static SERVER_CERTIFICATE_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(128)).matching(&PATTERN_OF_SERVER_CERTIFICATE_NAME_TYPE);
+static PATTERN_OF_SERVICE_CREDENTIAL_ALIAS: Pattern = Pattern::new("[\\w+=,.@-]+");
+static SERVICE_CREDENTIAL_ALIAS: Target = target(Kind::String).length(Some(0), Some(200)).matching(&PATTERN_OF_SERVICE_CREDENTIAL_ALIAS);
+static PATTERN_OF_SERVICE_SPECIFIC_CREDENTIAL_ID: Pattern = Pattern::new("[\\w]+");
+static SERVICE_SPECIFIC_CREDENTIAL_ID: Target = target(Kind::String).length(Some(20), Some(128)).matching(&PATTERN_OF_SERVICE_SPECIFIC_CREDENTIAL_ID);
+static PATTERN_OF_SERVICE_USER_NAME: Pattern = Pattern::new("[\\w+=,.@-]*");
+static SERVICE_USER_NAME: Target = target(Kind::String).length(Some(0), Some(200)).matching(&PATTERN_OF_SERVICE_USER_NAME);
 static STATUS_TYPE: Target = target(Kind::Enum(StatusType::NAMES));
 static SUMMARY_KEY_TYPE: Target = target(Kind::Enum(SummaryKeyType::NAMES));
 static SUMMARY_MAP_TYPE: Target = target(Kind::Map { key: &member("key", &SUMMARY_KEY_TYPE), value: &member("value", &scalar::INTEGER) });
@@ -5109,4 +5531,5 @@ static USER_DETAIL_LIST_TYPE: Target = target(Kind::List(&member("member", &USER
 static USER_LIST_TYPE: Target = target(Kind::List(&member("member", &USER)));
 static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+");
 static USER_NAME_TYPE: Target = target(Kind::String).length(Some(1), Some(64)).matching(&PATTERN_OF_USER_NAME_TYPE);
-structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddClientIDToOpenIDConnectProviderRequest AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ChangePasswordRequest ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreateLoginProfileRequest CreateLoginProfileResponse CreateOpenIDConnectProviderRequest CreateOpenIDConnectProviderResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeleteLoginProfileRequest DeleteOpenIDConnectProviderRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServerCertificateRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetLoginProfileRequest GetLoginProfileResponse GetOpenIDConnectProviderRequest GetOpenIDConnectProviderResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServerCertificateRequest GetServerCertificateResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListOpenIDConnectProviderTagsRequest ListOpenIDConnectProviderTagsResponse ListOpenIDConnectProvidersRequest ListOpenIDConnectProvidersResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListServerCertificateTagsRequest ListServerCertificateTagsResponse ListServerCertificatesRequest ListServerCertificatesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse LoginProfile MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIDConnectProviderListEntry OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveClientIDFromOpenIDConnectProviderRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType ServerCertificate ServerCertificateMetadata ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException SetDefaultPolicyVersionRequest SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagOpenIDConnectProviderRequest TagPolicyRequest TagRoleRequest TagServerCertificateRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagOpenIDConnectProviderRequest UntagPolicyRequest UntagRoleRequest UntagServerCertificateRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateLoginProfileRequest UpdateOpenIDConnectProviderThumbprintRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateServerCertificateRequest UpdateUserRequest UploadServerCertificateRequest UploadServerCertificateResponse User UserDetail }
+static VIRTUAL_MFA_DEVICE_LIST_TYPE: Target = target(Kind::List(&member("member", &VIRTUAL_MFA_DEVICE)));
+structure_values! { AccessKey AccessKeyLastUsed AccessKeyMetadata AccountNotManagementOrDelegatedAdministratorException AddClientIDToOpenIDConnectProviderRequest AddRoleToInstanceProfileRequest AddUserToGroupRequest AttachGroupPolicyRequest AttachRolePolicyRequest AttachUserPolicyRequest AttachedPermissionsBoundary AttachedPolicy CallerIsNotManagementAccountException ChangePasswordRequest ConcurrentModificationException ContextEntry CreateAccessKeyRequest CreateAccessKeyResponse CreateAccountAliasRequest CreateGroupRequest CreateGroupResponse CreateInstanceProfileRequest CreateInstanceProfileResponse CreateLoginProfileRequest CreateLoginProfileResponse CreateOpenIDConnectProviderRequest CreateOpenIDConnectProviderResponse CreatePolicyRequest CreatePolicyResponse CreatePolicyVersionRequest CreatePolicyVersionResponse CreateRoleRequest CreateRoleResponse CreateServiceLinkedRoleRequest CreateServiceLinkedRoleResponse CreateUserRequest CreateUserResponse CredentialReportExpiredException CredentialReportNotPresentException CredentialReportNotReadyException DeleteAccessKeyRequest DeleteAccountAliasRequest DeleteConflictException DeleteGroupPolicyRequest DeleteGroupRequest DeleteInstanceProfileRequest DeleteLoginProfileRequest DeleteOpenIDConnectProviderRequest DeletePolicyRequest DeletePolicyVersionRequest DeleteRolePermissionsBoundaryRequest DeleteRolePolicyRequest DeleteRoleRequest DeleteServerCertificateRequest DeleteServiceLinkedRoleRequest DeleteServiceLinkedRoleResponse DeleteUserPermissionsBoundaryRequest DeleteUserPolicyRequest DeleteUserRequest DeletionTaskFailureReasonType DetachGroupPolicyRequest DetachRolePolicyRequest DetachUserPolicyRequest DuplicateCertificateException DuplicateSSHPublicKeyException EntityAlreadyExistsException EntityTemporarilyUnmodifiableException EvaluationResult FeatureDisabledException FeatureEnabledException GenerateCredentialReportResponse GetAccessKeyLastUsedRequest GetAccessKeyLastUsedResponse GetAccountAuthorizationDetailsRequest GetAccountAuthorizationDetailsResponse GetAccountPasswordPolicyResponse GetAccountSummaryResponse GetContextKeysForCustomPolicyRequest GetContextKeysForPolicyResponse GetContextKeysForPrincipalPolicyRequest GetCredentialReportResponse GetGroupPolicyRequest GetGroupPolicyResponse GetGroupRequest GetGroupResponse GetInstanceProfileRequest GetInstanceProfileResponse GetLoginProfileRequest GetLoginProfileResponse GetOpenIDConnectProviderRequest GetOpenIDConnectProviderResponse GetPolicyRequest GetPolicyResponse GetPolicyVersionRequest GetPolicyVersionResponse GetRolePolicyRequest GetRolePolicyResponse GetRoleRequest GetRoleResponse GetServerCertificateRequest GetServerCertificateResponse GetServiceLinkedRoleDeletionStatusRequest GetServiceLinkedRoleDeletionStatusResponse GetUserPolicyRequest GetUserPolicyResponse GetUserRequest GetUserResponse Group GroupDetail InlinePolicyIdentifierType InstanceProfile InvalidAuthenticationCodeException InvalidCertificateException InvalidInputException InvalidPublicKeyException InvalidUserTypeException KeyPairMismatchException LimitExceededException ListAccessKeysRequest ListAccessKeysResponse ListAccountAliasesRequest ListAccountAliasesResponse ListAttachedGroupPoliciesRequest ListAttachedGroupPoliciesResponse ListAttachedRolePoliciesRequest ListAttachedRolePoliciesResponse ListAttachedUserPoliciesRequest ListAttachedUserPoliciesResponse ListEntitiesForPolicyRequest ListEntitiesForPolicyResponse ListGroupPoliciesRequest ListGroupPoliciesResponse ListGroupsForUserRequest ListGroupsForUserResponse ListGroupsRequest ListGroupsResponse ListInstanceProfileTagsRequest ListInstanceProfileTagsResponse ListInstanceProfilesForRoleRequest ListInstanceProfilesForRoleResponse ListInstanceProfilesRequest ListInstanceProfilesResponse ListMFADevicesRequest ListMFADevicesResponse ListOpenIDConnectProviderTagsRequest ListOpenIDConnectProviderTagsResponse ListOpenIDConnectProvidersRequest ListOpenIDConnectProvidersResponse ListPoliciesRequest ListPoliciesResponse ListPolicyTagsRequest ListPolicyTagsResponse ListPolicyVersionsRequest ListPolicyVersionsResponse ListRolePoliciesRequest ListRolePoliciesResponse ListRoleTagsRequest ListRoleTagsResponse ListRolesRequest ListRolesResponse ListSAMLProvidersRequest ListSAMLProvidersResponse ListSSHPublicKeysRequest ListSSHPublicKeysResponse ListServerCertificateTagsRequest ListServerCertificateTagsResponse ListServerCertificatesRequest ListServerCertificatesResponse ListServiceSpecificCredentialsRequest ListServiceSpecificCredentialsResponse ListSigningCertificatesRequest ListSigningCertificatesResponse ListUserPoliciesRequest ListUserPoliciesResponse ListUserTagsRequest ListUserTagsResponse ListUsersRequest ListUsersResponse ListVirtualMFADevicesRequest ListVirtualMFADevicesResponse LoginProfile MFADevice MalformedCertificateException MalformedPolicyDocumentException ManagedPolicyDetail NameConflictException NoSuchEntityException OpenIDConnectProviderListEntry OpenIdIdpCommunicationErrorException OrderedOrganizationPolicyType OrganizationNotFoundException OrganizationNotInAllFeaturesModeException OrganizationsDecisionDetail PasswordPolicy PasswordPolicyViolationException PermissionsBoundaryDecisionDetail Policy PolicyDetail PolicyEvaluationException PolicyGroup PolicyIdentifier PolicyNotAttachableException PolicyRole PolicyUser PolicyVersion Position PutGroupPolicyRequest PutRolePermissionsBoundaryRequest PutRolePolicyRequest PutUserPermissionsBoundaryRequest PutUserPolicyRequest RemoveClientIDFromOpenIDConnectProviderRequest RemoveRoleFromInstanceProfileRequest RemoveUserFromGroupRequest ReportGenerationLimitExceededException ResourceSpecificResult Role RoleDetail RoleLastUsed RoleModifiedException RoleTemplateDisabledException RoleUsageType SAMLProviderListEntry SSHPublicKeyMetadata ServerCertificate ServerCertificateMetadata ServiceAccessNotEnabledException ServiceFailureException ServiceNotSupportedException ServiceSpecificCredentialMetadata SetDefaultPolicyVersionRequest SigningCertificate SimulateCustomPolicyRequest SimulatePolicyResponse SimulatePrincipalPolicyRequest SourceRoleTemplate Statement Tag TagInstanceProfileRequest TagOpenIDConnectProviderRequest TagPolicyRequest TagRoleRequest TagServerCertificateRequest TagUserRequest UnmodifiableEntityException UnrecognizedPublicKeyEncodingException UntagInstanceProfileRequest UntagOpenIDConnectProviderRequest UntagPolicyRequest UntagRoleRequest UntagServerCertificateRequest UntagUserRequest UpdateAccessKeyRequest UpdateAccountPasswordPolicyRequest UpdateAssumeRolePolicyRequest UpdateGroupRequest UpdateLoginProfileRequest UpdateOpenIDConnectProviderThumbprintRequest UpdateRoleDescriptionRequest UpdateRoleDescriptionResponse UpdateRoleRequest UpdateRoleResponse UpdateServerCertificateRequest UpdateUserRequest UploadServerCertificateRequest UploadServerCertificateResponse User UserDetail VirtualMFADevice }

@@ -1,5 +1,6 @@
 //! The operations, by the noun that they are about.
 
+pub mod absent_kinds;
 pub mod access_keys;
 pub mod account_aliases;
 pub mod accounts;

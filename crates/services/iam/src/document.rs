@@ -7,6 +7,7 @@ use outport_policy::{Policy, PolicyKind, counted_characters};
 use outport_store::Tables;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::quotas::TRUST_CHARS;
 use crate::rejection::Rejection;
 
 /// Source: API reference, GetRolePolicy: "Policies returned by this operation are URL-encoded compliant with RFC 3986."
@@ -26,6 +27,21 @@ pub fn check(
     Policy::compile(&document, kind)
         .map_err(|malformed| Rejection::MalformedPolicyDocument(malformed.to_string()))?;
     check_length(counted_characters(&document), chars_max, whose)?;
+    Ok(document)
+}
+
+/// Checks a trust policy that was given.
+///
+/// # Errors
+/// `MalformedPolicyDocument`, `LimitExceeded`. Source of the latter's text: answers as callers report them.
+pub fn check_trust(document: Option<String>) -> Result<String, Rejection> {
+    let document = document.unwrap_or_default();
+    Policy::compile(&document, PolicyKind::RoleTrust)
+        .map_err(|malformed| Rejection::MalformedPolicyDocument(malformed.to_string()))?;
+    if counted_characters(&document) > TRUST_CHARS {
+        let text = format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARS}");
+        return Err(Rejection::LimitExceeded(text));
+    }
     Ok(document)
 }
 

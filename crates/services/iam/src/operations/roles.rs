@@ -11,7 +11,6 @@ use outport_aws_iam::{
 };
 use outport_identity::{Call, Question, Subject};
 use outport_model::iam::{Policies, Role, SERVICE_LINKED_PATH};
-use outport_policy::PolicyKind;
 use outport_store::{Row, Tables};
 
 use crate::entity::{arn_without_path, look, own, there};
@@ -38,7 +37,7 @@ pub async fn create_role(
             "Cannot create role with path {path}: it is reserved for service-linked roles. Use CreateServiceLinkedRole."
         )));
     }
-    let trust_policy = trust(input.assume_role_policy_document, &name)?;
+    let trust_policy = document::check_trust(input.assume_role_policy_document)?;
     let mut role = Role {
         account: call.account.clone(),
         name,
@@ -76,10 +75,6 @@ pub async fn create_role(
             },
         )
         .await
-}
-
-fn trust(document: Option<String>, role: &str) -> Result<String, Rejection> {
-    document::check(document, PolicyKind::RoleTrust, quotas::TRUST_CHARS, &format!("role {role}"))
 }
 
 /// The model holds it between an hour and twelve.
@@ -128,7 +123,7 @@ pub async fn update_assume_role_policy(
     input: UpdateAssumeRolePolicyRequest,
 ) -> Result<(), Rejection> {
     let name = input.role_name.as_deref().unwrap_or_default();
-    let trust_policy = trust(input.policy_document, name)?;
+    let trust_policy = document::check_trust(input.policy_document)?;
     let ask =
         |tables: &Tables| look::<Role>(tables, &call.account, name, "iam:UpdateAssumeRolePolicy");
     service

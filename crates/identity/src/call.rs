@@ -154,12 +154,13 @@ impl Call {
 
     fn keep(&self, question: &Question, is_allowed: bool) {
         let Some(mut kept) = self.kept() else { return };
-        let Question { action, resource, .. } = question;
+        let (action, resource) =
+            (question.action, question.resource_for(&self.principal, is_allowed));
         let is_known = |known: &Answered| {
-            known.is_allowed == is_allowed && known.action == *action && known.resource == *resource
+            known.is_allowed == is_allowed && known.action == action && known.resource == resource
         };
         if kept.answers.len() < ANSWERS_MAX && !kept.answers.iter().any(is_known) {
-            kept.answers.push(Answered { action, resource: resource.clone(), is_allowed });
+            kept.answers.push(Answered { action, resource: resource.to_owned(), is_allowed });
         }
     }
 

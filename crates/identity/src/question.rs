@@ -12,9 +12,9 @@
 //! that the subject asks, so that nothing is used but what was authorized. Nothing else makes an [`Authorized`] than
 //! [`crate::Call::authorize`].
 
-use outport_model::{Tags, tag};
+use outport_model::{Arn, Tags, tag};
 
-use crate::{ConditionContext, ConditionValue};
+use crate::{ConditionContext, ConditionValue, Principal};
 
 /// May the caller do this? Condition keys that every request has (`aws:SourceIp`, …) are not part of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,19 @@ impl Question {
     pub fn shown_as(mut self, resource: impl Into<String>) -> Self {
         self.shown_resource = Some(resource.into());
         self
+    }
+
+    /// The resource as it stands in the trail of who asked: who was refused by another account learns there no more than by the
+    /// refusal.
+    pub(crate) fn resource_for(&self, principal: &Principal, is_allowed: bool) -> &str {
+        let is_own = || {
+            Arn::parse(&self.resource)
+                .is_none_or(|arn| arn.account() == principal.account().as_str())
+        };
+        match &self.shown_resource {
+            Some(shown) if !is_allowed && !is_own() => shown,
+            _ => &self.resource,
+        }
     }
 
     /// Adds the policy of the resource.
@@ -261,5 +274,18 @@ mod tests {
         assert_eq!(authorized.open(more), Err(Changed));
         let nothing = Subject { found: "found", questions: Vec::new() };
         assert_eq!(authorized.open(nothing), Err(Changed));
+    }
+
+    #[test]
+    fn what_another_account_refuses_stands_in_the_trail_as_it_was_named() {
+        let key = "arn:aws:kms:us-east-1:000000000000:key/1";
+        let question = Question::new("kms:Encrypt", key).shown_as("alias");
+        let (own, other) = ("000000000000", "111111111111");
+        let stands = |account: &str, is_allowed| {
+            let root = Principal::root(outport_model::AccountId::new(account));
+            question.resource_for(&root, is_allowed).to_owned()
+        };
+        assert_eq!((stands(own, false), stands(own, true)), (key.into(), key.into()));
+        assert_eq!((stands(other, false), stands(other, true)), ("alias".into(), key.into()));
     }
 }

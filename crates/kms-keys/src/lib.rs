@@ -30,7 +30,7 @@ pub use cipher::{
 pub use envelope::{ENVELOPE_RANDOM_BYTES, Envelope, FreshEnvelope};
 pub use managed::{ALIAS_OF_AWS, alias_for, managed_key, new_managed_key, service_of};
 pub use protection::{Kept, Protection, Unprotected};
-pub use question::{Use, default_policy};
+pub use question::{Use, default_policy, is_grantee};
 pub use reference::{Reference, Unreadable};
 pub use signature::{is_signature, public_key, sign, signed_digest};
 pub use state::Unusable;

@@ -80,7 +80,13 @@ impl<'a> Use<'a> {
     fn about(&self, call: &Call, resource: String) -> Question {
         let via = self.via.map(|service| format!("{service}.{}.amazonaws.com", call.region));
         let alias = self.named.and_then(Reference::alias).map(str::to_owned);
-        let mut question = Question::new(self.action, resource)
+        let question = Question::new(self.action, resource);
+        // Who names an alias and is refused does not learn whose it is.
+        let question = match self.named.filter(|reference| reference.alias().is_some()) {
+            Some(alias) => question.shown_as(alias.arn().into_string()),
+            None => question,
+        };
+        let mut question = question
             .with("kms:CallerAccount", call.principal.account().as_str())
             .with_optional("kms:ViaService", via)
             .with_optional("kms:RequestAlias", alias);
@@ -113,8 +119,8 @@ impl<'a> Use<'a> {
     }
 }
 
-/// The caller itself, the role or user that it is made from, or its account.
-fn is_grantee(call: &Call, grantee: &str) -> bool {
+/// Whether a grant's principal is the caller itself, the role or user that it is made from, or its account.
+pub fn is_grantee(call: &Call, grantee: &str) -> bool {
     let account = call.principal.account().as_str();
     let is_account = grantee == account
         || Arn::parse(grantee).is_some_and(|arn| {

@@ -12,8 +12,8 @@ use outport_aws_kms::{
     CreateGrantRequest, CreateGrantResponse, ListGrantsRequest, ListGrantsResponse,
     ListRetirableGrantsRequest, RetireGrantRequest, RevokeGrantRequest,
 };
-use outport_identity::{Call, Question, Subject};
-use outport_kms_keys::{EncryptionContext, Unusable, Use};
+use outport_identity::{Call, Principal, Question, Subject};
+use outport_kms_keys::{EncryptionContext, Unusable, Use, is_grantee};
 use outport_model::Arn;
 use outport_model::kms::{KmsGrant, KmsKey, KmsKeyUsage};
 use outport_store::keys::{KmsGrantKey, KmsKeyKey};
@@ -222,7 +222,13 @@ fn shown_principal(tables: &Tables, kept: &str) -> String {
 /// An account, or what IAM or STS name.
 fn is_principal(text: &str) -> bool {
     let is_account = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_account || Arn::parse(text).is_some_and(|arn| matches!(arn.service(), "iam" | "sts"))
+    let kind = |arn: &Arn| arn.resource().split('/').next().unwrap_or_default().to_owned();
+    is_account
+        || Arn::parse(text).is_some_and(|arn| match arn.service() {
+            "iam" => matches!(kind(&arn).as_str(), "root" | "user" | "role"),
+            "sts" => matches!(kind(&arn).as_str(), "assumed-role" | "federated-user"),
+            _ => false,
+        })
 }
 
 /// With a name, the same request again gives the same grant. Source: API reference, CreateGrant, Name.
@@ -386,9 +392,18 @@ pub async fn revoke_grant(
     revoked.map_err(|refused| named.denied(refused))
 }
 
-/// Gives a grant back: for its retiring principal, for its grantee if the grant says so, and for who may by policy.
+/// Whom a grant itself lets give it back. Source: API reference, RetireGrant: the root of the account that made it, the retiring
+/// principal, and the grantee if that is one of the operations.
+fn may_retire(call: &Call, grant: &KmsGrant) -> bool {
+    let is_maker = matches!(&call.principal, Principal::Root { account } if account.as_str() == grant.issuing_account);
+    let is_retiring = grant.retiring.as_deref().is_some_and(|name| is_grantee(call, name));
+    let gives_back = grant.operations.contains("RetireGrant") && is_grantee(call, &grant.grantee);
+    is_maker || is_retiring || gives_back
+}
+
+/// Gives a grant back: for who [`may_retire`] it, unless a policy denies that. A policy alone allows it to nobody.
 ///
-/// Source: KMS developer guide, "Retiring and revoking grants".
+/// Source: KMS developer guide, "AWS KMS permissions", kms:RetireGrant: "A policy alone cannot allow access to this operation".
 pub async fn retire_grant(
     service: &KmsService,
     call: &Call,
@@ -414,7 +429,17 @@ pub async fn retire_grant(
     let retired = service
         .store
         .write_always(call, look, |tx, found| {
-            let grant = find(tx, &named.there(found)?.key(), &id)?.key();
+            let grant = find(tx, &named.there(found)?.key(), &id)?;
+            if !may_retire(call, grant) {
+                let text = format!(
+                    "User: {} is not authorized to perform: kms:RetireGrant on resource: {} because no resource-based policy allows \
+                     the kms:RetireGrant action",
+                    call.principal.arn(),
+                    named.reference.arn()
+                );
+                return Err(Rejection::new(Reason::AccessDenied, text));
+            }
+            let grant = grant.key();
             stop_dry_run(input.dry_run)?;
             tx.remove::<KmsGrant>(&grant);
             Ok(())

@@ -120,6 +120,22 @@ impl Advised {
     }
 }
 
+/// What follows from an action, and stands in no trail: events of logs are too many for it, and layers are not asked for where they are
+/// already.
+const UNTOLD: [(&str, &str); 3] = [
+    ("logs:CreateLogStream", "logs:PutLogEvents"),
+    ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+    ("ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability"),
+];
+
+impl Need {
+    fn untold(&self) -> impl Iterator<Item = Self> + '_ {
+        let follows = UNTOLD.iter().filter(|(action, _)| *action == self.action);
+        follows
+            .map(|(_, more)| Self { action: (*more).to_owned(), resource: self.resource.clone() })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Needs {
     calls: usize,
@@ -141,6 +157,7 @@ impl Needs {
             if text(asked, "decision") == "Deny" {
                 self.denied.insert(need.clone());
             }
+            self.all.extend(need.untold());
             self.all.insert(need);
         }
     }
@@ -242,6 +259,24 @@ mod tests {
         ]});
         assert_eq!(policy(&needs.all), Some(expected));
         assert_eq!(policy(&BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn what_the_trail_leaves_out_is_needed_too() {
+        let stream = "arn:aws:logs:us-east-1:000000000000:log-group:/a:log-stream:app/1";
+        let repository = "arn:aws:ecr:us-east-1:000000000000:repository/app";
+        let asked =
+            [("logs:CreateLogStream", stream, "Allow"), ("ecr:BatchGetImage", repository, "Allow")];
+        let mut needs = Needs::default();
+        needs.add(&Advised::Role("app".to_owned()), &event(role("app"), &asked));
+        let expected = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow",
+                "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                "Resource": [repository]},
+            {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": ["arn:aws:logs:us-east-1:000000000000:log-group:/a:log-stream:*"]},
+        ]});
+        assert_eq!(policy(&needs.all), Some(expected));
     }
 
     #[test]

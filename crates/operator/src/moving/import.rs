@@ -145,7 +145,14 @@ impl Import<'_> {
         if error.to_string().starts_with("no answer from") {
             return Err(error);
         }
-        self.left.push(Left::not_made(what, format!("{error:#}")));
+        let mut why = format!("{error:#}");
+        // ECR says no more than that.
+        if why.contains("Invalid repository policy provided") {
+            why.push_str(
+                ". Users and roles that it names have to be here: make them, and import again",
+            );
+        }
+        self.left.push(Left::not_made(what, why));
         Ok(())
     }
 

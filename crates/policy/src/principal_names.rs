@@ -21,7 +21,7 @@ pub fn replace_principals(
     }
     let mut replaced = String::with_capacity(document.len());
     let mut at = 0;
-    for place in places(document) {
+    for place in places(document, "AWS") {
         let Some(other) = string(&document[place.clone()]).and_then(|name| replace(&name)) else {
             continue;
         };
@@ -33,8 +33,17 @@ pub fn replace_principals(
     replaced
 }
 
-/// Where principals under `AWS` stand, with their quotes, in order.
-fn places(document: &str) -> Vec<Range<usize>> {
+/// The services that a document names as principals, as often as it does. None, if it is no document.
+pub fn service_principals(document: &str) -> Vec<String> {
+    if Json::parse(document).is_none_or(|json| json.object().is_none()) {
+        return Vec::new();
+    }
+    let places = places(document, "Service").into_iter();
+    places.filter_map(|place| string(&document[place])).collect()
+}
+
+/// Where principals of a kind stand, with their quotes, in order.
+fn places(document: &str, kind: &str) -> Vec<Range<usize>> {
     let members = |place: &Range<usize>, names: &[&str]| -> Vec<Range<usize>> {
         if document.as_bytes().get(place.start) != Some(&b'{') {
             return Vec::new();
@@ -52,7 +61,7 @@ fn places(document: &str) -> Vec<Range<usize>> {
     let statements = members(&(start..document.len()), &["Statement"]).into_iter().flat_map(each);
     let principals =
         statements.flat_map(|statement| members(&statement, &["Principal", "NotPrincipal"]));
-    principals.flat_map(|principal| members(&principal, &["AWS"])).flat_map(each).collect()
+    principals.flat_map(|principal| members(&principal, &[kind])).flat_map(each).collect()
 }
 
 /// A text from what stands between its quotes, those too.
@@ -92,6 +101,13 @@ mod tests {
             r#"{"St\u0061tement":{"Princip\u0061l":{"\u0041WS":"\u0061"}}}"#,
             r#"{"St\u0061tement":{"Princip\u0061l":{"\u0041WS":"<a>"}}}"#,
         );
+    }
+
+    #[test]
+    fn services_are_found() {
+        let text = r#"{"Statement":[{"Principal":{"Service":["a","b"],"AWS":"c"}},{"Principal":{"Service":"d"}},{"Action":"Service"}]}"#;
+        assert_eq!(service_principals(text), ["a", "b", "d"]);
+        assert!(service_principals("{").is_empty());
     }
 
     #[test]

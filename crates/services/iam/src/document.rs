@@ -55,8 +55,8 @@ pub fn trust_as_kept(
     account: &AccountId,
     document: &str,
 ) -> Result<String, Rejection> {
-    with_ids(tables, account, document).map_err(|NoSuchPrincipal(name)| {
-        let text = format!(r#"Invalid principal in policy: "AWS":"{name}""#);
+    with_ids(tables, account, document).map_err(|NoSuchPrincipal { kind, name }| {
+        let text = format!(r#"Invalid principal in policy: "{kind}":"{name}""#);
         Rejection::MalformedPolicyDocument(text)
     })
 }

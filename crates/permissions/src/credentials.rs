@@ -1,6 +1,7 @@
 //! Who an access key stands for.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use outport_identity::{
     AccessKeyId, Credential, CredentialSource, Principal, Sealer, SecretAccessKey, SessionToken,
@@ -21,7 +22,32 @@ pub struct StoredCredentials {
     store: Store,
     sealer: Arc<Sealer>,
     keyring: Arc<Keyring>,
+    opened: Opened,
     uses: Uses,
+}
+
+/// Keys whose secrets are kept open; with more, all are forgotten and opened again as they are used.
+const OPENED_MAX: usize = 10_000;
+
+/// Secrets as they were opened, by the id of the key: to open one takes longer than to look at a request. Each with the sealed text that
+/// it was opened from: a key with another text has another secret.
+#[derive(Default)]
+struct Opened(Mutex<HashMap<String, (String, SecretAccessKey)>>);
+
+impl Opened {
+    fn find(&self, key: &AccessKey) -> Option<SecretAccessKey> {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sealed, secret) = opened.get(&key.id)?;
+        (*sealed == key.sealed_secret).then(|| secret.clone())
+    }
+
+    fn keep(&self, key: &AccessKey, secret: &SecretAccessKey) {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.len() >= OPENED_MAX {
+            opened.clear();
+        }
+        opened.insert(key.id.clone(), (key.sealed_secret.clone(), secret.clone()));
+    }
 }
 
 /// For what place the secret of an access key is sealed.
@@ -32,7 +58,7 @@ pub fn secret_place(access_key_id: &str) -> String {
 impl StoredCredentials {
     /// `root` is the key of the installation's first account, which stands in no row.
     pub fn new(root: Credential, store: Store, sealer: Arc<Sealer>, keyring: Arc<Keyring>) -> Self {
-        Self { root, store, sealer, keyring, uses: Uses::default() }
+        Self { root, store, sealer, keyring, opened: Opened::default(), uses: Uses::default() }
     }
 
     /// Writes down when keys and roles were last used.
@@ -52,11 +78,14 @@ impl StoredCredentials {
             None => Principal::root(key.account.clone()),
             Some(user) => user_principal(tables.users.get(&UserKey::new(&key.account, user))?),
         };
-        let secret = SecretAccessKey::new(self.secret(key)?);
+        let secret = self.secret(key)?;
         Some(Credential::long_term(id.clone(), secret, principal))
     }
 
-    fn secret(&self, key: &AccessKey) -> Option<String> {
+    fn secret(&self, key: &AccessKey) -> Option<SecretAccessKey> {
+        if let Some(secret) = self.opened.find(key) {
+            return Some(secret);
+        }
         let opened = self.keyring.open(&secret_place(&key.id), &key.sealed_secret);
         let bytes = opened.inspect_err(|error| {
             tracing::error!(
@@ -66,7 +95,9 @@ impl StoredCredentials {
                 "the secret of an access key cannot be read: whoever holds it is turned away"
             );
         });
-        String::from_utf8(bytes.ok()?).ok()
+        let secret = SecretAccessKey::new(String::from_utf8(bytes.ok()?).ok()?);
+        self.opened.keep(key, &secret);
+        Some(secret)
     }
 }
 

@@ -15,6 +15,7 @@ use outport_store::{Row, Store, Tables};
 
 use crate::compiled::{Compiled, Inline, InlineOf, Kind};
 use crate::context::Keys;
+use crate::gathered::{self, Gathered};
 use crate::principal::{Entity, groups};
 
 /// Decides by the rows of IAM.
@@ -24,6 +25,7 @@ pub struct StoredPermissions {
     users: InlineOf<UserKey, User>,
     groups: InlineOf<GroupKey, Group>,
     roles: InlineOf<RoleKey, Role>,
+    gathered: gathered::Kept,
 }
 
 impl fmt::Debug for StoredPermissions {
@@ -41,28 +43,6 @@ fn may_change_password(tables: &Tables, user: &User) -> bool {
     policy.is_some_and(|policy| policy.allow_users_to_change)
 }
 
-/// The policies of one layer, alive for one decision.
-#[derive(Default)]
-struct Gathered {
-    inline: Vec<Inline>,
-    managed: Vec<(String, Arc<Policy>)>,
-    /// Those without a name: that a session was made with, and what an account lets all its users do.
-    unnamed: Vec<Arc<Policy>>,
-}
-
-impl Gathered {
-    fn attached(&self) -> Vec<Attached<'_>> {
-        let inline = self.inline.iter().flat_map(|policies| policies.iter());
-        let inline = inline.map(|(name, policy)| Attached { source: Source::Inline(name), policy });
-        let managed = self.managed.iter();
-        let managed =
-            managed.map(|(arn, policy)| Attached { source: Source::Managed(arn), policy });
-        let unnamed = self.unnamed.iter();
-        let unnamed = unnamed.map(|policy| Attached { source: Source::Inline(""), policy });
-        inline.chain(managed).chain(unnamed).collect()
-    }
-}
-
 impl StoredPermissions {
     pub fn new(store: Store) -> Self {
         Self {
@@ -71,6 +51,7 @@ impl StoredPermissions {
             users: InlineOf::default(),
             groups: InlineOf::default(),
             roles: InlineOf::default(),
+            gathered: gathered::Kept::default(),
         }
     }
 
@@ -91,7 +72,12 @@ impl StoredPermissions {
         gathered.managed.extend(policies.attached.iter().map(|arn| self.managed(tables, arn)));
     }
 
-    fn of_entity(&self, tables: &Tables, entity: &Entity) -> Gathered {
+    /// What was gathered last, if nothing of IAM has changed since.
+    fn of_entity(&self, tables: &Tables, entity: &Entity) -> Arc<Gathered> {
+        self.gathered.of(tables, entity, || self.gather(tables, entity))
+    }
+
+    fn gather(&self, tables: &Tables, entity: &Entity) -> Gathered {
         let mut gathered = Gathered::default();
         match entity {
             Entity::User(user) => {

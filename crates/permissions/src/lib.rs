@@ -12,6 +12,7 @@ mod compiled;
 mod context;
 mod credentials;
 mod decision;
+mod gathered;
 mod named;
 mod permissive;
 mod principal;

@@ -79,6 +79,52 @@ def test_a_role_trusts_the_user_that_was_there_when_it_was_told(shared_outport, 
         iam.delete_role(RoleName=role)
 
 
+def test_a_service_that_is_misspelt_is_refused(shared_outport):
+    iam, role = shared_outport.client("iam"), name("role")
+    with pytest.raises(ClientError, match='Invalid principal in policy: "SERVICE":"ecs-task.amazonaws.com"'):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"Service": "ecs-task.amazonaws.com"}))
+
+
+def test_a_trust_policy_has_2048_characters(shared_outport):
+    iam, role = shared_outport.client("iam"), name("role")
+    long = json.loads(trust({"Service": "ecs-tasks.amazonaws.com"}))
+    long["Statement"][0]["Sid"] = "S" * 2048
+    with pytest.raises(ClientError, match="Cannot exceed quota for ACLSizePerRole: 2048"):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(long))
+
+
+def test_what_a_user_cannot_have_is_an_empty_list(shared_outport, ann):
+    """As Terraform and Ansible ask for it before they delete a user."""
+    iam = shared_outport.client("iam")
+    assert iam.list_mfa_devices(UserName=ann.name)["MFADevices"] == []
+    assert iam.list_ssh_public_keys(UserName=ann.name)["SSHPublicKeys"] == []
+    assert iam.list_signing_certificates(UserName=ann.name)["Certificates"] == []
+    assert iam.list_service_specific_credentials(UserName=ann.name)["ServiceSpecificCredentials"] == []
+    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    assert iam.list_saml_providers()["SAMLProviderList"] == []
+    with pytest.raises(ClientError, match="cannot be found"):
+        iam.list_mfa_devices(UserName=ann.name + "-none")
+    denied(lambda: ann.client("iam").list_mfa_devices(), f"iam:ListMFADevices on resource: user {ann.name} because no")
+
+
+def test_an_alias_of_another_account_does_not_say_whose_it_is(shared_outport, ann):
+    kms, iam = shared_outport.client("kms"), shared_outport.client("iam")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    alias = "alias/" + name("shop")
+    kms.create_alias(AliasName=alias, TargetKeyId=key)
+    iam.put_user_policy(UserName=ann.name, PolicyName="ssm", PolicyDocument=document(
+        {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}))
+    arn = f"arn:aws:kms:us-east-1:{ACCOUNT}:{alias}"
+    try:
+        for asked in (arn, arn + "-none"):
+            denied(lambda: ann.client("ssm").put_parameter(Name="/p", Type="SecureString", Value="v", KeyId=asked),
+                   f"on resource: {asked} because no")
+    finally:
+        iam.delete_user_policy(UserName=ann.name, PolicyName="ssm")
+        kms.delete_alias(AliasName=alias)
+        kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+
+
 def test_a_new_name_is_still_the_same_user(shared_outport, ann):
     iam, role = shared_outport.client("iam"), name("role")
     iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"AWS": ann.arn}))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Programs;
 use super::kernel::Kernel;
+use super::{Programs, Which};
 use crate::process::{command, find, output, run};
 
 /// What the tests and the programs need of it, loaded with all that these depend on.
@@ -43,7 +43,7 @@ const FOLDERS: [&str; 11] =
 pub const PROGRAM_PASSED: &str = "GUEST-PASSED";
 pub const PROGRAM_FAILED: &str = "GUEST-FAILED";
 
-pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
+pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs, which: Which) -> Result<()> {
     for name in FOLDERS {
         fs::create_dir_all(root.join(name))?;
     }
@@ -68,7 +68,7 @@ pub fn fill(root: &Path, kernel: &Kernel, programs: &Programs) -> Result<()> {
     let modules = kernel.modules(&MODULES)?;
     copy_modules(root, &modules)?;
     fs::write(root.join("init"), init_script())?;
-    fs::write(root.join("tests"), tests_script(&modules, &programs.tests))?;
+    fs::write(root.join("tests"), tests_script(&modules, &programs.tests, &which.arguments()))?;
     run(&mut command(root, "chmod", ["755", "init", "tests"]))
 }
 
@@ -144,14 +144,14 @@ fn init_script() -> &'static str {
      exec switch_root /moved /tests\n"
 }
 
-fn tests_script(modules: &[PathBuf], tests: &[PathBuf]) -> String {
+fn tests_script(modules: &[PathBuf], tests: &[PathBuf], arguments: &str) -> String {
     let load = insert_modules(modules);
     let run: String = tests
         .iter()
         .map(|path| {
             let path = path.display();
             format!(
-                "{path} --test-threads=1 && echo {PROGRAM_PASSED} {path} || \
+                "{path} --test-threads=1{arguments} && echo {PROGRAM_PASSED} {path} || \
                  echo {PROGRAM_FAILED} {path}\n"
             )
         })

@@ -12,9 +12,10 @@ use clap::Subcommand;
 
 pub use self::counts::Counts;
 use self::counts::run_counting;
+use crate::guest::{self, Which};
 use crate::process::{Scratch, command, find, run};
 use crate::steps::Steps;
-use crate::{guest, interrupt, setup, upgrade};
+use crate::{interrupt, setup, upgrade};
 
 /// The suite takes some minutes; one that hangs must not hang for ever.
 const PYTEST_PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -31,7 +32,11 @@ pub enum Part {
     /// Tasks and their containers in the built binary
     Containers,
     /// The core of the container tests in a virtual machine with pure cgroup v2
-    Guest,
+    Guest {
+        /// All of them: takes some minutes more
+        #[arg(long)]
+        nightly: bool,
+    },
     /// The book of docs/; builds mdBook where it is missing, which takes some minutes
     Book,
     /// Go from an older revision to this tree and back over live containers (before a release; not a part of the whole)
@@ -54,7 +59,8 @@ pub fn run_tests(repository: &Path, quick: bool, part: Option<Part>) -> Result<(
         Some(Part::Unit) => &[Step::Formatting, Step::Lints, Step::Dependencies, Step::Crates],
         Some(Part::Clients) => &[Step::Python(&["tests/clients"])],
         Some(Part::Containers) => &[Step::Python(&["tests/containers"])],
-        Some(Part::Guest) => &[Step::Guest],
+        Some(Part::Guest { nightly: false }) => &[Step::Guest(Which::Core)],
+        Some(Part::Guest { nightly: true }) => &[Step::Guest(Which::All)],
         None => &Step::ALL,
     };
     setup::require_root()?;
@@ -95,7 +101,7 @@ enum Step {
     Book,
     Crates,
     Python(&'static [&'static str]),
-    Guest,
+    Guest(Which),
 }
 
 impl Step {
@@ -106,7 +112,7 @@ impl Step {
         Self::Book,
         Self::Crates,
         Self::Python(&["tests/clients", "tests/containers"]),
-        Self::Guest,
+        Self::Guest(Which::Core),
     ];
 
     fn name(self) -> &'static str {
@@ -121,13 +127,16 @@ impl Step {
             Self::Python(["tests/clients"]) => "the built binary under its clients",
             Self::Python(["tests/containers"]) => "tasks and containers in the built binary",
             Self::Python(_) => "clients and containers against the built binary",
-            Self::Guest => "the core of the container tests in a guest with pure cgroup v2",
+            Self::Guest(Which::Core) => {
+                "the core of the container tests in a guest with pure cgroup v2"
+            }
+            Self::Guest(Which::All) => "the container tests in a guest with pure cgroup v2",
         }
     }
 
     /// The steps behind one with tests are run whatever fails: who reads the report wants to know of every one.
     fn has_tests(self) -> bool {
-        matches!(self, Self::Crates | Self::Python(_) | Self::Guest)
+        matches!(self, Self::Crates | Self::Python(_) | Self::Guest(_))
     }
 
     fn run(self, repository: &Path, counts: &mut Counts) -> Result<()> {
@@ -162,8 +171,8 @@ impl Step {
                 run_counting(tests.args(["--", "--quiet"]), CARGO_PATIENCE, counts)
             }
             Self::Python(directories) => run_pytest(repository, directories, counts),
-            Self::Guest => {
-                counts.add(guest::run_guest(repository)?);
+            Self::Guest(which) => {
+                counts.add(guest::run_guest(repository, which)?);
                 Ok(())
             }
         }

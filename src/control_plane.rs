@@ -158,6 +158,9 @@ impl ControlPlane {
         let Settled { scope, vpc_cidr } = wanted.settle(&known, home.as_ref())?;
         let regions = wanted.regions(&scope.region, own_node.is_some());
         let cidr = vpc_range::range_for(vpc_cidr, known.contains_key(&scope), own_node)?;
+        // Before anything is made or renewed: a start without the key changes nothing.
+        let keyring =
+            Arc::new(master_key::at_start(data_dir, &options.master_key, &store.snapshot())?);
         let tls = Arc::new(ListenerTls::open(data_dir, options, &scope)?);
         let join_token = data_dir.join_token(tls.server().authority().pin())?;
         let authority = tls.authority_for_clients(options);
@@ -170,8 +173,6 @@ impl ControlPlane {
             settings.default_vpc_cidr = Some(cidr.to_string());
         });
         let sealer = Arc::new(Sealer::new(&data_dir.sealing_key()?));
-        let keyring =
-            Arc::new(master_key::at_start(data_dir, &options.master_key, &store.snapshot())?);
         data_dir.remember(&MADE);
         let own_registry = tls.own_registry(options, address);
 

@@ -156,6 +156,8 @@ def everything(outport):
 
 def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_path):
     outport.start()
+    # Roles are not carried, and one that a policy names has to be there.
+    outport.execution_role("ci")
     env = account.profile(tmp_path)
 
     def bring(*options):
@@ -263,6 +265,7 @@ def test_what_cannot_be_read_is_said_in_a_line(shared_outport, tmp_path):
 
 def fill(outport, uri):
     """Things to carry, of an Outport with an image."""
+    outport.execution_role("ci")
     outport.ecs.create_cluster(clusterName="carried")
     ecr = outport.client("ecr")
     ecr.set_repository_policy(repositoryName="app", policyText=policy("000000000000"))
@@ -329,6 +332,7 @@ def test_an_export_makes_the_same_by_the_aws_cli(filled, outport, tmp_path):
     assert (there / "not-carried.txt").read_text() == "", said.stderr
     assert {path.stat().st_mode & 0o077 for path in there.iterdir()} == {0}
     outport.start()
+    outport.execution_role("ci")
 
     def apply():
         return subprocess.run([there / "apply.sh"], env={**os.environ, **outport.env()}, timeout=180,
@@ -435,6 +439,7 @@ def test_terraforms_plan_is_clean_on_either_side(filled, outport, tmp_path):
     for name in ("imports.tf.json", "terraform.tfstate"):
         (there / name).unlink()
     outport.start()
+    outport.execution_role("ci")
     networks = json.dumps({filled.subnet(): outport.subnet()})
     there_too = ("-var", f"networks={networks}")
     terraform(outport, "apply", "-auto-approve", *there_too)
@@ -495,6 +500,8 @@ def test_what_is_refused_elsewhere_is_known_before_and_the_rest_is_made(refused_
 
 def test_another_outport_comes_with_its_images(filled, outport):
     outport.start()
+    # Roles are not carried, and one that a policy names has to be there.
+    outport.execution_role("ci")
     env = {**filled.env(), "AWS_ENDPOINT_URL": ""}
     arguments = ("import", "--data-dir", outport.data_dir, "--from-endpoint", filled.url,
                  "--cluster", "carried", "--images")

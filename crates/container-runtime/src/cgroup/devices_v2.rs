@@ -10,18 +10,11 @@
 //! **Invariant:** the program has no loop and no memory access but its context, so that the kernel's
 //! verifier takes it on every version that has device programs (4.15 and later).
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use super::devices::DeviceRule;
-
-const PROG_LOAD: libc::c_int = 5;
-const PROG_ATTACH: libc::c_int = 8;
-const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
-const ATTACH_TYPE_CGROUP_DEVICE: u32 = 6;
-const ATTACH_ALLOW_MULTI: u32 = 2;
+use super::program::{self, Hook, Instruction, answer};
 
 const ACCESS_MKNOD: i32 = 1;
 const ACCESS_READ: i32 = 2;
@@ -29,77 +22,10 @@ const ACCESS_WRITE: i32 = 4;
 const TYPE_BLOCK: i32 = 1;
 const TYPE_CHARACTER: i32 = 2;
 
-/// One instruction: operation, registers (destination low, source high), jump offset, constant.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Instruction {
-    code: u8,
-    registers: u8,
-    offset: i16,
-    constant: i32,
-}
-
-#[repr(C)]
-struct LoadAttributes {
-    prog_type: u32,
-    insn_cnt: u32,
-    insns: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log_buf: u64,
-    kern_version: u32,
-    prog_flags: u32,
-}
-
-#[repr(C)]
-struct AttachAttributes {
-    target_fd: u32,
-    attach_bpf_fd: u32,
-    attach_type: u32,
-    attach_flags: u32,
-}
-
 /// Loads the program for `rules` and attaches it to the cgroup directory `group`. It goes with the
 /// cgroup.
 pub(super) fn attach(group: &Path, rules: &[DeviceRule]) -> io::Result<()> {
-    let program = load(&program(rules))?;
-    let group = File::open(group)?;
-    let attributes = AttachAttributes {
-        target_fd: group.as_raw_fd() as u32,
-        attach_bpf_fd: program.as_raw_fd() as u32,
-        attach_type: ATTACH_TYPE_CGROUP_DEVICE,
-        attach_flags: ATTACH_ALLOW_MULTI,
-    };
-    bpf(PROG_ATTACH, &attributes).map(|_| ())
-}
-
-fn load(instructions: &[Instruction]) -> io::Result<OwnedFd> {
-    let attributes = LoadAttributes {
-        prog_type: PROG_TYPE_CGROUP_DEVICE,
-        insn_cnt: instructions.len() as u32,
-        insns: instructions.as_ptr() as u64,
-        license: c"Apache-2.0".as_ptr() as u64,
-        log_level: 0,
-        log_size: 0,
-        log_buf: 0,
-        kern_version: 0,
-        prog_flags: 0,
-    };
-    let descriptor = bpf(PROG_LOAD, &attributes)?;
-    // SAFETY: the kernel just returned this descriptor, and nobody else owns it.
-    #[allow(unsafe_code)]
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
-fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {
-    // SAFETY: `attributes` is a `repr(C)` prefix of the kernel's union with its true size; what it
-    // points to outlives the call.
-    #[allow(unsafe_code)]
-    let returned = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>())
-    };
-    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned as i32) }
+    program::attach(group, Hook::Device, &program(rules))
 }
 
 fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
@@ -107,12 +33,7 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     const AND: u8 = 0x57;
     const SHIFT_RIGHT: u8 = 0x77;
     const MOVE_REGISTER: u8 = 0xbf;
-    let step = |code, to: u8, from: u8, offset, constant| Instruction {
-        code,
-        registers: to | from << 4,
-        offset,
-        constant,
-    };
+    let step = Instruction::new;
     let mut program = vec![
         step(LOAD_WORD, 2, 1, 0, 0),
         step(AND, 2, 0, 0, 0xffff),
@@ -133,12 +54,7 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
 fn rule_block(rule: &DeviceRule, move_register: u8, and: u8) -> Vec<Instruction> {
     const JUMP_NOT_EQUAL: u8 = 0x55;
     const JUMP_NOT_EQUAL_REGISTER: u8 = 0x5d;
-    let step = |code, to: u8, from: u8, constant| Instruction {
-        code,
-        registers: to | from << 4,
-        offset: 0,
-        constant,
-    };
+    let step = |code, to, from, constant| Instruction::new(code, to, from, 0, constant);
     let mut block = Vec::new();
     match rule.kind {
         'b' => block.push(step(JUMP_NOT_EQUAL, 2, 0, TYPE_BLOCK)),
@@ -166,15 +82,6 @@ fn rule_block(rule: &DeviceRule, move_register: u8, and: u8) -> Vec<Instruction>
         }
     }
     block
-}
-
-fn answer(value: i32) -> [Instruction; 2] {
-    const MOVE: u8 = 0xb7;
-    const EXIT: u8 = 0x95;
-    [
-        Instruction { code: MOVE, registers: 0, offset: 0, constant: value },
-        Instruction { code: EXIT, registers: 0, offset: 0, constant: 0 },
-    ]
 }
 
 fn access_bits(access: &str) -> i32 {

@@ -8,6 +8,7 @@ mod devices_v2;
 mod group;
 mod hierarchies;
 mod limits;
+mod program;
 mod quota;
 
 pub use devices::DeviceRule;

@@ -160,6 +160,7 @@ pub fn settings(
         user_namespaces: !options.no_user_namespaces,
         subordinate_ids: options.subordinate_ids.unwrap_or_default(),
         host_access,
+        host_tasks_reach_metadata: options.host_tasks_reach_metadata,
         publish: own.publish,
     })
 }

@@ -68,4 +68,8 @@ pub struct NodeOptions {
     /// servers, published ports, an Outport that listens on more than loopback, and no more
     #[arg(long, value_name = "PORTS", value_delimiter = ',', env = "OUTPORT_OPEN_TO_TASKS")]
     pub open_to_tasks: Vec<String>,
+    /// Let tasks of network mode host reach this machine's instance metadata (169.254.169.254), which
+    /// on a cloud gives them the machine's own credentials
+    #[arg(long, env = "OUTPORT_HOST_TASKS_REACH_METADATA")]
+    pub host_tasks_reach_metadata: bool,
 }

@@ -111,6 +111,12 @@ def test_host_mode_is_the_hosts_network(outport):
     stop(outport, task)
 
 
+def test_host_mode_is_kept_from_the_metadata_of_its_machine(outport):
+    """What would answer is the cloud's. On a machine of none, what shows it is that the task makes no frames of its own."""
+    code = run_to_end(outport, "frames", "arping -c 1 -w 1 -I lo 127.0.0.1 2>&1 | grep -q 'Operation not permitted'", network_mode="host")
+    assert code == 0
+
+
 def test_none_mode_has_loopback_only(outport):
     code = run_to_end(outport, "lonely", "[ \"$(ls /sys/class/net)\" = lo ]", network_mode="none")
     assert code == 0

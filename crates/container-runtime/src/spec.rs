@@ -88,6 +88,10 @@ pub struct ContainerSpec {
     pub log: LogSettings,
     #[serde(default)]
     pub driver: Driver,
+    /// In the host's network: whether it does not reach the instance metadata of this machine, nor makes packets of
+    /// its own that could. Power over the host lifts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_from_metadata: bool,
     /// What a graceful stop sends: kept here so that an agent that adopts the container knows it.
     #[serde(default = "stop_signal_default")]
     pub stop_signal: i32,
@@ -126,6 +130,7 @@ impl ContainerSpec {
             limits: CgroupLimits::default(),
             log: LogSettings::default(),
             driver: Driver::default(),
+            kept_from_metadata: false,
             stop_signal: stop_signal_default(),
         }
     }

@@ -91,6 +91,8 @@ pub struct AgentSettings {
     pub subordinate_ids: SubordinateIds,
     /// What tasks may reach on this host beside what every task needs.
     pub host_access: HostAccess,
+    /// Whether tasks in this host's network may reach its instance metadata.
+    pub host_tasks_reach_metadata: bool,
     /// Where on this host the ports of tasks with addresses of their own are published too; `None`: nowhere.
     pub publish: Option<PublishScope>,
 }

@@ -39,6 +39,8 @@ pub struct ContainerHost {
     pub driver: Driver,
     /// Open files where the definition says nothing.
     pub open_files: OpenFiles,
+    /// Whether a task in the host's network may reach the instance metadata of this machine.
+    pub host_tasks_reach_metadata: bool,
 }
 
 /// The limits of open files of containers whose definition says none.
@@ -100,7 +102,10 @@ pub fn container_spec(
         spec.shared_memory_size_mib = u64::from(size_mib);
     }
     spec.sysctls = container.definition.system_controls.iter().cloned().collect::<BTreeMap<_, _>>();
-    let uts = if host.network == Namespace::Host { Namespace::Host } else { Namespace::New };
+    let in_host_network = host.network == Namespace::Host;
+    let uts = if in_host_network { Namespace::Host } else { Namespace::New };
+    // The others are in networks of their own, where the firewall sees to it.
+    spec.kept_from_metadata = in_host_network && !host.host_tasks_reach_metadata;
     spec.namespaces = Namespaces { network: host.network, uts, ..Namespaces::default() };
     spec.limits = limits(task, container);
     spec.log = LogSettings { mode: log_mode(container.log.as_ref()), ..LogSettings::default() };

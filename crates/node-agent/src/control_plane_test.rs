@@ -332,6 +332,7 @@ fn settings(directory: &Path, instance: &str, url: String, token: &JoinToken) ->
         task_storage_gib: None,
         images_gib: 1,
         allow_privileged: false,
+        host_tasks_reach_metadata: false,
         user_namespaces: false,
         subordinate_ids: Default::default(),
         host_access: crate::HostAccess::Ports(Vec::new()),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::devices::DeviceRule;
 use super::hierarchies::{CONTROLLERS_V2, Hierarchies, Hierarchy, Kind};
 use super::quota::{self, LiftedQuota};
-use super::{CgroupLimits, devices_v2};
+use super::{CgroupLimits, devices_v2, metadata};
 use crate::error::RuntimeError;
 use crate::private;
 use crate::process::{hold, signal_held};
@@ -101,12 +101,33 @@ impl<'h> Cgroup<'h> {
                 .iter()
                 .try_for_each(|rule| write_file(&group.join("devices.allow"), &rule.to_string()));
         }
-        let unified =
-            self.hierarchies.mounts.iter().find(|mount| matches!(mount.kind, Kind::V2(_)));
+        let unified = self.hierarchies.version_2();
         let unified = unified.ok_or(RuntimeError::MissingKernelFeature("device cgroups"))?;
-        let group = unified.path.join(&self.path);
+        let group = unified.join(&self.path);
         devices_v2::attach(&group, rules)
             .map_err(RuntimeError::io("attach a device program to", group))
+    }
+
+    /// Keeps what is born in it, or joins it by [`Cgroup::join_version_2`] before it has sockets, from the instance
+    /// metadata of this machine. It is made in version 2 for that, if it is not there.
+    ///
+    /// # Errors
+    /// When this host has no version 2 hierarchy, or its kernel no such programs (4.10 and later have).
+    pub fn keep_from_metadata(&self) -> Result<(), RuntimeError> {
+        let group = self.create_in_version_2()?;
+        let group = group.ok_or(RuntimeError::MissingKernelFeature("cgroup version 2"))?;
+        metadata::keep_from(&group).map_err(RuntimeError::io("attach a packet program to", group))
+    }
+
+    /// Moves the calling process into the group of version 2 alone, where there is one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn join_version_2(&self) -> Result<(), RuntimeError> {
+        let mut mounts = self.hierarchies.mounts.iter();
+        mounts
+            .find(|mount| matches!(mount.kind, Kind::V2(_)))
+            .map_or(Ok(()), |mount| join_in(mount, &self.path))
     }
 
     /// Makes it in the version 2 hierarchy, for a child that is to be born there; `None` without one.

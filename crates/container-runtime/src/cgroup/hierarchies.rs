@@ -98,6 +98,12 @@ impl Hierarchies {
         self.mounts.iter().find(is_it).map(|mount| mount.path.as_path())
     }
 
+    /// Where version 2 is mounted, whether containers have groups there or not.
+    pub(crate) fn version_2(&self) -> Option<&Path> {
+        let mount = self.mounts.iter().find(|mount| matches!(mount.kind, Kind::V2(_)))?;
+        Some(mount.path.as_path())
+    }
+
     /// Whether everything is in one version 2 hierarchy.
     pub fn is_unified(&self) -> bool {
         matches!(self.mounts.as_slice(), [Hierarchy { kind: Kind::V2(_), .. }])

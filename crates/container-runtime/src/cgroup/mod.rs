@@ -8,6 +8,7 @@ mod devices_v2;
 mod group;
 mod hierarchies;
 mod limits;
+mod metadata;
 mod program;
 mod quota;
 

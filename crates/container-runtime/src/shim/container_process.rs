@@ -89,7 +89,11 @@ fn become_container(
     leave_session_keyring().map_err(io_failure("make a session keyring"))?;
     dup2_stdout(&outputs[0]).map_err(io_failure("take the output"))?;
     dup2_stderr(&outputs[1]).map_err(io_failure("take the output"))?;
-    Cgroup::new(process.hierarchies, process.cgroup).join(in_cgroup).map_err(cgroup_failure)?;
+    let cgroup = Cgroup::new(process.hierarchies, process.cgroup);
+    cgroup.join(in_cgroup).map_err(cgroup_failure)?;
+    if spec.kept_from_metadata && !in_cgroup {
+        cgroup.join_version_2().map_err(cgroup_failure)?;
+    }
     fail_point::reach("shim.namespaces").map_err(io_failure("join a namespace"))?;
     enter_namespaces(process)?;
     fail_point::reach("shim.root").map_err(io_failure("prepare the root"))?;

@@ -77,7 +77,10 @@ fn clone_process(process: &Process<'_>) -> io::Result<Cloned> {
             flags |= flag;
         }
     }
-    let cgroup =
-        process.hierarchies.version_2_of_containers().map(|root| root.join(process.cgroup));
+    let version_2 = match process.spec.kept_from_metadata {
+        true => process.hierarchies.version_2(),
+        false => process.hierarchies.version_2_of_containers(),
+    };
+    let cgroup = version_2.map(|root| root.join(process.cgroup));
     Ok(clone(flags, cgroup.as_deref())?)
 }

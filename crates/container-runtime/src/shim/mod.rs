@@ -59,7 +59,7 @@ use crate::log::LogWriter;
 use crate::protocol::{HIGHEST, Report};
 use crate::record::{RECORD_VERSION, ShimRecord, boot_id, read_whole, start_ticks, write_whole};
 use crate::runtime::{INTENT_VERSION, Intent};
-use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec};
+use crate::spec::{CONTAINER_SPEC_VERSION, ContainerSpec, Driver};
 
 /// Runs the shim of the container whose run directory is `dir`, until the container is over.
 ///
@@ -164,6 +164,7 @@ fn make(
     let cgroup = Cgroup::new(hierarchies, &intent.cgroup);
     fail_point::reach("shim.cgroup").map_err(io_failure("make the control group"))?;
     limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
+    keep_from_metadata(&cgroup, &intent.spec, hierarchies)?;
     let created = driver::create(intent, &rootfs, &user, &devices, hierarchies, &ids)?;
     fail_point::reach("shim.record").map_err(io_failure("record the process"))?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
@@ -199,6 +200,28 @@ fn limit(
     let mut rules = crate::cgroup::default_rules();
     rules.extend(devices.iter().map(bundle::Device::rule));
     cgroup.allow_devices(&rules)
+}
+
+/// An OCI runtime joins version 2 only where limits are there, too.
+fn keep_from_metadata(
+    cgroup: &Cgroup<'_>,
+    spec: &ContainerSpec,
+    hierarchies: &Hierarchies,
+) -> Result<(), StartFailure> {
+    if !spec.kept_from_metadata {
+        return Ok(());
+    }
+    let cannot = |why: &str| {
+        let message = format!(
+            "this host cannot keep a container in its network from the instance metadata: {why}. Start its node with \
+             --host-tasks-reach-metadata to run it all the same"
+        );
+        StartFailure::new(FailureKind::Cgroup, message)
+    };
+    if matches!(spec.driver, Driver::Oci(_)) && !hierarchies.is_unified() {
+        return Err(cannot("an OCI runtime does that with cgroup version 2 alone"));
+    }
+    cgroup.keep_from_metadata().map_err(|error| cannot(&error.to_string()))
 }
 
 fn shim_record(container_pid: i32) -> std::io::Result<ShimRecord> {

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::capabilities::Capabilities;
 use super::seccomp_calls::{
-    ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, CLONE_NAMESPACE_FLAGS, PERSONALITIES, SOCKET_FAMILIES,
+    ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, CLONE_NAMESPACE_FLAGS, FAMILIES_WITHOUT_FRAMES,
+    FAMILY_MASK, PACKET_TYPE_BIT, PERSONALITIES, SOCKET_FAMILIES,
 };
 use crate::container_key::fnv1a;
 use crate::error::{FailureKind, StartFailure};
@@ -45,6 +46,8 @@ enum Condition {
     Is(u64),
     /// The bits of the mask, the first, are these.
     Masked(u64, u64),
+    /// A socket of this family, and not of the type that makes a packet socket of it.
+    Family(u64),
 }
 
 /// The compiled program, unless the container is unconfined.
@@ -56,7 +59,7 @@ pub(super) fn program(
     if is_unconfined(spec) {
         return Ok(None);
     }
-    let rules = rules(bounding);
+    let rules = rules(spec, bounding);
     let hash = fnv1a(format!("{} {rules:?}", env!("CARGO_PKG_VERSION")).as_bytes());
     let path = cache.join(format!("{hash:016x}.bpf"));
     if let Some(program) = fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
@@ -80,7 +83,7 @@ pub(super) fn document(spec: &ContainerSpec, bounding: Capabilities) -> Option<V
     if is_unconfined(spec) {
         return None;
     }
-    let rules: Vec<Value> = rules(bounding).iter().map(rule_json).collect();
+    let rules: Vec<Value> = rules(spec, bounding).iter().map(rule_json).collect();
     let architectures: Vec<&str> = architectures().iter().map(|(_, name)| *name).collect();
     Some(json!({
         "defaultAction": "SCMP_ACT_ERRNO",
@@ -94,7 +97,7 @@ fn is_unconfined(spec: &ContainerSpec) -> bool {
     spec.privileged || spec.seccomp == SeccompProfile::Unconfined
 }
 
-fn rules(bounding: Capabilities) -> Vec<Rule> {
+fn rules(spec: &ContainerSpec, bounding: Capabilities) -> Vec<Rule> {
     let allow = |calls: Vec<&'static str>, condition| Rule { calls, errno: None, condition };
     let mut free: Vec<&'static str> = [ALWAYS, BY_ARCHITECTURE].concat();
     for (capability, calls) in BY_CAPABILITY {
@@ -106,9 +109,13 @@ fn rules(bounding: Capabilities) -> Vec<Rule> {
     // stands yet.
     let not_there = |call| Rule { calls: vec![call], errno: Some(libc::ENOSYS), condition: None };
     let mut rules = vec![not_there("socketcall"), allow(free, None)];
-    let families = SOCKET_FAMILIES
-        .map(|(mask, bits)| allow(vec!["socket"], Some(Condition::Masked(mask, bits))));
-    rules.extend(families);
+    let sockets = |condition| allow(vec!["socket"], Some(condition));
+    if spec.kept_from_metadata {
+        rules.extend(FAMILIES_WITHOUT_FRAMES.map(|family| sockets(Condition::Family(family))));
+    } else {
+        let families = SOCKET_FAMILIES.map(|(mask, bits)| Condition::Masked(mask, bits));
+        rules.extend(families.map(sockets));
+    }
     let personalities =
         PERSONALITIES.map(|one| allow(vec!["personality"], Some(Condition::Is(one))));
     rules.extend(personalities);
@@ -177,14 +184,26 @@ fn add(
     call: ScmpSyscall,
     condition: Option<Condition>,
 ) -> Result<(), SeccompError> {
-    let compare = match condition {
-        None => return filter.add_rule(action, call).map(|_| ()),
-        Some(Condition::Is(value)) => ScmpArgCompare::new(0, ScmpCompareOp::Equal, value),
-        Some(Condition::Masked(mask, bits)) => {
-            ScmpArgCompare::new(0, ScmpCompareOp::MaskedEqual(mask), bits)
-        }
+    let Some(condition) = condition else { return filter.add_rule(action, call).map(|_| ()) };
+    let masked = |(argument, mask, bits)| {
+        ScmpArgCompare::new(argument, ScmpCompareOp::MaskedEqual(mask), bits)
     };
-    filter.add_rule_conditional(action, call, &[compare]).map(|_| ())
+    let compare = match condition {
+        Condition::Is(value) => vec![ScmpArgCompare::new(0, ScmpCompareOp::Equal, value)],
+        condition => condition.masks().into_iter().map(masked).collect(),
+    };
+    filter.add_rule_conditional(action, call, &compare).map(|_| ())
+}
+
+impl Condition {
+    /// The argument, the mask, and the bits that the argument has in it.
+    fn masks(self) -> Vec<(u32, u64, u64)> {
+        match self {
+            Self::Is(value) => vec![(0, u64::MAX, value)],
+            Self::Masked(mask, bits) => vec![(0, mask, bits)],
+            Self::Family(family) => vec![(0, FAMILY_MASK, family), (1, PACKET_TYPE_BIT, 0)],
+        }
+    }
 }
 
 fn rule_json(rule: &Rule) -> Value {
@@ -196,9 +215,13 @@ fn rule_json(rule: &Rule) -> Value {
     out["args"] = match rule.condition {
         None => return out,
         Some(Condition::Is(value)) => json!([{"index": 0, "op": "SCMP_CMP_EQ", "value": value}]),
-        Some(Condition::Masked(mask, bits)) => {
-            json!([{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": bits}])
-        }
+        Some(condition) => condition
+            .masks()
+            .into_iter()
+            .map(|(index, mask, bits)| {
+                json!({"index": index, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": bits})
+            })
+            .collect(),
     };
     out
 }
@@ -262,12 +285,14 @@ fn decode(bytes: &[u8]) -> Option<Vec<libc::sock_filter>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Rootfs;
 
     #[test]
     fn a_program_for_every_capability() {
+        let spec = ContainerSpec::new(Rootfs::Layers(Vec::new()), vec!["true".to_owned()]);
         for (capability, calls) in BY_CAPABILITY {
-            let without = rules(Capabilities::NONE);
-            let with = rules(Capabilities::NONE.with(capability));
+            let without = rules(&spec, Capabilities::NONE);
+            let with = rules(&spec, Capabilities::NONE.with(capability));
             let free = |rules: &[Rule], call: &str| {
                 rules.iter().any(|rule| {
                     rule.calls.contains(&call) && rule.condition.is_none() && rule.errno.is_none()
@@ -277,7 +302,7 @@ mod tests {
                 assert!(!free(&without, call) && free(&with, call), "{capability} {call}");
             }
         }
-        let program = decode(&compile(&rules(Capabilities::NONE)).unwrap()).unwrap();
+        let program = decode(&compile(&rules(&spec, Capabilities::NONE)).unwrap()).unwrap();
         assert!(program.len() > 100, "{} instructions", program.len());
     }
 

@@ -131,3 +131,14 @@ pub(super) const SOCKET_FAMILIES: [(u64, u64); 7] = [
     (0b00_1100, 0b00_1100),
     (0b00_1010, 0b00_1010),
 ];
+
+/// What a container that is kept from metadata may make of sockets: Unix, IPv4, IPv6 and netlink, whose packets the
+/// kernel makes and its group's program sees. A packet socket (17) or one of XDP (44) writes frames of its own.
+pub(super) const FAMILIES_WITHOUT_FRAMES: [u64; 4] = [1, 2, 10, 16];
+
+/// Families have numbers below 64.
+pub(super) const FAMILY_MASK: u64 = 0b11_1111;
+
+/// `SOCK_PACKET`, 10, is the only type with this bit: the kernel makes a packet socket of IPv4 and it, as it did before
+/// it had that family.
+pub(super) const PACKET_TYPE_BIT: u64 = 0b1000;

@@ -18,6 +18,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod logs;
+mod metadata;
 mod oom_shapes;
 mod privacy;
 mod races;

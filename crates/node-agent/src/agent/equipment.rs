@@ -73,6 +73,7 @@ pub(super) async fn machine(
         driver,
         log_wakeups: LogWakeups::open()?,
         open_files: settings.container_open_files,
+        host_tasks_reach_metadata: settings.host_tasks_reach_metadata,
         containers: Default::default(),
         directory: settings.directory.clone(),
         reclaims: Default::default(),

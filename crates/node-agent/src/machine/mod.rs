@@ -72,6 +72,7 @@ pub struct Machine {
     pub driver: Driver,
     pub log_wakeups: Arc<LogWakeups>,
     pub open_files: OpenFiles,
+    pub host_tasks_reach_metadata: bool,
     pub containers: Containers,
     /// The directory whose file system must have room for a new task.
     pub directory: PathBuf,
@@ -103,6 +104,7 @@ impl Machine {
             environment,
             driver: self.driver.clone(),
             open_files: self.open_files,
+            host_tasks_reach_metadata: self.host_tasks_reach_metadata,
         };
         let mut spec =
             container_spec(task, container, &image.config, host).map_err(|error| failed(&error))?;

@@ -92,7 +92,7 @@ impl ServiceController {
             tx.put(entry);
         }
         let troubled = troubled_nodes(&rows.scene(tx, tx.now(), &self.settings));
-        let (started, rejection) = self.start(tx, &plan, &troubled);
+        let (started, rejection) = self.start_all(tx, &plan, &troubled);
         let scene = rows.scene(tx, tx.now(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
         deployment_log::short_runs(&rows.service, &plan.service);
@@ -103,19 +103,41 @@ impl ServiceController {
         Some(Step { look_again_at_ms, found_no_place })
     }
 
-    /// Starts what the plan asks for, until one finds no place.
-    fn start(
+    /// Starts what the plan asks for: first of what serves, then of the PRIMARY deployment.
+    fn start_all(
         &self,
         tx: &mut Transaction<'_>,
         plan: &Plan,
         troubled: &BTreeSet<NodeId>,
     ) -> (Vec<TaskId>, Option<Rejection>) {
-        if plan.starts == 0 {
-            return (Vec::new(), None);
+        let primary = plan.service.deployments.first();
+        let of_primary = primary.map(|primary| (primary, plan.starts));
+        let of_serving = plan.starts_of_serving.as_ref().and_then(|starts| {
+            let mut deployments = plan.service.deployments.iter();
+            Some((deployments.find(|one| one.id == starts.deployment)?, starts.count))
+        });
+        let mut started = Vec::new();
+        let mut rejection = None;
+        for (deployment, count) in of_serving.into_iter().chain(of_primary) {
+            if count > 0 {
+                let (ids, why) = self.start(tx, &plan.service, deployment, count, troubled);
+                started.extend(ids);
+                rejection = rejection.or(why);
+            }
         }
+        (started, rejection)
+    }
+
+    /// Starts so many tasks of a deployment, until one finds no place.
+    fn start(
+        &self,
+        tx: &mut Transaction<'_>,
+        service: &Service,
+        deployment: &Deployment,
+        count: u32,
+        troubled: &BTreeSet<NodeId>,
+    ) -> (Vec<TaskId>, Option<Rejection>) {
         let nowhere = || (Vec::new(), Some(Rejection::of(Unplaceable::NoCapacity)));
-        let service = &plan.service;
-        let Some(deployment) = service.deployments.first() else { return nowhere() };
         let definition =
             TaskDefinitionKey::new(&service.scope, deployment.family.clone(), deployment.revision);
         let Some(definition) = tx.task_definitions.get(&definition) else {
@@ -150,7 +172,7 @@ impl ServiceController {
             let mut spaces = tx.subnet_spaces(&service.scope, &deployment.network.subnets);
             let made = (&*tx as &dyn NewIds, tx.now_ms());
             let rooms = tx.rooms.clone();
-            task_start::start_many(&request, plan.starts, rooms, &mut spaces, made, &self.settings)
+            task_start::start_many(&request, count, rooms, &mut spaces, made, &self.settings)
         };
         let ids = started.iter().map(|started| started.task.id.clone()).collect();
         for started in started {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::deployment_configuration::{HookAction, LifecycleStage};
 use crate::network::AwsvpcConfiguration;
 use crate::task_definition::LaunchType;
 use crate::{
@@ -32,6 +33,10 @@ pub struct Deployment {
     /// Image reference to digest, resolved by the first task that pulled it; later tasks use it.
     /// Source: "Container image resolution" (version consistency).
     pub image_digests: Vec<(String, String)>,
+    /// How much of the production traffic goes to its tasks, where it is shifted from revision to revision; those of all
+    /// deployments of a service are 1,000 together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_permille: Option<u32>,
     pub created_at_ms: TimestampMs,
     pub updated_at_ms: TimestampMs,
 }
@@ -92,6 +97,31 @@ pub struct ServiceDeployment {
     /// When it began to go back to what was there before.
     #[serde(default)]
     pub rollback_started_at_ms: Option<TimestampMs>,
+    /// Of one that goes in stages; that of a finished one is where it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// Where a service deployment stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub stage: LifecycleStage,
+    /// Since when the stage has done what it does, and only waits.
+    pub done_at_ms: Option<TimestampMs>,
+    /// The pauses of this stage; none before it has done what it does.
+    pub hooks: Vec<HookRun>,
+    /// How much of the test traffic the target has.
+    pub test_permille: u32,
+}
+
+/// A pause of a service deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookRun {
+    pub id: String,
+    pub expires_at_ms: TimestampMs,
+    pub timeout_action: HookAction,
+    /// What somebody said.
+    pub answer: Option<HookAction>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cluster;
 pub mod container_instance;
 pub mod deployment;
+pub mod deployment_configuration;
 pub mod ecr_registry;
 pub mod host_name;
 pub mod iam;

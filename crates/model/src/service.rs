@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::Deployment;
+use crate::deployment_configuration::DeploymentConfiguration;
 use crate::network::AwsvpcConfiguration;
 use crate::task_definition::LaunchType;
 use crate::{ClusterName, Family, Revision, Scope, ServiceEventId, ServiceName, Tags, TimestampMs};
@@ -82,37 +83,6 @@ pub enum PropagateTags {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeploymentConfiguration {
-    /// Rounded up to tasks.
-    pub minimum_healthy_percent: u32,
-    /// Rounded down to tasks.
-    pub maximum_percent: u32,
-    pub circuit_breaker: CircuitBreaker,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CircuitBreaker {
-    pub enable: bool,
-    pub rollback: bool,
-}
-
-impl DeploymentConfiguration {
-    /// A deployment never leaves fewer healthy tasks than this.
-    /// Source: botocore's documentation of `minimumHealthyPercent` ("rounded up").
-    pub fn healthy_floor(&self, desired_count: u32) -> u32 {
-        let tasks =
-            (u64::from(desired_count) * u64::from(self.minimum_healthy_percent)).div_ceil(100);
-        u32::try_from(tasks).unwrap_or(u32::MAX)
-    }
-    /// A deployment never runs more tasks than this.
-    /// Source: botocore's documentation of `maximumPercent` ("rounded down").
-    pub fn running_ceiling(&self, desired_count: u32) -> u32 {
-        let tasks = u64::from(desired_count) * u64::from(self.maximum_percent) / 100;
-        u32::try_from(tasks).unwrap_or(u32::MAX)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceEvent {
     pub id: ServiceEventId,
     pub at_ms: TimestampMs,
@@ -127,29 +97,4 @@ pub struct StartThrottle {
     /// Before this, another failure to find a place counts for nothing.
     #[serde(default)]
     pub next_placement_failure_ms: TimestampMs,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(minimum: u32, maximum: u32, desired: u32, floor: u32, ceiling: u32) {
-        let configuration = DeploymentConfiguration {
-            minimum_healthy_percent: minimum,
-            maximum_percent: maximum,
-            circuit_breaker: CircuitBreaker::default(),
-        };
-        let actual = (configuration.healthy_floor(desired), configuration.running_ceiling(desired));
-        assert_eq!(actual, (floor, ceiling));
-    }
-
-    #[test]
-    fn the_floor_is_rounded_up_and_the_ceiling_down() {
-        check(100, 200, 3, 3, 6);
-        check(50, 150, 3, 2, 4);
-        check(0, 100, 1, 0, 1);
-        check(33, 199, 1, 1, 1);
-        check(100, 200, 0, 0, 0);
-    }
 }

@@ -2,8 +2,10 @@
 //! circuit breaker do to the row of a service.
 
 use outport_model::deployment::{
-    Deployment, DeploymentStatus, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
+    Deployment, DeploymentStatus, Progress, RolloutState, ServiceDeployment,
+    ServiceDeploymentStatus,
 };
+use outport_model::deployment_configuration::{ALL_PERMILLE, DeploymentStrategy, LifecycleStage};
 use outport_model::service::{Service, StartThrottle};
 use outport_model::{DeploymentId, ServiceDeploymentId, TimestampMs};
 
@@ -44,11 +46,14 @@ pub fn begin(
         failed_tasks: 0,
         has_run: false,
         image_digests: Vec::new(),
+        traffic_permille: None,
         created_at_ms: now_ms,
         updated_at_ms: now_ms,
     };
     service.deployments.insert(0, primary);
     service.throttle = StartThrottle::default();
+    begin_traffic(service);
+    let progress = first_stage(service);
     ServiceDeployment {
         scope: service.scope.clone(),
         cluster: service.cluster.clone(),
@@ -64,6 +69,85 @@ pub fn begin(
         updated_at_ms: now_ms,
         configuration,
         rollback_started_at_ms: None,
+        progress,
+    }
+}
+
+/// Where a new deployment begins that goes in stages.
+fn first_stage(service: &Service) -> Option<Progress> {
+    let configuration = &service.configuration;
+    let is_rolling = configuration.strategy == DeploymentStrategy::Rolling;
+    if is_rolling && configuration.hooks.is_empty() && configuration.bake_time_min == 0 {
+        return None;
+    }
+    // Of a rolling deployment all revisions before share what there is to do.
+    let stage = match service.deployments.len() {
+        3.. if !is_rolling => LifecycleStage::ReconcileService,
+        _ => LifecycleStage::PreScaleUp,
+    };
+    Some(Progress { stage, done_at_ms: None, hooks: Vec::new(), test_permille: 0 })
+}
+
+/// The traffic stays where it is, and a first deployment has all of it. Rolling deployments share one door.
+fn begin_traffic(service: &mut Service) {
+    if service.configuration.strategy == DeploymentStrategy::Rolling {
+        service.deployments.iter_mut().for_each(|one| one.traffic_permille = None);
+        return;
+    }
+    let before: u32 =
+        service.deployments.iter().skip(1).filter_map(|one| one.traffic_permille).sum();
+    if before == ALL_PERMILLE {
+        service.deployments[0].traffic_permille = Some(0);
+    } else {
+        give_all_traffic_to_serving(service);
+    }
+}
+
+/// Of `deployments`, the place of the one beside the PRIMARY one that has most of the traffic; if none has any, of the
+/// last completed one, else of the newest.
+pub fn serving(deployments: &[Deployment]) -> Option<usize> {
+    let others = || deployments.iter().enumerate().skip(1);
+    let with_traffic = others().filter(|(_, one)| one.traffic_permille > Some(0));
+    // The first of several with as much: the newest.
+    let most = with_traffic.rev().max_by_key(|(_, one)| one.traffic_permille);
+    let completed = || others().find(|(_, one)| one.rollout_state == RolloutState::Completed);
+    most.or_else(completed).or_else(|| others().next()).map(|(position, _)| position)
+}
+
+/// Nothing goes to the PRIMARY deployment, unless there is no other.
+pub fn give_all_traffic_to_serving(service: &mut Service) {
+    let position = serving(&service.deployments).unwrap_or(0);
+    give_all_traffic_to(service, position);
+}
+
+fn give_all_traffic_to(service: &mut Service, position: usize) {
+    for (place, one) in service.deployments.iter_mut().enumerate() {
+        one.traffic_permille = Some(if place == position { ALL_PERMILLE } else { 0 });
+    }
+}
+
+/// What a deployment that is gone had of the traffic goes to those that are left.
+pub fn keep_all_traffic(service: &mut Service) {
+    let weights = service.deployments.iter().filter_map(|one| one.traffic_permille);
+    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
+    if is_shifted && weights.sum::<u32>() != ALL_PERMILLE {
+        give_all_traffic_to_serving(service);
+    }
+}
+
+/// The next part of the traffic goes to the PRIMARY deployment, from the one that has it.
+pub fn shift_traffic(service: &mut Service) {
+    let Some(from) = serving(&service.deployments) else {
+        return give_all_traffic_to(service, 0);
+    };
+    let primary = service.deployments.first().and_then(|one| one.traffic_permille);
+    let permille = service.configuration.strategy.next_permille(primary.unwrap_or(0));
+    for (place, one) in service.deployments.iter_mut().enumerate() {
+        one.traffic_permille = Some(match place {
+            0 => permille,
+            place if place == from => ALL_PERMILLE - permille,
+            _ => 0,
+        });
     }
 }
 
@@ -72,6 +156,10 @@ pub fn begin(
 pub enum GivenUpBy {
     CircuitBreaker,
     User,
+    /// Nobody answered a pause in its time.
+    HookTimeout,
+    /// A user, without going back.
+    Abort,
 }
 
 impl GivenUpBy {
@@ -80,13 +168,19 @@ impl GivenUpBy {
         match self {
             Self::CircuitBreaker => "ECS deployment circuit breaker: tasks failed to start.",
             Self::User => "Service deployment rolled back by user.",
+            // These two are guesses.
+            Self::Abort => "Service deployment stopped by user.",
+            Self::HookTimeout => {
+                "Service deployment rolled back because a lifecycle hook timed out."
+            }
         }
     }
 
     fn rolling_back_reason(self, to: &DeploymentId) -> String {
         let what = match self {
             Self::CircuitBreaker => "circuit breaker",
-            Self::User => "stopped by user",
+            Self::User | Self::Abort => "stopped by user",
+            Self::HookTimeout => "lifecycle hook timed out",
         };
         format!("ECS deployment {what}: rolling back to deploymentId ecs-svc/{to}.")
     }
@@ -101,7 +195,14 @@ pub fn give_up(service: &mut Service, by: GivenUpBy, now_ms: TimestampMs) {
     }
 }
 
-/// After `give_up`: makes the last completed deployment PRIMARY again, and the service what it was then. `None`: there is
+/// After `give_up`, without going back: what has the traffic has all of it, and the rest is left to the user.
+pub fn abort(service: &mut Service) {
+    if service.configuration.strategy != DeploymentStrategy::Rolling {
+        give_all_traffic_to_serving(service);
+    }
+}
+
+/// After `give_up`: makes the last completed deployment, or the one that had the traffic, PRIMARY again, and the service what it was then. `None`: there is
 /// none, and nothing changed.
 pub fn roll_back(
     service: &mut Service,
@@ -109,7 +210,19 @@ pub fn roll_back(
     now_ms: TimestampMs,
 ) -> Option<DeploymentId> {
     let is_good = |one: &Deployment| one.rollout_state == RolloutState::Completed;
-    let position = service.deployments.iter().position(is_good)?;
+    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
+    let has_failed = |position: &usize| {
+        let one = service.deployments.get(*position);
+        one.is_none_or(|one| one.rollout_state == RolloutState::Failed)
+    };
+    let serving = serving(&service.deployments).filter(|position| !has_failed(position));
+    let position = match serving.filter(|_| is_shifted) {
+        Some(position) => position,
+        None => service.deployments.iter().position(is_good)?,
+    };
+    if is_shifted {
+        give_all_traffic_to(service, position);
+    }
     let mut good = service.deployments.remove(position);
     if let Some(failed) = service.deployments.first_mut() {
         failed.status = DeploymentStatus::Active;

@@ -8,10 +8,9 @@ use outport_model::TimestampMs;
 pub struct Settings {
     /// A task counts as healthy this long after it reached RUNNING.
     ///
-    /// AWS waits 40 seconds for a task without health check or load balancer (botocore's documentation
-    /// of `minimumHealthyPercent`). That makes every step of a local roll-out a coffee break, so the
-    /// default here is one second: long enough that a task that dies of its own configuration does not
-    /// replace one that serves. Set 40,000 to roll out at AWS's pace.
+    /// AWS's 40 seconds, for a task without health check or load balancer (botocore's documentation of
+    /// `minimumHealthyPercent`). One second is long enough that a task that dies of its own configuration does not replace one
+    /// that serves, and enough for who waits.
     pub healthy_after_ms: TimestampMs,
     /// The first delay after a task did not reach RUNNING; it doubles with each further round.
     pub throttle_first_ms: TimestampMs,
@@ -65,7 +64,7 @@ const DAY_MS: TimestampMs = 24 * HOUR_MS;
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            healthy_after_ms: SECOND_MS,
+            healthy_after_ms: 40 * SECOND_MS,
             throttle_first_ms: SECOND_MS,
             throttle_longest_ms: 15 * MINUTE_MS,
             placement_retry_ms: 5 * SECOND_MS,

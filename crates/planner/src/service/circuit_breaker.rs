@@ -3,6 +3,7 @@
 //! Source: botocore's documentation of `DeploymentCircuitBreaker` and `Deployment.failedTasks`.
 
 use outport_model::deployment::{RolloutState, ServiceDeploymentStatus};
+use outport_model::deployment_configuration::DeploymentStrategy;
 use outport_model::service::Service;
 use outport_model::task::Task;
 
@@ -10,23 +11,16 @@ use super::is_of;
 use super::{Plan, Scene, events, rollout};
 use crate::deployment::{self, GivenUpBy};
 
-/// Half of the desired count, rounded up, within these bounds.
-/// Source: "How the Amazon ECS deployment circuit breaker detects failures".
-const THRESHOLD_MIN: u32 = 3;
-const THRESHOLD_MAX: u32 = 200;
-
-pub(super) fn threshold(desired_count: u32) -> u32 {
-    desired_count.div_ceil(2).clamp(THRESHOLD_MIN, THRESHOLD_MAX)
-}
-
 pub(super) fn update(scene: &Scene<'_>, plan: &mut Plan, failed: &[&Task]) {
+    let forgives = plan.service.configuration.circuit_breaker.reset_on_healthy_task;
     for deployment in &mut plan.service.deployments {
         let mut tasks = scene.tasks.iter().filter(|task| is_of(task, &deployment.id));
-        if tasks.any(|task| task.started_at_ms.is_some()) {
+        let runs = tasks.any(|task| task.started_at_ms.is_some());
+        deployment.has_run |= runs;
+        if runs && forgives {
             // From the first task that runs on, failures to start count no more.
-            deployment.has_run = true;
             deployment.failed_tasks = 0;
-        } else if !deployment.has_run {
+        } else if !deployment.has_run || !forgives {
             let failures = failed.iter().filter(|task| is_of(task, &deployment.id)).count();
             deployment.failed_tasks =
                 deployment.failed_tasks.saturating_add(u32::try_from(failures).unwrap_or(u32::MAX));
@@ -41,7 +35,8 @@ fn has_tripped(service: &Service) -> bool {
     let Some(primary) = service.deployments.first() else { return false };
     service.configuration.circuit_breaker.enable
         && primary.rollout_state == RolloutState::InProgress
-        && primary.failed_tasks >= threshold(service.desired_count)
+        && primary.failed_tasks
+            >= service.configuration.circuit_breaker.threshold.failures(service.desired_count)
 }
 
 fn trip(scene: &Scene<'_>, plan: &mut Plan) {
@@ -50,8 +45,10 @@ fn trip(scene: &Scene<'_>, plan: &mut Plan) {
         return;
     };
     deployment::give_up(service, by, scene.now.wall_ms);
-    events::deployment_failed(service, &failed, scene);
-    let rolls_back = service.configuration.circuit_breaker.rollback;
+    events::deployment_failed(service, &failed, by, scene);
+    // Where traffic is shifted there is always a way back: it must not point at what does not run.
+    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
+    let rolls_back = service.configuration.circuit_breaker.rollback || is_shifted;
     let good = rolls_back.then(|| deployment::roll_back(service, by, scene.now.wall_ms)).flatten();
     let status = match good {
         Some(good) => {

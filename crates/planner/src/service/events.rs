@@ -7,6 +7,7 @@ use outport_model::task_definition::LaunchType;
 use outport_model::{DeploymentId, ServiceEventId, TaskId};
 
 use super::Scene;
+use crate::deployment::GivenUpBy;
 use crate::placement::{Rejection, Unplaceable};
 use crate::task_role;
 
@@ -48,9 +49,18 @@ pub(super) fn deployment_completed(service: &mut Service, id: &DeploymentId, sce
     add(service, &format!("(deployment ecs-svc/{id}) deployment completed."), scene);
 }
 
-pub(super) fn deployment_failed(service: &mut Service, id: &DeploymentId, scene: &Scene<'_>) {
-    let text = format!("(deployment ecs-svc/{id}) deployment failed: tasks failed to start.");
-    add(service, &text, scene);
+pub(super) fn deployment_failed(
+    service: &mut Service,
+    id: &DeploymentId,
+    by: GivenUpBy,
+    scene: &Scene<'_>,
+) {
+    let why = match by {
+        GivenUpBy::CircuitBreaker => "tasks failed to start",
+        GivenUpBy::User | GivenUpBy::Abort => "stopped by user",
+        GivenUpBy::HookTimeout => "lifecycle hook timed out",
+    };
+    add(service, &format!("(deployment ecs-svc/{id}) deployment failed: {why}."), scene);
 }
 
 pub(super) fn rolling_back(service: &mut Service, to: &DeploymentId, scene: &Scene<'_>) {

@@ -5,6 +5,7 @@
 //! deployment:  PRIMARY, IN_PROGRESS --steady--> PRIMARY, COMPLETED
 //!                   |  \--newer deployment--> ACTIVE --no tasks left--> gone
 //!                   \--circuit breaker--> FAILED [--rollback--> the last COMPLETED one is PRIMARY again]
+//!              in stages between the two, if it is blue/green, linear, canary or has pauses: see `stages`
 //! service:     ACTIVE --deleted--> DRAINING --no tasks left--> INACTIVE
 //! ```
 //!
@@ -20,6 +21,7 @@ mod circuit_breaker;
 pub mod events;
 mod rollout;
 mod short_runs;
+mod stages;
 mod steps;
 mod throttle;
 mod trouble;
@@ -64,15 +66,35 @@ pub struct Plan {
     pub noted: Vec<TaskId>,
     /// How many tasks of the PRIMARY deployment to start.
     pub starts: u32,
+    /// And of the one that keeps the traffic beside it.
+    pub starts_of_serving: Option<Starts>,
     pub stops: Vec<Stop>,
     /// When to plan again although nothing changed; `None`: when something does.
     pub look_again_at_ms: Option<TimestampMs>,
 }
 
+/// Tasks to start of a deployment that is not the PRIMARY one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Starts {
+    pub deployment: DeploymentId,
+    pub count: u32,
+}
+
 impl Plan {
+    /// Asks for another look at `at_ms`, unless it comes earlier anyway.
+    fn look_again_by(&mut self, at_ms: TimestampMs) {
+        self.look_again_at_ms =
+            Some(self.look_again_at_ms.map_or(at_ms, |earliest| earliest.min(at_ms)));
+    }
+
+    /// Whether tasks are to be started.
+    pub fn has_starts(&self) -> bool {
+        self.starts > 0 || self.starts_of_serving.is_some()
+    }
+
     /// Whether there is nothing to write.
     pub fn is_idle(&self, service: &Service) -> bool {
-        self.starts == 0
+        !self.has_starts()
             && self.stops.is_empty()
             && self.noted.is_empty()
             && self.history.is_empty()
@@ -87,6 +109,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         history: Vec::new(),
         noted: Vec::new(),
         starts: 0,
+        starts_of_serving: None,
         stops: Vec::new(),
         look_again_at_ms: None,
     };
@@ -108,10 +131,12 @@ fn keep(scene: &Scene<'_>, plan: &mut Plan) {
     circuit_breaker::update(scene, plan, &failed);
     rollout::begin(scene, plan);
     rollout::drop_superseded(scene, plan);
+    stages::advance(scene, plan);
     steps::decide(scene, plan);
-    if plan.starts == 0 && plan.stops.is_empty() {
+    if !plan.has_starts() && plan.stops.is_empty() {
         rollout::complete_if_steady(scene, plan);
     }
+    rollout::complete_early(scene, plan);
     rollout::look_again_at_failed(scene, plan);
 }
 
@@ -178,8 +203,7 @@ pub fn record_starts(
             primary.failed_tasks += 1;
         }
     }
-    let retry_ms = plan.service.throttle.next_placement_failure_ms;
-    plan.look_again_at_ms = Some(plan.look_again_at_ms.map_or(retry_ms, |at| at.min(retry_ms)));
+    plan.look_again_by(plan.service.throttle.next_placement_failure_ms);
 }
 
 /// Whether a task is of this deployment.

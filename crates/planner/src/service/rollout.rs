@@ -1,14 +1,21 @@
 //! How far a deployment has come, in `deployments[]` and in the history of the service.
 
+use std::sync::Arc;
+
 use outport_model::deployment::{
     Deployment, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
 };
+use outport_model::deployment_configuration::{
+    DeploymentStrategy, LifecycleStage, percent_rounded_up,
+};
+use outport_model::service::Service;
+use outport_model::task::Task;
 use outport_model::{DeploymentId, TaskStatus};
 
 use super::is_of;
 use super::steps::is_healthy;
-use super::{Plan, Scene, events};
-use crate::deployment::completed_reason;
+use super::{Plan, Scene, events, stages};
+use crate::deployment::{self, completed_reason};
 
 /// The history of the PRIMARY deployment begins; that of deployments it overtook ends.
 pub(super) fn begin(scene: &Scene<'_>, plan: &mut Plan) {
@@ -51,6 +58,7 @@ pub(super) fn drop_superseded(scene: &Scene<'_>, plan: &mut Plan) {
             || is_failed_and_shown(scene, deployment)
             || has_tasks(&deployment.id)
     });
+    deployment::keep_all_traffic(&mut plan.service);
 }
 
 fn is_failed_and_shown(scene: &Scene<'_>, deployment: &Deployment) -> bool {
@@ -61,13 +69,51 @@ fn is_failed_and_shown(scene: &Scene<'_>, deployment: &Deployment) -> bool {
 /// When the next deployment that failed has been shown for long enough.
 pub(super) fn look_again_at_failed(scene: &Scene<'_>, plan: &mut Plan) {
     let life_ms = scene.settings.failed_deployment_life_ms;
+    let mut earliest_ms = None;
     for deployment in plan.service.deployments.iter().skip(1) {
         if is_failed_and_shown(scene, deployment) {
             let over_at_ms = scene.now.over_at_ms(deployment.updated_at_ms, life_ms);
-            let earliest_ms = plan.look_again_at_ms.map_or(over_at_ms, |at| at.min(over_at_ms));
-            plan.look_again_at_ms = Some(earliest_ms);
+            earliest_ms = Some(earliest_ms.map_or(over_at_ms, |at: i64| at.min(over_at_ms)));
         }
     }
+    if let Some(at_ms) = earliest_ms {
+        plan.look_again_by(at_ms);
+    }
+}
+
+/// A rolling deployment that is a success before all is as it should be, if it was asked to be.
+///
+/// Source: botocore's documentation of `DeploymentEarlySuccessCriteria`.
+pub(super) fn complete_early(scene: &Scene<'_>, plan: &mut Plan) {
+    let configuration = &plan.service.configuration;
+    let Some(primary) = plan.service.deployments.first() else { return };
+    let is_rolling = configuration.strategy == DeploymentStrategy::Rolling;
+    if !is_rolling || primary.rollout_state != RolloutState::InProgress {
+        return;
+    }
+    // What bakes or pauses is a success behind that.
+    if stages::of_primary(scene, plan).is_some_and(|(_, stage)| stage != LifecycleStage::CleanUp) {
+        return;
+    }
+    let id = primary.id.clone();
+    if is_early_success(scene, &plan.service) {
+        complete(scene, plan, &id);
+    }
+}
+
+/// Whether enough tasks of the PRIMARY deployment are healthy for it to be a success, and the others gone if they must.
+pub(super) fn is_early_success(scene: &Scene<'_>, service: &Service) -> bool {
+    let (Some(criteria), Some(primary)) =
+        (service.configuration.early_success, service.deployments.first())
+    else {
+        return false;
+    };
+    let runs = |task: &&Arc<Task>| task.last_status <= TaskStatus::Running;
+    let (mine, others): (Vec<_>, Vec<_>) =
+        scene.tasks.iter().filter(runs).partition(|task| is_of(task, &primary.id));
+    let healthy = mine.iter().filter(|task| is_healthy(task, scene)).count();
+    let enough = percent_rounded_up(service.desired_count, criteria.healthy_percent);
+    healthy >= enough as usize && (criteria.deferred_cleanup || others.is_empty())
 }
 
 /// The service is what it should be: exactly the desired tasks of the PRIMARY deployment are healthy,
@@ -75,6 +121,10 @@ pub(super) fn look_again_at_failed(scene: &Scene<'_>, plan: &mut Plan) {
 pub(super) fn complete_if_steady(scene: &Scene<'_>, plan: &mut Plan) {
     let Some(primary) = plan.service.deployments.first() else { return };
     if primary.rollout_state == RolloutState::Failed || !is_steady(scene, &primary.id) {
+        return;
+    }
+    // One that goes in stages is a success at the last one.
+    if stages::of_primary(scene, plan).is_some_and(|(_, stage)| stage != LifecycleStage::CleanUp) {
         return;
     }
     let id = primary.id.clone();
@@ -85,10 +135,11 @@ pub(super) fn complete_if_steady(scene: &Scene<'_>, plan: &mut Plan) {
     plan.service
         .deployments
         .retain(|deployment| std::mem::take(&mut first) || is_failed_and_shown(scene, deployment));
+    deployment::keep_all_traffic(&mut plan.service);
     events::steady(&mut plan.service, scene);
 }
 
-fn is_steady(scene: &Scene<'_>, primary: &DeploymentId) -> bool {
+pub(super) fn is_steady(scene: &Scene<'_>, primary: &DeploymentId) -> bool {
     let mut healthy = 0;
     for task in scene.tasks.iter().filter(|task| task.last_status <= TaskStatus::Running) {
         if !is_of(task, primary) || !is_healthy(task, scene) {
@@ -158,16 +209,7 @@ pub(super) fn move_history(
     status: ServiceDeploymentStatus,
     reason: Option<&str>,
 ) {
-    let known = plan.history.iter().position(|entry| entry.target_revision == *target);
-    let entry = match known {
-        Some(position) => Some(plan.history.remove(position)),
-        None => scene
-            .history
-            .iter()
-            .find(|entry| entry.target_revision == *target && is_unfinished(entry.status))
-            .map(|entry| ServiceDeployment::clone(entry)),
-    };
-    let Some(mut entry) = entry else { return };
+    let Some(mut entry) = take_history(scene, plan, target) else { return };
     entry.status = status;
     entry.updated_at_ms = scene.now.wall_ms;
     entry.started_at_ms = entry.started_at_ms.or(Some(scene.now.wall_ms));
@@ -181,4 +223,34 @@ pub(super) fn move_history(
         entry.finished_at_ms = Some(scene.now.wall_ms);
     }
     plan.history.push(entry);
+}
+
+/// Changes the unfinished service deployment of the PRIMARY deployment; its status stays.
+pub(super) fn change_history(
+    scene: &Scene<'_>,
+    plan: &mut Plan,
+    change: impl FnOnce(&mut ServiceDeployment),
+) {
+    let Some(target) = plan.service.deployments.first().map(|one| one.id.clone()) else { return };
+    let Some(mut entry) = take_history(scene, plan, &target) else { return };
+    change(&mut entry);
+    entry.updated_at_ms = scene.now.wall_ms;
+    plan.history.push(entry);
+}
+
+/// As the plan has it, or else the scene.
+fn take_history(
+    scene: &Scene<'_>,
+    plan: &mut Plan,
+    target: &DeploymentId,
+) -> Option<ServiceDeployment> {
+    let known = plan.history.iter().position(|entry| entry.target_revision == *target);
+    match known {
+        Some(position) => Some(plan.history.remove(position)),
+        None => scene
+            .history
+            .iter()
+            .find(|entry| entry.target_revision == *target && is_unfinished(entry.status))
+            .map(|entry| ServiceDeployment::clone(entry)),
+    }
 }

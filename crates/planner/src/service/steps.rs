@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use outport_model::deployment::RolloutState;
+use outport_model::deployment_configuration::{DeploymentStrategy, LifecycleStage};
 use outport_model::service::Service;
 use outport_model::task::{StopCode, Task};
 use outport_model::{DeploymentId, TaskId, TimestampMs};
 
 use super::is_of;
-use super::{Plan, Scene, events, throttle};
+use super::{Plan, Scene, Starts, events, stages, throttle};
 
 /// The most tasks that one pass starts; the next pass goes on.
 const STARTS_PER_PASS_MAX: usize = 500;
@@ -69,6 +70,116 @@ impl<'a> Wanted<'a> {
 
 /// Fills in `starts`, `stops` and `look_again_at_ms`.
 pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan) {
+    if stages::is_given_up_beside_another(&plan.service) {
+        return beside_each_other(scene, plan, LifecycleStage::PreScaleUp);
+    }
+    match stages::of_primary(scene, plan) {
+        Some((DeploymentStrategy::Rolling, stage)) if stage < LifecycleStage::ScaleUp => {
+            beside_each_other(scene, plan, stage);
+        }
+        None | Some((DeploymentStrategy::Rolling, _)) => replace(scene, plan),
+        Some((_, stage)) => beside_each_other(scene, plan, stage),
+    }
+}
+
+/// The PRIMARY deployment has its tasks, what has the traffic keeps its own, and neither makes room for the other.
+fn beside_each_other(scene: &Scene<'_>, plan: &mut Plan, stage: LifecycleStage) {
+    let service = &plan.service;
+    let Some(primary) = service.deployments.first().map(|one| one.id.clone()) else { return };
+    let serving = stages::serving(&service.deployments).map(|one| one.id.clone());
+    let desired = service.desired_count;
+    let of_primary = if stage >= LifecycleStage::ScaleUp { desired } else { 0 };
+    let mine = Side::of(scene, service, of_primary, |task| is_of(task, &primary));
+    // What the others are to have goes only when the new ones serve in their place.
+    let is_served = mine.healthy >= service.configuration.healthy_floor(desired) as usize;
+    let of_serving = match stage {
+        LifecycleStage::CleanUp if is_served => 0,
+        _ => desired,
+    };
+    let is_rolling = service.configuration.strategy == DeploymentStrategy::Rolling;
+    let is_kept = |task: &Task| match &serving {
+        // Rolling, all revisions before serve together.
+        Some(_) if is_rolling => !is_of(task, &primary),
+        Some(serving) => is_of(task, serving),
+        None => false,
+    };
+    let theirs = Side::of(scene, service, of_serving, is_kept);
+    let rest = Side::of(scene, service, 0, |task| !is_of(task, &primary) && !is_kept(task));
+    let sides = [&mine, &theirs, &rest];
+    let stops = sides.into_iter().flat_map(|side| side.stops(scene));
+    // Whoever they are, so many are to serve.
+    let healthy = sides.iter().map(|side| side.healthy).sum();
+    let floor = service.configuration.healthy_floor(desired) as usize;
+    let stops = within_floor(scene, stops, healthy, floor);
+    let stops: Vec<Stop> = stops.into_iter().map(|task| Stop::by(&primary, task)).collect();
+
+    let waited_for = sides.iter().flat_map(|side| side.wanted.iter().copied());
+    let next_healthy_ms = next_healthy_ms(scene, waited_for);
+    let throttled_until_ms = throttle::starts_not_before_ms(scene, service);
+    let (starts, starts_of_serving) = match throttled_until_ms {
+        // The delay is of the tasks that do not come up: those that serve are replaced.
+        Some(_) => (0, theirs.starts()),
+        None => (mine.starts(), theirs.starts()),
+    };
+    if mine.starts() > 0
+        && let Some(until_ms) = throttled_until_ms
+    {
+        plan.look_again_by(until_ms);
+    }
+    if let Some(at_ms) = next_healthy_ms {
+        plan.look_again_by(at_ms);
+    }
+    plan.stops = stops;
+    plan.starts = starts;
+    plan.starts_of_serving = serving
+        .filter(|_| starts_of_serving > 0)
+        .map(|deployment| Starts { deployment, count: starts_of_serving });
+}
+
+/// Tasks that are brought to a number of their own.
+struct Side<'a> {
+    wanted: Vec<&'a Arc<Task>>,
+    healthy: usize,
+    target: usize,
+    floor: usize,
+    ceiling: usize,
+}
+
+impl<'a> Side<'a> {
+    fn of(
+        scene: &Scene<'a>,
+        service: &Service,
+        target: u32,
+        is_mine: impl Fn(&Task) -> bool,
+    ) -> Self {
+        let wanted = scene.tasks.iter().filter(|task| task.is_wanted() && is_mine(task));
+        let wanted: Vec<_> = wanted.collect();
+        let configuration = &service.configuration;
+        Self {
+            healthy: wanted.iter().filter(|task| is_healthy(task, scene)).count(),
+            wanted,
+            target: target as usize,
+            floor: configuration.healthy_floor(target) as usize,
+            ceiling: configuration.running_ceiling(target) as usize,
+        }
+    }
+
+    fn starts(&self) -> u32 {
+        let missing = self.target.saturating_sub(self.wanted.len());
+        let room = self.ceiling.saturating_sub(self.wanted.len());
+        u32::try_from(missing.min(room).min(STARTS_PER_PASS_MAX)).unwrap_or(u32::MAX)
+    }
+
+    fn stops(&self, scene: &Scene<'_>) -> Vec<&'a Arc<Task>> {
+        let spare = self.wanted.len().saturating_sub(self.target);
+        let mut wanted = self.wanted.clone();
+        least_useful_first(scene, &mut wanted);
+        within_floor(scene, wanted.into_iter().take(spare), self.healthy, self.floor)
+    }
+}
+
+/// Rolls what runs over to the PRIMARY deployment, some by some.
+fn replace(scene: &Scene<'_>, plan: &mut Plan) {
     let Some(primary) = plan.service.deployments.first() else { return };
     let (primary, failed) = (primary.id.clone(), primary.rollout_state == RolloutState::Failed);
     let service = &plan.service;
@@ -84,15 +195,15 @@ pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan) {
     plan.stops = stops.into_iter().map(|task| Stop::by(&primary, task)).collect();
 
     let mut starts = missing.min(room).min(STARTS_PER_PASS_MAX);
-    let mut look_again_ms = next_healthy_ms(scene, &wanted);
-    if starts > 0
-        && let Some(until_ms) = throttle::starts_not_before_ms(scene, service)
-    {
+    let throttled_until_ms = throttle::starts_not_before_ms(scene, service).filter(|_| starts > 0);
+    if let Some(until_ms) = throttled_until_ms {
         starts = 0;
-        look_again_ms = Some(look_again_ms.map_or(until_ms, |at_ms| at_ms.min(until_ms)));
+        plan.look_again_by(until_ms);
     }
     plan.starts = u32::try_from(starts).unwrap_or(u32::MAX);
-    plan.look_again_at_ms = look_again_ms;
+    if let Some(at_ms) = next_healthy_ms(scene, wanted.current.iter().chain(&wanted.old).copied()) {
+        plan.look_again_by(at_ms);
+    }
 
     let blocked = missing > 0 && room == 0 && plan.stops.is_empty() && floor >= ceiling;
     if blocked && wanted.healthy == wanted.total() {
@@ -101,8 +212,11 @@ pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan) {
 }
 
 /// When the next task that runs counts as healthy.
-fn next_healthy_ms(scene: &Scene<'_>, wanted: &Wanted<'_>) -> Option<TimestampMs> {
-    let running = wanted.current.iter().chain(&wanted.old).filter(|task| task.is_running());
+fn next_healthy_ms<'a>(
+    scene: &Scene<'_>,
+    wanted: impl Iterator<Item = &'a Arc<Task>>,
+) -> Option<TimestampMs> {
+    let running = wanted.filter(|task| task.is_running());
     running.filter_map(|task| healthy_at_ms(task, scene)).filter(|at| *at > scene.now.wall_ms).min()
 }
 
@@ -116,7 +230,6 @@ fn stops<'a>(
     ceiling: usize,
     failed: bool,
 ) -> Vec<&'a Arc<Task>> {
-    let mut may_stop = wanted.healthy.saturating_sub(floor);
     // A deployment keeps old tasks until new ones serve in their place.
     let surplus_old = (wanted.healthy_current + wanted.old.len()).saturating_sub(desired);
     let missing = desired.saturating_sub(wanted.current.len());
@@ -129,6 +242,17 @@ fn stops<'a>(
     let mut current = wanted.current.clone();
     least_useful_first(scene, &mut current);
     let candidates = old.into_iter().take(old_to_stop).chain(current.into_iter().take(spare));
+    within_floor(scene, candidates, wanted.healthy, floor)
+}
+
+/// Of these tasks all that are not healthy, and so many that are that the floor holds without them.
+fn within_floor<'a>(
+    scene: &Scene<'_>,
+    candidates: impl Iterator<Item = &'a Arc<Task>>,
+    healthy: usize,
+    floor: usize,
+) -> Vec<&'a Arc<Task>> {
+    let mut may_stop = healthy.saturating_sub(floor);
     candidates
         .filter(|task| {
             let free_of_charge = !is_healthy(task, scene);

@@ -1,11 +1,13 @@
 //! Deployments that are given up.
 
-use super::super::circuit_breaker::threshold;
+use outport_model::deployment_configuration::FailureThreshold;
+
 use super::*;
 
 fn with_breaker(rollback: bool, versions: u32) -> Service {
     let mut service = service(2, 100, 200, versions);
-    service.configuration.circuit_breaker = CircuitBreaker { enable: true, rollback };
+    service.configuration.circuit_breaker =
+        CircuitBreaker { enable: true, rollback, ..CircuitBreaker::default() };
     service.deployments[0].failed_tasks = 2;
     service
 }
@@ -114,6 +116,6 @@ fn failures_count_no_more_once_a_task_ran() {
 #[test]
 fn half_of_the_tasks_trip_the_breaker_within_bounds() {
     for (desired, expected) in [(1, 3), (6, 3), (7, 4), (25, 13), (400, 200), (5_000, 200)] {
-        assert_eq!(threshold(desired), expected, "{desired}");
+        assert_eq!(FailureThreshold::default().failures(desired), expected, "{desired}");
     }
 }

@@ -1,22 +1,50 @@
 //! Plans of scenes that nobody thought of: what is safe in each of them, and that obedient tasks come to rest.
 
+use outport_model::deployment::Progress;
+use outport_model::deployment_configuration::{
+    ALL_PERMILLE, HookAction, LifecycleStage, PauseHook,
+};
 use proptest::prelude::*;
 
 use super::*;
 
 /// Passes from any scene of at most 12 tasks and 8 desired ones to rest. Rolling one task at a time, each takes a pass to
 /// start, one to run, one to be healthy, and one to end what it replaces.
-const PASSES_MAX: usize = 100;
+const PASSES_MAX: usize = 200;
 /// What passes between two passes of which the first did something.
 const PASS_MS: TimestampMs = 400;
 
 /// A service, its tasks and its history, as they go from pass to pass.
-#[derive(Clone, Debug)]
-struct House {
-    service: Service,
-    tasks: Vec<Arc<Task>>,
-    history: Vec<Arc<ServiceDeployment>>,
-    now_ms: TimestampMs,
+#[derive(Clone)]
+pub(super) struct House {
+    pub service: Service,
+    pub tasks: Vec<Arc<Task>>,
+    pub history: Vec<Arc<ServiceDeployment>>,
+    pub now_ms: TimestampMs,
+}
+
+/// What a person needs to see of one that fails.
+impl std::fmt::Debug for House {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { service, tasks, history, now_ms } = self;
+        let (status, desired) = (service.status.as_str(), service.desired_count);
+        writeln!(out, "{status}, desired {desired}, {:?}", service.configuration)?;
+        for one in &service.deployments {
+            let state = (one.rollout_state, one.has_run, one.failed_tasks, one.traffic_permille);
+            writeln!(out, "  {} {} {state:?}", one.id, one.status.as_str())?;
+        }
+        for task in tasks {
+            let deployment = task.service.as_ref().map(|member| member.deployment.to_string());
+            let started_for_ms = task.started_at_ms.map(|at_ms| now_ms - at_ms);
+            let state = (task.desired_status, task.last_status, started_for_ms, task.stop_code);
+            writeln!(out, "  {} {deployment:?} {state:?}", task.id)?;
+        }
+        for entry in history {
+            let stage = &entry.progress;
+            writeln!(out, "  {} {} {stage:?}", entry.target_revision, entry.status.as_str())?;
+        }
+        writeln!(out, "  {:?}, now {now_ms}", service.throttle)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +61,7 @@ enum State {
 fn state() -> impl Strategy<Value = State> {
     prop_oneof![
         3 => Just(State::Pending),
-        6 => (0..3_000i64).prop_map(|since_ms| State::Running { since_ms }),
+        6 => (0..60_000i64).prop_map(|since_ms| State::Running { since_ms }),
         1 => Just(State::ToldToStop),
         1 => Just(State::EndsByItself),
         1 => Just(State::FailedToStart),
@@ -52,11 +80,18 @@ fn house() -> impl Strategy<Value = House> {
     let of_service = (0..=8u32, percents, 1..=3u32, any::<[bool; 4]>(), 0..8u8);
     let rollouts = prop::collection::vec((0..6u8, any::<bool>(), 0..4u32), 3);
     let throttle = (0..6u32, 0..9_000i64);
-    (of_service, rollouts, throttle, task_states()).prop_map(
-        |((desired, (minimum, maximum), versions, flags, status), rollouts, throttle, states)| {
+    (of_service, rollouts, throttle, task_states(), stages()).prop_map(
+        |(
+            (desired, (minimum, maximum), versions, flags, status),
+            rollouts,
+            throttle,
+            states,
+            stages,
+        )| {
             let mut service = service(desired, minimum, maximum, versions);
             let [enable, rollback, is_on_instances, is_throttled] = flags;
-            service.configuration.circuit_breaker = CircuitBreaker { enable, rollback };
+            service.configuration.circuit_breaker =
+                CircuitBreaker { enable, rollback, ..CircuitBreaker::default() };
             if is_on_instances {
                 service.launch_type = LaunchType::Ec2;
             }
@@ -81,10 +116,79 @@ fn house() -> impl Strategy<Value = House> {
             }
             let made = states.into_iter().enumerate();
             let tasks = made.map(|(index, state)| Arc::new(task(&service, index, state))).collect();
-            let history = history_of(&service);
+            let mut history = history_of(&service);
+            if let Some(stages) = stages {
+                stages.put(&mut service, &mut history);
+            }
             House { service, tasks, history, now_ms: NOW_MS }
         },
     )
+}
+
+/// A deployment that goes in stages, and where it is.
+#[derive(Clone, Debug)]
+struct Stages {
+    strategy: DeploymentStrategy,
+    bake_time_min: u32,
+    pause: Option<PauseHook>,
+    stage: LifecycleStage,
+}
+
+/// Half of the services have none.
+fn stages() -> impl Strategy<Value = Option<Stages>> {
+    use LifecycleStage as Stage;
+    let strategy = prop_oneof![
+        Just(DeploymentStrategy::BlueGreen),
+        (30..=1000u32, 0..3u32).prop_map(|(step_permille, step_bake_min)| {
+            DeploymentStrategy::Linear { step_permille, step_bake_min }
+        }),
+        (1..=1000u32, 0..3u32)
+            .prop_map(|(permille, bake_min)| DeploymentStrategy::Canary { permille, bake_min }),
+    ];
+    let stage = prop::sample::select(vec![
+        Stage::ReconcileService,
+        Stage::PreScaleUp,
+        Stage::ScaleUp,
+        Stage::PostTestTrafficShift,
+        Stage::ProductionTrafficShift,
+        Stage::BakeTime,
+        Stage::CleanUp,
+    ]);
+    let action = prop::sample::select(vec![HookAction::Continue, HookAction::Rollback]);
+    let pause = (stage.clone(), action).prop_map(|(stage, timeout_action)| PauseHook {
+        stages: vec![stage],
+        timeout_min: 10,
+        timeout_action,
+    });
+    let each = (strategy, 0..3u32, prop::option::of(pause), stage);
+    prop::option::of(each.prop_map(|(strategy, bake_time_min, pause, stage)| Stages {
+        strategy,
+        bake_time_min,
+        pause,
+        stage,
+    }))
+}
+
+impl Stages {
+    fn put(self, service: &mut Service, history: &mut [Arc<ServiceDeployment>]) {
+        service.configuration.strategy = self.strategy;
+        service.configuration.bake_time_min = self.bake_time_min;
+        service.configuration.hooks = self.pause.into_iter().collect();
+        deployment::give_all_traffic_to_serving(service);
+        if self.stage > LifecycleStage::ProductionTrafficShift {
+            while service.deployments[0].traffic_permille != Some(ALL_PERMILLE) {
+                deployment::shift_traffic(service);
+            }
+        }
+        for entry in history.iter_mut().map(Arc::make_mut) {
+            entry.progress = Some(Progress {
+                stage: self.stage,
+                done_at_ms: None,
+                hooks: Vec::new(),
+                test_permille: 0,
+            });
+        }
+    }
 }
 
 fn task(service: &Service, index: usize, (version, state, age_ms): (u32, State, i64)) -> Task {
@@ -130,7 +234,7 @@ fn end(task: &mut Task, now_ms: TimestampMs) {
 
 impl House {
     /// Plans once, checks what is safe, and does what the plan says. Gives whether it was idle, and when to look again.
-    fn pass(&mut self, ids: &CountedIds) -> (bool, Option<TimestampMs>) {
+    pub fn pass(&mut self, ids: &CountedIds) -> (bool, Option<TimestampMs>) {
         let settings = Settings::default();
         let (service, tasks, history) =
             (self.service.clone(), self.tasks.clone(), self.history.clone());
@@ -145,9 +249,15 @@ impl House {
         let mut plan = plan(&scene);
         check(&scene, &plan);
         let primary = plan.service.deployments.first().map(|one| one.id.to_string());
-        let started: Vec<Task> = (0..plan.starts)
-            .map(|_| {
-                let version = primary.as_deref().expect("what is started is of the PRIMARY one");
+        let of_primary = (0..plan.starts)
+            .map(|_| primary.clone().expect("what is started is of the PRIMARY one"));
+        let of_serving = plan.starts_of_serving.iter();
+        let of_serving =
+            of_serving.flat_map(|one| (0..one.count).map(|_| one.deployment.to_string()));
+        let started: Vec<Task> = of_primary
+            .chain(of_serving)
+            .map(|version| {
+                let version = version.as_str();
                 let mut task = blank(&service, 0, version);
                 task.id = ids.task_id();
                 task.last_status = TaskStatus::Pending;
@@ -174,7 +284,7 @@ impl House {
     }
 
     /// Tasks do at once what they are told. Gives whether one of them moved.
-    fn obey(&mut self) -> bool {
+    pub fn obey(&mut self) -> bool {
         let mut has_moved = false;
         for task in self.tasks.iter_mut().map(Arc::make_mut) {
             if task.last_status == TaskStatus::Pending && task.is_wanted() {
@@ -265,9 +375,15 @@ fn check(scene: &Scene<'_>, plan: &Plan) {
     let healthy = wanted.iter().filter(|task| is_healthy(task)).count();
     let left = wanted.iter().filter(|task| is_healthy(task) && !stopped(task)).count();
     assert!(left >= floor.min(healthy), "{left} healthy of {healthy} are left, floor {floor}");
-    // What is told to stop runs on for a while, so it makes no room.
-    let running = wanted.len() + plan.starts as usize;
-    assert!(plan.starts == 0 || running <= ceiling, "{running} wanted tasks, ceiling {ceiling}");
+    // What is told to stop runs on for a while, so it makes no room. In stages two revisions stand beside each other.
+    let is_staged = scene.service.configuration.strategy != DeploymentStrategy::Rolling;
+    let of_serving = plan.starts_of_serving.as_ref().map_or(0, |starts| starts.count as usize);
+    assert!(is_staged || of_serving == 0, "a rolling deployment starts nothing old");
+    let running = wanted.len() + plan.starts as usize + of_serving;
+    let ceiling =
+        if is_staged && plan.has_starts() { 2 * ceiling + rest_of(scene) } else { ceiling };
+    assert!(!plan.has_starts() || running <= ceiling, "{running} wanted tasks, ceiling {ceiling}");
+    check_traffic(&plan.service);
 
     let throttle = &scene.service.throttle;
     let is_over = |task: &&Task| task.is_running() && task.created_at_ms >= throttle.not_before_ms;
@@ -280,6 +396,20 @@ fn check(scene: &Scene<'_>, plan: &Plan) {
     let primary = &plan.service.deployments[0];
     let has_failed = primary.rollout_state == RolloutState::Failed;
     assert!(plan.starts == 0 || !has_failed, "a deployment that failed starts nothing");
+}
+
+/// Tasks of revisions that have no part in it any more, and those that are too many of the others: they only go.
+fn rest_of(scene: &Scene<'_>) -> usize {
+    scene.tasks.iter().filter(|task| task.is_wanted()).count()
+}
+
+/// All of the traffic goes to what there is.
+fn check_traffic(service: &Service) {
+    let weights: Vec<u32> =
+        service.deployments.iter().filter_map(|one| one.traffic_permille).collect();
+    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
+    let all = if is_shifted { ALL_PERMILLE } else { 0 };
+    assert_eq!(weights.iter().sum::<u32>(), all, "{:?}", service.deployments);
 }
 
 proptest! {

@@ -5,6 +5,7 @@ mod events;
 mod generated;
 mod rollout;
 mod short_runs;
+mod stages;
 mod steps;
 mod throttle;
 mod trouble;
@@ -12,11 +13,11 @@ mod trouble;
 use std::cell::Cell;
 
 use outport_model::deployment::{DeploymentStatus, ServiceDeploymentStatus};
-use outport_model::network::AwsvpcConfiguration;
-use outport_model::service::{
-    CircuitBreaker, DeploymentConfiguration, PropagateTags, SchedulingStrategy, ServiceEvent,
-    StartThrottle,
+use outport_model::deployment_configuration::{
+    CircuitBreaker, DeploymentConfiguration, DeploymentStrategy,
 };
+use outport_model::network::AwsvpcConfiguration;
+use outport_model::service::{PropagateTags, SchedulingStrategy, ServiceEvent, StartThrottle};
 use outport_model::task::{Reservation, ServiceMembership, TaskOverrides};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
@@ -69,6 +70,10 @@ fn service(desired: u32, minimum: u32, maximum: u32, versions: u32) -> Service {
             minimum_healthy_percent: minimum,
             maximum_percent: maximum,
             circuit_breaker: CircuitBreaker::default(),
+            strategy: DeploymentStrategy::Rolling,
+            bake_time_min: 0,
+            hooks: Vec::new(),
+            early_success: None,
         },
         network: AwsvpcConfiguration::default(),
         health_check_grace_period_s: None,
@@ -127,6 +132,7 @@ fn history_of(service: &Service) -> Vec<Arc<ServiceDeployment>> {
         updated_at_ms: 0,
         configuration: "{}".into(),
         rollback_started_at_ms: None,
+        progress: None,
     })]
 }
 

@@ -189,8 +189,11 @@ impl ControlPlane {
         let permissions = permissions(options, &store);
         let trail = audit::open(data_dir, options, &scope)?;
         let task_roles = Arc::new(TaskRoles::new(sts.clone(), options.permissive));
-        let services =
-            ServiceController::new(&store, Settings::default(), Arc::new(workloads.clone()));
+        let settings = Settings {
+            healthy_after_ms: i64::from(options.task_healthy_after) * 1_000,
+            ..Settings::default()
+        };
+        let services = ServiceController::new(&store, settings, Arc::new(workloads.clone()));
         let services = services.with_task_roles(task_roles.clone());
         let controllers = controllers(&store, heartbeats.clone(), services);
         let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive)

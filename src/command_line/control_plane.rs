@@ -96,6 +96,16 @@ pub struct ControlPlaneOptions {
     /// unless given. PutRetentionPolicy says otherwise for one group
     #[arg(long, value_name = "DAYS", value_parser = retention_days, env = "OUTPORT_LOG_RETENTION_DAYS")]
     pub log_retention_days: Option<i64>,
+    /// Seconds after RUNNING from which a task without health check counts as healthy, which every step of a roll-out waits
+    /// for: AWS's 40; 1 is enough for a trial
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 40,
+        value_parser = clap::value_parser!(u32).range(0..=3_600),
+        env = "OUTPORT_TASK_HEALTHY_AFTER"
+    )]
+    pub task_healthy_after: u32,
     /// MiB that task definitions, secrets, parameters, IAM, services, tasks and clusters may take together; they are all
     /// in memory
     #[arg(

@@ -50,6 +50,7 @@ impl Server {
             ])
             .args(["--default-vpc-cidr", &self.place.vpc_cidr(), "--data-dir"])
             .arg(&self.data_dir)
+            .env("OUTPORT_TASK_HEALTHY_AFTER", "1")
             .env("OUTPORT_ROOT_ACCESS_KEY_ID", KEY)
             .env("OUTPORT_ROOT_SECRET_ACCESS_KEY", KEY)
             .stdout(file.try_clone()?)

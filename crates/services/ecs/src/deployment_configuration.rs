@@ -1,8 +1,11 @@
 //! `deploymentConfiguration` and `deploymentController` of a service.
 
 use outport_aws_ecs as wire;
-use outport_model::service::{CircuitBreaker, DeploymentConfiguration};
+use outport_model::deployment_configuration::{
+    CircuitBreaker, DeploymentConfiguration, DeploymentStrategy, FailureThreshold,
+};
 
+use crate::deployment_strategy;
 use crate::rejection::Rejection;
 
 /// Source: botocore's documentation of `DeploymentConfiguration`, for the REPLICA strategy.
@@ -15,6 +18,10 @@ pub fn default() -> DeploymentConfiguration {
         minimum_healthy_percent: MINIMUM_HEALTHY_PERCENT,
         maximum_percent: MAXIMUM_PERCENT,
         circuit_breaker: CircuitBreaker::default(),
+        strategy: DeploymentStrategy::Rolling,
+        bake_time_min: 0,
+        hooks: Vec::new(),
+        early_success: None,
     }
 }
 
@@ -51,13 +58,44 @@ pub fn apply(
         ));
     }
     let circuit_breaker = match &given.deployment_circuit_breaker {
-        Some(breaker) => CircuitBreaker {
-            enable: breaker.enable.unwrap_or(false),
-            rollback: breaker.rollback.unwrap_or(false),
-        },
+        Some(breaker) => circuit_breaker(breaker)?,
         None => current.circuit_breaker,
     };
-    Ok(DeploymentConfiguration { minimum_healthy_percent, maximum_percent, circuit_breaker })
+    let mut row = DeploymentConfiguration {
+        minimum_healthy_percent,
+        maximum_percent,
+        circuit_breaker,
+        ..current
+    };
+    deployment_strategy::apply(&mut row, given)?;
+    Ok(row)
+}
+
+/// What it does not name it has anew.
+fn circuit_breaker(given: &wire::DeploymentCircuitBreaker) -> Result<CircuitBreaker, Rejection> {
+    let threshold = match &given.threshold_configuration {
+        Some(threshold) => failure_threshold(threshold)?,
+        None => FailureThreshold::default(),
+    };
+    Ok(CircuitBreaker {
+        enable: given.enable.unwrap_or(false),
+        rollback: given.rollback.unwrap_or(false),
+        threshold,
+        reset_on_healthy_task: given.reset_on_healthy_task.unwrap_or(true),
+    })
+}
+
+/// The text is a guess.
+fn failure_threshold(given: &wire::ThresholdConfiguration) -> Result<FailureThreshold, Rejection> {
+    let value = u32::try_from(given.value.unwrap_or(0)).ok().filter(|value| *value > 0);
+    let value = value.ok_or_else(|| {
+        Rejection::invalid_parameter("The value of thresholdConfiguration must be greater than 0.")
+    })?;
+    Ok(match given.r#type {
+        Some(wire::ThresholdType::Count) => FailureThreshold::Count(value),
+        Some(wire::ThresholdType::UnboundedPercent) => FailureThreshold::UnboundedPercent(value),
+        Some(wire::ThresholdType::BoundedPercent) | None => FailureThreshold::BoundedPercent(value),
+    })
 }
 
 fn percent(member: &str, given: Option<i32>, current: u32) -> Result<u32, Rejection> {
@@ -67,32 +105,9 @@ fn percent(member: &str, given: Option<i32>, current: u32) -> Result<u32, Reject
 }
 
 fn check_built(given: &wire::DeploymentConfiguration) -> Result<(), Rejection> {
-    let breaker = given.deployment_circuit_breaker.as_ref();
-    let refusals = [
-        (
-            given.strategy.is_some_and(|strategy| strategy != wire::DeploymentStrategy::Rolling),
-            "strategy other than ROLLING",
-        ),
-        (given.bake_time_in_minutes.is_some_and(|minutes| minutes != 0), "bakeTimeInMinutes"),
-        (given.lifecycle_hooks.as_ref().is_some_and(|list| !list.is_empty()), "lifecycleHooks"),
-        (given.linear_configuration.is_some(), "linearConfiguration"),
-        (given.canary_configuration.is_some(), "canaryConfiguration"),
-        (given.early_success_criteria.is_some(), "earlySuccessCriteria"),
-        (given.alarms.as_ref().is_some_and(|alarms| alarms.enable == Some(true)), "alarms"),
-        (
-            breaker.is_some_and(|breaker| breaker.threshold_configuration.is_some()),
-            "deploymentCircuitBreaker.thresholdConfiguration",
-        ),
-        (
-            breaker.is_some_and(|breaker| breaker.reset_on_healthy_task == Some(false)),
-            "deploymentCircuitBreaker.resetOnHealthyTask",
-        ),
-    ];
-    match refusals.into_iter().find(|(is_set, _)| *is_set) {
-        Some((_, member)) => {
-            Err(Rejection::not_built(&format!("deploymentConfiguration.{member}")))
-        }
-        None => Ok(()),
+    match given.alarms.as_ref().is_some_and(|alarms| alarms.enable == Some(true)) {
+        true => Err(Rejection::not_built("deploymentConfiguration.alarms")),
+        false => Ok(()),
     }
 }
 
@@ -109,18 +124,29 @@ pub fn check_controller(given: Option<&wire::DeploymentController>) -> Result<()
 
 /// As describes show it.
 pub fn view(row: &DeploymentConfiguration) -> wire::DeploymentConfiguration {
-    wire::DeploymentConfiguration {
+    let breaker = row.circuit_breaker;
+    let mut shown = wire::DeploymentConfiguration {
         deployment_circuit_breaker: Some(wire::DeploymentCircuitBreaker {
-            enable: Some(row.circuit_breaker.enable),
-            rollback: Some(row.circuit_breaker.rollback),
-            ..wire::DeploymentCircuitBreaker::default()
+            enable: Some(breaker.enable),
+            rollback: Some(breaker.rollback),
+            reset_on_healthy_task: Some(breaker.reset_on_healthy_task),
+            threshold_configuration: Some(shown_threshold(breaker.threshold)),
         }),
         maximum_percent: i32::try_from(row.maximum_percent).ok(),
         minimum_healthy_percent: i32::try_from(row.minimum_healthy_percent).ok(),
-        strategy: Some(wire::DeploymentStrategy::Rolling),
-        bake_time_in_minutes: Some(0),
         ..wire::DeploymentConfiguration::default()
-    }
+    };
+    deployment_strategy::show(row, &mut shown);
+    shown
+}
+
+fn shown_threshold(threshold: FailureThreshold) -> wire::ThresholdConfiguration {
+    let (kind, value) = match threshold {
+        FailureThreshold::Count(value) => (wire::ThresholdType::Count, value),
+        FailureThreshold::BoundedPercent(value) => (wire::ThresholdType::BoundedPercent, value),
+        FailureThreshold::UnboundedPercent(value) => (wire::ThresholdType::UnboundedPercent, value),
+    };
+    wire::ThresholdConfiguration { r#type: Some(kind), value: i32::try_from(value).ok() }
 }
 
 #[cfg(test)]
@@ -152,16 +178,5 @@ mod tests {
         check(Some(101), None, "minimumHealthyPercent must be less than or equal to 100.");
         check(Some(-1), None, "minimumHealthyPercent must not be negative.");
         check(Some(0), Some(99), "maximumPercent must be greater than or equal to 100.");
-    }
-
-    #[test]
-    fn other_strategies_are_refused() {
-        let given = wire::DeploymentConfiguration {
-            strategy: Some(wire::DeploymentStrategy::BlueGreen),
-            ..wire::DeploymentConfiguration::default()
-        };
-        let text = "deploymentConfiguration.strategy other than ROLLING is not supported by this version of Outport. \
-                    See /_outport/compatibility at this endpoint.";
-        assert_eq!(apply(default(), Some(&given)).unwrap_err().message(), text);
     }
 }

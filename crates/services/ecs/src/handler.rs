@@ -17,6 +17,7 @@ macro_rules! handler {
 }
 
 handler! {
+    continue_service_deployment: ContinueServiceDeploymentRequest => ContinueServiceDeploymentResponse,
     create_cluster: CreateClusterRequest => CreateClusterResponse,
     create_service: CreateServiceRequest => CreateServiceResponse,
     delete_account_setting: DeleteAccountSettingRequest => DeleteAccountSettingResponse,

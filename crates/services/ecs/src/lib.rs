@@ -13,6 +13,7 @@ mod attribute;
 mod capacity_provider;
 pub mod default_cluster;
 mod deployment_configuration;
+mod deployment_strategy;
 mod handler;
 mod idempotency;
 mod launch;

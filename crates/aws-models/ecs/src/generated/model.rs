@@ -20,7 +20,7 @@ pub static MODEL: ServiceModel = ServiceModel {
 
 static OPERATIONS: [OperationModel; 88] = [
     OperationModel { name: "AssociateGatewayWithCluster", is_implemented: false, result_wrapper: "", is_anonymous: false },
-    OperationModel { name: "ContinueServiceDeployment", is_implemented: false, result_wrapper: "", is_anonymous: false },
+    OperationModel { name: "ContinueServiceDeployment", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "CreateCapacityProvider", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "CreateCluster", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "CreateDaemon", is_implemented: false, result_wrapper: "", is_anonymous: false },

@@ -6,6 +6,7 @@ use super::*;
 
 /// The implemented operations of Amazon EC2 Container Service. `C` is what the front door knows of a call.
 pub trait EcsHandler<C: Sync>: Send + Sync {
+    fn continue_service_deployment(&self, call: &C, input: ContinueServiceDeploymentRequest) -> impl Future<Output = Result<ContinueServiceDeploymentResponse, EcsError>> + Send;
     fn create_cluster(&self, call: &C, input: CreateClusterRequest) -> impl Future<Output = Result<CreateClusterResponse, EcsError>> + Send;
     fn create_service(&self, call: &C, input: CreateServiceRequest) -> impl Future<Output = Result<CreateServiceResponse, EcsError>> + Send;
     fn delete_account_setting(&self, call: &C, input: DeleteAccountSettingRequest) -> impl Future<Output = Result<DeleteAccountSettingResponse, EcsError>> + Send;
@@ -56,6 +57,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), WireError> {
     match operation {
+        "ContinueServiceDeployment" => { let output = Box::pin(handler.continue_service_deployment(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateCluster" => { let output = Box::pin(handler.create_cluster(call, exchange.read()?)).await?; exchange.write(&output); }
         "CreateService" => { let output = Box::pin(handler.create_service(call, exchange.read()?)).await?; exchange.write(&output); }
         "DeleteAccountSetting" => { let output = Box::pin(handler.delete_account_setting(call, exchange.read()?)).await?; exchange.write(&output); }

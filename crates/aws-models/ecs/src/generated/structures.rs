@@ -272,6 +272,18 @@ pub struct ContainerRestartPolicy {
 }
 
 #[derive(Clone, Default)]
+pub struct ContinueServiceDeploymentRequest {
+    pub service_deployment_arn: Option<String>,
+    pub hook_id: Option<String>,
+    pub action: Option<DeploymentLifecycleHookAction>,
+}
+
+#[derive(Clone, Default)]
+pub struct ContinueServiceDeploymentResponse {
+    pub service_deployment_arn: Option<String>,
+}
+
+#[derive(Clone, Default)]
 pub struct CreateClusterRequest {
     pub cluster_name: Option<String>,
     pub tags: Option<Vec<Tag>>,

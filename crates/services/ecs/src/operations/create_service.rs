@@ -4,10 +4,9 @@ use outport_aws_ecs as wire;
 use outport_aws_ecs::{CreateServiceRequest, CreateServiceResponse};
 use outport_aws_wire::to_json;
 use outport_identity::{Call, Subject};
+use outport_model::deployment_configuration::DeploymentConfiguration;
 use outport_model::network::AwsvpcConfiguration;
-use outport_model::service::{
-    DeploymentConfiguration, SchedulingStrategy, Service, ServiceStatus, StartThrottle,
-};
+use outport_model::service::{SchedulingStrategy, Service, ServiceStatus, StartThrottle};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
 use outport_model::{ClusterName, Scope, ServiceName, Tags, TimestampMs};
 use outport_store::{Tables, Transaction};

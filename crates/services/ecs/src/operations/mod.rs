@@ -1,5 +1,6 @@
 //! One file per AWS operation, named after it.
 
+pub mod continue_service_deployment;
 pub mod create_cluster;
 pub mod create_service;
 pub mod delete_account_setting;

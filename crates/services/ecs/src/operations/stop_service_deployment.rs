@@ -1,4 +1,5 @@
-//! `StopServiceDeployment`: gives an ongoing roll-out up and goes back to the service revision before it.
+//! `StopServiceDeployment`: gives an ongoing roll-out up, and goes back to the service revision before it or, with ABORT,
+//! leaves things where they are: no more of its tasks are started.
 //!
 //! The last completed deployment becomes PRIMARY again, as after the circuit breaker; the service controller replaces the
 //! tasks and ends the roll-out as ROLLBACK_SUCCESSFUL.
@@ -9,6 +10,7 @@ use outport_aws_ecs::{
 use outport_identity::Call;
 use outport_model::ServiceDeploymentId;
 use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus};
+use outport_model::deployment_configuration::LifecycleStage;
 use outport_model::service::{Service, ServiceStatus};
 use outport_planner::deployment::{self, GivenUpBy};
 use outport_store::keys::{ServiceDeploymentKey, ServiceKey};
@@ -25,9 +27,7 @@ pub async fn stop_service_deployment(
     let scope = access::scope(call);
     let text = input.service_deployment_arn.unwrap_or_default();
     let named = names::below_service(&scope, "service-deployment", &text)?.ok_or_else(not_found)?;
-    if input.stop_type == Some(StopServiceDeploymentStopType::Abort) {
-        return Err(Rejection::not_built("stopType ABORT"));
-    }
+    let aborts = input.stop_type == Some(StopServiceDeploymentStopType::Abort);
     let action = "ecs:StopServiceDeployment";
     let asked = [named.clone()];
     let ask = |tables: &Tables| {
@@ -45,7 +45,7 @@ pub async fn stop_service_deployment(
             );
             let row = tx.service_deployments.get(&key).ok_or_else(not_found)?;
             let row = ServiceDeployment::clone(row);
-            stop(tx, row, &ServiceKey::new(&scope, cluster, name))
+            stop(tx, row, &ServiceKey::new(&scope, cluster, name), aborts)
         })
         .await?;
     Ok(StopServiceDeploymentResponse { service_deployment_arn: Some(text) })
@@ -59,6 +59,7 @@ fn stop(
     tx: &mut Transaction<'_>,
     mut row: ServiceDeployment,
     key: &ServiceKey,
+    aborts: bool,
 ) -> Result<(), Rejection> {
     match row.status {
         ServiceDeploymentStatus::Pending | ServiceDeploymentStatus::InProgress => {}
@@ -73,6 +74,21 @@ fn stop(
     let mut service = Service::clone(service.ok_or_else(not_found)?);
     let now_ms = tx.now_ms();
     let is_newest = service.deployments.first().is_some_and(|one| one.id == row.target_revision);
+    if row.progress.as_ref().is_some_and(|one| one.stage == LifecycleStage::CleanUp) {
+        return Err(conflict(&row, "is in its last stage, CLEAN_UP"));
+    }
+    if aborts && is_newest {
+        deployment::give_up(&mut service, GivenUpBy::Abort, now_ms);
+        deployment::abort(&mut service);
+        row.status = ServiceDeploymentStatus::Stopped;
+        row.status_reason = Some(GivenUpBy::Abort.reason().to_owned());
+        row.started_at_ms = row.started_at_ms.or(Some(now_ms));
+        row.updated_at_ms = now_ms;
+        row.finished_at_ms = Some(now_ms);
+        tx.put(row);
+        tx.put(service);
+        return Ok(());
+    }
     deployment::give_up(&mut service, GivenUpBy::User, now_ms);
     let good = deployment::roll_back(&mut service, GivenUpBy::User, now_ms);
     if good.is_none() || !is_newest {
@@ -197,20 +213,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals() {
+    async fn an_abort_leaves_things_where_they_are() {
         let (world, arn) = world().await;
+        let input = json!({"serviceDeploymentArn": arn, "stopType": "ABORT"});
+        world.call("StopServiceDeployment", input.clone()).await;
+        let expected = json!({"services": [{
+            "taskDefinition": "arn:aws:ecs:us-east-1:000000000000:task-definition/app:2",
+            "deployments": [
+                {
+                    "status": "PRIMARY", "rolloutState": "FAILED",
+                    "rolloutStateReason": "Service deployment stopped by user.",
+                },
+                {"status": "ACTIVE", "rolloutState": "COMPLETED"},
+            ],
+        }]});
+        world.check("DescribeServices", json!({"services": ["web"]}), expected).await;
+        let expected = json!({"serviceDeployments": [{
+            "status": "STOPPED", "statusReason": "Service deployment stopped by user.", "rollback": null,
+        }]});
+        let described = json!({"serviceDeploymentArns": [arn]});
+        world.check("DescribeServiceDeployments", described, expected).await;
+        let message = "The service deployment is not ongoing: it is STOPPED.";
+        world.refuses("StopServiceDeployment", input, "ConflictException", message).await;
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let (world, _) = world().await;
         let gone = "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/x";
-        let message = "stopType ABORT is not supported by this version of Outport. See /_outport/compatibility at this endpoint.";
         for (input, exception, message) in [
             (
                 json!({"serviceDeploymentArn": gone}),
                 "ServiceDeploymentNotFoundException",
                 "Service deployment not found.",
-            ),
-            (
-                json!({"serviceDeploymentArn": arn, "stopType": "ABORT"}),
-                "UnsupportedFeatureException",
-                message,
             ),
         ] {
             world.refuses("StopServiceDeployment", input, exception, message).await;

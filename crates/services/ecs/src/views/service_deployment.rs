@@ -1,7 +1,10 @@
 //! Service deployments and service revisions: the history of a service.
 
 use outport_aws_ecs as wire;
-use outport_model::deployment::{ServiceDeployment, ServiceDeploymentStatus, ServiceRevision};
+use outport_model::deployment::{
+    Deployment, HookRun, Progress, ServiceDeployment, ServiceDeploymentStatus, ServiceRevision,
+};
+use outport_model::deployment_configuration::{HookAction, LifecycleStage};
 use outport_model::service::Service;
 use outport_model::task_definition::ReadWorkload;
 use outport_model::{Arn, DeploymentId, Family, Revision};
@@ -10,11 +13,9 @@ use outport_store::keys::{ServiceKey, TaskDefinitionKey};
 
 use super::service::desired_count;
 use super::{count, timestamp};
+use crate::deployment_strategy;
 use crate::task_definition::Workloads;
 
-/// Source: botocore's documentation of `DeploymentCircuitBreaker`: half of the desired count, 3 to 200.
-const THRESHOLD_MIN: u32 = 3;
-const THRESHOLD_MAX: u32 = 200;
 /// How the `statusReason` of a roll-out begins that the circuit breaker gave up.
 const TRIPPED: &str = "ECS deployment circuit breaker:";
 
@@ -51,6 +52,11 @@ pub fn view(tables: &Tables, row: &ServiceDeployment) -> wire::ServiceDeployment
         rollback: rollback(row),
         deployment_configuration: super::stored(&row.configuration),
         deployment_circuit_breaker: Some(circuit_breaker(tables, row)),
+        lifecycle_stage: row.progress.as_ref().and_then(lifecycle_stage),
+        lifecycle_hook_details: row
+            .progress
+            .as_ref()
+            .map(|progress| progress.hooks.iter().map(hook).collect()),
         alarms: Some(wire::ServiceDeploymentAlarms {
             status: Some(wire::ServiceDeploymentRollbackMonitorsStatus::Disabled),
             ..wire::ServiceDeploymentAlarms::default()
@@ -103,17 +109,19 @@ fn summary(
     let key = ServiceKey::new(&row.scope, row.cluster.clone(), row.service.clone());
     let counts = tables.tasks.counts_of_deployment(&key, id);
     let service = tables.services.get(&key);
-    let requested = service.and_then(|service| {
-        let mut deployments = service.deployments.iter();
-        let deployment = deployments.find(|deployment| deployment.id == *id)?;
-        Some(desired_count(service, deployment, counts))
-    });
+    let deployment = service
+        .and_then(|service| service.deployments.iter().find(|deployment| deployment.id == *id));
+    let requested = service
+        .zip(deployment)
+        .map(|(service, deployment)| desired_count(service, deployment, counts));
+    let (test, production) = traffic(row, id, deployment);
     wire::ServiceRevisionSummary {
         arn: Some(revision_arn(row, id)),
         requested_task_count: count(requested.unwrap_or(0)),
         running_task_count: count(counts.running),
         pending_task_count: count(counts.pending),
-        ..wire::ServiceRevisionSummary::default()
+        requested_test_traffic_weight: test,
+        requested_production_traffic_weight: production,
     }
 }
 
@@ -152,7 +160,51 @@ fn circuit_breaker(
 
 fn threshold(service: Option<&Service>) -> u32 {
     let desired = service.map_or(0, |service| service.desired_count);
-    desired.div_ceil(2).clamp(THRESHOLD_MIN, THRESHOLD_MAX)
+    let threshold = service.map(|service| service.configuration.circuit_breaker.threshold);
+    threshold.unwrap_or_default().failures(desired)
+}
+
+/// The stage is one of the names that AWS has for it: pauses before a shift belong to the shift.
+fn lifecycle_stage(progress: &Progress) -> Option<wire::ServiceDeploymentLifecycleStage> {
+    let stage = match progress.stage {
+        LifecycleStage::PreProductionTrafficShift => LifecycleStage::ProductionTrafficShift,
+        stage => stage,
+    };
+    wire::ServiceDeploymentLifecycleStage::from_name(stage.as_str())
+}
+
+/// The pauses of the stage, while somebody may answer them.
+fn hook(row: &HookRun) -> wire::DeploymentLifecycleHookDetail {
+    wire::DeploymentLifecycleHookDetail {
+        hook_id: Some(row.id.clone()),
+        target_type: Some(wire::DeploymentLifecycleHookTargetType::Pause),
+        target_arn: None,
+        status: Some(match row.answer {
+            None => wire::DeploymentLifecycleHookStatus::AwaitingAction,
+            Some(HookAction::Continue) => wire::DeploymentLifecycleHookStatus::Succeeded,
+            Some(HookAction::Rollback) => wire::DeploymentLifecycleHookStatus::Failed,
+        }),
+        expires_at: timestamp(Some(row.expires_at_ms)),
+        timeout_action: Some(deployment_strategy::action(row.timeout_action)),
+    }
+}
+
+/// Of the target what it has, of the source the rest.
+fn traffic(
+    row: &ServiceDeployment,
+    id: &DeploymentId,
+    deployment: Option<&Deployment>,
+) -> (Option<f64>, Option<f64>) {
+    let Some(progress) = &row.progress else { return (None, None) };
+    let Some(production) = deployment.and_then(|one| one.traffic_permille) else {
+        return (None, None);
+    };
+    let test = match *id == row.target_revision {
+        true => progress.test_permille,
+        false => 0,
+    };
+    let percent = |permille: u32| Some(f64::from(permille) / 10.0);
+    (percent(test), percent(production))
 }
 
 /// A service revision as DescribeServiceRevisions shows it.

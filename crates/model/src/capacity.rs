@@ -133,6 +133,23 @@ pub trait Capacity: Clone {
     fn reserve(&mut self, node: &NodeId, held: &Reservation);
 }
 
+/// The tasks of a cluster that are on its container instances, as placement and cluster queries look at them. One that is to
+/// stop counts no more, though it may run still: ECS looks at the desired status.
+/// Source: "Define which container instances Amazon ECS uses for tasks", distinctInstance.
+pub trait PlacedTasks {
+    /// How many tasks of a group are on a node as the cluster's container instance.
+    fn count(&self, group: &str, node: &NodeId) -> u32;
+
+    /// Where the tasks of a group are, and how many of them.
+    fn of_group<'a>(&'a self, group: &'a str) -> Box<dyn Iterator<Item = (&'a NodeId, u32)> + 'a>;
+
+    /// Whether a container instance has a task of a group that will do.
+    fn any_group_on(&self, instance: &ContainerInstance, will_do: &dyn Fn(&str) -> bool) -> bool;
+
+    /// The tasks of a container instance that are RUNNING: its `runningTasksCount`.
+    fn running_on(&self, instance: &ContainerInstance) -> u32;
+}
+
 /// The rows of a task that was placed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StartedTask {

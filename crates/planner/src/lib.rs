@@ -7,6 +7,7 @@
 //! randomness, no I/O, no store. The same arguments give the same answer.
 
 pub mod address;
+pub mod cluster_query;
 pub mod deployment;
 pub mod idempotency;
 pub mod node_admission;

@@ -1,6 +1,7 @@
 //! Rows for the tests of several rooms.
 
 use outport_model::network::AwsvpcConfiguration;
+use outport_model::node::{Architecture, Node, NodeCapacity};
 use outport_model::task::{ContainerStatus, Reservation, Task, TaskContainer, TaskOverrides};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
@@ -57,5 +58,23 @@ pub(crate) fn task(node: &str) -> Task {
         stopped_at_ms: None,
         version: 1,
         end_noted: false,
+    }
+}
+
+/// A node that takes tasks, with 1,024 CPU units and 1,024 MiB.
+pub(crate) fn node(id: &str) -> Node {
+    Node {
+        id: NodeId::new(id),
+        host_name: id.into(),
+        agent_version: "0".into(),
+        architecture: Architecture::X86_64,
+        capacity: NodeCapacity { cpu_units: 1_024, memory_mib: 1_024, reserved_ports: vec![22] },
+        boot_id: "1".into(),
+        registered_at_ms: 0,
+        last_seen_ms: 0,
+        assignment_generation: 0,
+        accepts_tasks: true,
+        connected: true,
+        regions: Vec::new(),
     }
 }

@@ -10,14 +10,15 @@ use outport_model::deployment::{Deployment, ServiceDeployment};
 use outport_model::node::Node;
 use outport_model::service::{PropagateTags, Service, ServiceStatus};
 use outport_model::task::{ServiceMembership, Task, TaskOverrides};
-use outport_model::task_definition::ReadWorkload;
+use outport_model::task_definition::{LaunchType, ReadWorkload};
 use outport_model::{DesiredStatus, NewIds, NodeId, Now, SteadyMs, Tags, TaskId, TimestampMs};
+use outport_planner::placement::Rules;
 use outport_planner::service::{
     Plan, Scene, Stop, is_unfinished, plan, record_starts, troubled_nodes,
 };
 use outport_planner::task_role::task_role_arn;
 use outport_planner::{Rejection, Settings, StartRequest, TaskRoleTrust, Unplaceable, task_start};
-use outport_store::keys::{ServiceKey, TaskDefinitionKey, TaskKey};
+use outport_store::keys::{ClusterKey, ServiceKey, TaskDefinitionKey, TaskKey};
 use outport_store::{Fault, Keys, Row, Store, Tables, TouchedRows, Transaction};
 
 use crate::{Controller, Extent, deployment_log, only_fault};
@@ -92,7 +93,7 @@ impl ServiceController {
             tx.put(entry);
         }
         let troubled = troubled_nodes(&rows.scene(tx, tx.now(), &self.settings));
-        let (started, rejection) = self.start_all(tx, &plan, &troubled);
+        let (started, rejection) = self.start_all(tx, &plan, &troubled, &rows.of_zones());
         let scene = rows.scene(tx, tx.now(), &self.settings);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
         deployment_log::short_runs(&rows.service, &plan.service);
@@ -109,6 +110,7 @@ impl ServiceController {
         tx: &mut Transaction<'_>,
         plan: &Plan,
         troubled: &BTreeSet<NodeId>,
+        of_zones: &BTreeMap<String, u64>,
     ) -> (Vec<TaskId>, Option<Rejection>) {
         let primary = plan.service.deployments.first();
         let of_primary = primary.map(|primary| (primary, plan.starts));
@@ -120,7 +122,7 @@ impl ServiceController {
         let mut rejection = None;
         for (deployment, count) in of_serving.into_iter().chain(of_primary) {
             if count > 0 {
-                let (ids, why) = self.start(tx, &plan.service, deployment, count, troubled);
+                let (ids, why) = self.start(tx, &plan.service, (deployment, count), troubled, of_zones);
                 started.extend(ids);
                 rejection = rejection.or(why);
             }
@@ -133,9 +135,9 @@ impl ServiceController {
         &self,
         tx: &mut Transaction<'_>,
         service: &Service,
-        deployment: &Deployment,
-        count: u32,
+        (deployment, count): (&Deployment, u32),
         troubled: &BTreeSet<NodeId>,
+        of_zones: &BTreeMap<String, u64>,
     ) -> (Vec<TaskId>, Option<Rejection>) {
         let nowhere = || (Vec::new(), Some(Rejection::of(Unplaceable::NoCapacity)));
         let definition =
@@ -144,6 +146,7 @@ impl ServiceController {
             return nowhere();
         };
         let workload = self.workloads.read(&definition);
+        let group = format!("service:{}", service.name);
         let overrides = TaskOverrides::default();
         let role = task_role_arn(&service.scope.account, &overrides, &workload);
         if let (Some(task_roles), Some(role)) = (&self.task_roles, role)
@@ -151,28 +154,38 @@ impl ServiceController {
         {
             return (Vec::new(), Some(Rejection::of_task_role(role)));
         }
-        let request = StartRequest {
-            definition: &definition,
-            workload: &workload,
-            cluster: &service.cluster,
-            launch_type: deployment.launch_type,
-            capacity_provider: None,
-            platform_version: deployment.platform_version.clone(),
-            group: format!("service:{}", service.name),
-            started_by: Some(format!("ecs-svc/{}", deployment.id)),
-            service: Some(membership(service, deployment)),
-            overrides: &overrides,
-            network: &deployment.network,
-            image_digests: &deployment.image_digests,
-            enable_execute_command: service.enable_execute_command,
-            tags: task_tags(service, &definition.tags),
-            troubled,
+        let rules = match deployment.launch_type {
+            LaunchType::Fargate => Rules::default(),
+            LaunchType::Ec2 | LaunchType::External => {
+                Rules::new(&group, &service.placement, &workload.member_of).of_service()
+            }
         };
+        let cluster = ClusterKey::new(&service.scope, service.cluster.clone());
         let (started, rejection) = {
+            let tasks = tx.tasks.placed_in(&cluster);
+            let request = StartRequest {
+                definition: &definition,
+                workload: &workload,
+                cluster: &service.cluster,
+                launch_type: deployment.launch_type,
+                capacity_provider: None,
+                platform_version: deployment.platform_version.clone(),
+                group,
+                started_by: Some(format!("ecs-svc/{}", deployment.id)),
+                service: Some(membership(service, deployment)),
+                overrides: &overrides,
+                network: &deployment.network,
+                image_digests: &deployment.image_digests,
+                enable_execute_command: service.enable_execute_command,
+                tags: task_tags(service, &definition.tags),
+                troubled,
+                rules: &rules,
+                tasks: &tasks,
+                of_zones: of_zones.clone(),
+            };
             let mut spaces = tx.subnet_spaces(&service.scope, &deployment.network.subnets);
             let made = (&*tx as &dyn NewIds, tx.now_ms());
-            let rooms = tx.rooms.clone();
-            task_start::start_many(&request, count, rooms, &mut spaces, made, &self.settings)
+            task_start::start_many(&request, count, &tx.rooms, &mut spaces, made, &self.settings)
         };
         let ids = started.iter().map(|started| started.task.id.clone()).collect();
         for started in started {
@@ -297,6 +310,18 @@ impl ServiceRows {
             tasks: tables.tasks.of_service(key).values().cloned().collect(),
             history: history.filter(|entry| is_unfinished(entry.status)).cloned().collect(),
         })
+    }
+
+    /// How many tasks of a service on Fargate are in which zone; elsewhere the instances decide.
+    fn of_zones(&self) -> BTreeMap<String, u64> {
+        let mut zones = BTreeMap::new();
+        let is_fargate = |task: &&Arc<Task>| task.launch_type == LaunchType::Fargate;
+        for task in self.tasks.iter().filter(|task| task.is_wanted()).filter(is_fargate) {
+            if let Some(zone) = &task.availability_zone {
+                *zones.entry(zone.clone()).or_default() += 1;
+            }
+        }
+        zones
     }
 
     fn scene<'a>(

@@ -126,6 +126,14 @@ pub trait Capacity: Clone {
         cluster: &'a ClusterName,
     ) -> Box<dyn Iterator<Item = Candidate<'a>> + 'a>;
 
+    /// One node, as `members` shows it.
+    fn member<'a>(
+        &'a self,
+        scope: &Scope,
+        cluster: &ClusterName,
+        node: &NodeId,
+    ) -> Option<Candidate<'a>>;
+
     /// As what an operator knows a node, whatever its cluster; `None` for one that was deregistered.
     fn instance_of(&self, node: &NodeId) -> Option<&Arc<ContainerInstance>>;
 
@@ -136,7 +144,7 @@ pub trait Capacity: Clone {
 /// The tasks of a cluster that are on its container instances, as placement and cluster queries look at them. One that is to
 /// stop counts no more, though it may run still: ECS looks at the desired status.
 /// Source: "Define which container instances Amazon ECS uses for tasks", distinctInstance.
-pub trait PlacedTasks {
+pub trait PlacedTasks: std::fmt::Debug {
     /// How many tasks of a group are on a node as the cluster's container instance.
     fn count(&self, group: &str, node: &NodeId) -> u32;
 
@@ -148,6 +156,25 @@ pub trait PlacedTasks {
 
     /// The tasks of a container instance that are RUNNING: its `runningTasksCount`.
     fn running_on(&self, instance: &ContainerInstance) -> u32;
+}
+
+/// For who looks at no tasks: Fargate, whose machines nobody chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPlacedTasks;
+
+impl PlacedTasks for NoPlacedTasks {
+    fn count(&self, _group: &str, _node: &NodeId) -> u32 {
+        0
+    }
+    fn of_group<'a>(&'a self, _group: &'a str) -> Box<dyn Iterator<Item = (&'a NodeId, u32)> + 'a> {
+        Box::new(std::iter::empty())
+    }
+    fn any_group_on(&self, _: &ContainerInstance, _will_do: &dyn Fn(&str) -> bool) -> bool {
+        false
+    }
+    fn running_on(&self, _instance: &ContainerInstance) -> u32 {
+        0
+    }
 }
 
 /// The rows of a task that was placed.

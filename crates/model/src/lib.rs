@@ -27,6 +27,7 @@ pub mod node;
 pub mod node_identity;
 pub mod own_registry;
 pub mod parameter;
+pub mod placement;
 pub mod rare_lines;
 pub mod regions;
 pub mod secret;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::deployment::Deployment;
 use crate::deployment_configuration::DeploymentConfiguration;
 use crate::network::AwsvpcConfiguration;
+use crate::placement::PlacementRules;
 use crate::task_definition::LaunchType;
 use crate::{ClusterName, Family, Revision, Scope, ServiceEventId, ServiceName, Tags, TimestampMs};
 
@@ -30,6 +31,8 @@ pub struct Service {
     pub enable_execute_command: bool,
     pub propagate_tags: PropagateTags,
     pub availability_zone_rebalancing: bool,
+    #[serde(default, skip_serializing_if = "PlacementRules::is_empty")]
+    pub placement: PlacementRules,
     /// The JSON of AWS's `Service` shape for what is kept and shown but has no effect here.
     pub document: String,
     pub role_arn: Option<String>,

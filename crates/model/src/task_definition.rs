@@ -53,6 +53,8 @@ pub struct Workload {
     pub task_role_arn: Option<String>,
     pub execution_role_arn: Option<String>,
     pub containers: Vec<ContainerDefinition>,
+    /// The expressions of its `memberOf` constraints.
+    pub member_of: Vec<String>,
     /// What it asks for that this version does not run, in words for the caller. No task of it is started; registering and
     /// describing it is not refused.
     pub unsupported: Vec<String>,

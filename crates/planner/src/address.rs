@@ -1,17 +1,26 @@
 //! Chooses the private address of a task in its subnet.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use outport_model::capacity::SubnetSpace;
 use outport_model::network::{SUBNET_RESERVED_FIRST, SUBNET_RESERVED_LAST};
 
-/// The subnet with the most free addresses, the first of equals, and the address in it. `None` when
-/// none of them has one left.
+/// The subnet in the zone with the fewest tasks of those that are counted, of these the one with the most free addresses, the
+/// first of equals, and the address in it. `None` when none of them has one left.
+///
+/// Source: "Amazon ECS services": on Fargate the scheduler attempts to maintain balance across Availability Zones.
 pub fn choose<'s, 'a>(
     spaces: &'s mut [SubnetSpace<'a>],
+    of_zones: &BTreeMap<String, u64>,
 ) -> Option<(&'s mut SubnetSpace<'a>, Ipv4Addr)> {
     let mut by_room: Vec<usize> = (0..spaces.len()).collect();
-    by_room.sort_by_key(|index| std::cmp::Reverse(free(&spaces[*index])));
+    by_room.sort_by_key(|index| {
+        let space = &spaces[*index];
+        let tasks = of_zones.get(&space.subnet.availability_zone).copied().unwrap_or(0);
+        (tasks, Reverse(free(space)))
+    });
     let found = by_room.into_iter().find_map(|index| Some((index, next(&spaces[index])?)));
     found.map(|(index, address)| (&mut spaces[index], address))
 }
@@ -81,7 +90,8 @@ mod tests {
             given: BTreeSet::new(),
             last: last.map(at),
         };
-        let chosen = choose(std::slice::from_mut(&mut space)).map(|(_, address)| address);
+        let chosen =
+            choose(std::slice::from_mut(&mut space), &BTreeMap::new()).map(|(_, address)| address);
         assert_eq!(chosen, expected.map(at));
     }
 

@@ -1,8 +1,10 @@
 //! Makes the rows of a new task: the one way in which RunTask and the service controller start one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use outport_model::capacity::{AddressCursor, Candidate, Capacity, StartedTask, SubnetSpace};
+use outport_model::capacity::{
+    AddressCursor, Candidate, Capacity, PlacedTasks, StartedTask, SubnetSpace,
+};
 use outport_model::linux_capability::asked_of_the_host;
 use outport_model::network::{AwsvpcConfiguration, NetworkInterface};
 use outport_model::task::{
@@ -17,7 +19,7 @@ use outport_model::{
     Region, Tags, TaskAttachmentId, TaskId, TaskStatus, TimestampMs,
 };
 
-use crate::placement::{self, Rejection, Requirements, Unplaceable};
+use crate::placement::{self, Batch, Place, Rejection, Requirements, Rules, Scene, Unplaceable};
 use crate::settings::Settings;
 use crate::task_overrides::{cpu_units, memory_mib, memory_reservation_mib};
 use crate::{address, ports};
@@ -44,8 +46,14 @@ pub struct StartRequest<'a> {
     pub image_digests: &'a [(String, String)],
     pub enable_execute_command: bool,
     pub tags: Tags,
-    /// Nodes that come last, see [`placement::choose`].
+    /// Nodes that come last, see [`placement`].
     pub troubled: &'a BTreeSet<NodeId>,
+    /// What is asked of where the tasks go. Fargate has no such thing.
+    pub rules: &'a Rules,
+    /// The tasks that are there.
+    pub tasks: &'a dyn PlacedTasks,
+    /// Fargate: how many tasks of the service are in which zone. The next one goes where the fewest are.
+    pub of_zones: BTreeMap<String, u64>,
 }
 
 /// Starts up to `count` tasks, each on what the ones before it left; until one finds no place, since the next would not
@@ -53,7 +61,7 @@ pub struct StartRequest<'a> {
 pub fn start_many(
     request: &StartRequest<'_>,
     count: u32,
-    mut scratch: impl Capacity,
+    capacity: &impl Capacity,
     spaces: &mut [SubnetSpace<'_>],
     (ids, now_ms): (&dyn NewIds, TimestampMs),
     settings: &Settings,
@@ -63,13 +71,32 @@ pub fn start_many(
         return (Vec::new(), Some(Rejection::of_unsupported(&workload.unsupported)));
     }
     let needs = requirements(workload, request.launch_type, request.overrides);
+    let scope = &request.definition.scope;
+    let pool = placement::pool(request.launch_type, scope, request.cluster);
+    let place = Place { pool: &pool, scope, cluster: request.cluster, rules: request.rules };
+    let scene = Scene {
+        needs: &needs,
+        place,
+        capacity,
+        tasks: request.tasks,
+        troubled: request.troubled,
+        settings,
+        seed: if request.rules.leaves_to_chance() { seed(&ids.hex17("")) } else { 0 },
+    };
+    let mut batch = Batch::new(&scene);
+    let mut of_zones = request.of_zones.clone();
     let mut started = Vec::new();
     for _ in 0..count {
-        match start(request, &needs, &scratch, spaces, (ids, now_ms), settings) {
+        let Some(chosen) = batch.pick() else {
+            return (started, Some(placement::rejection(&batch)));
+        };
+        let (candidate, made) = (batch.candidate(chosen), (ids, now_ms));
+        match start(request, &needs, &candidate, spaces, &of_zones, made, settings) {
             Ok(one) => {
-                if let Some(node) = &one.task.node {
-                    scratch.reserve(node, &one.task.reserved);
+                if let Some(interface) = &one.interface {
+                    *of_zones.entry(interface.availability_zone.clone()).or_default() += 1;
                 }
+                batch.reserve(chosen, &one.task.reserved);
                 started.push(one);
             }
             Err(rejection) => return (started, Some(rejection)),
@@ -78,23 +105,25 @@ pub fn start_many(
     (started, None)
 }
 
-/// Finds a place for one task and makes its rows.
+fn seed(hex: &str) -> u64 {
+    hex.get(..15).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0)
+}
+
+/// Makes the rows of one task on a node that fits.
 fn start(
     request: &StartRequest<'_>,
     needs: &Requirements,
-    capacity: &impl Capacity,
+    candidate: &Candidate<'_>,
     spaces: &mut [SubnetSpace<'_>],
+    of_zones: &BTreeMap<String, u64>,
     (ids, now_ms): (&dyn NewIds, TimestampMs),
     settings: &Settings,
 ) -> Result<StartedTask, Rejection> {
     let (definition, workload) = (request.definition, request.workload);
-    let pool = placement::pool(request.launch_type, &definition.scope, request.cluster);
-    let place = (&pool, &definition.scope, request.cluster);
-    let candidate = placement::choose(needs, place, capacity, request.troubled, settings)?;
     let id = ids.task_id();
-    let host_ports = assign_ports(workload, &candidate, &id, settings)?;
+    let host_ports = assign_ports(workload, candidate, &id, settings)?;
     let attached = match workload.network_mode {
-        NetworkMode::Awsvpc => Some(attach(request, &id, spaces, ids, now_ms)?),
+        NetworkMode::Awsvpc => Some(attach(request, &id, spaces, of_zones, (ids, now_ms))?),
         NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => None,
     };
     let (attachment, interface, cursor) = match attached {
@@ -119,8 +148,8 @@ fn start(
         desired_status: DesiredStatus::Running,
         last_status: first_status(workload.network_mode),
         node: Some(candidate.node.id.clone()),
-        container_instance: container_instance(request.launch_type, &candidate),
-        availability_zone: zone(interface.as_ref(), &candidate),
+        container_instance: container_instance(request.launch_type, candidate),
+        availability_zone: zone(interface.as_ref(), candidate),
         reserved: reservation(needs, workload.network_mode, &host_ports),
         attachment,
         containers: containers(request, &host_ports, ids),
@@ -281,11 +310,11 @@ fn attach(
     request: &StartRequest<'_>,
     task: &TaskId,
     spaces: &mut [SubnetSpace<'_>],
-    ids: &dyn NewIds,
-    now_ms: TimestampMs,
+    of_zones: &BTreeMap<String, u64>,
+    (ids, now_ms): (&dyn NewIds, TimestampMs),
 ) -> Result<Attached, Rejection> {
     let (space, private_ip) =
-        address::choose(spaces).ok_or_else(|| Rejection::of(Unplaceable::Addresses))?;
+        address::choose(spaces, of_zones).ok_or_else(|| Rejection::of(Unplaceable::Addresses))?;
     space.give(private_ip);
     let (subnet, scope) = (&space.subnet, &request.definition.scope);
     let named = &request.network.security_groups;
@@ -371,6 +400,7 @@ pub(crate) mod tests {
             task_role_arn: None,
             execution_role_arn: None,
             containers: containers.collect(),
+            member_of: Vec::new(),
             unsupported: Vec::new(),
         }
     }

@@ -225,6 +225,15 @@ impl Capacity for NodeRooms {
         Box::new(rooms.map(|room| room.candidate(Some((scope, cluster)))))
     }
 
+    fn member<'a>(
+        &'a self,
+        scope: &Scope,
+        cluster: &ClusterName,
+        node: &NodeId,
+    ) -> Option<Candidate<'a>> {
+        Some(self.nodes.get(node)?.candidate(Some((scope, cluster))))
+    }
+
     fn instance_of(&self, node: &NodeId) -> Option<&Arc<ContainerInstance>> {
         self.nodes.get(node)?.instances.iter().find(|instance| is_registered(instance))
     }

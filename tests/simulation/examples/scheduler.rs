@@ -12,7 +12,7 @@
     reason = "a program that measures"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use futures_util::FutureExt;
 use outport_controllers::Heartbeats;
 use outport_controllers::node_link::{LinkConfig, NodeLink, router};
 use outport_model::account_setting::AccountSetting;
+use outport_model::capacity::NoPlacedTasks;
 use outport_model::cluster::{Cluster, ClusterStatus};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::network::AwsvpcConfiguration;
@@ -35,6 +36,7 @@ use outport_node_protocol::{
     Registration, Report, TaskReport, call_path,
 };
 use outport_planner::node_admission::ProvenNode;
+use outport_planner::placement::Rules;
 use outport_planner::{Settings, StartRequest, task_start};
 use outport_service_ecs::task_definition::Workloads;
 use outport_simulation::nobody::Nobody;
@@ -241,12 +243,15 @@ fn place(
         enable_execute_command: false,
         tags: Tags::new(),
         troubled: const { &BTreeSet::new() },
+        rules: &Rules::default(),
+        tasks: &NoPlacedTasks,
+        of_zones: BTreeMap::new(),
     };
     let count = u32::try_from(count).unwrap();
     let made = (tx as &dyn NewIds, tx.now_ms());
     let settings = Settings::default();
     let (started, rejection) =
-        task_start::start_many(&request, count, tx.rooms.clone(), &mut [], made, &settings);
+        task_start::start_many(&request, count, &tx.rooms, &mut [], made, &settings);
     assert_eq!(rejection, None, "there is room for every task");
     started
 }

@@ -7,11 +7,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a program that measures")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
+use outport_model::capacity::NoPlacedTasks;
 use outport_model::capacity::StartedTask;
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::network::AwsvpcConfiguration;
@@ -20,6 +21,7 @@ use outport_model::service::Service;
 use outport_model::task::{ContainerStatus, ServiceMembership, TaskOverrides};
 use outport_model::task_definition::{LaunchType, ReadWorkload};
 use outport_model::{ClusterName, Family, NewIds, NodeId, Tags, TaskStatus};
+use outport_planner::placement::Rules;
 use outport_planner::{Settings, StartRequest, task_start};
 use outport_service_ecs::task_definition::Workloads;
 use outport_simulation::user;
@@ -150,12 +152,15 @@ fn start(tx: &mut Transaction<'_>, cluster: &ClusterName, count: usize, owner: O
         enable_execute_command: false,
         tags: Tags::new(),
         troubled: const { &BTreeSet::new() },
+        rules: &Rules::default(),
+        tasks: &NoPlacedTasks,
+        of_zones: BTreeMap::new(),
     };
     let made = (&*tx as &dyn NewIds, tx.now_ms());
     let count = u32::try_from(count).unwrap();
     let settings = Settings::default();
     let (started, rejection) =
-        task_start::start_many(&request, count, tx.rooms.clone(), &mut [], made, &settings);
+        task_start::start_many(&request, count, &tx.rooms, &mut [], made, &settings);
     assert_eq!(rejection, None, "there is room for every task");
     for mut started in started {
         run(&mut started, tx.now_ms());

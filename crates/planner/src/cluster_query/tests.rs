@@ -11,6 +11,7 @@ use super::*;
 use crate::testing::node;
 
 /// `database` and `service:web` are on the instance, two of its tasks run.
+#[derive(Debug)]
 struct Tasks;
 
 const GROUPS: [&str; 2] = ["database", "service:web"];

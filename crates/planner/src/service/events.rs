@@ -129,7 +129,14 @@ fn closest_match(rejection: &Rejection) -> String {
         Unplaceable::Cpu => "has insufficient CPU units available.",
         Unplaceable::Memory => "has insufficient memory available.",
         Unplaceable::Ports => "is already using a port required by your task.",
-        Unplaceable::Agent => "doesn't have the agent connected.",
+        // Source: "Amazon ECS service event messages" of 2023, and what callers report.
+        Unplaceable::Agent | Unplaceable::MemberOf | Unplaceable::DistinctInstance => {
+            let reason = closest.reason;
+            let id = &closest.id;
+            return format!(
+                "The closest matching (container-instance {id}) encountered error \"{reason}\"."
+            );
+        }
         Unplaceable::Attribute | Unplaceable::Privileged => {
             "is missing an attribute required by your task."
         }

@@ -35,31 +35,6 @@ pub fn launch_type(given: Option<wire::LaunchType>) -> Result<LaunchType, Reject
     }
 }
 
-/// Refuses placement constraints and strategies.
-///
-/// # Errors
-/// `InvalidParameterException` on Fargate, as AWS does; elsewhere `UnsupportedFeatureException`.
-pub fn check_placement(
-    constraints: Option<&[wire::PlacementConstraint]>,
-    strategies: Option<&[wire::PlacementStrategy]>,
-    launch_type: LaunchType,
-) -> Result<(), Rejection> {
-    let has_constraints = constraints.is_some_and(|list| !list.is_empty());
-    let has_strategies = strategies.is_some_and(|list| !list.is_empty());
-    let member = match (has_constraints, has_strategies) {
-        (true, _) => "placementConstraints",
-        (false, true) => "placementStrategy",
-        (false, false) => return Ok(()),
-    };
-    if launch_type == LaunchType::Fargate {
-        let noun = if has_constraints { "constraints" } else { "strategies" };
-        return Err(Rejection::invalid_parameter(format!(
-            "Placement {noun} are not supported with FARGATE launch type."
-        )));
-    }
-    Err(Rejection::not_built(member))
-}
-
 /// The platform version that is shown; only Fargate has one.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod names;
 mod network_configuration;
 pub mod operations;
 mod page;
+mod placement;
 mod rejection;
 mod resource;
 mod service;
@@ -38,6 +39,8 @@ mod answers;
 mod full_store;
 #[cfg(test)]
 mod hostile_input;
+#[cfg(test)]
+mod placement_test;
 #[cfg(test)]
 mod strangers;
 #[cfg(test)]

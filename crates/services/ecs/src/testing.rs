@@ -93,7 +93,21 @@ impl World {
 
     /// A node that is there, and a container instance of the default cluster.
     pub fn add_node(&self, cpu_units: u32, memory_mib: u32) {
-        let id = NodeId::new("0123456789abcdef0123456789abcdef");
+        self.add_instance("0123456789abcdef0123456789abcdef", cpu_units, memory_mib, &[]);
+    }
+
+    /// The same, of a node of this id, with attributes.
+    pub fn add_instance(
+        &self,
+        id: &str,
+        cpu_units: u32,
+        memory_mib: u32,
+        attributes: &[(&str, &str)],
+    ) {
+        let id = NodeId::new(id);
+        let own = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut attributes = vec![("ecs.os-type".to_owned(), "linux".to_owned())];
+        attributes.extend(own);
         let now_ms = self.store.now_ms();
         self.put(|tx| {
             tx.put(Node {
@@ -117,7 +131,7 @@ impl World {
                 node: id,
                 ec2_instance_id: "i-0123456789abcdef0".to_owned(),
                 status: ContainerInstanceStatus::Active,
-                attributes: vec![("ecs.os-type".to_owned(), "linux".to_owned())],
+                attributes,
                 registered_at_ms: now_ms,
                 version: 1,
                 tags: Tags::new(),

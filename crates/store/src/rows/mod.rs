@@ -26,7 +26,7 @@ mod vpc;
 
 pub use iam::Attachments;
 pub use service::ServiceCounts;
-pub use task::{DeploymentCounts, TaskCounts, TaskFacet};
+pub use task::{DeploymentCounts, PlacedInCluster, TaskCounts, TaskFacet};
 pub use task_definition::FamilyStatus;
 
 /// The keys of the tables.

@@ -81,6 +81,7 @@ fn service(desired: u32, minimum: u32, maximum: u32, versions: u32) -> Service {
         enable_execute_command: false,
         propagate_tags: PropagateTags::None,
         availability_zone_rebalancing: false,
+        placement: outport_model::placement::PlacementRules::default(),
         document: "{}".into(),
         role_arn: None,
         created_by: "root".into(),

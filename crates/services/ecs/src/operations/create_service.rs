@@ -6,6 +6,7 @@ use outport_aws_wire::to_json;
 use outport_identity::{Call, Subject};
 use outport_model::deployment_configuration::DeploymentConfiguration;
 use outport_model::network::AwsvpcConfiguration;
+use outport_model::placement::PlacementRules;
 use outport_model::service::{SchedulingStrategy, Service, ServiceStatus, StartThrottle};
 use outport_model::task_definition::{LaunchType, TaskDefinition};
 use outport_model::{ClusterName, Scope, ServiceName, Tags, TimestampMs};
@@ -21,7 +22,7 @@ use crate::task_definition::Workloads;
 use crate::views::service::view;
 use crate::{
     EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
-    network_configuration, service_deployment, tags,
+    network_configuration, placement, service_deployment, tags,
 };
 
 /// Source: botocore's documentation of `CreateServiceRequest.clientToken`.
@@ -148,11 +149,15 @@ impl Request {
         let capacity = capacity?;
         let launch_type = capacity.launch_type;
         let input = &self.input;
-        launch::check_placement(
+        let (constraints, strategy) = placement::parse(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
             launch_type,
         )?;
+        let rules = PlacementRules {
+            constraints: constraints.unwrap_or_default(),
+            strategy: strategy.unwrap_or_default(),
+        };
         let platform_version =
             launch::platform_version(input.platform_version.as_deref(), launch_type)?;
         let cluster = lookup::active_cluster(tx, scope, &self.cluster)?.name.clone();
@@ -168,11 +173,12 @@ impl Request {
         }
         let definition = runnable.active(Rejection::Client)?;
         launch::check_definition(definition, launch_type)?;
+        placement::check_count(&rules, &definition.workload.member_of)?;
         let mode = definition.workload.network_mode;
         let given = self.network.as_ref();
         let network = network_configuration::resolve(tx, scope, given, mode, launch_type)?;
         let definition = &definition.row;
-        let new = New { definition, capacity, platform_version, network, created_by };
+        let new = New { definition, capacity, rules, platform_version, network, created_by };
         let mut row = self.row(scope, new, tx.now_ms());
         service_deployment::begin(tx, &mut row, self.network.clone());
         if let Some(token) = self.token.clone() {
@@ -205,7 +211,7 @@ impl Request {
     }
 
     fn row(&self, scope: &Scope, new: New<'_>, created_at_ms: TimestampMs) -> Service {
-        let New { definition, capacity, platform_version, network, created_by } = new;
+        let New { definition, capacity, rules, platform_version, network, created_by } = new;
         let input = &self.input;
         let is_fargate = capacity.launch_type == LaunchType::Fargate;
         let given_version = input.platform_version.clone().filter(|text| !text.is_empty());
@@ -235,6 +241,7 @@ impl Request {
             propagate_tags: service_request::propagate_tags(input.propagate_tags),
             availability_zone_rebalancing: rebalancing
                 != Some(wire::AvailabilityZoneRebalancing::Disabled),
+            placement: rules,
             document: to_json(&kept),
             role_arn: Some(service_request::service_linked_role(scope)),
             created_by,
@@ -252,6 +259,7 @@ impl Request {
 struct New<'a> {
     definition: &'a TaskDefinition,
     capacity: Capacity,
+    rules: PlacementRules,
     platform_version: Option<String>,
     network: AwsvpcConfiguration,
     created_by: String,

@@ -4,13 +4,15 @@ use std::ops::Bound;
 
 use outport_aws_ecs::{ListContainerInstancesRequest, ListContainerInstancesResponse};
 use outport_identity::Call;
+use outport_model::container_instance::ContainerInstance;
 use outport_model::{Arn, ContainerInstanceId};
+use outport_planner::cluster_query::{Instance, Query};
 use outport_store::Tables;
 use outport_store::keys::ClusterKey;
 
 use crate::page::{self, PageRequest};
 use crate::resource::Resource;
-use crate::{EcsService, Rejection, access, lookup, names};
+use crate::{EcsService, Rejection, access, lookup, names, placement};
 
 const PAGE_MAX: usize = 100;
 
@@ -23,9 +25,10 @@ pub async fn list_container_instances(
     let cluster = names::cluster(&scope, input.cluster.as_deref())?;
     let request =
         PageRequest::parse(input.max_results, input.next_token.as_deref(), PAGE_MAX, PAGE_MAX)?;
-    if input.filter.is_some_and(|filter| !filter.is_empty()) {
-        return Err(Rejection::not_built("The cluster query language (filter)"));
-    }
+    let filter = input.filter.filter(|filter| !filter.is_empty());
+    let filter = filter.map(|filter| Query::parse(&filter)).transpose().map_err(|error| {
+        Rejection::invalid_parameter(placement::invalid_expression(&error.to_string()))
+    })?;
     let resource = Resource::cluster(&scope, &cluster);
     let ask = |tables: &Tables| resource.question(tables, "ecs:ListContainerInstances").into();
     let (tables, ()) = service.store.read(call, ask)?;
@@ -34,6 +37,12 @@ pub async fn list_container_instances(
     let key = ClusterKey::new(&scope, cluster.clone());
     let id = |text: &str| ContainerInstanceId::new(text);
     let start = request.start(id(""), |text| Some(id(text))).ok_or_else(page::invalid_token)?;
+    let tasks = tables.tasks.placed_in(&key);
+    let is_meant = |row: &ContainerInstance| {
+        let node = tables.nodes.get(&row.node).map(|node| &**node);
+        let instance = Instance { row, node, tasks: &tasks };
+        filter.as_ref().is_none_or(|filter| filter.holds(&instance))
+    };
     let instances = tables.container_instances.in_cluster(&key).range((start, Bound::Unbounded));
     let listed = instances
         .map(|(_, row)| row)
@@ -41,6 +50,7 @@ pub async fn list_container_instances(
             Some(status) => row.status.as_str() == status,
             None => row.status.as_str() != "INACTIVE",
         })
+        .filter(|row| is_meant(row))
         .map(|row| {
             (row.id.to_string(), Arn::container_instance(&scope, &cluster, &row.id).to_string())
         });

@@ -3,16 +3,20 @@
 //! The whole of the request is decided and committed in one transaction. Tasks that find no place are `failures[]` and
 //! leave no trace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use outport_aws_ecs::{Failure, PropagateTags, RunTaskRequest, RunTaskResponse, TaskOverride};
 use outport_identity::{Call, Question, Subject};
+use outport_model::capacity::NoPlacedTasks;
 use outport_model::network::AwsvpcConfiguration;
+use outport_model::placement::PlacementRules;
 use outport_model::task::{Task, TaskOverrides};
-use outport_model::task_definition::{LaunchType, TaskDefinition};
+use outport_model::task_definition::{LaunchType, TaskDefinition, Workload};
 use outport_model::{Arn, ClusterName, NewIds, Scope, Tags, TaskId};
-use outport_planner::{Settings, StartRequest, Unplaceable, placement, task_role, task_start};
-use outport_store::keys::TaskKey;
+use outport_planner::placement::{Rejection as NoPlace, Rules};
+use outport_planner::{Settings, StartRequest, Unplaceable, task_role, task_start};
+use outport_store::keys::{ClusterKey, TaskKey};
 use outport_store::{Tables, Transaction};
 
 use crate::capacity_provider::Capacity;
@@ -23,7 +27,7 @@ use crate::resource::Resource;
 use crate::task_definition::Workloads;
 use crate::views::task::TaskViews;
 use crate::{
-    EcsService, Rejection, access, launch, lookup, names, network_configuration, tags,
+    EcsService, Rejection, access, launch, lookup, names, network_configuration, placement, tags,
     task_overrides,
 };
 
@@ -35,6 +39,7 @@ const CLIENT_TOKEN_LENGTH_MAX: usize = 64;
 const STARTED_BY_LENGTH_MAX: usize = 128;
 const GROUP_LENGTH_MAX: usize = 255;
 const OPERATION: &str = "RunTask";
+static NO_RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
 
 pub async fn run_task(
     service: &EcsService,
@@ -157,7 +162,15 @@ impl Request {
             return Err(Rejection::client(task_role::not_given(&role)));
         }
         let tags = self.task_tags(&definition.row)?;
-        let request = self.start_request(&launch, definition, &network, &overrides, tags);
+        placement::check_count(&launch.rules, &workload.member_of)?;
+        let group = self.group(definition);
+        let rules = launch.rules(&group, workload);
+        let request = StartRequest {
+            tags,
+            group,
+            rules: &rules,
+            ..self.start_request(&launch, definition, &network, &overrides)
+        };
         let count = self.count.unsigned_abs();
         let (tasks, failures) = start_all(tx, scope, &request, count, &service.settings)?;
         // A request that found no place made nothing: the next one with its token may.
@@ -174,7 +187,7 @@ impl Request {
 
     fn launch(&self, capacity: &Capacity) -> Result<Launch, Rejection> {
         let (input, launch_type) = (&self.input, capacity.launch_type);
-        launch::check_placement(
+        let (constraints, strategy) = placement::parse(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
             launch_type,
@@ -183,6 +196,10 @@ impl Request {
         Ok(Launch {
             launch_type,
             capacity_provider: capacity.provider(),
+            rules: PlacementRules {
+                constraints: constraints.unwrap_or_default(),
+                strategy: strategy.unwrap_or_default(),
+            },
             platform_version: launch::platform_version(version, launch_type)?,
         })
     }
@@ -205,10 +222,7 @@ impl Request {
         definition: &'a Definition,
         network: &'a AwsvpcConfiguration,
         overrides: &'a TaskOverrides,
-        tags: Tags,
     ) -> StartRequest<'a> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let family = || format!("family:{}", definition.row.family);
         StartRequest {
             definition: &definition.row,
             workload: &definition.workload,
@@ -216,16 +230,24 @@ impl Request {
             launch_type: launch.launch_type,
             capacity_provider: launch.capacity_provider.clone(),
             platform_version: launch.platform_version.clone(),
-            group: given(&self.input.group).unwrap_or_else(family),
-            started_by: given(&self.input.started_by),
+            group: String::new(),
+            started_by: self.input.started_by.clone().filter(|text| !text.is_empty()),
             service: None,
             overrides,
             network,
             image_digests: &[],
             enable_execute_command: false,
-            tags,
+            tags: Tags::new(),
             troubled: const { &BTreeSet::new() },
+            rules: &NO_RULES,
+            tasks: &NoPlacedTasks,
+            of_zones: BTreeMap::new(),
         }
+    }
+
+    fn group(&self, definition: &Definition) -> String {
+        let given = self.input.group.clone().filter(|text| !text.is_empty());
+        given.unwrap_or_else(|| format!("family:{}", definition.row.family))
     }
 }
 
@@ -233,7 +255,20 @@ impl Request {
 struct Launch {
     launch_type: LaunchType,
     capacity_provider: Option<String>,
+    rules: PlacementRules,
     platform_version: Option<String>,
+}
+
+impl Launch {
+    /// What holds for tasks of a group; nothing on Fargate.
+    fn rules(&self, group: &str, workload: &Workload) -> Rules {
+        match self.launch_type {
+            LaunchType::Fargate => Rules::default(),
+            LaunchType::Ec2 | LaunchType::External => {
+                Rules::new(group, &self.rules, &workload.member_of)
+            }
+        }
+    }
 }
 
 fn check_built(input: &RunTaskRequest) -> Result<(), Rejection> {
@@ -310,8 +345,9 @@ fn start_all(
     let (started, rejection) = {
         let mut spaces = tx.subnet_spaces(scope, &request.network.subnets);
         let made = (&*tx as &dyn NewIds, tx.now_ms());
-        let rooms = tx.rooms.clone();
-        task_start::start_many(request, count, rooms, &mut spaces, made, settings)
+        let tasks = tx.tasks.placed_in(&ClusterKey::new(scope, request.cluster.clone()));
+        let request = StartRequest { tasks: &tasks, ..request.clone() };
+        task_start::start_many(&request, count, &tx.rooms, &mut spaces, made, settings)
     };
     let failures = match rejection {
         Some(rejection) if rejection.reason == Unplaceable::NoContainerInstances => {
@@ -330,7 +366,7 @@ fn start_all(
     Ok((tasks, failures))
 }
 
-fn say_not_placed(request: &StartRequest<'_>, rejection: &placement::Rejection) {
+fn say_not_placed(request: &StartRequest<'_>, rejection: &NoPlace) {
     let shortage = rejection.shortage.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::info!(
         event = "task_not_placed",
@@ -344,11 +380,7 @@ fn say_not_placed(request: &StartRequest<'_>, rejection: &placement::Rejection) 
 }
 
 /// One failure per container instance that was looked at; Fargate has none and gives the reason alone.
-fn failures_of(
-    scope: &Scope,
-    cluster: &ClusterName,
-    rejection: &placement::Rejection,
-) -> Vec<Failure> {
+fn failures_of(scope: &Scope, cluster: &ClusterName, rejection: &NoPlace) -> Vec<Failure> {
     if rejection.instances.is_empty() {
         // The machines are the caller's operator's own: that this task is larger than all of them is worth its words.
         let detail = rejection.shortage.as_ref().map(ToString::to_string);

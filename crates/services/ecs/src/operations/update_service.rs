@@ -20,7 +20,7 @@ use crate::views::service::view;
 use crate::views::stored;
 use crate::{
     EcsService, Rejection, access, deployment_configuration, launch, lookup, names,
-    network_configuration, service_deployment,
+    network_configuration, placement, service_deployment,
 };
 
 const MUST_FORCE: &str = "When switching from launch type to capacity provider strategy on an existing service, or making a \
@@ -194,11 +194,16 @@ impl Request {
         workload: &Workload,
     ) -> Result<Option<wire::NetworkConfiguration>, Rejection> {
         let input = &self.input;
-        launch::check_placement(
+        let (constraints, strategy) = placement::parse(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
             row.launch_type,
         )?;
+        // Tasks that run stay where they are: neither begins a deployment.
+        row.placement.constraints =
+            constraints.unwrap_or(std::mem::take(&mut row.placement.constraints));
+        row.placement.strategy = strategy.unwrap_or(std::mem::take(&mut row.placement.strategy));
+        placement::check_count(&row.placement, &workload.member_of)?;
         let mut kept: wire::Service = stored(&row.document).unwrap_or_default();
         if let Some(version) = input.platform_version.clone().filter(|text| !text.is_empty()) {
             row.platform_version = launch::platform_version(Some(&version), row.launch_type)?;

@@ -74,12 +74,11 @@ const AWSLOGS_OPTIONS: [&str; 6] = [
 ];
 
 /// In the order in which callers are told.
-pub const LIMITS: [Limit; 36] = [
+pub const LIMITS: [Limit; 35] = [
     used("pidMode", ""),
     used("ipcMode", ""),
     used("proxyConfiguration", ""),
     used("inferenceAccelerators", ""),
-    used("placementConstraints", ""),
     used("enableFaultInjection", ""),
     used("volumes", ""),
     used("trustedExecutionConfiguration", ""),

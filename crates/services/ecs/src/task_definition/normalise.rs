@@ -17,6 +17,7 @@ use super::{
     roles, secrets, volumes,
 };
 use crate::names;
+use crate::placement;
 use crate::rejection::Rejection;
 
 /// Source: "Amazon ECS service quotas", containers in a task definition.
@@ -77,6 +78,8 @@ pub fn normalise(
 /// Compatibilities and attributes follow from everything else.
 fn finish(mut definition: TaskDefinition, size: TaskSize) -> Result<TaskDefinition, Rejection> {
     compatibility::check_requested(&definition, size)?;
+    let constraints = definition.placement_constraints.as_deref().unwrap_or_default();
+    placement::check_definition(constraints)?;
     definition.compatibilities = Some(compatibility::of(&definition, size));
     let attributes = required_attributes::of(&definition);
     definition.requires_attributes = Some(attributes).filter(|list| !list.is_empty());

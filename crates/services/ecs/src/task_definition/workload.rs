@@ -128,8 +128,18 @@ fn of(row: &TaskDefinition) -> Workload {
         task_role_arn: definition.task_role_arn.clone(),
         execution_role_arn: definition.execution_role_arn.clone(),
         containers: containers.map(container).collect(),
+        member_of: definition
+            .placement_constraints
+            .iter()
+            .flatten()
+            .filter_map(expression)
+            .collect(),
         unsupported,
     }
+}
+
+fn expression(constraint: &wire::TaskDefinitionPlacementConstraint) -> Option<String> {
+    constraint.expression.clone()
 }
 
 /// GiB of an `ephemeralStorage` that was checked.

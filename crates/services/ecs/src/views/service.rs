@@ -11,7 +11,7 @@ use outport_store::keys::{ServiceKey, ServiceRevisionKey};
 use outport_store::{DeploymentCounts, Tables};
 
 use super::{count, timestamp};
-use crate::{deployment_configuration, tags};
+use crate::{deployment_configuration, placement, tags};
 
 /// A service; its tags only when they are asked for.
 pub fn view(tables: &Tables, row: &Service, with_tags: bool) -> wire::Service {
@@ -42,8 +42,8 @@ pub fn view(tables: &Tables, row: &Service, with_tags: bool) -> wire::Service {
         current_service_revisions: Some(
             row.deployments.iter().map(|one| current_revision(tables, row, one)).collect(),
         ),
-        placement_constraints: Some(Vec::new()),
-        placement_strategy: Some(Vec::new()),
+        placement_constraints: Some(placement::constraints_view(&row.placement)),
+        placement_strategy: Some(placement::strategy_view(&row.placement)),
         health_check_grace_period_seconds: row.health_check_grace_period_s.and_then(number),
         scheduling_strategy: Some(match row.scheduling_strategy {
             SchedulingStrategy::Replica => wire::SchedulingStrategy::Replica,

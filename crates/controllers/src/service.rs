@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use outport_model::capacity::{Candidate, Capacity};
 use outport_model::deployment::{Deployment, ServiceDeployment};
 use outport_model::node::Node;
 use outport_model::service::{PropagateTags, Service, ServiceStatus};
@@ -81,7 +82,7 @@ impl ServiceController {
     fn step(&self, tx: &mut Transaction<'_>, key: &ServiceKey) -> Option<Step> {
         let rows = ServiceRows::read(tx, key)?;
         let now = tx.now();
-        let mut plan = plan(&rows.scene(tx, now, &self.settings));
+        let mut plan = plan(&rows.scene(tx, now, &self.settings, &|task| place_of(tx, task)));
         for stop in &plan.stops {
             order_stop(tx, key, stop);
         }
@@ -92,9 +93,9 @@ impl ServiceController {
             deployment_log::moved(&rows.history, &entry);
             tx.put(entry);
         }
-        let troubled = troubled_nodes(&rows.scene(tx, tx.now(), &self.settings));
+        let troubled = troubled_nodes(&rows.scene(tx, tx.now(), &self.settings, &|_| None));
         let (started, rejection) = self.start_all(tx, &plan, &troubled, &rows.of_zones());
-        let scene = rows.scene(tx, tx.now(), &self.settings);
+        let scene = rows.scene(tx, tx.now(), &self.settings, &|_| None);
         record_starts(&mut plan, &scene, &started, rejection.as_ref());
         deployment_log::short_runs(&rows.service, &plan.service);
         deployment_log::not_placed(&rows.service, &plan.service, rejection.as_ref());
@@ -278,7 +279,8 @@ impl ServiceController {
                 continue;
             };
             let now = store.now();
-            let plan = plan(&rows.scene(&NoIds, now, &self.settings));
+            let place_of = |task: &Task| place_of(&snapshot, task);
+            let plan = plan(&rows.scene(&NoIds, now, &self.settings, &place_of));
             if plan.is_idle(&rows.service) {
                 let look_again_at_ms = plan.look_again_at_ms.map(|at_ms| steady(at_ms, now));
                 self.note(&key, Step { look_again_at_ms, found_no_place: false });
@@ -293,6 +295,12 @@ impl ServiceController {
 /// The moment that the wall clock calls `at_ms`, as it goes now.
 fn steady(at_ms: TimestampMs, now: Now) -> SteadyMs {
     now.steady_ms.saturating_add(at_ms.saturating_sub(now.wall_ms))
+}
+
+/// Where a task is that is on a container instance.
+fn place_of<'a>(tables: &'a Tables, task: &Task) -> Option<Candidate<'a>> {
+    task.container_instance.as_ref()?;
+    tables.rooms.member(&task.scope, &task.cluster, task.node.as_ref()?)
 }
 
 /// The rows that a plan is made from.
@@ -329,6 +337,7 @@ impl ServiceRows {
         ids: &'a dyn outport_model::NewIds,
         now: Now,
         settings: &'a Settings,
+        place_of: &'a dyn Fn(&Task) -> Option<Candidate<'a>>,
     ) -> Scene<'a> {
         Scene {
             service: &self.service,
@@ -337,6 +346,7 @@ impl ServiceRows {
             now,
             settings,
             ids,
+            place_of,
         }
     }
 }

@@ -105,6 +105,36 @@ pub fn start_many(
     (started, None)
 }
 
+/// Starts one task on each of the container instances that are named, each on what the ones before it left. Strategies and
+/// constraints are not asked: whoever names instances has chosen.
+pub fn start_on(
+    request: &StartRequest<'_>,
+    nodes: &[NodeId],
+    mut capacity: impl Capacity,
+    spaces: &mut [SubnetSpace<'_>],
+    (ids, now_ms): (&dyn NewIds, TimestampMs),
+    settings: &Settings,
+) -> Vec<Result<StartedTask, Rejection>> {
+    let workload = request.workload;
+    if !workload.unsupported.is_empty() {
+        let refused = || Err(Rejection::of_unsupported(&workload.unsupported));
+        return nodes.iter().map(|_| refused()).collect();
+    }
+    let needs = requirements(workload, request.launch_type, request.overrides);
+    let scope = &request.definition.scope;
+    let of_zones = BTreeMap::new();
+    let mut start_there = |node: &NodeId| {
+        let there = capacity.member(scope, request.cluster, node);
+        let candidate = there.ok_or_else(|| Rejection::of(Unplaceable::Agent))?;
+        placement::check(&needs, &candidate, settings)?;
+        let made = (ids, now_ms);
+        let started = start(request, &needs, &candidate, spaces, &of_zones, made, settings)?;
+        capacity.reserve(node, &started.task.reserved);
+        Ok(started)
+    };
+    nodes.iter().map(|node| start_there(node)).collect()
+}
+
 fn seed(hex: &str) -> u64 {
     hex.get(..15).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0)
 }

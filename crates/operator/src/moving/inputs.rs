@@ -176,15 +176,13 @@ pub const NO_DEFINITION: &str = "its task definition was not made";
 const NO_ROLE: &str = "elsewhere it has the name of an image of ECR, which Fargate refuses without executionRoleArn: register a \
                        revision with one first";
 /// Members of a service, of its deployment or of its configuration, that are not carried.
-const SERVICE_LEFT: [(&str, &str); 9] = [
+const SERVICE_LEFT: [(&str, &str); 7] = [
     ("loadBalancers", LOAD_BALANCERS),
     ("healthCheckGracePeriodSeconds", LOAD_BALANCERS),
     ("serviceRegistries", "there is no Cloud Map yet"),
     ("serviceConnectConfiguration", "there is no Service Connect yet"),
     ("volumeConfigurations", "there are no EBS volumes yet"),
     ("vpcLatticeConfigurations", NOT_BUILT),
-    ("placementConstraints", NOT_BUILT),
-    ("placementStrategy", NOT_BUILT),
     ("enableExecuteCommand", NOT_BUILT),
 ];
 const DEPLOYMENT_INPUTS: [&str; 2] = ["maximumPercent", "minimumHealthyPercent"];
@@ -420,6 +418,11 @@ impl Inputs {
             );
         }
         let mut input = picked(described, &SERVICE_INPUTS);
+        for member in ["placementConstraints", "placementStrategy"] {
+            if is_used(&described[member]) {
+                input[member] = described[member].clone();
+            }
+        }
         set_tags(&mut input, described);
         let deployments = list(described, "deployments").iter();
         let primary = deployments.clone().find(|one| text(one, "status") == "PRIMARY");

@@ -217,6 +217,14 @@ impl Module {
         if !strategy.is_empty() {
             service["capacity_provider_strategy"] = json!(strategy);
         }
+        for (member, block) in [
+            ("placementConstraints", "placement_constraints"),
+            ("placementStrategy", "ordered_placement_strategy"),
+        ] {
+            if !list(input, member).is_empty() {
+                service[block] = input[member].clone();
+            }
+        }
         let deployment = &input["deploymentConfiguration"];
         for (member, argument) in [
             ("maximumPercent", "deployment_maximum_percent"),

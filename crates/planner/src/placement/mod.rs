@@ -10,7 +10,7 @@ mod rules;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use outport_model::capacity::{Candidate, Capacity, PlacedTasks, Pool};
+use outport_model::capacity::{Candidate, Capacity, NoPlacedTasks, PlacedTasks, Pool};
 use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Architecture;
@@ -192,6 +192,18 @@ pub fn pool(launch_type: LaunchType, scope: &Scope, cluster: &ClusterName) -> Po
             Pool::ContainerInstances(scope.clone(), cluster.clone())
         }
     }
+}
+
+/// Whether a container instance takes a task, strategies and constraints aside.
+pub(crate) fn check(
+    needs: &Requirements,
+    candidate: &Candidate<'_>,
+    settings: &Settings,
+) -> Result<(), Rejection> {
+    let rules = Rules::default();
+    let candidates = std::iter::once(*candidate);
+    let rejection = reject(needs, &rules, candidates, &NoPlacedTasks, settings);
+    if rejection.instances.is_empty() { Ok(()) } else { Err(rejection) }
 }
 
 /// Why a container instance does not fit, in the order of [`Unplaceable`].

@@ -53,6 +53,10 @@ impl Rules {
         self
     }
 
+    pub fn strategy(&self) -> &[PlacementStrategy] {
+        &self.strategy
+    }
+
     /// Whether a strategy is `random`.
     pub fn leaves_to_chance(&self) -> bool {
         self.strategy.contains(&PlacementStrategy::Random)

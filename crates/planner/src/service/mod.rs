@@ -20,6 +20,7 @@
 mod circuit_breaker;
 pub mod events;
 mod rollout;
+mod scale_in;
 mod short_runs;
 mod stages;
 mod steps;
@@ -28,6 +29,8 @@ mod trouble;
 
 use std::sync::Arc;
 
+use outport_model::capacity::Candidate;
+use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::deployment::{RolloutState, ServiceDeployment};
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::{StopCode, Task};
@@ -53,6 +56,16 @@ pub struct Scene<'a> {
     pub settings: &'a Settings,
     /// For the ids of events.
     pub ids: &'a dyn NewIds,
+    /// Where a task is that is on a container instance of the cluster.
+    pub place_of: &'a dyn Fn(&Task) -> Option<Candidate<'a>>,
+}
+
+impl Scene<'_> {
+    /// Whether the task has to leave its container instance, which is DRAINING.
+    fn is_draining(&self, task: &Task) -> bool {
+        let instance = (self.place_of)(task).and_then(|candidate| candidate.container_instance);
+        instance.is_some_and(|row| row.status == ContainerInstanceStatus::Draining)
+    }
 }
 
 /// What to do now.

@@ -9,7 +9,7 @@ use outport_model::task::{StopCode, Task};
 use outport_model::{DeploymentId, TaskId, TimestampMs};
 
 use super::is_of;
-use super::{Plan, Scene, Starts, events, stages, throttle};
+use super::{Plan, Scene, Starts, events, scale_in, stages, throttle};
 
 /// The most tasks that one pass starts; the next pass goes on.
 const STARTS_PER_PASS_MAX: usize = 500;
@@ -46,6 +46,7 @@ fn healthy_at_ms(task: &Task, scene: &Scene<'_>) -> Option<TimestampMs> {
 /// The wanted tasks of a service, by what their deployment is.
 struct Wanted<'a> {
     current: Vec<&'a Arc<Task>>,
+    /// Of deployments before, or on a DRAINING container instance: to be replaced.
     old: Vec<&'a Arc<Task>>,
     healthy: usize,
     healthy_current: usize,
@@ -57,7 +58,7 @@ impl<'a> Wanted<'a> {
             .tasks
             .iter()
             .filter(|task| task.is_wanted())
-            .partition(|task| is_of(task, primary));
+            .partition(|task| is_of(task, primary) && !scene.is_draining(task));
         let count = |tasks: &[&Arc<Task>]| tasks.iter().filter(|t| is_healthy(t, scene)).count();
         let healthy_current = count(&current);
         Self { healthy: healthy_current + count(&old), healthy_current, current, old }
@@ -237,11 +238,13 @@ fn stops<'a>(
     let old_to_stop = if blocked_by_ceiling { missing.max(surplus_old) } else { surplus_old };
     let spare = wanted.current.len().saturating_sub(desired);
 
-    let mut old = wanted.old.clone();
+    // Source: botocore's documentation of UpdateContainerInstancesState: of a DRAINING instance, PENDING ones are stopped at once.
+    let is_leaving = |task: &&Arc<Task>| !task.is_running() && scene.is_draining(task);
+    let (leaving, mut old): (Vec<_>, Vec<_>) = wanted.old.iter().copied().partition(is_leaving);
+    let old_to_stop = old_to_stop.saturating_sub(leaving.len());
     least_useful_first(scene, &mut old);
-    let mut current = wanted.current.clone();
-    least_useful_first(scene, &mut current);
-    let candidates = old.into_iter().take(old_to_stop).chain(current.into_iter().take(spare));
+    let current = scale_in::first_to_stop(scene, &wanted.current, spare);
+    let candidates = leaving.into_iter().chain(old.into_iter().take(old_to_stop)).chain(current);
     within_floor(scene, candidates, wanted.healthy, floor)
 }
 

@@ -51,11 +51,13 @@ handler! {
     put_cluster_capacity_providers: PutClusterCapacityProvidersRequest => PutClusterCapacityProvidersResponse,
     register_task_definition: RegisterTaskDefinitionRequest => RegisterTaskDefinitionResponse,
     run_task: RunTaskRequest => RunTaskResponse,
+    start_task: StartTaskRequest => StartTaskResponse,
     stop_service_deployment: StopServiceDeploymentRequest => StopServiceDeploymentResponse,
     stop_task: StopTaskRequest => StopTaskResponse,
     tag_resource: TagResourceRequest => TagResourceResponse,
     untag_resource: UntagResourceRequest => UntagResourceResponse,
     update_cluster: UpdateClusterRequest => UpdateClusterResponse,
     update_cluster_settings: UpdateClusterSettingsRequest => UpdateClusterSettingsResponse,
+    update_container_instances_state: UpdateContainerInstancesStateRequest => UpdateContainerInstancesStateResponse,
     update_service: UpdateServiceRequest => UpdateServiceResponse,
 }

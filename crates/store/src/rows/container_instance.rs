@@ -10,6 +10,7 @@ use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::cluster::cluster_of;
 use crate::rows::key::key;
+use crate::rows::task::service_of;
 use crate::table::{Grouping, Index, Rows, Table};
 use crate::tables::{Related, Tables, Touched};
 
@@ -29,6 +30,13 @@ impl Related for ContainerInstance {
         for row in [old, new].into_iter().flatten() {
             touched.nodes.insert(row.node.clone());
             tables.refresh_room(&row.node);
+        }
+        // Services replace their tasks on an instance that drains.
+        if let (Some(old), Some(new)) = (old, new)
+            && old.status != new.status
+        {
+            let tasks = tables.tasks.live_on_node(&new.node).values();
+            touched.services.extend(tasks.filter_map(|task| service_of(task)));
         }
     }
 }

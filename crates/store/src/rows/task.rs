@@ -77,7 +77,7 @@ fn held(row: Option<&Task>) -> Option<(&NodeId, &Reservation)> {
     Some((row.node.as_ref()?, &row.reserved))
 }
 
-fn service_of(row: &Task) -> Option<ServiceKey> {
+pub(super) fn service_of(row: &Task) -> Option<ServiceKey> {
     let member = row.service.as_ref()?;
     Some(ServiceKey::new(&row.scope, row.cluster.clone(), member.service.clone()))
 }

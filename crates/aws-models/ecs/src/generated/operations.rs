@@ -40,12 +40,14 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn put_cluster_capacity_providers(&self, call: &C, input: PutClusterCapacityProvidersRequest) -> impl Future<Output = Result<PutClusterCapacityProvidersResponse, EcsError>> + Send;
     fn register_task_definition(&self, call: &C, input: RegisterTaskDefinitionRequest) -> impl Future<Output = Result<RegisterTaskDefinitionResponse, EcsError>> + Send;
     fn run_task(&self, call: &C, input: RunTaskRequest) -> impl Future<Output = Result<RunTaskResponse, EcsError>> + Send;
+    fn start_task(&self, call: &C, input: StartTaskRequest) -> impl Future<Output = Result<StartTaskResponse, EcsError>> + Send;
     fn stop_service_deployment(&self, call: &C, input: StopServiceDeploymentRequest) -> impl Future<Output = Result<StopServiceDeploymentResponse, EcsError>> + Send;
     fn stop_task(&self, call: &C, input: StopTaskRequest) -> impl Future<Output = Result<StopTaskResponse, EcsError>> + Send;
     fn tag_resource(&self, call: &C, input: TagResourceRequest) -> impl Future<Output = Result<TagResourceResponse, EcsError>> + Send;
     fn untag_resource(&self, call: &C, input: UntagResourceRequest) -> impl Future<Output = Result<UntagResourceResponse, EcsError>> + Send;
     fn update_cluster(&self, call: &C, input: UpdateClusterRequest) -> impl Future<Output = Result<UpdateClusterResponse, EcsError>> + Send;
     fn update_cluster_settings(&self, call: &C, input: UpdateClusterSettingsRequest) -> impl Future<Output = Result<UpdateClusterSettingsResponse, EcsError>> + Send;
+    fn update_container_instances_state(&self, call: &C, input: UpdateContainerInstancesStateRequest) -> impl Future<Output = Result<UpdateContainerInstancesStateResponse, EcsError>> + Send;
     fn update_service(&self, call: &C, input: UpdateServiceRequest) -> impl Future<Output = Result<UpdateServiceResponse, EcsError>> + Send;
 }
 
@@ -91,12 +93,14 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "PutClusterCapacityProviders" => { let output = Box::pin(handler.put_cluster_capacity_providers(call, exchange.read()?)).await?; exchange.write(&output); }
         "RegisterTaskDefinition" => { let output = Box::pin(handler.register_task_definition(call, exchange.read()?)).await?; exchange.write(&output); }
         "RunTask" => { let output = Box::pin(handler.run_task(call, exchange.read()?)).await?; exchange.write(&output); }
+        "StartTask" => { let output = Box::pin(handler.start_task(call, exchange.read()?)).await?; exchange.write(&output); }
         "StopServiceDeployment" => { let output = Box::pin(handler.stop_service_deployment(call, exchange.read()?)).await?; exchange.write(&output); }
         "StopTask" => { let output = Box::pin(handler.stop_task(call, exchange.read()?)).await?; exchange.write(&output); }
         "TagResource" => { let output = Box::pin(handler.tag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UntagResource" => { let output = Box::pin(handler.untag_resource(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateCluster" => { let output = Box::pin(handler.update_cluster(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateClusterSettings" => { let output = Box::pin(handler.update_cluster_settings(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateContainerInstancesState" => { let output = Box::pin(handler.update_container_instances_state(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateService" => { let output = Box::pin(handler.update_service(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }

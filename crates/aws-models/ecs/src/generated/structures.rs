@@ -1775,6 +1775,29 @@ pub struct SharingStrategy {
 }
 
 #[derive(Clone, Default)]
+pub struct StartTaskRequest {
+    pub cluster: Option<String>,
+    pub container_instances: Option<Vec<String>>,
+    pub enable_ecs_managed_tags: Option<bool>,
+    pub enable_execute_command: Option<bool>,
+    pub group: Option<String>,
+    pub network_configuration: Option<NetworkConfiguration>,
+    pub overrides: Option<TaskOverride>,
+    pub propagate_tags: Option<PropagateTags>,
+    pub reference_id: Option<String>,
+    pub started_by: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub task_definition: Option<String>,
+    pub volume_configurations: Option<Vec<TaskVolumeConfiguration>>,
+}
+
+#[derive(Clone, Default)]
+pub struct StartTaskResponse {
+    pub tasks: Option<Vec<Task>>,
+    pub failures: Option<Vec<Failure>>,
+}
+
+#[derive(Clone, Default)]
 pub struct StopServiceDeploymentRequest {
     pub service_deployment_arn: Option<String>,
     pub stop_type: Option<StopServiceDeploymentStopType>,
@@ -2047,6 +2070,19 @@ pub struct UpdateClusterSettingsRequest {
 #[derive(Clone, Default)]
 pub struct UpdateClusterSettingsResponse {
     pub cluster: Option<Cluster>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateContainerInstancesStateRequest {
+    pub cluster: Option<String>,
+    pub container_instances: Option<Vec<String>>,
+    pub status: Option<ContainerInstanceStatus>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateContainerInstancesStateResponse {
+    pub container_instances: Option<Vec<ContainerInstance>>,
+    pub failures: Option<Vec<Failure>>,
 }
 
 #[derive(Clone, Default)]

@@ -6047,6 +6047,75 @@ impl Shape for SharingStrategy {
 
 static SORT_ORDER: Target = target(Kind::Enum(SortOrder::NAMES));
 static STABILITY_STATUS: Target = target(Kind::Enum(StabilityStatus::NAMES));
+static START_TASK_REQUEST_SCHEMA: Schema = Schema { name: "StartTaskRequest", members: &[
+    member("cluster", &scalar::STRING),
+    member("containerInstances", &STRING_LIST).required(),
+    member("enableECSManagedTags", &scalar::BOOLEAN),
+    member("enableExecuteCommand", &scalar::BOOLEAN),
+    member("group", &scalar::STRING),
+    member("networkConfiguration", &NETWORK_CONFIGURATION),
+    member("overrides", &TASK_OVERRIDE),
+    member("propagateTags", &PROPAGATE_TAGS),
+    member("referenceId", &scalar::STRING),
+    member("startedBy", &scalar::STRING),
+    member("tags", &TAGS),
+    member("taskDefinition", &scalar::STRING).required(),
+    member("volumeConfigurations", &TASK_VOLUME_CONFIGURATIONS),
+] };
+impl Shape for StartTaskRequest {
+    fn schema(&self) -> &'static Schema { &START_TASK_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.container_instances,
+        2 => &self.enable_ecs_managed_tags,
+        3 => &self.enable_execute_command,
+        4 => &self.group,
+        5 => &self.network_configuration,
+        6 => &self.overrides,
+        7 => &self.propagate_tags,
+        8 => &self.reference_id,
+        9 => &self.started_by,
+        10 => &self.tags,
+        11 => &self.task_definition,
+        12 => &self.volume_configurations,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.container_instances,
+        2 => &mut self.enable_ecs_managed_tags,
+        3 => &mut self.enable_execute_command,
+        4 => &mut self.group,
+        5 => &mut self.network_configuration,
+        6 => &mut self.overrides,
+        7 => &mut self.propagate_tags,
+        8 => &mut self.reference_id,
+        9 => &mut self.started_by,
+        10 => &mut self.tags,
+        11 => &mut self.task_definition,
+        12 => &mut self.volume_configurations,
+        _ => return None,
+    }) }
+}
+
+static START_TASK_RESPONSE_SCHEMA: Schema = Schema { name: "StartTaskResponse", members: &[
+    member("tasks", &TASKS),
+    member("failures", &FAILURES),
+] };
+impl Shape for StartTaskResponse {
+    fn schema(&self) -> &'static Schema { &START_TASK_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.tasks,
+        1 => &self.failures,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.tasks,
+        1 => &mut self.failures,
+        _ => return None,
+    }) }
+}
+
 static STATISTICS: Target = target(Kind::List(&member("member", &KEY_VALUE_PAIR)));
 static STOP_SERVICE_DEPLOYMENT_REQUEST_SCHEMA: Schema = Schema { name: "StopServiceDeploymentRequest", members: &[
     member("serviceDeploymentArn", &scalar::STRING).required(),
@@ -6972,6 +7041,45 @@ impl Shape for UpdateClusterSettingsResponse {
     }) }
 }
 
+static UPDATE_CONTAINER_INSTANCES_STATE_REQUEST_SCHEMA: Schema = Schema { name: "UpdateContainerInstancesStateRequest", members: &[
+    member("cluster", &scalar::STRING),
+    member("containerInstances", &STRING_LIST).required(),
+    member("status", &CONTAINER_INSTANCE_STATUS).required(),
+] };
+impl Shape for UpdateContainerInstancesStateRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_CONTAINER_INSTANCES_STATE_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.container_instances,
+        2 => &self.status,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.container_instances,
+        2 => &mut self.status,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_CONTAINER_INSTANCES_STATE_RESPONSE_SCHEMA: Schema = Schema { name: "UpdateContainerInstancesStateResponse", members: &[
+    member("containerInstances", &CONTAINER_INSTANCES),
+    member("failures", &FAILURES),
+] };
+impl Shape for UpdateContainerInstancesStateResponse {
+    fn schema(&self) -> &'static Schema { &UPDATE_CONTAINER_INSTANCES_STATE_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.container_instances,
+        1 => &self.failures,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.container_instances,
+        1 => &mut self.failures,
+        _ => return None,
+    }) }
+}
+
 static UPDATE_IN_PROGRESS_EXCEPTION_SCHEMA: Schema = Schema { name: "UpdateInProgressException", members: &[
     member("message", &scalar::STRING),
 ] };
@@ -7231,4 +7339,4 @@ impl Shape for VpcLatticeConfiguration {
 }
 
 static VPC_LATTICE_CONFIGURATIONS: Target = target(Kind::List(&member("member", &VPC_LATTICE_CONFIGURATION)));
-structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteAttributesRequest DeleteAttributesResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListAttributesRequest ListAttributesResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutAttributesRequest PutAttributesResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }
+structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteAttributesRequest DeleteAttributesResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListAttributesRequest ListAttributesResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutAttributesRequest PutAttributesResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StartTaskRequest StartTaskResponse StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }

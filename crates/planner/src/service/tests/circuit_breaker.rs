@@ -57,6 +57,7 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
         now: Now::steady_at(NOW_MS),
         settings: &settings,
         ids: &ids,
+        place_of: &|_| None,
     };
     let done = plan(&scene);
     assert_eq!(states(&done.service), ["v1 PRIMARY COMPLETED", "v2 ACTIVE FAILED"]);

@@ -245,6 +245,7 @@ impl House {
             now: Now::steady_at(self.now_ms),
             settings: &settings,
             ids,
+            place_of: &|_| None,
         };
         let mut plan = plan(&scene);
         check(&scene, &plan);

@@ -3,6 +3,7 @@
 mod circuit_breaker;
 mod events;
 mod generated;
+mod places;
 mod rollout;
 mod short_runs;
 mod stages;
@@ -229,6 +230,7 @@ fn planned<T>(
         now: Now::steady_at(NOW_MS),
         settings: &settings,
         ids: &ids,
+        place_of: &|_| None,
     };
     let mut plan = plan(&scene);
     look(&mut plan, &scene)

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn numbers(text: &str) -> Vec<u32> {
+pub(super) fn numbers(text: &str) -> Vec<u32> {
     text.split([' ', '-', 'v']).filter(|n| !n.is_empty()).map(|n| n.parse().unwrap()).collect()
 }
 

@@ -54,10 +54,14 @@ pub async fn run_task(
 }
 
 /// What is found of a request in the store.
-type Found = (Runnable, Result<Capacity, Rejection>);
+pub(super) type Found = (Runnable, Result<Capacity, Rejection>);
 
-struct Request {
-    cluster: ClusterName,
+/// A request of RunTask or StartTask.
+pub(super) struct Request {
+    /// `ecs:RunTask`, as policies have it.
+    action: &'static str,
+    operation: &'static str,
+    pub(super) cluster: ClusterName,
     definition: Option<TaskDefinitionName>,
     count: i32,
     input: RunTaskRequest,
@@ -70,6 +74,16 @@ impl Request {
     fn parse(scope: &Scope, mut input: RunTaskRequest) -> Result<Self, Rejection> {
         let token = input.client_token.take();
         let token = ClientToken::parse(token, CLIENT_TOKEN_LENGTH_MAX, &input)?;
+        let request = Self::parse_for(("ecs:RunTask", OPERATION), scope, input)?;
+        Ok(Self { token, ..request })
+    }
+
+    /// What both operations have.
+    pub(super) fn parse_for(
+        (action, operation): (&'static str, &'static str),
+        scope: &Scope,
+        mut input: RunTaskRequest,
+    ) -> Result<Self, Rejection> {
         let count = input.count.unwrap_or(1);
         if !(1..=TASKS_PER_CALL_MAX).contains(&count) {
             return Err(Rejection::invalid_parameter(format!(
@@ -82,10 +96,16 @@ impl Request {
         check_texts(&input)?;
         let overrides = input.overrides.take().map(task_overrides::without_blanks);
         let tags = tags::parse(input.tags.take())?;
-        Ok(Self { cluster, definition, count, input, overrides, tags, token })
+        let token = None;
+        Ok(Self { action, operation, cluster, definition, count, input, overrides, tags, token })
     }
 
-    fn look(&self, tables: &Tables, workloads: &Workloads, scope: &Scope) -> Subject<Found> {
+    pub(super) fn look(
+        &self,
+        tables: &Tables,
+        workloads: &Workloads,
+        scope: &Scope,
+    ) -> Subject<Found> {
         let strategy = self.input.capacity_provider_strategy.as_deref();
         let capacity = Capacity::of(tables, scope, &self.cluster, strategy, self.input.launch_type);
         let question = |found: Option<&Definition>| {
@@ -100,7 +120,7 @@ impl Request {
             overrides.iter().flat_map(|given| [&given.task_role_arn, &given.execution_role_arn]);
         let pass_roles = roles.flatten().map(|role| access::pass_role(&scope.account, role));
         runnable
-            .and_all(access::tag_on_create(OPERATION, &tasks, &self.tags))
+            .and_all(access::tag_on_create(self.operation, &tasks, &self.tags))
             .and_all(pass_roles)
             .beside(capacity)
     }
@@ -124,8 +144,8 @@ impl Request {
         };
         let question = match row {
             Some(row) => Resource::task_definition(scope, &row.family, row.revision)
-                .question(tables, "ecs:RunTask"),
-            None => Question::new("ecs:RunTask", named.to_string()),
+                .question(tables, self.action),
+            None => Question::new(self.action, named.to_string()),
         };
         let question = question.shown_as(named.to_string());
         access::in_cluster(question, scope, &self.cluster)
@@ -145,6 +165,28 @@ impl Request {
         if let Some(made) = recalled(self.token.as_ref(), tx, scope)? {
             return Ok(answer_again(tx, &service.workloads, scope, &self.cluster, &made));
         }
+        let count = self.count.unsigned_abs();
+        let (tasks, failures) =
+            self.start_by(tx, service, scope, (runnable, capacity), |tx, request| {
+                start_all(tx, scope, request, count, &service.settings)
+            })?;
+        // A request that found no place made nothing: the next one with its token may.
+        if let Some(token) = self.token.clone().filter(|_| !tasks.is_empty()) {
+            let ids = tasks.iter().map(|task| task.id.to_string()).collect();
+            token.remember(tx, scope, OPERATION, ids);
+        }
+        Ok(answer(tx, service, &tasks, failures))
+    }
+
+    /// Checks the request, and has its tasks started.
+    pub(super) fn start_by(
+        &self,
+        tx: &mut Transaction<'_>,
+        service: &EcsService,
+        scope: &Scope,
+        (runnable, capacity): Found,
+        start: impl FnOnce(&mut Transaction<'_>, &StartRequest<'_>) -> Result<Started, Rejection>,
+    ) -> Result<Started, Rejection> {
         let launch = self.launch(&capacity?)?;
         lookup::active_cluster(tx, scope, &self.cluster)?;
         let definition = runnable.active(Rejection::InvalidParameter)?;
@@ -171,18 +213,7 @@ impl Request {
             rules: &rules,
             ..self.start_request(&launch, definition, &network, &overrides)
         };
-        let count = self.count.unsigned_abs();
-        let (tasks, failures) = start_all(tx, scope, &request, count, &service.settings)?;
-        // A request that found no place made nothing: the next one with its token may.
-        if let Some(token) = self.token.clone().filter(|_| !tasks.is_empty()) {
-            let ids = tasks.iter().map(|task| task.id.to_string()).collect();
-            token.remember(tx, scope, OPERATION, ids);
-        }
-        let mut views = TaskViews::new(tx, &service.workloads, true);
-        Ok(RunTaskResponse {
-            tasks: Some(tasks.iter().map(|task| views.of(task)).collect()),
-            failures: Some(failures),
-        })
+        start(tx, &request)
     }
 
     fn launch(&self, capacity: &Capacity) -> Result<Launch, Rejection> {
@@ -248,6 +279,22 @@ impl Request {
     fn group(&self, definition: &Definition) -> String {
         let given = self.input.group.clone().filter(|text| !text.is_empty());
         given.unwrap_or_else(|| format!("family:{}", definition.row.family))
+    }
+}
+
+/// The tasks that were started, and why others were not.
+pub(super) type Started = (Vec<Task>, Vec<Failure>);
+
+pub(super) fn answer(
+    tx: &Transaction<'_>,
+    service: &EcsService,
+    tasks: &[Task],
+    failures: Vec<Failure>,
+) -> RunTaskResponse {
+    let mut views = TaskViews::new(tx, &service.workloads, true);
+    RunTaskResponse {
+        tasks: Some(tasks.iter().map(|task| views.of(task)).collect()),
+        failures: Some(failures),
     }
 }
 
@@ -341,7 +388,7 @@ fn start_all(
     request: &StartRequest<'_>,
     count: u32,
     settings: &Settings,
-) -> Result<(Vec<Task>, Vec<Failure>), Rejection> {
+) -> Result<Started, Rejection> {
     let (started, rejection) = {
         let mut spaces = tx.subnet_spaces(scope, &request.network.subnets);
         let made = (&*tx as &dyn NewIds, tx.now_ms());
@@ -380,7 +427,11 @@ fn say_not_placed(request: &StartRequest<'_>, rejection: &NoPlace) {
 }
 
 /// One failure per container instance that was looked at; Fargate has none and gives the reason alone.
-fn failures_of(scope: &Scope, cluster: &ClusterName, rejection: &NoPlace) -> Vec<Failure> {
+pub(super) fn failures_of(
+    scope: &Scope,
+    cluster: &ClusterName,
+    rejection: &NoPlace,
+) -> Vec<Failure> {
     if rejection.instances.is_empty() {
         // The machines are the caller's operator's own: that this task is larger than all of them is worth its words.
         let detail = rejection.shortage.as_ref().map(ToString::to_string);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use outport_certificates::{InvalidJoinToken, JoinToken};
-use outport_model::Region;
+use outport_model::{Region, container_instance};
 use outport_node_agent::{
     Agent, AgentSettings, HostAccess, PublishScope, TransportProtocol, capacity,
     memory_mib_of_machine,
@@ -151,6 +151,7 @@ pub fn settings(
         join_token,
         cluster,
         regions: task_regions(&options.task_regions)?,
+        attributes: attributes(&options.attributes)?,
         capacity: capacity(options.cpu_units, options.memory_mib, own_port)?,
         oci_runtime: options.oci_runtime.clone(),
         container_open_files: open_files::raise_limit()?,
@@ -163,6 +164,28 @@ pub fn settings(
         host_tasks_reach_metadata: options.host_tasks_reach_metadata,
         publish: own.publish,
     })
+}
+
+/// Attributes as `rack=1`; without a value as `ssd`.
+fn attributes(given: &[String]) -> Result<Vec<(String, String)>> {
+    let attributes = given.iter().map(|text| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        match container_instance::is_registered_attribute(name, value) {
+            true => Ok((name.to_owned(), value.to_owned())),
+            false => bail!(
+                "--attributes {text}: no attribute of a container instance; NAME=VALUE with letters, numbers and -_./\\, the value also \
+                 with @, colons and spaces; of names that begin with ecs. only ecs.availability-zone and ecs.instance-type"
+            ),
+        }
+    });
+    let attributes: Vec<_> = attributes.collect::<Result<_>>()?;
+    let most = container_instance::CUSTOM_ATTRIBUTES_MAX;
+    let custom =
+        attributes.iter().filter(|(name, _)| !container_instance::is_reserved_attribute(name));
+    if custom.count() > most {
+        bail!("--attributes: a container instance can have at most {most}");
+    }
+    Ok(attributes)
 }
 
 fn task_regions(given: &[String]) -> Result<Vec<Region>> {

@@ -18,6 +18,11 @@ pub struct NodeOptions {
     /// several with commas
     #[arg(long, value_name = "REGIONS", value_delimiter = ',', env = "OUTPORT_TASK_REGIONS")]
     pub task_regions: Vec<String>,
+    /// Attributes of this machine's container instance, such as rack=1, for placement: constraints, and what tasks are spread over. Also
+    /// ecs.availability-zone, the first of the region unless given, and ecs.instance-type. May be given several times, or several with
+    /// commas
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', env = "OUTPORT_ATTRIBUTES")]
+    pub attributes: Vec<String>,
     /// CPU units to offer (1,024 a core); all cores unless given
     #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..), env = "OUTPORT_CPU_UNITS")]
     pub cpu_units: Option<u32>,

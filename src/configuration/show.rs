@@ -24,7 +24,7 @@ const NOT_GIVEN: &str = "-";
 const DEFAULT: &str = "default";
 const COMMAND: &str = "up";
 /// What stands for options that have no value of their own until somebody gives one.
-const DEFAULTS: [(&str, &str); 20] = [
+const DEFAULTS: [(&str, &str); 21] = [
     ("root-access-key-id", "made at the first start"),
     ("root-secret-access-key", "made at the first start"),
     ("master-key-file", "in the data directory, or OUTPORT_MASTER_KEY"),
@@ -45,6 +45,7 @@ const DEFAULTS: [(&str, &str); 20] = [
     ("metrics-listen", "nowhere"),
     ("regions", "all of `up`, the own one of `server`"),
     ("task-regions", "every region"),
+    ("attributes", "those that it has by itself"),
 ];
 
 /// An option as it is shown.

@@ -73,6 +73,8 @@ pub struct AgentSettings {
     pub cluster: String,
     /// The regions whose Fargate tasks it takes; empty: those of every region.
     pub regions: Vec<Region>,
+    /// Attributes of the container instance, beside those that it has by itself.
+    pub attributes: Vec<(String, String)>,
     pub capacity: NodeCapacity,
     /// An OCI runtime to use instead of our own.
     pub oci_runtime: Option<PathBuf>,

@@ -575,6 +575,7 @@ fn registration() -> Registration {
         ask_only: false,
         allows_privileged: false,
         regions: Vec::new(),
+        attributes: Vec::new(),
         protocol: ProtocolVersions::SPOKEN,
     }
 }

@@ -29,6 +29,10 @@ pub struct Registration {
     /// The regions whose Fargate tasks it takes; empty: those of every region.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
+    /// What its operator says of it: attributes of its container instance, name and value. A control plane that does not know them
+    /// leaves them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
     /// The versions of this protocol that it speaks.
     #[serde(default)]
     pub protocol: ProtocolVersions,

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outport_model::capacity::{Candidate, Capacity, NodeUse, Pool, Wanted};
+use outport_model::capacity::{Candidate, Capacity, NodeUse, PlacedTasks, Pool, Wanted};
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::{Architecture, Node, NodeCapacity};
@@ -94,6 +95,9 @@ fn task(number: u64, random: &mut Random) -> Task {
         node: (random.below(9) > 0).then(|| NodeId::new(format!("{:032x}", random.below(NODES)))),
         desired_status: [DesiredStatus::Running, DesiredStatus::Stopped][random.below(2) as usize],
         family: Family::new(["a", "b"][random.below(2) as usize]),
+        group: ["a", "b"][random.below(2) as usize].into(),
+        container_instance: (random.below(4) > 0)
+            .then(|| ContainerInstanceId::new(format!("{:032x}", random.below(NODES)))),
         started_by: (random.below(2) > 0).then(|| "a".to_owned()),
         launch_type: [LaunchType::Ec2, LaunchType::Fargate][random.below(2) as usize],
         stopped_at_ms: (random.below(2) > 0).then(|| i64::from(random.small(9))),
@@ -249,6 +253,18 @@ fn check_lists(tables: &Tables) {
         let expected: Vec<&Arc<Task>> = tables.tasks.iter().filter(live).collect();
         let found: Vec<&Arc<Task>> = tables.tasks.live_on_node(&node).values().collect();
         assert_eq!(found, expected);
+    }
+    let placed = tables.tasks.placed_in(&key);
+    for group in ["a", "b", "c"] {
+        let mut expected: BTreeMap<NodeId, u32> = BTreeMap::new();
+        let of_group = tables.tasks.iter().filter(|row| row.group == group && row.is_wanted());
+        for row in of_group.filter(|row| row.container_instance.is_some()) {
+            row.node.iter().for_each(|node| *expected.entry(node.clone()).or_default() += 1);
+        }
+        let found: BTreeMap<NodeId, u32> =
+            placed.of_group(group).map(|(node, count)| (node.clone(), count)).collect();
+        assert_eq!(found, expected, "{group}");
+        assert!(expected.iter().all(|(node, count)| placed.count(group, node) == *count));
     }
     let stopped = tables.tasks.iter().filter(|row| row.last_status >= TaskStatus::Stopped);
     assert_eq!(tables.tasks.stopped().len(), stopped.count());

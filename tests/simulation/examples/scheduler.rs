@@ -312,6 +312,7 @@ impl World {
             ask_only: false,
             allows_privileged: false,
             regions: Vec::new(),
+            attributes: Vec::new(),
             protocol: ProtocolVersions::SPOKEN,
         };
         now(self.link.register(registration)).unwrap();

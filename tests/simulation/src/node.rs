@@ -373,6 +373,7 @@ pub fn registration(node: &NodeId, boot: u64) -> Registration {
         ask_only: false,
         allows_privileged: false,
         regions: Vec::new(),
+        attributes: Vec::new(),
         protocol: ProtocolVersions::SPOKEN,
     }
 }

@@ -38,6 +38,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+#[path = "node_link/attributes.rs"]
+mod attributes;
 #[path = "node_link/belief.rs"]
 mod belief;
 #[path = "node_link/refusals.rs"]

@@ -1,5 +1,8 @@
 //! What is taken of a node's messages, at most: a node may be hostile too.
 
+use outport_model::container_instance::{
+    CUSTOM_ATTRIBUTES_MAX, TOLD_ATTRIBUTES, is_registered_attribute,
+};
 use outport_model::{NodeId, Region, host_name};
 use outport_node_protocol::{Registration, Report};
 
@@ -20,6 +23,8 @@ const ARN_CHARS_MAX: usize = 100;
 /// Far more than a partition has.
 const REGIONS_MAX: usize = 100;
 const REGION_CHARS_MAX: usize = 32;
+/// Those of its operator, of which a container instance can have ten, and the ones that its operator may say.
+const ATTRIBUTES_MAX: usize = CUSTOM_ATTRIBUTES_MAX + TOLD_ATTRIBUTES.len();
 /// Source: "Container instance attributes": the reserved ports that can be given at one time.
 const RESERVED_PORTS_MAX: usize = 100;
 /// Generations are counted by the control plane; one beyond this was made up.
@@ -57,6 +62,13 @@ pub fn check_registration(registration: &Registration) -> Result<(), LinkError> 
     let is_long = |region: &Region| region.as_str().len() > REGION_CHARS_MAX;
     if registration.regions.len() > REGIONS_MAX || registration.regions.iter().any(is_long) {
         return Err(malformed(format!("{REGIONS_MAX} regions at most, and names of regions")));
+    }
+    let mut attributes = registration.attributes.iter();
+    let is_attribute = |(name, value): &(String, String)| is_registered_attribute(name, value);
+    if registration.attributes.len() > ATTRIBUTES_MAX || !attributes.all(is_attribute) {
+        return Err(malformed(format!(
+            "{ATTRIBUTES_MAX} attributes at most, and such as a node may have"
+        )));
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use outport_model::cluster::{Cluster, ClusterStatus};
-use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::container_instance::{
+    CUSTOM_ATTRIBUTES_MAX, ContainerInstance, ContainerInstanceStatus, is_reserved_attribute,
+};
 use outport_model::linux_capability::PRIVILEGED_ATTRIBUTE;
 use outport_model::node::Node;
 use outport_model::{AccountId, Arn, ClusterName, Region, Scope, Tags};
@@ -148,10 +150,17 @@ fn put_container_instance(
         version: known.map_or(1, |instance| instance.version),
         tags: known.map_or_else(Tags::new, |instance| instance.tags.clone()),
     };
-    instance.attributes.retain(|(known, _)| known != PRIVILEGED_ATTRIBUTE);
+    // What the node said before and says no more is gone; attributes of callers stay.
+    instance.attributes.retain(|(known, _)| !is_reserved_attribute(known));
     for (name, value) in own_attributes(&cluster.scope, registration) {
         instance.attributes.retain(|(known, _)| *known != name);
         instance.attributes.push((name, value));
+    }
+    let custom = instance.attributes.iter().filter(|(name, _)| !is_reserved_attribute(name));
+    if custom.count() > CUSTOM_ATTRIBUTES_MAX {
+        return Err(LinkError::Refused(format!(
+            "with the attributes that callers have put on its container instance it would have more than {CUSTOM_ATTRIBUTES_MAX}"
+        )));
     }
     instance.attributes.sort();
     if known.is_some_and(|known| **known != instance) {
@@ -173,6 +182,10 @@ fn own_attributes(scope: &Scope, registration: &Registration) -> Vec<(String, St
         ("ecs.os-family".to_owned(), "LINUX".to_owned()),
         ("ecs.os-type".to_owned(), "linux".to_owned()),
     ];
+    for (name, value) in &registration.attributes {
+        attributes.retain(|(known, _)| known != name);
+        attributes.push((name.clone(), value.clone()));
+    }
     if registration.allows_privileged {
         attributes.push((PRIVILEGED_ATTRIBUTE.to_owned(), String::new()));
     }

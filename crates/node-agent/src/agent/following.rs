@@ -34,6 +34,7 @@ pub(super) fn registration(
         ask_only: false,
         allows_privileged: settings.allow_privileged,
         regions: settings.regions.clone(),
+        attributes: settings.attributes.clone(),
         protocol: ProtocolVersions::SPOKEN,
     }
 }

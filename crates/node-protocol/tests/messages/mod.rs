@@ -71,6 +71,7 @@ pub fn registration() -> Registration {
         ask_only: true,
         allows_privileged: true,
         regions: Vec::new(),
+        attributes: Vec::new(),
         protocol: ProtocolVersions { lowest: 1, highest: 2 },
     }
 }

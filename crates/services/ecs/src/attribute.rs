@@ -4,7 +4,10 @@
 
 use outport_aws_ecs::{Attribute, TargetType};
 use outport_identity::Subject;
-use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::container_instance::{
+    CUSTOM_ATTRIBUTES_MAX, ContainerInstance, ContainerInstanceStatus, is_attribute_name,
+    is_attribute_value, is_reserved_attribute,
+};
 use outport_model::{Arn, ClusterName, ContainerInstanceId, Scope};
 use outport_store::Tables;
 use outport_store::keys::ContainerInstanceKey;
@@ -15,10 +18,7 @@ use crate::resource::Resource;
 
 const ATTRIBUTES_PER_CALL_MAX: usize = 10;
 /// Custom ones: those of the node itself are not counted.
-pub const ATTRIBUTES_PER_INSTANCE_MAX: usize = 10;
-const TEXT_LENGTH_MAX: usize = 128;
-/// What a node says of itself; nobody else does. That AWS refuses them too is a guess.
-const RESERVED_PREFIXES: [&str; 2] = ["ecs.", "com.amazonaws.ecs."];
+pub const ATTRIBUTES_PER_INSTANCE_MAX: usize = CUSTOM_ATTRIBUTES_MAX;
 
 /// One attribute of a request, and the instance that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +68,10 @@ pub fn ask(
 
 fn asked(scope: &Scope, cluster: &ClusterName, attribute: Attribute) -> Result<Asked, Rejection> {
     let (name, value) = (attribute.name.unwrap_or_default(), attribute.value.unwrap_or_default());
-    if !is_name(&name) {
+    if !is_attribute_name(&name) || is_reserved_attribute(&name) {
         return Err(Rejection::invalid_parameter(format!("Invalid attribute name '{name}'.")));
     }
-    if !is_value(&value) {
+    if !is_attribute_value(&value) {
         return Err(Rejection::invalid_parameter(format!("Invalid attribute value '{value}'.")));
     }
     if attribute.target_type.is_some_and(|kind| kind != TargetType::ContainerInstance) {
@@ -84,20 +84,6 @@ fn asked(scope: &Scope, cluster: &ClusterName, attribute: Attribute) -> Result<A
     let instance = names::container_instance(scope, cluster, &target)?;
     let instance = instance.ok_or_else(|| target_not_found(&target))?;
     Ok(Asked { instance, name, value })
-}
-
-/// "letters (uppercase and lowercase), numbers, hyphens, underscores, forward slashes, back slashes, or periods".
-fn is_name(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/\\.".contains(&byte);
-    (1..=TEXT_LENGTH_MAX).contains(&text.len())
-        && text.bytes().all(is_allowed)
-        && !RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-}
-
-/// As a name, and "at signs (@), colons or spaces", but none at the ends.
-fn is_value(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/\\.@: ".contains(&byte);
-    text.len() <= TEXT_LENGTH_MAX && text.bytes().all(is_allowed) && text.trim() == text
 }
 
 /// The instance, as long as it is one.
@@ -122,8 +108,7 @@ pub fn target(
 
 /// How many of the attributes are not the node's own.
 pub fn custom_count(row: &ContainerInstance) -> usize {
-    let is_custom = |name: &str| !RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    row.attributes.iter().filter(|(name, _)| is_custom(name)).count()
+    row.attributes.iter().filter(|(name, _)| !is_reserved_attribute(name)).count()
 }
 
 /// An attribute as the operations answer with it.

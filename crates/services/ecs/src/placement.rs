@@ -4,6 +4,7 @@
 //! says so, else ours.
 
 use outport_aws_ecs as wire;
+use outport_model::container_instance::is_attribute_name;
 use outport_model::placement::{
     BinpackField, CONSTRAINTS_PER_TASK_MAX, PlacementConstraint, PlacementRules, PlacementStrategy,
     STRATEGIES_PER_TASK_MAX, SpreadField,
@@ -137,9 +138,7 @@ fn spread_field(text: &str) -> Option<SpreadField> {
         "instanceId" | "host" => Some(SpreadField::InstanceId),
         _ => {
             let name = text.strip_prefix("attribute:")?;
-            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/\\.".contains(&byte);
-            let is_name = (1..=128).contains(&name.len()) && name.bytes().all(is_allowed);
-            is_name.then(|| SpreadField::Attribute(name.to_owned()))
+            is_attribute_name(name).then(|| SpreadField::Attribute(name.to_owned()))
         }
     }
 }

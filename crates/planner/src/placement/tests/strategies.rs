@@ -92,6 +92,17 @@ pub(super) fn place(
     count: usize,
     seed: u64,
 ) -> (Vec<String>, Option<Rejection>) {
+    let capacity = EveryNode { rooms: rooms.to_vec(), shown: Rc::default() };
+    place_on(&capacity, standing, rules, count, seed)
+}
+
+fn place_on(
+    capacity: &EveryNode,
+    standing: &Standing,
+    rules: &Rules,
+    count: usize,
+    seed: u64,
+) -> (Vec<String>, Option<Rejection>) {
     let needs = Requirements {
         launch_type: LaunchType::Ec2,
         architecture: None,
@@ -101,7 +112,6 @@ pub(super) fn place(
         host_ports: Vec::new(),
         open_ports: 0,
     };
-    let capacity = EveryNode { rooms: rooms.to_vec(), shown: Rc::default() };
     let scope = Scope::new(AccountId::new("0"), Region::new("us-east-1"));
     let cluster = ClusterName::new("default");
     let pool = pool(needs.launch_type, &scope, &cluster);
@@ -109,7 +119,7 @@ pub(super) fn place(
     let scene = Scene {
         needs: &needs,
         place: Place { pool: &pool, scope: &scope, cluster: &cluster, rules },
-        capacity: &capacity,
+        capacity,
         tasks: standing,
         troubled: &troubled,
         settings: &settings,
@@ -263,4 +273,31 @@ fn random_gives_every_node_its_share() {
     assert!(all.values().all(|count| (860..1_140).contains(count)), "{all:?}");
     assert!(firsts.values().all(|count| (5..50).contains(count)), "{firsts:?}");
     assert!((840..1_110).contains(&repeated), "{repeated}");
+}
+
+/// How many nodes a batch of 100 tasks looks at, of 2,000: a few for each task, or all of them once.
+#[test]
+fn a_batch_looks_at_no_node_twice() {
+    let zone = |number: usize| ["x", "y", "z"][number % 3];
+    let nodes = (0..2_000).map(|n| format!("n{n:04} 9999/{} zone={}", 9_999 - n, zone(n)));
+    let (rooms, empty) = rooms(&nodes.collect::<Vec<_>>().join(", "));
+    let everywhere: BTreeMap<(String, NodeId), u32> =
+        rooms.iter().map(|room| (("g".to_owned(), room.node.id.clone()), 1)).collect();
+    let everywhere = Standing(everywhere);
+    for (strategy, standing, most) in [
+        ("", &empty, 101),
+        ("distinct", &empty, 101),
+        ("spread host", &empty, 101),
+        ("member attribute:ecs.availability-zone == z", &empty, 303),
+        ("service", &empty, 2_000),
+        ("spread host", &everywhere, 2_000),
+        ("binpack memory", &empty, 2_000),
+        ("random", &empty, 2_000),
+    ] {
+        let capacity = EveryNode { rooms: rooms.clone(), shown: Rc::default() };
+        let (placed, _) = place_on(&capacity, standing, &rules(strategy), 100, 1);
+        assert_eq!(placed.len(), 100);
+        let shown = capacity.shown.get();
+        assert!(shown <= most, "{strategy}: {shown}");
+    }
 }

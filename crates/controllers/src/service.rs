@@ -308,15 +308,18 @@ struct ServiceRows {
     service: Arc<Service>,
     tasks: Vec<Arc<Task>>,
     history: Vec<Arc<ServiceDeployment>>,
+    drains: bool,
 }
 
 impl ServiceRows {
     fn read(tables: &Tables, key: &ServiceKey) -> Option<Self> {
         let history = tables.service_deployments.of_service(key).values();
+        let cluster = ClusterKey::new(&key.scope, key.cluster.clone());
         Some(Self {
             service: Arc::clone(tables.services.get(key)?),
             tasks: tables.tasks.of_service(key).values().cloned().collect(),
             history: history.filter(|entry| is_unfinished(entry.status)).cloned().collect(),
+            drains: tables.container_instances.drains(&cluster),
         })
     }
 
@@ -347,6 +350,7 @@ impl ServiceRows {
             settings,
             ids,
             place_of,
+            drains: self.drains,
         }
     }
 }

@@ -123,7 +123,7 @@ pub fn start_on(
     let needs = requirements(workload, request.launch_type, request.overrides);
     let scope = &request.definition.scope;
     let of_zones = BTreeMap::new();
-    let mut start_there = |node: &NodeId| {
+    let start_there = |node: &NodeId| {
         let there = capacity.member(scope, request.cluster, node);
         let candidate = there.ok_or_else(|| Rejection::of(Unplaceable::Agent))?;
         placement::check(&needs, &candidate, settings)?;
@@ -132,7 +132,7 @@ pub fn start_on(
         capacity.reserve(node, &started.task.reserved);
         Ok(started)
     };
-    nodes.iter().map(|node| start_there(node)).collect()
+    nodes.iter().map(start_there).collect()
 }
 
 fn seed(hex: &str) -> u64 {

@@ -291,6 +291,11 @@ fn check_counts(tables: &Tables) {
         let expected = tables.container_instances.iter().filter(is_counted).count();
         let key = ClusterKey::new(&any.scope, name.clone());
         assert_eq!(tables.container_instances.registered(&key), expected);
+        let is_draining = |row: &Arc<ContainerInstance>| {
+            row.cluster == name && row.status == ContainerInstanceStatus::Draining
+        };
+        let drains = tables.container_instances.iter().any(is_draining);
+        assert_eq!(tables.container_instances.drains(&key), drains);
     }
     for name in ["a", "b", "none"] {
         let key = ServiceKey::new(&any.scope, any.cluster.clone(), ServiceName::new(name));

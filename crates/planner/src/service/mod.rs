@@ -58,11 +58,16 @@ pub struct Scene<'a> {
     pub ids: &'a dyn NewIds,
     /// Where a task is that is on a container instance of the cluster.
     pub place_of: &'a dyn Fn(&Task) -> Option<Candidate<'a>>,
+    /// Whether any of the cluster's container instances is DRAINING.
+    pub drains: bool,
 }
 
 impl Scene<'_> {
     /// Whether the task has to leave its container instance, which is DRAINING.
     fn is_draining(&self, task: &Task) -> bool {
+        if !self.drains {
+            return false;
+        }
         let instance = (self.place_of)(task).and_then(|candidate| candidate.container_instance);
         instance.is_some_and(|row| row.status == ContainerInstanceStatus::Draining)
     }

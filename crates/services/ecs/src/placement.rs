@@ -14,8 +14,24 @@ use outport_planner::cluster_query::Query;
 
 use crate::rejection::Rejection;
 
-/// Reads what a request says of constraints and strategies: `None` where it says nothing, an empty list where it takes
-/// away what there was.
+/// What a request says of placement: `None` where it says nothing, an empty list where it takes away what there was.
+#[derive(Debug)]
+pub struct Given {
+    constraints: Option<Vec<PlacementConstraint>>,
+    strategy: Option<Vec<PlacementStrategy>>,
+}
+
+impl Given {
+    /// The rules from now on.
+    pub fn over(self, before: PlacementRules) -> PlacementRules {
+        PlacementRules {
+            constraints: self.constraints.unwrap_or(before.constraints),
+            strategy: self.strategy.unwrap_or(before.strategy),
+        }
+    }
+}
+
+/// Reads what a request says of constraints and strategies.
 ///
 /// # Errors
 /// `InvalidParameterException`; on Fargate for any at all.
@@ -23,7 +39,7 @@ pub fn parse(
     constraints: Option<&[wire::PlacementConstraint]>,
     strategy: Option<&[wire::PlacementStrategy]>,
     launch_type: LaunchType,
-) -> Result<(Option<Vec<PlacementConstraint>>, Option<Vec<PlacementStrategy>>), Rejection> {
+) -> Result<Given, Rejection> {
     let is_fargate = launch_type == LaunchType::Fargate;
     let given = [
         (constraints.is_some_and(|list| !list.is_empty()), "constraints"),
@@ -41,7 +57,7 @@ pub fn parse(
         )));
     }
     let strategy = strategy.map(|list| list.iter().map(one_strategy).collect()).transpose()?;
-    Ok((constraints, strategy))
+    Ok(Given { constraints, strategy })
 }
 
 /// Checks how many constraints a task has, with those of its definition.

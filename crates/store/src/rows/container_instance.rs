@@ -47,23 +47,27 @@ pub struct ContainerInstanceIndex {
     by_node: Grouping<NodeId, ClusterKey, ContainerInstance>,
     /// Of clusters that have some.
     registered: OrdMap<ClusterKey, usize>,
+    /// The same of those that are DRAINING.
+    draining: OrdMap<ClusterKey, usize>,
 }
 
 impl ContainerInstanceIndex {
     fn count(&mut self, cluster: &ClusterKey, row: &ContainerInstance, step: isize) {
-        if row.status == ContainerInstanceStatus::Inactive {
-            return;
+        if row.status != ContainerInstanceStatus::Inactive {
+            add(&mut self.registered, cluster, step);
         }
-        let count = self.registered_in(cluster).saturating_add_signed(step);
-        if count == 0 {
-            self.registered.remove(cluster);
-        } else {
-            self.registered.insert(cluster.clone(), count);
+        if row.status == ContainerInstanceStatus::Draining {
+            add(&mut self.draining, cluster, step);
         }
     }
+}
 
-    fn registered_in(&self, cluster: &ClusterKey) -> usize {
-        self.registered.get(cluster).copied().unwrap_or_default()
+fn add(counts: &mut OrdMap<ClusterKey, usize>, cluster: &ClusterKey, step: isize) {
+    let count = counts.get(cluster).copied().unwrap_or_default().saturating_add_signed(step);
+    if count == 0 {
+        counts.remove(cluster);
+    } else {
+        counts.insert(cluster.clone(), count);
     }
 }
 
@@ -91,7 +95,11 @@ impl Table<ContainerInstance> {
     }
     /// How many container instances of the cluster are registered: all but those that are INACTIVE.
     pub fn registered(&self, cluster: &ClusterKey) -> usize {
-        self.index.registered_in(cluster)
+        self.index.registered.get(cluster).copied().unwrap_or_default()
+    }
+    /// Whether some container instance of the cluster is DRAINING.
+    pub fn drains(&self, cluster: &ClusterKey) -> bool {
+        self.index.draining.contains_key(cluster)
     }
     /// The container instances of a node, at most one in each cluster.
     pub fn of_node(&self, node: &NodeId) -> &Rows<ClusterKey, ContainerInstance> {

@@ -13,6 +13,7 @@ mod network_interface;
 mod node;
 mod node_identity;
 mod parameter;
+mod placed_tasks;
 mod secret;
 mod security_group;
 mod service;
@@ -25,8 +26,9 @@ mod task_definition_family;
 mod vpc;
 
 pub use iam::Attachments;
+pub use placed_tasks::PlacedInCluster;
 pub use service::ServiceCounts;
-pub use task::{DeploymentCounts, PlacedInCluster, TaskCounts, TaskFacet};
+pub use task::{DeploymentCounts, TaskCounts, TaskFacet};
 pub use task_definition::FamilyStatus;
 
 /// The keys of the tables.

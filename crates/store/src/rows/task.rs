@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use outport_model::capacity::{NodeUse, PlacedTasks};
-use outport_model::container_instance::ContainerInstance;
+use outport_model::capacity::NodeUse;
 use outport_model::task::{Reservation, Task};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
@@ -17,6 +16,7 @@ use crate::load::both;
 use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::key::key;
+use crate::rows::placed_tasks::{PlacedInCluster, PlacedIndex};
 use crate::rows::service::ServiceKey;
 use crate::table::{Grouping, Index, Members, Rows, Table};
 use crate::tables::{Related, Tables, Touched};
@@ -166,8 +166,7 @@ pub struct TaskIndex {
     /// Of services with a task that runs or is wanted.
     by_deployment: OrdMap<ServiceKey, OrdMap<DeploymentId, DeploymentCounts>>,
     stopped: OrdSet<(TimestampMs, TaskKey)>,
-    /// How many tasks of a group are wanted on the container instances of a cluster, by node.
-    placed: OrdMap<ClusterKey, OrdMap<String, OrdMap<NodeId, u32>>>,
+    placed: PlacedIndex,
 }
 
 impl Index<Task> for TaskIndex {
@@ -197,7 +196,7 @@ impl Index<Task> for TaskIndex {
             self.by_service.remove(&service, &row.id);
         }
         self.let_go(row);
-        self.place_out(row);
+        self.placed.remove(row);
         self.count(row, -1);
         self.count_out(row);
         if let Some(key) = stopped_key(row) {
@@ -230,10 +229,7 @@ impl Index<Task> for TaskIndex {
             self.count_out(old);
             self.count_in(new);
         }
-        if placed(old) != placed(new) {
-            self.place_out(old);
-            self.place_in(new);
-        }
+        self.placed.replace(old, new);
         if held(Some(old)) == held(Some(new)) {
             if let Some((node, _)) = held(Some(new)) {
                 self.live_by_node.add(node.clone(), new.id.clone(), new);
@@ -278,7 +274,7 @@ impl TaskIndex {
         self.by_id.insert(row.id.clone(), row.key());
         self.put_row(row);
         self.hold(row);
-        self.place_in(row);
+        self.placed.add(row);
         self.count(row, 1);
         self.count_in(row);
         self.stopped.extend(stopped_key(row));
@@ -355,73 +351,7 @@ impl TaskIndex {
     }
 }
 
-/// The node and the group of a task that placement counts.
-fn placed(row: &Task) -> Option<(&NodeId, &String)> {
-    let is_placed = row.is_wanted() && row.container_instance.is_some();
-    is_placed.then(|| Some((row.node.as_ref()?, &row.group)))?
-}
-
-impl TaskIndex {
-    fn place_in(&mut self, row: &Task) {
-        let Some((node, group)) = placed(row) else { return };
-        let groups = self.placed.entry(cluster_key(row)).or_default();
-        *groups.entry(group.clone()).or_default().entry(node.clone()).or_default() += 1;
-    }
-
-    fn place_out(&mut self, row: &Task) {
-        let Some((node, group)) = placed(row) else { return };
-        let key = cluster_key(row);
-        let Some(groups) = self.placed.get_mut(&key) else { return };
-        let Some(nodes) = groups.get_mut(group) else { return };
-        match nodes.get_mut(node) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(nodes.remove(node)),
-        }
-        if nodes.is_empty() {
-            groups.remove(group);
-        }
-        if groups.is_empty() {
-            self.placed.remove(&key);
-        }
-    }
-}
-
-/// The tasks on the container instances of one cluster.
-#[derive(Debug)]
-pub struct PlacedInCluster<'a> {
-    tasks: &'a Table<Task>,
-    groups: Option<&'a OrdMap<String, OrdMap<NodeId, u32>>>,
-}
-
-impl PlacedInCluster<'_> {
-    fn on<'a>(&'a self, instance: &'a ContainerInstance) -> impl Iterator<Item = &'a Arc<Task>> {
-        let is_own = |task: &&Arc<Task>| task.container_instance.as_ref() == Some(&instance.id);
-        self.tasks.live_on_node(&instance.node).values().filter(is_own)
-    }
-}
-
-impl PlacedTasks for PlacedInCluster<'_> {
-    fn count(&self, group: &str, node: &NodeId) -> u32 {
-        let nodes = self.groups.and_then(|groups| groups.get(group));
-        nodes.and_then(|nodes| nodes.get(node)).copied().unwrap_or(0)
-    }
-
-    fn of_group<'a>(&'a self, group: &'a str) -> Box<dyn Iterator<Item = (&'a NodeId, u32)> + 'a> {
-        let nodes = self.groups.and_then(|groups| groups.get(group));
-        Box::new(nodes.into_iter().flatten().map(|(node, count)| (node, *count)))
-    }
-
-    fn any_group_on(&self, instance: &ContainerInstance, will_do: &dyn Fn(&str) -> bool) -> bool {
-        self.on(instance).any(|task| task.is_wanted() && will_do(&task.group))
-    }
-
-    fn running_on(&self, instance: &ContainerInstance) -> u32 {
-        let is_running = |task: &&Arc<Task>| task.last_status == TaskStatus::Running;
-        u32::try_from(self.on(instance).filter(is_running).count()).unwrap_or(u32::MAX)
-    }
-}
-
-fn cluster_key(row: &Task) -> ClusterKey {
+pub(super) fn cluster_key(row: &Task) -> ClusterKey {
     ClusterKey::new(&row.scope, row.cluster.clone())
 }
 
@@ -450,7 +380,7 @@ impl Tables {
 impl Table<Task> {
     /// The tasks on the container instances of a cluster, as placement looks at them.
     pub fn placed_in(&self, cluster: &ClusterKey) -> PlacedInCluster<'_> {
-        PlacedInCluster { tasks: self, groups: self.index.placed.get(cluster) }
+        PlacedInCluster::new(self, self.index.placed.in_cluster(cluster))
     }
     /// A task by its id alone, which is unique in an installation.
     pub fn by_id(&self, id: &TaskId) -> Option<&Arc<Task>> {

@@ -58,6 +58,7 @@ fn the_breaker_rolls_back_to_the_last_completed_deployment() {
         settings: &settings,
         ids: &ids,
         place_of: &|_| None,
+        drains: false,
     };
     let done = plan(&scene);
     assert_eq!(states(&done.service), ["v1 PRIMARY COMPLETED", "v2 ACTIVE FAILED"]);

@@ -246,6 +246,7 @@ impl House {
             settings: &settings,
             ids,
             place_of: &|_| None,
+            drains: false,
         };
         let mut plan = plan(&scene);
         check(&scene, &plan);

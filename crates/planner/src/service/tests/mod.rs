@@ -231,6 +231,7 @@ fn planned<T>(
         settings: &settings,
         ids: &ids,
         place_of: &|_| None,
+        drains: false,
     };
     let mut plan = plan(&scene);
     look(&mut plan, &scene)

@@ -75,6 +75,7 @@ fn check(spec: &str, strategy: &[PlacementStrategy], nodes: &str, text: &str, ex
         settings: &settings,
         ids: &ids,
         place_of: &place_of,
+        drains: nodes.contains("draining"),
     };
     let plan = plan(&scene);
     let starts = (plan.starts > 0).then(|| format!("start {}", plan.starts));

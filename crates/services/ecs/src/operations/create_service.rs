@@ -149,15 +149,12 @@ impl Request {
         let capacity = capacity?;
         let launch_type = capacity.launch_type;
         let input = &self.input;
-        let (constraints, strategy) = placement::parse(
+        let rules = placement::parse(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
             launch_type,
         )?;
-        let rules = PlacementRules {
-            constraints: constraints.unwrap_or_default(),
-            strategy: strategy.unwrap_or_default(),
-        };
+        let rules = rules.over(PlacementRules::default());
         let platform_version =
             launch::platform_version(input.platform_version.as_deref(), launch_type)?;
         let cluster = lookup::active_cluster(tx, scope, &self.cluster)?.name.clone();

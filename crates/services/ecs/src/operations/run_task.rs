@@ -218,7 +218,7 @@ impl Request {
 
     fn launch(&self, capacity: &Capacity) -> Result<Launch, Rejection> {
         let (input, launch_type) = (&self.input, capacity.launch_type);
-        let (constraints, strategy) = placement::parse(
+        let given = placement::parse(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
             launch_type,
@@ -227,10 +227,7 @@ impl Request {
         Ok(Launch {
             launch_type,
             capacity_provider: capacity.provider(),
-            rules: PlacementRules {
-                constraints: constraints.unwrap_or_default(),
-                strategy: strategy.unwrap_or_default(),
-            },
+            rules: given.over(PlacementRules::default()),
             platform_version: launch::platform_version(version, launch_type)?,
         })
     }

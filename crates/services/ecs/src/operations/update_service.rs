@@ -194,15 +194,13 @@ impl Request {
         workload: &Workload,
     ) -> Result<Option<wire::NetworkConfiguration>, Rejection> {
         let input = &self.input;
-        let (constraints, strategy) = placement::parse(
+        let given = placement::parse(
             input.placement_constraints.as_deref(),
             input.placement_strategy.as_deref(),
             row.launch_type,
         )?;
         // Tasks that run stay where they are: neither begins a deployment.
-        row.placement.constraints =
-            constraints.unwrap_or(std::mem::take(&mut row.placement.constraints));
-        row.placement.strategy = strategy.unwrap_or(std::mem::take(&mut row.placement.strategy));
+        row.placement = given.over(std::mem::take(&mut row.placement));
         placement::check_count(&row.placement, &workload.member_of)?;
         let mut kept: wire::Service = stored(&row.document).unwrap_or_default();
         if let Some(version) = input.platform_version.clone().filter(|text| !text.is_empty()) {

@@ -22,7 +22,7 @@ struct Mutant {
     wrong: &'static str,
 }
 
-const MUTANTS: [Mutant; 26] = [
+const MUTANTS: [Mutant; 29] = [
     Mutant {
         name: "the floor of healthy tasks is off by one",
         file: "crates/planner/src/service/steps.rs",
@@ -56,9 +56,27 @@ const MUTANTS: [Mutant; 26] = [
     },
     Mutant {
         name: "placement looks at nodes of any architecture",
-        file: "crates/planner/src/placement.rs",
-        right: "        architecture: needs.architecture,",
-        wrong: "        architecture: None,",
+        file: "crates/planner/src/placement/batch.rs",
+        right: "            architecture: needs.architecture,",
+        wrong: "            architecture: None,",
+    },
+    Mutant {
+        name: "a batch looks no further than at a node that has tasks of the group",
+        file: "crates/planner/src/placement/batch.rs",
+        right: "            && best.tasks == 0\n",
+        wrong: "",
+    },
+    Mutant {
+        name: "a batch does not count what it has placed",
+        file: "crates/planner/src/placement/batch.rs",
+        right: "        seen.tasks += 1;\n",
+        wrong: "",
+    },
+    Mutant {
+        name: "tasks stay on a DRAINING container instance",
+        file: "crates/planner/src/service/steps.rs",
+        right: "is_of(task, primary) && !scene.is_draining(task)",
+        wrong: "is_of(task, primary)",
     },
     Mutant {
         name: "retention forgets nothing",

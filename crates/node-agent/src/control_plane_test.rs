@@ -326,6 +326,7 @@ fn settings(directory: &Path, instance: &str, url: String, token: &JoinToken) ->
         join_token: token.clone(),
         cluster: "default".to_owned(),
         regions: Vec::new(),
+        attributes: Vec::new(),
         capacity: NodeCapacity { cpu_units: 1, memory_mib: 1, reserved_ports: Vec::new() },
         oci_runtime: None,
         container_open_files: OpenFiles { soft: 1024, hard: 1024 },

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use outport_model::container_instance::ContainerInstanceStatus;
 use outport_model::task_definition::NetworkMode;
-use outport_model::{Arn, DesiredStatus, ServiceName};
+use outport_model::{Arn, ContainerInstanceId, DesiredStatus, ServiceName};
 use outport_store::Tables;
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ const EXPECTED_REFUSALS: [&str; 7] = [
     "ServiceNotFoundException",
 ];
 /// The operations that [`Wish::any`] draws from.
-pub const OPERATIONS: [&str; 11] = [
+pub const OPERATIONS: [&str; 12] = [
     "CreateService",
     "DeleteService",
     "DeleteTaskDefinitions",
@@ -39,6 +40,7 @@ pub const OPERATIONS: [&str; 11] = [
     "StopTask",
     "TagResource",
     "UntagResource",
+    "UpdateContainerInstancesState",
     "UpdateService",
 ];
 
@@ -63,7 +65,7 @@ impl Wish {
             members["service"] = json!(name);
             Self::new("UpdateService", members)
         };
-        Some(match rng.below(19) {
+        Some(match rng.below(20) {
             0..=2 => create_service(family, desired, choice, tables, rng),
             3 | 4 => update(json!({ "desiredCount": desired })),
             5 | 6 => update(json!({ "taskDefinition": revision(tables, name, rng)? })),
@@ -87,6 +89,7 @@ impl Wish {
                 Self::new("DeleteTaskDefinitions", input)
             }
             17 => stop_service_deployment(tables, rng)?,
+            18 => set_state(tables, choice, rng)?,
             _ => tag(name, choice, rng),
         })
     }
@@ -129,6 +132,43 @@ pub fn stop_standalone_tasks(tables: &Tables) -> Vec<Wish> {
         .iter()
         .filter(|task| task.service.is_none() && task.desired_status == DesiredStatus::Running);
     standalone.map(|task| Wish::new("StopTask", json!({ "task": task.id.as_str() }))).collect()
+}
+
+/// Every container instance takes tasks again.
+pub fn activate_all(tables: &Tables) -> Vec<Wish> {
+    let draining = tables
+        .container_instances
+        .iter()
+        .filter(|row| row.status == ContainerInstanceStatus::Draining);
+    draining.map(|row| state(&row.id, "ACTIVE")).collect()
+}
+
+fn state(instance: &ContainerInstanceId, status: &str) -> Wish {
+    let input = json!({ "containerInstances": [instance.as_str()], "status": status });
+    Wish::new("UpdateContainerInstancesState", input)
+}
+
+/// Machines are drained, and come back more often than that.
+fn set_state(tables: &Tables, choice: usize, rng: &mut Rng) -> Option<Wish> {
+    let ids: Vec<_> = tables.container_instances.iter().map(|row| &row.id).collect();
+    let status = if choice < 3 { "DRAINING" } else { "ACTIVE" };
+    Some(state(rng.pick(&ids)?, status))
+}
+
+/// Strategies, one after the other, of what is placed on container instances.
+fn strategy(mode: NetworkMode, choice: usize) -> Value {
+    let spread = |field: &str| json!({ "type": "spread", "field": field });
+    let all = [
+        json!([]),
+        json!([spread("instanceId")]),
+        json!([{ "type": "binpack", "field": "memory" }]),
+        json!([{ "type": "random" }]),
+        json!([spread("attribute:ecs.availability-zone"), { "type": "binpack", "field": "cpu" }]),
+    ];
+    match mode {
+        NetworkMode::Awsvpc => json!([]),
+        _ => all[choice % all.len()].clone(),
+    }
 }
 
 fn mode(family: usize) -> NetworkMode {
@@ -174,6 +214,7 @@ fn create_service(
         "enableECSManagedTags": true,
         "propagateTags": PROPAGATED[choice % PROPAGATED.len()],
         "tags": [{ "key": "team", "value": choice.to_string() }],
+        "placementStrategy": strategy(mode, choice),
         "clientToken": token(rng),
     });
     Wish::new("CreateService", user::with_place(input, mode))
@@ -182,6 +223,7 @@ fn create_service(
 fn run_task(family: usize, choice: usize, rng: &mut Rng) -> Wish {
     let mut input = user::one_task(family);
     input["count"] = json!(1 + choice % 2);
+    input["placementStrategy"] = strategy(mode(family), choice);
     input["tags"] = json!([{ "key": "team", "value": choice.to_string() }]);
     input["clientToken"] = token(rng);
     Wish::new("RunTask", input)

@@ -212,7 +212,10 @@ impl World {
         let upgraded = self.nodes.iter_mut().filter_map(Node::upgrade);
         upgraded.for_each(|node| self.network.cut(&node));
         // They hold host ports for as long as they like, so services might never find room.
-        for wish in wish::stop_standalone_tasks(&self.control.store.snapshot()) {
+        // And none on a machine that nobody lets in again.
+        let tables = self.control.store.snapshot();
+        let last = wish::stop_standalone_tasks(&tables).into_iter();
+        for wish in last.chain(wish::activate_all(&tables)) {
             assert!(matches!(self.call(&wish), Answer::Taken(_)), "{wish:?}");
         }
         let mut unrest = String::new();

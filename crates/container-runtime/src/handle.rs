@@ -23,10 +23,12 @@ use crate::cgroup::{Cgroup, Hierarchies};
 use crate::container_key::ContainerKey;
 use crate::discovery::{has_children, is_told};
 use crate::error::{RuntimeError, is_shortage};
+use crate::health::HealthWait;
 use crate::layout::SOCKET_FILE;
 use crate::process::Process;
 use crate::protocol::{
-    HIGHEST, LOWEST, Received, Request, Response, common_version, receive, send, wait_readable,
+    HIGHEST, LOWEST, Received, Request, Response, WITH_HEALTH, common_version, receive, send,
+    wait_readable,
 };
 use crate::record::{ExitRecord, RECORD_VERSION, ShimRecord, now_ms, read_exit, write_exit};
 
@@ -234,6 +236,22 @@ impl ShimHandle {
         Ok(ExitWait { handle: self.clone(), told_by, record: None })
     }
 
+    /// Asks to be told of a change of its health after as many as `seen`; 0 has it told what it is by now, once that is
+    /// known. The descriptor is for an event loop. `None` of a shim that is too old to know of health checks.
+    ///
+    /// # Errors
+    /// When the shim is gone.
+    pub fn health_wait(&self, seen: u64) -> Result<Option<HealthWait>, RuntimeError> {
+        let version = self.version()?;
+        if version < WITH_HEALTH {
+            return Ok(None);
+        }
+        let connection = self.connect(ANSWER_TIMEOUT)?;
+        let asked = send(connection.as_fd(), version, &Request::Health { seen }, None);
+        asked.map_err(|error| self.gone(&error))?;
+        Ok(Some(HealthWait { handle: self.clone(), told_by: connection }))
+    }
+
     /// Blocks until the container is over or `timeout` is.
     ///
     /// # Errors
@@ -347,17 +365,17 @@ impl ShimHandle {
         RuntimeError::io("hold the processes of", &self.container_dir)(source)
     }
 
-    fn gone(&self, error: &io::Error) -> RuntimeError {
+    pub(crate) fn gone(&self, error: &io::Error) -> RuntimeError {
         let (key, detail) = (self.key.to_string(), error.to_string());
         RuntimeError::ShimGone { key, detail, is_shortage: is_shortage(error) }
     }
 
-    fn ended(&self, detail: &str) -> RuntimeError {
+    pub(crate) fn ended(&self, detail: &str) -> RuntimeError {
         let (key, detail) = (self.key.to_string(), detail.to_owned());
         RuntimeError::ShimGone { key, detail, is_shortage: false }
     }
 
-    fn unexpected(&self, response: &Response) -> RuntimeError {
+    pub(crate) fn unexpected(&self, response: &Response) -> RuntimeError {
         let detail = match response {
             Response::Refused { reason } => reason.clone(),
             other => format!("{other:?}"),

@@ -8,10 +8,11 @@ use crate::record::{read_whole, write_whole};
 use crate::runtime::Intent;
 use crate::spec::{Namespace, Rootfs};
 
-/// Before tasks had disks; before they had user namespaces; as it is written.
+/// Before tasks had disks; before they had user namespaces; as it is written; and with a health check.
 const FIRST: &str = include_str!("../tests/golden/intent.v1.first.json");
 const WITH_DISK: &str = include_str!("../tests/golden/intent.v1.disk.json");
 const NOW: &str = include_str!("../tests/golden/intent.v1.json");
+const WITH_HEALTH_CHECK: &str = include_str!("../tests/golden/intent.v1.health.json");
 
 fn read(text: &str) -> Option<Intent> {
     let scratch = tempfile::tempdir().unwrap();
@@ -31,18 +32,21 @@ fn every_version_is_read() {
         assert_eq!(spec.volumes, volumes);
         assert!(matches!(&spec.rootfs, Rootfs::Layers(layers) if layers.len() == 2));
         assert!(matches!(spec.namespaces.network, Namespace::Path(_)));
+        assert_eq!(spec.health_check.is_some(), text == WITH_HEALTH_CHECK);
         assert_eq!((spec.args.len(), spec.files.len(), spec.stop_signal), (3, 3, 15));
     };
     check(FIRST, false, None, &[]);
     check(WITH_DISK, true, None, &[]);
-    check(NOW, true, Some(2_000_224_256), &["/data"]);
+    for text in [NOW, WITH_HEALTH_CHECK] {
+        check(text, true, Some(2_000_224_256), &["/data"]);
+    }
 }
 
 #[test]
 fn what_is_written_is_what_was_written() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join(INTENT_FILE);
-    for text in [FIRST, WITH_DISK, NOW] {
+    for text in [FIRST, WITH_DISK, NOW, WITH_HEALTH_CHECK] {
         let intent = read(text.trim_end()).unwrap();
         assert_eq!(serde_json::to_string(&intent).unwrap(), text.trim_end());
         write_whole(&path, &intent).unwrap();

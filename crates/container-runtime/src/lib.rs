@@ -40,6 +40,7 @@ mod discovery;
 mod error;
 pub mod fail_point;
 mod handle;
+mod health;
 mod holds;
 #[cfg(test)]
 mod intent_test;
@@ -64,6 +65,7 @@ pub use cgroup::{CgroupLimits, CgroupUsage};
 pub use container_key::{ContainerKey, InvalidKey, check_task};
 pub use error::{FailureKind, RuntimeError, StartFailure};
 pub use handle::{ContainerState, ExitWait, ShimHandle};
+pub use health::{CheckResult, Health, HealthCheck, HealthWait};
 pub use holds::Holds;
 pub use layout::{kept_log_directory, kept_logs_directory, log_directory};
 pub use listing::Found;

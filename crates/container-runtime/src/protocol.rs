@@ -21,11 +21,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StartFailure;
+use crate::health::Health;
 use crate::record::{ExitRecord, ShimRecord};
 
 /// The versions that this build speaks; one of them is the first byte of every message.
 pub(crate) const LOWEST: u8 = 1;
-pub(crate) const HIGHEST: u8 = 1;
+pub(crate) const HIGHEST: u8 = 2;
+/// The first that has [`Request::Health`].
+pub(crate) const WITH_HEALTH: u8 = 2;
 
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
@@ -44,6 +47,17 @@ pub(crate) enum Request {
     PidFd,
     /// Answered when the exit record is on disk.
     Wait,
+    /// Of version 2: answered when the health has changed more often than `seen` times.
+    Health {
+        seen: u64,
+    },
+}
+
+impl Request {
+    /// Whether a version has it.
+    pub fn is_of(&self, version: u8) -> bool {
+        version >= if matches!(self, Request::Health { .. }) { WITH_HEALTH } else { LOWEST }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +70,8 @@ pub(crate) enum Response {
     Done,
     PidFd,
     Exited(ExitRecord),
+    /// Of version 2.
+    Health(Health),
     Failed(StartFailure),
     /// Not possible in the container's present state.
     Refused {
@@ -207,8 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn what_version_2_adds() {
+        check(r#"{"health":{"seen":3}}"#, &Request::Health { seen: 3 });
+        let health = r#"{"status":"UNHEALTHY","changes":2,"since_ms":5,"failures":3,"last":{"exit_code":1,"output":"o"}}"#;
+        let read: Health = serde_json::from_str(health).unwrap();
+        check(&format!(r#"{{"health":{health}}}"#), &Response::Health(read));
+        let first: Health = serde_json::from_str(r#"{"status":"UNKNOWN","changes":0}"#).unwrap();
+        assert_eq!(first, Health::default());
+    }
+
+    #[test]
     fn agent_and_shim_speak_the_highest_version_of_both() {
-        assert_eq!([0, 1, 2, 9].map(common_version), [None, Some(1), Some(1), Some(1)]);
+        assert_eq!([0, 1, 2, 9].map(common_version), [None, Some(1), Some(2), Some(2)]);
     }
 
     #[test]
@@ -216,12 +242,12 @@ mod tests {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (one, two) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
         for bytes in
-            [&b"\x02\"state\""[..], b"\x00\"state\"", b"\x01", b"\x01{", b"\x01{\"signal\":{}}"]
+            [&b"\x03\"state\""[..], b"\x00\"state\"", b"\x01", b"\x01{", b"\x01{\"signal\":{}}"]
         {
             nix::unistd::write(&one, bytes).unwrap();
             let error = receive::<Request>(two.as_fd()).err().expect("it is refused");
             let is_of_versions = bytes[0] != 1;
-            let told = error.to_string().contains("speaks 1 to 1");
+            let told = error.to_string().contains("speaks 1 to 2");
             assert_eq!(told, is_of_versions, "{bytes:?} {error}");
         }
         send(one.as_fd(), 1, &Request::PidFd, Some(two.as_fd())).unwrap();

@@ -10,6 +10,7 @@ use outport_model::linux_capability::{PRIORITY_LIMITS, capability_of_the_host, l
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CgroupLimits;
+use crate::health::HealthCheck;
 
 /// The version of [`ContainerSpec`] that this build writes. A shim refuses a newer one.
 pub const CONTAINER_SPEC_VERSION: u32 = 1;
@@ -95,6 +96,9 @@ pub struct ContainerSpec {
     /// What a graceful stop sends: kept here so that an agent that adopts the container knows it.
     #[serde(default = "stop_signal_default")]
     pub stop_signal: i32,
+    /// What tells whether it is healthy; `None`: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
 }
 
 impl ContainerSpec {
@@ -132,6 +136,7 @@ impl ContainerSpec {
             driver: Driver::default(),
             kept_from_metadata: false,
             stop_signal: stop_signal_default(),
+            health_check: None,
         }
     }
 }

@@ -144,6 +144,28 @@ impl ContainerStatus {
     }
 }
 
+/// How a container or a task is by its health checks.
+/// Source: the enum `HealthStatus` of the ECS API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum HealthStatus {
+    /// No check has decided yet.
+    #[default]
+    Unknown,
+    Healthy,
+    Unhealthy,
+}
+
+impl HealthStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "UNKNOWN",
+            Self::Healthy => "HEALTHY",
+            Self::Unhealthy => "UNHEALTHY",
+        }
+    }
+}
+
 /// GiB that a Fargate task may write when it does not say how much. Source: "Fargate task ephemeral
 /// storage".
 pub const FARGATE_STORAGE_GIB: u32 = 20;

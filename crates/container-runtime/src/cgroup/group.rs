@@ -143,6 +143,59 @@ impl<'h> Cgroup<'h> {
         Ok(Some(mount.path.join(&self.path)))
     }
 
+    /// Makes a group below it in every hierarchy that has it, and gives that. Controllers are not handed down, which
+    /// version 2 does not do while processes are in it: what the group uses counts to this one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn create_below(&self, name: &str) -> Result<Cgroup<'h>, RuntimeError> {
+        let below = Cgroup::new(self.hierarchies, self.path.join(name));
+        for mount in &self.hierarchies.mounts {
+            if !mount.path.join(&self.path).is_dir() {
+                continue;
+            }
+            let group = mount.path.join(&below.path);
+            match make_group(&group) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made.map_err(RuntimeError::io("make cgroup", &group))?,
+            }
+            inherit_cpus(mount, &below.path)?;
+        }
+        Ok(below)
+    }
+
+    /// Its directory in the version 2 hierarchy, if it has one.
+    pub fn in_version_2(&self) -> Option<PathBuf> {
+        let group = self.hierarchies.version_2()?.join(&self.path);
+        group.is_dir().then_some(group)
+    }
+
+    /// Like [`Cgroup::join`], in every hierarchy that has it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn join_where_it_is(&self, in_version_2: bool) -> Result<(), RuntimeError> {
+        self.hierarchies
+            .mounts
+            .iter()
+            .filter(|mount| mount.path.join(&self.path).is_dir())
+            .filter(|mount| !(in_version_2 && matches!(mount.kind, Kind::V2(_))))
+            .try_for_each(|mount| join_in(mount, &self.path))
+    }
+
+    /// Kills what is in it and removes it, without waiting for either; whether nothing of it is left.
+    pub fn remove_once(&self) -> bool {
+        let is_left = |place: &PathBuf| match fs::remove_dir(place) {
+            Ok(()) => false,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        if self.places().iter().filter(|place| is_left(place)).count() == 0 {
+            return true;
+        }
+        self.kill_once();
+        false
+    }
+
     /// Moves the calling process, which must have one thread, into this cgroup of every hierarchy,
     /// also those that hold no containers: a service manager that ends a unit must not find it.
     /// `in_version_2`: it is there already.
@@ -402,8 +455,12 @@ fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && group.is_dir() => {}
         done => done.map_err(RuntimeError::io("make cgroup", &group))?,
     }
+    inherit_cpus(mount, path)
+}
+
+/// Version 1 begins with no CPU and no memory node, and takes no process then.
+fn inherit_cpus(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
     if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset")) {
-        // Version 1 begins with no CPU and no memory node, and takes no process then.
         inherit(&mount.path, path, "cpuset.cpus")?;
         inherit(&mount.path, path, "cpuset.mems")?;
     }

@@ -106,17 +106,7 @@ fn become_container(
     // The last that needs the host's root is done.
     process.ids.enter().map_err(io_failure("enter the user namespace"))?;
     close_all_but([process.plan.failures, gate.as_raw_fd()])?;
-    let directory = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
-    let entered = chdir(directory);
-    become_user(process)?;
-    match entered {
-        // A directory that root without its capabilities on this file system may not enter.
-        Err(Errno::EPERM | Errno::EACCES) => chdir(directory).map_err(no_entry(directory))?,
-        entered => entered.map_err(no_entry(directory))?,
-    }
-    if !getcwd().is_ok_and(|path| path.is_absolute()) {
-        return Err(no_entry(directory)(Errno::ENOENT));
-    }
+    enter_directory(spec, || become_user(spec, process.user, process.bounding, &process.plan))?;
     fail_point::reach("shim.ready").map_err(io_failure("find the program"))?;
     process.plan.find_program()?;
     gate.write_all(&[1]).map_err(io_failure("tell the shim"))?;
@@ -130,8 +120,27 @@ fn become_container(
     Err(failure)
 }
 
+/// Enters the working directory around becoming its user.
+pub(super) fn enter_directory(
+    spec: &ContainerSpec,
+    become_user: impl FnOnce() -> Result<(), StartFailure>,
+) -> Result<(), StartFailure> {
+    let directory = if spec.working_directory.is_empty() { "/" } else { &spec.working_directory };
+    let entered = chdir(directory);
+    become_user()?;
+    match entered {
+        // A directory that root without its capabilities on this file system may not enter.
+        Err(Errno::EPERM | Errno::EACCES) => chdir(directory).map_err(no_entry(directory))?,
+        entered => entered.map_err(no_entry(directory))?,
+    }
+    match getcwd().is_ok_and(|path| path.is_absolute()) {
+        true => Ok(()),
+        false => Err(no_entry(directory)(Errno::ENOENT)),
+    }
+}
+
 /// Who holds a key of the agent's session could use it, wherever the key lies.
-fn leave_session_keyring() -> Result<(), Errno> {
+pub(super) fn leave_session_keyring() -> Result<(), Errno> {
     let new = std::ptr::null::<libc::c_char>();
     // SAFETY: a plain system call.
     #[allow(unsafe_code)]
@@ -174,7 +183,7 @@ fn enter_namespaces(process: &Process<'_>) -> Result<(), StartFailure> {
     Ok(())
 }
 
-fn set_limits(spec: &ContainerSpec) -> Result<(), StartFailure> {
+pub(super) fn set_limits(spec: &ContainerSpec) -> Result<(), StartFailure> {
     for ulimit in &spec.resource_limits() {
         let resource = bundle::resource(&ulimit.name)?;
         setrlimit(resource, ulimit.soft, ulimit.hard)
@@ -196,9 +205,13 @@ fn close_all_but(mut kept: [RawFd; 2]) -> Result<(), StartFailure> {
 
 /// Who the container's user is, with the container's bounding set. One capability more is held until
 /// the exec: loading a seccomp program takes it.
-fn become_user(process: &Process<'_>) -> Result<(), StartFailure> {
-    let user = process.user;
-    drop_bounding(process.bounding).map_err(io_failure("drop capabilities"))?;
+pub(super) fn become_user(
+    spec: &ContainerSpec,
+    user: &User,
+    bounding: Capabilities,
+    plan: &ExecPlan,
+) -> Result<(), StartFailure> {
+    drop_bounding(bounding).map_err(io_failure("drop capabilities"))?;
     prctl::set_keepcaps(true).map_err(io_failure("keep capabilities"))?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let gids: Vec<Gid> = user.gids.iter().copied().map(Gid::from_raw).collect();
@@ -208,10 +221,10 @@ fn become_user(process: &Process<'_>) -> Result<(), StartFailure> {
     prctl::set_keepcaps(false).map_err(io_failure("keep no capabilities"))?;
     // A change of user sets it anew, by a parameter of the host's.
     prctl::set_dumpable(false).map_err(io_failure("protect the process"))?;
-    if process.spec.no_new_privileges {
+    if spec.no_new_privileges {
         prctl::set_no_new_privs().map_err(io_failure("forbid new privileges"))?;
     }
-    let held = process.plan.capabilities.with("SYS_ADMIN");
+    let held = plan.capabilities.with("SYS_ADMIN");
     hold_only(held).map_err(io_failure("drop capabilities"))
 }
 

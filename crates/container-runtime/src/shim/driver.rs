@@ -246,7 +246,7 @@ pub(super) fn discard(created: &Created) {
 
 /// The reading end does not block; the writing end belongs to the container's user, who may open
 /// `/dev/stdout` again.
-fn output_pipe(user: &User, ids: &Ids) -> Result<(File, OwnedFd), StartFailure> {
+pub(super) fn output_pipe(user: &User, ids: &Ids) -> Result<(File, OwnedFd), StartFailure> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(io_failure("make an output pipe"))?;
     let nonblocking = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
     fcntl(&read, nonblocking).map_err(io_failure("make an output pipe"))?;

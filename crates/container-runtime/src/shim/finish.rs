@@ -12,7 +12,7 @@ use super::supervise::{Phase, Supervisor, never_started};
 use crate::record::{ExitRecord, RECORD_VERSION, now_ms, write_exit};
 
 /// 128 and SIGKILL: what a shell makes of a child that was killed.
-const KILLED_STATUS: i32 = 137;
+pub(super) const KILLED_STATUS: i32 = 137;
 
 /// Gives the shim's exit status.
 pub(super) fn finish(mut shim: Supervisor) -> i32 {

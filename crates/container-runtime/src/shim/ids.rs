@@ -67,6 +67,13 @@ impl Ids {
         Ok(Ids { mapped: Some(Mapped { namespace: namespace.into(), range }) })
     }
 
+    pub fn try_clone(&self) -> io::Result<Ids> {
+        let mapped = self.mapped.as_ref().map(|Mapped { namespace, range }| {
+            Ok::<_, io::Error>(Mapped { namespace: namespace.try_clone()?, range: *range })
+        });
+        Ok(Ids { mapped: mapped.transpose()? })
+    }
+
     pub fn namespace(&self) -> Option<BorrowedFd<'_>> {
         self.mapped.as_ref().map(|mapped| mapped.namespace.as_fd())
     }

@@ -15,6 +15,7 @@ mod allowance;
 mod bundle;
 mod bundle_mounts;
 mod capabilities;
+mod checks;
 mod clone;
 mod container_process;
 mod detach;
@@ -29,6 +30,7 @@ mod launch;
 mod mapped_mount;
 mod mounts;
 mod outputs;
+mod probe;
 mod read_only_binary;
 mod restrict;
 mod root;
@@ -47,6 +49,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use checks::Checks;
 use ids::Ids;
 use user::User;
 
@@ -143,15 +146,20 @@ fn begin(
         // The failure counts more; what stays is found by the agent's removal.
         let _ = Cgroup::new(&hierarchies, &intent.cgroup).remove();
     }
-    let (created, record, log) = begun?;
-    supervise::Supervisor::new(intent, hierarchies, created, record, log, host_mounts, lock)
+    let made = begun?;
+    supervise::Supervisor::new(intent, hierarchies, made, host_mounts, lock)
         .map_err(io_failure("listen on the shim's socket"))
 }
 
-fn make(
-    intent: &mut Intent,
-    hierarchies: &Hierarchies,
-) -> Result<(driver::Created, ShimRecord, LogWriter), StartFailure> {
+/// A container whose process waits, and what is kept of how it was made.
+struct Made {
+    created: driver::Created,
+    record: ShimRecord,
+    log: LogWriter,
+    checks: Option<Checks>,
+}
+
+fn make(intent: &mut Intent, hierarchies: &Hierarchies) -> Result<Made, StartFailure> {
     fail_point::reach("shim.log").map_err(io_failure("make the log"))?;
     // Before the private mounts: an open file keeps the mount busy that it was opened through.
     let log = LogWriter::create(&intent.container_dir.join(LOG_DIR), intent.spec.log.clone());
@@ -165,12 +173,13 @@ fn make(
     fail_point::reach("shim.cgroup").map_err(io_failure("make the control group"))?;
     limit(&cgroup, &intent.spec, &devices).map_err(cgroup_failure)?;
     keep_from_metadata(&cgroup, &intent.spec, hierarchies)?;
+    let checks = Checks::new(intent, &user, &ids)?;
     let created = driver::create(intent, &rootfs, &user, &devices, hierarchies, &ids)?;
     fail_point::reach("shim.record").map_err(io_failure("record the process"))?;
     let record = shim_record(created.init.as_raw()).map_err(io_failure("record the process"))?;
     write_whole(&intent.run_dir.join(PID_FILE), &record)
         .map_err(io_failure("write the pid file"))?;
-    Ok((created, record, log))
+    Ok(Made { created, record, log, checks })
 }
 
 /// Makes what the container is to find in its root, and looks up its user there.

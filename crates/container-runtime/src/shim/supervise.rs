@@ -29,9 +29,10 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::allowance::Allowance;
-use super::driver::{Created, Gate, discard, read_failure};
+use super::checks::Checks;
+use super::driver::{Gate, discard, read_failure};
 use super::outputs::Output;
-use super::{detach, finish, mounts};
+use super::{Made, detach, finish, mounts};
 use crate::cgroup::{Cgroup, Hierarchies, LiftedQuota};
 use crate::error::{FailureKind, StartFailure};
 use crate::fail_point;
@@ -65,6 +66,7 @@ pub(super) struct Supervisor {
     pub start_failure: Option<StartFailure>,
     /// While a container of many processes dies.
     hurried: Option<LiftedQuota>,
+    checks: Option<Checks>,
     init: Pid,
     outputs: Vec<Output>,
     allowance: Allowance,
@@ -90,6 +92,8 @@ pub(super) enum Expects {
     Nothing,
     Start,
     Exit,
+    /// The health after so many changes.
+    Health(u64),
 }
 
 pub(super) enum Phase {
@@ -106,6 +110,7 @@ enum Source {
     Listener,
     Exec,
     Output(usize),
+    Check,
     Client(usize),
 }
 
@@ -113,12 +118,11 @@ impl Supervisor {
     pub fn new(
         intent: Intent,
         hierarchies: Hierarchies,
-        created: Created,
-        record: ShimRecord,
-        log: LogWriter,
+        made: Made,
         host_mounts: OwnedFd,
         lock: File,
     ) -> io::Result<Supervisor> {
+        let Made { created, record, log, checks } = made;
         let opened = || -> io::Result<(OwnedFd, SignalFd)> {
             fail_point::reach("shim.listen")?;
             let listener = listener()?;
@@ -145,6 +149,7 @@ impl Supervisor {
             started_at_ms: None,
             start_failure: None,
             hurried: None,
+            checks,
             listener,
             signals,
             record,
@@ -166,6 +171,7 @@ impl Supervisor {
                 Ok(sources) => {
                     let idle = sources.is_empty();
                     sources.into_iter().for_each(|source| self.handle(source));
+                    self.look_after();
                     self.leave_own_mounts(idle);
                 }
                 // Without `poll` only the end can be waited for.
@@ -220,6 +226,11 @@ impl Supervisor {
             sources.push(Source::Output(index));
             polled.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
         }
+        let checks = self.checks.as_ref().filter(|_| matches!(self.phase, Phase::Running));
+        if let Some(output) = checks.and_then(Checks::output).filter(|_| overdrawn.is_zero()) {
+            sources.push(Source::Check);
+            polled.push(PollFd::new(output, PollFlags::POLLIN));
+        }
         for (index, client) in self.clients.iter().enumerate() {
             sources.push(Source::Client(index));
             polled.push(PollFd::new(client.connection.as_fd(), PollFlags::POLLIN));
@@ -235,6 +246,9 @@ impl Supervisor {
             Duration::ZERO => longest,
             wait => Some(longest.map_or(wait, |longest| longest.min(wait))),
         };
+        let due = checks.filter(|_| !self.kill_requested).and_then(Checks::due);
+        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let longest = longest.into_iter().chain(due).min();
         // Rounded up: to look a part of a millisecond too early would be to look in vain, again and again.
         let timeout = longest.map_or(PollTimeout::NONE, |longest| {
             let whole = longest.as_nanos().div_ceil(1_000_000);
@@ -272,7 +286,21 @@ impl Supervisor {
                     self.outputs.remove(index);
                 }
             }
+            Source::Check => {
+                if let Some(checks) = &mut self.checks {
+                    checks.read(&mut self.allowance);
+                }
+            }
             Source::Client(index) => self.converse(index),
+        }
+    }
+
+    /// Does what is due of the checks, but for a container that is not yet, or on its way out.
+    fn look_after(&mut self) {
+        let Some(checks) = &mut self.checks else { return };
+        if matches!(self.phase, Phase::Running) && !self.kill_requested {
+            checks.act(&self.intent, &self.hierarchies, self.init, Instant::now());
+            self.tell_health();
         }
     }
 
@@ -333,6 +361,9 @@ impl Supervisor {
                 self.end(status);
                 return;
             }
+            if let Some(checks) = &mut self.checks {
+                checks.reaped(status, &mut self.allowance, Instant::now());
+            }
         }
     }
 
@@ -360,6 +391,9 @@ impl Supervisor {
             }
         };
         self.phase = Phase::Running;
+        if let (Some(checks), None) = (&mut self.checks, &self.start_failure) {
+            checks.begin(Instant::now());
+        }
         self.answer_all(Expects::Start, &answer);
     }
 

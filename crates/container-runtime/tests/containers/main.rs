@@ -11,6 +11,7 @@ mod adoption;
 mod capabilities;
 mod default_profile;
 mod escapes;
+mod health;
 mod host;
 mod hostile_images;
 mod isolation;

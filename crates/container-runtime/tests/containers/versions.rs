@@ -114,9 +114,15 @@ fn recorded_messages_of_version_1_are_answered() {
 fn what_a_shim_does_not_understand_ends_the_connection_and_nothing_else() {
     let host = Host::new();
     let shim = host.start("app", host.spec(&["sleep", "1000"]));
-    for bytes in
-        [&b"\x02\"state\""[..], b"\x00\"kill\"", b"\xff", b"\x01{\"exec\":{\"args\":[]}}", b"\x01{"]
-    {
+    for bytes in [
+        &b"\x03\"state\""[..],
+        b"\x00\"kill\"",
+        b"\xff",
+        b"\x01{\"exec\":{\"args\":[]}}",
+        b"\x01{",
+        // Of version 2.
+        b"\x01{\"health\":{\"seen\":0}}",
+    ] {
         let agent = Agent::connect(&host, "app");
         agent.send(bytes);
         assert_eq!(agent.receive(), b"", "{bytes:?}");
@@ -161,6 +167,9 @@ fn a_shim_is_found_whatever_its_record_says() {
         assert_eq!((found.pid(), found.shim_pid()), (shim.pid(), shim.shim_pid()), "{record}");
         assert_eq!(found.state().unwrap(), ContainerState::Running, "{record}");
         assert!(found.wait(std::time::Duration::ZERO).unwrap().is_none(), "{record}");
+        if record.starts_with('{') && !record.contains("\"protocol\":") {
+            assert!(found.health_wait(0).unwrap().is_none(), "one of version 1 is not asked");
+        }
     }
     // And one that cannot be spoken with is stopped by its processes.
     rewrite(&path, &change(&|record| drop(record.insert("protocol".into(), json!(0)))));

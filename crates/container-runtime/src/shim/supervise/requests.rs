@@ -10,17 +10,18 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::{Client, Expects, Phase, SIGNAL_MAX, Supervisor, never_started};
 use crate::protocol::{Received, Request, Response, receive, send};
 use crate::record::{ExitRecord, now_ms};
+use crate::shim::checks::Checks;
 
 impl Supervisor {
     pub(super) fn converse(&mut self, index: usize) {
         let request = match receive::<Request>(self.clients[index].connection.as_fd()) {
-            Ok(Some(Received { message, version, .. })) => {
+            Ok(Some(Received { message, version, .. })) if message.is_of(version) => {
                 self.clients[index].version = version;
                 message
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             // Its end, or what this version does not understand.
-            Ok(None) | Err(_) => {
+            Ok(_) | Err(_) => {
                 self.clients.remove(index);
                 return;
             }
@@ -43,6 +44,14 @@ impl Supervisor {
             Request::Wait => {
                 self.clients[index].expects = Expects::Exit;
                 return;
+            }
+            Request::Health { seen } => {
+                if self.checks.is_some() {
+                    self.clients[index].expects = Expects::Health(seen);
+                    return self.tell_health();
+                }
+                let reason = "the container has no health check".to_owned();
+                Response::Refused { reason }
             }
         };
         self.clients[index].answer(&answer, None);
@@ -138,6 +147,17 @@ impl Supervisor {
         for client in self.clients.iter_mut().filter(|client| client.expects == expects) {
             client.expects = Expects::Nothing;
             client.answer(answer, None);
+        }
+    }
+
+    /// Tells those who wait for a change that was.
+    pub(super) fn tell_health(&mut self) {
+        let Some(health) = self.checks.as_ref().map(Checks::health) else { return };
+        for client in &mut self.clients {
+            if matches!(client.expects, Expects::Health(seen) if seen < health.changes) {
+                client.expects = Expects::Nothing;
+                client.answer(&Response::Health(health.clone()), None);
+            }
         }
     }
 

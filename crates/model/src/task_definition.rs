@@ -202,6 +202,8 @@ pub struct ContainerDefinition {
     /// private registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_credentials: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
 }
 
 impl ContainerDefinition {
@@ -209,6 +211,23 @@ impl ContainerDefinition {
     pub fn needs_secrets(&self) -> bool {
         !self.secrets.is_empty() || self.repository_credentials.is_some()
     }
+}
+
+/// What tells whether a container is healthy. Its defaults are filled in when it is registered.
+/// Source: botocore's documentation of `HealthCheck`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// `CMD` and a command line, or `CMD-SHELL` and a text for the container's shell.
+    pub command: Vec<String>,
+    /// Seconds; 5 to 300.
+    pub interval_s: u32,
+    /// Seconds; 2 to 60.
+    pub timeout_s: u32,
+    /// Failures in a row; 1 to 10.
+    pub retries: u32,
+    /// Seconds; 0 to 300.
+    #[serde(default)]
+    pub start_period_s: u32,
 }
 
 /// A variable of the environment, and what its value is read from.
@@ -253,6 +272,7 @@ impl ContainerDefinition {
             log_configuration: LogConfiguration::Local,
             secrets: Vec::new(),
             repository_credentials: None,
+            health_check: None,
         }
     }
 }
@@ -301,6 +321,7 @@ pub enum DependencyCondition {
     Start,
     Complete,
     Success,
+    Healthy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

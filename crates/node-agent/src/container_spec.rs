@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use outport_container_runtime::{
-    CapabilityChanges, CgroupLimits, ContainerSpec, Driver, LogMode, LogSettings, Namespace,
-    Namespaces, Rootfs, TextFile, TmpfsMount, Ulimit, signal_number,
+    CapabilityChanges, CgroupLimits, ContainerSpec, Driver, HealthCheck, LogMode, LogSettings,
+    Namespace, Namespaces, Rootfs, TextFile, TmpfsMount, Ulimit, signal_number,
 };
 use outport_image_store::ImageConfig;
-use outport_model::task_definition::LaunchType;
+use outport_model::task_definition::{self as model, LaunchType};
 use outport_node_protocol::{ContainerAssignment, LogDestination, TaskAssignment};
 
 const MIB: u64 = 1024 * 1024;
@@ -52,6 +52,9 @@ pub struct OpenFiles {
     pub hard: u64,
 }
 
+/// See [`health_check`].
+const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
 /// Most volumes that an image may declare; each is a mount.
 const IMAGE_VOLUMES_MAX: usize = 100;
 
@@ -64,6 +67,8 @@ pub enum SpecError {
     Volumes(usize),
     #[error("invalid stop signal of the image: {0}")]
     StopSignal(String),
+    #[error("the command of the health check must begin with CMD or CMD-SHELL and say what to run")]
+    HealthCheck,
     #[error("a terminal (pseudoTerminal) is not supported by this node")]
     PseudoTerminal,
     #[error("an open standard input (interactive) is not supported by this node")]
@@ -110,6 +115,7 @@ pub fn container_spec(
     spec.limits = limits(task, container);
     spec.log = LogSettings { mode: log_mode(container.log.as_ref()), ..LogSettings::default() };
     spec.driver = host.driver;
+    spec.health_check = container.definition.health_check.as_ref().map(health_check).transpose()?;
     if let Some(signal) = &image.stop_signal {
         spec.stop_signal =
             signal_number(signal).map_err(|_| SpecError::StopSignal(signal.clone()))?;
@@ -133,6 +139,20 @@ fn refuse_what_is_missing(container: &ContainerAssignment) -> Result<(), SpecErr
         _ if container.definition.interactive => Err(SpecError::Interactive),
         _ => Ok(()),
     }
+}
+
+/// `CMD-SHELL` is run by `/bin/sh`: a guess at "the container's default shell", which is what Docker takes where an image
+/// does not say another one by Dockerfile's SHELL.
+fn health_check(check: &model::HealthCheck) -> Result<HealthCheck, SpecError> {
+    let command: Vec<String> = match check.command.split_first() {
+        Some((kind, line)) if kind == "CMD" && !line.is_empty() => line.to_vec(),
+        Some((kind, text)) if kind == "CMD-SHELL" && !text.is_empty() => {
+            SHELL.iter().map(|word| (*word).to_owned()).chain(text.iter().cloned()).collect()
+        }
+        _ => return Err(SpecError::HealthCheck),
+    };
+    let model::HealthCheck { interval_s, timeout_s, retries, start_period_s, .. } = *check;
+    Ok(HealthCheck { command, interval_s, timeout_s, retries, start_period_s })
 }
 
 /// As Docker joins them: an entry point of the task definition makes the image's command void.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use outport_container_runtime::{check_task, fail_point, private};
 use outport_model::task::ContainerStatus;
 use outport_model::{TaskId, TaskStatus};
-use outport_node_protocol::{ContainerReport, TaskAssignment, TaskReport};
+use outport_node_protocol::{ContainerHealth, ContainerReport, TaskAssignment, TaskReport};
 use outport_tree_removal::remove_tree;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -68,6 +68,11 @@ impl TaskRecord {
                 image_digest: None,
                 exit_code: None,
                 reason: None,
+                health: container
+                    .definition
+                    .health_check
+                    .as_ref()
+                    .map(|_| ContainerHealth::default()),
             })
             .collect();
         let report = TaskReport { containers, ..nothing_seen(&assignment.task) };

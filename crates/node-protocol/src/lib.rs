@@ -54,7 +54,7 @@ pub use link::{
     TaskCredentials, TaskSecrets, TaskTags,
 };
 pub use one_by_one::UnreadableTask;
-pub use report::{ContainerReport, Report, Reported, StopCause, TaskReport};
+pub use report::{ContainerHealth, ContainerReport, Report, Reported, StopCause, TaskReport};
 pub use version::{DOOR_VERSION, ProtocolVersions, SECTIONS_VERSION, call_path};
 
 /// How long the control plane holds an assignment request that has nothing new.

@@ -1,6 +1,6 @@
 //! What a node sees of its tasks.
 
-use outport_model::task::{ContainerStatus, StopCode};
+use outport_model::task::{ContainerStatus, HealthStatus, StopCode};
 use outport_model::{NodeId, TaskId, TaskStatus, TimestampMs};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -119,4 +119,22 @@ pub struct ContainerReport {
     /// AWS's words, such as `OutOfMemoryError: Container killed due to memory usage`.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Absent of a container without health checks, and from nodes that run none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<ContainerHealth>,
+}
+
+/// What the health checks of a container have said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerHealth {
+    #[serde(default)]
+    pub status: HealthStatus,
+    /// Since when; absent while no check has decided.
+    #[serde(default)]
+    pub since_ms: Option<TimestampMs>,
+    /// Of the check that decided. It is the node's: what a check writes goes to nobody but the task itself.
+    #[serde(skip)]
+    pub exit_code: Option<i32>,
+    #[serde(skip)]
+    pub output: String,
 }

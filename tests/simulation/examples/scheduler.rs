@@ -360,6 +360,7 @@ impl World {
                 image_digest: None,
                 exit_code: None,
                 reason: reason.filter(|_| index == 0).map(str::to_owned),
+                health: None,
             }],
             pull_started_at_ms: Some(1),
             pull_stopped_at_ms: Some(2),

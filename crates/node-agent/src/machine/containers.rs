@@ -8,8 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::gauge;
-use outport_container_runtime::{ExitRecord, RuntimeError, ShimHandle};
+use outport_container_runtime::{ExitRecord, Health, RuntimeError, ShimHandle};
 use outport_model::TaskId;
+use outport_node_protocol::ContainerHealth;
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -25,6 +26,8 @@ pub const LOST: &str = "The container ended while nobody watched it";
 /// How long a shim may take to tell of the end of its container's first process: it waits up to 5 seconds
 /// for output that comes from elsewhere. One that takes longer is stopped or wedged.
 const SHIM_PATIENCE: Duration = Duration::from_secs(15);
+/// Pause before a shim that does not say how its container is is asked again.
+const HEALTH_PAUSE: Duration = Duration::from_secs(5);
 /// First pause before what lacked descriptors or memory is tried again; doubles up to the last.
 const SHORTAGE_PAUSE_FIRST: Duration = Duration::from_millis(50);
 const SHORTAGE_PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -35,6 +38,8 @@ struct LiveContainer {
     stop_signal: i32,
     /// `Some` once it is over.
     exit: watch::Receiver<Option<ContainerExit>>,
+    /// Of one with health checks.
+    health: Option<watch::Receiver<ContainerHealth>>,
 }
 
 type Key = (TaskId, String);
@@ -70,8 +75,10 @@ impl Containers {
         name: &str,
         shim: ShimHandle,
         stop_signal: i32,
+        has_health_check: bool,
         shipped: watch::Receiver<bool>,
     ) -> watch::Receiver<bool> {
+        let health = has_health_check.then(|| follow_health(shim.clone()));
         let (exit_sender, exit) = watch::channel(None);
         let (ended_sender, ended) = watch::channel(false);
         let watched = shim.clone();
@@ -83,7 +90,7 @@ impl Containers {
             ended_sender.send_replace(true);
         };
         tokio::spawn(wait.in_current_span());
-        let container = LiveContainer { shim, stop_signal, exit };
+        let container = LiveContainer { shim, stop_signal, exit, health };
         self.lock().insert((task.clone(), name.to_owned()), container);
         self.add_ended(task, name, shipped);
         ended
@@ -114,6 +121,10 @@ impl Containers {
         self.lock().get(&(task.clone(), name.to_owned())).map(|container| container.exit.clone())
     }
 
+    pub fn health(&self, task: &TaskId, name: &str) -> Option<watch::Receiver<ContainerHealth>> {
+        self.lock().get(&(task.clone(), name.to_owned()))?.health.clone()
+    }
+
     /// Whether it was made and is not over.
     pub fn is_alive(&self, task: &TaskId, name: &str) -> bool {
         self.exit(task, name).is_some_and(|exit| exit.borrow().is_none())
@@ -133,6 +144,64 @@ impl Containers {
     fn logs(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<bool>>> {
         self.shipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the checks of a container say, until it is over. What its shim does not say stays as it was.
+fn follow_health(shim: ShimHandle) -> watch::Receiver<ContainerHealth> {
+    let (sender, receiver) = watch::channel(ContainerHealth::default());
+    let follow = async move {
+        let mut seen = 0;
+        loop {
+            match next_health(&shim, seen).await {
+                Ok(Some(health)) => {
+                    seen = health.changes;
+                    sender.send_replace(container_health(health));
+                }
+                // A shim of a version without health checks.
+                Ok(None) => return,
+                Err(error) => {
+                    let over = shim.clone();
+                    // Of a container that is over there is nothing more to learn.
+                    if blocking(move || over.exit()).await.is_ok_and(|exit| exit.is_some()) {
+                        return;
+                    }
+                    tracing::debug!(%error, "cannot follow the health of a container yet");
+                    tokio::select! {
+                        () = tokio::time::sleep(HEALTH_PAUSE) => {}
+                        () = sender.closed() => return,
+                    }
+                }
+            }
+        }
+    };
+    tokio::spawn(follow.in_current_span());
+    receiver
+}
+
+async fn next_health(shim: &ShimHandle, seen: u64) -> Result<Option<Health>, RuntimeError> {
+    let asked = shim.clone();
+    let Some(wait) = blocking(move || asked.health_wait(seen)).await? else { return Ok(None) };
+    let unreadable = |source| RuntimeError::Io {
+        operation: "wait for the health of",
+        path: shim.key().to_string().into(),
+        source,
+    };
+    match readable(wait) {
+        Ok(wait) => {
+            wait.readable().await.map_err(unreadable)?.retain_ready();
+            blocking(move || wait.into_inner().take()).await.map(Some)
+        }
+        Err((_, error)) => Err(unreadable(error)),
+    }
+}
+
+fn container_health(health: Health) -> ContainerHealth {
+    let (exit_code, output) = match health.last {
+        Some(last) => (Some(last.exit_code), last.output),
+        None => (None, String::new()),
+    };
+    let since_ms = (health.changes > 0).then(|| i64::try_from(health.since_ms).unwrap_or(i64::MAX));
+    ContainerHealth { status: health.status, since_ms, exit_code, output }
 }
 
 async fn wait_for_exit(shim: ShimHandle) -> ContainerExit {

@@ -22,8 +22,9 @@ impl Machine {
         stop_signal: i32,
     ) -> Result<(), RuntimeError> {
         let (shipped_sender, shipped) = watch::channel(container.log.is_none());
+        let (name, checks) = (&container.definition.name, &container.definition.health_check);
         let ended =
-            self.containers.add(&task.task, &container.definition.name, shim, stop_signal, shipped);
+            self.containers.add(&task.task, name, shim, stop_signal, checks.is_some(), shipped);
         if let Some(shipper) = self.shipper(task, container, ended)? {
             let ship = async move {
                 shipper.run().await;

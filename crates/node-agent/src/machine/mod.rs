@@ -25,7 +25,8 @@ use outport_container_runtime::{
 };
 use outport_free_space::Part;
 use outport_model::TaskId;
-use outport_node_protocol::{ContainerAssignment, TaskAssignment};
+use outport_node_protocol::{ContainerAssignment, ContainerHealth, TaskAssignment};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use at_once::all_at_once;
@@ -481,6 +482,10 @@ impl TaskHost for Machine {
                 Err(_) => lost(),
             }
         }
+    }
+
+    fn health(&self, task: &TaskId, container: &str) -> Option<watch::Receiver<ContainerHealth>> {
+        self.containers.health(task, container)
     }
 
     async fn terminate(&self, task: &TaskId, container: &str) {

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::io;
 
 use outport_model::TaskId;
-use outport_node_protocol::{ContainerAssignment, TaskAssignment};
+use outport_node_protocol::{ContainerAssignment, ContainerHealth, TaskAssignment};
+use tokio::sync::watch;
 
 use super::launch_metrics::timed;
 use crate::task_record::Loaded;
@@ -102,6 +103,9 @@ pub trait TaskHost: Send + Sync + 'static {
         task: &TaskId,
         container: &str,
     ) -> impl Future<Output = ContainerExit> + Send + 'static;
+
+    /// What the health checks of a started container say, until it has ended; `None` of one that has none.
+    fn health(&self, task: &TaskId, container: &str) -> Option<watch::Receiver<ContainerHealth>>;
 
     /// The image's stop signal, SIGTERM unless it says otherwise.
     fn terminate(&self, task: &TaskId, container: &str) -> impl Future<Output = ()> + Send;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use outport_node_protocol::{TaskAssignment, TaskReport};
+use outport_node_protocol::{ContainerHealth, TaskAssignment, TaskReport};
 use tracing::Span;
 
 use super::host::ContainerExit;
@@ -42,6 +42,17 @@ pub(super) fn container_exited(report: &TaskReport, container: &str, exit: &Cont
         exit_code = exit.exit_code,
         reason = exit.reason,
         "a container has exited"
+    );
+}
+
+pub(super) fn health_changed(report: &TaskReport, container: &str, health: &ContainerHealth) {
+    tracing::info!(
+        event = "container_health_changed",
+        task = %report.task,
+        container,
+        health = health.status.as_str(),
+        exit_code = health.exit_code,
+        "the health of a container has changed"
     );
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Source: "Container dependency" in the task definition parameters; `essential` of a container.
 
-use outport_model::task::{ContainerStatus, StopCode};
-use outport_model::task_definition::{DependencyCondition, LaunchType};
+use std::ops::Add;
+use std::time::Duration;
+
+use outport_model::task::{ContainerStatus, HealthStatus, StopCode};
+use outport_model::task_definition::{ContainerDependency, DependencyCondition, LaunchType};
 use outport_node_protocol::{ContainerAssignment, ContainerReport, StopCause};
 
 use super::host::ContainerExit;
@@ -35,15 +38,19 @@ pub enum StartStep {
     Impossible(String),
 }
 
-/// Which waiting containers have their dependencies met.
-pub fn next_starts(containers: &[ContainerAssignment], stages: &[Stage]) -> StartStep {
+/// Which waiting containers have their dependencies met. `healths`: of each container.
+pub fn next_starts(
+    containers: &[ContainerAssignment],
+    stages: &[Stage],
+    healths: &[HealthStatus],
+) -> StartStep {
     let mut ready = Vec::new();
     let mut waits = false;
     for (index, container) in containers.iter().enumerate() {
         if stages[index] != Stage::Waiting {
             continue;
         }
-        match dependencies(container, containers, stages) {
+        match dependencies(container, containers, stages, healths) {
             Dependencies::Met => ready.push(index),
             Dependencies::Pending => waits = true,
             Dependencies::Failed(on) => {
@@ -75,17 +82,18 @@ fn dependencies(
     container: &ContainerAssignment,
     containers: &[ContainerAssignment],
     stages: &[Stage],
+    healths: &[HealthStatus],
 ) -> Dependencies {
     let mut pending = false;
     for dependency in &container.definition.depends_on {
-        let on =
-            containers.iter().position(|other| other.definition.name == dependency.container_name);
-        let Some(stage) = on.map(|index| &stages[index]) else {
+        let Some(on) = position(containers, dependency) else {
             return Dependencies::Failed(dependency.container_name.clone());
         };
-        let met = match (dependency.condition, stage) {
+        let met = match (dependency.condition, &stages[on]) {
             (_, Stage::Waiting) => false,
             (DependencyCondition::Start, _) => true,
+            // One that is unhealthy may become healthy.
+            (DependencyCondition::Healthy, Stage::Running) => healths[on] == HealthStatus::Healthy,
             (_, Stage::Running) => false,
             (DependencyCondition::Complete, Stage::Ended(exit)) if exit.exit_code.is_some() => true,
             (DependencyCondition::Success, Stage::Ended(exit)) if exit.exit_code == Some(0) => true,
@@ -96,6 +104,45 @@ fn dependencies(
         pending |= !met;
     }
     if pending { Dependencies::Pending } else { Dependencies::Met }
+}
+
+fn position(containers: &[ContainerAssignment], dependency: &ContainerDependency) -> Option<usize> {
+    containers.iter().position(|other| other.definition.name == dependency.container_name)
+}
+
+/// When a dependency that is not met yet is too late, by the `startTimeout` of the container that is waited for, counted
+/// from its start; and in words what comes of it. `running_since`: of each container that was started. START is met by
+/// the start itself.
+///
+/// Source: botocore's documentation of `startTimeout`; the words are the agent's.
+pub fn next_timeout<T: Copy + Ord + Add<Duration, Output = T>>(
+    containers: &[ContainerAssignment],
+    stages: &[Stage],
+    healths: &[HealthStatus],
+    running_since: &[Option<T>],
+) -> Option<(T, String)> {
+    let waiting = containers.iter().zip(stages).filter(|(_, stage)| **stage == Stage::Waiting);
+    let timeouts = waiting.flat_map(|(target, _)| {
+        target.definition.depends_on.iter().filter_map(move |dependency| {
+            let on = position(containers, dependency)?;
+            let is_met = match dependency.condition {
+                DependencyCondition::Start => true,
+                DependencyCondition::Healthy => healths[on] == HealthStatus::Healthy,
+                DependencyCondition::Complete | DependencyCondition::Success => false,
+            };
+            if is_met || stages[on] != Stage::Running {
+                return None;
+            }
+            let timeout_s = containers[on].definition.start_timeout_s?;
+            let late = running_since[on]? + Duration::from_secs(timeout_s.into());
+            let (on, target) = (&dependency.container_name, &target.definition.name);
+            let what = format!(
+                "dependency graph: container ordering dependency [{on}] for target [{target}] has timed out."
+            );
+            Some((late, what))
+        })
+    });
+    timeouts.min()
 }
 
 /// The running containers that nothing running depends on: the order of stopping is the reverse of
@@ -163,26 +210,32 @@ mod tests {
     use crate::task::runner_test::{assignment, exited};
 
     /// `name[>dependency:condition]… stage` per container, `; ` between them.
-    fn parse(text: &str) -> (Vec<ContainerAssignment>, Vec<Stage>) {
+    fn parse(text: &str) -> (Vec<ContainerAssignment>, Vec<Stage>, Vec<HealthStatus>) {
+        let mut healths = Vec::new();
         let (names, stages): (Vec<&str>, Vec<Stage>) = text
             .split("; ")
             .map(|entry| {
                 let (name, stage) = entry.split_once(' ').unwrap();
+                healths.push(match stage {
+                    "healthy" => HealthStatus::Healthy,
+                    "unhealthy" => HealthStatus::Unhealthy,
+                    _ => HealthStatus::Unknown,
+                });
                 let stage = match stage {
                     "waiting" => Stage::Waiting,
-                    "running" => Stage::Running,
+                    "running" | "healthy" | "unhealthy" => Stage::Running,
                     code => Stage::Ended(exited(code.parse().unwrap())),
                 };
                 (name, stage)
             })
             .unzip();
-        (assignment(&names).containers, stages)
+        (assignment(&names).containers, stages, healths)
     }
 
     #[track_caller]
     fn check_start(text: &str, expected: &str) {
-        let (containers, stages) = parse(text);
-        let actual = match next_starts(&containers, &stages) {
+        let (containers, stages, healths) = parse(text);
+        let actual = match next_starts(&containers, &stages, &healths) {
             StartStep::Start(indices) => {
                 let names = indices.iter().map(|index| containers[*index].definition.name.as_str());
                 format!("start {}", names.collect::<Vec<_>>().join(" "))
@@ -196,7 +249,7 @@ mod tests {
 
     #[track_caller]
     fn check_stop(text: &str, expected: &str) {
-        let (containers, stages) = parse(text);
+        let (containers, stages, _) = parse(text);
         let names = next_stops(&containers, &stages);
         let names: Vec<&str> =
             names.iter().map(|i| containers[*i].definition.name.as_str()).collect();
@@ -219,6 +272,52 @@ mod tests {
         check_start("a 0; b>a:SUCCESS waiting", "start b");
         check_start("a 1; b>a:SUCCESS waiting", "impossible");
         check_start("a waiting; b>c:START waiting", "impossible");
+    }
+
+    #[test]
+    fn health_is_waited_for_and_nothing_else_is_health() {
+        check_start("a running; b>a:HEALTHY waiting", "wait");
+        check_start("a unhealthy; b>a:HEALTHY waiting", "wait");
+        check_start("a healthy; b>a:HEALTHY waiting", "start b");
+        check_start("a 0; b>a:HEALTHY waiting", "impossible");
+        check_start("a healthy; b running; c>a:HEALTHY>b:HEALTHY waiting", "wait");
+        check_start("a waiting; b>a:HEALTHY waiting", "start a");
+        // Only the start waits for it.
+        check_start("a unhealthy; b>a:HEALTHY running", "done");
+        check_start("a healthy; b>a:COMPLETE waiting", "wait");
+    }
+
+    /// Of containers of which the first was started at second 100, the second at 200; their `startTimeout` is 10.
+    #[track_caller]
+    fn check_timeout(text: &str, expected: Option<(u64, &str)>) {
+        let (mut containers, stages, healths) = parse(text);
+        containers.iter_mut().for_each(|one| one.definition.start_timeout_s = Some(10));
+        let since = (1..).map(|number| Duration::from_secs(100 * number));
+        let since: Vec<_> = since.map(Some).take(containers.len()).collect();
+        let actual = next_timeout(&containers, &stages, &healths, &since);
+        let expected = expected.map(|(second, pair)| {
+            let (on, target) = pair.split_once(' ').unwrap();
+            let what = format!("dependency graph: container ordering dependency [{on}] for target [{target}] has timed out.");
+            (Duration::from_secs(second), what)
+        });
+        assert_eq!(actual, expected, "{text}");
+        containers.iter_mut().for_each(|one| one.definition.start_timeout_s = None);
+        assert_eq!(next_timeout(&containers, &stages, &healths, &since), None, "{text}");
+    }
+
+    #[test]
+    fn a_dependency_is_not_waited_for_longer_than_its_start_timeout() {
+        check_timeout("a running; b>a:HEALTHY waiting", Some((110, "a b")));
+        check_timeout("a unhealthy; b>a:HEALTHY waiting", Some((110, "a b")));
+        check_timeout("a healthy; b>a:HEALTHY waiting", None);
+        check_timeout("a running; b>a:COMPLETE waiting", Some((110, "a b")));
+        check_timeout("a running; b>a:SUCCESS waiting", Some((110, "a b")));
+        check_timeout("a running; b>a:START waiting", None);
+        check_timeout("a waiting; b>a:HEALTHY waiting", None);
+        check_timeout("a 0; b>a:COMPLETE waiting", None);
+        check_timeout("a running; b>a:HEALTHY running", None);
+        check_timeout("a healthy; b running; c>a:HEALTHY>b:HEALTHY waiting", Some((210, "b c")));
+        check_timeout("a running; b running; c>b:HEALTHY>a:HEALTHY waiting", Some((110, "a c")));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outport_model::TaskStatus;
-use outport_model::task::ContainerStatus;
-use outport_node_protocol::{ContainerAssignment, ContainerReport, StopCause};
+use outport_model::task::{ContainerStatus, HealthStatus};
+use outport_node_protocol::{ContainerAssignment, ContainerHealth, ContainerReport, StopCause};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -60,6 +60,7 @@ enum Launch {
 
 enum Event {
     Exit(usize, ContainerExit),
+    Health(usize, ContainerHealth),
     Order,
     Deadline,
 }
@@ -75,8 +76,12 @@ pub struct TaskRunner<H> {
     stages: Vec<Stage>,
     /// Containers that an earlier agent had made already.
     created: Vec<bool>,
+    /// When each container was started, or found running.
+    running_since: Vec<Option<Instant>>,
     exits: mpsc::UnboundedReceiver<(usize, ContainerExit)>,
     exit_sender: mpsc::UnboundedSender<(usize, ContainerExit)>,
+    healths: mpsc::Receiver<(usize, ContainerHealth)>,
+    health_sender: mpsc::Sender<(usize, ContainerHealth)>,
 }
 
 impl<H: TaskHost> TaskRunner<H> {
@@ -91,6 +96,8 @@ impl<H: TaskHost> TaskRunner<H> {
         let count = record.assignment.containers.len();
         // One message per container at most: the channel is bounded by the task definition.
         let (exit_sender, exits) = mpsc::unbounded_channel();
+        // Who has more to say waits, and says the newest then.
+        let (health_sender, healths) = mpsc::channel(1);
         Self {
             host,
             records,
@@ -100,8 +107,11 @@ impl<H: TaskHost> TaskRunner<H> {
             origin,
             stages: vec![Stage::Waiting; count],
             created: vec![false; count],
+            running_since: vec![None; count],
             exits,
             exit_sender,
+            healths,
+            health_sender,
         }
     }
 
@@ -189,7 +199,9 @@ impl<H: TaskHost> TaskRunner<H> {
         }
         self.advance(TaskStatus::Activating);
         loop {
-            match plan::next_starts(&self.record.assignment.containers, &self.stages) {
+            let containers = &self.record.assignment.containers;
+            let healths = self.health_statuses();
+            match plan::next_starts(containers, &self.stages, &healths) {
                 StartStep::Done => break,
                 StartStep::Impossible(reason) => {
                     return Launch::Stop(Some(self.failed_launch(&reason)));
@@ -203,7 +215,14 @@ impl<H: TaskHost> TaskRunner<H> {
                     }
                 }
                 StartStep::Wait => {
-                    if let Some(cause) = self.next_cause().await {
+                    let since = &self.running_since;
+                    let timeout = plan::next_timeout(containers, &self.stages, &healths, since);
+                    if let Some((late, what)) = &timeout
+                        && *late <= Instant::now()
+                    {
+                        return Launch::Stop(Some(self.failed_launch(what)));
+                    }
+                    if let Some(cause) = self.next_cause(timeout.map(|(late, _)| late)).await {
                         return Launch::Stop(cause);
                     }
                 }
@@ -311,19 +330,23 @@ impl<H: TaskHost> TaskRunner<H> {
             if let Some(cause) = plan::cause_of_nothing_left(&self.stages) {
                 return Some(cause);
             }
-            if let Some(cause) = self.next_cause().await {
+            if let Some(cause) = self.next_cause(None).await {
                 return cause;
             }
         }
     }
 
     /// The next event; `Some` when it ends the task.
-    async fn next_cause(&mut self) -> Option<Option<StopCause>> {
-        match self.next_event(None).await {
+    async fn next_cause(&mut self, deadline: Option<Instant>) -> Option<Option<StopCause>> {
+        match self.next_event(deadline).await {
             Event::Exit(index, exit) => {
                 self.note_exit(index, exit);
                 self.publish();
                 plan::cause_of_exit(self.container(index)).map(Some)
+            }
+            Event::Health(index, health) => {
+                self.note_health(index, health);
+                None
             }
             Event::Order if self.order() != Order::Run => Some(self.ordered_cause()),
             Event::Order | Event::Deadline => None,
@@ -341,12 +364,14 @@ impl<H: TaskHost> TaskRunner<H> {
             biased;
             Some((index, exit)) = self.exits.recv() => Event::Exit(index, exit),
             Ok(()) = self.orders.changed() => Event::Order,
+            Some((index, health)) = self.healths.recv() => Event::Health(index, health),
             () = overdue => Event::Deadline,
         }
     }
 
     fn note_running(&mut self, index: usize, runtime_id: String) {
         self.stages[index] = Stage::Running;
+        self.running_since[index] = Some(Instant::now());
         let report = &mut self.record.report.containers[index];
         report.status = ContainerStatus::Running;
         report.runtime_id = Some(runtime_id);
@@ -357,6 +382,38 @@ impl<H: TaskHost> TaskRunner<H> {
             let _unheard = sender.send((index, exit.await));
         };
         tokio::spawn(watch.in_current_span());
+        let container = &self.container(index).definition.name;
+        let Some(mut health) = self.host.health(&self.record.report.task, container) else {
+            return;
+        };
+        let sender = self.health_sender.clone();
+        let follow = async move {
+            while health.changed().await.is_ok() {
+                let newest = health.borrow_and_update().clone();
+                if sender.send((index, newest)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::spawn(follow.in_current_span());
+    }
+
+    fn note_health(&mut self, index: usize, health: ContainerHealth) {
+        let known = &mut self.record.report.containers[index].health;
+        let is_change = known.as_ref().map(|known| known.status) != Some(health.status);
+        *known = Some(health.clone());
+        if is_change {
+            let name = &self.container(index).definition.name;
+            life_log::health_changed(&self.record.report, name, &health);
+        }
+        self.publish();
+    }
+
+    fn health_statuses(&self) -> Vec<HealthStatus> {
+        let reports = self.record.report.containers.iter();
+        reports
+            .map(|report| report.health.as_ref().map(|one| one.status).unwrap_or_default())
+            .collect()
     }
 
     fn note_exit(&mut self, index: usize, exit: ContainerExit) {

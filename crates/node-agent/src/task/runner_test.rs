@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use outport_model::task::{ContainerStatus, StopCode};
+use outport_model::task::{ContainerStatus, HealthStatus, StopCode};
 use outport_model::task_definition::{
     ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
 };
@@ -12,7 +12,7 @@ use outport_model::{
     AccountId, ClusterName, ContainerId, DesiredStatus, Family, Region, TaskId, TaskStatus,
 };
 use outport_node_protocol::{
-    ContainerAssignment, TaskAssignment, TaskLimits, TaskNetwork, TaskReport,
+    ContainerAssignment, ContainerHealth, TaskAssignment, TaskLimits, TaskNetwork, TaskReport,
 };
 use tokio::sync::{Notify, watch};
 
@@ -60,11 +60,13 @@ fn container(text: &str) -> ContainerAssignment {
             let condition = match condition {
                 "START" => DependencyCondition::Start,
                 "COMPLETE" => DependencyCondition::Complete,
+                "HEALTHY" => DependencyCondition::Healthy,
                 _ => DependencyCondition::Success,
             };
             ContainerDependency { container_name: container_name.to_owned(), condition }
         })
         .collect();
+    let start_timeout_s = (name == "late").then_some(1);
     let stop_timeout_s = if name == "slow" { 120 } else { 1 };
     ContainerAssignment {
         id: ContainerId::new(&name),
@@ -77,6 +79,7 @@ fn container(text: &str) -> ContainerAssignment {
             essential,
             depends_on,
             stop_timeout_s,
+            start_timeout_s,
             ..ContainerDefinition::new(name, "app:1")
         },
     }
@@ -103,6 +106,8 @@ struct FakeHost {
     stuck: bool,
     /// How often something stays that was to be removed.
     forget_failures: Mutex<u32>,
+    /// Of every container that has one.
+    healths: Mutex<BTreeMap<String, watch::Sender<ContainerHealth>>>,
     adopted: BTreeMap<String, Adopted>,
     looked_for: Mutex<Vec<String>>,
 }
@@ -110,6 +115,14 @@ struct FakeHost {
 impl FakeHost {
     fn say(&self, line: String) {
         self.log.lock().unwrap().push(line);
+    }
+    fn with_health_checks(self, containers: &[&str]) -> Self {
+        let senders = containers.iter().map(|name| ((*name).to_owned(), watch::Sender::default()));
+        Self { healths: Mutex::new(senders.collect()), ..self }
+    }
+    fn becomes(&self, container: &str, status: HealthStatus) {
+        let health = ContainerHealth { status, since_ms: Some(2), ..ContainerHealth::default() };
+        self.healths.lock().unwrap()[container].send_replace(health);
     }
     fn end(&self, container: &str, code: i32) {
         self.exits.lock().unwrap().insert(container.to_owned(), exited(code));
@@ -189,6 +202,11 @@ impl TaskHost for Host {
                 changed.await;
             }
         }
+    }
+    fn health(&self, _: &TaskId, container: &str) -> Option<watch::Receiver<ContainerHealth>> {
+        let mut health = self.0.healths.lock().unwrap().get(container)?.subscribe();
+        health.mark_changed();
+        Some(health)
     }
     async fn terminate(&self, _: &TaskId, container: &str) {
         self.0.say(format!("terminate {container}"));
@@ -315,6 +333,54 @@ async fn a_task_runs_until_it_is_stopped() {
     assert_eq!(
         bench.log().await,
         "attach, create a, create b, start a, start b, terminate b, terminate a, release, forget"
+    );
+}
+
+#[tokio::test]
+async fn a_container_waits_until_another_is_healthy_and_the_task_for_nothing_more() {
+    let host = FakeHost::default().with_health_checks(&["a"]);
+    let bench = Bench::start(host, &["a", "b>a:HEALTHY"], None);
+    let seen = async |status: HealthStatus| {
+        loop {
+            let reports = bench.task_reports.reports();
+            let health = reports[0].containers[0].health.as_ref();
+            if health.is_some_and(|health| health.status == status) {
+                return reports[0].clone();
+            }
+            bench.task_reports.changed().await;
+        }
+    };
+    bench.reaches(TaskStatus::Activating).await;
+    bench.host.becomes("a", HealthStatus::Unhealthy);
+    let waiting = tokio::time::timeout(PATIENCE, seen(HealthStatus::Unhealthy)).await.unwrap();
+    assert_eq!(waiting.status, TaskStatus::Activating);
+    bench.host.becomes("a", HealthStatus::Healthy);
+    let running = bench.reaches(TaskStatus::Running).await;
+    assert_eq!(running.containers[0].health.as_ref().unwrap().since_ms, Some(2));
+    bench.host.becomes("a", HealthStatus::Unhealthy);
+    let ill = tokio::time::timeout(PATIENCE, seen(HealthStatus::Unhealthy)).await.unwrap();
+    assert_eq!((ill.status, ill.stop), (TaskStatus::Running, None));
+    bench.orders.send_replace(Order::Stop(None));
+    bench.reaches(TaskStatus::Stopped).await;
+    assert_eq!(
+        bench.log().await,
+        "attach, create a, create b, start a, start b, terminate b, terminate a, release, forget"
+    );
+}
+
+#[tokio::test]
+async fn a_task_stops_when_a_dependency_is_not_healthy_in_time() {
+    let host = FakeHost::default().with_health_checks(&["late"]);
+    let bench = Bench::start(host, &["late", "b>late:HEALTHY"], None);
+    let cause = bench.reaches(TaskStatus::Stopped).await.stop.unwrap();
+    assert_eq!(cause.code, StopCode::TaskFailedToStart);
+    assert_eq!(
+        cause.reason,
+        "dependency graph: container ordering dependency [late] for target [b] has timed out."
+    );
+    assert_eq!(
+        bench.log().await,
+        "attach, create late, create b, start late, terminate late, kill b, release, forget"
     );
 }
 

@@ -12,7 +12,7 @@ use outport_model::task::ContainerStatus;
 use outport_model::task_definition::{LaunchType, LogConfiguration};
 use outport_model::{DesiredStatus, TaskStatus};
 use outport_node_protocol::{
-    ContainerAssignment, ContainerReport, TaskAssignment, TaskNetwork, TaskReport,
+    ContainerAssignment, ContainerHealth, ContainerReport, TaskAssignment, TaskNetwork, TaskReport,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -88,6 +88,7 @@ pub fn container(version: Version, seen: &Seen<'_>, container: &ContainerAssignm
     let started = seen.report.started_at_ms.filter(|_| status >= ContainerStatus::Running);
     members.put_some("StartedAt", started.map(time));
     members.put("Type", "NORMAL");
+    members.put_some("Health", reported.and_then(|one| one.health.as_ref()).map(health));
     if version == Version::V4 {
         members.put("ContainerARN", &container.arn);
         if let LogConfiguration::Awslogs(options) = &definition.log_configuration {
@@ -103,6 +104,16 @@ pub fn container(version: Version, seen: &Seen<'_>, container: &ContainerAssignm
         members.put("Snapshotter", "overlayfs");
     }
     members.put_some("Networks", network(version, seen).map(|network| vec![network]));
+    members.into()
+}
+
+/// Of a container with a health check, as the agent says it: an exit code and a text are there when they say something.
+fn health(health: &ContainerHealth) -> Value {
+    let mut members = Members::default();
+    members.put("status", health.status.as_str());
+    members.put_some("statusSince", health.since_ms.map(time));
+    members.put_some("exitCode", health.exit_code.filter(|code| *code != 0));
+    members.put_some("output", Some(&health.output).filter(|output| !output.is_empty()));
     members.into()
 }
 

@@ -3,10 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
-use outport_model::task::ContainerStatus;
+use outport_model::task::{ContainerStatus, HealthStatus};
 use outport_model::task_definition::LaunchType;
 use outport_model::{NetworkInterfaceId, TaskStatus};
-use outport_node_protocol::{AwsvpcAttachment, ContainerReport, TaskCredentials, TaskTags};
+use outport_node_protocol::{
+    AwsvpcAttachment, ContainerHealth, ContainerReport, TaskCredentials, TaskTags,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -209,6 +211,12 @@ async fn a_container_sees_itself_and_its_task() {
         image_digest: Some("sha256:1".into()),
         exit_code: None,
         reason: None,
+        health: Some(ContainerHealth {
+            status: HealthStatus::Unhealthy,
+            since_ms: Some(1_795_880_000_002),
+            exit_code: Some(1),
+            output: "no answer".into(),
+        }),
     }];
     reports.put(report);
     world.endpoint.observe(reports, Usage);
@@ -223,6 +231,12 @@ async fn a_container_sees_itself_and_its_task() {
         ("DesiredStatus", json!("RUNNING")),
         ("StartedAt", json!("2026-11-28T15:33:20.001Z")),
         ("Type", json!("NORMAL")),
+        (
+            "Health",
+            json!({
+                "status": "UNHEALTHY", "statusSince": "2026-11-28T15:33:20.002Z", "exitCode": 1, "output": "no answer",
+            }),
+        ),
     ] {
         assert_eq!(own[member], expected, "{member}");
     }

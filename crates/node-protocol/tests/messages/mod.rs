@@ -336,6 +336,7 @@ pub fn report() -> Report {
                 ),
                 exit_code: Some(137),
                 reason: some("OutOfMemoryError: Container killed due to memory usage"),
+                health: None,
             }],
             pull_started_at_ms: Some(TIME_MS),
             pull_stopped_at_ms: Some(TIME_MS + 1),

@@ -7,7 +7,7 @@ use outport_model::{TaskId, TimestampMs};
 use outport_node_agent::parts::{
     Adopted, ContainerExit, Loaded, NodeHost, PulledImage, StartError, TaskHost,
 };
-use outport_node_protocol::{ContainerAssignment, TaskAssignment};
+use outport_node_protocol::{ContainerAssignment, ContainerHealth, TaskAssignment};
 use tokio::sync::watch;
 
 use super::{
@@ -163,6 +163,11 @@ impl TaskHost for Machine {
                 Err(_) => ContainerExit::default(),
             }
         }
+    }
+
+    /// No simulated container has health checks.
+    fn health(&self, _: &TaskId, _: &str) -> Option<watch::Receiver<ContainerHealth>> {
+        None
     }
 
     async fn terminate(&self, task: &TaskId, container: &str) {

@@ -75,6 +75,7 @@ impl<H: TaskHost> TaskRunner<H> {
                 .min();
             match self.next_event(next).await {
                 Event::Exit(index, exit) => self.note_exit(index, exit),
+                Event::Health(index, health) => self.note_health(index, health),
                 Event::Order => {}
                 Event::Deadline => self.kill_overdue(&mut deadlines, &mut killed).await,
             }

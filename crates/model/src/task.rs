@@ -49,6 +49,9 @@ pub struct Task {
     pub reserved: Reservation,
     pub attachment: Option<TaskAttachment>,
     pub containers: Vec<TaskContainer>,
+    /// Of its essential containers with health checks; `None` where none has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthStatus>,
 
     pub stop_code: Option<StopCode>,
     pub stopped_reason: Option<String>,
@@ -111,6 +114,8 @@ pub struct TaskContainer {
     pub id: ContainerId,
     pub name: String,
     pub image: String,
+    #[serde(default = "essential_default", skip_serializing_if = "is_true")]
+    pub essential: bool,
     /// What the service's deployment had resolved the image to when the task was made: the node pulls
     /// it instead of the tag.
     #[serde(default)]
@@ -123,7 +128,19 @@ pub struct TaskContainer {
     pub exit_code: Option<i32>,
     /// Why it could not start or was killed; at most 1,024 characters.
     pub reason: Option<String>,
+    /// What its node has said last of its health checks; `None` of one without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthStatus>,
     pub network_bindings: Vec<NetworkBinding>,
+}
+
+/// As in a task definition.
+fn essential_default() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ pub mod service;
 pub mod settings;
 mod shortage;
 pub mod task_end;
+pub mod task_health;
 pub mod task_overrides;
 pub mod task_report;
 pub mod task_role;

@@ -4,12 +4,13 @@
 //! and on each cause stands; and a report that says what is known costs a comparison.
 
 use outport_model::task::{
-    CONTAINER_REASON_LENGTH_MAX, ContainerStatus, StopCode, Task, TaskContainer,
+    CONTAINER_REASON_LENGTH_MAX, ContainerStatus, HealthStatus, StopCode, Task, TaskContainer,
 };
 use outport_model::task_end::TaskEnd;
 use outport_model::{DesiredStatus, Owner, TaskStatus, TimestampMs};
 
 use crate::task_end::{advance, end};
+use crate::task_health::task_health;
 
 /// Of a runtime id or a digest: those that there are have 64 to 135 characters.
 const IDENTIFIER_LENGTH_MAX: usize = 255;
@@ -44,6 +45,7 @@ pub struct ContainerObservation<'a> {
     pub image_digest: Option<&'a str>,
     pub exit_code: Option<i32>,
     pub reason: Option<&'a str>,
+    pub health: Option<HealthStatus>,
 }
 
 /// What is to be written down.
@@ -79,6 +81,7 @@ pub fn observe(task: &Task, seen: &TaskObservation<'_>, now_ms: TimestampMs) -> 
             observe_container(container, seen);
         }
     }
+    next.health = task_health(&next.containers);
     if let (Some((code, reason)), None) = (seen.stop, next.stop_code) {
         next.stop_code = Some(code);
         next.stopped_reason = Some(cut(reason, CONTAINER_REASON_LENGTH_MAX));
@@ -141,6 +144,7 @@ fn is_container_known(container: &TaskContainer, seen: &ContainerObservation<'_>
         && same(&container.runtime_id, seen.runtime_id)
         && same(&container.image_digest, seen.image_digest)
         && same(&container.reason, seen.reason)
+        && (seen.health.is_none() || container.health == seen.health)
         && (seen.exit_code.is_none() || container.exit_code == seen.exit_code)
 }
 
@@ -180,6 +184,7 @@ fn observe_container(container: &mut TaskContainer, seen: &ContainerObservation<
     container.exit_code = seen.exit_code.or(container.exit_code);
     let reason = seen.reason.map(|text| cut(text, CONTAINER_REASON_LENGTH_MAX));
     container.reason = reason.or(container.reason.take());
+    container.health = seen.health.or(container.health);
 }
 
 fn cut(text: &str, characters_max: usize) -> String {
@@ -242,6 +247,38 @@ mod tests {
         check(2_000, 2_000);
     }
 
+    /// What was reported of the health before -> what is reported now -> the health of the task, if there is news.
+    #[test]
+    fn health_is_what_was_said_last() {
+        use HealthStatus::{Healthy, Unhealthy, Unknown};
+        let check = |known, reported, expected: Option<Option<HealthStatus>>| {
+            let mut task = in_status(TaskStatus::Running);
+            task.started_at_ms = Some(1);
+            task.containers[0].last_status = ContainerStatus::Running;
+            (task.containers[0].health, task.health) = (known, known);
+            let mut report = seen(TaskStatus::Running);
+            report.containers = vec![ContainerObservation {
+                name: "app",
+                status: ContainerStatus::Running,
+                runtime_id: None,
+                image_digest: None,
+                exit_code: None,
+                reason: None,
+                health: reported,
+            }];
+            let news = observe(&task, &report, NOW_MS);
+            assert_eq!(news.as_ref().map(|news| news.task().health), expected);
+            assert!(news.is_none_or(|news| news.task().version == task.version + 1));
+        };
+        check(Some(Unknown), Some(Unknown), None);
+        check(Some(Unknown), Some(Healthy), Some(Some(Healthy)));
+        check(Some(Healthy), Some(Unhealthy), Some(Some(Unhealthy)));
+        check(Some(Unhealthy), Some(Healthy), Some(Some(Healthy)));
+        // A node of a version without health checks, or one that has lost its record.
+        check(Some(Healthy), None, None);
+        check(None, None, None);
+    }
+
     #[test]
     fn the_first_cause_of_a_stop_stands() {
         let mut task = in_status(TaskStatus::Running);
@@ -277,6 +314,7 @@ mod tests {
                     image_digest: None,
                     exit_code: choice(4).map(|_| 1),
                     reason: None,
+                    health: None,
                 }];
                 report.times.stopping_at_ms = choice(5).map(|_| 2);
                 let is_known = is_known(&task, &report);

@@ -8,8 +8,8 @@ use outport_model::capacity::{
 use outport_model::linux_capability::asked_of_the_host;
 use outport_model::network::{AwsvpcConfiguration, NetworkInterface};
 use outport_model::task::{
-    ContainerStatus, NetworkBinding, Reservation, ServiceMembership, Task, TaskAttachment,
-    TaskContainer, TaskOverrides,
+    ContainerStatus, HealthStatus, NetworkBinding, Reservation, ServiceMembership, Task,
+    TaskAttachment, TaskContainer, TaskOverrides,
 };
 use outport_model::task_definition::{
     ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TransportProtocol, Workload,
@@ -21,6 +21,7 @@ use outport_model::{
 
 use crate::placement::{self, Batch, Place, Rejection, Requirements, Rules, Scene, Unplaceable};
 use crate::settings::Settings;
+use crate::task_health::task_health;
 use crate::task_overrides::{cpu_units, memory_mib, memory_reservation_mib};
 use crate::{address, ports};
 
@@ -160,6 +161,7 @@ fn start(
         None => (None, None, None),
         Some((attachment, interface, cursor)) => (Some(attachment), Some(interface), Some(cursor)),
     };
+    let containers = containers(request, &host_ports, ids);
     let task = Task {
         scope: definition.scope.clone(),
         cluster: request.cluster.clone(),
@@ -182,7 +184,8 @@ fn start(
         availability_zone: zone(interface.as_ref(), candidate),
         reserved: reservation(needs, workload.network_mode, &host_ports),
         attachment,
-        containers: containers(request, &host_ports, ids),
+        health: task_health(&containers),
+        containers,
         stop_code: None,
         stopped_reason: None,
         created_at_ms: now_ms,
@@ -296,12 +299,14 @@ fn containers(
             id: ContainerId::new(ids.uuid()),
             name: container.name.clone(),
             image: container.image.clone(),
+            essential: container.essential,
             resolved_digest: digest_of(&container.image),
             image_digest: None,
             runtime_id: None,
             last_status: ContainerStatus::Pending,
             exit_code: None,
             reason: None,
+            health: container.health_check.as_ref().map(|_| HealthStatus::Unknown),
             network_bindings: mappings
                 .iter()
                 .filter(|_| on_the_host)

@@ -57,6 +57,7 @@ fn container(report: &ContainerReport) -> ContainerObservation<'_> {
         image_digest: report.image_digest.as_deref(),
         exit_code: report.exit_code,
         reason: report.reason.as_deref(),
+        health: report.health.as_ref().map(|health| health.status),
     }
 }
 

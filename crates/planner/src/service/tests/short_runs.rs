@@ -10,6 +10,8 @@ fn container() -> TaskContainer {
         name: "web".into(),
         image: "web:1".into(),
         resolved_digest: None,
+        essential: true,
+        health: None,
         image_digest: None,
         runtime_id: None,
         last_status: ContainerStatus::Stopped,

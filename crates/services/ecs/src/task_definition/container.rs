@@ -6,6 +6,9 @@ use outport_aws_ecs::{ContainerDefinition, HealthCheck, NetworkMode};
 
 use super::ports;
 use super::task_size::CONTAINER_MEMORY_MIB_MIN;
+use super::workload::{
+    HEALTH_INTERVAL_S_DEFAULT, HEALTH_RETRIES_DEFAULT, HEALTH_TIMEOUT_S_DEFAULT,
+};
 use crate::names;
 use crate::rejection::Rejection;
 
@@ -109,9 +112,16 @@ fn normalise_health_check(check: &mut HealthCheck) -> Result<(), Rejection> {
     if command.is_empty() {
         return Err(Rejection::client("HealthCheck.command should not be null or empty."));
     }
-    check.interval.get_or_insert(30);
-    check.timeout.get_or_insert(5);
-    check.retries.get_or_insert(3);
+    // A guess at AWS's words: its documentation says that it "must start with CMD" or CMD-SHELL.
+    if !matches!(command, [kind, _, ..] if kind == "CMD" || kind == "CMD-SHELL") {
+        return Err(Rejection::client(
+            "HealthCheck.command must start with CMD or CMD-SHELL, followed by what to run.",
+        ));
+    }
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    check.interval.get_or_insert(number(HEALTH_INTERVAL_S_DEFAULT));
+    check.timeout.get_or_insert(number(HEALTH_TIMEOUT_S_DEFAULT));
+    check.retries.get_or_insert(number(HEALTH_RETRIES_DEFAULT));
     for (member, value, range) in [
         ("interval", check.interval, 5..=300),
         ("timeout", check.timeout, 2..=60),

@@ -74,7 +74,7 @@ const AWSLOGS_OPTIONS: [&str; 6] = [
 ];
 
 /// In the order in which callers are told.
-pub const LIMITS: [Limit; 35] = [
+pub const LIMITS: [Limit; 29] = [
     used("pidMode", ""),
     used("ipcMode", ""),
     used("proxyConfiguration", ""),
@@ -84,7 +84,6 @@ pub const LIMITS: [Limit; 35] = [
     used("trustedExecutionConfiguration", ""),
     is_not("runtimePlatform.operatingSystemFamily", &["LINUX"], ""),
     is_not("runtimePlatform.cpuArchitecture", &["X86_64", "ARM64"], ""),
-    used("containerDefinitions[].healthCheck", ""),
     used("containerDefinitions[].environmentFiles", ""),
     used("containerDefinitions[].mountPoints", ""),
     used("containerDefinitions[].volumesFrom", ""),
@@ -96,9 +95,7 @@ pub const LIMITS: [Limit; 35] = [
     used("containerDefinitions[].disableNetworking", ""),
     used("containerDefinitions[].interactive", ""),
     used("containerDefinitions[].pseudoTerminal", ""),
-    used("containerDefinitions[].startTimeout", ""),
     used("containerDefinitions[].restartPolicy.enabled", ""),
-    is("containerDefinitions[].dependsOn[].condition", "HEALTHY"),
     used("containerDefinitions[].portMappings[].containerPortRange", ""),
     is("containerDefinitions[].versionConsistency", "disabled"),
     used("containerDefinitions[].linuxParameters.devices", ""),

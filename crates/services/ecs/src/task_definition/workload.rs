@@ -13,8 +13,8 @@ use outport_model::linux_capability::asked_of_the_host;
 use outport_model::node::Architecture;
 use outport_model::task::Task;
 use outport_model::task_definition::{
-    AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
-    LinuxParameters, LogConfiguration, NetworkMode, PortMapping, ReadWorkload,
+    AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, HealthCheck,
+    LaunchType, LinuxParameters, LogConfiguration, NetworkMode, PortMapping, ReadWorkload,
     STOP_TIMEOUT_DEFAULT_S, SecretReference, TaskDefinition, Tmpfs, TransportProtocol, Ulimit,
     Workload,
 };
@@ -30,6 +30,11 @@ const MAX_BUFFER_BYTES_DEFAULT: u64 = 10 << 20;
 
 /// Documents that are kept read, the ones that were used last: a few KiB each, at most twice the longest definition.
 const KEPT_MAX: usize = 1_024;
+
+/// Of a health check that does not say them. Source: botocore's documentation of `HealthCheck`.
+pub const HEALTH_INTERVAL_S_DEFAULT: u32 = 30;
+pub const HEALTH_TIMEOUT_S_DEFAULT: u32 = 5;
+pub const HEALTH_RETRIES_DEFAULT: u32 = 3;
 
 /// Reads documents of task definitions and service revisions, each once while it is in use. A clone is another handle.
 #[derive(Clone)]
@@ -214,6 +219,7 @@ fn container(
             .repository_credentials
             .as_ref()
             .and_then(|given| given.credentials_parameter.clone()),
+        health_check: definition.health_check.as_ref().map(health_check),
     }
 }
 
@@ -276,9 +282,21 @@ fn dependency(dependency: &wire::ContainerDependency) -> Option<ContainerDepende
         wire::ContainerCondition::Start => DependencyCondition::Start,
         wire::ContainerCondition::Complete => DependencyCondition::Complete,
         wire::ContainerCondition::Success => DependencyCondition::Success,
-        wire::ContainerCondition::Healthy => return None,
+        wire::ContainerCondition::Healthy => DependencyCondition::Healthy,
     };
     Some(ContainerDependency { container_name: dependency.container_name.clone()?, condition })
+}
+
+/// Its numbers are there since it was registered; those of a document that lacks one are AWS's defaults.
+fn health_check(check: &wire::HealthCheck) -> HealthCheck {
+    let seconds = |value: Option<i32>, default| unsigned(value).unwrap_or(default);
+    HealthCheck {
+        command: check.command.clone().unwrap_or_default(),
+        interval_s: seconds(check.interval, HEALTH_INTERVAL_S_DEFAULT),
+        timeout_s: seconds(check.timeout, HEALTH_TIMEOUT_S_DEFAULT),
+        retries: unsigned(check.retries).unwrap_or(HEALTH_RETRIES_DEFAULT),
+        start_period_s: seconds(check.start_period, 0),
+    }
 }
 
 fn linux_parameters(linux: &wire::LinuxParameters) -> LinuxParameters {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use outport_aws_ecs as wire;
 use outport_model::node::Architecture;
-use outport_model::task::{ContainerStatus, FARGATE_STORAGE_GIB, Task, TaskContainer};
+use outport_model::task::{
+    ContainerStatus, FARGATE_STORAGE_GIB, HealthStatus, Task, TaskContainer,
+};
 use outport_model::task_definition::{LaunchType, Workload};
 use outport_model::{Arn, TaskStatus};
 use outport_store::Tables;
@@ -15,8 +17,6 @@ use outport_store::keys::{ServiceRevisionKey, TaskDefinitionKey};
 use super::timestamp;
 use crate::tags;
 use crate::task_definition::Workloads;
-
-const UNKNOWN_HEALTH: wire::HealthStatus = wire::HealthStatus::Unknown;
 
 /// Of the tasks of one answer, which are often of one definition: it is looked up once while they are.
 pub struct TaskViews<'a> {
@@ -81,7 +81,7 @@ fn view(
         enable_execute_command: Some(task.enable_execute_command),
         execution_stopped_at: timestamp(task.execution_stopped_at_ms),
         group: Some(task.group.clone()),
-        health_status: Some(UNKNOWN_HEALTH),
+        health_status: health(task.health),
         inference_accelerators: Some(Vec::new()),
         last_status: Some(task.last_status.as_str().to_owned()),
         launch_type: wire::LaunchType::from_name(task.launch_type.as_str()),
@@ -222,7 +222,7 @@ fn container(task: &Task, workload: Option<&Workload>, row: &TaskContainer) -> w
         reason: row.reason.clone(),
         network_bindings: Some(row.network_bindings.iter().map(binding).collect()),
         network_interfaces: Some(interfaces(task, row)),
-        health_status: Some(UNKNOWN_HEALTH),
+        health_status: health(row.health),
         cpu: Some(
             text(changed.and_then(|own| own.cpu_units), defined.map(|own| own.cpu_units))
                 .unwrap_or_else(|| "0".to_owned()),
@@ -237,6 +237,11 @@ fn container(task: &Task, workload: Option<&Workload>, row: &TaskContainer) -> w
         ),
         ..wire::Container::default()
     }
+}
+
+/// UNKNOWN, too, where nothing is checked. Source: botocore's documentation of `Container.healthStatus`.
+fn health(health: Option<HealthStatus>) -> Option<wire::HealthStatus> {
+    wire::HealthStatus::from_name(health.unwrap_or_default().as_str())
 }
 
 fn binding(binding: &outport_model::task::NetworkBinding) -> wire::NetworkBinding {

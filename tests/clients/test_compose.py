@@ -179,17 +179,18 @@ services:
   db:
     image: db
     healthcheck: {test: "true"}
+    security_opt: [seccomp:unconfined]
 """)
     words = ["up", "-p", "refused"]
     said = compose(outport, tmp_path, *words, check=False)
     assert said.returncode == 1
     assert "docker-compose.yml:5: services.web.volumes is not supported" in said.stderr
-    assert "docker-compose.yml:8: services.db.healthcheck is not supported" in said.stderr
+    assert "docker-compose.yml:9: services.db.security_opt is not supported" in said.stderr
     said = compose(outport, tmp_path, *words, "--ignore", "volumes", check=False).stderr
-    assert "docker-compose.yml:8: services.db.healthcheck is not supported" in said
+    assert "docker-compose.yml:9: services.db.security_opt is not supported" in said
     assert "building" not in said
-    # As it would be registered where health checks run.
-    config = compose(outport, tmp_path, "config", "-p", "refused", "--ignore", "volumes")
+    ignored = ["--ignore", "volumes,security_opt"]
+    config = compose(outport, tmp_path, "config", "-p", "refused", *ignored)
     definition = json.loads(config.stdout)["taskDefinition"]
     assert definition["containerDefinitions"][1]["healthCheck"]["command"] == ["CMD-SHELL", "true"]
     assert "volumes is ignored" in config.stderr

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::ComposeOptions;
 use super::definition::{repository, service, task_definition};
-use super::project::{Project, Purpose};
+use super::project::Project;
 use super::variables::Variables;
 
 const FILES_MIN: usize = 12;
@@ -26,8 +26,7 @@ fn outcome(name: &str, text: &str, ignore: &[String]) -> String {
     };
     let values = [("SECRET".to_owned(), "s3".to_owned())];
     let mut variables = Variables { values: values.into(), ..Variables::default() };
-    let asked = (&options, Purpose::Run);
-    match Project::of(text, name, &directory(), asked, &mut variables) {
+    match Project::of(text, name, &directory(), &options, &mut variables) {
         Err(error) => format!("refused\n{error:#}\n").replace(&*directory().to_string_lossy(), "…"),
         Ok(project) => {
             let image = |service: &super::service::Service| match (&service.build, &service.image) {

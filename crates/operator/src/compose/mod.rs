@@ -36,7 +36,7 @@ use crate::value::{list, text};
 pub use build::Builder;
 pub use down::down;
 pub use logs::logs;
-use project::{Project, Purpose};
+use project::Project;
 pub use ps::ps;
 pub use up::{UpOptions, up};
 
@@ -78,7 +78,7 @@ impl ComposeOptions {
 /// # Errors
 /// All that is wrong with the file.
 pub fn config(options: &ComposeOptions, region: &str) -> Result<(String, Vec<String>)> {
-    let project = Project::read(options, Purpose::Show)?;
+    let project = Project::read(options)?;
     let image = |service: &service::Service| match (&service.build, &service.image) {
         (None, Some(image)) => image.clone(),
         _ => definition::repository(&project.name, &service.name),

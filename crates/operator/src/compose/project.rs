@@ -43,15 +43,6 @@ pub struct Project {
     pub notes: Vec<String>,
 }
 
-/// What a project is read for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// By this Outport.
-    Run,
-    /// What it is at Amazon ECS.
-    Show,
-}
-
 /// Where the file is, and its directory.
 fn place(options: &ComposeOptions) -> Result<(PathBuf, PathBuf)> {
     let path = match &options.file {
@@ -70,12 +61,12 @@ fn place(options: &ComposeOptions) -> Result<(PathBuf, PathBuf)> {
 impl Project {
     /// # Errors
     /// All that is wrong with the file, each with its line.
-    pub fn read(options: &ComposeOptions, purpose: Purpose) -> Result<Self> {
+    pub fn read(options: &ComposeOptions) -> Result<Self> {
         let (path, directory) = place(options)?;
         let text = text_of(&path)?;
         let file = path.display().to_string();
         let mut variables = Variables { values: values(&directory)?, ..Variables::default() };
-        let mut project = Self::of(&text, &file, &directory, (options, purpose), &mut variables)?;
+        let mut project = Self::of(&text, &file, &directory, options, &mut variables)?;
         if options.file.is_none() {
             let beside = OVERRIDES.iter().filter(|name| directory.join(name).exists());
             project
@@ -90,7 +81,7 @@ impl Project {
         text: &str,
         file: &str,
         directory: &Path,
-        (options, purpose): (&ComposeOptions, Purpose),
+        options: &ComposeOptions,
         variables: &mut Variables,
     ) -> Result<Self> {
         let mut complaints = Complaints::new(file, &options.ignore);
@@ -106,9 +97,6 @@ impl Project {
         check_dependencies(&services, &mut complaints);
         check_ports(&services, &mut complaints);
         check_essential(&services, &mut complaints);
-        if purpose == Purpose::Run {
-            refuse_what_is_not_run(&services, &mut complaints);
-        }
         let mut project = Self {
             name: String::new(),
             directory: directory.to_owned(),
@@ -318,26 +306,6 @@ fn check_essential(services: &[Service], complaints: &mut Complaints) {
             first.line,
             "no service goes on: each has `restart: \"no\"`, or another one waits for its end",
         );
-    }
-}
-
-/// What a task definition takes, so that it is shown, and Outport does not run yet.
-fn refuse_what_is_not_run(services: &[Service], complaints: &mut Complaints) {
-    let why = "Outport does not run health checks yet";
-    for service in services {
-        if let Some(check) = &service.health_check {
-            let path = format!("services.{}.healthcheck", service.name);
-            complaints.not_supported(check.line, &path, why);
-        }
-        for Dependency { on, line, condition, .. } in &service.depends_on {
-            if *condition == Condition::Healthy {
-                let path = format!("services.{}.depends_on.{on}", service.name);
-                let text = format!(
-                    "{path}: service_healthy is not supported: {why}; --ignore healthcheck waits for the start"
-                );
-                complaints.add(*line, text);
-            }
-        }
     }
 }
 

@@ -76,7 +76,6 @@ pub enum Condition {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HealthCheck {
-    pub line: usize,
     pub test: Vec<String>,
     pub interval_s: Option<u64>,
     pub timeout_s: Option<u64>,
@@ -355,7 +354,7 @@ fn depends_on(at: &mut At<'_>) -> Vec<Dependency> {
 
 /// Source of the ranges: botocore's documentation of `HealthCheck`.
 fn health_check(at: &mut At<'_>) -> Option<HealthCheck> {
-    let mut check = HealthCheck { line: at.node.line, ..HealthCheck::default() };
+    let mut check = HealthCheck::default();
     let mut is_off = false;
     for (key, node) in at.map() {
         let mut at = at.member(key, node);

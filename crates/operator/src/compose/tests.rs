@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::ComposeOptions;
 use super::definition::{service, task_definition};
-use super::project::{Project, Purpose};
+use super::project::Project;
 use super::variables::Variables;
 
-fn read_with(text: &str, ignore: &[&str], purpose: Purpose) -> anyhow::Result<Project> {
+fn read_with(text: &str, ignore: &[&str]) -> anyhow::Result<Project> {
     let options = ComposeOptions {
         project: Some("shop".to_owned()),
         ignore: ignore.iter().map(|&key| key.to_owned()).collect(),
@@ -18,11 +18,11 @@ fn read_with(text: &str, ignore: &[&str], purpose: Purpose) -> anyhow::Result<Pr
     let values = [("TAG".to_owned(), "16".to_owned()), ("SECRET".to_owned(), "s3".to_owned())];
     let mut variables = Variables { values: values.into(), ..Variables::default() };
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Project::of(text, "compose.yaml", directory, (&options, purpose), &mut variables)
+    Project::of(text, "compose.yaml", directory, &options, &mut variables)
 }
 
 fn read(text: &str) -> Project {
-    read_with(text, &[], Purpose::Show).unwrap()
+    read_with(text, &[]).unwrap()
 }
 
 /// The container definitions of a file.
@@ -163,12 +163,7 @@ fn replicas_are_tasks() {
 
 #[track_caller]
 fn check_refused(text: &str, expected: &[&str]) {
-    check_refused_for(Purpose::Show, text, expected);
-}
-
-#[track_caller]
-fn check_refused_for(purpose: Purpose, text: &str, expected: &[&str]) {
-    let refused = read_with(text, &[], purpose).err().map(|error| format!("{error:#}"));
+    let refused = read_with(text, &[]).err().map(|error| format!("{error:#}"));
     let refused = refused.unwrap_or_else(|| panic!("{text} is taken"));
     let lines: Vec<&str> = refused.lines().collect();
     assert_eq!(lines.len(), expected.len(), "{refused}");
@@ -222,20 +217,6 @@ fn all_that_is_wrong_is_said_with_its_line() {
 }
 
 #[test]
-fn what_is_shown_and_not_run_is_refused_with_the_rest() {
-    check_refused_for(
-        Purpose::Run,
-        "services:\n  a:\n    image: a\n    volumes: [b]\n    healthcheck: {test: x}\n  b:\n    image: a\n    \
-         depends_on:\n      a: {condition: service_healthy}\n",
-        &[
-            "4: services.a.volumes is not supported",
-            "5: services.a.healthcheck is not supported: Outport does not run health checks yet; --ignore healthcheck",
-            "9: services.b.depends_on.a: service_healthy is not supported",
-        ],
-    );
-}
-
-#[test]
 fn services_have_to_fit_together() {
     check_refused(
         "services:\n  a: {image: a, depends_on: [none]}\n",
@@ -264,7 +245,7 @@ fn services_have_to_fit_together() {
 fn what_is_ignored_is_said_and_left_out() {
     let text = "services:\n  web:\n    image: a\n    volumes: [a:/b]\n    healthcheck: {test: x}\n  \
                 db:\n    image: a\n    depends_on: {web: {condition: service_healthy}}\nvolumes: {a: }\n";
-    let project = read_with(text, &["volumes", "healthcheck"], Purpose::Run).unwrap();
+    let project = read_with(text, &["volumes", "healthcheck"]).unwrap();
     let expected = [
         "compose.yaml:4: services.web.volumes is ignored",
         "compose.yaml:5: services.web.healthcheck is ignored",

@@ -17,7 +17,7 @@ use crate::value::{list, name_of, text, time_ms};
 
 use super::build::{self, Builder};
 use super::down::still_patient;
-use super::project::{Project, Purpose};
+use super::project::Project;
 use super::service::Service;
 use super::{ComposeOptions, PROJECT_TAG, definition, ps, tag};
 
@@ -47,7 +47,7 @@ pub struct UpOptions {
 /// # Errors
 /// All that is wrong with the file, before anything is made; later what the API says, or why the services do not run.
 pub async fn up(api: &Api, options: &UpOptions, mut say: impl FnMut(&str)) -> Result<String> {
-    let project = Project::read(&options.compose, Purpose::Run)?;
+    let project = Project::read(&options.compose)?;
     project.notes.iter().for_each(|note| say(note));
     let cluster = options.compose.cluster();
     // Before anything is built, too.

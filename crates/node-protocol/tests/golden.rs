@@ -156,6 +156,9 @@ fn every_message_of_every_version_is_read_and_written_as_it_was() {
     let request = messages::assignment_request_with_secrets();
     of("v2 assignment_request", check(&request, "assignment_request.v2.secrets", &mut seen));
     of("report", check(&messages::report_changes(), "report.v1.changes", &mut seen));
+    of("report", check(&messages::report_of_health(), "report.v1.health", &mut seen));
+    let with_check = messages::assignment_with_health_check();
+    of("v2 assignment", check(&with_check, "assignment.v2.health-check", &mut seen));
     let required: String = required.iter().map(|field| format!("{field}\n")).collect();
     let listed = bytes("required-fields.txt") + "\n";
     assert_eq!(required, listed, "a field that is required is required for ever, and no other is");
@@ -229,6 +232,15 @@ fn without_what_is_new(mut assignment: TaskSection) -> TaskSection {
         container.definition.log_configuration = LogConfiguration::Local;
     }
     assignment
+}
+
+#[test]
+fn what_a_check_wrote_stays_on_the_node() {
+    let mut report = messages::report_of_health();
+    let health = report.tasks[0].containers[0].health.as_mut().unwrap();
+    (health.exit_code, health.output) = (Some(1), "a secret".into());
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(text, bytes("report.v1.health.json"));
 }
 
 /// What an older node reads is all there, under the names that it knows.

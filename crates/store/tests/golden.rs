@@ -26,7 +26,7 @@ use outport_model::node_identity::NodeIdentity;
 use outport_model::parameter::{Parameter, ParameterValue, ParameterVersion};
 use outport_model::secret::{Secret, SecretValue};
 use outport_model::service::Service;
-use outport_model::task::Task;
+use outport_model::task::{HealthStatus, Task};
 use outport_model::task_definition::{TaskDefinition, TaskDefinitionFamily};
 use outport_store::Row;
 
@@ -134,6 +134,28 @@ fn the_log_mode_of_a_first_task_definition_is_known() {
     check(serde_json::json!({}), false, false);
     check(serde_json::json!({ "mode": "non-blocking" }), true, false);
     check(serde_json::json!({ "mode": "blocking" }), false, false);
+}
+
+/// Added to the first form: without them nothing was checked. Of a task that has no checks its bytes are what they were.
+#[test]
+fn the_health_of_a_task_is_read() {
+    let file = directory().join("task.v1.json");
+    let mut row: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let read = |row: &serde_json::Value| Task::read(1, row.to_string().as_bytes()).unwrap();
+    let task = read(&row);
+    assert_eq!((task.health, task.containers[0].health), (None, None));
+    assert!(task.containers[0].essential);
+    let written = serde_json::to_value(&task).unwrap();
+    assert!(written.get("health").is_none());
+    assert!(written["containers"][0].get("health").or(written["containers"][0].get("essential")).is_none());
+    row["health"] = "UNHEALTHY".into();
+    row["containers"][0]["health"] = "HEALTHY".into();
+    row["containers"][0]["essential"] = false.into();
+    let task = read(&row);
+    let statuses = (task.health, task.containers[0].health);
+    assert_eq!(statuses, (Some(HealthStatus::Unhealthy), Some(HealthStatus::Healthy)));
+    assert!(!task.containers[0].essential);
+    assert_eq!(read(&serde_json::to_value(&task).unwrap()), task);
 }
 
 /// Added to the first form: what kinds of keys there are beside the first.

@@ -170,30 +170,33 @@ impl<'h> Cgroup<'h> {
         group.is_dir().then_some(group)
     }
 
-    /// Like [`Cgroup::join`], in every hierarchy that has it.
+    /// Like [`Cgroup::join`], for a group that [`Cgroup::create_below`] has made.
     ///
     /// # Errors
-    /// When the kernel refuses.
-    pub fn join_where_it_is(&self, in_version_2: bool) -> Result<(), RuntimeError> {
-        self.hierarchies
-            .mounts
-            .iter()
-            .filter(|mount| mount.path.join(&self.path).is_dir())
-            .filter(|mount| !(in_version_2 && matches!(mount.kind, Kind::V2(_))))
-            .try_for_each(|mount| join_in(mount, &self.path))
+    /// When the kernel refuses, or it is not there.
+    pub fn join_below(&self, in_version_2: bool) -> Result<(), RuntimeError> {
+        for mount in &self.hierarchies.mounts {
+            if in_version_2 && matches!(mount.kind, Kind::V2(_)) {
+                continue;
+            }
+            match join_in(mount, &self.path) {
+                Err(RuntimeError::Io { source, .. })
+                    if source.kind() == ErrorKind::NotFound && !mount.holds_containers() => {}
+                joined => joined?,
+            }
+        }
+        Ok(())
     }
 
-    /// Kills what is in it and removes it, without waiting for either; whether nothing of it is left.
-    pub fn remove_once(&self) -> bool {
-        let is_left = |place: &PathBuf| match fs::remove_dir(place) {
-            Ok(()) => false,
-            Err(error) => error.kind() != ErrorKind::NotFound,
-        };
-        if self.places().iter().filter(|place| is_left(place)).count() == 0 {
-            return true;
+    /// Kills what is in it, without waiting for that; whether there was nothing. What is in it is in every hierarchy, of
+    /// which there may be a dozen: one is asked.
+    pub fn kill_if_any(&self) -> bool {
+        let place = self.places().into_iter().find(|place| place.is_dir());
+        let is_empty = place.is_none_or(|place| pids_below(&place).is_empty());
+        if !is_empty {
+            self.kill_once();
         }
-        self.kill_once();
-        false
+        is_empty
     }
 
     /// Moves the calling process, which must have one thread, into this cgroup of every hierarchy,

@@ -5,7 +5,7 @@
 //! | Idle | the container runs | Waits |
 //! | Waits | the interval is over | Runs, or Clears where it could not be run |
 //! | Runs | the process is reaped, or the timeout is over: that is its result | Clears |
-//! | Clears | its control group is killed, empty and removed | Waits |
+//! | Clears | all in its control group is killed, and gone | Waits |
 //!
 //! The kernel kills all of a container before its first process shows as dead: what SIGKILL has ended counts only when the
 //! container runs a moment later.
@@ -33,7 +33,7 @@ use crate::health::{CheckResult, Health, HealthCheck, NO_EXIT_CODE, OUTPUT_BYTES
 use crate::record::now_ms;
 use crate::runtime::Intent;
 
-/// First pause before what is left of a check is killed and removed again; doubles up to the last.
+/// First pause before what is left of a check is killed again; doubles up to the last.
 const CLEAR_PAUSE_FIRST: Duration = Duration::from_millis(2);
 const CLEAR_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long the container must run after the SIGKILL of a check for that to be a result.
@@ -139,7 +139,7 @@ impl Checks {
             Step::Clears { .. } => {}
         }
         if let Step::Clears { next, again, pause } = &mut self.step {
-            if Probe::group(intent, hierarchies).remove_once() {
+            if Probe::group(intent, hierarchies).kill_if_any() {
                 self.step = Step::Waits(*next);
             } else {
                 *again = now + *pause;

@@ -41,8 +41,8 @@ use crate::spec::{ContainerSpec, Driver};
 const NOT_FOUND: i32 = 127;
 const NOT_RUN: i32 = 126;
 
-/// The control group of a check, below its container's: what it uses the container uses, and with it all of the check
-/// ends.
+/// The control group of the checks, below their container's: what they use the container uses. All that is in it ends with
+/// each check, and it with the container.
 const GROUP: &str = "outport-health-check";
 
 /// In the order in which they are joined: the last takes this program's view of the others away.
@@ -102,8 +102,12 @@ impl Probe {
         hierarchies: &Hierarchies,
         init: Pid,
     ) -> Result<(Pid, File), StartFailure> {
-        let group = Cgroup::new(hierarchies, &intent.cgroup).create_below(GROUP);
-        let group = group.map_err(cgroup_failure)?;
+        let group = Probe::group(intent, hierarchies);
+        // Made once: in each of a dozen hierarchies that would cost more than all else of a check.
+        if !group.exists() {
+            let container = Cgroup::new(hierarchies, &intent.cgroup);
+            container.create_below(GROUP).map_err(cgroup_failure)?;
+        }
         let (output, output_write) = driver::output_pipe(&self.user, &self.ids)?;
         // Its input is at its end at once; a device would be the host's or the container's to change.
         let (input, _) = pipe2(OFlag::O_CLOEXEC).map_err(io_failure("make an input pipe"))?;
@@ -167,7 +171,7 @@ impl Probe {
         setsid().map_err(io_failure("make a session"))?;
         leave_session_keyring().map_err(io_failure("make a session keyring"))?;
         detach::oom_score(0).map_err(io_failure("set the OOM score"))?;
-        group.join_where_it_is(in_cgroup).map_err(cgroup_failure)?;
+        group.join_below(in_cgroup).map_err(cgroup_failure)?;
         let open = |(name, flag): (&str, CloneFlags)| {
             File::open(format!("/proc/{init}/ns/{name}")).map(|opened| (opened, flag))
         };

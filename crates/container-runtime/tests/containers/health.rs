@@ -37,9 +37,11 @@ fn next(shim: &ShimHandle, seen: u64) -> Option<Health> {
     wait.take().ok()
 }
 
-fn groups(host: &Host, name: &str) -> Vec<std::path::PathBuf> {
-    let path = format!("{}/{TASK}/{name}/{GROUP}", host.settings.cgroup_root);
-    cgroup_roots().iter().map(|root| root.join(&path)).filter(|path| path.exists()).collect()
+/// What is in the control group of a container's checks, of any hierarchy.
+fn members(host: &Host, name: &str) -> Vec<String> {
+    let path = format!("{}/{TASK}/{name}/{GROUP}/cgroup.procs", host.settings.cgroup_root);
+    let texts = cgroup_roots().into_iter().map(|root| fs::read_to_string(root.join(&path)));
+    texts.flatten().flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn stop(host: &Host, shim: &ShimHandle, name: &str) {
@@ -54,7 +56,7 @@ fn first_result(host: &Host, spec: ContainerSpec) -> (HealthStatus, i32, String)
     let shim = host.start("app", spec);
     let health = next(&shim, 0).unwrap();
     let last = health.last.unwrap();
-    until("nothing of the check is left", || groups(host, "app").is_empty());
+    until("nothing of the check is left", || members(host, "app").is_empty());
     stop(host, &shim, "app");
     (health.status, last.exit_code, last.output.trim().to_owned())
 }
@@ -135,7 +137,7 @@ fn nothing_of_a_check_outlives_it() {
             assert!(last.output.starts_with("Health check exceeded timeout (2s)"), "{last:?}");
         }
         until("no process is left of it", || of_a_check() == 0);
-        until("no control group is left of it", || groups(&host, "app").is_empty());
+        until("nothing is in its control group", || members(&host, "app").is_empty());
         stop(&host, &shim, "app");
     }
 }
@@ -151,7 +153,7 @@ fn a_container_with_an_init_process_has_no_dead_of_its_checks() {
         .to_vec();
     let shim = host.start("app", spec);
     next(&shim, 0).unwrap();
-    until("nothing of the check is left", || groups(&host, "app").is_empty());
+    until("nothing of the check is left", || members(&host, "app").is_empty());
     let lines = host.lines("app").len();
     until("the container has looked again", || {
         let all = host.lines("app");
@@ -204,7 +206,7 @@ fn the_end_of_a_container_ends_its_check_and_says_nothing() {
         ("signalled", with(&host, check("sleep 4713"))),
     ] {
         let shim = host.start("app", spec);
-        until("a check runs", || !groups(&host, "app").is_empty());
+        until("a check runs", || !members(&host, "app").is_empty());
         match end {
             "killed" => shim.kill().unwrap(),
             "signalled" => shim.signal(libc::SIGTERM).unwrap(),
@@ -243,7 +245,7 @@ fn what_a_check_uses_its_container_uses() {
 fn a_shim_answers_all_else_while_a_check_runs() {
     let host = Host::new();
     let shim = host.start("app", with(&host, check("yes & sleep 4714")));
-    until("a check runs", || !groups(&host, "app").is_empty());
+    until("a check runs", || !members(&host, "app").is_empty());
     let begun = Instant::now();
     for _ in 0..50 {
         shim.state().unwrap();

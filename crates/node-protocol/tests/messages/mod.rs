@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use outport_model::node::{Architecture, NodeCapacity};
-use outport_model::task::{ContainerStatus, StopCode};
+use outport_model::task::{ContainerStatus, HealthStatus, StopCode};
 use outport_model::task_definition::{
-    AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, LaunchType,
+    AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, HealthCheck,
+    LaunchType,
     LinuxParameters, LogConfiguration, PortMapping, SecretReference, Tmpfs, TransportProtocol,
     Ulimit,
 };
@@ -163,6 +164,22 @@ pub fn assignment_with_secrets() -> Assignment {
     Assignment { tasks: Some(Arc::new(TaskSection { tasks, ..task_section() })) }
 }
 
+/// Of version 2: a container has a health check, and waits for another one's.
+pub fn assignment_with_health_check() -> Assignment {
+    let mut task = task_assignment();
+    let definition = &mut task.containers[0].definition;
+    definition.depends_on[0].condition = DependencyCondition::Healthy;
+    definition.health_check = Some(HealthCheck {
+        command: vec!["CMD-SHELL".into(), "exit 0".into()],
+        interval_s: 30,
+        timeout_s: 5,
+        retries: 3,
+        start_period_s: 10,
+    });
+    let tasks = vec![Arc::new(task)];
+    Assignment { tasks: Some(Arc::new(TaskSection { tasks, ..task_section() })) }
+}
+
 pub fn task_secrets() -> TaskSecrets {
     TaskSecrets {
         containers: vec![ContainerSecrets {
@@ -312,6 +329,17 @@ fn bare_container() -> ContainerAssignment {
 /// From a node whose last report was delivered: nothing else has changed.
 pub fn report_changes() -> Report {
     Report { changes_only: true, sequence: 1_795_880_000_000_002, ..report() }
+}
+
+/// Of a container with a health check. What the check wrote stays on the node.
+pub fn report_of_health() -> Report {
+    let mut report = report();
+    report.tasks[0].containers[0].health = Some(ContainerHealth {
+        status: HealthStatus::Unhealthy,
+        since_ms: Some(TIME_MS + 7),
+        ..ContainerHealth::default()
+    });
+    report
 }
 
 pub fn reported() -> Reported {

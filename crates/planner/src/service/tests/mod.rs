@@ -199,6 +199,7 @@ fn blank(service: &Service, index: usize, version: &str) -> Task {
         availability_zone: None,
         reserved: Reservation::default(),
         attachment: None,
+        health: None,
         containers: Vec::new(),
         stop_code: None,
         stopped_reason: None,

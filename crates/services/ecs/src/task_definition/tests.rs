@@ -320,6 +320,30 @@ fn containers_are_checked() {
             "HealthCheck.interval must be between 5 and 300.",
         ),
         (
+            json!({"healthCheck": {"command": ["CMD", "x"], "timeout": 61}}),
+            "HealthCheck.timeout must be between 2 and 60.",
+        ),
+        (
+            json!({"healthCheck": {"command": ["CMD", "x"], "retries": 0}}),
+            "HealthCheck.retries must be between 1 and 10.",
+        ),
+        (
+            json!({"healthCheck": {"command": ["CMD-SHELL", "x"], "startPeriod": 301}}),
+            "HealthCheck.startPeriod must be between 0 and 300.",
+        ),
+        (
+            json!({"healthCheck": {"command": []}}),
+            "HealthCheck.command should not be null or empty.",
+        ),
+        (
+            json!({"healthCheck": {"command": ["x"]}}),
+            "HealthCheck.command must start with CMD or CMD-SHELL, followed by what to run.",
+        ),
+        (
+            json!({"healthCheck": {"command": ["CMD"]}}),
+            "HealthCheck.command must start with CMD or CMD-SHELL, followed by what to run.",
+        ),
+        (
             json!({"mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]}),
             "Unknown volume 'v'.",
         ),
@@ -556,7 +580,7 @@ fn what_is_not_built_is_named() {
             &json!({"taskRoleArn": "role", "pidMode": "task", "volumes": [{"name": "v"}]}),
             &json!({"healthCheck": {"command": ["CMD", "x"]}}),
         ),
-        &["pidMode", "volumes", "containerDefinitions[web].healthCheck"],
+        &["pidMode", "volumes"],
     );
     check(
         bridge(
@@ -569,7 +593,6 @@ fn what_is_not_built_is_named() {
         ),
         &[
             "containerDefinitions[web].pseudoTerminal",
-            "containerDefinitions[web].startTimeout",
             "containerDefinitions[web].systemControls.namespace kernel.panic",
             "containerDefinitions[web].systemControls.namespace net.core.somaxconn",
         ],

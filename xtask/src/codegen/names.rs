@@ -23,6 +23,7 @@ const RESERVED_TYPES: &[&str] = &[
     "Some",
     "String",
     "Sync",
+    "Target",
     "Timestamp",
     "Vec",
     "WireError",

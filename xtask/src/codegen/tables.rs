@@ -12,6 +12,8 @@ use super::names;
 const TRANSLATED: &[(&str, &str)] = &[
     // No two hyphens in a row.
     ("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", "[a-z0-9](?:-?[a-z0-9])+"),
+    // Something that is no space, on one line.
+    (r"^(?!\s*$).+", r".*\S.*"),
 ];
 
 /// `tables.rs`: a target per shape that another points at, a schema and a [`Shape`](outport_aws_wire::Shape) per structure.

@@ -57,8 +57,12 @@ fn object(given: &Map<String, Value>) -> Result<Object, PatternFault> {
                 let branches = branches.iter().filter_map(Value::as_object);
                 made.choices.push(branches.map(object).collect::<Result<_, _>>()?);
             }
-            Value::Object(fields) => made.fields.push((name.clone(), Node::Object(object(fields)?))),
-            Value::Array(values) if values.is_empty() => return fault("Empty arrays are not allowed"),
+            Value::Object(fields) => {
+                made.fields.push((name.clone(), Node::Object(object(fields)?)))
+            }
+            Value::Array(values) if values.is_empty() => {
+                return fault("Empty arrays are not allowed");
+            }
             Value::Array(values) => {
                 let matchers = values.iter().map(value_matcher).collect::<Result<_, _>>()?;
                 made.fields.push((name.clone(), Node::Values(matchers)));
@@ -85,9 +89,10 @@ fn combinations(object: &Object) -> u64 {
         Node::Object(object) => Some(combinations(object)),
         Node::Values(_) => None,
     });
-    let choices = object.choices.iter().map(|branches| {
-        branches.iter().map(combinations).fold(0, u64::saturating_add)
-    });
+    let choices = object
+        .choices
+        .iter()
+        .map(|branches| branches.iter().map(combinations).fold(0, u64::saturating_add));
     nested.chain(choices).fold(1, u64::saturating_mul)
 }
 
@@ -161,15 +166,13 @@ fn wildcard(text: &str) -> Result<Wildcard, PatternFault> {
 fn one_affix(name: &str, value: &Value) -> Result<Affix, PatternFault> {
     let (text, ignores_case) = match value {
         Value::String(text) => (text, false),
-        Value::Object(expression) => {
-            match only(expression, "Match expression name not found")? {
-                ("equals-ignore-case", Value::String(text)) => (text, true),
-                ("equals-ignore-case", _) => {
-                    return fault("equals-ignore-case match pattern must be a string");
-                }
-                (other, _) => return fault(format!("Unsupported {name} pattern: {other}")),
+        Value::Object(expression) => match only(expression, "Match expression name not found")? {
+            ("equals-ignore-case", Value::String(text)) => (text, true),
+            ("equals-ignore-case", _) => {
+                return fault("equals-ignore-case match pattern must be a string");
             }
-        }
+            (other, _) => return fault(format!("Unsupported {name} pattern: {other}")),
+        },
         _ => return fault(format!("{name} match pattern must be a string")),
     };
     let text = text.clone();
@@ -204,7 +207,9 @@ fn anything_but(value: &Value) -> Result<Vec<Matcher>, PatternFault> {
     let numbers = |values: &[Value]| values.iter().all(Value::is_number);
     match value {
         Value::String(_) | Value::Number(_) => Ok(vec![plain(value)?]),
-        Value::Array(values) if values.iter().any(|value| !(value.is_string() || value.is_number())) => {
+        Value::Array(values)
+            if values.iter().any(|value| !(value.is_string() || value.is_number())) =>
+        {
             fault("Inside anything but list, start|null|boolean is not supported.")
         }
         Value::Array(values) if values.is_empty() || !(texts(values) || numbers(values)) => fault(
@@ -246,9 +251,7 @@ fn anything_but_part(expression: &Map<String, Value>) -> Result<Vec<Matcher>, Pa
             one_affix(name, value).map(Matcher::Some)
         }
         ("prefix" | "suffix", _) => fault("prefix/suffix match pattern must be a string"),
-        ("wildcard", Value::String(text)) => {
-            Ok(Matcher::Some(Affix::Wildcard(wildcard(text)?)))
-        }
+        ("wildcard", Value::String(text)) => Ok(Matcher::Some(Affix::Wildcard(wildcard(text)?))),
         ("wildcard", _) => fault("wildcard match pattern must be a string"),
         (_, Value::String(text)) => Ok(Matcher::Some(Affix::EqualsIgnoreCase(text.clone()))),
         _ => fault(

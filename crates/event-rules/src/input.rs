@@ -43,7 +43,10 @@ impl fmt::Display for InputFault {
         match self {
             Self::Path(None) => f.write_str("InputPath is not a valid JSON path"),
             Self::Path(Some(name)) => write!(f, "the path of <{name}> is not a valid JSON path"),
-            Self::Variable(name) => write!(f, "the template contains the placeholder <{name}>, which is not in InputPathsMap"),
+            Self::Variable(name) => write!(
+                f,
+                "the template contains the placeholder <{name}>, which is not in InputPathsMap"
+            ),
             Self::Name(name) => write!(f, "<{name}> is not a valid name of a variable"),
         }
     }
@@ -63,7 +66,9 @@ pub fn check_template(paths: &BTreeMap<String, String>, template: &str) -> Resul
         }
     }
     let unknown = pieces(template).find_map(|piece| match piece {
-        Piece::Variable(name, _) if !paths.contains_key(name) && !RESERVED.contains(&name) => Some(name),
+        Piece::Variable(name, _) if !paths.contains_key(name) && !RESERVED.contains(&name) => {
+            Some(name)
+        }
         _ => None,
     });
     unknown.map_or(Ok(()), |name| Err(InputFault::Variable(name.to_owned())))

@@ -16,14 +16,17 @@ fn event() -> Value {
 
 fn paths() -> BTreeMap<String, String> {
     let path = |(name, path): (&str, &str)| (name.to_owned(), path.to_owned());
-    BTreeMap::from([
-        ("instance", "$.detail.instance-id"),
-        ("status", "$.detail.state"),
-        ("kind", "$.detail-type"),
-        ("n", "$.detail.n"),
-        ("all", "$.detail"),
-        ("none", "$.nothing"),
-    ].map(path))
+    BTreeMap::from(
+        [
+            ("instance", "$.detail.instance-id"),
+            ("status", "$.detail.state"),
+            ("kind", "$.detail-type"),
+            ("n", "$.detail.n"),
+            ("all", "$.detail"),
+            ("none", "$.nothing"),
+        ]
+        .map(path),
+    )
 }
 
 fn check(template: &str, expected: &str) {
@@ -48,12 +51,17 @@ fn a_template_has_parts_of_the_event() {
         r#"{"arn": <aws.events.rule-arn>, "name": "<aws.events.rule-name>", "at": <aws.events.event.ingestion-time>}"#,
         r#"{"arn": "arn:aws:events:us-east-1:123456789012:rule/example", "name": "example", "at": "2026-12-01T14:00:00Z"}"#,
     );
-    assert_eq!(by_template(&event(), &paths(), "<aws.events.event.json>", RULE), event().to_string());
+    assert_eq!(
+        by_template(&event(), &paths(), "<aws.events.event.json>", RULE),
+        event().to_string()
+    );
 }
 
 #[test]
 fn what_cannot_be_made_is_refused_before() {
-    let refused = |paths: &BTreeMap<String, String>, template: &str| check_template(paths, template).unwrap_err();
+    let refused = |paths: &BTreeMap<String, String>, template: &str| {
+        check_template(paths, template).unwrap_err()
+    };
     assert_eq!(refused(&paths(), "<x>"), InputFault::Variable("x".into()));
     let bad = |name: &str, path: &str| BTreeMap::from([(name.to_owned(), path.to_owned())]);
     assert_eq!(refused(&bad("a", "detail"), "<a>"), InputFault::Path(Some("a".into())));

@@ -98,7 +98,8 @@ mod tests {
         check("$.r[0]", Some(json!("x")));
         check("$.r[1]", None);
         check("$.a.none", None);
-        for text in ["", "a", ".a", "$a", "$.", "$..a", "$[", "$[-1]", "$['a", "$['a'", "$[?(@.a)]"] {
+        for text in ["", "a", ".a", "$a", "$.", "$..a", "$[", "$[-1]", "$['a", "$['a'", "$[?(@.a)]"]
+        {
             assert_eq!(JsonPath::read(text), None, "{text}");
         }
     }

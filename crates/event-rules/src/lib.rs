@@ -3,12 +3,14 @@
 //! ```text
 //! pattern   an event pattern: compiled from its text, then asked about events
 //! schedule  rate(…) and cron(…): when they fire next
+//! envelope  the whole of an event
 //! input     InputPath and InputTransformer: what is made of an event for a target
 //! ```
 //!
 //! **Invariant:** the answer follows from the texts and the time that are handed in alone: nothing here reads a clock, and nothing that
 //! compiles fails later.
 
+pub mod envelope;
 pub mod input;
 pub mod json_path;
 pub mod pattern;
@@ -20,6 +22,7 @@ mod cron;
 mod matcher;
 mod wildcard;
 
+pub use envelope::Envelope;
 pub use input::{InputFault, RuleFacts};
 pub use pattern::{Pattern, PatternFault};
 pub use schedule::Schedule;

@@ -52,9 +52,9 @@ impl Matcher {
     pub(crate) fn matches(&self, leaf: &Value) -> bool {
         match self {
             Self::Text(text) => leaf.as_str() == Some(text),
-            Self::Address(text, address) => leaf
-                .as_str()
-                .is_some_and(|leaf| leaf == text || leaf.parse() == Ok(*address)),
+            Self::Address(text, address) => {
+                leaf.as_str().is_some_and(|leaf| leaf == text || leaf.parse() == Ok(*address))
+            }
             Self::Number(number) => {
                 matches!(leaf, Value::Number(leaf) if is_same_number(leaf, number))
             }
@@ -63,9 +63,8 @@ impl Matcher {
             Self::Some(affix) => leaf.as_str().is_some_and(|text| affix.matches(text)),
             Self::AnythingBut(others) => !others.iter().any(|other| other.matches(leaf)),
             Self::Numeric { from, to } => leaf.as_f64().is_some_and(|value| {
-                from.is_none_or(|from| {
-                    value > from.value || from.is_within && value == from.value
-                }) && to.is_none_or(|to| value < to.value || to.is_within && value == to.value)
+                from.is_none_or(|from| value > from.value || from.is_within && value == from.value)
+                    && to.is_none_or(|to| value < to.value || to.is_within && value == to.value)
             }),
             Self::Cidr { network, bits } => leaf
                 .as_str()

@@ -17,13 +17,18 @@ fn check(pattern: Value, yes: &[Value], no: &[Value]) {
 
 /// What the field `a` may be.
 fn check_field(values: Value, yes: &[Value], no: &[Value]) {
-    let events = |values: &[Value]| values.iter().map(|value| json!({"a": value})).collect::<Vec<_>>();
+    let events =
+        |values: &[Value]| values.iter().map(|value| json!({"a": value})).collect::<Vec<_>>();
     check(json!({"a": values}), &events(yes), &events(no));
 }
 
 fn refused(pattern: &str, reason: &str) {
     let fault = Pattern::compile(pattern).expect_err(pattern);
-    assert_eq!(fault.to_string(), format!("Event pattern is not valid. Reason: {reason}"), "{pattern}");
+    assert_eq!(
+        fault.to_string(),
+        format!("Event pattern is not valid. Reason: {reason}"),
+        "{pattern}"
+    );
 }
 
 #[test]
@@ -47,7 +52,11 @@ fn fields_are_an_and_and_lists_are_an_or() {
 fn a_value_is_equal_by_its_kind() {
     check_field(json!(["x"]), &[json!("x")], &[json!("X"), json!("xx"), json!(""), json!(null)]);
     check_field(json!([5]), &[json!(5), json!(5.0), json!(50e-1)], &[json!("5"), json!(6)]);
-    check_field(json!([123_456_789_012_345_678_u64]), &[json!(123_456_789_012_345_678_u64)], &[json!(123_456_789_012_345_679_u64)]);
+    check_field(
+        json!([123_456_789_012_345_678_u64]),
+        &[json!(123_456_789_012_345_678_u64)],
+        &[json!(123_456_789_012_345_679_u64)],
+    );
     check_field(json!([true]), &[json!(true)], &[json!(false), json!("true")]);
     check_field(json!([null]), &[json!(null)], &[json!("null"), json!(false)]);
     check_field(json!([""]), &[json!("")], &[json!(null)]);
@@ -58,14 +67,20 @@ fn a_value_is_equal_by_its_kind() {
 
 #[test]
 fn one_member_of_a_list_is_enough() {
-    check_field(json!(["x", "y"]), &[json!(["z", "y"]), json!([["x"]])], &[json!(["z"]), json!([]), json!([{"x": "x"}])]);
+    check_field(
+        json!(["x", "y"]),
+        &[json!(["z", "y"]), json!([["x"]])],
+        &[json!(["z"]), json!([]), json!([{"x": "x"}])],
+    );
 }
 
 #[test]
 fn fields_within_a_list_are_of_one_of_its_objects() {
     check(
         json!({"detail": {"containers": {"name": ["app"], "exitCode": [1]}}}),
-        &[json!({"detail": {"containers": [{"name": "app", "exitCode": 1}, {"name": "log", "exitCode": 0}]}})],
+        &[
+            json!({"detail": {"containers": [{"name": "app", "exitCode": 1}, {"name": "log", "exitCode": 0}]}}),
+        ],
         &[
             json!({"detail": {"containers": [{"name": "app", "exitCode": 0}, {"name": "log", "exitCode": 1}]}}),
             json!({"detail": {"containers": []}}),
@@ -75,19 +90,43 @@ fn fields_within_a_list_are_of_one_of_its_objects() {
 
 #[test]
 fn texts_by_a_part() {
-    check_field(json!([{"prefix": "ab"}]), &[json!("ab"), json!("abc")], &[json!("a"), json!("AB"), json!(5)]);
+    check_field(
+        json!([{"prefix": "ab"}]),
+        &[json!("ab"), json!("abc")],
+        &[json!("a"), json!("AB"), json!(5)],
+    );
     check_field(json!([{"suffix": ".png"}]), &[json!("x.png")], &[json!("x.PNG"), json!("png")]);
-    check_field(json!([{"prefix": {"equals-ignore-case": "Ab"}}]), &[json!("aBc")], &[json!("xab")]);
-    check_field(json!([{"suffix": {"equals-ignore-case": ".PNG"}}]), &[json!("x.png")], &[json!("x.gif")]);
-    check_field(json!([{"equals-ignore-case": "Ab"}]), &[json!("AB"), json!("ab")], &[json!("abc")]);
+    check_field(
+        json!([{"prefix": {"equals-ignore-case": "Ab"}}]),
+        &[json!("aBc")],
+        &[json!("xab")],
+    );
+    check_field(
+        json!([{"suffix": {"equals-ignore-case": ".PNG"}}]),
+        &[json!("x.png")],
+        &[json!("x.gif")],
+    );
+    check_field(
+        json!([{"equals-ignore-case": "Ab"}]),
+        &[json!("AB"), json!("ab")],
+        &[json!("abc")],
+    );
     check_field(json!([{"prefix": ""}]), &[json!(""), json!("x")], &[json!(1)]);
 }
 
 #[test]
 fn texts_by_a_wildcard() {
-    check_field(json!([{"wildcard": "arn:*:task/*/x"}]), &[json!("arn:aws:task/default/x")], &[json!("arn:aws:task/x"), json!("arn::task//y")]);
+    check_field(
+        json!([{"wildcard": "arn:*:task/*/x"}]),
+        &[json!("arn:aws:task/default/x")],
+        &[json!("arn:aws:task/x"), json!("arn::task//y")],
+    );
     check_field(json!([{"wildcard": "*"}]), &[json!(""), json!("x")], &[json!(1)]);
-    check_field(json!([{"wildcard": "a*b*a"}]), &[json!("aba"), json!("abbba")], &[json!("ab"), json!("aa"), json!("abab")]);
+    check_field(
+        json!([{"wildcard": "a*b*a"}]),
+        &[json!("aba"), json!("abbba")],
+        &[json!("ab"), json!("aa"), json!("abab")],
+    );
     check_field(json!([{"wildcard": "a*a"}]), &[json!("aa")], &[json!("a")]);
     check_field(json!([{"wildcard": "x"}]), &[json!("x")], &[json!("xx")]);
     check_field(json!([{"wildcard": "a\\*b\\\\*"}]), &[json!("a*b\\c")], &[json!("axb\\c")]);
@@ -98,37 +137,88 @@ fn texts_by_a_wildcard() {
 
 #[test]
 fn anything_but_these() {
-    check_field(json!([{"anything-but": "x"}]), &[json!("y"), json!(1), json!(null)], &[json!("x")]);
-    check_field(json!([{"anything-but": ["x", "y"]}]), &[json!("z"), json!(["x", "z"])], &[json!("x"), json!(["x", "y"])]);
+    check_field(
+        json!([{"anything-but": "x"}]),
+        &[json!("y"), json!(1), json!(null)],
+        &[json!("x")],
+    );
+    check_field(
+        json!([{"anything-but": ["x", "y"]}]),
+        &[json!("z"), json!(["x", "z"])],
+        &[json!("x"), json!(["x", "y"])],
+    );
     check_field(json!([{"anything-but": 5}]), &[json!(6), json!("5")], &[json!(5), json!(5.0)]);
     check_field(json!([{"anything-but": [5, 6]}]), &[json!(7)], &[json!(6)]);
     check_field(json!([{"anything-but": {"prefix": "a"}}]), &[json!("b")], &[json!("ab")]);
-    check_field(json!([{"anything-but": {"prefix": ["a", "b"]}}]), &[json!("c")], &[json!("ab"), json!("b")]);
+    check_field(
+        json!([{"anything-but": {"prefix": ["a", "b"]}}]),
+        &[json!("c")],
+        &[json!("ab"), json!("b")],
+    );
     check_field(json!([{"anything-but": {"suffix": ["a", "b"]}}]), &[json!("c")], &[json!("xa")]);
-    check_field(json!([{"anything-but": {"wildcard": "*/lib/*"}}]), &[json!("/bin/x")], &[json!("/lib/x")]);
-    check_field(json!([{"anything-but": {"wildcard": ["a*", "*z"]}}]), &[json!("b")], &[json!("az"), json!("zz")]);
-    check_field(json!([{"anything-but": {"equals-ignore-case": ["A", "B"]}}]), &[json!("c")], &[json!("a"), json!("B")]);
-    check_field(json!([{"anything-but": {"prefix": {"equals-ignore-case": "A"}}}]), &[json!("b")], &[json!("ab")]);
+    check_field(
+        json!([{"anything-but": {"wildcard": "*/lib/*"}}]),
+        &[json!("/bin/x")],
+        &[json!("/lib/x")],
+    );
+    check_field(
+        json!([{"anything-but": {"wildcard": ["a*", "*z"]}}]),
+        &[json!("b")],
+        &[json!("az"), json!("zz")],
+    );
+    check_field(
+        json!([{"anything-but": {"equals-ignore-case": ["A", "B"]}}]),
+        &[json!("c")],
+        &[json!("a"), json!("B")],
+    );
+    check_field(
+        json!([{"anything-but": {"prefix": {"equals-ignore-case": "A"}}}]),
+        &[json!("b")],
+        &[json!("ab")],
+    );
     // A field that is not there is not anything.
-    check(json!({"a": [{"anything-but": "x"}]}), &[], &[json!({}), json!({"a": []}), json!({"a": {"b": 1}})]);
+    check(
+        json!({"a": [{"anything-but": "x"}]}),
+        &[],
+        &[json!({}), json!({"a": []}), json!({"a": {"b": 1}})],
+    );
     let mixed = "Inside anything but list, either all values are number or string, mixed type is not supported";
     refused(r#"{"a": [{"anything-but": ["x", 1]}]}"#, mixed);
     refused(r#"{"a": [{"anything-but": []}]}"#, mixed);
-    refused(r#"{"a": [{"anything-but": [null]}]}"#, "Inside anything but list, start|null|boolean is not supported.");
-    refused(r#"{"a": [{"anything-but": true}]}"#, "Value of anything-but must be an array or single string/number value.");
-    refused(r#"{"a": [{"anything-but": {"numeric": [">", 1]}}]}"#, "Unsupported anything-but pattern: numeric");
+    refused(
+        r#"{"a": [{"anything-but": [null]}]}"#,
+        "Inside anything but list, start|null|boolean is not supported.",
+    );
+    refused(
+        r#"{"a": [{"anything-but": true}]}"#,
+        "Value of anything-but must be an array or single string/number value.",
+    );
+    refused(
+        r#"{"a": [{"anything-but": {"numeric": [">", 1]}}]}"#,
+        "Unsupported anything-but pattern: numeric",
+    );
     refused(r#"{"a": [{"anything-but": {"prefix": ""}}]}"#, "Null prefix/suffix not allowed");
     refused(r#"{"a": [{"anything-but": {}}]}"#, "Anything-But expression name not found");
 }
 
 #[test]
 fn numbers_by_their_range() {
-    check_field(json!([{"numeric": ["=", 300]}]), &[json!(300), json!(3.0e2)], &[json!("300"), json!(301)]);
-    check_field(json!([{"numeric": [">", 0, "<=", 5]}]), &[json!(0.1), json!(5)], &[json!(0), json!(5.1), json!("3")]);
+    check_field(
+        json!([{"numeric": ["=", 300]}]),
+        &[json!(300), json!(3.0e2)],
+        &[json!("300"), json!(301)],
+    );
+    check_field(
+        json!([{"numeric": [">", 0, "<=", 5]}]),
+        &[json!(0.1), json!(5)],
+        &[json!(0), json!(5.1), json!("3")],
+    );
     check_field(json!([{"numeric": [">=", 1]}]), &[json!(1), json!(1e9)], &[json!(0.5)]);
     check_field(json!([{"numeric": ["<", 1]}]), &[json!(-1)], &[json!(1)]);
     check_field(json!([{"numeric": ["<=", 1]}]), &[json!(1)], &[json!(2)]);
-    let numeric = |terms: &str, reason: &str| refused(&format!(r#"{{"a": [{{"numeric": {terms}}}]}}"#), reason);
+    let numeric = |terms: &str, reason: &str| {
+        refused(&format!(r#"{{"a": [{{"numeric": {terms}}}]}}"#), reason)
+    };
     numeric("5", "Value of numeric must be an array.");
     numeric("[5]", "Invalid member in numeric match: 5");
     numeric("[\"=\", \"5\"]", "Value of equals must be numeric");
@@ -144,12 +234,21 @@ fn numbers_by_their_range() {
 
 #[test]
 fn addresses_by_their_network() {
-    check_field(json!([{"cidr": "10.0.0.0/24"}]), &[json!("10.0.0.0"), json!("10.0.0.255")], &[json!("10.0.1.0"), json!("x"), json!("::1")]);
+    check_field(
+        json!([{"cidr": "10.0.0.0/24"}]),
+        &[json!("10.0.0.0"), json!("10.0.0.255")],
+        &[json!("10.0.1.0"), json!("x"), json!("::1")],
+    );
     check_field(json!([{"cidr": "0.0.0.0/0"}]), &[json!("255.1.2.3")], &[json!("::1")]);
     check_field(json!([{"cidr": "10.0.0.1/32"}]), &[json!("10.0.0.1")], &[json!("10.0.0.2")]);
-    check_field(json!([{"cidr": "2001:db8::/32"}]), &[json!("2001:db8:1::")], &[json!("2001:db9::"), json!("10.0.0.1")]);
+    check_field(
+        json!([{"cidr": "2001:db8::/32"}]),
+        &[json!("2001:db8:1::")],
+        &[json!("2001:db9::"), json!("10.0.0.1")],
+    );
     check_field(json!([{"cidr": "::/0"}]), &[json!("::1")], &[json!("10.0.0.1")]);
-    let cidr = |text: &str, reason: &str| refused(&format!(r#"{{"a": [{{"cidr": "{text}"}}]}}"#), reason);
+    let cidr =
+        |text: &str, reason: &str| refused(&format!(r#"{{"a": [{{"cidr": "{text}"}}]}}"#), reason);
     cidr("10.0.0.0", "Malformed CIDR, one '/' required");
     cidr("10.0.0.0/1/2", "Malformed CIDR, one '/' required");
     cidr("10.0.0.0/x", "Malformed CIDR, mask bits must be an integer");
@@ -160,9 +259,21 @@ fn addresses_by_their_network() {
 
 #[test]
 fn a_field_is_there_or_not() {
-    check(json!({"a": {"b": [{"exists": true}]}}), &[json!({"a": {"b": null}}), json!({"a": {"b": ""}})], &[json!({"a": {}}), json!({}), json!({"a": {"b": {"c": 1}}})]);
-    check(json!({"a": {"b": [{"exists": false}]}}), &[json!({"a": {}}), json!({}), json!({"a": 1}), json!({"a": {"b": {"c": 1}}})], &[json!({"a": {"b": 1}})]);
-    check(json!({"a": [{"exists": false}, "x"]}), &[json!({}), json!({"a": "x"})], &[json!({"a": "y"})]);
+    check(
+        json!({"a": {"b": [{"exists": true}]}}),
+        &[json!({"a": {"b": null}}), json!({"a": {"b": ""}})],
+        &[json!({"a": {}}), json!({}), json!({"a": {"b": {"c": 1}}})],
+    );
+    check(
+        json!({"a": {"b": [{"exists": false}]}}),
+        &[json!({"a": {}}), json!({}), json!({"a": 1}), json!({"a": {"b": {"c": 1}}})],
+        &[json!({"a": {"b": 1}})],
+    );
+    check(
+        json!({"a": [{"exists": false}, "x"]}),
+        &[json!({}), json!({"a": "x"})],
+        &[json!({"a": "y"})],
+    );
     refused(r#"{"a": [{"exists": "yes"}]}"#, "exists match pattern must be either true or false.");
 }
 
@@ -171,12 +282,25 @@ fn or_is_of_objects() {
     let pattern = json!({"source": ["s"], "$or": [{"a": [1]}, {"b": [2], "c": [3]}, {"d": {"$or": [{"e": [4]}, {"f": [5]}]}}]});
     check(
         pattern,
-        &[json!({"source": "s", "a": 1}), json!({"source": "s", "b": 2, "c": 3}), json!({"source": "s", "d": {"f": 5}})],
-        &[json!({"a": 1}), json!({"source": "s", "b": 2}), json!({"source": "s", "d": {}}), json!({"source": "s"})],
+        &[
+            json!({"source": "s", "a": 1}),
+            json!({"source": "s", "b": 2, "c": 3}),
+            json!({"source": "s", "d": {"f": 5}}),
+        ],
+        &[
+            json!({"a": 1}),
+            json!({"source": "s", "b": 2}),
+            json!({"source": "s", "d": {}}),
+            json!({"source": "s"}),
+        ],
     );
     // With one branch, or with what means something within a list, it is a field of that name.
     refused(r#"{"$or": [{"a": [1]}]}"#, "Unrecognized match type a");
-    check(json!({"$or": [{"prefix": "a"}, {"prefix": "b"}]}), &[json!({"$or": "bc"})], &[json!({"$or": "c"})]);
+    check(
+        json!({"$or": [{"prefix": "a"}, {"prefix": "b"}]}),
+        &[json!({"$or": "bc"})],
+        &[json!({"$or": "c"})],
+    );
     let branches: Vec<Value> = (0..11).map(|n| json!({"a": [n]})).collect();
     let nested = json!({"$or": branches, "x": {"$or": branches, "y": {"$or": branches}}});
     refused(&nested.to_string(), "Rule is too complex: its $or make more than 1000 combinations");
@@ -197,7 +321,10 @@ fn what_is_no_pattern_is_refused() {
     refused(r#"{"a": [{"like": "x"}]}"#, "Unrecognized match type like");
     refused(r#"{"a": [{"prefix": 1}]}"#, "prefix match pattern must be a string");
     refused(r#"{"a": [{"suffix": {"wildcard": "x"}}]}"#, "Unsupported suffix pattern: wildcard");
-    refused(r#"{"a": [{"equals-ignore-case": null}]}"#, "equals-ignore-case match pattern must be a string");
+    refused(
+        r#"{"a": [{"equals-ignore-case": null}]}"#,
+        "equals-ignore-case match pattern must be a string",
+    );
     for text in ["", "{", "{\"a\": [1]} x", &"[".repeat(4_000)] {
         assert!(Pattern::compile(text).is_err(), "{text}");
     }
@@ -209,10 +336,17 @@ const ONE_KEY: &str = "Only one key allowed in match expression";
 fn what_may_match_is_known_before_there_is_an_event() {
     let known = [("source", "aws.ecs"), ("detail-type", "ECS Task State Change")];
     let check = |pattern: Value, expected| {
-        assert_eq!(Pattern::compile(&pattern.to_string()).unwrap().may_match(&known), expected, "{pattern}");
+        assert_eq!(
+            Pattern::compile(&pattern.to_string()).unwrap().may_match(&known),
+            expected,
+            "{pattern}"
+        );
     };
     check(json!({"source": ["aws.ecs"]}), true);
-    check(json!({"source": [{"prefix": "aws."}], "detail-type": [{"wildcard": "ECS * State Change"}]}), true);
+    check(
+        json!({"source": [{"prefix": "aws."}], "detail-type": [{"wildcard": "ECS * State Change"}]}),
+        true,
+    );
     check(json!({"source": ["aws.s3"]}), false);
     check(json!({"source": [{"exists": false}]}), false);
     check(json!({"source": {"x": ["y"]}}), false);

@@ -45,7 +45,8 @@ fn rate(inside: &str) -> Option<i64> {
     let mut words = inside.split_ascii_whitespace();
     let (value, unit) = (words.next()?, words.next()?);
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let value = value.parse::<i64>().ok().filter(|value| digits && (1..=RATE_MAX).contains(value))?;
+    let value =
+        value.parse::<i64>().ok().filter(|value| digits && (1..=RATE_MAX).contains(value))?;
     let unit_ms = match (unit, value) {
         ("minute", 1) | ("minutes", 2..) => MINUTE_MS,
         ("hour", 1) | ("hours", 2..) => 60 * MINUTE_MS,

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::event::DEFAULT_BUS;
 use crate::{
     AccountId, ClusterName, ContainerId, ContainerInstanceId, DeploymentId, Family, Region,
     Revision, Scope, ServiceDeploymentId, ServiceName, TaskId,
@@ -149,6 +150,21 @@ impl Arn {
     pub fn parameter(scope: &Scope, name: &str) -> Self {
         let parts = ["parameter/", name.strip_prefix('/').unwrap_or(name)];
         Self::of_parts("ssm", &scope.region, &scope.account, &parts)
+    }
+    /// A rule of EventBridge: the default bus is not in its name.
+    pub fn event_rule(scope: &Scope, bus: &str, name: &str) -> Self {
+        match bus {
+            DEFAULT_BUS => {
+                Self::of_parts("events", &scope.region, &scope.account, &["rule/", name])
+            }
+            bus => {
+                let parts = ["rule/", bus, "/", name];
+                Self::of_parts("events", &scope.region, &scope.account, &parts)
+            }
+        }
+    }
+    pub fn event_bus(scope: &Scope, name: &str) -> Self {
+        Self::of_parts("events", &scope.region, &scope.account, &["event-bus/", name])
     }
     pub fn kms_key(scope: &Scope, id: &str) -> Self {
         Self::of_parts("kms", &scope.region, &scope.account, &["key/", id])

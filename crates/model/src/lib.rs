@@ -14,6 +14,7 @@ pub mod container_instance;
 pub mod deployment;
 pub mod deployment_configuration;
 pub mod ecr_registry;
+pub mod event;
 pub mod host_name;
 pub mod iam;
 pub mod idempotency;

@@ -46,7 +46,8 @@ pub use principals::NamedPrincipal;
 pub use room::BYTES_MAX_DEFAULT;
 pub use row::Row;
 pub use rows::{
-    Attachments, DeploymentCounts, FamilyStatus, PlacedInCluster, ServiceCounts, TaskCounts,
+    Attachments, DeploymentCounts, FamilyStatus, PENDING_EVENTS_MAX, PlacedInCluster, ServiceCounts,
+    TaskCounts,
     TaskFacet, keys,
 };
 pub use snapshot::{Closed, Snapshot, Watch};

@@ -9,6 +9,7 @@ use outport_model::capacity::AddressCursor;
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::event::{EcsChange, EventBus, EventRule, PendingEvent, ScheduledRule};
 use outport_model::iam::{
     AccessKey, Account, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role,
     ServerCertificate, User,
@@ -177,6 +178,11 @@ tables! {
     kms_aliases: ColdTable<KmsAlias>,
     /// What principals may do with keys, beside their policies.
     kms_grants: ColdTable<KmsGrant>,
+    event_buses: ColdTable<EventBus>,
+    event_rules: ColdTable<EventRule>,
+    scheduled_rules: ColdTable<ScheduledRule>,
+    /// Until they are delivered.
+    pending_events: ColdTable<PendingEvent>,
 }
 
 /// What hangs on a row beyond its own table.
@@ -189,6 +195,11 @@ pub trait Related: Row {
         _new: Option<&Self>,
         _touched: &mut Touched,
     ) {
+    }
+
+    /// What of the change is an event of ECS that a rule may want; the event is written in the same transaction.
+    fn events(_tables: &Tables, _old: Option<&Self>, _new: Option<&Self>) -> Vec<EcsChange> {
+        Vec::new()
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use outport_model::capacity::StartedTask;
+use outport_model::event::{DEFAULT_BUS, EcsChange, EventBody, PendingEvent};
 use outport_model::kms::{KmsAlias, KmsGrant, KmsKey};
 use outport_model::network::NetworkInterface;
 use outport_model::secret::{Secret, SecretValue};
@@ -14,6 +15,7 @@ use crate::host::Ids;
 use crate::identifiers;
 use crate::journal::{self, Change, Encode};
 use crate::row::Row;
+use crate::rows::PENDING_EVENTS_MAX;
 use crate::rows::keys::{KmsKeyKey, NetworkInterfaceKey, SecretKey, SecretValueKey};
 use crate::table::Keeps;
 use crate::tables::{InTables, Tables, Touched};
@@ -76,8 +78,26 @@ impl<'a> Transaction<'a> {
     ) {
         R::touched(&mut self.touched).insert(key.clone());
         R::relate(&mut self.tables, old.as_deref(), new.as_deref(), &mut self.touched);
+        let told = R::events(&self.tables, old.as_deref(), new.as_deref());
         let old = old.map(|row| -> Arc<dyn Encode> { row });
         self.changes.push(Change { table: R::TABLE, key: key.to_string(), row: written, old });
+        told.into_iter().for_each(|change| self.tell(change));
+    }
+
+    /// Puts an event of ECS on the default bus, unless too many wait there already.
+    fn tell(&mut self, change: EcsChange) {
+        if self.pending_events.len() >= PENDING_EVENTS_MAX {
+            metrics::counter!("outport_events_dropped_total", "kind" => change.kind()).increment(1);
+            return;
+        }
+        self.put(PendingEvent {
+            scope: change.scope().clone(),
+            bus: DEFAULT_BUS.to_owned(),
+            made_at_ms: self.now.wall_ms,
+            id: identifiers::uuid(self.ids),
+            body: EventBody::Ecs(Box::new(change)),
+            deliveries: None,
+        });
     }
 
     /// Changes a row in place; false when there is none. `change` must not change the key.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use outport_model::container_instance::{ContainerInstance, ContainerInstanceStatus};
+use outport_model::event::EcsChange;
 use outport_model::{ClusterName, ContainerInstanceId, NodeId};
 
 use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::cluster::cluster_of;
+use crate::rows::event;
 use crate::rows::key::key;
 use crate::rows::task::service_of;
 use crate::table::{Grouping, Index, Rows, Table};
@@ -38,6 +40,10 @@ impl Related for ContainerInstance {
             let tasks = tables.tasks.live_on_node(&new.node).values();
             touched.services.extend(tasks.filter_map(|task| service_of(task)));
         }
+    }
+
+    fn events(tables: &Tables, old: Option<&Self>, new: Option<&Self>) -> Vec<EcsChange> {
+        event::of_container_instance(tables, old, new)
     }
 }
 

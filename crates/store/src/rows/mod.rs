@@ -5,6 +5,7 @@ mod account_setting;
 mod address_cursor;
 mod cluster;
 mod container_instance;
+mod event;
 mod iam;
 mod idempotency_token;
 mod key;
@@ -25,6 +26,7 @@ mod task_definition;
 mod task_definition_family;
 mod vpc;
 
+pub use event::PENDING_EVENTS_MAX;
 pub use iam::Attachments;
 pub use placed_tasks::PlacedInCluster;
 pub use service::ServiceCounts;
@@ -36,6 +38,7 @@ pub mod keys {
     pub use super::account_setting::AccountSettingKey;
     pub use super::cluster::ClusterKey;
     pub use super::container_instance::ContainerInstanceKey;
+    pub use super::event::{EventBusKey, EventRuleKey, PendingEventKey, ScheduledRuleKey};
     pub use super::iam::keys::{
         AccessKeyKey, GroupKey, InstanceProfileKey, ManagedPolicyKey, OidcProviderKey, RoleKey,
         ServerCertificateKey, UserKey,

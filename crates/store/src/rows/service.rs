@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use outport_model::event::EcsChange;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task_definition::LaunchType;
 use outport_model::{ClusterName, ServiceName};
@@ -10,9 +11,10 @@ use outport_model::{ClusterName, ServiceName};
 use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::cluster::cluster_of;
+use crate::rows::event;
 use crate::rows::key::key;
 use crate::table::{Grouping, Index, Rows, Table};
-use crate::tables::Related;
+use crate::tables::{Related, Tables};
 
 key!(ServiceKey { cluster: ClusterName, service: ServiceName });
 
@@ -31,7 +33,11 @@ impl Row for Service {
     }
 }
 
-impl Related for Service {}
+impl Related for Service {
+    fn events(tables: &Tables, old: Option<&Self>, new: Option<&Self>) -> Vec<EcsChange> {
+        event::of_service(tables, old, new)
+    }
+}
 
 /// The services of a cluster and launch type, as DescribeClusters counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

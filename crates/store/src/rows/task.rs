@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use outport_model::capacity::NodeUse;
+use outport_model::event::EcsChange;
 use outport_model::task::{Reservation, Task};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
@@ -15,6 +16,7 @@ use outport_model::{
 use crate::load::both;
 use crate::row::Row;
 use crate::rows::cluster::ClusterKey;
+use crate::rows::event;
 use crate::rows::key::key;
 use crate::rows::placed_tasks::{PlacedInCluster, PlacedIndex};
 use crate::rows::service::ServiceKey;
@@ -63,6 +65,10 @@ impl Related for Task {
         if held(old) != held(new) {
             nodes().for_each(|node| tables.refresh_room(node));
         }
+    }
+
+    fn events(tables: &Tables, old: Option<&Self>, new: Option<&Self>) -> Vec<EcsChange> {
+        event::of_task(tables, old, new)
     }
 }
 

@@ -9,7 +9,8 @@ use axum::Router;
 use outport_certificates::JoinToken;
 use outport_controllers::node_link::{self, LinkConfig, NODES_MAX_DEFAULT, NodeLink};
 use outport_controllers::{
-    Driver, Heartbeats, NodeHealthController, RetentionController, ServiceController,
+    Driver, EventController, Heartbeats, NodeHealthController, RetentionController,
+    ServiceController,
 };
 use outport_front_door::{FrontDoor, Limits};
 use outport_identity::{
@@ -27,6 +28,7 @@ use outport_service_ec2::Ec2Service;
 use outport_service_ecr::{EcrAuthorizer, EcrService, PullThroughCache, RegistryAddress};
 use outport_service_ecs::EcsService;
 use outport_service_ecs::task_definition::Workloads;
+use outport_service_events::EventsService;
 use outport_service_iam::IamService;
 use outport_service_kms::KmsService;
 use outport_service_logs::LogsService;
@@ -45,6 +47,7 @@ use crate::audit::{self, Trail};
 use crate::command_line::{ControlPlaneOptions, Server};
 use crate::data_dir::{DataDir, Endpoint, KeyPair};
 use crate::disk_watch::DiskWatch;
+use crate::events::EventTargets;
 use crate::execution_roles::{ExecutionRoles, TaskSecretReader};
 use crate::health::{self, Readiness, Stage};
 use crate::installation::{self, Settled, Wanted};
@@ -195,7 +198,21 @@ impl ControlPlane {
         };
         let services = ServiceController::new(&store, settings, Arc::new(workloads.clone()));
         let services = services.with_task_roles(task_roles.clone());
-        let controllers = controllers(&store, heartbeats.clone(), services);
+        let ecs = EcsService::new(store.clone(), Settings::default(), workloads.clone())
+            .with_task_roles(task_roles.clone());
+        let events = EventController::new(
+            &store,
+            Arc::new(EventTargets {
+                logs: logs.clone(),
+                ecs: ecs.clone(),
+                workloads: workloads.clone(),
+                sts: sts.clone(),
+                permissions: permissions.clone(),
+                is_permissive: options.permissive,
+                trail: trail.clone(),
+            }),
+        );
+        let controllers = controllers(&store, heartbeats.clone(), services, events);
         let roles = ExecutionRoles::new(sts.clone(), permissions.clone(), options.permissive)
             .with_trail(trail.clone());
         let passwords = Arc::new(RegistryPasswords::new(
@@ -270,11 +287,8 @@ impl ControlPlane {
             ));
         let door = FrontDoor::builder(regions.clone(), credentials.clone())
             .permissions(permissions)
-            .service(Arc::new(Regional::new(
-                EcsService::new(store.clone(), Settings::default(), workloads)
-                    .with_task_roles(task_roles),
-                &scopes,
-            )))
+            .service(Arc::new(Regional::new(ecs, &scopes)))
+            .service(Arc::new(Served(EventsService::new(store.clone()))))
             .service(Arc::new(Served(
                 EcrService::new(
                     registry.clone(),
@@ -462,12 +476,18 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn controllers(store: &Store, heartbeats: Arc<Heartbeats>, services: ServiceController) -> Driver {
+fn controllers(
+    store: &Store,
+    heartbeats: Arc<Heartbeats>,
+    services: ServiceController,
+    events: EventController,
+) -> Driver {
     let settings = Settings::default();
     Driver::start(
         store,
         vec![
             Box::new(services),
+            Box::new(events),
             Box::new(NodeHealthController::new(heartbeats, settings.clone())),
             Box::new(RetentionController::new(settings)),
         ],

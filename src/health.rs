@@ -16,7 +16,7 @@ use crate::metrics_page::MetricsPage;
 /// To a browser, or curl. It names nothing that a stranger may not know.
 const GREETING: &str = "\
 This is Outport: Amazon ECS, run by yourself. Here it answers the AWS API (cloudtrail, ecs, ecr,
-ec2, iam, kms, logs, secretsmanager, ssm, sts) and docker push.
+ec2, events, iam, kms, logs, secretsmanager, ssm, sts) and docker push.
 
 On its host:      eval \"$(sudo outport env)\"; aws ecs list-clusters; outport status; outport ps
 From elsewhere:   AWS_ENDPOINT_URL=<this URL>, with an access key of it and its region

@@ -17,6 +17,7 @@ mod disk_use;
 mod disk_watch;
 mod doctor;
 mod environment;
+mod events;
 mod execution_roles;
 mod health;
 mod installation;

@@ -35,6 +35,7 @@ served! {
     outport_service_ec2::Ec2Service => outport_aws_ec2,
     outport_service_ecr::EcrService => outport_aws_ecr,
     outport_service_ecs::EcsService => outport_aws_ecs,
+    outport_service_events::EventsService => outport_aws_events,
     outport_service_iam::IamService => outport_aws_iam,
     outport_service_kms::KmsService => outport_aws_kms,
     outport_service_logs::LogsService => outport_aws_logs,

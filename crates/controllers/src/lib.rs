@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! service      tasks of a service: desired count, roll-out, replacement
+//! events       schedules that are due, events to the targets of the rules that match them
 //! node_health  silent and lost nodes
 //! retention    forgets what is over
 //! node_link    tells nodes their assignments, writes down what they report
@@ -13,6 +14,7 @@
 
 mod deployment_log;
 mod driver;
+pub mod events;
 mod heartbeats;
 pub mod node_health;
 pub mod node_link;
@@ -26,6 +28,7 @@ use outport_model::TimestampMs;
 use outport_store::{Fault, Store, WriteError};
 
 pub use driver::Driver;
+pub use events::EventController;
 pub use heartbeats::Heartbeats;
 pub use node_health::NodeHealthController;
 pub use retention::RetentionController;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! pattern   an event pattern: compiled from its text, then asked about events
+//! retry     when a delivery that failed is tried again
 //! schedule  rate(…) and cron(…): when they fire next
 //! envelope  the whole of an event
 //! input     InputPath and InputTransformer: what is made of an event for a target
@@ -14,6 +15,7 @@ pub mod envelope;
 pub mod input;
 pub mod json_path;
 pub mod pattern;
+pub mod retry;
 pub mod schedule;
 
 mod calendar;

@@ -173,7 +173,6 @@ pub enum EcsChange {
         scope: Scope,
         cluster: ClusterName,
         service: ServiceName,
-        created_by: String,
         message: String,
         at_ms: TimestampMs,
     },

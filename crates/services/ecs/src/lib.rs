@@ -11,6 +11,7 @@ mod access;
 mod account_setting;
 mod attribute;
 mod capacity_provider;
+pub mod change_events;
 pub mod default_cluster;
 mod deployment_configuration;
 mod deployment_strategy;

@@ -141,7 +141,6 @@ pub(super) fn of_service(
             scope: new.scope.clone(),
             cluster: new.cluster.clone(),
             service: new.name.clone(),
-            created_by: new.created_by.clone(),
             message: event.message.clone(),
             at_ms: event.at_ms,
         })

@@ -46,7 +46,7 @@ pub fn print_authority(options: &Ca) -> Result<()> {
 /// the services that are answered here alone, so that another emulator can stand beside for the rest (AWS SDKs and Tools
 /// Reference Guide, "Service-specific endpoints").
 pub fn variables(endpoint: &Endpoint, by_service: bool) -> Vec<(String, String)> {
-    const SERVICES: [&str; 10] = [
+    const SERVICES: [&str; 11] = [
         "ECS",
         "ECR",
         "EC2",
@@ -57,6 +57,7 @@ pub fn variables(endpoint: &Endpoint, by_service: bool) -> Vec<(String, String)>
         "SSM",
         "KMS",
         "CLOUDTRAIL",
+        "EVENTBRIDGE",
     ];
     let Endpoint { url, region, key, authority, .. } = endpoint;
     let authority = authority.as_ref().filter(|_| url.starts_with("https://"));

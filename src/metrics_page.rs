@@ -135,6 +135,22 @@ fn describe() {
         "Events that the audit trail does not have: its disk was full or slow."
     );
     describe_counter!("outport_controller_failures_total", "Passes that failed or panicked.");
+    describe_gauge!(
+        "outport_events_pending",
+        "Events of EventBridge that wait for their delivery, at most 10000."
+    );
+    describe_counter!(
+        "outport_events_delivered_total",
+        "Events that a target of a rule has got, by kind of target."
+    );
+    describe_counter!(
+        "outport_events_not_delivered_total",
+        "Events that a target of a rule does not get any more, by what ended the tries."
+    );
+    describe_counter!(
+        "outport_events_dropped_total",
+        "Events that were not made because too many waited, by what they were to tell."
+    );
     describe_gauge!("outport_node_polls_standing", "Polls of nodes that wait for news.");
     describe_counter!("outport_node_polls_total", "Polls of nodes that were answered.");
     describe_histogram!(

@@ -13,7 +13,7 @@ use outport_node_agent::PublishScope;
 use crate::command_line::DATA_DIR;
 use crate::environment::quoted;
 
-const SERVES: &str = "Amazon ECS, ECR, CloudWatch Logs, IAM, STS, KMS, Secrets Manager, SSM parameters, CloudTrail events; of EC2 what these need";
+const SERVES: &str = "Amazon ECS, ECR, CloudWatch Logs, IAM, STS, KMS, Secrets Manager, SSM parameters, CloudTrail events, EventBridge; of EC2 what these need";
 /// 1,024 CPU units are one core.
 const CPU_UNITS_PER_CORE: f64 = 1024.0;
 
@@ -112,7 +112,7 @@ mod tests {
         let offered = Offered { cluster: "default", capacity: &capacity, publish };
         assert_eq!(
             lines(Path::new("/var/lib/outport"), Some(served), Some(offered)),
-            "  serves    Amazon ECS, ECR, CloudWatch Logs, IAM, STS, KMS, Secrets Manager, SSM parameters, CloudTrail events; of EC2 what these need\n  \
+            "  serves    Amazon ECS, ECR, CloudWatch Logs, IAM, STS, KMS, Secrets Manager, SSM parameters, CloudTrail events, EventBridge; of EC2 what these need\n  \
              data      /var/lib/outport\n  account   123456789012\n  region    eu-west-1\n  \
              VPC       172.30.0.0/16\n  cluster   default\n  CPU       1536 units (1.5 vCPU)\n  \
              memory    900 MiB\n  tasks     reached on 127.0.0.1 too, at the ports that `outport ps` shows\n  next      eval \"$(outport env)\""

@@ -3,7 +3,7 @@
 use outport_model::Arn;
 
 /// Service and beginning of the resource in an ARN, and the type. Source: CloudFormation template reference, resource types.
-const TYPES: [(&str, &str, &str); 14] = [
+const TYPES: [(&str, &str, &str); 16] = [
     ("ecs", "cluster/", "AWS::ECS::Cluster"),
     ("ecs", "service/", "AWS::ECS::Service"),
     ("ecs", "task-definition/", "AWS::ECS::TaskDefinition"),
@@ -17,6 +17,8 @@ const TYPES: [(&str, &str, &str); 14] = [
     ("logs", "log-group:", "AWS::Logs::LogGroup"),
     ("secretsmanager", "secret:", "AWS::SecretsManager::Secret"),
     ("ssm", "parameter/", "AWS::SSM::Parameter"),
+    ("events", "rule/", "AWS::Events::Rule"),
+    ("events", "event-bus/", "AWS::Events::EventBus"),
     ("ec2", "vpc/", "AWS::EC2::VPC"),
 ];
 

@@ -13,11 +13,12 @@ use outport_model::Region;
 use support::{MadeUpService, NOW_MS, Sent, credential, signer};
 use tokio::sync::Semaphore;
 
-const MODELS: [&ServiceModel; 10] = [
+const MODELS: [&ServiceModel; 11] = [
     &outport_aws_cloudtrail::MODEL,
     &outport_aws_ec2::MODEL,
     &outport_aws_ecr::MODEL,
     &outport_aws_ecs::MODEL,
+    &outport_aws_events::MODEL,
     &outport_aws_iam::MODEL,
     &outport_aws_kms::MODEL,
     &outport_aws_logs::MODEL,

@@ -14,6 +14,9 @@ use outport_model::capacity::AddressCursor;
 use outport_model::cluster::Cluster;
 use outport_model::container_instance::ContainerInstance;
 use outport_model::deployment::{ServiceDeployment, ServiceRevision};
+use outport_model::event::{
+    EcsChange, EventBody, EventBus, EventRule, PendingEvent, ScheduledRule,
+};
 use outport_model::iam::{
     AccessKey, Account, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role,
     ServerCertificate, User,
@@ -78,6 +81,11 @@ fn old_bytes_are_read() {
     check::<AddressCursor>(&of("subnet-00000000000000001"), &mut seen);
     check::<Cluster>(&of("default"), &mut seen);
     check::<ContainerInstance>(&of("default/022ab1ba804098e6cb293e6770eb3a95"), &mut seen);
+    check::<EventBus>(&of("orders"), &mut seen);
+    check::<EventRule>(&of("default/nightly"), &mut seen);
+    check::<ScheduledRule>(&of("nightly"), &mut seen);
+    let event = "1700000000000/0f8fad5b-d9cb-469f-a165-70867728950e";
+    check::<PendingEvent>(&of(event), &mut seen);
     check::<IdempotencyToken>(&of("RunTask/a-token"), &mut seen);
     check::<KmsKey>(&of("1234abcd-12ab-34cd-56ef-1234567890ab"), &mut seen);
     check::<KmsAlias>(&of("alias/shop"), &mut seen);
@@ -206,4 +214,40 @@ fn the_data_keys_of_values_are_read() {
     assert_eq!(value(&row), None);
     row["value"]["SecureString"]["data_key"] = "AQ==".into();
     assert_eq!(value(&row).as_deref(), Some("AQ=="));
+}
+
+/// An event that waits holds one of these.
+#[test]
+fn the_bodies_of_pending_events_are_read() {
+    let golden = |name: &str| -> serde_json::Value {
+        let file = directory().join(format!("{name}.v1.json"));
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let check = |body: serde_json::Value, is_it: fn(&EventBody) -> bool| {
+        let mut row = golden("pending_event");
+        row["body"] = body;
+        let read = PendingEvent::read(1, row.to_string().as_bytes()).unwrap();
+        assert!(is_it(&read.body), "{read:?}");
+        assert_eq!(serde_json::to_value(&read).unwrap()["body"], row["body"]);
+    };
+    let of_ecs = |kind: &str, change: serde_json::Value| serde_json::json!({"Ecs": {kind: change}});
+    check(serde_json::json!({"Whole": "{}"}), |body| matches!(body, EventBody::Whole(_)));
+    let instance = golden("container_instance");
+    check(
+        of_ecs("ContainerInstance", instance),
+        |body| matches!(body, EventBody::Ecs(change) if matches!(**change, EcsChange::ContainerInstance(_))),
+    );
+    let scope = golden("event_bus")["scope"].clone();
+    let said = serde_json::json!({"scope": scope, "cluster": "default", "service": "web", "message": "m", "at_ms": 5});
+    check(
+        of_ecs("Service", said),
+        |body| matches!(body, EventBody::Ecs(change) if matches!(**change, EcsChange::Service { .. })),
+    );
+    let went_on = serde_json::json!({
+        "scope": scope, "cluster": "default", "service": "web", "id": "1", "state": "IN_PROGRESS", "reason": "r", "at_ms": 5,
+    });
+    check(
+        of_ecs("Deployment", went_on),
+        |body| matches!(body, EventBody::Ecs(change) if matches!(**change, EcsChange::Deployment { .. })),
+    );
 }

@@ -19,8 +19,19 @@ use anyhow::{Context as _, Result, bail};
 use facts::Facts;
 
 /// The services, which are also the folders of `crates/aws-models`.
-pub const SERVICES: &[&str] =
-    &["cloudtrail", "ec2", "ecr", "ecs", "events", "iam", "kms", "logs", "secretsmanager", "ssm", "sts"];
+pub const SERVICES: &[&str] = &[
+    "cloudtrail",
+    "ec2",
+    "ecr",
+    "ecs",
+    "events",
+    "iam",
+    "kms",
+    "logs",
+    "secretsmanager",
+    "ssm",
+    "sts",
+];
 
 /// Writes all generated files, or fails when `checks_only` and one of them is stale.
 pub fn run(repository: &Path, checks_only: bool) -> Result<()> {

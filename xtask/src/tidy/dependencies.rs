@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("aws-ec2", &["aws-wire"]),
     ("aws-ecr", &["aws-wire"]),
     ("aws-ecs", &["aws-wire"]),
+    ("aws-events", &["aws-wire"]),
     ("aws-iam", &["aws-wire"]),
     ("aws-kms", &["aws-wire"]),
     ("aws-logs", &["aws-wire"]),
@@ -102,6 +103,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    // What rules of EventBridge say, as functions: who takes them and who delivers share it. Design note 0034.
+    ("event-rules", &[]),
+    (
+        "service-events",
+        &["aws-events", "aws-wire", "event-rules", "guarded-store", "identity", "model", "store"],
+    ),
     // It looks at the trail, which the front door has written: design note 0031.
     ("service-cloudtrail", &["audit-trail", "aws-cloudtrail", "aws-wire", "identity", "model"]),
     // A request is answered from the store or the data plane that the service fronts; it never
@@ -122,7 +129,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "service-ecs",
-        &["aws-ecs", "aws-wire", "guarded-store", "identity", "model", "planner", "store"],
+        &[
+            "aws-ecs",
+            "aws-wire",
+            "event-rules",
+            "guarded-store",
+            "identity",
+            "model",
+            "planner",
+            "store",
+        ],
     ),
     (
         "service-logs",
@@ -148,7 +164,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A client of the API as any other, beside log files of this host: design note 0021.
     ("operator", &["container-runtime", "identity"]),
     // Nothing inside speaks AWS JSON.
-    ("controllers", &["model", "node-protocol", "planner", "store"]),
+    ("controllers", &["event-rules", "model", "node-protocol", "planner", "store"]),
     ("node-protocol", &["model"]),
     // A node knows its assignment, not the cluster.
     (
@@ -205,6 +221,7 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
             "aws-ec2",
             "aws-ecr",
             "aws-ecs",
+            "aws-events",
             "aws-iam",
             "aws-kms",
             "aws-logs",

@@ -7,7 +7,8 @@ use super::Offences;
 use super::workspace::{Package, Workspace};
 
 /// The crates, `outport-` left out; a `*` stands for the rest of the name.
-const PURE: [&str; 6] = ["model", "planner", "policy", "identity", "aws-wire", "aws-*"];
+const PURE: [&str; 7] =
+    ["model", "planner", "event-rules", "policy", "identity", "aws-wire", "aws-*"];
 /// Packages that bring effects, and which.
 const IMPURE: [(&str, &str); 21] = [
     ("async-io", "network"),

@@ -22,7 +22,7 @@ use futures_util::stream;
 use metrics::{counter, gauge};
 use outport_event_rules::envelope::time_text;
 use outport_event_rules::input::{by_path, by_template};
-use outport_event_rules::retry::{GivenUp, Limits, next_try};
+use outport_event_rules::retry::{GivenUp, Limits, PAUSE_MS_MAX, next_try};
 use outport_event_rules::{Envelope, Pattern, RuleFacts, Schedule};
 use outport_model::event::{
     DEFAULT_BUS, EcsChange, EventBody, EventRule, EventTarget, PendingDelivery, PendingEvent,
@@ -219,11 +219,11 @@ impl Controller for EventController {
     async fn activate(
         &mut self,
         store: &Store,
-        _extent: Extent,
+        extent: Extent,
     ) -> Result<Option<TimestampMs>, Fault> {
         self.pending.take();
         self.scheduled.take();
-        let next_schedule = fire(store).await?;
+        let next_schedule = fire(store, extent).await?;
         let (tables, now_ms) = (store.snapshot(), store.now_ms());
         let due = tables.pending_events.iter().filter(|row| is_due(row, now_ms));
         let due: Vec<_> = due.take(EVENTS_PER_PASS_MAX).cloned().collect();
@@ -265,8 +265,8 @@ fn due_at(row: &PendingEvent) -> TimestampMs {
 }
 
 fn is_due(row: &PendingEvent, now_ms: TimestampMs) -> bool {
-    // A clock that went back is no reason to wait for an event's own time.
-    row.deliveries.is_none() || due_at(row) <= now_ms
+    // A clock that went back is no reason to wait for what it was.
+    row.deliveries.is_none() || !(now_ms + 1..=now_ms + PAUSE_MS_MAX).contains(&due_at(row))
 }
 
 fn deliveries_of(
@@ -282,18 +282,43 @@ fn deliveries_of(
 }
 
 /// Makes an event of each schedule that is due. When the next one is.
-async fn fire(store: &Store) -> Result<Option<TimestampMs>, Fault> {
+async fn fire(store: &Store, extent: Extent) -> Result<Option<TimestampMs>, Fault> {
     let (tables, now_ms) = (store.snapshot(), store.now_ms());
     let due = tables.scheduled_rules.iter().filter(|row| row.due_at_ms <= now_ms);
-    let keys: Vec<_> = due.take(SCHEDULES_PER_PASS_MAX).map(|row| row.key()).collect();
-    if !keys.is_empty() {
+    let due: Vec<_> = due.take(SCHEDULES_PER_PASS_MAX).map(|row| row.key()).collect();
+    // Whoever set the clock back does not wait for what it was.
+    let late = tables
+        .scheduled_rules
+        .iter()
+        .filter(|row| extent == Extent::All && is_late(&tables, row, now_ms));
+    let late: Vec<_> = late.take(SCHEDULES_PER_PASS_MAX).map(|row| row.key()).collect();
+    if !due.is_empty() || !late.is_empty() {
         let fire_all = |tx: &mut Transaction<'_>| {
-            keys.iter().for_each(|key| fire_one(tx, key));
+            due.iter().for_each(|key| fire_one(tx, key));
+            late.iter().for_each(|key| begin_again(tx, key));
             Ok::<_, Infallible>(())
         };
         store.write(fire_all).await.map_err(only_fault)?;
     }
     Ok(store.snapshot().scheduled_rules.iter().map(|row| row.due_at_ms).min())
+}
+
+fn schedule_of(tables: &Tables, row: &ScheduledRule) -> Option<Schedule> {
+    let rule = EventRuleKey::new(&row.scope, DEFAULT_BUS, row.rule.as_str());
+    Schedule::read(tables.event_rules.get(&rule)?.schedule.as_deref()?)
+}
+
+fn is_late(tables: &Tables, row: &ScheduledRule, now_ms: TimestampMs) -> bool {
+    schedule_of(tables, row).is_some_and(|schedule| schedule.is_too_late(row.due_at_ms, now_ms))
+}
+
+fn begin_again(tx: &mut Transaction<'_>, key: &ScheduledRuleKey) {
+    let now_ms = tx.now_ms();
+    let Some(row) = tx.scheduled_rules.get(key).cloned() else { return };
+    let next = schedule_of(tx, &row).and_then(|schedule| schedule.next_after(now_ms, now_ms));
+    if let Some(due_at_ms) = next {
+        tx.put(ScheduledRule { since_ms: now_ms, due_at_ms, ..ScheduledRule::clone(&row) });
+    }
 }
 
 fn fire_one(tx: &mut Transaction<'_>, key: &ScheduledRuleKey) {
@@ -348,7 +373,8 @@ async fn deliver(store: &Store, edge: &dyn EventEdge, tables: &Tables, found: Ma
     let Matched { row, event, deliveries } = found;
     let (mut left, mut lost) = (Vec::new(), Vec::new());
     for delivery in deliveries {
-        if delivery.next_at_ms > store.now_ms() && row.deliveries.is_some() {
+        let wait_ms = delivery.next_at_ms - store.now_ms();
+        if row.deliveries.is_some() && (1..=PAUSE_MS_MAX).contains(&wait_ms) {
             left.push(delivery);
             continue;
         }

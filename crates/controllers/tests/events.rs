@@ -315,3 +315,42 @@ async fn changes_of_ecs_are_events_where_a_rule_hears_them() {
     world.pass().await;
     assert_eq!((world.got().len(), world.waiting()), (1, 0));
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_stops_nothing() {
+    let mut world = World::new();
+    world.rule("r", Some(r#"{"source": ["shop"]}"#), Some("rate(5 minutes)")).await;
+    let row = ScheduledRule {
+        scope: scope(),
+        rule: "r".into(),
+        since_ms: START_MS,
+        due_at_ms: START_MS + 300_000,
+    };
+    world.write(|tx| tx.put(row)).await;
+    world.fails("ThrottlingException", false);
+    world.event("1", "shop").await;
+    world.pass().await;
+    assert_eq!(world.got().len(), 1);
+    world.clock.step(-86_400_000);
+    assert_eq!(world.pass().await, Some(300_000));
+    assert_eq!(world.got(), [pair("r", "1")]);
+    world.clock.advance(300_000);
+    world.pass().await;
+    assert_eq!(world.got().len(), 1);
+}
+
+/// A store that is full takes what does not grow: that it is told is no growth of the caller's.
+#[tokio::test]
+async fn an_event_of_ecs_is_no_growth() {
+    let world = World::new();
+    let task: Task = golden("task");
+    world.write(|tx| tx.put(task.clone())).await;
+    world.rule("heard", Some(r#"{"source": ["aws.ecs"]}"#), None).await;
+    world
+        .write(|tx| {
+            tx.put(Task { version: task.version + 1, ..task.clone() });
+            assert!(!tx.adds_rows() && !tx.adds_bytes());
+        })
+        .await;
+    assert_eq!(world.waiting(), 1);
+}

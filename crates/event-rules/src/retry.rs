@@ -7,7 +7,7 @@
 /// After the first failure.
 const FIRST_MS: i64 = 1_000;
 /// The longest pause: 185 of them and their jitter are less than the 24 hours of a target that says nothing.
-const LONGEST_MS: i64 = 10 * 60_000;
+pub const PAUSE_MS_MAX: i64 = 10 * 60_000;
 
 /// How long a target wants a delivery to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn next_try(
         return Err(GivenUp::Retries);
     }
     let doublings = attempts.saturating_sub(1).min(20);
-    let pause_ms = (FIRST_MS << doublings).min(LONGEST_MS);
+    let pause_ms = (FIRST_MS << doublings).min(PAUSE_MS_MAX);
     // Between three quarters and all of it.
     let jitter_ms = i64::try_from(spread % 256).unwrap_or(0) * pause_ms / 1_024;
     let next_ms = now_ms + pause_ms - jitter_ms;

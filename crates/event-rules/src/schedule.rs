@@ -28,6 +28,11 @@ impl Schedule {
         }
     }
 
+    /// Whether a rule that is to fire at `due_at_ms` would wait too long: a clock has gone back since that was said.
+    pub fn is_too_late(&self, due_at_ms: i64, now_ms: i64) -> bool {
+        self.next_after(now_ms, now_ms).is_some_and(|next_ms| due_at_ms > next_ms)
+    }
+
     /// When it fires next after `after_ms`, a rate counted from `since_ms`, when the rule was made or enabled; milliseconds since 1970.
     /// `None`: never again.
     pub fn next_after(&self, after_ms: i64, since_ms: i64) -> Option<i64> {

@@ -143,6 +143,18 @@ fn a_cron_line_fires_when_it_says() {
 }
 
 #[test]
+fn a_clock_that_went_back_is_noticed() {
+    let check = |text: &str, due: &str, now: &str, expected| {
+        assert_eq!(Schedule::read(text).unwrap().is_too_late(at(due), at(now)), expected, "{text}");
+    };
+    check("rate(1 hour)", "2026-12-01 15:00", "2026-12-01 14:00", false);
+    check("rate(1 hour)", "2026-12-01 14:10", "2026-12-01 14:00", false);
+    check("rate(1 hour)", "2026-12-01 15:00", "2026-12-01 13:59", true);
+    check("cron(0 3 * * ? *)", "2026-12-02 03:00", "2026-12-01 14:00", false);
+    check("cron(0 3 * * ? *)", "2026-12-02 03:00", "2025-12-01 14:00", true);
+}
+
+#[test]
 fn a_cron_line_has_six_fields_of_its_forms() {
     for inside in [
         "0 10 * * ?",

@@ -31,6 +31,8 @@ pub(crate) struct Write {
 pub struct Transaction<'a> {
     tables: Tables,
     changes: Vec<Change>,
+    /// Events of ECS that the changes are: nobody's growth, in a store that is full.
+    told: Vec<Change>,
     touched: Touched,
     now: Now,
     ids: &'a dyn Ids,
@@ -45,10 +47,18 @@ impl Deref for Transaction<'_> {
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(tables: Tables, now: Now, ids: &'a dyn Ids) -> Self {
-        Self { tables, changes: Vec::new(), touched: Touched::default(), now, ids }
+        Self {
+            tables,
+            changes: Vec::new(),
+            told: Vec::new(),
+            touched: Touched::default(),
+            now,
+            ids,
+        }
     }
 
-    pub(crate) fn into_write(self) -> Write {
+    pub(crate) fn into_write(mut self) -> Write {
+        self.changes.append(&mut self.told);
         Write { tables: self.tables, changes: self.changes, touched: self.touched }
     }
 
@@ -98,6 +108,8 @@ impl<'a> Transaction<'a> {
             body: EventBody::Ecs(Box::new(change)),
             deliveries: None,
         });
+        // The one that this has put.
+        self.told.extend(self.changes.pop());
     }
 
     /// Changes a row in place; false when there is none. `change` must not change the key.

@@ -166,7 +166,7 @@ pub enum EventBody {
 /// A change of which ECS tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EcsChange {
-    Task(Task),
+    Task(Box<Task>),
     ContainerInstance(ContainerInstance),
     /// A new event of a service.
     Service {

@@ -104,7 +104,7 @@ pub(super) fn of_task(tables: &Tables, old: Option<&Task>, new: Option<&Task>) -
         return Vec::new();
     };
     match tables.event_rules.hears(&new.scope, |hears| hears.tasks) {
-        true => vec![EcsChange::Task(new.clone())],
+        true => vec![EcsChange::Task(Box::new(new.clone()))],
         false => Vec::new(),
     }
 }

@@ -123,7 +123,8 @@ impl ServiceController {
         let mut rejection = None;
         for (deployment, count) in of_serving.into_iter().chain(of_primary) {
             if count > 0 {
-                let (ids, why) = self.start(tx, &plan.service, (deployment, count), troubled, of_zones);
+                let (ids, why) =
+                    self.start(tx, &plan.service, (deployment, count), troubled, of_zones);
                 started.extend(ids);
                 rejection = rejection.or(why);
             }

@@ -46,9 +46,8 @@ pub use principals::NamedPrincipal;
 pub use room::BYTES_MAX_DEFAULT;
 pub use row::Row;
 pub use rows::{
-    Attachments, DeploymentCounts, FamilyStatus, PENDING_EVENTS_MAX, PlacedInCluster, ServiceCounts,
-    TaskCounts,
-    TaskFacet, keys,
+    Attachments, DeploymentCounts, FamilyStatus, PENDING_EVENTS_MAX, PlacedInCluster,
+    ServiceCounts, TaskCounts, TaskFacet, keys,
 };
 pub use snapshot::{Closed, Snapshot, Watch};
 pub use store::Store;

@@ -155,7 +155,12 @@ fn the_health_of_a_task_is_read() {
     assert!(task.containers[0].essential);
     let written = serde_json::to_value(&task).unwrap();
     assert!(written.get("health").is_none());
-    assert!(written["containers"][0].get("health").or(written["containers"][0].get("essential")).is_none());
+    assert!(
+        written["containers"][0]
+            .get("health")
+            .or(written["containers"][0].get("essential"))
+            .is_none()
+    );
     row["health"] = "UNHEALTHY".into();
     row["containers"][0]["health"] = "HEALTHY".into();
     row["containers"][0]["essential"] = false.into();

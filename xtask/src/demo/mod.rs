@@ -66,7 +66,9 @@ pub fn run_demo(repository: &Path, options: Options) -> Result<()> {
     step("start it");
     let program = binary.display();
     let at = data_dir.display();
-    say(&format!("OUTPORT_TASK_HEALTHY_AFTER=1 {program} up --listen {ADDRESS} --data-dir {at} --default-vpc-cidr {VPC_CIDR}"));
+    say(&format!(
+        "OUTPORT_TASK_HEALTHY_AFTER=1 {program} up --listen {ADDRESS} --data-dir {at} --default-vpc-cidr {VPC_CIDR}"
+    ));
     let mut figures = Figures::default();
     let started = Instant::now();
     let mut outport = Outport::start(&binary, &data_dir, ADDRESS, VPC_CIDR, |_: &mut Command| {})?;

@@ -7,9 +7,8 @@ use outport_model::node::{Architecture, NodeCapacity};
 use outport_model::task::{ContainerStatus, HealthStatus, StopCode};
 use outport_model::task_definition::{
     AwslogsOptions, ContainerDefinition, ContainerDependency, DependencyCondition, HealthCheck,
-    LaunchType,
-    LinuxParameters, LogConfiguration, PortMapping, SecretReference, Tmpfs, TransportProtocol,
-    Ulimit,
+    LaunchType, LinuxParameters, LogConfiguration, PortMapping, SecretReference, Tmpfs,
+    TransportProtocol, Ulimit,
 };
 use outport_model::{
     AccountId, ClusterName, ContainerId, DesiredStatus, Family, NetworkInterfaceId, NodeId, Region,

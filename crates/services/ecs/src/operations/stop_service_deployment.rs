@@ -241,13 +241,11 @@ mod tests {
     async fn refusals() {
         let (world, _) = world().await;
         let gone = "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/x";
-        for (input, exception, message) in [
-            (
-                json!({"serviceDeploymentArn": gone}),
-                "ServiceDeploymentNotFoundException",
-                "Service deployment not found.",
-            ),
-        ] {
+        for (input, exception, message) in [(
+            json!({"serviceDeploymentArn": gone}),
+            "ServiceDeploymentNotFoundException",
+            "Service deployment not found.",
+        )] {
             world.refuses("StopServiceDeployment", input, exception, message).await;
         }
     }

@@ -74,7 +74,7 @@ const AWSLOGS_OPTIONS: [&str; 6] = [
 ];
 
 /// In the order in which callers are told.
-pub const LIMITS: [Limit; 29] = [
+pub const LIMITS: [Limit; 32] = [
     used("pidMode", ""),
     used("ipcMode", ""),
     used("proxyConfiguration", ""),

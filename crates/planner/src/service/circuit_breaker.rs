@@ -1,4 +1,4 @@
-//! Gives a deployment up whose tasks do not start, and rolls back if asked to.
+//! Gives a deployment up whose tasks do not start, or do not become healthy, and rolls back if asked to.
 //!
 //! Source: botocore's documentation of `DeploymentCircuitBreaker` and `Deployment.failedTasks`.
 
@@ -7,24 +7,35 @@ use outport_model::deployment_configuration::DeploymentStrategy;
 use outport_model::service::Service;
 use outport_model::task::Task;
 
+use super::health::{is_healthy, was_sick};
 use super::is_of;
 use super::{Plan, Scene, events, rollout};
 use crate::deployment::{self, GivenUpBy};
 
 pub(super) fn update(scene: &Scene<'_>, plan: &mut Plan, failed: &[&Task]) {
     let forgives = plan.service.configuration.circuit_breaker.reset_on_healthy_task;
+    let ended = scene.tasks.iter().filter(|task| !task.holds_resources() && !task.end_noted);
+    let sick: Vec<&Task> = ended.map(|task| &**task).filter(|task| was_sick(task)).collect();
     for deployment in &mut plan.service.deployments {
-        let mut tasks = scene.tasks.iter().filter(|task| is_of(task, &deployment.id));
-        let runs = tasks.any(|task| task.started_at_ms.is_some());
-        deployment.has_run |= runs;
-        if runs && forgives {
-            // From the first task that runs on, failures to start count no more.
+        let is_mine = |task: &&Task| is_of(task, &deployment.id);
+        let tasks = || scene.tasks.iter().map(|task| &**task).filter(is_mine);
+        deployment.has_run |= tasks().any(|task| task.started_at_ms.is_some());
+        // Where containers are checked, coming up is more than running.
+        let comes_up = match tasks().any(|task| task.health.is_some()) {
+            true => tasks().any(|task| is_healthy(task, scene)),
+            false => tasks().any(|task| task.started_at_ms.is_some()),
+        };
+        if comes_up && forgives {
+            // From the first task that comes up on, failures to start count no more.
             deployment.failed_tasks = 0;
-        } else if !deployment.has_run || !forgives {
-            let failures = failed.iter().filter(|task| is_of(task, &deployment.id)).count();
-            deployment.failed_tasks =
-                deployment.failed_tasks.saturating_add(u32::try_from(failures).unwrap_or(u32::MAX));
+            continue;
         }
+        let not_started = failed.iter().copied().filter(is_mine).count();
+        let counts = !deployment.has_run || !forgives;
+        let failures =
+            if counts { not_started } else { 0 } + sick.iter().copied().filter(is_mine).count();
+        let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+        deployment.failed_tasks = deployment.failed_tasks.saturating_add(failures);
     }
     if has_tripped(&plan.service) {
         trip(scene, plan);

@@ -37,6 +37,11 @@ pub(super) fn stopped(service: &mut Service, tasks: &[TaskId], scene: &Scene<'_>
     }
 }
 
+/// The text is a guess, after the one of a load balancer's checks.
+pub(super) fn failed_checks(service: &mut Service, task: &TaskId, scene: &Scene<'_>) {
+    add(service, &format!("(task {task}) failed container health checks."), scene);
+}
+
 fn list(tasks: &[TaskId]) -> String {
     tasks.iter().map(|task| format!("(task {task})")).collect::<Vec<_>>().join(" ")
 }

@@ -19,9 +19,11 @@
 
 mod circuit_breaker;
 pub mod events;
+mod health;
 mod rollout;
 mod scale_in;
 mod short_runs;
+mod sides;
 mod stages;
 mod steps;
 mod throttle;
@@ -137,6 +139,9 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         ServiceStatus::Active => keep(scene, &mut plan),
     }
     let stopped: Vec<TaskId> = plan.stops.iter().map(|stop| stop.task.clone()).collect();
+    for stop in plan.stops.iter().filter(|stop| stop.reason == health::FAILED_CHECKS) {
+        events::failed_checks(&mut plan.service, &stop.task, scene);
+    }
     events::stopped(&mut plan.service, &stopped, scene);
     plan
 }

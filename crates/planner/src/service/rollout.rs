@@ -12,8 +12,8 @@ use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::{DeploymentId, TaskStatus};
 
+use super::health::is_healthy;
 use super::is_of;
-use super::steps::is_healthy;
 use super::{Plan, Scene, events, stages};
 use crate::deployment::{self, completed_reason};
 

@@ -21,7 +21,7 @@ use outport_model::task::Task;
 use outport_model::task_definition::LaunchType;
 
 use super::Scene;
-use super::steps::is_healthy;
+use super::health::is_healthy;
 use crate::placement::Rules;
 
 /// The first so many tasks to stop.

@@ -35,7 +35,7 @@ use outport_model::deployment_configuration::{
 use outport_model::service::Service;
 use outport_model::{DeploymentId, TaskStatus, TimestampMs};
 
-use super::steps::is_healthy;
+use super::health::is_healthy;
 use super::{Plan, Scene, events, is_of, rollout};
 use crate::deployment::{self, GivenUpBy};
 

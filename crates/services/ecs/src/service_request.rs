@@ -28,10 +28,6 @@ macro_rules! unbuilt {
             (is_set(&input.gateway_connectors), "gatewayConnectors"),
             (input.monitoring.is_some(), "monitoring"),
             (input.enable_execute_command == Some(true), "enableExecuteCommand"),
-            (
-                input.health_check_grace_period_seconds.is_some_and(|seconds| seconds != 0),
-                "healthCheckGracePeriodSeconds",
-            ),
         ])
     }};
 }
@@ -71,6 +67,16 @@ pub fn desired_count(given: i32) -> Result<u32, Rejection> {
         )));
     }
     Ok(count)
+}
+
+/// Source: botocore's documentation of `healthCheckGracePeriodSeconds` (up to 2,147,483,647). The text is a guess.
+///
+/// # Errors
+/// `InvalidParameterException`.
+pub fn grace_period_s(given: Option<i32>) -> Result<Option<u32>, Rejection> {
+    let negative =
+        |_| Rejection::invalid_parameter("healthCheckGracePeriodSeconds must not be negative.");
+    given.map(|seconds| u32::try_from(seconds).map_err(negative)).transpose()
 }
 
 pub fn propagate_tags(given: Option<wire::PropagateTags>) -> PropagateTags {

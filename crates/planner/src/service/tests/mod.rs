@@ -3,6 +3,7 @@
 mod circuit_breaker;
 mod events;
 mod generated;
+mod health;
 mod places;
 mod rollout;
 mod short_runs;
@@ -19,7 +20,7 @@ use outport_model::deployment_configuration::{
 };
 use outport_model::network::AwsvpcConfiguration;
 use outport_model::service::{PropagateTags, SchedulingStrategy, ServiceEvent, StartThrottle};
-use outport_model::task::{Reservation, ServiceMembership, TaskOverrides};
+use outport_model::task::{HealthStatus, Reservation, ServiceMembership, TaskOverrides};
 use outport_model::task_definition::LaunchType;
 use outport_model::{
     AccountId, ClusterName, ContainerId, DeploymentId, DesiredStatus, Family, Region, Scope,
@@ -139,7 +140,8 @@ fn history_of(service: &Service) -> Vec<Arc<ServiceDeployment>> {
 }
 
 /// `v1 running, v2 pending, …`: `healthy` ran for long, `running` just started, `stopping` was told to
-/// stop, `failed` ended before RUNNING, `exited` after.
+/// stop, `failed` ended before RUNNING, `exited` after. With health checks: `well`, `sick` or `unknown`, and `cured` was
+/// stopped because it was sick.
 fn tasks(service: &Service, text: &str) -> Vec<Arc<Task>> {
     let words = text.split(", ").filter(|text| !text.is_empty()).enumerate();
     words
@@ -150,6 +152,22 @@ fn tasks(service: &Service, text: &str) -> Vec<Arc<Task>> {
                 "pending" => task.last_status = TaskStatus::Pending,
                 "running" => task.started_at_ms = Some(NOW_MS),
                 "healthy" => task.started_at_ms = Some(NOW_MS - 60_000),
+                "well" | "sick" | "unknown" => {
+                    task.started_at_ms = Some(NOW_MS - 60_000);
+                    task.health = Some(match state {
+                        "well" => HealthStatus::Healthy,
+                        "sick" => HealthStatus::Unhealthy,
+                        _ => HealthStatus::Unknown,
+                    });
+                }
+                "cured" => {
+                    task.started_at_ms = Some(NOW_MS - 60_000);
+                    task.last_status = TaskStatus::Stopped;
+                    task.desired_status = DesiredStatus::Stopped;
+                    task.stopped_at_ms = Some(NOW_MS - 1);
+                    task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
+                    task.stopped_reason = Some(super::health::FAILED_CHECKS.to_owned());
+                }
                 "stopping" => {
                     task.started_at_ms = Some(NOW_MS - 60_000);
                     task.desired_status = DesiredStatus::Stopped;

@@ -144,6 +144,9 @@ impl Request {
         let configuration = input.deployment_configuration.as_ref();
         row.configuration =
             deployment_configuration::apply(row.configuration.clone(), configuration)?;
+        let grace_period_s =
+            service_request::grace_period_s(input.health_check_grace_period_seconds)?;
+        row.health_check_grace_period_s = grace_period_s.or(row.health_check_grace_period_s);
         if let Some(adds) = input.enable_ecs_managed_tags {
             row.enable_ecs_managed_tags = adds;
         }

@@ -268,6 +268,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn health_checks_are_command_lines() {
+        let check = |command: &[&str], expected: Option<&[&str]>| {
+            let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+            let (interval_s, timeout_s, retries, start_period_s) = (30, 5, 3, 10);
+            let model =
+                model::HealthCheck { command, interval_s, timeout_s, retries, start_period_s };
+            let made = health_check(&model);
+            let words = made.as_ref().ok().map(|made| made.command.clone());
+            let expected: Option<Vec<String>> =
+                expected.map(|words| words.iter().map(|word| (*word).to_owned()).collect());
+            assert_eq!(words, expected);
+            if let Ok(made) = made {
+                let numbers = (made.interval_s, made.timeout_s, made.retries, made.start_period_s);
+                assert_eq!(numbers, (30, 5, 3, 10));
+            }
+        };
+        check(&["CMD", "curl", "-f", "a b"], Some(&["curl", "-f", "a b"]));
+        check(&["CMD-SHELL", "exit 0 || x"], Some(&["/bin/sh", "-c", "exit 0 || x"]));
+        for nothing in [&[] as &[&str], &["CMD"], &["CMD-SHELL"], &["NONE"], &["curl", "x"]] {
+            check(nothing, None);
+        }
+    }
+
+    #[test]
     fn an_image_has_so_many_volumes() {
         let image = |count: usize| ImageConfig {
             volumes: (0..count).map(|number| format!("/v{number}")).collect(),

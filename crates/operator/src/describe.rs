@@ -87,7 +87,6 @@ fn task_text(
         status if status == text(task, "desiredStatus") => status.to_owned(),
         status => format!("{status}, to be {}", text(task, "desiredStatus")),
     };
-    let health = text(task, "healthStatus");
     let running = text(task, "lastStatus") == "RUNNING";
     let mode = [text(definition, "networkMode"), text(task, "launchType")];
     let mut shown = fields(
@@ -101,7 +100,7 @@ fn task_text(
                 format!("{} ({})", name_of(text(task, "taskDefinitionArn")), words(&mode)),
             ),
             ("status", status),
-            ("health", if health == "UNKNOWN" { String::new() } else { health.to_owned() }),
+            ("health", known_health(text(task, "healthStatus"))),
             ("why", why_it_stopped(task)),
             ("size", format!("{} CPU units, {} MiB", text(task, "cpu"), text(task, "memory"))),
             ("instance", text(task, "containerInstanceArn").to_owned()),
@@ -120,6 +119,7 @@ fn task_text(
             vec![
                 text(container, "name").to_owned(),
                 text(container, "lastStatus").to_owned(),
+                known_health(text(container, "healthStatus")),
                 container["exitCode"].as_i64().map_or_else(String::new, |code| code.to_string()),
                 text(container, "image").to_owned(),
                 text(container, "imageDigest").to_owned(),
@@ -127,10 +127,15 @@ fn task_text(
             ]
         })
         .collect();
-    let titles = ["CONTAINER", "STATUS", "EXIT", "IMAGE", "DIGEST", "WHY"];
+    let titles = ["CONTAINER", "STATUS", "HEALTH", "EXIT", "IMAGE", "DIGEST", "WHY"];
     shown.push('\n');
     shown.push_str(&table(shape, &titles, &containers));
     shown
+}
+
+/// Nothing of what is not known: most have no health checks.
+fn known_health(health: &str) -> String {
+    if health == "UNKNOWN" { String::new() } else { health.to_owned() }
 }
 
 fn service_text(shape: Shape, service: &Value, tasks: &[TaskRow], now_ms: i64) -> String {
@@ -274,6 +279,13 @@ mod tests {
             "web        RUNNING  app:1 [2J",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        let mut task = task;
+        task["healthStatus"] = json!("UNHEALTHY");
+        task["containers"][0]["healthStatus"] = json!("UNHEALTHY");
+        let text = task_text(Shape::default(), &task, &definition, &ports, NOW_MS);
+        for line in ["health      UNHEALTHY", "web        RUNNING  UNHEALTHY  app:1 [2J"] {
+            assert!(text.lines().any(|one| one == line), "{text}");
+        }
     }
 
     #[test]

@@ -49,8 +49,8 @@ const OWN_PLACES: &str = "/proc/self/cgroup";
 /// A cgroup by its path below the roots, such as `outport-1a2b/<task>/<container>`.
 #[derive(Debug, Clone)]
 pub struct Cgroup<'h> {
-    hierarchies: &'h Hierarchies,
-    path: PathBuf,
+    pub(super) hierarchies: &'h Hierarchies,
+    pub(super) path: PathBuf,
 }
 
 impl<'h> Cgroup<'h> {
@@ -141,62 +141,6 @@ impl<'h> Cgroup<'h> {
         };
         create_in(mount, &self.path)?;
         Ok(Some(mount.path.join(&self.path)))
-    }
-
-    /// Makes a group below it in every hierarchy that has it, and gives that. Controllers are not handed down, which
-    /// version 2 does not do while processes are in it: what the group uses counts to this one.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn create_below(&self, name: &str) -> Result<Cgroup<'h>, RuntimeError> {
-        let below = Cgroup::new(self.hierarchies, self.path.join(name));
-        for mount in &self.hierarchies.mounts {
-            if !mount.path.join(&self.path).is_dir() {
-                continue;
-            }
-            let group = mount.path.join(&below.path);
-            match make_group(&group) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                made => made.map_err(RuntimeError::io("make cgroup", &group))?,
-            }
-            inherit_cpus(mount, &below.path)?;
-        }
-        Ok(below)
-    }
-
-    /// Its directory in the version 2 hierarchy, if it has one.
-    pub fn in_version_2(&self) -> Option<PathBuf> {
-        let group = self.hierarchies.version_2()?.join(&self.path);
-        group.is_dir().then_some(group)
-    }
-
-    /// Like [`Cgroup::join`], for a group that [`Cgroup::create_below`] has made.
-    ///
-    /// # Errors
-    /// When the kernel refuses, or it is not there.
-    pub fn join_below(&self, in_version_2: bool) -> Result<(), RuntimeError> {
-        for mount in &self.hierarchies.mounts {
-            if in_version_2 && matches!(mount.kind, Kind::V2(_)) {
-                continue;
-            }
-            match join_in(mount, &self.path) {
-                Err(RuntimeError::Io { source, .. })
-                    if source.kind() == ErrorKind::NotFound && !mount.holds_containers() => {}
-                joined => joined?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Kills what is in it, without waiting for that; whether there was nothing. What is in it is in every hierarchy, of
-    /// which there may be a dozen: one is asked.
-    pub fn kill_if_any(&self) -> bool {
-        let place = self.places().into_iter().find(|place| place.is_dir());
-        let is_empty = place.is_none_or(|place| pids_below(&place).is_empty());
-        if !is_empty {
-            self.kill_once();
-        }
-        is_empty
     }
 
     /// Moves the calling process, which must have one thread, into this cgroup of every hierarchy,
@@ -431,7 +375,7 @@ impl<'h> Cgroup<'h> {
         RuntimeError::Timeout { what, waited_ms: begun.elapsed().as_millis() as u64 }
     }
 
-    fn places(&self) -> Vec<PathBuf> {
+    pub(super) fn places(&self) -> Vec<PathBuf> {
         self.hierarchies.mounts.iter().map(|mount| mount.path.join(&self.path)).collect()
     }
 }
@@ -462,7 +406,7 @@ fn create_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
 }
 
 /// Version 1 begins with no CPU and no memory node, and takes no process then.
-fn inherit_cpus(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
+pub(super) fn inherit_cpus(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
     if matches!(&mount.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == "cpuset")) {
         inherit(&mount.path, path, "cpuset.cpus")?;
         inherit(&mount.path, path, "cpuset.mems")?;
@@ -472,7 +416,7 @@ fn inherit_cpus(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
 
 /// A container's users read their limits in the group that is their root: a Java machine sizes its heap
 /// by them.
-fn make_group(group: &Path) -> io::Result<()> {
+pub(super) fn make_group(group: &Path) -> io::Result<()> {
     private::make_directory(group)?;
     fs::set_permissions(group, Permissions::from_mode(0o755))
 }
@@ -503,7 +447,7 @@ fn inherit(root: &Path, path: &Path, file: &str) -> Result<(), RuntimeError> {
 
 /// On version 1, a process that moves its own only thread through `tasks` spares the kernel the lock
 /// over all forks, which costs a grace period of several milliseconds.
-fn join_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
+pub(super) fn join_in(mount: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
     let file = if matches!(mount.kind, Kind::V2(_)) { "cgroup.procs" } else { "tasks" };
     write_file(&mount.path.join(path).join(file), "0")
 }
@@ -539,7 +483,7 @@ fn thaw(group: &Path) {
     directories(group).iter().for_each(|below| thaw(below));
 }
 
-fn pids_below(place: &Path) -> Vec<i32> {
+pub(super) fn pids_below(place: &Path) -> Vec<i32> {
     let procs = fs::read_to_string(place.join("cgroup.procs")).unwrap_or_default();
     // A process that this namespace has no number for shows as 0, which to `kill` is its own group.
     let numbers = procs.lines().filter_map(|line| line.parse().ok());

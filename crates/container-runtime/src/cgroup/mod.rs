@@ -3,6 +3,7 @@
 //! **Invariant:** a limit that was asked for is in force or the call failed. A limit file that the
 //! kernel does not have is an error, but for swap, which a kernel without swap accounting lacks.
 
+mod below;
 mod devices;
 mod devices_v2;
 mod group;

@@ -4,13 +4,14 @@
 //! only moves forward.
 
 mod ending;
+mod health;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use outport_model::TaskStatus;
-use outport_model::task::{ContainerStatus, HealthStatus};
+use outport_model::task::ContainerStatus;
 use outport_node_protocol::{ContainerAssignment, ContainerHealth, ContainerReport, StopCause};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -382,38 +383,7 @@ impl<H: TaskHost> TaskRunner<H> {
             let _unheard = sender.send((index, exit.await));
         };
         tokio::spawn(watch.in_current_span());
-        let container = &self.container(index).definition.name;
-        let Some(mut health) = self.host.health(&self.record.report.task, container) else {
-            return;
-        };
-        let sender = self.health_sender.clone();
-        let follow = async move {
-            while health.changed().await.is_ok() {
-                let newest = health.borrow_and_update().clone();
-                if sender.send((index, newest)).await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::spawn(follow.in_current_span());
-    }
-
-    fn note_health(&mut self, index: usize, health: ContainerHealth) {
-        let known = &mut self.record.report.containers[index].health;
-        let is_change = known.as_ref().map(|known| known.status) != Some(health.status);
-        *known = Some(health.clone());
-        if is_change {
-            let name = &self.container(index).definition.name;
-            life_log::health_changed(&self.record.report, name, &health);
-        }
-        self.publish();
-    }
-
-    fn health_statuses(&self) -> Vec<HealthStatus> {
-        let reports = self.record.report.containers.iter();
-        reports
-            .map(|report| report.health.as_ref().map(|one| one.status).unwrap_or_default())
-            .collect()
+        self.follow_health(index);
     }
 
     fn note_exit(&mut self, index: usize, exit: ContainerExit) {

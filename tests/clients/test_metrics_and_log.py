@@ -15,6 +15,7 @@ EVENTS = Path(__file__).parents[2] / "docs/operations/events.toml"
 # Zero where all goes well, or at the moment of a look.
 MAY_BE_ZERO = {
     "outport_audit_events_lost_total", "outport_commit_queue_writes", "outport_controller_failures_total", "outport_disk_low",
+    "outport_events_delivered_total", "outport_events_dropped_total", "outport_events_not_delivered_total", "outport_events_pending",
     "outport_log_damages_total", "outport_log_lag_seconds", "outport_registry_uploads",
     "outport_services_below_desired",
 }
@@ -79,7 +80,7 @@ def test_each_metric_of_the_page_counts(at_work):
     assert found["outport_registry_blobs"][""] >= 3
     passes = found["outport_controller_pass_seconds"]
     assert {re.search(r'controller="(\w+)"', labels)[1] for labels in passes} == {
-        "service", "node_health", "retention"}
+        "service", "events", "node_health", "retention"}
     assert found["outport_connections"]['kind="node"'] >= 1
 
 

@@ -164,6 +164,7 @@ impl EventController {
                 "an event did not get to the target of a rule, and is not tried again"
             );
         }
+        count_from_the_beginning();
         let waiting = store.snapshot().pending_events.len();
         #[allow(clippy::cast_precision_loss, reason = "a gauge of at most 10,000")]
         gauge!("outport_events_pending").set(waiting as f64);
@@ -177,6 +178,19 @@ impl EventController {
                 "too many events wait for their delivery: changes of ECS are not told, and PutEvents refuses, until there are less"
             );
         }
+    }
+}
+
+/// A counter that is not there yet cannot be watched.
+fn count_from_the_beginning() {
+    for target in ["ecs", "logs"] {
+        counter!("outport_events_delivered_total", "target" => target).increment(0);
+    }
+    for why in [GivenUp::Final, GivenUp::Retries, GivenUp::Age] {
+        counter!("outport_events_not_delivered_total", "reason" => why.as_str()).increment(0);
+    }
+    for kind in ["container_instance", "deployment", "schedule", "service_action", "task"] {
+        counter!("outport_events_dropped_total", "kind" => kind).increment(0);
     }
 }
 

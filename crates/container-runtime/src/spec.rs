@@ -162,6 +162,17 @@ impl ContainerSpec {
                 asked(traced, "the capability SYS_PTRACE among processes of others")
             })
             .or_else(|| {
+                let names = |name: &String| {
+                    let name = name.to_ascii_uppercase();
+                    name.ends_with("SYS_PTRACE") || name.ends_with("ALL")
+                };
+                // A check that is being made is that, too; of a user namespace nobody may trace it.
+                let traced = self.health_check.is_some()
+                    && self.user_namespace.is_none()
+                    && self.capabilities.add.iter().any(names);
+                asked(traced, "the capability SYS_PTRACE beside a health check")
+            })
+            .or_else(|| {
                 let host_network = self.namespaces.network == Namespace::Host;
                 capability_of_the_host(&self.capabilities.add, host_network)
             })

@@ -192,7 +192,7 @@ pub(super) fn set_limits(spec: &ContainerSpec) -> Result<(), StartFailure> {
     Ok(())
 }
 
-fn close_all_but(mut kept: [RawFd; 2]) -> Result<(), StartFailure> {
+pub(super) fn close_all_but(mut kept: [RawFd; 2]) -> Result<(), StartFailure> {
     kept.sort_unstable();
     let [low, high] = kept.map(|one| one as u32);
     for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {

@@ -9,23 +9,30 @@
 //! It gets what the container's first process has: namespaces, root, limits, user, capabilities, filter, environment and
 //! working directory. What keeps the container from this program keeps the check from it, too, see `container_process`.
 //!
+//! A container that may trace all processes of its namespace, and has the host's ids, could take the child over while that is
+//! root of the host: such a container has no health check unless its node gives it power anyway, see
+//! `ContainerSpec::asked_of_the_host`.
+//!
 //! **Invariant:** the child never returns into the shim's code. Nothing of the host is open in it at the exec, nor in
 //! reach from the moment it has the container's user.
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, setsid, write};
 
 use super::capabilities::Capabilities;
 use super::clone::{Cloned, clone};
-use super::container_process::{become_user, enter_directory, leave_session_keyring, set_limits};
+use super::container_process::{
+    become_user, close_all_but, enter_directory, leave_session_keyring, set_limits,
+};
 use super::exec_plan::ExecPlan;
 use super::ids::Ids;
 use super::user::User;
@@ -111,6 +118,8 @@ impl Probe {
         let (output, output_write) = driver::output_pipe(&self.user, &self.ids)?;
         // Its input is at its end at once; a device would be the host's or the container's to change.
         let (input, _) = pipe2(OFlag::O_CLOEXEC).map_err(io_failure("make an input pipe"))?;
+        // In there, others see it before it has left the host's files: without SYS_PTRACE over it they may not look in.
+        set_dumpable(false).map_err(io_failure("protect the process"))?;
         let own = File::open("/proc/self/ns/pid").map_err(io_failure("open the pid namespace"))?;
         let pid_namespace = File::open(format!("/proc/{init}/ns/pid"));
         let pid_namespace = pid_namespace.map_err(io_failure("open a pid namespace"))?;
@@ -180,7 +189,12 @@ impl Probe {
             setns(namespace, flag).map_err(io_failure("join a namespace"))?;
         }
         set_limits(spec)?;
-        self.ids.enter().map_err(io_failure("enter the user namespace"))?;
+        // Whoever comes to see into it from here on finds nothing of the host in it.
+        if let Some(user) = self.ids.namespace() {
+            close_all_but([user.as_raw_fd(); 2])?;
+            self.ids.enter().map_err(io_failure("enter the user namespace"))?;
+            set_dumpable(false).map_err(io_failure("protect the process"))?;
+        }
         detach::close_from(3).map_err(io_failure("close descriptors"))?;
         enter_directory(spec, || become_user(spec, &self.user, self.bounding, &self.plan))?;
         self.plan.become_container()

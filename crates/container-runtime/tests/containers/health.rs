@@ -265,6 +265,19 @@ fn what_cannot_be_checked_is_refused() {
     let mut other = with(&host, check("true"));
     (other.driver, other.user_namespace) = (Driver::Oci("/bin/false".into()), None);
     assert!(refused(other).contains("another OCI runtime"));
+    // Whoever may trace it while it is root of the host would be that.
+    let tracing = |user_namespace| {
+        let mut spec = with(&host, check("true"));
+        spec.capabilities.add = vec!["CAP_SYS_PTRACE".to_owned()];
+        spec.user_namespace = user_namespace;
+        spec
+    };
+    assert!(refused(tracing(None)).contains("SYS_PTRACE beside a health check"));
+    if host.user.is_some() {
+        let shim = host.start("app", tracing(host.user.clone()));
+        assert_eq!(next(&shim, 0).unwrap().status, HealthStatus::Healthy);
+        stop(&host, &shim, "app");
+    }
     let shim = host.start("app", host.shell(FOREVER));
     assert_eq!(next(&shim, 0), None, "it has no health check");
     stop(&host, &shim, "app");

@@ -12,6 +12,8 @@ mod capabilities;
 mod default_profile;
 #[path = "../containers/escapes.rs"]
 mod escapes;
+#[path = "../containers/health.rs"]
+mod health;
 #[path = "../containers/host.rs"]
 mod host;
 #[path = "../containers/hostile_images.rs"]

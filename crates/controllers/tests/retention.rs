@@ -51,6 +51,7 @@ fn stopped_task(id: &str, stopped_at_ms: TimestampMs) -> Task {
         last_status: TaskStatus::Stopped,
         created_at_ms: LONG_AGO_MS,
         stopped_at_ms: Some(stopped_at_ms),
+        protected_until_ms: None,
         end_noted: false,
         ..golden("task")
     }

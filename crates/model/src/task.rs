@@ -65,6 +65,9 @@ pub struct Task {
     pub stopped_at_ms: Option<TimestampMs>,
     /// Grows with each change that AWS would emit an event for; begins at 1.
     pub version: u64,
+    /// Until when neither a deployment nor a smaller desired count stops it; what is over protects no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected_until_ms: Option<TimestampMs>,
     /// Whether the service scheduler has taken note that it ended.
     #[serde(default)]
     pub end_noted: bool,

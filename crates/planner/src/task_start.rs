@@ -197,6 +197,7 @@ fn start(
         execution_stopped_at_ms: None,
         stopped_at_ms: None,
         version: 1,
+        protected_until_ms: None,
         end_noted: false,
         id,
     };

@@ -60,6 +60,7 @@ pub(crate) fn task(node: &str) -> Task {
         execution_stopped_at_ms: None,
         stopped_at_ms: None,
         version: 1,
+        protected_until_ms: None,
         end_noted: false,
     }
 }

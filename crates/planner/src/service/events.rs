@@ -37,6 +37,17 @@ pub(super) fn stopped(service: &mut Service, tasks: &[TaskId], scene: &Scene<'_>
     }
 }
 
+/// Source: "Amazon ECS service event messages". The task set of a service that ECS itself deploys is its deployment.
+pub(super) fn protected(service: &mut Service, scene: &Scene<'_>) {
+    let Some(primary) = service.deployments.first() else { return };
+    let text = format!(
+        "was unable to reach steady state because task set (ecs-svc/{}) was unable to scale in. Reason: The number of \
+         protected tasks are more than the desired count of tasks.",
+        primary.id
+    );
+    add_unless_repeated(service, &text, scene, is_steady);
+}
+
 /// The text is a guess, after the one of a load balancer's checks.
 pub(super) fn failed_checks(service: &mut Service, task: &TaskId, scene: &Scene<'_>) {
     add(service, &format!("(task {task}) failed container health checks."), scene);

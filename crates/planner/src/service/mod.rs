@@ -20,6 +20,7 @@
 mod circuit_breaker;
 pub mod events;
 mod health;
+mod protection;
 mod rollout;
 mod scale_in;
 mod short_runs;
@@ -156,6 +157,7 @@ fn keep(scene: &Scene<'_>, plan: &mut Plan) {
     rollout::drop_superseded(scene, plan);
     stages::advance(scene, plan);
     steps::decide(scene, plan);
+    protection::look_again(scene, plan);
     if !plan.has_starts() && plan.stops.is_empty() {
         rollout::complete_if_steady(scene, plan);
     }

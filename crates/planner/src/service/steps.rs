@@ -10,6 +10,7 @@ use outport_model::{DeploymentId, TaskId, TimestampMs};
 
 use super::health::{FAILED_CHECKS, changes_at_ms, is_healthy, is_sick};
 use super::is_of;
+use super::protection::is_protected;
 use super::{Plan, Scene, events, scale_in, sides, stages, throttle};
 
 /// The most tasks that one pass starts; the next pass goes on.
@@ -153,10 +154,13 @@ pub(super) fn stops<'a>(
 
     // Source: botocore's documentation of UpdateContainerInstancesState: of a DRAINING instance, PENDING ones are stopped at once.
     let is_leaving = |task: &&Arc<Task>| !task.is_running() && scene.is_draining(task);
-    let (leaving, mut old): (Vec<_>, Vec<_>) = wanted.old.iter().copied().partition(is_leaving);
+    let may_go = |task: &&&Arc<Task>| !is_protected(task, scene);
+    let may_stop = wanted.old.iter().filter(may_go).copied();
+    let (leaving, mut old): (Vec<_>, Vec<_>) = may_stop.partition(is_leaving);
     let old_to_stop = old_to_stop.saturating_sub(leaving.len());
     least_useful_first(scene, &mut old);
-    let current = scale_in::first_to_stop(scene, &wanted.current, spare);
+    let may_stop: Vec<_> = wanted.current.iter().filter(may_go).copied().collect();
+    let current = scale_in::first_to_stop(scene, &may_stop, spare);
     let candidates = leaving.into_iter().chain(old.into_iter().take(old_to_stop)).chain(current);
     within_floor(scene, candidates, wanted.healthy, floor)
 }

@@ -35,6 +35,7 @@ handler! {
     describe_services: DescribeServicesRequest => DescribeServicesResponse,
     describe_task_definition: DescribeTaskDefinitionRequest => DescribeTaskDefinitionResponse,
     describe_tasks: DescribeTasksRequest => DescribeTasksResponse,
+    get_task_protection: GetTaskProtectionRequest => GetTaskProtectionResponse,
     list_account_settings: ListAccountSettingsRequest => ListAccountSettingsResponse,
     list_attributes: ListAttributesRequest => ListAttributesResponse,
     list_clusters: ListClustersRequest => ListClustersResponse,
@@ -60,4 +61,5 @@ handler! {
     update_cluster_settings: UpdateClusterSettingsRequest => UpdateClusterSettingsResponse,
     update_container_instances_state: UpdateContainerInstancesStateRequest => UpdateContainerInstancesStateResponse,
     update_service: UpdateServiceRequest => UpdateServiceResponse,
+    update_task_protection: UpdateTaskProtectionRequest => UpdateTaskProtectionResponse,
 }

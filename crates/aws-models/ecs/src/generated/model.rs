@@ -61,7 +61,7 @@ static OPERATIONS: [OperationModel; 88] = [
     OperationModel { name: "DisassociateGatewayFromCluster", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "DiscoverPollEndpoint", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "ExecuteCommand", is_implemented: false, result_wrapper: "", is_anonymous: false },
-    OperationModel { name: "GetTaskProtection", is_implemented: false, result_wrapper: "", is_anonymous: false },
+    OperationModel { name: "GetTaskProtection", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "ListAccountSettings", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "ListAttributes", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "ListClusters", is_implemented: true, result_wrapper: "", is_anonymous: false },
@@ -105,6 +105,6 @@ static OPERATIONS: [OperationModel; 88] = [
     OperationModel { name: "UpdateGateway", is_implemented: false, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "UpdateService", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "UpdateServicePrimaryTaskSet", is_implemented: false, result_wrapper: "", is_anonymous: false },
-    OperationModel { name: "UpdateTaskProtection", is_implemented: false, result_wrapper: "", is_anonymous: false },
+    OperationModel { name: "UpdateTaskProtection", is_implemented: true, result_wrapper: "", is_anonymous: false },
     OperationModel { name: "UpdateTaskSet", is_implemented: false, result_wrapper: "", is_anonymous: false },
 ];

@@ -24,6 +24,7 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn describe_services(&self, call: &C, input: DescribeServicesRequest) -> impl Future<Output = Result<DescribeServicesResponse, EcsError>> + Send;
     fn describe_task_definition(&self, call: &C, input: DescribeTaskDefinitionRequest) -> impl Future<Output = Result<DescribeTaskDefinitionResponse, EcsError>> + Send;
     fn describe_tasks(&self, call: &C, input: DescribeTasksRequest) -> impl Future<Output = Result<DescribeTasksResponse, EcsError>> + Send;
+    fn get_task_protection(&self, call: &C, input: GetTaskProtectionRequest) -> impl Future<Output = Result<GetTaskProtectionResponse, EcsError>> + Send;
     fn list_account_settings(&self, call: &C, input: ListAccountSettingsRequest) -> impl Future<Output = Result<ListAccountSettingsResponse, EcsError>> + Send;
     fn list_attributes(&self, call: &C, input: ListAttributesRequest) -> impl Future<Output = Result<ListAttributesResponse, EcsError>> + Send;
     fn list_clusters(&self, call: &C, input: ListClustersRequest) -> impl Future<Output = Result<ListClustersResponse, EcsError>> + Send;
@@ -49,6 +50,7 @@ pub trait EcsHandler<C: Sync>: Send + Sync {
     fn update_cluster_settings(&self, call: &C, input: UpdateClusterSettingsRequest) -> impl Future<Output = Result<UpdateClusterSettingsResponse, EcsError>> + Send;
     fn update_container_instances_state(&self, call: &C, input: UpdateContainerInstancesStateRequest) -> impl Future<Output = Result<UpdateContainerInstancesStateResponse, EcsError>> + Send;
     fn update_service(&self, call: &C, input: UpdateServiceRequest) -> impl Future<Output = Result<UpdateServiceResponse, EcsError>> + Send;
+    fn update_task_protection(&self, call: &C, input: UpdateTaskProtectionRequest) -> impl Future<Output = Result<UpdateTaskProtectionResponse, EcsError>> + Send;
 }
 
 /// Reads the input, calls the handler's method for `operation` and writes its output.
@@ -77,6 +79,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "DescribeServices" => { let output = Box::pin(handler.describe_services(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeTaskDefinition" => { let output = Box::pin(handler.describe_task_definition(call, exchange.read()?)).await?; exchange.write(&output); }
         "DescribeTasks" => { let output = Box::pin(handler.describe_tasks(call, exchange.read()?)).await?; exchange.write(&output); }
+        "GetTaskProtection" => { let output = Box::pin(handler.get_task_protection(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAccountSettings" => { let output = Box::pin(handler.list_account_settings(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListAttributes" => { let output = Box::pin(handler.list_attributes(call, exchange.read()?)).await?; exchange.write(&output); }
         "ListClusters" => { let output = Box::pin(handler.list_clusters(call, exchange.read()?)).await?; exchange.write(&output); }
@@ -102,6 +105,7 @@ pub async fn dispatch<C: Sync, H: EcsHandler<C>>(
         "UpdateClusterSettings" => { let output = Box::pin(handler.update_cluster_settings(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateContainerInstancesState" => { let output = Box::pin(handler.update_container_instances_state(call, exchange.read()?)).await?; exchange.write(&output); }
         "UpdateService" => { let output = Box::pin(handler.update_service(call, exchange.read()?)).await?; exchange.write(&output); }
+        "UpdateTaskProtection" => { let output = Box::pin(handler.update_task_protection(call, exchange.read()?)).await?; exchange.write(&output); }
         _ => return Err(super::MODEL.refuse_operation(operation)),
     }
     Ok(())

@@ -783,6 +783,18 @@ pub struct GatewayConnectorHealthCheckMatcher {
 }
 
 #[derive(Clone, Default)]
+pub struct GetTaskProtectionRequest {
+    pub cluster: Option<String>,
+    pub tasks: Option<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct GetTaskProtectionResponse {
+    pub protected_tasks: Option<Vec<ProtectedTask>>,
+    pub failures: Option<Vec<Failure>>,
+}
+
+#[derive(Clone, Default)]
 pub struct GpuDevice {
     pub gpu_id: Option<String>,
     pub sharing_mode: Option<GpuSharingMode>,
@@ -1324,6 +1336,13 @@ pub struct PortMapping {
     pub name: Option<String>,
     pub app_protocol: Option<ApplicationProtocol>,
     pub container_port_range: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub struct ProtectedTask {
+    pub task_arn: Option<String>,
+    pub protection_enabled: Option<bool>,
+    pub expiration_date: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -2116,6 +2135,20 @@ pub struct UpdateServiceRequest {
 #[derive(Clone, Default)]
 pub struct UpdateServiceResponse {
     pub service: Option<Service>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateTaskProtectionRequest {
+    pub cluster: Option<String>,
+    pub tasks: Option<Vec<String>>,
+    pub protection_enabled: Option<bool>,
+    pub expires_in_minutes: Option<i32>,
+}
+
+#[derive(Clone, Default)]
+pub struct UpdateTaskProtectionResponse {
+    pub protected_tasks: Option<Vec<ProtectedTask>>,
+    pub failures: Option<Vec<Failure>>,
 }
 
 #[derive(Clone, Default)]

@@ -2686,6 +2686,42 @@ impl Shape for GatewayNotFoundException {
 }
 
 static GATEWAY_ROUTE_STATUS: Target = target(Kind::Enum(GatewayRouteStatus::NAMES));
+static GET_TASK_PROTECTION_REQUEST_SCHEMA: Schema = Schema { name: "GetTaskProtectionRequest", members: &[
+    member("cluster", &scalar::STRING).required(),
+    member("tasks", &STRING_LIST),
+] };
+impl Shape for GetTaskProtectionRequest {
+    fn schema(&self) -> &'static Schema { &GET_TASK_PROTECTION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.tasks,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.tasks,
+        _ => return None,
+    }) }
+}
+
+static GET_TASK_PROTECTION_RESPONSE_SCHEMA: Schema = Schema { name: "GetTaskProtectionResponse", members: &[
+    member("protectedTasks", &PROTECTED_TASKS),
+    member("failures", &FAILURES),
+] };
+impl Shape for GetTaskProtectionResponse {
+    fn schema(&self) -> &'static Schema { &GET_TASK_PROTECTION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.protected_tasks,
+        1 => &self.failures,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.protected_tasks,
+        1 => &mut self.failures,
+        _ => return None,
+    }) }
+}
+
 static GPU_DEVICE: Target = target(Kind::Structure(&GPU_DEVICE_SCHEMA));
 static GPU_DEVICE_SCHEMA: Schema = Schema { name: "GpuDevice", members: &[
     member("gpuId", &scalar::STRING),
@@ -4532,6 +4568,29 @@ static PORT_MAPPING_LIST: Target = target(Kind::List(&member("member", &PORT_MAP
 static PORT_NUMBER: Target = target(Kind::Integer).length(Some(0), Some(65535));
 static PROPAGATE_MI_TAGS: Target = target(Kind::Enum(PropagateMITags::NAMES));
 static PROPAGATE_TAGS: Target = target(Kind::Enum(PropagateTags::NAMES));
+static PROTECTED_TASK: Target = target(Kind::Structure(&PROTECTED_TASK_SCHEMA));
+static PROTECTED_TASK_SCHEMA: Schema = Schema { name: "ProtectedTask", members: &[
+    member("taskArn", &scalar::STRING),
+    member("protectionEnabled", &scalar::BOOLEAN),
+    member("expirationDate", &scalar::TIMESTAMP),
+] };
+impl Shape for ProtectedTask {
+    fn schema(&self) -> &'static Schema { &PROTECTED_TASK_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.task_arn,
+        1 => &self.protection_enabled,
+        2 => &self.expiration_date,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.task_arn,
+        1 => &mut self.protection_enabled,
+        2 => &mut self.expiration_date,
+        _ => return None,
+    }) }
+}
+
+static PROTECTED_TASKS: Target = target(Kind::List(&member("member", &PROTECTED_TASK)));
 static PROXY_CONFIGURATION: Target = target(Kind::Structure(&PROXY_CONFIGURATION_SCHEMA));
 static PROXY_CONFIGURATION_SCHEMA: Schema = Schema { name: "ProxyConfiguration", members: &[
     member("type", &PROXY_CONFIGURATION_TYPE),
@@ -7194,6 +7253,48 @@ impl Shape for UpdateServiceResponse {
     }) }
 }
 
+static UPDATE_TASK_PROTECTION_REQUEST_SCHEMA: Schema = Schema { name: "UpdateTaskProtectionRequest", members: &[
+    member("cluster", &scalar::STRING).required(),
+    member("tasks", &STRING_LIST).required(),
+    member("protectionEnabled", &scalar::BOOLEAN).required(),
+    member("expiresInMinutes", &scalar::INTEGER),
+] };
+impl Shape for UpdateTaskProtectionRequest {
+    fn schema(&self) -> &'static Schema { &UPDATE_TASK_PROTECTION_REQUEST_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.cluster,
+        1 => &self.tasks,
+        2 => &self.protection_enabled,
+        3 => &self.expires_in_minutes,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.cluster,
+        1 => &mut self.tasks,
+        2 => &mut self.protection_enabled,
+        3 => &mut self.expires_in_minutes,
+        _ => return None,
+    }) }
+}
+
+static UPDATE_TASK_PROTECTION_RESPONSE_SCHEMA: Schema = Schema { name: "UpdateTaskProtectionResponse", members: &[
+    member("protectedTasks", &PROTECTED_TASKS),
+    member("failures", &FAILURES),
+] };
+impl Shape for UpdateTaskProtectionResponse {
+    fn schema(&self) -> &'static Schema { &UPDATE_TASK_PROTECTION_RESPONSE_SCHEMA }
+    fn get(&self, index: usize) -> Option<&dyn Field> { Some(match index {
+        0 => &self.protected_tasks,
+        1 => &self.failures,
+        _ => return None,
+    }) }
+    fn get_mut(&mut self, index: usize) -> Option<&mut dyn Field> { Some(match index {
+        0 => &mut self.protected_tasks,
+        1 => &mut self.failures,
+        _ => return None,
+    }) }
+}
+
 static V_CPU_COUNT_RANGE_REQUEST: Target = target(Kind::Structure(&V_CPU_COUNT_RANGE_REQUEST_SCHEMA));
 static V_CPU_COUNT_RANGE_REQUEST_SCHEMA: Schema = Schema { name: "VCpuCountRangeRequest", members: &[
     member("min", &scalar::INTEGER).required(),
@@ -7339,4 +7440,4 @@ impl Shape for VpcLatticeConfiguration {
 }
 
 static VPC_LATTICE_CONFIGURATIONS: Target = target(Kind::List(&member("member", &VPC_LATTICE_CONFIGURATION)));
-structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteAttributesRequest DeleteAttributesResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListAttributesRequest ListAttributesResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutAttributesRequest PutAttributesResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StartTaskRequest StartTaskResponse StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }
+structure_values! { AcceleratorCountRequest AcceleratorTotalMemoryMiBRequest AccessDeniedException AdvancedConfiguration Attachment Attribute AttributeLimitExceededException AutoRepairConfiguration AutoScalingGroupProvider AwsVpcConfiguration BaselineEbsBandwidthMbpsRequest BlockedException CanaryConfiguration CapacityProvider CapacityProviderStrategyItem CapacityReservationRequest ClientException Cluster ClusterConfiguration ClusterContainsCapacityProviderException ClusterContainsContainerInstancesException ClusterContainsServicesException ClusterContainsTasksException ClusterNotFoundException ClusterServiceConnectDefaults ClusterServiceConnectDefaultsRequest ClusterSetting ConflictException Container ContainerDefinition ContainerDependency ContainerImage ContainerInstance ContainerInstanceHealthStatus ContainerOverride ContainerRestartPolicy ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse CreateClusterRequest CreateClusterResponse CreateServiceRequest CreateServiceResponse CreatedAt DaemonNotActiveException DaemonNotFoundException DeleteAccountSettingRequest DeleteAccountSettingResponse DeleteAttributesRequest DeleteAttributesResponse DeleteClusterRequest DeleteClusterResponse DeleteServiceRequest DeleteServiceResponse DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse Deployment DeploymentAlarms DeploymentCircuitBreaker DeploymentConfiguration DeploymentController DeploymentEarlySuccessCriteria DeploymentEphemeralStorage DeploymentLifecycleHook DeploymentLifecycleHookDetail DeploymentLifecycleHookTimeoutConfiguration DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse DescribeClustersRequest DescribeClustersResponse DescribeContainerInstancesRequest DescribeContainerInstancesResponse DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse DescribeServicesRequest DescribeServicesResponse DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse DescribeTasksRequest DescribeTasksResponse Device DockerVolumeConfiguration EBSTagSpecification ECSManagedResources EFSAuthorizationConfig EFSVolumeConfiguration EnvironmentFile EphemeralStorage ExecuteCommandConfiguration ExecuteCommandLogConfiguration FSxWindowsFileServerAuthorizationConfig FSxWindowsFileServerVolumeConfiguration Failure FirelensConfiguration GatewayConnection GatewayConnectionAlbResources GatewayConnectionResources GatewayConnector GatewayConnectorDeregistrationDelay GatewayConnectorFilters GatewayConnectorHealthCheck GatewayConnectorHealthCheckMatcher GatewayNotFoundException GetTaskProtectionRequest GetTaskProtectionResponse GpuDevice HealthCheck HostEntry HostVolumeProperties InferenceAccelerator InferenceAcceleratorOverride InfrastructureOptimization InstanceHealthCheckResult InstanceLaunchTemplate InstanceRequirementsRequest InvalidParameterException KernelCapabilities KeyValuePair LimitExceededException LinearConfiguration LinuxParameters ListAccountSettingsRequest ListAccountSettingsResponse ListAttributesRequest ListAttributesResponse ListClustersRequest ListClustersResponse ListContainerInstancesRequest ListContainerInstancesResponse ListServiceDeploymentsRequest ListServiceDeploymentsResponse ListServicesRequest ListServicesResponse ListTagsForResourceRequest ListTagsForResourceResponse ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse ListTaskDefinitionsRequest ListTaskDefinitionsResponse ListTasksRequest ListTasksResponse LoadBalancer LogConfiguration ManagedAgent ManagedApplicationAutoScalingPolicy ManagedAutoScaling ManagedCertificate ManagedIngressPath ManagedInstancesLocalStorageConfiguration ManagedInstancesNetworkConfiguration ManagedInstancesProvider ManagedInstancesStorageConfiguration ManagedListener ManagedListenerRule ManagedLoadBalancer ManagedLogGroup ManagedMetricAlarm ManagedScalableTarget ManagedScaling ManagedSecurityGroup ManagedStorageConfiguration ManagedTargetGroup MemoryGiBPerVCpuRequest MemoryMiBRequest MetricConfiguration MissingVersionException MonitoringConfiguration MountPoint NamespaceNotFoundException NetworkBandwidthGbpsRequest NetworkBinding NetworkConfiguration NetworkInterface NetworkInterfaceCountRequest NoUpdateAvailableException NvidiaMpsAllocation PlacementConstraint PlacementStrategy PlatformTaskDefinitionIncompatibilityException PlatformUnknownException PortMapping ProtectedTask ProxyConfiguration PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse PutAccountSettingRequest PutAccountSettingResponse PutAttributesRequest PutAttributesResponse PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse RepositoryCredentials ResolvedConfiguration Resource ResourceInUseException ResourceNotFoundException ResourceRequirement Rollback RunTaskRequest RunTaskResponse RuntimePlatform RuntimePlatformOverride S3FilesVolumeConfiguration Scale Secret ServerException Service ServiceConnectAccessLogConfiguration ServiceConnectClientAlias ServiceConnectConfiguration ServiceConnectContainerConfiguration ServiceConnectService ServiceConnectServiceResource ServiceConnectTestTrafficHeaderMatchRules ServiceConnectTestTrafficHeaderRules ServiceConnectTestTrafficRules ServiceConnectTlsCertificateAuthority ServiceConnectTlsConfiguration ServiceCurrentRevisionSummary ServiceDeployment ServiceDeploymentAlarms ServiceDeploymentBrief ServiceDeploymentCircuitBreaker ServiceDeploymentNotFoundException ServiceEvent ServiceManagedEBSVolumeConfiguration ServiceNotActiveException ServiceNotFoundException ServiceRegistry ServiceRevision ServiceRevisionLoadBalancer ServiceRevisionOverrides ServiceRevisionSummary ServiceRevisionVpcLatticeConfiguration ServiceVolumeConfiguration Setting SharingStrategy StartTaskRequest StartTaskResponse StopServiceDeploymentRequest StopServiceDeploymentResponse StopTaskRequest StopTaskResponse SystemControl Tag TagResourceRequest TagResourceResponse TargetNotConnectedException TargetNotFoundException Task TaskDefinition TaskDefinitionPlacementConstraint TaskEphemeralStorage TaskManagedEBSVolumeConfiguration TaskManagedEBSVolumeTerminationPolicy TaskOverride TaskSet TaskSetNotFoundException TaskVolumeConfiguration ThresholdConfiguration TimeoutConfiguration Tmpfs TotalLocalStorageGBRequest TrustedExecutionConfiguration TrustedExecutionSummary Ulimit UnsupportedFeatureException UntagResourceRequest UntagResourceResponse UpdateClusterRequest UpdateClusterResponse UpdateClusterSettingsRequest UpdateClusterSettingsResponse UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse UpdateInProgressException UpdateServiceRequest UpdateServiceResponse UpdateTaskProtectionRequest UpdateTaskProtectionResponse VCpuCountRangeRequest VersionInfo Volume VolumeFrom VpcLatticeAdvancedConfiguration VpcLatticeConfiguration }

@@ -5,6 +5,7 @@ mod events;
 mod generated;
 mod health;
 mod places;
+mod protection;
 mod rollout;
 mod short_runs;
 mod stages;
@@ -141,13 +142,20 @@ fn history_of(service: &Service) -> Vec<Arc<ServiceDeployment>> {
 
 /// `v1 running, v2 pending, …`: `healthy` ran for long, `running` just started, `stopping` was told to
 /// stop, `failed` ended before RUNNING, `exited` after. With health checks: `well`, `sick` or `unknown`, and `cured` was
-/// stopped because it was sick.
+/// stopped because it was sick. `… protected` is, for 90 seconds more.
 fn tasks(service: &Service, text: &str) -> Vec<Arc<Task>> {
     let words = text.split(", ").filter(|text| !text.is_empty()).enumerate();
     words
         .map(|(index, text)| {
             let (version, state) = text.split_once(' ').unwrap();
             let mut task = blank(service, index, version);
+            let state = match state.strip_suffix(" protected") {
+                Some(state) => {
+                    task.protected_until_ms = Some(NOW_MS + 90_000);
+                    state
+                }
+                None => state,
+            };
             match state {
                 "pending" => task.last_status = TaskStatus::Pending,
                 "running" => task.started_at_ms = Some(NOW_MS),
@@ -230,6 +238,7 @@ fn blank(service: &Service, index: usize, version: &str) -> Task {
         execution_stopped_at_ms: None,
         stopped_at_ms: None,
         version: 1,
+        protected_until_ms: None,
         end_noted: false,
     }
 }

@@ -9,6 +9,7 @@ pub mod service;
 pub mod service_deployment;
 pub mod task;
 pub mod task_definition;
+pub mod task_protection;
 
 use outport_aws_ecs::Failure;
 use outport_aws_wire::Timestamp;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::deployment_configuration::{HookAction, LifecycleStage};
+use crate::deployment_configuration::{DeploymentStrategy, HookAction, LifecycleStage};
 use crate::network::AwsvpcConfiguration;
 use crate::task_definition::LaunchType;
 use crate::{
@@ -105,6 +105,8 @@ pub struct ServiceDeployment {
 /// Where a service deployment stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
+    /// As it was when the deployment began: another one is for the next.
+    pub strategy: DeploymentStrategy,
     pub stage: LifecycleStage,
     /// Since when the stage has done what it does, and only waits.
     pub done_at_ms: Option<TimestampMs>,

@@ -85,7 +85,8 @@ fn first_stage(service: &Service) -> Option<Progress> {
         3.. if !is_rolling => LifecycleStage::ReconcileService,
         _ => LifecycleStage::PreScaleUp,
     };
-    Some(Progress { stage, done_at_ms: None, hooks: Vec::new(), test_permille: 0 })
+    let strategy = configuration.strategy;
+    Some(Progress { strategy, stage, done_at_ms: None, hooks: Vec::new(), test_permille: 0 })
 }
 
 /// The traffic stays where it is, and a first deployment has all of it. Rolling deployments share one door.
@@ -101,6 +102,11 @@ fn begin_traffic(service: &mut Service) {
     } else {
         give_all_traffic_to_serving(service);
     }
+}
+
+/// Whether traffic is shifted from deployment to deployment: whatever the service is configured for by now.
+pub fn is_shifted(service: &Service) -> bool {
+    service.deployments.first().is_some_and(|primary| primary.traffic_permille.is_some())
 }
 
 /// Of `deployments`, the place of the one beside the PRIMARY one that has most of the traffic; if none has any, of the
@@ -129,19 +135,18 @@ fn give_all_traffic_to(service: &mut Service, position: usize) {
 /// What a deployment that is gone had of the traffic goes to those that are left.
 pub fn keep_all_traffic(service: &mut Service) {
     let weights = service.deployments.iter().filter_map(|one| one.traffic_permille);
-    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
-    if is_shifted && weights.sum::<u32>() != ALL_PERMILLE {
+    if is_shifted(service) && weights.sum::<u32>() != ALL_PERMILLE {
         give_all_traffic_to_serving(service);
     }
 }
 
 /// The next part of the traffic goes to the PRIMARY deployment, from the one that has it.
-pub fn shift_traffic(service: &mut Service) {
+pub fn shift_traffic(service: &mut Service, strategy: DeploymentStrategy) {
     let Some(from) = serving(&service.deployments) else {
         return give_all_traffic_to(service, 0);
     };
     let primary = service.deployments.first().and_then(|one| one.traffic_permille);
-    let permille = service.configuration.strategy.next_permille(primary.unwrap_or(0));
+    let permille = strategy.next_permille(primary.unwrap_or(0));
     for (place, one) in service.deployments.iter_mut().enumerate() {
         one.traffic_permille = Some(match place {
             0 => permille,
@@ -197,7 +202,7 @@ pub fn give_up(service: &mut Service, by: GivenUpBy, now_ms: TimestampMs) {
 
 /// After `give_up`, without going back: what has the traffic has all of it, and the rest is left to the user.
 pub fn abort(service: &mut Service) {
-    if service.configuration.strategy != DeploymentStrategy::Rolling {
+    if is_shifted(service) {
         give_all_traffic_to_serving(service);
     }
 }
@@ -210,7 +215,7 @@ pub fn roll_back(
     now_ms: TimestampMs,
 ) -> Option<DeploymentId> {
     let is_good = |one: &Deployment| one.rollout_state == RolloutState::Completed;
-    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
+    let is_shifted = is_shifted(service);
     let has_failed = |position: &usize| {
         let one = service.deployments.get(*position);
         one.is_none_or(|one| one.rollout_state == RolloutState::Failed)

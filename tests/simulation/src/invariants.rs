@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outport_model::capacity::NodeUse;
 use outport_model::deployment::RolloutState;
+use outport_model::deployment_configuration::ALL_PERMILLE;
 use outport_model::service::{Service, ServiceStatus};
 use outport_model::task::Task;
 use outport_model::{DesiredStatus, TaskId, TaskStatus};
+use outport_planner::deployment::is_shifted;
 use outport_planner::node_health::lost_reason;
 use outport_store::keys::ServiceKey;
 use outport_store::{Row, Snapshot, Tables};
@@ -130,7 +132,9 @@ pub fn check_floor_and_ceiling(
         let Some(service) = tables.services.get(key) else { continue };
         let [wanted_before, healthy_before] = before.get(key).copied().unwrap_or_default();
         let configuration = &service.configuration;
-        let ceiling = configuration.running_ceiling(service.desired_count) as usize;
+        // Where traffic is shifted, two revisions stand beside each other, each below its ceiling.
+        let sides = if is_shifted(service) { 2 } else { 1 };
+        let ceiling = sides * configuration.running_ceiling(service.desired_count) as usize;
         let floor = configuration.healthy_floor(service.desired_count) as usize;
         assert!(*wanted <= ceiling.max(wanted_before), "{key}: {wanted} tasks, ceiling {ceiling}");
         let floor = if service.status == ServiceStatus::Active { floor } else { 0 };
@@ -138,6 +142,15 @@ pub fn check_floor_and_ceiling(
             *healthy >= floor.min(healthy_before),
             "{key}: {healthy} healthy of {healthy_before}, floor {floor}"
         );
+    }
+}
+
+/// The weights of a service's deployments are 100 per cent together, or there are none.
+pub fn check_traffic(tables: &Tables) {
+    for service in tables.services.iter().filter(|service| !service.deployments.is_empty()) {
+        let weights = service.deployments.iter().filter_map(|one| one.traffic_permille);
+        let all = if is_shifted(service) { ALL_PERMILLE } else { 0 };
+        assert_eq!(weights.sum::<u32>(), all, "{}: {:?}", service.name, service.deployments);
     }
 }
 

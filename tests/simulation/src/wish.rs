@@ -179,15 +179,36 @@ fn token(rng: &mut Rng) -> Value {
     json!(format!("{:016x}", rng.below(usize::MAX)))
 }
 
+/// Times to bake are minutes at least: here nobody waits between two shifts.
+fn stages(choice: usize) -> Value {
+    match choice % 5 {
+        2 => json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0 }),
+        3 => json!({
+            "strategy": "LINEAR",
+            "linearConfiguration": { "stepPercent": 34.0, "stepBakeTimeInMinutes": 0 },
+        }),
+        4 => json!({
+            "strategy": "CANARY",
+            "canaryConfiguration": { "canaryPercent": 10.0, "canaryBakeTimeInMinutes": 0 },
+        }),
+        _ => json!({ "strategy": "ROLLING" }),
+    }
+}
+
 fn configuration(choice: usize) -> Value {
     let (minimum, maximum) = PERCENTS[choice % PERCENTS.len()];
-    json!({
+    let mut configuration = json!({
         "minimumHealthyPercent": minimum,
         "maximumPercent": maximum,
         "deploymentCircuitBreaker": {
             "enable": choice.is_multiple_of(2), "rollback": choice.is_multiple_of(4),
         },
-    })
+    });
+    let stages = stages(choice);
+    for (member, value) in stages.as_object().into_iter().flatten() {
+        configuration[member] = value.clone();
+    }
+    configuration
 }
 
 /// Any revision of the family, whatever its status; `None` when there is none.

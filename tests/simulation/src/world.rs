@@ -258,6 +258,7 @@ impl World {
         let steps_min = (settings().node_lost_after_ms / STEP_MS).unsigned_abs();
         self.memory.check_given_up(&snapshot, &self.nodes, steps_min);
         invariants::check_resources(&snapshot);
+        invariants::check_traffic(&snapshot);
         if self.remembers_states {
             self.remember_state();
         }

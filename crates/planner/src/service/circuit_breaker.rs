@@ -3,7 +3,6 @@
 //! Source: botocore's documentation of `DeploymentCircuitBreaker` and `Deployment.failedTasks`.
 
 use outport_model::deployment::{RolloutState, ServiceDeploymentStatus};
-use outport_model::deployment_configuration::DeploymentStrategy;
 use outport_model::service::Service;
 use outport_model::task::Task;
 
@@ -58,8 +57,8 @@ fn trip(scene: &Scene<'_>, plan: &mut Plan) {
     deployment::give_up(service, by, scene.now.wall_ms);
     events::deployment_failed(service, &failed, by, scene);
     // Where traffic is shifted there is always a way back: it must not point at what does not run.
-    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
-    let rolls_back = service.configuration.circuit_breaker.rollback || is_shifted;
+    let rolls_back =
+        service.configuration.circuit_breaker.rollback || deployment::is_shifted(service);
     let good = rolls_back.then(|| deployment::roll_back(service, by, scene.now.wall_ms)).flatten();
     let status = match good {
         Some(good) => {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use outport_model::deployment::{
     Deployment, RolloutState, ServiceDeployment, ServiceDeploymentStatus,
 };
-use outport_model::deployment_configuration::{
-    DeploymentStrategy, LifecycleStage, percent_rounded_up,
-};
+use outport_model::deployment_configuration::{LifecycleStage, percent_rounded_up};
 use outport_model::service::Service;
 use outport_model::task::Task;
 use outport_model::{DeploymentId, TaskStatus};
@@ -85,10 +83,8 @@ pub(super) fn look_again_at_failed(scene: &Scene<'_>, plan: &mut Plan) {
 ///
 /// Source: botocore's documentation of `DeploymentEarlySuccessCriteria`.
 pub(super) fn complete_early(scene: &Scene<'_>, plan: &mut Plan) {
-    let configuration = &plan.service.configuration;
     let Some(primary) = plan.service.deployments.first() else { return };
-    let is_rolling = configuration.strategy == DeploymentStrategy::Rolling;
-    if !is_rolling || primary.rollout_state != RolloutState::InProgress {
+    if deployment::is_shifted(&plan.service) || primary.rollout_state != RolloutState::InProgress {
         return;
     }
     // What bakes or pauses is a success behind that.

@@ -12,7 +12,12 @@ use super::steps::{Bounds, Stop, Wanted, stops, within_floor};
 use super::{Plan, Scene, Starts, stages, throttle};
 
 /// The PRIMARY deployment has its tasks, and what has the traffic keeps its own.
-pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan, stage: LifecycleStage) {
+pub(super) fn decide(
+    scene: &Scene<'_>,
+    plan: &mut Plan,
+    strategy: DeploymentStrategy,
+    stage: LifecycleStage,
+) {
     let service = &plan.service;
     let Some(primary) = service.deployments.first().map(|one| one.id.clone()) else { return };
     let serving = stages::serving(&service.deployments).map(|one| one.id.clone());
@@ -25,7 +30,7 @@ pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan, stage: LifecycleStage) 
         LifecycleStage::CleanUp if mine.wanted.healthy >= floor => 0,
         _ => desired,
     };
-    let is_rolling = service.configuration.strategy == DeploymentStrategy::Rolling;
+    let is_rolling = strategy == DeploymentStrategy::Rolling;
     let is_kept = |task: &Task| match &serving {
         // Rolling, all revisions before serve together.
         Some(_) if is_rolling => !is_of(task, &primary),

@@ -50,7 +50,7 @@ pub(super) fn of_primary(
 ) -> Option<(DeploymentStrategy, LifecycleStage)> {
     let entry = entry(scene, plan)?;
     let progress = entry.progress.as_ref()?;
-    Some((plan.service.configuration.strategy, progress.stage))
+    Some((progress.strategy, progress.stage))
 }
 
 /// The history of the PRIMARY deployment, while it is under way in stages.
@@ -67,7 +67,7 @@ fn entry<'a>(scene: &'a Scene<'_>, plan: &'a Plan) -> Option<&'a ServiceDeployme
 /// Whether the PRIMARY deployment was given up for good while another has the traffic: that one keeps it.
 pub(super) fn is_given_up_beside_another(service: &Service) -> bool {
     let primary = service.deployments.first();
-    service.configuration.strategy != DeploymentStrategy::Rolling
+    deployment::is_shifted(service)
         && primary.is_some_and(|one| one.rollout_state == RolloutState::Failed)
         && serving(&service.deployments).is_some()
 }
@@ -126,12 +126,13 @@ fn step(scene: &Scene<'_>, plan: &mut Plan, progress: &mut Progress) -> Outcome 
         Answers::WaitUntil(at_ms) => return Outcome::WaitUntil(at_ms),
         Answers::RollBack(by) => return Outcome::RollBack(by),
     }
-    let wait_ms = wait_ms(plan, stage);
+    let wait_ms = wait_ms(plan, progress.strategy, stage);
     if wait_ms > 0 && !scene.now.is_over(done_at_ms, wait_ms) {
         return Outcome::WaitUntil(scene.now.over_at_ms(done_at_ms, wait_ms));
     }
-    let Some(next) = next_stage(plan, stage) else { return Outcome::Wait };
+    let Some(next) = next_stage(plan, progress.strategy, stage) else { return Outcome::Wait };
     *progress = Progress {
+        strategy: progress.strategy,
         stage: next,
         done_at_ms: None,
         hooks: Vec::new(),
@@ -160,7 +161,7 @@ fn does(scene: &Scene<'_>, plan: &mut Plan, progress: &mut Progress) -> bool {
         LifecycleStage::ScaleUp => {
             let desired = plan.service.desired_count;
             let Some(primary) = plan.service.deployments.first() else { return false };
-            match plan.service.configuration.strategy {
+            match progress.strategy {
                 DeploymentStrategy::Rolling => {
                     rollout::is_steady(scene, &primary.id)
                         || rollout::is_early_success(scene, &plan.service)
@@ -173,7 +174,7 @@ fn does(scene: &Scene<'_>, plan: &mut Plan, progress: &mut Progress) -> bool {
             true
         }
         LifecycleStage::ProductionTrafficShift => {
-            deployment::shift_traffic(&mut plan.service);
+            deployment::shift_traffic(&mut plan.service, progress.strategy);
             true
         }
         // Over when the service is steady, which `rollout` says.
@@ -239,9 +240,8 @@ fn answers(scene: &Scene<'_>, hooks: &[HookRun]) -> Answers {
     wait_until_ms.map_or(Answers::All, Answers::WaitUntil)
 }
 
-fn wait_ms(plan: &Plan, stage: LifecycleStage) -> i64 {
+fn wait_ms(plan: &Plan, strategy: DeploymentStrategy, stage: LifecycleStage) -> i64 {
     let configuration = &plan.service.configuration;
-    let strategy = configuration.strategy;
     let deployments = &plan.service.deployments;
     let has_source = serving(deployments).is_some() || strategy == DeploymentStrategy::Rolling;
     let shifted = deployments.first().and_then(|one| one.traffic_permille);
@@ -255,9 +255,13 @@ fn wait_ms(plan: &Plan, stage: LifecycleStage) -> i64 {
     i64::from(minutes) * MINUTE_MS
 }
 
-fn next_stage(plan: &Plan, stage: LifecycleStage) -> Option<LifecycleStage> {
+fn next_stage(
+    plan: &Plan,
+    strategy: DeploymentStrategy,
+    stage: LifecycleStage,
+) -> Option<LifecycleStage> {
     use LifecycleStage as Stage;
-    let is_rolling = plan.service.configuration.strategy == DeploymentStrategy::Rolling;
+    let is_rolling = strategy == DeploymentStrategy::Rolling;
     let shifted = plan.service.deployments.first().and_then(|one| one.traffic_permille);
     match stage {
         Stage::ReconcileService => Some(Stage::PreScaleUp),

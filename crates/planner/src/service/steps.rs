@@ -98,14 +98,17 @@ impl Bounds {
 /// Fills in `starts`, `stops` and `look_again_at_ms`.
 pub(super) fn decide(scene: &Scene<'_>, plan: &mut Plan) {
     if stages::is_given_up_beside_another(&plan.service) {
-        return sides::decide(scene, plan, LifecycleStage::PreScaleUp);
+        let stage = LifecycleStage::PreScaleUp;
+        return sides::decide(scene, plan, DeploymentStrategy::BlueGreen, stage);
     }
     match stages::of_primary(scene, plan) {
-        Some((DeploymentStrategy::Rolling, stage)) if stage < LifecycleStage::ScaleUp => {
-            sides::decide(scene, plan, stage);
+        Some((strategy @ DeploymentStrategy::Rolling, stage))
+            if stage < LifecycleStage::ScaleUp =>
+        {
+            sides::decide(scene, plan, strategy, stage);
         }
         None | Some((DeploymentStrategy::Rolling, _)) => replace(scene, plan),
-        Some((_, stage)) => sides::decide(scene, plan, stage),
+        Some((strategy, stage)) => sides::decide(scene, plan, strategy, stage),
     }
 }
 

@@ -177,11 +177,12 @@ impl Stages {
         deployment::give_all_traffic_to_serving(service);
         if self.stage > LifecycleStage::ProductionTrafficShift {
             while service.deployments[0].traffic_permille != Some(ALL_PERMILLE) {
-                deployment::shift_traffic(service);
+                deployment::shift_traffic(service, self.strategy);
             }
         }
         for entry in history.iter_mut().map(Arc::make_mut) {
             entry.progress = Some(Progress {
+                strategy: self.strategy,
                 stage: self.stage,
                 done_at_ms: None,
                 hooks: Vec::new(),
@@ -409,7 +410,7 @@ fn rest_of(scene: &Scene<'_>) -> usize {
 fn check_traffic(service: &Service) {
     let weights: Vec<u32> =
         service.deployments.iter().filter_map(|one| one.traffic_permille).collect();
-    let is_shifted = service.configuration.strategy != DeploymentStrategy::Rolling;
+    let is_shifted = deployment::is_shifted(service);
     let all = if is_shifted { ALL_PERMILLE } else { 0 };
     assert_eq!(weights.iter().sum::<u32>(), all, "{:?}", service.deployments);
 }

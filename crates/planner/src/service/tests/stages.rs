@@ -269,3 +269,21 @@ fn tasks_that_do_not_come_up_leave_the_traffic_where_it_is() {
          ROLLBACK_SUCCESSFUL",
     );
 }
+
+#[test]
+fn another_strategy_is_for_the_next_deployment() {
+    let mut house = house(2, BLUE_GREEN, 5);
+    house.tell(|house| house.line().starts_with("BAKE_TIME"));
+    house.service.configuration.strategy = DeploymentStrategy::Rolling;
+    check(
+        &mut house,
+        "BAKE_TIME | v2 1000: 2, v1 0: 2
+         5 min
+         CLEAN_UP | v2 1000: 2, v1 0: 0
+         CLEAN_UP | v2 1000: 2
+         SUCCESSFUL",
+    );
+    house.now_ms += 1;
+    house.begin(3);
+    assert_eq!(house.tell(|_| true), ["SCALE_UP | v3 2, v2 2"]);
+}

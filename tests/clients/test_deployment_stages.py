@@ -125,3 +125,19 @@ def test_a_breaker_that_trips_at_a_count(ecs, family, staged, shared_outport):
     assert found["status"] == "ROLLBACK_SUCCESSFUL"
     breaker = found["deploymentCircuitBreaker"]
     assert (breaker["status"], breaker["threshold"]) == ("TRIGGERED", 1)
+
+
+def test_a_protected_task_outlives_a_smaller_count(ecs, family, staged):
+    ecs.create_service(serviceName=staged.name, desiredCount=2, taskDefinition=f"{family}:1", launchType="EC2")
+    until(lambda: service(ecs, staged.name)["runningCount"] == 2, "both run", 120)
+    tasks = ecs.list_tasks(serviceName=staged.name)["taskArns"]
+    kept = tasks[0]
+    answer = ecs.update_task_protection(cluster="default", tasks=[kept], protectionEnabled=True, expiresInMinutes=5)
+    [protected] = answer["protectedTasks"]
+    assert (protected["taskArn"], protected["protectionEnabled"]) == (kept, True)
+    ecs.update_service(service=staged.name, desiredCount=0)
+    until(lambda: ecs.list_tasks(serviceName=staged.name)["taskArns"] == [kept], "the other stops", 120)
+    said = "Reason: The number of protected tasks are more than the desired count of tasks."
+    until(lambda: any(said in event["message"] for event in service(ecs, staged.name)["events"]), "it says why", 60)
+    ecs.update_task_protection(cluster="default", tasks=[kept], protectionEnabled=False)
+    until(lambda: ecs.list_tasks(serviceName=staged.name)["taskArns"] == [], "it stops, too", 120)

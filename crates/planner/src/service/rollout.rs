@@ -138,7 +138,8 @@ pub(super) fn complete_if_steady(scene: &Scene<'_>, plan: &mut Plan) {
 pub(super) fn is_steady(scene: &Scene<'_>, primary: &DeploymentId) -> bool {
     let mut healthy = 0;
     for task in scene.tasks.iter().filter(|task| task.last_status <= TaskStatus::Running) {
-        if !is_of(task, primary) || !is_healthy(task, scene) {
+        let stays = is_of(task, primary) && !scene.is_draining(task);
+        if !stays || !is_healthy(task, scene) {
             return false;
         }
         healthy += 1;

@@ -80,7 +80,10 @@ fn check(spec: &str, strategy: &[PlacementStrategy], nodes: &str, text: &str, ex
     let plan = plan(&scene);
     let starts = (plan.starts > 0).then(|| format!("start {}", plan.starts));
     let stops = plan.stops.iter().map(|stop| format!("stop {}", stop.task));
-    let steps = starts.into_iter().chain(stops).collect::<Vec<_>>().join(", ");
+    let is_steady =
+        plan.service.events.iter().any(|event| event.message.ends_with("a steady state."));
+    let steady = is_steady.then(|| "steady".to_owned());
+    let steps = starts.into_iter().chain(stops).chain(steady).collect::<Vec<_>>().join(", ");
     assert_eq!(steps, expected, "{spec} | {text}");
 }
 
@@ -114,7 +117,9 @@ fn tasks_of_a_draining_instance_stop_first_where_the_ceiling_says_so() {
         "stop t2, stop t1",
     );
     check("4 50-100 v1", "v1 healthy@a, v1 stopping@a, v1 stopping@a, v1 healthy@b", "start 2");
+    // It has no safe step, and is not as it should be.
     check("2 100-100 v1", "v1 healthy@a, v1 healthy@b", "");
+    check("2 100-100 v1", "v1 healthy@b, v1 healthy@c", "steady");
 }
 
 /// "Service tasks on the container instance that are in the PENDING state are stopped immediately."

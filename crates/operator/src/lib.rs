@@ -34,6 +34,7 @@ mod node_logs;
 mod open;
 mod ps;
 mod reach;
+mod rollouts;
 mod status;
 mod table;
 mod tls;

@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::find;
 use crate::moment::{age, now_ms};
 use crate::ps::why_it_stopped;
+use crate::rollouts::{self, Rollout, rollouts};
 use crate::table::{Shape, json as as_json, paragraph, table};
 use crate::value::{list, name_of, text, time_ms};
 
@@ -41,6 +42,8 @@ struct Status {
     clusters: Vec<Cluster>,
     instances: Vec<Instance>,
     services: Vec<Service>,
+    /// Deployments in progress.
+    rollouts: Vec<Rollout>,
     /// Tasks that stopped in the last hour without being asked to, the newest first.
     stopped: Vec<Stopped>,
 }
@@ -111,6 +114,7 @@ pub async fn status(api: &Api, options: &StatusOptions, shape: Shape) -> Result<
         clusters: Vec::new(),
         instances: Vec::new(),
         services: Vec::new(),
+        rollouts: Vec::new(),
         stopped: Vec::new(),
     };
     for arn in find::clusters(api, options.cluster.as_deref()).await? {
@@ -119,9 +123,9 @@ pub async fn status(api: &Api, options: &StatusOptions, shape: Shape) -> Result<
             let name = text(cluster, "clusterName");
             status.clusters.push(cluster_of(cluster));
             status.instances.extend(instances(api, name).await?);
-            status.services.extend(
-                find::services(api, name).await?.iter().map(|service| service_of(service, name)),
-            );
+            let services = find::services(api, name).await?;
+            status.services.extend(services.iter().map(|service| service_of(service, name)));
+            status.rollouts.extend(rollouts(api, name, &services).await?);
             status.stopped.extend(stopped(api, name, now_ms).await?);
         }
     }
@@ -282,6 +286,8 @@ fn shown(shape: Shape, status: &Status, now_ms: i64) -> String {
             })
             .collect(),
     );
+    let rows = status.rollouts.iter().map(|rollout| rollouts::row(rollout, now_ms));
+    section(&rollouts::TITLES, rows.collect());
     section(
         &["STOPPED TASK", "CLUSTER", "AGO", "WHY"],
         status

@@ -23,7 +23,25 @@ use crate::stop_signal::StopSignal;
 
 pub fn status(options: &Status) -> Result<()> {
     let status = StatusOptions { cluster: options.asked.cluster.clone() };
-    answer(&options.asked, async |api, shape| outport_operator::status(api, &status, shape).await)
+    let Some(seconds) = options.watch else {
+        return answer(&options.asked, async |api, shape| {
+            outport_operator::status(api, &status, shape).await
+        });
+    };
+    let api = Api::new(endpoint(&options.asked.which)?)?;
+    let shape = Shape::of_stdout(options.asked.json);
+    // A file or a program gets one page after the other.
+    let begin = match std::io::stdout().is_terminal() && !options.asked.json {
+        true => CLEAR,
+        false => "",
+    };
+    runtime()?.block_on(async {
+        loop {
+            let text = outport_operator::status(&api, &status, shape).await?;
+            output::part_of_answer(&format!("{begin}{text}")).context("cannot print")?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+    })
 }
 
 pub fn ps(options: &Ps) -> Result<()> {

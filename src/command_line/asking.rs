@@ -29,6 +29,17 @@ pub struct Asked {
 
 #[derive(Debug, Args)]
 pub struct Status {
+    /// Look again every so many seconds until Ctrl-C: 2 unless given
+    #[arg(
+        long,
+        short,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    pub watch: Option<u64>,
     #[command(flatten)]
     pub asked: Asked,
 }

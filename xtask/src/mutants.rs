@@ -22,24 +22,24 @@ struct Mutant {
     wrong: &'static str,
 }
 
-const MUTANTS: [Mutant; 29] = [
+const MUTANTS: [Mutant; 36] = [
     Mutant {
         name: "the floor of healthy tasks is off by one",
         file: "crates/planner/src/service/steps.rs",
-        right: "let mut may_stop = wanted.healthy.saturating_sub(floor);",
-        wrong: "let mut may_stop = (wanted.healthy + 1).saturating_sub(floor);",
+        right: "let mut may_stop = healthy.saturating_sub(floor);",
+        wrong: "let mut may_stop = (healthy + 1).saturating_sub(floor);",
     },
     Mutant {
         name: "the ceiling is ignored",
         file: "crates/planner/src/service/steps.rs",
-        right: "let room = ceiling.saturating_sub(wanted.total());",
-        wrong: "let room = usize::MAX.min(ceiling + 100);",
+        right: "let room = self.ceiling.saturating_sub(wanted.total());",
+        wrong: "let room = self.ceiling + 100;",
     },
     Mutant {
         name: "the circuit breaker never trips",
         file: "crates/planner/src/service/circuit_breaker.rs",
-        right: "&& primary.failed_tasks >= threshold(service.desired_count)",
-        wrong: "&& primary.failed_tasks > 1_000_000 + threshold(service.desired_count)",
+        right: "        && primary.failed_tasks\n            >= service",
+        wrong: "        && primary.failed_tasks\n            >= 1_000_000 + service",
     },
     Mutant {
         // Of tasks two places ask, each of which alone is enough.
@@ -75,8 +75,50 @@ const MUTANTS: [Mutant; 29] = [
     Mutant {
         name: "tasks stay on a DRAINING container instance",
         file: "crates/planner/src/service/steps.rs",
-        right: "is_of(task, primary) && !scene.is_draining(task)",
-        wrong: "is_of(task, primary)",
+        right: "stays(task) && !scene.is_draining(task)",
+        wrong: "stays(task)",
+    },
+    Mutant {
+        name: "a sick task stays",
+        file: "crates/planner/src/service/steps.rs",
+        right: "&& !is_sick(task, scene)",
+        wrong: "&& (true || !is_sick(task, scene))",
+    },
+    Mutant {
+        name: "a protected task is stopped",
+        file: "crates/planner/src/service/protection.rs",
+        right: "scene.now.wall_ms < *until_ms && task.is_wanted()",
+        wrong: "scene.now.wall_ms < *until_ms && !task.is_wanted()",
+    },
+    Mutant {
+        name: "a deployment does not wait for the answer to a pause",
+        file: "crates/planner/src/service/stages.rs",
+        right: "Answers::WaitUntil(at_ms) => return Outcome::WaitUntil(at_ms),",
+        wrong: "Answers::WaitUntil(_) => {}",
+    },
+    Mutant {
+        name: "no deployment bakes",
+        file: "crates/planner/src/service/stages.rs",
+        right: "LifecycleStage::BakeTime if has_source => configuration.bake_time_min,",
+        wrong: "LifecycleStage::BakeTime if has_source => 0,",
+    },
+    Mutant {
+        name: "the old revision goes before the new one has its tasks",
+        file: "crates/planner/src/service/stages.rs",
+        right: "_ => healthy_of(scene, &primary.id) >= desired,",
+        wrong: "_ => healthy_of(scene, &primary.id) + desired >= desired,",
+    },
+    Mutant {
+        name: "traffic is lost in a shift",
+        file: "crates/planner/src/deployment.rs",
+        right: "place if place == from => ALL_PERMILLE - permille,",
+        wrong: "place if place == from => 0,",
+    },
+    Mutant {
+        name: "a roll-back leaves the traffic with what failed",
+        file: "crates/planner/src/deployment.rs",
+        right: "    if is_shifted {\n        give_all_traffic_to(service, position);\n    }\n",
+        wrong: "",
     },
     Mutant {
         name: "retention forgets nothing",

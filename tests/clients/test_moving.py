@@ -91,7 +91,7 @@ class Account:
             self.web(command)
         self.ecs.register_task_definition(family="job", containerDefinitions=[{
             "name": "job", "image": "busybox", "memory": 64,
-            "healthCheck": {"command": ["CMD", "true"]}}])
+            "interactive": True}])
         ec2 = self.client("ec2")
         subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
         self.groups = [group["GroupId"]
@@ -188,7 +188,7 @@ def test_an_account_is_imported_and_a_second_time_nothing(outport, account, tmp_
                  "service each of prod: DAEMON services are not built yet",
                  "service web of prod: securityGroups: the default VPC's is taken",
                  "task definition job:1: kept and shown, but not run here: "
-                 "containerDefinitions[job].healthCheck",
+                 "containerDefinitions[job].interactive",
                  "images of the registry there (1): --images copies them",
                  "service checked of prod: "):
         assert left in made, made

@@ -60,7 +60,10 @@ pub async fn export(
 ) -> Result<String> {
     check(&options.directory)?;
     let found = account.read(options.cluster.as_deref(), options.all_revisions).await?;
-    let inputs = inputs(found);
+    let mut inputs = inputs(found);
+    if options.format == ExportFormat::Terraform {
+        inputs.left.extend(terraform::left(&inputs));
+    }
     let (mut files, how) = match options.format {
         ExportFormat::Cli => (cli::files(&inputs), README_CLI),
         ExportFormat::Terraform => (terraform::files(&inputs), README_TERRAFORM),

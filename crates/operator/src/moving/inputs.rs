@@ -155,7 +155,7 @@ const DEFINITION_INPUTS_LATER: [&str; 4] = [
     "trustedExecutionConfiguration",
     "inferenceAccelerators",
 ];
-const SERVICE_INPUTS: [&str; 10] = [
+const SERVICE_INPUTS: [&str; 11] = [
     "serviceName",
     "taskDefinition",
     "desiredCount",
@@ -163,6 +163,7 @@ const SERVICE_INPUTS: [&str; 10] = [
     "platformVersion",
     "networkConfiguration",
     "schedulingStrategy",
+    "healthCheckGracePeriodSeconds",
     "enableECSManagedTags",
     "propagateTags",
     "availabilityZoneRebalancing",
@@ -176,9 +177,8 @@ pub const NO_DEFINITION: &str = "its task definition was not made";
 const NO_ROLE: &str = "elsewhere it has the name of an image of ECR, which Fargate refuses without executionRoleArn: register a \
                        revision with one first";
 /// Members of a service, of its deployment or of its configuration, that are not carried.
-const SERVICE_LEFT: [(&str, &str); 7] = [
+const SERVICE_LEFT: [(&str, &str); 6] = [
     ("loadBalancers", LOAD_BALANCERS),
-    ("healthCheckGracePeriodSeconds", LOAD_BALANCERS),
     ("serviceRegistries", "there is no Cloud Map yet"),
     ("serviceConnectConfiguration", "there is no Service Connect yet"),
     ("volumeConfigurations", "there are no EBS volumes yet"),
@@ -186,6 +186,14 @@ const SERVICE_LEFT: [(&str, &str); 7] = [
     ("enableExecuteCommand", NOT_BUILT),
 ];
 const DEPLOYMENT_INPUTS: [&str; 2] = ["maximumPercent", "minimumHealthyPercent"];
+/// Of deployments in stages.
+const STAGE_INPUTS: [&str; 5] = [
+    "strategy",
+    "bakeTimeInMinutes",
+    "linearConfiguration",
+    "canaryConfiguration",
+    "earlySuccessCriteria",
+];
 const FARGATE: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 
 /// The inputs for all that was found.
@@ -445,11 +453,22 @@ impl Inputs {
             if DEPLOYMENT_INPUTS.contains(&member.as_str()) {
                 input[member] = value.clone();
             } else if member == "deploymentCircuitBreaker" {
-                input[member] = picked(value, &["enable", "rollback"]);
-                if is_used(&value["thresholdConfiguration"]) {
-                    self.leave(format!("{subject}: circuit breaker thresholds"), NOT_BUILT);
+                input[member] = circuit_breaker(value);
+            } else if member == "lifecycleHooks" {
+                let is_pause = |hook: &&Value| text(hook, "targetType") == "PAUSE";
+                let (pauses, others): (Vec<_>, Vec<_>) =
+                    value.as_array().into_iter().flatten().partition(is_pause);
+                if !pauses.is_empty() {
+                    input[member] = json!(pauses);
                 }
-            } else if is_used(value) && !(member == "strategy" && value == "ROLLING") {
+                if !others.is_empty() {
+                    self.leave(format!("{subject}: lifecycle hooks of Lambda"), NOT_BUILT);
+                }
+            } else if STAGE_INPUTS.contains(&member.as_str()) {
+                if is_used(value) && value != "ROLLING" {
+                    input[member] = value.clone();
+                }
+            } else if is_used(value) {
                 self.leave(format!("{subject}: deploymentConfiguration.{member}"), NOT_BUILT);
             }
         }
@@ -482,6 +501,19 @@ impl Inputs {
 }
 
 /// These members, where they are there.
+/// Without what it has unless something else is said: older clients do not know it.
+fn circuit_breaker(described: &Value) -> Value {
+    let mut input = picked(described, &["enable", "rollback"]);
+    let threshold = &described["thresholdConfiguration"];
+    if is_used(threshold) && *threshold != json!({ "type": "BOUNDED_PERCENT", "value": 50 }) {
+        input["thresholdConfiguration"] = threshold.clone();
+    }
+    if described["resetOnHealthyTask"] == false {
+        input["resetOnHealthyTask"] = json!(false);
+    }
+    input
+}
+
 fn picked(described: &Value, members: &[&str]) -> Value {
     let mut input = json!({});
     for member in members {

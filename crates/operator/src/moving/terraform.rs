@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::Left;
 use super::cli::File;
 use super::elsewhere::moved;
 use super::inputs::{Inputs, Place, Policy, PolicyKind, Step};
@@ -202,6 +203,7 @@ impl Module {
         for (member, argument) in [
             ("launchType", "launch_type"),
             ("platformVersion", "platform_version"),
+            ("healthCheckGracePeriodSeconds", "health_check_grace_period_seconds"),
             ("enableECSManagedTags", "enable_ecs_managed_tags"),
             ("availabilityZoneRebalancing", "availability_zone_rebalancing"),
         ] {
@@ -234,8 +236,13 @@ impl Module {
                 service[argument] = deployment[member].clone();
             }
         }
-        if deployment["deploymentCircuitBreaker"].is_object() {
-            service["deployment_circuit_breaker"] = json!([deployment["deploymentCircuitBreaker"]]);
+        let breaker = &deployment["deploymentCircuitBreaker"];
+        if breaker.is_object() {
+            service["deployment_circuit_breaker"] =
+                json!([{ "enable": breaker["enable"], "rollback": breaker["rollback"] }]);
+        }
+        if deployment["strategy"].is_string() {
+            service["deployment_configuration"] = json!([stages(deployment)]);
         }
         if input["networkConfiguration"]["awsvpcConfiguration"].is_object() {
             service["network_configuration"] =
@@ -343,6 +350,46 @@ fn nested(value: &Value) -> Value {
 }
 
 /// Members as arguments of the provider.
+/// The block `deployment_configuration`, whose blocks are lists.
+fn stages(deployment: &Value) -> Value {
+    let mut block = json!({ "strategy": deployment["strategy"] });
+    if !deployment["bakeTimeInMinutes"].is_null() {
+        block["bake_time_in_minutes"] = deployment["bakeTimeInMinutes"].clone();
+    }
+    for (member, name) in [
+        ("linearConfiguration", "linear_configuration"),
+        ("canaryConfiguration", "canary_configuration"),
+    ] {
+        if deployment[member].is_object() {
+            block[name] = json!([snake(&deployment[member])]);
+        }
+    }
+    block
+}
+
+/// What of the services the provider has no arguments for.
+pub fn left(inputs: &Inputs) -> Vec<Left> {
+    let mut left = Vec::new();
+    for step in &inputs.steps {
+        let Step::Service { cluster, input } = step else { continue };
+        let deployment = &input["deploymentConfiguration"];
+        let breaker = &deployment["deploymentCircuitBreaker"];
+        for (what, is_there) in [
+            ("pauses of deployments", !list(deployment, "lifecycleHooks").is_empty()),
+            ("earlySuccessCriteria", deployment["earlySuccessCriteria"].is_object()),
+            ("circuit breaker thresholds", breaker["thresholdConfiguration"].is_object()),
+            ("circuit breaker that does not reset", breaker["resetOnHealthyTask"] == false),
+        ] {
+            if is_there {
+                let name = text(input, "serviceName");
+                let what = format!("service {name} of {cluster}: {what}");
+                left.push(Left::new(what, "Terraform's provider has no argument for it"));
+            }
+        }
+    }
+    left
+}
+
 fn snake(value: &Value) -> Value {
     let Some(members) = value.as_object() else { return value.clone() };
     let argument = |(member, value): (&String, &Value)| {

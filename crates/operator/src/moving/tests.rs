@@ -88,14 +88,11 @@ fn of_a_service_what_runs_is_carried_and_the_rest_is_named() {
     check_service(&json!({}), &plain, &[]);
     let balanced =
         json!({ "loadBalancers": [{ "targetGroupArn": "x" }], "healthCheckGracePeriodSeconds": 5 });
-    let none = json!({ "loadBalancers": null, "healthCheckGracePeriodSeconds": null });
+    let none = json!({ "loadBalancers": null, "healthCheckGracePeriodSeconds": 5 });
     check_service(
         &balanced,
         &none,
-        &[
-            "service web of prod: loadBalancers: there are no load balancers",
-            "service web of prod: healthCheckGracePeriodSeconds",
-        ],
+        &["service web of prod: loadBalancers: there are no load balancers"],
     );
     let connect = json!({ "deployments": [
         { "status": "ACTIVE", "volumeConfigurations": [{}] },
@@ -114,7 +111,10 @@ fn of_a_service_what_runs_is_carried_and_the_rest_is_named() {
     );
     let deployment = json!({
         "maximumPercent": 150,
-        "deploymentCircuitBreaker": { "enable": true, "rollback": true },
+        "deploymentCircuitBreaker": {
+            "enable": true, "rollback": true, "resetOnHealthyTask": true,
+            "thresholdConfiguration": { "type": "BOUNDED_PERCENT", "value": 50 },
+        },
         "strategy": "ROLLING",
         "bakeTimeInMinutes": 0,
         "alarms": { "alarmNames": [], "enable": false },
@@ -128,12 +128,24 @@ fn of_a_service_what_runs_is_carried_and_the_rest_is_named() {
         &json!({ "deploymentConfiguration": kept }),
         &[],
     );
+    let pause = json!({ "targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"] });
+    let breaker = json!({
+        "enable": true, "rollback": true, "thresholdConfiguration": { "type": "COUNT", "value": 2 },
+    });
+    let staged = json!({
+        "strategy": "CANARY", "bakeTimeInMinutes": 5, "canaryConfiguration": { "canaryPercent": 5.0 },
+        "deploymentCircuitBreaker": breaker,
+    });
+    let (mut described, mut kept) = (staged.clone(), staged);
+    described["alarms"] = json!({ "enable": true });
+    described["lifecycleHooks"] = json!([pause, { "hookTargetArn": "arn:x" }]);
+    kept["lifecycleHooks"] = json!([pause]);
     check_service(
-        &json!({ "deploymentConfiguration": { "strategy": "BLUE_GREEN", "alarms": { "enable": true } } }),
-        &json!({ "deploymentConfiguration": {} }),
+        &json!({ "deploymentConfiguration": described }),
+        &json!({ "deploymentConfiguration": kept }),
         &[
-            "service web of prod: deploymentConfiguration.strategy",
             "service web of prod: deploymentConfiguration.alarms",
+            "service web of prod: lifecycle hooks of Lambda",
         ],
     );
 }

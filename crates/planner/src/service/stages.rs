@@ -121,7 +121,7 @@ fn step(scene: &Scene<'_>, plan: &mut Plan, progress: &mut Progress) -> Outcome 
         progress.hooks = pauses(scene, &plan.service.configuration, stage);
     }
     let done_at_ms = progress.done_at_ms.unwrap_or(scene.now.wall_ms);
-    match answers(scene, &progress.hooks) {
+    match answers(scene, &progress.hooks, done_at_ms) {
         Answers::All => {}
         Answers::WaitUntil(at_ms) => return Outcome::WaitUntil(at_ms),
         Answers::RollBack(by) => return Outcome::RollBack(by),
@@ -220,10 +220,12 @@ enum Answers {
     RollBack(GivenUpBy),
 }
 
-fn answers(scene: &Scene<'_>, hooks: &[HookRun]) -> Answers {
+/// Pauses began when the stage had done what it does: a clock that is set forward meanwhile does not end them.
+fn answers(scene: &Scene<'_>, hooks: &[HookRun], begun_at_ms: TimestampMs) -> Answers {
     let mut wait_until_ms: Option<TimestampMs> = None;
     for hook in hooks {
-        let is_expired = scene.now.wall_ms >= hook.expires_at_ms;
+        let life_ms = hook.expires_at_ms.saturating_sub(begun_at_ms);
+        let is_expired = scene.now.is_over(begun_at_ms, life_ms);
         match (hook.answer, hook.timeout_action) {
             (Some(HookAction::Rollback), _) => return Answers::RollBack(GivenUpBy::User),
             (None, HookAction::Rollback) if is_expired => {
@@ -232,7 +234,7 @@ fn answers(scene: &Scene<'_>, hooks: &[HookRun]) -> Answers {
             (Some(HookAction::Continue), _) => {}
             (None, HookAction::Continue) if is_expired => {}
             (None, _) => {
-                let at_ms = hook.expires_at_ms;
+                let at_ms = scene.now.over_at_ms(begun_at_ms, life_ms);
                 wait_until_ms = Some(wait_until_ms.map_or(at_ms, |earliest| earliest.min(at_ms)));
             }
         }

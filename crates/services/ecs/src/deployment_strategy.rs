@@ -15,8 +15,9 @@ const STEP_PERCENT: (f64, f64, f64) = (3.0, 100.0, 10.0);
 const STEP_BAKE_MIN: i32 = 6;
 const CANARY_PERCENT: (f64, f64, f64) = (0.1, 100.0, 5.0);
 const CANARY_BAKE_MIN: i32 = 10;
-/// Source: botocore's documentation of `DeploymentLifecycleHookTimeoutConfiguration`.
+/// Source: botocore's documentation of `DeploymentLifecycleHookTimeoutConfiguration`, and its limits.
 const TIMEOUT_MIN: i32 = 1_440;
+const TIMEOUT_MIN_RANGE: std::ops::RangeInclusive<i32> = 1..=20_160;
 /// Ours; AWS names none.
 const HOOKS_MAX: usize = 50;
 
@@ -58,7 +59,27 @@ pub fn apply(
     if let Some(criteria) = &given.early_success_criteria {
         row.early_success = early_success(criteria)?;
     }
+    check_pauses(row)?;
     check_early_success(row)
+}
+
+/// A pause that never comes would be a gate that stands open. Whether AWS refuses it is not known.
+fn check_pauses(row: &DeploymentConfiguration) -> Result<(), Rejection> {
+    let comes = |stage: &LifecycleStage| {
+        matches!(stage, LifecycleStage::PreScaleUp | LifecycleStage::PostScaleUp)
+    };
+    let is_void = |hook: &&PauseHook| !hook.stages.iter().any(comes);
+    match row.hooks.iter().find(is_void) {
+        Some(hook) if row.strategy == DeploymentStrategy::Rolling => {
+            let stages: Vec<&str> = hook.stages.iter().map(|stage| stage.as_str()).collect();
+            Err(Rejection::invalid_parameter(format!(
+                "A deployment with the strategy ROLLING has no stage {}: PAUSE lifecycle hooks of it are at PRE_SCALE_UP \
+                 and POST_SCALE_UP.",
+                stages.join(" or ")
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn strategy(
@@ -177,9 +198,12 @@ fn hook(given: &wire::DeploymentLifecycleHook) -> Result<PauseHook, Rejection> {
     }
     let timeout = given.timeout_configuration.clone().unwrap_or_default();
     let timeout_min = timeout.timeout_in_minutes.unwrap_or(TIMEOUT_MIN);
+    if !TIMEOUT_MIN_RANGE.contains(&timeout_min) {
+        return Err(Rejection::invalid_parameter("timeoutInMinutes must be between 1 and 20160."));
+    }
     Ok(PauseHook {
         stages,
-        timeout_min: u32::try_from(timeout_min).unwrap_or(0),
+        timeout_min: timeout_min.unsigned_abs(),
         timeout_action: match timeout.action {
             Some(wire::DeploymentLifecycleHookAction::Continue) => HookAction::Continue,
             Some(wire::DeploymentLifecycleHookAction::Rollback) | None => HookAction::Rollback,
@@ -200,8 +224,11 @@ fn early_success(
             "healthyPercent and sourceServiceRevisionCleanup must be specified when earlySuccessCriteria is enabled.",
         ));
     };
+    if !(0..=100).contains(&percent) {
+        return Err(Rejection::invalid_parameter("healthyPercent must be between 0 and 100."));
+    }
     Ok(Some(EarlySuccess {
-        healthy_percent: u32::try_from(percent).unwrap_or(0),
+        healthy_percent: percent.unsigned_abs(),
         deferred_cleanup: cleanup == wire::ServiceRevisionCleanup::Deferred,
     }))
 }
@@ -367,6 +394,23 @@ mod tests {
             hook(json!({"targetType": "PAUSE"})),
             &json!("lifecycleStages must be specified for a lifecycle hook."),
         );
+        let timeout = |minutes: i32| {
+            let timeout = json!({"timeoutInMinutes": minutes});
+            hook(json!({
+                "targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"], "timeoutConfiguration": timeout,
+            }))
+        };
+        for minutes in [-5, 0, 20_161] {
+            check(timeout(minutes), &json!("timeoutInMinutes must be between 1 and 20160."));
+        }
+        let late = json!({"targetType": "PAUSE", "lifecycleStages": ["POST_TEST_TRAFFIC_SHIFT"]});
+        check(
+            json!({"lifecycleHooks": [late]}),
+            &json!(
+                "A deployment with the strategy ROLLING has no stage POST_TEST_TRAFFIC_SHIFT: PAUSE lifecycle hooks of it \
+                 are at PRE_SCALE_UP and POST_SCALE_UP."
+            ),
+        );
         let lambda = "deploymentConfiguration.lifecycleHooks[].targetType AWS_LAMBDA is not supported by this version of \
                       Outport. See /_outport/compatibility at this endpoint.";
         check(hook(json!({"lifecycleStages": ["PRE_SCALE_UP"]})), &json!(lambda));
@@ -393,6 +437,13 @@ mod tests {
                 "healthyPercent and sourceServiceRevisionCleanup must be specified when earlySuccessCriteria is enabled."
             ),
         );
+        for percent in [-1, 101] {
+            let outside = json!({
+                "enable": true, "healthyPercent": percent, "sourceServiceRevisionCleanup": "BLOCKING",
+            });
+            let range = "healthyPercent must be between 0 and 100.";
+            check(early("ROLLING", outside), &json!(range));
+        }
         let low = json!({"enable": true, "healthyPercent": 40, "sourceServiceRevisionCleanup": "BLOCKING"});
         check(
             early("ROLLING", low),

@@ -1,5 +1,7 @@
 //! How far a deployment has come.
 
+use outport_model::deployment_configuration::EarlySuccess;
+
 use super::*;
 
 #[test]
@@ -22,6 +24,26 @@ fn a_steady_service_completes_its_deployment() {
             "(service web) (deployment ecs-svc/v2) deployment completed.",
         ]
     );
+}
+
+/// Four tasks of which half are enough, with the cleanup before or after | tasks | whether that is a success.
+#[test]
+fn an_early_success_is_said_as_soon_as_it_was_asked_for() {
+    let check = |deferred_cleanup: bool, text: &str, is_success: bool| {
+        let mut service = service(4, 50, 150, 2);
+        service.configuration.early_success =
+            Some(EarlySuccess { healthy_percent: 50, deferred_cleanup });
+        planned(&service, &tasks(&service, text), |plan, _| {
+            let state = plan.service.deployments[0].rollout_state;
+            assert_eq!(state == RolloutState::Completed, is_success, "{deferred_cleanup} {text}");
+        });
+    };
+    let half = "v2 healthy, v2 healthy";
+    check(true, "v1 healthy, v1 healthy, v2 healthy, v2 running", false);
+    check(true, &format!("v1 healthy, v1 healthy, {half}"), true);
+    check(false, &format!("v1 healthy, v1 healthy, {half}"), false);
+    check(false, &format!("v1 stopping, {half}"), false);
+    check(false, &format!("{half}, v2 running, v2 pending"), true);
 }
 
 #[test]
